@@ -1,0 +1,75 @@
+"""The command's front: every command by name, and what an error becomes.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 partial (some files were skipped, and are listed), 4 nothing found, 5 a quality
+gate was missed, 130 interrupt.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from cli import demo, edit, evaluate, index, query, synth, train
+from faceedit.errors import AttributeValueError, FaceEditError
+from retrieval.errors import RetrievalError
+
+app = typer.Typer(
+    name="facesearch",
+    help="Find a person's photograph by the look you ask for: imagine the face, then search the gallery.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("index")(index.index)
+app.command("query")(query.query)
+app.command("edit")(edit.edit)
+app.command("evaluate")(evaluate.evaluate)
+app.command("train")(train.train)
+app.command("synth")(synth.synth)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    # Threads that spin while they wait slow down everything else on the machine; a user's own setting wins.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of one command line; every foreseen error becomes one line on stderr."""
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("interrupted: what was finished is kept", 130)
+    except TyperException as error:
+        return _fail(error.format_message(), 2)
+    except AttributeValueError as error:
+        return _fail(str(error), 2)
+    except (FaceEditError, RetrievalError) as error:
+        return _fail(str(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone
+        return 1
+    except OSError as error:
+        return _fail(str(error), 1)
+    except Exception as error:
+        from index.errors import GalleryError
+
+        if isinstance(error, GalleryError):
+            return _fail(str(error), 1)
+        raise
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"facesearch: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""facesearch evaluate: measure recall on a labelled data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import DeviceOption, ModelOption, model_folder
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
+    out: Annotated[Path, typer.Option(help="Folder of the report to write")],
+    model: ModelOption = None,
+    queries: Annotated[int, typer.Option(min=1, help="How many random queries (all when there are fewer)")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Which queries")] = 0,
+    match: Annotated[str, typer.Option(help="Manifest columns that must agree")] = "identity,illumination,pose",
+    gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Recall@1, 5 and 10 beside three baselines; writes report.json and report.md."""
+    from faceedit.manifest import read_manifest
+
+    columns = tuple(name.strip() for name in match.split(",") if name.strip())
+    folder = model_folder(model)
+    manifest = read_manifest(data, required=("path", "identity", *columns))
+    if out.exists() and not out.is_dir():
+        from retrieval.errors import EvaluationError
+
+        raise EvaluationError(f"{out} is a file: give a folder for the report")
+    from cli.progress import ProgressBar
+    from cli.query import aligned
+    from faceedit.editor import Editor
+    from retrieval.evaluate import choose_queries, load_test_set
+    from retrieval.evaluate import evaluate as measure
+    from retrieval.report import write_report
+
+    editor = Editor.load(folder, device)
+    test = load_test_set(manifest, editor.space, columns)
+    chosen = choose_queries(test, editor.space, queries, seed)
+    with ProgressBar("evaluating") as bar:
+        evaluation = measure(
+            editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what)
+        )
+    about = {"model": editor.digest[:12], "data": manifest.root.resolve().name, "seed": seed}
+    figures = write_report(evaluation, out, about)
+    table = [["method", "recall@1", "recall@5", "recall@10"]]
+    for name, values in (("two-stage descriptor", figures["recall"]), *figures["baselines"].items()):
+        table.append([name.replace("_", " "), *(f"{r['value']:.3f}" for r in values.values())])
+    print("\n".join(aligned(table)))
+    print(
+        f"MSE stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}; "
+        f"candidate {editor.space.name} right {figures['candidate_pose_accuracy']:.3f}"
+    )
+    print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
+    if gate is not None and figures["recall"]["1"]["value"] < gate:
+        raise typer.Exit(5)

@@ -1,0 +1,53 @@
+"""facesearch index: describe a folder of pictures into a gallery."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import DbOption, DeviceOption, JsonOption, ModelOption, db_folder, model_folder
+
+
+def index(
+    images: Annotated[Path, typer.Argument(help="Folder of the gallery's images")],
+    db: DbOption = None,
+    labels: Annotated[Path | None, typer.Option(help="manifest.csv: path, identity, pose, ...")] = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Describe every image under all seven candidate poses and keep it searchable."""
+    from faceedit.manifest import read_manifest
+    from retrieval.indexing import find_images, index_folder, labels_of, open_gallery
+
+    folder = model_folder(model)
+    found = find_images(images)
+    known = labels_of(read_manifest(labels)) if labels else None
+    from cli.progress import ProgressBar
+    from faceedit.editor import Editor
+
+    started = time.monotonic()
+    editor = Editor.load(folder, device)
+    with open_gallery(db_folder(db), editor, images) as gallery:
+        with ProgressBar("describing images") as bar:
+            report = index_folder(gallery, editor, found, known, bar.update)
+        total = len(gallery)
+    seconds = time.monotonic() - started
+    for path, reason in report.skipped:
+        print(f"skipped: {reason if str(path) in reason else f'{path}: {reason}'}", file=sys.stderr)
+    if as_json:
+        skipped = [{"path": str(path), "reason": reason} for path, reason in report.skipped]
+        counts = {"described": report.described, "unchanged": report.unchanged, "relabelled": report.relabelled}
+        print(json.dumps({"gallery": str(db_folder(db)), "images": total, **counts, "skipped": skipped}))
+    else:
+        print(
+            f"{db_folder(db)}: {total:,} images; {report.described:,} described, {report.unchanged:,} unchanged, "
+            f"{len(report.skipped):,} skipped in {seconds:.1f} s"
+        )
+    if report.skipped:
+        raise typer.Exit(3)

@@ -1,0 +1,60 @@
+"""Options that several commands share, where things are by default, and checks that cost nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceedit.errors import FaceEditError
+
+SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
+
+DbOption = Annotated[
+    Path | None,
+    typer.Option("--db", help="Folder of the gallery's data base [default: .facesearch, or $FACESEARCH_DB]"),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", help="Model folder [default: the one that comes along, or $FACESEARCH_MODEL]"),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table")]
+
+
+def db_folder(given: Path | None) -> Path:
+    """--db, else $FACESEARCH_DB, else .facesearch in the current folder."""
+    return given or Path(os.environ.get("FACESEARCH_DB") or ".facesearch")
+
+
+def model_folder(given: Path | None, task: str = "pose") -> Path:
+    """--model, else $FACESEARCH_MODEL, else the trained model that comes with the project."""
+    folder = given or Path(os.environ.get("FACESEARCH_MODEL") or SAMPLE_DB / "models" / task)
+    if not folder.is_dir():
+        raise FaceEditError(f"no model folder {folder}: give one that `facesearch train` wrote with --model")
+    return folder
+
+
+def require_file(path: Path, what: str) -> None:
+    """Raise a FaceEditError unless the path is a file."""
+    if not path.exists():
+        raise FaceEditError(f"{path} does not exist: give the path of {what}")
+    if not path.is_file():
+        raise FaceEditError(f"{path} is a folder: give the path of {what}")
+
+
+def require_writable_parent(path: Path) -> None:
+    """Raise a FaceEditError unless a file could be written at the path."""
+    if not path.parent.is_dir():
+        raise FaceEditError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise FaceEditError(f"cannot write {path}: it is a folder")
+
+
+def require_picture_name(path: Path) -> None:
+    """Raise a FaceEditError unless a picture can be written at the path."""
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
+        raise FaceEditError(f"cannot write {path}: name a picture, such as {path.stem or 'out'}.png")
+    require_writable_parent(path)

@@ -1,0 +1,31 @@
+"""facesearch synth: render a data base that follows the Multi-PIE protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def synth(
+    face_model: Annotated[Path, typer.Option(help="ICT Face Model Light: FaceXModel/ or ict_face_light.npz")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an unfinished one is continued")],
+    identities: Annotated[int, typer.Option(min=2, help="How many people; 100 train and 149 test, more train")] = 249,
+    seed: Annotated[int, typer.Option(min=0, help="Which people")] = 0,
+    processes: Annotated[int | None, typer.Option(min=1, help="Worker processes [default: one per core]")] = None,
+) -> None:
+    """Render people at 7 poses under 20 lights: images, masks, backgrounds and manifest.csv."""
+    from cli.progress import ProgressBar
+    from faceedit.errors import MissingPackageError
+
+    try:
+        import embreex  # noqa: F401  # checked here, before workers start
+    except ImportError as error:
+        raise MissingPackageError("rendering needs embreex: pip install 'facesearch[synth]'") from error
+    from faceedit.synth.database import SynthConfig, render_database
+
+    config = SynthConfig(identities=identities, seed=seed)
+    with ProgressBar("rendering people") as bar:
+        manifest = render_database(face_model, out, config, processes, bar.update)
+    print(f"{identities} people, {identities * 140:,} pictures: {manifest}")

@@ -1,0 +1,82 @@
+"""facesearch train: train both stages of a task's model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.options import DeviceOption
+from cli.progress import ProgressBar, duration
+
+
+def train(
+    task: Annotated[str, typer.Argument(help="What the model edits: pose")],
+    data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
+    out: Annotated[Path, typer.Option(help="Folder of the model to write")],
+    recipe: Annotated[str, typer.Option(help="fast, or paper (as printed)")] = "fast",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result on one machine")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
+    steps_one: Annotated[int | None, typer.Option(min=1, help="Updates of stage one, instead of the recipe's")] = None,
+    steps_two: Annotated[int | None, typer.Option(min=1, help="Updates of stage two, instead of the recipe's")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train stage one, then stage two, from a manifest's training split."""
+    from dataclasses import replace
+
+    from faceedit.attributes import TASKS
+    from faceedit.errors import TrainingError
+    from faceedit.manifest import read_manifest
+    from faceedit.recipes import recipe_named
+
+    if task not in TASKS:
+        raise TrainingError(f"no task {task!r}: choose one of {', '.join(TASKS)}")
+    space, chosen = TASKS[task], recipe_named(recipe)
+    chosen = replace(chosen, steps_one=steps_one or chosen.steps_one, steps_two=steps_two or chosen.steps_two)
+    manifest = read_manifest(data, required=("path", space.name, *space.shared))
+    if "split" in manifest.columns:
+        manifest = manifest.where("split", "train")
+    if not len(manifest):
+        raise TrainingError(f"the manifest at {data} has no row whose split is 'train'")
+
+    from faceedit.dataset import load_pairs
+    from faceedit.devices import choose_device
+    from faceedit.training import Progress, TrainingRun
+    from faceedit.training import train as train_model
+
+    run = TrainingRun(
+        space, chosen, out, seed=seed, device=choose_device(device),
+        provenance=_provenance(manifest.root), licence=_licence(manifest.root),
+    )  # fmt: skip
+    run.require_startable(resume)
+    pairs = load_pairs(manifest, space)
+    with ProgressBar(f"training {task}") as bar:
+
+        def report(p: Progress) -> None:
+            note = (
+                f"loss {p.loss:.4g}  MSE {p.mse:.0f}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
+            )
+            bar.update(p.step, p.steps, note, title=f"stage {'one' if p.stage == 1 else 'two'}")
+
+        model = train_model(run, pairs, resume, report)
+    figures = ", ".join(f"{name} {value}" for name, value in model.card.metrics.items())
+    print(f"{out}: model {model.digest[:12]}, {figures}")
+
+
+def _synth_json(root: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((root / "synth.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _provenance(root: Path) -> dict[str, object]:
+    made = _synth_json(root)
+    return {"data": root.resolve().name, **{k: made[k] for k in ("identities", "face_model_sha256") if k in made}}
+
+
+def _licence(root: Path) -> str:
+    return str(_synth_json(root).get("licence", "unspecified"))

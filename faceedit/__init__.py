@@ -1,0 +1,1 @@
+"""The two-stage network of Ghodrati et al. (BMVC 2016): data sets, training, model files, the Editor."""

@@ -1,0 +1,141 @@
+"""Pairs for training: every ordered pair of attribute values of the same person under the same conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.attributes import AttributeSpace
+from faceedit.errors import ManifestError, TrainingError
+from faceedit.images import read_crop
+from faceedit.manifest import Manifest
+
+
+def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
+    """All pictures as one array (N, 60, 60, 3) uint8."""
+    out = np.empty((len(paths), 60, 60, 3), np.uint8)
+
+    def read(i: int) -> None:
+        out[i] = read_crop(paths[i])
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(read, range(len(paths))):
+            pass
+    return out
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """images (N, 60, 60, 3) uint8; groups (G, n_a) int64: the row of each attribute value's picture of one person
+    under one condition, or -1 where there is none; group_keys: the shared columns of each group."""
+
+    images: NDArray[np.uint8]
+    groups: NDArray[np.int64]
+    group_keys: tuple[tuple[str, ...], ...]
+
+    @property
+    def pairs(self) -> int:
+        """How many ordered pairs of different values there are."""
+        held = (self.groups >= 0).sum(1)
+        return int((held * (held - 1)).sum())
+
+
+def load_pairs(manifest: Manifest, space: AttributeSpace) -> PairSet:
+    """Read every picture of a manifest and group them for one attribute.
+
+    Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
+    a single pair.
+    """
+    manifest.require(("path", space.name, *space.shared))
+    groups, keys = group_rows(manifest, space)
+    if not ((groups >= 0).sum(1) >= 2).any():
+        raise TrainingError(
+            f"the manifest in {manifest.root} holds no two pictures that share {' and '.join(space.shared)} "
+            f"and differ in {space.name}: there is nothing to learn from"
+        )
+    return PairSet(read_crops(manifest.paths()), groups, keys)
+
+
+def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
+    """Rows by what a pair shares: (G, n_a) row numbers or -1, and the shared values of each group."""
+    table: dict[tuple[str, ...], NDArray[np.int64]] = {}
+    shared = [manifest.columns[name] for name in space.shared]
+    for row, value in enumerate(manifest.integers(space.name)):
+        if value not in space.values:
+            raise ManifestError(
+                f"{manifest.columns['path'][row]}: {space.name} {value} is not one of "
+                f"{', '.join(map(str, space.values))}; leave such rows out"
+            )
+        key = tuple(column[row] for column in shared)
+        group = table.setdefault(key, np.full(len(space), -1, np.int64))
+        group[space.values.index(int(value))] = row
+    return np.array(list(table.values()), np.int64).reshape(-1, len(space)), tuple(table)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """sources (B,), targets (B, K) rows of the images, and values (B, K) the targets' positions in the space."""
+
+    sources: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    values: NDArray[np.int64]
+
+
+class PairSampler:
+    """Random batches of pairs. A batch depends on nothing but the seed and its number, so that a run can resume."""
+
+    def __init__(self, pairs: PairSet, seed: int, include_same: bool) -> None:
+        self._groups, self._seed, self._same = pairs.groups, seed, include_same
+        self._source_slots = np.argwhere(self._groups >= 0)  # (pictures, 2): group and value
+        if not include_same:
+            enough = (self._groups >= 0).sum(1)[self._source_slots[:, 0]] > 1
+            self._source_slots = self._source_slots[enough]
+
+    def batch(self, number: int, sources: int, targets: int) -> Batch:
+        """`sources` random pictures with `targets` random other values of the same group each."""
+        rng = np.random.default_rng([self._seed, number])
+        slots = self._source_slots[rng.integers(len(self._source_slots), size=sources)]
+        values = np.stack([self._targets(rng, group, value, targets) for group, value in slots])
+        rows = self._groups[slots[:, :1], values]
+        return Batch(self._groups[slots[:, 0], slots[:, 1]], rows, values)
+
+    def _targets(self, rng: np.random.Generator, group: int, value: int, count: int) -> NDArray[np.int64]:
+        allowed = np.flatnonzero(self._groups[group] >= 0)
+        if not self._same:
+            allowed = allowed[allowed != value]
+        if len(allowed) >= count:
+            return rng.permutation(allowed)[:count]
+        return rng.choice(allowed, size=count)
+
+
+class ContrastSampler:
+    """Batches in which the same edit is reached from two sources, among look-alikes: the same two attribute values
+    for several people under several lights. Rows (people * conditions, 2) and the two values (2,)."""
+
+    def __init__(self, pairs: PairSet, seed: int) -> None:
+        self._groups, self._seed = pairs.groups, seed
+        people: dict[str, list[int]] = {}
+        for group, key in enumerate(pairs.group_keys):
+            people.setdefault(key[0], []).append(group)
+        self._people = [np.array(groups) for groups in people.values()]
+
+    def batch(self, number: int, people: int, conditions: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of sources (G, 2), and the positions (2,) of their two attribute values."""
+        rng = np.random.default_rng([self._seed, number, 1])
+        values = rng.permutation(self._groups.shape[1])[:2]
+        chosen: list[NDArray[np.int64]] = []
+        for person in rng.permutation(len(self._people)):
+            groups = self._people[person]
+            whole = groups[(self._groups[groups][:, values] >= 0).all(1)]
+            if len(whole):
+                chosen.append(rng.permutation(whole)[:conditions])
+            if len(chosen) == people:
+                break
+        if not chosen:
+            raise TrainingError("no person has pictures of two attribute values: contrast needs them")
+        return self._groups[np.concatenate(chosen)][:, values], values

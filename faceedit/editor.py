@@ -1,0 +1,153 @@
+"""The Editor: pictures in, pictures out; tensors only inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from faceedit.attributes import AttributeSpace
+from faceedit.devices import autocast, choose_device
+from faceedit.errors import ImageError
+from faceedit.images import Picture
+from faceedit.modelfile import Model, load_model
+from faceedit.networks import DESCRIPTOR_SIZE, SIZE, descriptor
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (28800,) float32, length 1."""
+
+    generated: Picture
+    refined: Picture
+    descriptor: Floats
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One picture under every attribute value: descriptors (n_a, 28800), errors (n_a,) per-pixel MSE between the
+    second-stage picture and the picture itself in 0..255 units, and the second-stage pictures (n_a, 60, 60, 3)."""
+
+    descriptors: Floats
+    errors: Floats
+    refined: NDArray[np.uint8]
+
+    @property
+    def best(self) -> int:
+        """Position of the value that reconstructs the picture best."""
+        return int(self.errors.argmin())
+
+
+@dataclass(frozen=True)
+class Described:
+    """Gallery pictures, each under its best candidate: descriptors (N, 28800), best (N,), errors (N, n_a)."""
+
+    descriptors: Floats
+    best: NDArray[np.int64]
+    errors: Floats
+
+
+class Editor:
+    """Edits one attribute of faces with a trained model, in batches of at most `batch` source pictures."""
+
+    descriptor_size = DESCRIPTOR_SIZE
+
+    def __init__(self, model: Model, device: str = "auto", batch: int = 16) -> None:
+        self._device, self._batch = choose_device(device), batch
+        self._card, self.digest = model.card, model.digest
+        self._generation = model.generation.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._refinement = model.refinement.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        shape = (1, 3, 1, 1)
+        self._mean = torch.tensor(model.card.normalisation.mean, device=self._device).view(shape)
+        self._std = torch.tensor(model.card.normalisation.std, device=self._device).view(shape)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "auto") -> Editor:
+        """The editor of a model folder. Raises ModelFileError, FaceEditError for a device that is not there."""
+        return cls(load_model(folder), device)
+
+    @property
+    def space(self) -> AttributeSpace:
+        return self._card.task
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    def edit(self, image: Picture, attribute: int) -> Edit:
+        """The face of (60, 60, 3) uint8 under an attribute value. Raises AttributeValueError for an unknown value."""
+        return self.edit_many(image[None], np.array([self.space.index(attribute)]))[0]
+
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
+        """Each picture (N, 60, 60, 3) under its own value; values (N,) are positions in the attribute space."""
+        edits: list[Edit] = []
+        for start in range(0, len(images), 4 * self._batch):
+            part = slice(start, start + 4 * self._batch)
+            first, features, second = self._run(images[part], values[part, None])
+            described = descriptor(features).cpu().numpy()
+            stages = zip(self._pixels(first), self._pixels(second), described, strict=True)
+            edits.extend(Edit(*stage) for stage in stages)
+        return edits
+
+    def candidates(self, image: Picture) -> Candidates:
+        """The face of (60, 60, 3) uint8 under every attribute value."""
+        _, features, second = self._run(image[None], np.arange(len(self.space))[None])
+        errors = self._errors(image[None], second)[0]
+        return Candidates(descriptor(features).cpu().numpy(), errors, self._pixels(second))
+
+    def describe(self, images: NDArray[np.uint8]) -> Described:
+        """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
+        paper, section 4.1, retrieval)."""
+        parts = [self._describe(images[i : i + self._batch]) for i in range(0, len(images), self._batch)]
+        if not parts:
+            empty = np.zeros((0, DESCRIPTOR_SIZE), np.float32)
+            return Described(empty, np.zeros(0, np.int64), np.zeros((0, len(self.space)), np.float32))
+        return Described(
+            np.concatenate([p.descriptors for p in parts]),
+            np.concatenate([p.best for p in parts]),
+            np.concatenate([p.errors for p in parts]),
+        )
+
+    def _describe(self, images: NDArray[np.uint8]) -> Described:
+        n = len(self.space)
+        _, features, second = self._run(images, np.tile(np.arange(n), (len(images), 1)))
+        errors = self._errors(images, second)
+        best = errors.argmin(1)
+        chosen = torch.from_numpy(np.arange(len(images)) * n + best).to(self._device)
+        return Described(descriptor(features[chosen]).cpu().numpy(), best, errors)
+
+    @torch.inference_mode()
+    def _run(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (B, 60, 60, 3) under values (B, K): stage one, descriptor layer and stage two, each (B K, ...)."""
+        source = self._tensor(images)
+        with autocast(self._device):
+            first = self._generation.many(source, torch.from_numpy(values).to(self._device))
+            repeated = source.repeat_interleave(values.shape[1], 0)
+            features = self._refinement.features(repeated, first.float())
+            second = self._refinement.decoder(features)
+        return first.float(), features, second.float()
+
+    def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
+        if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
+            raise ImageError(
+                f"pictures of shape {images.shape[1:]} {images.dtype}: give ({SIZE}, {SIZE}, 3) uint8 RGB crops"
+            )
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+        values = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
+        return values.contiguous(memory_format=torch.channels_last)
+
+    def _pixels(self, values: Tensor) -> NDArray[np.uint8]:
+        pixels = (values * self._std + self._mean).round().clamp(0, 255).to(torch.uint8)
+        return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
+
+    def _errors(self, images: NDArray[np.uint8], second: Tensor) -> Floats:
+        """(B, n_a) per-pixel squared error between the second-stage pictures (B n_a, ...) and the pictures."""
+        made = second.view(len(images), -1, *second.shape[1:])
+        difference = (made - self._tensor(images)[:, None]) * self._std[None]
+        return np.asarray((difference**2).mean((2, 3, 4)).cpu().numpy(), dtype=np.float32)

@@ -1,0 +1,45 @@
+"""Every error that `faceedit` raises at its boundary, each with the value, what was expected and how to mend it.
+
+FaceEditError
+├── ImageError            a file that cannot be read as a picture
+├── ManifestError         a manifest.csv with a missing column, a bad value or a missing file
+├── AttributeValueError   a pose (or other attribute value) the model does not know
+├── ModelFileError        a model folder that is incomplete, altered or of another version
+├── FaceModelError        the morphable head's files are missing or not in a known form
+├── TrainingError         a training run that cannot start or go on
+└── MissingPackageError   an optional package is not installed
+"""
+
+from __future__ import annotations
+
+
+class FaceEditError(Exception):
+    """Base of every error a user of `faceedit` can cause."""
+
+
+class ImageError(FaceEditError):
+    """A file that cannot be read as a picture."""
+
+
+class ManifestError(FaceEditError):
+    """A manifest with a missing column, a bad value or a file that is not there."""
+
+
+class AttributeValueError(FaceEditError):
+    """An attribute value outside the model's attribute space."""
+
+
+class ModelFileError(FaceEditError):
+    """A model folder that is incomplete, altered or of another version."""
+
+
+class FaceModelError(FaceEditError):
+    """The morphable head's files are missing or not in a known form."""
+
+
+class TrainingError(FaceEditError):
+    """A training run that cannot start or go on."""
+
+
+class MissingPackageError(FaceEditError):
+    """An optional package is not installed."""

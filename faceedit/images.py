@@ -1,0 +1,74 @@
+"""Pictures at the boundary: files to aligned crops, (60, 60, 3) uint8 RGB, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from faceedit.errors import ImageError
+
+Picture = NDArray[np.uint8]
+SIZE = 60
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+MOST_PIXELS = 100_000_000  # a decompression bomb, not a photograph
+
+
+def read_crop(path: Path) -> Picture:
+    """The picture as a (60, 60, 3) uint8 RGB crop.
+
+    EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB (transparent parts
+    grey); a picture of another size is cut to its central square and resized. Raises ImageError with the reason.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ImageError(
+                    f"{path} has {image.width} x {image.height} pixels, over {MOST_PIXELS:,}: make it smaller"
+                )
+            image.draft("RGB", (2 * SIZE, 2 * SIZE))
+            upright = ImageOps.exif_transpose(image)
+            return as_crop(_to_rgb(upright))
+    except FileNotFoundError as error:
+        raise ImageError(f"{path} does not exist: give the path of an image") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{path} is a folder: give the path of an image") from error
+    except UnidentifiedImageError as error:
+        what = "is empty (0 bytes)" if path.stat().st_size == 0 else "is not an image"
+        raise ImageError(f"{path} {what}: give a PNG, JPEG or other picture") from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        if isinstance(error, PermissionError):
+            raise ImageError(f"{path} may not be read: check its permissions") from error
+        raise ImageError(f"{path} is damaged or truncated ({error}): give a whole picture") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits or more: scale to 8
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        grey = Image.new("RGBA", rgba.size, (128, 128, 128, 255))
+        return Image.alpha_composite(grey, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def as_crop(image: Image.Image) -> Picture:
+    """The central square of an RGB picture, resized to (60, 60, 3) uint8."""
+    side = min(image.size)
+    if image.size != (SIZE, SIZE):
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        square = image.crop((left, top, left + side, top + side))
+        image = square.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+    return np.array(image, dtype=np.uint8)
+
+
+def write_picture(picture: Picture, path: Path) -> None:
+    """Write (H, W, 3) uint8 RGB; the file's suffix names the format. Raises ImageError when it cannot be written."""
+    try:
+        Image.fromarray(picture).save(path)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot write {path} ({error}): give a writable .png or .jpg path") from error

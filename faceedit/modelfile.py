@@ -1,0 +1,149 @@
+"""A model on disk: a folder with model.safetensors (the weights) and model.json (everything else). Never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from faceedit.attributes import TASKS, AttributeSpace
+from faceedit.errors import ModelFileError
+from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork
+
+FORMAT = 1
+WEIGHTS, CARD = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Per-channel mean and standard deviation of the training pictures, in 0..255 (RGB)."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What model.json says: the task, the network, how it was trained, what was measured, and its terms."""
+
+    task: AttributeSpace
+    network: NetworkConfig
+    normalisation: Normalisation
+    recipe: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    licence: str = "unspecified"
+    paper: str = "Ghodrati, Jia, Pedersoli, Tuytelaars: Towards Automatic Image Editing, BMVC 2016"
+
+
+@dataclass
+class Model:
+    """A loaded model. digest: names these weights with this task and normalisation; a gallery is pinned to it."""
+
+    card: ModelCard
+    generation: GenerationNetwork
+    refinement: RefinementNetwork
+    digest: str
+
+
+def new_networks(config: NetworkConfig) -> tuple[GenerationNetwork, RefinementNetwork]:
+    return GenerationNetwork(config), RefinementNetwork()
+
+
+def save_model(folder: Path, card: ModelCard, generation: GenerationNetwork, refinement: RefinementNetwork) -> str:
+    """Write both files, each complete or not at all; return the model's digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save_tensors(_named(generation, refinement))
+    checksum = hashlib.sha256(weights).hexdigest()
+    content = {"format": FORMAT, **asdict(card), "sha256": checksum}
+    text = json.dumps(content, indent=2) + "\n"
+    for name, data in ((WEIGHTS, weights), (CARD, text.encode())):
+        partial = folder / f".{name}.partial"
+        partial.write_bytes(data)
+        partial.replace(folder / name)
+    return _digest(card, checksum)
+
+
+def load_model(folder: Path) -> Model:
+    """Read a model folder. Raises ModelFileError for a missing, altered, incomplete or unknown one."""
+    card, checksum = read_card(folder)
+    data = _read(folder, WEIGHTS)
+    found = hashlib.sha256(data).hexdigest()
+    if found != checksum:
+        raise ModelFileError(
+            f"{folder / WEIGHTS} is not the file that {CARD} describes "
+            f"(sha256 {found[:12]} instead of {checksum[:12]}): copy the model again"
+        )
+    generation, refinement = new_networks(card.network)
+    try:
+        tensors = load_tensors(data)
+        for prefix, network in (("generation.", generation), ("refinement.", refinement)):
+            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            network.load_state_dict(own, strict=True)
+        unknown = [k for k in tensors if not k.startswith(("generation.", "refinement."))]
+    except Exception as error:  # safetensors and torch raise several unrelated types for a malformed file
+        raise ModelFileError(f"{folder / WEIGHTS} does not fit its network: {error}") from error
+    if unknown:
+        raise ModelFileError(f"{folder / WEIGHTS} holds unknown tensors: {', '.join(unknown[:3])}")
+    return Model(card, generation.eval(), refinement.eval(), _digest(card, checksum))
+
+
+def read_card(folder: Path) -> tuple[ModelCard, str]:
+    """model.json, and the sha256 that the weights must have."""
+    try:
+        content = json.loads(_read(folder, CARD))
+        if content["format"] != FORMAT:
+            raise ModelFileError(
+                f"{folder / CARD} has format {content['format']}, this version reads {FORMAT}: "
+                "train again or use the matching version of facesearch"
+            )
+        task = content["task"]
+        card = ModelCard(
+            task=AttributeSpace(task["name"], tuple(task["values"]), task["unit"], tuple(task["shared"])),
+            network=NetworkConfig(**content["network"]),
+            normalisation=Normalisation(
+                tuple(content["normalisation"]["mean"]), tuple(content["normalisation"]["std"])
+            ),
+            **{k: content[k] for k in ("recipe", "provenance", "metrics", "licence", "paper")},
+        )
+        checksum = str(content["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{folder / CARD} is not a model card: {error!r}") from error
+    if card.task.name not in TASKS or card.network.attributes != len(card.task):
+        raise ModelFileError(f"{folder / CARD} describes an unknown task {card.task.name!r}")
+    return card, checksum
+
+
+def _named(generation: nn.Module, refinement: nn.Module) -> dict[str, Tensor]:
+    networks = {"generation": generation, "refinement": refinement}
+    return {
+        f"{prefix}.{name}": tensor.detach().to("cpu", torch.float32).contiguous()
+        for prefix, network in networks.items()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def _digest(card: ModelCard, checksum: str) -> str:
+    parts = {
+        "weights": checksum,
+        "task": asdict(card.task),
+        "network": asdict(card.network),
+        "normalisation": asdict(card.normalisation),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise ModelFileError(
+            f"{folder} is not a model: it has no readable {name}; give a folder that `facesearch train` wrote"
+        ) from error

@@ -1,0 +1,224 @@
+"""The two networks of Ghodrati et al., "Towards Automatic Image Editing: Learning to See Another You" (BMVC 2016).
+
+Generation (section 3.1) turns a source image and a target attribute into a first picture; refinement (3.2) sees both
+and corrects it. Shapes are channels x height x width; n_a is the number of attribute values. The paper prints
+"Conv(3,3,1)" where 3 channels must come out and, between the unpoolings of the generation decoder, where one channel
+would squeeze everything through one 30x30 map: that width is `NetworkConfig.middle`. ReLU follows every convolution
+but the last, as the text says (two are missing from the printed lists).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """attributes: n_a; hidden: width of the attribute encoder's first layer; middle: channels of the generation
+    decoder's second convolution (1 is the literal reading of the paper); attribute_relu: ReLU after the second
+    fully connected layer, which the paper leaves open."""
+
+    attributes: int = 7
+    hidden: int = 512
+    middle: int = 64
+    attribute_relu: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.attributes, self.hidden, self.middle) < 1:
+            raise ValueError(f"network sizes must be at least 1, got {self}")
+
+
+SIZE = 60  # pixels of an image's side
+DESCRIPTOR_SHAPE = (128, 15, 15)
+DESCRIPTOR_SIZE = 128 * 15 * 15  # 28,800
+
+
+def convolution(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
+    """A convolution that keeps height and width."""
+    return nn.Conv2d(inputs, outputs, size, padding=size // 2)
+
+
+class UnpoolConvolution(nn.Module):
+    """Unpool(2, 2), then a 3x3 convolution: C x h x w -> outputs x 2h x 2w.
+
+    Unpooling puts each value at the top-left of a 2x2 block of zeros. A convolution over that grid is a transposed
+    convolution of stride 2 with the flipped kernel, which skips the multiplications by those zeros.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.convolution = convolution(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = self.convolution.weight.flip(2, 3).transpose(0, 1)
+        return F.conv_transpose2d(x, kernel, self.convolution.bias, stride=2, padding=1, output_padding=1)
+
+
+class ImageEncoder(nn.Sequential):
+    """channels x60x60 -> 64x30x30"""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            convolution(channels, 64), nn.ReLU(),  # 64x60x60
+            convolution(64, 64), nn.ReLU(),  # 64x60x60
+            nn.MaxPool2d(2),  # 64x30x30
+        )  # fmt: skip
+
+
+class AttributeEncoder(nn.Module):
+    """n_a -> n_a x30x30. A one-hot input has only n_a outputs, so `maps` computes them all at once."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        n = config.attributes
+        self.layers = nn.Sequential(
+            nn.Linear(n, config.hidden), nn.ReLU(),  # 512
+            nn.Linear(config.hidden, 900 * n),  # 900 n_a
+            nn.ReLU() if config.attribute_relu else nn.Identity(),
+        )  # fmt: skip
+
+    def forward(self, attribute: Tensor) -> Tensor:
+        """attribute: (B, n_a) one-hot -> (B, n_a, 30, 30)"""
+        return self.layers(attribute).view(len(attribute), -1, 30, 30)  # type: ignore[no-any-return]
+
+    def maps(self) -> Tensor:
+        """(n_a, n_a, 30, 30): the output for every attribute value."""
+        weight = self.layers[0].weight
+        assert isinstance(weight, Tensor)
+        return self(torch.eye(weight.shape[1], device=weight.device, dtype=weight.dtype))  # type: ignore[no-any-return]
+
+
+class Fusion(nn.Module):
+    """64x30x30 image features and n_a x30x30 attribute features -> 128x15x15.
+
+    The first convolution over the concatenation is the sum of one over each half, so each half is computed once and
+    every source is combined with every target by addition.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.first = convolution(64 + config.attributes, 128)
+        self.rest = nn.Sequential(
+            nn.ReLU(),  # 128x30x30
+            convolution(128, 128), nn.ReLU(),  # 128x30x30
+            nn.MaxPool2d(2),  # 128x15x15
+            convolution(128, 128, 1), nn.ReLU(),  # 128x15x15
+        )  # fmt: skip
+
+    def image_half(self, features: Tensor) -> Tensor:
+        """(B, 64, 30, 30) -> (B, 128, 30, 30)"""
+        return F.conv2d(features, self.first.weight[:, :64], padding=1)
+
+    def attribute_half(self, maps: Tensor) -> Tensor:
+        """(B, n_a, 30, 30) -> (B, 128, 30, 30), with the bias"""
+        return F.conv2d(maps, self.first.weight[:, 64:], self.first.bias, padding=1)
+
+    def forward(self, features: Tensor, maps: Tensor) -> Tensor:
+        return self.rest(self.image_half(features) + self.attribute_half(maps))  # type: ignore[no-any-return]
+
+
+class GenerationDecoder(nn.Sequential):
+    """128x15x15 -> 3x60x60"""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(
+            UnpoolConvolution(128, 64), nn.ReLU(),  # 64x30x30
+            convolution(64, config.middle), nn.ReLU(),  # middle x30x30
+            UnpoolConvolution(config.middle, 64), nn.ReLU(),  # 64x60x60
+            convolution(64, 3),  # 3x60x60
+        )  # fmt: skip
+
+
+class GenerationNetwork(nn.Module):
+    """Stage one, Y1 = G(X, C): X (B, 3, 60, 60) normalised, C (B, n_a) one-hot -> (B, 3, 60, 60)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder = ImageEncoder(3)
+        self.attribute_encoder = AttributeEncoder(config)
+        self.fusion = Fusion(config)
+        self.decoder = GenerationDecoder(config)
+
+    def forward(self, source: Tensor, attribute: Tensor) -> Tensor:
+        maps = self.attribute_encoder(attribute)
+        return self.decoder(self.fusion(self.image_encoder(source), maps))  # type: ignore[no-any-return]
+
+    def many(self, source: Tensor, targets: Tensor) -> Tensor:
+        """Several targets of each source with one pass of the image encoder.
+
+        source: (B, 3, 60, 60); targets: (B, K) int64 positions of attribute values -> (B * K, 3, 60, 60), the K
+        pictures of a source side by side. Equal to `forward` on every pair.
+        """
+        image = self.fusion.image_half(self.image_encoder(source))  # (B, 128, 30, 30)
+        attribute = self.fusion.attribute_half(self.attribute_encoder.maps())  # (n_a, 128, 30, 30)
+        fused = (image[:, None] + attribute[targets]).flatten(0, 1)  # (B K, 128, 30, 30)
+        fused = fused.contiguous(memory_format=torch.channels_last)
+        return self.decoder(self.fusion.rest(fused))  # type: ignore[no-any-return]
+
+
+class RefinementEncoder(nn.Module):
+    """[X, Y1] 6x60x60 -> the descriptor layer 128x15x15"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image_encoder = ImageEncoder(6)  # 64x30x30
+        self.rest = nn.Sequential(
+            convolution(64, 128), nn.ReLU(),  # 128x30x30
+            convolution(128, 128), nn.ReLU(),  # 128x30x30
+            nn.MaxPool2d(2),  # 128x15x15
+            convolution(128, 128, 1), nn.ReLU(),  # 128x15x15, the descriptor
+        )  # fmt: skip
+
+    def forward(self, pair: Tensor) -> Tensor:
+        return self.rest(self.image_encoder(pair))  # type: ignore[no-any-return]
+
+
+class RefinementDecoder(nn.Sequential):
+    """128x15x15 -> 3x60x60"""
+
+    def __init__(self) -> None:
+        super().__init__(
+            UnpoolConvolution(128, 128), nn.ReLU(),  # 128x30x30
+            convolution(128, 64), nn.ReLU(),  # 64x30x30
+            UnpoolConvolution(64, 64), nn.ReLU(),  # 64x60x60
+            convolution(64, 3),  # 3x60x60
+        )  # fmt: skip
+
+
+class RefinementNetwork(nn.Module):
+    """Stage two, Y2 = R(X, Y1): two (B, 3, 60, 60) -> (B, 3, 60, 60)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = RefinementEncoder()
+        self.decoder = RefinementDecoder()
+
+    def features(self, source: Tensor, generated: Tensor) -> Tensor:
+        """The descriptor layer's activation, (B, 128, 15, 15)."""
+        return self.encoder(torch.cat([source, generated], 1))  # type: ignore[no-any-return]
+
+    def forward(self, source: Tensor, generated: Tensor) -> Tensor:
+        return self.decoder(self.features(source, generated))  # type: ignore[no-any-return]
+
+
+def descriptor(features: Tensor) -> Tensor:
+    """L2-normalised descriptors (B, 28800) of the descriptor layer's activation (B, 128, 15, 15)."""
+    return F.normalize(features.float().flatten(1), dim=1)
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """He initialisation (He et al., ICCV 2015; the paper's [8]): normal of variance 2 / fan-in, zero biases."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def count_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,58 @@
+"""Training recipes by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faceedit.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train both stages.
+
+    sources, targets: pictures and targets of each in one batch; steps_one, steps_two: updates per stage.
+    summed_loss: squared error summed over a picture (averaged over the batch) instead of its mean.
+    include_same: a picture's own pose is a target too, as it is when a gallery picture is described.
+    contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
+    look-alikes (InfoNCE, van den Oord et al. 2018); contrast_people x contrast_conditions sources are compared.
+    """
+
+    name: str
+    optimiser: str
+    learning_rate: float
+    sources: int
+    targets: int
+    steps_one: int
+    steps_two: int
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    warmup: int = 0
+    cosine: bool = False
+    clip: float = 0.0
+    summed_loss: bool = False
+    include_same: bool = False
+    contrast: float = 0.0
+    contrast_scale: float = 24.0
+    contrast_people: int = 6
+    contrast_conditions: int = 5
+
+
+PAPER = Recipe(
+    name="paper", optimiser="sgd", learning_rate=1e-6, momentum=0.95, sources=32, targets=1,
+    steps_one=20_000, steps_two=10_000, summed_loss=True,
+)  # fmt: skip
+
+FAST = Recipe(
+    name="fast", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-4, sources=8, targets=7,
+    steps_one=8_000, steps_two=1_500, warmup=200, cosine=True, clip=1.0, include_same=True, contrast=0.1,
+)  # fmt: skip
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST)}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of this name; raises TrainingError for an unknown one."""
+    if name not in RECIPES:
+        raise TrainingError(f"no recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]

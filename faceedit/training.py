@@ -1,0 +1,261 @@
+"""Training: stage one, then stage two on what stage one makes. Resumable to the bit on one machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from faceedit import checkpoint
+from faceedit.attributes import AttributeSpace
+from faceedit.dataset import ContrastSampler, PairSampler, PairSet
+from faceedit.devices import autocast
+from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, save_model
+from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork, descriptor, initialise
+from faceedit.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands. mse: per-pixel squared error in 0..255 units, averaged over about the last 100 steps."""
+
+    stage: int
+    step: int
+    steps: int
+    loss: float
+    mse: float
+    pairs_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint."""
+
+    space: AttributeSpace
+    recipe: Recipe
+    out: Path
+    seed: int = 0
+    device: str = "cpu"
+    checkpoint_every: int = 500
+    provenance: dict[str, object] = field(default_factory=dict)
+    licence: str = "unspecified"
+    network: NetworkConfig | None = None
+
+    @property
+    def config(self) -> NetworkConfig:
+        return self.network or NetworkConfig(attributes=len(self.space))
+
+    def require_startable(self, resume: bool) -> None:
+        """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
+        place = checkpoint.Checkpoint(self.out / "checkpoint", {})
+        if resume:
+            place.require_present()
+        else:
+            place.require_empty()
+
+
+def normalisation_of(images: NDArray[np.uint8]) -> Normalisation:
+    """Per-channel mean and standard deviation of (N, H, W, 3) pictures, in 0..255, in bounded memory."""
+    total, squares = np.zeros(3), np.zeros(3)
+    for chunk in np.array_split(images, max(1, len(images) // 2048)):
+        values = chunk.reshape(-1, 3).astype(np.float64)
+        total += values.sum(0)
+        squares += (values**2).sum(0)
+    count = images.size / 3
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
+    return Normalisation(_three(mean), _three(std))
+
+
+def train(
+    run: TrainingRun, pairs: PairSet, resume: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> Model:  # fmt: skip
+    """Train both stages and write the model to run.out.
+
+    report(progress) is called after every step. With `resume`, goes on from the checkpoint in run.out; raises
+    TrainingError when there is none or it belongs to another run.
+    """
+    generation, refinement = new_networks(run.config)
+    random = torch.Generator().manual_seed(run.seed)
+    initialise(generation, random)
+    initialise(refinement, random)
+    for network in (generation, refinement):
+        network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = _Trainer(run, pairs, generation, refinement)
+    trainer.start(resume)
+    for progress in trainer.steps():
+        if report:
+            report(progress)
+    card = ModelCard(
+        task=run.space, network=run.config, normalisation=trainer.normalisation, recipe=asdict(run.recipe),
+        provenance={**run.provenance, "seed": run.seed, "pairs": pairs.pairs, "pictures": len(pairs.images)},
+        metrics=trainer.metrics, licence=run.licence,
+    )  # fmt: skip
+    digest = save_model(run.out, card, generation, refinement)
+    return Model(card, generation.cpu().eval(), refinement.cpu().eval(), digest)
+
+
+class _Trainer:
+    def __init__(
+        self, run: TrainingRun, pairs: PairSet, generation: GenerationNetwork, refinement: RefinementNetwork
+    ) -> None:
+        self._run, self._recipe, self._pairs = run, run.recipe, pairs
+        self._generation, self._refinement = generation, refinement
+        self.normalisation = normalisation_of(pairs.images)
+        shape = (1, 3, 1, 1)
+        self._mean = torch.tensor(self.normalisation.mean, device=run.device).view(shape)
+        self._std = torch.tensor(self.normalisation.std, device=run.device).view(shape)
+        self._sampler = PairSampler(pairs, run.seed, run.recipe.include_same)
+        self._contrast = ContrastSampler(pairs, run.seed) if run.recipe.contrast > 0 else None
+        self._stage, self._step, self._average = 1, 0, 0.0
+        self.metrics: dict[str, float] = {}
+        self._optimiser = self._new_optimiser()
+
+    def start(self, resume: bool) -> None:
+        settings = {
+            "recipe": asdict(self._recipe), "seed": self._run.seed, "task": self._run.space.name,
+            "network": asdict(self._run.config), "pictures": len(self._pairs.images), "pairs": self._pairs.pairs,
+        }  # fmt: skip
+        self._checkpoint = checkpoint.Checkpoint(self._run.out / "checkpoint", settings)
+        if not resume:
+            self._checkpoint.require_empty()
+            return
+        state = self._checkpoint.load({"generation": self._generation, "refinement": self._refinement})
+        self._stage, self._step, self._average = state.stage, state.step, state.average
+        self.metrics = dict(state.metrics)
+        self._optimiser = self._new_optimiser()
+        checkpoint.restore_optimiser(self._optimiser, state.optimiser)
+
+    def steps(self) -> Iterator[Progress]:
+        """Every remaining update of both stages."""
+        while self._stage <= 2:
+            steps = self._recipe.steps_one if self._stage == 1 else self._recipe.steps_two
+            started, first = time.monotonic(), self._step
+            while self._step < steps:
+                loss, pairs = self._update(steps)
+                self._step += 1
+                if self._step % self._run.checkpoint_every == 0:
+                    self._save()
+                rate = (self._step - first) / (time.monotonic() - started)
+                yield Progress(
+                    self._stage, self._step, steps, loss, self._average, rate * pairs, (steps - self._step) / rate
+                )
+            self.metrics[f"training_mse_stage{self._stage}"] = round(self._average, 2)
+            self._stage, self._step, self._average = self._stage + 1, 0, 0.0
+            if self._stage == 2:
+                self._optimiser = self._new_optimiser()
+            self._save()
+
+    def _update(self, steps: int) -> tuple[float, int]:
+        """One step of the optimiser; returns the loss and how many pairs it saw."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._learning_rate(steps)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss, error, pairs = self._loss_one() if self._stage == 1 else self._loss_two()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._recipe.clip > 0:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._recipe.clip)
+        self._optimiser.step()
+        mse = float(((error.detach() * self._std) ** 2).mean())
+        keep = min(0.99, self._step / (self._step + 1))
+        self._average = keep * self._average + (1 - keep) * mse
+        return float(loss.detach()), pairs
+
+    def _loss_one(self) -> tuple[Tensor, Tensor, int]:
+        recipe = self._recipe
+        batch = self._sampler.batch(self._step, recipe.sources, recipe.targets)
+        source, target = self._pictures(batch.sources), self._pictures(batch.targets.ravel())
+        values = torch.from_numpy(batch.values).to(self._run.device)
+        with autocast(self._run.device):
+            made = self._generation.many(source, values)
+        error = made.float() - target
+        return self._squared(error), error, len(target)
+
+    def _loss_two(self) -> tuple[Tensor, Tensor, int]:
+        if self._contrast is not None:
+            return self._loss_contrast(self._contrast)
+        recipe = self._recipe
+        # stage two draws other batches than stage one
+        batch = self._sampler.batch(self._step + recipe.steps_one, recipe.sources, recipe.targets)
+        source, target = self._pictures(batch.sources), self._pictures(batch.targets.ravel())
+        _, made = self._two_stages(source, torch.from_numpy(batch.values).to(self._run.device))
+        error = made.float() - target
+        return self._squared(error), error, len(target)
+
+    def _loss_contrast(self, sampler: ContrastSampler) -> tuple[Tensor, Tensor, int]:
+        """Squared error, and InfoNCE: from either source, the edit to a value has the descriptor of its own person
+        and light rather than another's."""
+        recipe = self._recipe
+        rows, values = sampler.batch(self._step, recipe.contrast_people, recipe.contrast_conditions)
+        groups = len(rows)
+        source = self._pictures(rows.ravel())  # (groups 2): both values of a group in turn
+        both = torch.from_numpy(np.tile(values, (2 * groups, 1))).to(self._run.device)
+        features, made = self._two_stages(source, both)  # (groups, from, to)
+        target = self._pictures(np.repeat(rows[:, None], 2, axis=1).ravel())
+        error = made.float() - target
+        d = descriptor(features).view(groups, 2, 2, -1)
+        loss = self._squared(error)
+        own = torch.arange(groups, device=d.device)
+        for to in range(2):
+            query, stored = d[:, 1 - to, to], d[:, to, to]  # turned there, and described as a gallery picture
+            likeness = recipe.contrast_scale * query @ stored.T
+            loss = loss + recipe.contrast / 4 * (F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own))
+        return loss, error, len(target)
+
+    def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Descriptor-layer activation and second-stage picture of every source under every one of its targets."""
+        with autocast(self._run.device):
+            with torch.no_grad():
+                first = self._generation.many(source, values)
+            repeated = source.repeat_interleave(values.shape[1], 0)
+            pair = first.float().contiguous(memory_format=torch.channels_last)
+            features = self._refinement.features(repeated, pair)
+            return features, self._refinement.decoder(features)
+
+    def _squared(self, error: Tensor) -> Tensor:
+        return (error**2).sum() / len(error) if self._recipe.summed_loss else (error**2).mean()
+
+    def _pictures(self, rows: NDArray[np.int64]) -> Tensor:
+        pixels = torch.from_numpy(self._pairs.images[rows]).to(self._run.device)
+        values = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
+        return values.contiguous(memory_format=torch.channels_last)
+
+    @property
+    def _network(self) -> nn.Module:
+        return self._generation if self._stage == 1 else self._refinement
+
+    def _new_optimiser(self) -> torch.optim.Optimizer:
+        recipe, parameters = self._recipe, list(self._network.parameters())
+        if recipe.optimiser == "sgd":
+            return torch.optim.SGD(parameters, recipe.learning_rate, momentum=recipe.momentum)
+        return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+    def _learning_rate(self, steps: int) -> float:
+        rate = self._recipe.learning_rate
+        if self._recipe.warmup:
+            rate *= min(1.0, (self._step + 1) / self._recipe.warmup)
+        if self._recipe.cosine:
+            rate *= 0.5 + 0.5 * math.cos(math.pi * self._step / steps)
+        return rate
+
+    def _save(self) -> None:
+        self._checkpoint.save(
+            {"generation": self._generation, "refinement": self._refinement},
+            self._optimiser,
+            checkpoint.Place(self._stage, self._step, self._average, self.metrics),
+        )
+
+
+def _three(values: NDArray[np.floating]) -> tuple[float, float, float]:
+    r, g, b = (round(float(v), 4) for v in values)
+    return r, g, b

@@ -1,0 +1,1 @@
+"""The gallery on disk: Faiss vectors and SQLAlchemy rows under one id, kept in step."""

@@ -1,0 +1,101 @@
+"""SQLite as the gallery uses it: durable, strict, one writer, and errors with names."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.orm import Session
+
+from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
+
+BUSY_TIMEOUT_MS = 10_000
+
+PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_mode = WAL",
+    # NORMAL may forget the last commits at a power cut. The bytes of a removed descriptor are
+    # zeroed after the commit, so a forgotten removal would leave an image with a zero descriptor.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # a removed row leaves no text behind
+)
+
+CORRUPT_SIGNS = ("malformed", "not a database", "no such table", "no such column")
+
+
+class Database:
+    """The engine of one `gallery.db`, with a reading and a writing transaction.
+
+    Sessions are opened per operation, so that one Database may serve several threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        url = URL.create("sqlite", database=str(path))
+        self._engine = create_engine(url, creator=lambda: _connect(path))
+        event.listen(self._engine, "begin", _begin)
+        self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that sees one state of the database throughout."""
+        with _named_errors(self.path), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that no other writer can enter; committed at the end of the block.
+
+        Raises GalleryLockedError when another process writes for longer than the busy timeout.
+        """
+        with _named_errors(self.path), Session(self._writer, autoflush=False) as session:
+            with session.begin():
+                yield session
+
+    def close(self) -> None:
+        """Close all connections; the last one folds the write-ahead log into the file."""
+        self._engine.dispose()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(pragma).close()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin(connection: Connection) -> None:
+    # sqlite3 itself would begin only before the first INSERT: too late for a steady view.
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DatabaseError as error:
+        raise _named(path, str(error.orig)) from error
+
+
+def _named(path: Path, reason: str) -> GalleryError:
+    if "locked" in reason or "busy" in reason:
+        return GalleryLockedError(
+            f"{path} is locked: another process has been writing for more than "
+            f"{BUSY_TIMEOUT_MS // 1000} s; wait for it to finish and try again"
+        )
+    if any(sign in reason for sign in CORRUPT_SIGNS):
+        return GalleryCorruptError(
+            f"{path} is not a sound gallery database ({reason}); restore it from a copy, "
+            "or delete the gallery folder and index the images again"
+        )
+    return GalleryStorageError(f"SQLite cannot use {path} ({reason}); check the free space and the permissions there")

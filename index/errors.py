@@ -1,0 +1,83 @@
+"""The errors of a gallery. Each message says what was wrong, what was expected and how to mend it.
+
+GalleryError
++-- GalleryNotFoundError     there is no gallery in the folder
++-- GalleryExistsError       there is one already
++-- GalleryEmptyError        a search in a gallery without images
++-- GalleryCorruptError      its files contradict each other or cannot be read
++-- GalleryVersionError      a newer release wrote it
++-- GalleryLockedError       another process is writing to it
++-- GalleryBusyError         images were removed again and again during a read
++-- GalleryStorageError      SQLite could not read or write (full disk, no permission, ...)
++-- ModelMismatchError       another model described its images
++-- DescriptorShapeError     descriptors of the wrong shape
++-- DescriptorValueError     descriptors that are not finite in half precision
++-- ImageRowError            a row that cannot be stored as it is
++-- DuplicatePathError       a path that the gallery holds already
++-- UnknownImageError        an id or a path that the gallery does not hold
++-- FaissMissingError        faiss is not installed
+"""
+
+
+class GalleryError(Exception):
+    """Base of every error that `index` raises on purpose (misused arguments are ValueErrors)."""
+
+
+class GalleryNotFoundError(GalleryError):
+    """The folder holds no gallery."""
+
+
+class GalleryExistsError(GalleryError):
+    """A gallery is to be created where there is one."""
+
+
+class GalleryEmptyError(GalleryError):
+    """A search needs at least one image."""
+
+
+class GalleryCorruptError(GalleryError):
+    """A file of the gallery is unreadable or contradicts another."""
+
+
+class GalleryVersionError(GalleryError):
+    """The gallery follows a schema that this release does not know."""
+
+
+class GalleryLockedError(GalleryError):
+    """Another process (or another Gallery object) holds the right to write."""
+
+
+class GalleryBusyError(GalleryError):
+    """A read was overtaken by removals too often to be trusted."""
+
+
+class GalleryStorageError(GalleryError):
+    """SQLite refused for a reason outside the gallery: disk, permission, file system."""
+
+
+class ModelMismatchError(GalleryError):
+    """The gallery was described by another model than the one at hand."""
+
+
+class DescriptorShapeError(GalleryError):
+    """Descriptors do not have the shape that the gallery needs."""
+
+
+class DescriptorValueError(GalleryError):
+    """Descriptors hold NaN, infinity or values beyond half precision."""
+
+
+class ImageRowError(GalleryError):
+    """An image row breaks a rule of the gallery."""
+
+
+class DuplicatePathError(GalleryError):
+    """An image path is added a second time."""
+
+
+class UnknownImageError(GalleryError):
+    """No image has this id or path."""
+
+
+class FaissMissingError(GalleryError):
+    """`import faiss` failed."""

@@ -1,0 +1,295 @@
+"""A gallery of described images in one folder: search it, add to it, remove from it.
+
+`gallery.db` (SQLite) is the truth. `descriptors.f16` holds the descriptors, one slot per image.
+`exact-*.faiss` is a projection of both that the first search after a change rebuilds.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace as changed
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index import projection, store
+from index.database import Database
+from index.errors import (
+    DescriptorShapeError,
+    GalleryNotFoundError,
+    ModelMismatchError,
+)
+from index.layout import DATABASE_NAME, DESCRIPTORS_NAME, LOCK_NAME, create_files
+from index.lock import WriterLock
+from index.reading import Reader
+from index.rows import Filter, GalleryConfig, ImageRow, Labels, Match, StoredImage, checked_columns
+from index.vectors import DescriptorFile, FloatArray, checked_descriptors
+
+__all__ = ["Filter", "Gallery", "GalleryConfig", "ImageRow", "Labels", "Match", "StoredImage"]
+
+EVERYTHING = Filter()
+
+
+class Gallery:
+    """The images of one folder, described by one model.
+
+    Reading needs no lock and may go on while another process writes. Writing takes the writer's
+    lock for the length of the call, or for the length of `with gallery.writing():`.
+    """
+
+    def __init__(self, folder: Path, database: Database, config: GalleryConfig) -> None:
+        """Use `Gallery.create` or `Gallery.open` instead."""
+        self._folder = folder
+        self._database = database
+        self._config = config
+        self._file = DescriptorFile(folder / DESCRIPTORS_NAME, config.descriptor_size)
+        self._reader = Reader(folder, database, self._file)
+        self._lock = WriterLock(folder / LOCK_NAME)
+        self._threads = RLock()
+
+    @classmethod
+    def create(cls, folder: Path, config: GalleryConfig) -> "Gallery":
+        """Make an empty gallery; the folder is created if need be.
+
+        Raises GalleryExistsError when there is one already, ValueError for a relative image root.
+        """
+        _require_absolute(config.image_root)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(folder / LOCK_NAME)
+        lock.acquire()
+        try:
+            create_files(folder, config)
+        finally:
+            lock.release()
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Gallery":
+        """Open an existing gallery.
+
+        Raises GalleryNotFoundError, GalleryVersionError, and GalleryCorruptError when the
+        database or the descriptor file is damaged.
+        """
+        path = folder / DATABASE_NAME
+        if not path.is_file():
+            raise GalleryNotFoundError(
+                f"{folder} holds no gallery (no {DATABASE_NAME} in it); check the folder, or index images into it first"
+            )
+        database = Database(path)
+        try:
+            with database.reading() as session:
+                config, committed = store.config(session), store.slots_in_use(session)
+            gallery = cls(folder, database, config)
+            gallery._file.require(committed)
+        except BaseException:
+            database.close()
+            raise
+        return gallery
+
+    def close(self) -> None:
+        """Close the database and give the writer's lock back."""
+        self._reader.forget()
+        self._database.close()
+        self._lock.release()
+
+    def __enter__(self) -> "Gallery":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where the gallery lies."""
+        return self._folder
+
+    @property
+    def config(self) -> GalleryConfig:
+        """What the gallery was made for."""
+        return self._config
+
+    @property
+    def generation(self) -> int:
+        """How many times images were added or removed."""
+        return self._reader.state().generation
+
+    def __len__(self) -> int:
+        with self._database.reading() as session:
+            return store.count(session)
+
+    def __bool__(self) -> bool:
+        """True, also without images: a gallery is not its length."""
+        return True
+
+    def require_model(self, digest: str, descriptor_size: int) -> None:
+        """Raise ModelMismatchError unless this model described the gallery."""
+        mine = (self._config.model_digest, self._config.descriptor_size)
+        if mine != (digest, descriptor_size):
+            raise ModelMismatchError(
+                f"the gallery {self._folder} was described by model {mine[0][:12]} (descriptors "
+                f"of {mine[1]} numbers), not by model {digest[:12]} (of {descriptor_size}); use "
+                "the gallery's model, or index the images into a new gallery with this one"
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other writers out for the length of the block; blocks may be nested.
+
+        Raises GalleryLockedError, with the holder's process id, when another one is writing.
+        """
+        with self._threads:
+            if self._lock.held:
+                yield
+                return
+            self._lock.acquire()
+            try:
+                self._finish_erasures()
+                yield
+            finally:
+                self._lock.release()
+
+    def add(self, rows: Sequence[ImageRow], descriptors: NDArray[Any], *, replace: bool = False) -> list[int]:
+        """Add images with their descriptors, all of them or none; their ids in the same order.
+
+        descriptors: (len(rows), descriptor_size), float32 or float16, stored in half precision.
+        replace: images with the same paths are removed in the same step; the new ids differ.
+        Raises DescriptorShapeError, DescriptorValueError, ImageRowError, DuplicatePathError,
+        GalleryLockedError.
+        """
+        array = checked_descriptors(descriptors, self._config.descriptor_size)
+        if len(array) != len(rows):
+            raise DescriptorShapeError(f"{len(array)} descriptors for {len(rows)} images; expected one for each")
+        columns = [checked_columns(row, len(self._config.values)) for row in rows]
+        paths = [row.path for row in rows]
+        if not rows:
+            return []
+        with self.writing():
+            with self._database.writing() as session:
+                old = store.ids_by_path(session, paths) if replace else {}
+                removed = store.remove(session, list(old.values()))
+                store.require_new(session, paths)
+                first = self._file.append(array, committed=store.slots_in_use(session))
+                ids = store.insert_images(session, columns, first)
+                store.advance(session, removed=removed > 0)
+            self._finish_erasures()
+        return ids
+
+    def update_labels(self, labels: Mapping[str, Labels]) -> int:
+        """Give the images at these paths new labels, all four of each; how many images.
+
+        Neither descriptors nor the generation change. Raises UnknownImageError (then nothing is
+        changed), GalleryLockedError.
+        """
+        with self.writing(), self._database.writing() as session:
+            return store.update_labels(session, labels)
+
+    def set_image_root(self, image_root: Path) -> None:
+        """Say where the images lie now; `image_root` is absolute, the paths below it the same."""
+        _require_absolute(image_root)
+        with self.writing(), self._database.writing() as session:
+            store.record(session).image_root = image_root.as_posix()
+        self._config = changed(self._config, image_root=image_root)
+
+    def remove(self, ids: Iterable[int]) -> int:
+        """Remove images and erase their descriptors; how many. Their ids are never used again.
+
+        Unknown ids are passed over. Raises GalleryLockedError.
+        """
+        with self.writing():
+            with self._database.writing() as session:
+                removed = store.remove(session, list(ids))
+                if removed:
+                    store.advance(session, removed=True)
+            self._finish_erasures()
+        return removed
+
+    def paths(self) -> set[str]:
+        """The paths of all images."""
+        with self._database.reading() as session:
+            return store.paths(session)
+
+    def ids_of(self, paths: Sequence[str]) -> dict[str, int]:
+        """The ids of those paths that the gallery holds."""
+        with self._database.reading() as session:
+            return store.ids_by_path(session, paths)
+
+    def known(self) -> dict[str, StoredImage]:
+        """All images by path."""
+        return {image.path: image for image in self.images()}
+
+    def images(self, where: Filter = EVERYTHING) -> Iterator[StoredImage]:
+        """The images that pass the filter, by ascending id, read in pages."""
+        last = 0
+        while True:
+            with self._database.reading() as session:
+                page = store.page(session, where, after=last)
+            if not page:
+                return
+            yield from page
+            last = page[-1].id
+
+    def get(self, ids: Sequence[int]) -> list[StoredImage]:
+        """The images with these ids, in this order. Raises UnknownImageError."""
+        with self._database.reading() as session:
+            return store.get(session, ids)
+
+    def descriptors(self, ids: Sequence[int]) -> FloatArray:
+        """The descriptors of these images, (len(ids), descriptor_size) float32, in this order.
+
+        They come back rounded to half precision. Raises UnknownImageError.
+        """
+        return self._reader.descriptors(ids)
+
+    def search(
+        self,
+        descriptor: NDArray[Any],
+        k: int,
+        *,
+        where: Filter = EVERYTHING,
+        exclude: Collection[int] = (),
+    ) -> list[Match]:
+        """The k nearest images to one descriptor (size,); see `search_many`."""
+        return self.search_many(np.asarray(descriptor)[None], k, where=where, exclude=exclude)[0]
+
+    def search_many(
+        self,
+        descriptors: NDArray[Any],
+        k: int,
+        *,
+        where: Filter = EVERYTHING,
+        exclude: Collection[int] = (),
+    ) -> list[list[Match]]:
+        """For each descriptor (n, size) the k nearest images, nearest first, equals by id.
+
+        Only images that pass `where` and are not in `exclude` (ids) compete, so that there are k
+        results whenever k such images exist. Raises ValueError for k < 1, GalleryEmptyError,
+        DescriptorShapeError, DescriptorValueError, FaissMissingError.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; expected 1 or more results")
+        queries = checked_descriptors(np.asarray(descriptors), self._config.descriptor_size)
+        return self._reader.search(queries, k, where, exclude)
+
+    def _finish_erasures(self) -> None:
+        """Zero the descriptors of removed images; also those that a crash left over."""
+        with self._database.reading() as session:
+            slots, state = store.erasures(session), store.state(session)
+        if not slots:
+            return
+        self._file.zero(slots)
+        projection.discard(self._folder, before=state.generation, keep=state.file_name)
+        with self._database.writing() as session:
+            store.erased(session, slots)
+
+
+def _require_absolute(image_root: Path) -> None:
+    if not image_root.is_absolute():
+        raise ValueError(f"image_root is {image_root}; expected an absolute path")

@@ -1,0 +1,42 @@
+"""The files of a gallery's folder."""
+
+from pathlib import Path
+
+from index import projection, store
+from index.database import Database
+from index.errors import GalleryExistsError
+from index.rows import GalleryConfig
+
+DATABASE_NAME = "gallery.db"
+DESCRIPTORS_NAME = "descriptors.f16"
+LOCK_NAME = "gallery.lock"
+
+
+def create_files(folder: Path, config: GalleryConfig) -> None:
+    """Write the database of an empty gallery; the caller holds the writer's lock.
+
+    Raises GalleryExistsError when there is a database already.
+    """
+    if (folder / DATABASE_NAME).exists():
+        raise GalleryExistsError(f"{folder} holds a gallery already; open it, or choose another folder")
+    _delete_files(folder)  # what an earlier gallery left, whose database was deleted
+    try:
+        _write_database(folder / DATABASE_NAME, config)
+    except BaseException:
+        _delete_files(folder)
+        raise
+
+
+def _write_database(path: Path, config: GalleryConfig) -> None:
+    database = Database(path)
+    try:
+        with database.writing() as session:
+            store.create(session, config)
+    finally:
+        database.close()
+
+
+def _delete_files(folder: Path) -> None:
+    projection.discard(folder)
+    for name in (DESCRIPTORS_NAME, *(DATABASE_NAME + suffix for suffix in ("", "-wal", "-shm"))):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,125 @@
+"""Reads that need the database and the files together, while another process may write.
+
+A writer adds behind the committed slots and so never disturbs a read. It zeroes the slots of
+removed images: a read during which images were removed is made again.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from threading import RLock
+from typing import TypeVar
+
+import numpy as np
+
+from index import projection, store
+from index.database import Database
+from index.errors import GalleryBusyError, GalleryEmptyError
+from index.projection import Projection, State
+from index.rows import Filter, Match
+from index.vectors import DescriptorFile, FloatArray, IdArray, build_exact, nearest
+
+ATTEMPTS = 5
+
+_T = TypeVar("_T")
+
+
+class _OvertakenError(Exception):
+    """Images were removed while an index was built."""
+
+
+class Reader:
+    """Searches a gallery and reads its descriptors; may be shared by threads."""
+
+    def __init__(self, folder: Path, database: Database, file: DescriptorFile) -> None:
+        self._folder = folder
+        self._database = database
+        self._file = file
+        self._building = RLock()
+        self._projection: Projection | None = None
+
+    def state(self) -> State:
+        """How far the gallery has come."""
+        with self._database.reading() as session:
+            return store.state(session)
+
+    def forget(self) -> None:
+        """Let go of the index."""
+        self._projection = None
+
+    def descriptors(self, ids: Sequence[int]) -> FloatArray:
+        """The descriptors of these images, (len(ids), size). Raises UnknownImageError."""
+
+        def read(_: State) -> FloatArray:
+            with self._database.reading() as session:
+                slots, committed = store.slots(session, ids), store.slots_in_use(session)
+            return self._file.read(slots, committed)
+
+        return self._undisturbed(read)
+
+    def search(self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]) -> list[list[Match]]:
+        """For each query (n, size) its k nearest among the images that the filters let pass."""
+        return self._undisturbed(lambda state: self._search(state, queries, k, where, exclude))
+
+    def _search(
+        self, state: State, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
+    ) -> list[list[Match]]:
+        current = self._current(state)
+        if len(current.ids) == 0:
+            raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
+        competing = self._competing(current.ids, where, exclude)
+        distances, found = nearest(current.index, queries, k, competing)
+        unique = np.unique(found).tolist()
+        with self._database.reading() as session:
+            if store.state(session).removals != state.removals:
+                raise _OvertakenError
+            images = dict(zip(unique, store.get(session, unique), strict=True))
+        return [
+            [Match(images[id_], distance) for id_, distance in zip(*row, strict=True)]
+            for row in zip(found.tolist(), distances.tolist(), strict=True)
+        ]
+
+    def _competing(self, ids: IdArray, where: Filter, exclude: Collection[int]) -> IdArray:
+        if where.conditions():
+            with self._database.reading() as session:
+                # Without the images added since the index was built.
+                ids = np.intersect1d(ids, store.select_ids(session, where), assume_unique=True)
+        if exclude:
+            ids = np.setdiff1d(ids, np.fromiter(exclude, dtype=np.int64), assume_unique=True)
+        return ids
+
+    def _current(self, state: State) -> Projection:
+        """The index of this state: the one at hand, the saved one, or a new one."""
+        with self._building:
+            if self._projection is None or self._projection.state != state:
+                self._projection = None  # two at once may not fit into memory
+                self._projection = self._load_or_build()
+            return self._projection
+
+    def _load_or_build(self) -> Projection:
+        with self._database.reading() as session:
+            state, ids, slots = store.snapshot(session)
+            committed = store.slots_in_use(session)
+        loaded = projection.load(self._folder, state, ids) if len(ids) else None
+        if loaded is not None:
+            return loaded
+        built = Projection(state, build_exact(self._file.records(committed), ids, slots), ids)
+        now = self.state()
+        if now.removals != state.removals:
+            raise _OvertakenError
+        if now == state and len(ids):
+            projection.save(self._folder, built)
+        return built
+
+    def _undisturbed(self, read: Callable[[State], _T]) -> _T:
+        for _ in range(ATTEMPTS):
+            before = self.state()
+            try:
+                result = read(before)
+            except _OvertakenError:
+                continue
+            if self.state().removals == before.removals:
+                return result
+        raise GalleryBusyError(
+            f"images of the gallery {self._folder} were removed {ATTEMPTS} times during one read; "
+            "wait for the other process to finish and try again"
+        )

@@ -1,0 +1,157 @@
+"""What goes into a gallery and what comes out: plain frozen values, checked at the boundary."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from index.errors import ImageRowError
+
+
+@dataclass(frozen=True)
+class GalleryConfig:
+    """What a gallery is made for; fixed when it is created (only the image root may move).
+
+    Raises ValueError for values that cannot describe a gallery.
+    """
+
+    model_digest: str
+    """sha256 of the model's weights, 64 hexadecimal digits, lower case"""
+    task: str
+    """attribute that the model edits, e.g. "pose" """
+    values: tuple[int, ...]
+    """the attribute's values in the model's order, e.g. (-45, -30, ..., 45)"""
+    descriptor_size: int
+    """numbers per descriptor"""
+    image_root: Path
+    """absolute folder that the image paths are relative to"""
+
+    def __post_init__(self) -> None:
+        digits = set(self.model_digest)
+        if len(self.model_digest) != 64 or not digits <= set("0123456789abcdef"):
+            raise ValueError(
+                f"model_digest is {self.model_digest!r}; expected the sha256 of the weights "
+                "as 64 lower-case hexadecimal digits"
+            )
+        if not self.values or len(set(self.values)) != len(self.values):
+            raise ValueError(f"values are {self.values}; expected one or more distinct integers")
+        if self.descriptor_size < 1:
+            raise ValueError(f"descriptor_size is {self.descriptor_size}; expected 1 or more")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What somebody says about an image. None: not known."""
+
+    identity: str | None = None
+    pose: int | None = None
+    illumination: int | None = None
+    expression: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One image to add."""
+
+    path: str
+    """relative to the image root, with forward slashes"""
+    candidate: int
+    """position, in the gallery's values, of the value that the network decided for"""
+    errors: tuple[float, ...]
+    """reconstruction errors, one per value of the gallery"""
+    identity: str | None = None
+    pose: int | None = None
+    illumination: int | None = None
+    expression: str | None = None
+    sha256: str = ""
+    """of the image file"""
+    size: int = 0
+    """of the image file, bytes"""
+    mtime_ns: int = 0
+    """of the image file, nanoseconds"""
+
+
+@dataclass(frozen=True)
+class StoredImage(ImageRow):
+    """One image of the gallery."""
+
+    id: int = field(kw_only=True)
+    """stable, and never given to another image"""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which images to consider. A field that is None lets everything pass."""
+
+    identity: str | None = None
+    pose: int | None = None
+    illumination: int | None = None
+    expression: str | None = None
+    candidate: int | None = None
+
+    def conditions(self) -> dict[str, str | int]:
+        """The fields that restrict, by the name of their column."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: v if isinstance(v, str) else int(v) for name, v in given.items()}
+
+
+@dataclass(frozen=True)
+class Match:
+    """One search result."""
+
+    image: StoredImage
+    distance: float
+    """Euclidean distance between the descriptors (not squared)"""
+
+
+def checked_columns(row: ImageRow, n_values: int) -> dict[str, Any]:
+    """The columns of a row as the database takes them.
+
+    Raises ImageRowError for a path that is not a plain relative path with forward slashes, a
+    candidate that is none of the n_values, or errors that are not n_values finite numbers.
+    """
+    _check_path(row.path)
+    if not 0 <= row.candidate < n_values:
+        raise ImageRowError(
+            f"{row.path}: candidate is {row.candidate}; expected a position from 0 to "
+            f"{n_values - 1} in the gallery's values"
+        )
+    errors = [float(error) for error in row.errors]
+    if len(errors) != n_values or not all(map(math.isfinite, errors)):
+        raise ImageRowError(
+            f"{row.path}: errors are {errors}; expected {n_values} finite numbers, one for each of the gallery's values"
+        )
+    return {
+        "path": row.path,
+        "candidate": int(row.candidate),
+        "errors": errors,
+        "sha256": row.sha256,
+        "size": int(row.size),
+        "mtime_ns": int(row.mtime_ns),
+        **label_columns(row),
+    }
+
+
+def label_columns(labels: Labels | ImageRow) -> Mapping[str, str | int | None]:
+    """The label columns; integers of NumPy become plain ones, which SQLite stores as numbers."""
+    return {
+        "identity": labels.identity,
+        "pose": None if labels.pose is None else int(labels.pose),
+        "illumination": None if labels.illumination is None else int(labels.illumination),
+        "expression": labels.expression,
+    }
+
+
+def _check_path(path: str) -> None:
+    pure = PurePosixPath(path)
+    plain = str(pure) == path and not pure.is_absolute() and ".." not in pure.parts
+    if not plain or path == "." or "\0" in path:
+        raise ImageRowError(
+            f"image path is {path!r}; expected a path below the image root, relative to it and "
+            "with forward slashes, such as 'holiday/anna.jpg'"
+        )
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ImageRowError(f"image path is {path!r}, which is not valid Unicode; rename the file") from error

@@ -1,0 +1,261 @@
+"""Every query of a gallery, as functions of an open session. The caller commits."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from index.errors import (
+    DuplicatePathError,
+    GalleryCorruptError,
+    GalleryVersionError,
+    UnknownImageError,
+)
+from index.projection import State
+from index.rows import Filter, GalleryConfig, Labels, StoredImage, label_columns
+from index.schema import SCHEMA_VERSION, Base, ErasureRecord, GalleryRecord, ImageRecord
+from index.vectors import IdArray
+
+PAGE = 1_000
+VARIABLES = 10_000  # in one statement; SQLite's own limit is 32,766
+
+_T = TypeVar("_T")
+
+
+def create(session: Session, config: GalleryConfig) -> None:
+    """Make the tables and the one row of an empty gallery."""
+    Base.metadata.create_all(session.connection())
+    session.add(
+        GalleryRecord(
+            id=1,
+            schema_version=SCHEMA_VERSION,
+            model_digest=config.model_digest,
+            task=config.task,
+            attribute_values=list(config.values),
+            descriptor_size=config.descriptor_size,
+            image_root=config.image_root.as_posix(),
+            generation=0,
+            stamp=_stamp(),
+            removals=0,
+        )
+    )
+
+
+def record(session: Session) -> GalleryRecord:
+    """The one row of the gallery.
+
+    Raises GalleryVersionError for a schema of another release, GalleryCorruptError for no row.
+    """
+    version = session.scalar(select(GalleryRecord.schema_version))  # alone: it must be readable
+    if version is None:
+        raise GalleryCorruptError(
+            "the database holds tables but no gallery: creating it was interrupted; delete the "
+            "gallery folder and index the images again"
+        )
+    if version != SCHEMA_VERSION:
+        raise GalleryVersionError(
+            f"the gallery has schema version {version}; this release reads version "
+            f"{SCHEMA_VERSION}; install a release that reads it, or index the images again"
+        )
+    return session.get_one(GalleryRecord, 1)
+
+
+def config(session: Session) -> GalleryConfig:
+    """What the gallery was made for. Raises as `record`."""
+    gallery = record(session)
+    try:
+        return GalleryConfig(
+            model_digest=gallery.model_digest,
+            task=gallery.task,
+            values=tuple(gallery.attribute_values),
+            descriptor_size=gallery.descriptor_size,
+            image_root=Path(gallery.image_root),
+        )
+    except ValueError as error:
+        raise GalleryCorruptError(
+            f"the gallery's own row is damaged ({error}); restore gallery.db from a copy, or "
+            "delete the gallery folder and index the images again"
+        ) from error
+
+
+def state(session: Session) -> State:
+    """How far the gallery has come."""
+    columns = (GalleryRecord.generation, GalleryRecord.stamp, GalleryRecord.removals)
+    generation, stamp, removals = session.execute(select(*columns)).one()
+    return State(generation, stamp, removals)
+
+
+def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
+    """The state, and the ids (n,) and slots (n,) of all images by ascending id."""
+    rows = session.execute(select(ImageRecord.id, ImageRecord.slot).order_by(ImageRecord.id))
+    table = np.array([(id_, slot) for id_, slot in rows], dtype=np.int64).reshape(-1, 2)
+    return state(session), table[:, 0].copy(), table[:, 1].copy()
+
+
+def advance(session: Session, *, removed: bool) -> None:
+    """Begin the next generation."""
+    gallery = record(session)
+    gallery.generation += 1
+    gallery.stamp = _stamp()
+    gallery.removals += int(removed)
+
+
+def count(session: Session) -> int:
+    """How many images there are."""
+    return session.scalar(select(func.count()).select_from(ImageRecord)) or 0
+
+
+def slots_in_use(session: Session) -> int:
+    """One more than the last slot that an image has or that is still to be erased."""
+    slots = (
+        session.scalar(select(func.max(ImageRecord.slot))),
+        session.scalar(select(func.max(ErasureRecord.slot))),
+    )
+    return max(-1 if slot is None else slot for slot in slots) + 1
+
+
+def insert_images(session: Session, columns: list[dict[str, Any]], first: int) -> list[int]:
+    """Insert images with the slots from `first` on; their ids in the same order."""
+    rows = [{**column, "slot": slot} for slot, column in enumerate(columns, start=first)]
+    session.execute(insert(ImageRecord), rows)
+    ids = select(ImageRecord.id).where(ImageRecord.slot >= first).order_by(ImageRecord.slot)
+    return list(session.scalars(ids))
+
+
+def remove(session: Session, ids: Sequence[int]) -> int:
+    """Delete these images and note their slots for erasure; how many there were."""
+    removed = 0
+    for some in _chunks([int(id_) for id_ in ids]):
+        slots = list(session.scalars(select(ImageRecord.slot).where(ImageRecord.id.in_(some))))
+        if slots:
+            session.execute(insert(ErasureRecord), [{"slot": slot} for slot in slots])
+            session.execute(delete(ImageRecord).where(ImageRecord.id.in_(some)))
+        removed += len(slots)
+    return removed
+
+
+def erasures(session: Session) -> list[int]:
+    """The slots whose bytes are still to be zeroed."""
+    return list(session.scalars(select(ErasureRecord.slot).order_by(ErasureRecord.slot)))
+
+
+def erased(session: Session, slots: Sequence[int]) -> None:
+    """Note that the bytes of these slots are zero."""
+    for some in _chunks(slots):
+        session.execute(delete(ErasureRecord).where(ErasureRecord.slot.in_(some)))
+
+
+def update_labels(session: Session, labels: Mapping[str, Labels]) -> int:
+    """Replace all labels of the images at these paths. Raises UnknownImageError."""
+    ids = ids_by_path(session, list(labels))
+    missing = [path for path in labels if path not in ids]
+    if missing:
+        raise UnknownImageError(
+            f"the gallery holds no image {missing[0]!r} ({len(missing)} of {len(labels)} paths "
+            "are unknown); paths are relative to the image root: check them, or add the images"
+        )
+    rows = [{"id": ids[path], **label_columns(given)} for path, given in labels.items()]
+    if rows:
+        session.execute(update(ImageRecord), rows)
+    return len(rows)
+
+
+def ids_by_path(session: Session, paths: Sequence[str]) -> dict[str, int]:
+    """The ids of those paths that the gallery holds."""
+    found: dict[str, int] = {}
+    for some in _chunks(paths):
+        query = select(ImageRecord.path, ImageRecord.id).where(ImageRecord.path.in_(some))
+        found.update((path, id_) for path, id_ in session.execute(query))
+    return found
+
+
+def require_new(session: Session, paths: Sequence[str]) -> None:
+    """Raise DuplicatePathError for a path given twice or already in the gallery."""
+    twice = [path for path, times in Counter(paths).items() if times > 1]
+    if twice:
+        raise DuplicatePathError(f"{twice[0]!r} is given {paths.count(twice[0])} times; expected each path once")
+    present = ids_by_path(session, paths)
+    if present:
+        path, id_ = next(iter(present.items()))
+        raise DuplicatePathError(
+            f"{path!r} is in the gallery already, as image {id_} ({len(present)} of {len(paths)} "
+            "paths are); leave it out, remove the image first, or add with replace=True"
+        )
+
+
+def page(session: Session, where: Filter, after: int) -> list[StoredImage]:
+    """The next images that pass the filter and have an id above `after`."""
+    query = select(ImageRecord).where(ImageRecord.id > after, *_conditions(where))
+    return [_stored(image) for image in session.scalars(query.order_by(ImageRecord.id).limit(PAGE))]
+
+
+def get(session: Session, ids: Sequence[int]) -> list[StoredImage]:
+    """The images with these ids, in this order. Raises UnknownImageError."""
+    images = {image.id: _stored(image) for image in _records(session, ids)}
+    return [images[id_] for id_ in _require_known(ids, images)]
+
+
+def slots(session: Session, ids: Sequence[int]) -> IdArray:
+    """The slots of these images, in this order. Raises UnknownImageError."""
+    found = {image.id: image.slot for image in _records(session, ids)}
+    return np.array([found[id_] for id_ in _require_known(ids, found)], dtype=np.int64)
+
+
+def paths(session: Session) -> set[str]:
+    """The paths of all images."""
+    return set(session.scalars(select(ImageRecord.path)))
+
+
+def select_ids(session: Session, where: Filter) -> IdArray:
+    """The ids of the images that pass the filter, ascending."""
+    query = select(ImageRecord.id).where(*_conditions(where)).order_by(ImageRecord.id)
+    return np.fromiter(session.scalars(query), dtype=np.int64)
+
+
+def _records(session: Session, ids: Sequence[int]) -> Iterator[ImageRecord]:
+    for some in _chunks(sorted({int(id_) for id_ in ids})):
+        yield from session.scalars(select(ImageRecord).where(ImageRecord.id.in_(some)))
+
+
+def _require_known(ids: Sequence[int], found: Mapping[int, object]) -> Sequence[int]:
+    missing = [int(id_) for id_ in ids if id_ not in found]
+    if missing:
+        raise UnknownImageError(
+            f"the gallery holds no image {missing[0]} ({len(missing)} of {len(ids)} ids are "
+            "unknown); expected ids that it gave and has not removed: list its images"
+        )
+    return ids
+
+
+def _conditions(where: Filter) -> list[ColumnElement[bool]]:
+    return [getattr(ImageRecord, name) == value for name, value in where.conditions().items()]
+
+
+def _stored(image: ImageRecord) -> StoredImage:
+    return StoredImage(
+        id=image.id,
+        path=image.path,
+        candidate=image.candidate,
+        errors=tuple(image.errors),
+        identity=image.identity,
+        pose=image.pose,
+        illumination=image.illumination,
+        expression=image.expression,
+        sha256=image.sha256,
+        size=image.size,
+        mtime_ns=image.mtime_ns,
+    )
+
+
+def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), VARIABLES):
+        yield items[start : start + VARIABLES]
+
+
+def _stamp() -> str:
+    return secrets.token_hex(4)

@@ -1,0 +1,13 @@
+"""The errors of `retrieval`; each message says what was wrong and how to mend it."""
+
+
+class RetrievalError(Exception):
+    """Base of every error that `retrieval` raises on purpose."""
+
+
+class NoImagesError(RetrievalError):
+    """A folder to index holds no picture."""
+
+
+class EvaluationError(RetrievalError):
+    """A data set on which the asked figures cannot be measured."""

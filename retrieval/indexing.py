@@ -1,0 +1,219 @@
+"""Describe a folder of pictures and keep the descriptors in a gallery. Restartable: what is there is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from faceedit.editor import Editor
+from faceedit.errors import ImageError
+from faceedit.images import SUFFIXES, read_crop
+from faceedit.manifest import Manifest
+from index.errors import GalleryNotFoundError
+from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, StoredImage
+from retrieval.errors import NoImagesError, RetrievalError
+
+BATCH = 64
+
+
+@dataclass
+class IndexReport:
+    """What one run did. skipped: unreadable files with their reasons."""
+
+    described: int = 0
+    unchanged: int = 0
+    relabelled: int = 0
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def open_gallery(folder: Path, editor: Editor, image_root: Path) -> Gallery:
+    """The gallery in `folder`, created for this model and image root where there is none.
+
+    Raises ModelMismatchError for a gallery of another model, RetrievalError for one of another image root.
+    """
+    root = image_root.resolve()
+    try:
+        gallery = Gallery.open(folder)
+    except GalleryNotFoundError:
+        space = editor.space
+        return Gallery.create(
+            folder, GalleryConfig(editor.digest, space.name, space.values, editor.descriptor_size, root)
+        )
+    try:
+        gallery.require_model(editor.digest, editor.descriptor_size)
+        if not root.is_relative_to(gallery.config.image_root):
+            raise RetrievalError(
+                f"the gallery {folder} holds images of {gallery.config.image_root}, not of {root}: "
+                "give that folder or one below it, or another --db"
+            )
+    except BaseException:
+        gallery.close()
+        raise
+    return gallery
+
+
+def find_images(root: Path) -> list[Path]:
+    """Every file below `root` whose suffix is a picture's, as absolute paths in order; hidden files and folders are
+    left out. Raises NoImagesError when there is none."""
+    if not root.exists():
+        raise NoImagesError(f"{root} does not exist: give the folder of the gallery's images")
+    if not root.is_dir():
+        raise NoImagesError(f"{root} is a file: give the folder of the gallery's images")
+    root = root.resolve()
+    found = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and path.is_file()
+    )
+    if not found:
+        known = " ".join(sorted(SUFFIXES))
+        raise NoImagesError(f"{root} holds no image ({known}): give the folder of the gallery's images")
+    return found
+
+
+def index_folder(
+    gallery: Gallery,
+    editor: Editor,
+    images: list[Path],
+    labels: Mapping[Path, Labels] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> IndexReport:
+    """Describe the images that the gallery does not hold as they are now, and add them.
+
+    images: as `find_images` gives them; labels: by absolute path (`labels_of`), else the identity is the name of the
+    folder that an image lies in. progress(done, total) is called after every batch, each of which is kept for good.
+    """
+    report = IndexReport()
+    root = gallery.config.image_root
+    if labels is not None and not any(path in labels for path in images):
+        raise RetrievalError(
+            "the labels' manifest names none of the images: its paths start from the manifest's own folder; check them"
+        )
+    with gallery.writing():
+        known = gallery.known()
+        total = len(images)
+        todo = [path for path in images if not _unchanged(path, known.get(_relative(path, root)))]
+        report.unchanged = total - len(todo)
+        report.relabelled = _relabel(gallery, known, images, labels, set(todo))
+        if progress:
+            progress(report.unchanged, total)
+        for start in range(0, len(todo), BATCH):
+            _add(gallery, editor, todo[start : start + BATCH], _Labelling(root, labels, known), report)
+            if progress:
+                progress(report.unchanged + start + len(todo[start : start + BATCH]), total)
+    return report
+
+
+def labels_of(manifest: Manifest) -> dict[Path, Labels]:
+    """Labels by absolute path; an empty cell is an unknown label."""
+
+    def number(column: str, row: int) -> int | None:
+        return int(manifest.columns[column][row]) if column in manifest.columns else None
+
+    def text(column: str, row: int) -> str | None:
+        return manifest.columns[column][row] or None if column in manifest.columns else None
+
+    return {
+        Path(os.path.normpath(path)): Labels(
+            identity=text("identity", row),
+            pose=number("pose", row),
+            illumination=number("illumination", row),
+            expression=text("expression", row),
+        )
+        for row, path in enumerate(manifest.root.resolve() / name for name in manifest.columns["path"])
+    }
+
+
+def _add(gallery: Gallery, editor: Editor, paths: list[Path], labelling: _Labelling, report: IndexReport) -> None:
+    readable = list(_read(paths, report))
+    if not readable:
+        return
+    described = editor.describe(np.stack([crop for _, crop, _ in readable]))
+    rows = [
+        _row(path, labelling, digest, int(best), tuple(map(float, errors)))
+        for (path, _, digest), best, errors in zip(readable, described.best, described.errors, strict=True)
+    ]
+    gallery.add(rows, described.descriptors, replace=True)
+    report.described += len(rows)
+
+
+def _read(paths: list[Path], report: IndexReport) -> Iterator[tuple[Path, np.ndarray, str]]:
+    for path in paths:
+        try:
+            crop = read_crop(path)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            path.name.encode()
+        except (ImageError, OSError) as error:
+            report.skipped.append((path, str(error)))
+        except UnicodeEncodeError:
+            report.skipped.append((path, f"{path!r} has a name that is not Unicode: rename the file"))
+        else:
+            yield path, crop, digest
+
+
+def _row(path: Path, labelling: _Labelling, digest: str, best: int, errors: tuple[float, ...]) -> ImageRow:
+    own, stat = labelling.of(path), path.stat()
+    return ImageRow(
+        path=_relative(path, labelling.root), candidate=best, errors=errors,
+        identity=own.identity, pose=own.pose, illumination=own.illumination, expression=own.expression,
+        sha256=digest, size=stat.st_size, mtime_ns=stat.st_mtime_ns,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Labelling:
+    """Where an image's labels come from: the manifest, else what the gallery knew of it, else its folder's name."""
+
+    root: Path
+    manifest: Mapping[Path, Labels] | None
+    known: Mapping[str, StoredImage]
+
+    def of(self, path: Path) -> Labels:
+        if self.manifest is not None:
+            return self.manifest.get(path, Labels())
+        before = self.known.get(_relative(path, self.root))
+        if before is not None:
+            return _labels_in(before)
+        return Labels(identity=path.relative_to(self.root).parent.name or None)
+
+
+def _labels_in(image: StoredImage) -> Labels:
+    return Labels(image.identity, image.pose, image.illumination, image.expression)
+
+
+def _relabel(
+    gallery: Gallery,
+    known: Mapping[str, StoredImage],
+    images: list[Path],
+    labels: Mapping[Path, Labels] | None,
+    todo: set[Path],
+) -> int:
+    """Give images that stay their new labels; without a manifest the labels they have stay."""
+    if labels is None:
+        return 0
+    root, changed = gallery.config.image_root, {}
+    for path in images:
+        image, new = known.get(_relative(path, root)), labels.get(path)
+        if path in todo or image is None or new is None:
+            continue
+        if _labels_in(image) != new:
+            changed[image.path] = new
+    return gallery.update_labels(changed) if changed else 0
+
+
+def _unchanged(path: Path, image: StoredImage | None) -> bool:
+    if image is None:
+        return False
+    stat = path.stat()
+    return (stat.st_size, stat.st_mtime_ns) == (image.size, image.mtime_ns)
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

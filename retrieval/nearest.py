@@ -1,0 +1,32 @@
+"""Exact nearest neighbours by blocked matrix products: for measuring, where everything fits in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 2048
+
+
+def exact_nearest(
+    queries: NDArray[np.float32], gallery: NDArray[np.floating], own: NDArray[np.int64], k: int
+) -> NDArray[np.int64]:
+    """The k gallery rows (Q, k) nearest to each query by Euclidean distance, nearest first, equals by row.
+
+    queries (Q, D) float32; gallery (N, D) in any floating type; own (Q,): each query's own row, which never counts,
+    or -1. Fewer than k rows come back when the gallery is smaller.
+    """
+    distances = np.empty((len(queries), len(gallery)), np.float32)
+    for start in range(0, len(gallery), _BLOCK):
+        block = np.asarray(gallery[start : start + _BLOCK], dtype=np.float32)
+        # |q - g|^2 without |q|^2, which does not change the order
+        distances[:, start : start + len(block)] = (block**2).sum(1) - 2 * (queries @ block.T)
+    held = own >= 0
+    distances[np.flatnonzero(held), own[held]] = np.inf
+    k = min(k, len(gallery) - (1 if held.any() else 0))
+    rows = np.argpartition(distances, min(k, len(gallery) - 1), axis=1)[:, :k] if k < len(gallery) else None
+    if rows is None:
+        return np.argsort(distances, axis=1, kind="stable")[:, :k]
+    rows.sort(axis=1)
+    order = np.argsort(np.take_along_axis(distances, rows, 1), axis=1, kind="stable")
+    return np.take_along_axis(rows, order, 1)

@@ -1,0 +1,209 @@
+"""Write what an evaluation measured: report.json for machines, report.md with pictures for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.images import write_picture
+from retrieval.evaluate import OURS, RANKS, Bools, Evaluation, bootstrap, per_pixel_mse, recall
+from retrieval.sheet import GREEN, RED, Cell, draw_sheet
+
+_EXAMPLES = 12
+
+
+def write_report(evaluation: Evaluation, out: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Write out/report.json, out/report.md and out/pictures/; return what report.json holds.
+
+    about: what was evaluated (model digest, data set, seed), copied into the report.
+    """
+    (out / "pictures").mkdir(parents=True, exist_ok=True)
+    figures = {**measure(evaluation), "about": about}
+    (out / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    chosen = _example_rows(evaluation)
+    write_picture(_result_sheet(evaluation, chosen), out / "pictures" / "results.png")
+    write_picture(_stage_sheet(evaluation, chosen), out / "pictures" / "stages.png")
+    (out / "report.md").write_text(_markdown(evaluation, figures), encoding="utf-8")
+    return figures
+
+
+def measure(evaluation: Evaluation) -> dict[str, Any]:
+    """Every figure of the report."""
+    test, queries, space = evaluation.test, evaluation.queries, evaluation.space
+    ours = evaluation.hits[OURS]
+    people = test.identities[queries.sources]
+    truths = test.images[evaluation.truths]
+    one, two = (per_pixel_mse(p, truths) for p in (evaluation.generated, evaluation.refined))
+    from_values = test.values[queries.sources]
+    distance = np.abs(evaluation.best - test.values)
+    return {
+        "queries": len(queries),
+        "gallery": len(test.images),
+        "identities": len(np.unique(test.identities)),
+        "match": list(evaluation.match),
+        "recall": _recalls(ours, people),
+        "by_source_pose": _split(space.values, from_values, ours),
+        "by_target_pose": _split(space.values, queries.targets, ours),
+        "mse": {"stage1": round(float(one.mean()), 2), "stage2": round(float(two.mean()), 2)},
+        "mse_by_pose": _table(space.values, from_values, queries.targets, two),
+        "baselines": {name: _recalls(hits, people) for name, hits in evaluation.hits.items() if name != OURS},
+        "first_result": _first_result(evaluation),
+        "recall_same_pose": {str(k): round(recall(evaluation.same_value_hits, k), 4) for k in RANKS},
+        "candidate_pose_accuracy": round(float((distance == 0).mean()), 4),
+        "candidate_pose_within_one": round(float((distance <= 1).mean()), 4),
+        "candidate_pose_confusion": _confusion(len(space), test.values, evaluation.best),
+    }
+
+
+def _recalls(hits: Bools, people: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    out = {}
+    for rank in RANKS:
+        low, high = bootstrap(hits, rank, people)
+        out[str(rank)] = {"value": round(recall(hits, rank), 4), "low": round(low, 4), "high": round(high, 4)}
+    return out
+
+
+def _split(values: Sequence[int], by: NDArray[np.int64], hits: Bools) -> dict[str, dict[str, float]]:
+    out: dict[str, dict[str, float]] = {}
+    for position, value in enumerate(values):
+        chosen = hits[by == position]
+        if len(chosen):
+            row: dict[str, float] = {str(rank): round(recall(chosen, rank), 4) for rank in RANKS}
+            out[str(value)] = {"queries": len(chosen), **row}
+    return out
+
+
+def _table(
+    values: Sequence[int], sources: NDArray[np.int64], targets: NDArray[np.int64], errors: NDArray[np.float64]
+) -> dict[str, dict[str, float]]:
+    out: dict[str, dict[str, float]] = {}
+    for s, source in enumerate(values):
+        for t, target in enumerate(values):
+            chosen = errors[(sources == s) & (targets == t)]
+            if len(chosen):
+                out.setdefault(str(source), {})[str(target)] = round(float(chosen.mean()), 1)
+    return out
+
+
+def _first_result(evaluation: Evaluation) -> dict[str, float]:
+    """How often each thing about the first result is right on its own."""
+    test, queries = evaluation.test, evaluation.queries
+    first = evaluation.nearest[:, 0]
+    out = {evaluation.space.name: float((test.values[first] == queries.targets).mean())}
+    for column in evaluation.match:
+        if column != evaluation.space.name:
+            texts = np.array(test.manifest.columns[column])
+            out[column] = float((texts[first] == texts[queries.sources]).mean())
+    return {name: round(share, 4) for name, share in out.items()}
+
+
+def _confusion(n: int, labels: NDArray[np.int64], decided: NDArray[np.int64]) -> list[list[int]]:
+    counts = np.zeros((n, n), np.int64)
+    np.add.at(counts, (labels, decided), 1)
+    return counts.tolist()
+
+
+def _example_rows(evaluation: Evaluation) -> list[int]:
+    """Queries spread over the whole run, at most one of a person while there are people enough."""
+    order = np.random.default_rng(0).permutation(len(evaluation.queries))
+    people = evaluation.test.identities[evaluation.queries.sources]
+    seen: set[int] = set()
+    fresh = [int(i) for i in order if not (int(people[i]) in seen or seen.add(int(people[i])))]  # type: ignore[func-returns-value]
+    return fresh[:_EXAMPLES]
+
+
+def _result_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
+    test, queries, values = evaluation.test, evaluation.queries, evaluation.space.values
+    rows = []
+    for i in chosen:
+        source = int(queries.sources[i])
+        row = [
+            Cell(test.images[source], f"query {values[test.values[source]]}"),
+            Cell(evaluation.refined[i], f"imagined {values[queries.targets[i]]}"),
+        ]
+        for rank in range(min(5, evaluation.nearest.shape[1])):
+            found = int(evaluation.nearest[i, rank])
+            frame = GREEN if evaluation.hits[OURS][i, rank] else RED
+            row.append(Cell(test.images[found], test.manifest.columns["identity"][found], frame))
+        rows.append(row)
+    return draw_sheet(rows, gap_after=2)
+
+
+def _stage_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
+    images = evaluation.test.images
+    return draw_sheet(
+        [
+            [
+                Cell(images[int(evaluation.queries.sources[i])], "query"),
+                Cell(evaluation.generated[i], "stage one"),
+                Cell(evaluation.refined[i], "stage two"),
+                Cell(images[int(evaluation.truths[i])], "truth"),
+            ]
+            for i in chosen
+        ]
+    )
+
+
+def _markdown(evaluation: Evaluation, figures: dict[str, Any]) -> str:
+    first = ", ".join(f"{name} right {share:.3f}" for name, share in figures["first_result"].items())
+    lines = [
+        f"# Evaluation: {evaluation.space.name}",
+        "",
+        f"{figures['queries']:,} queries, a gallery of {figures['gallery']:,} pictures of "
+        f"{figures['identities']} people. A result is right when {', '.join(evaluation.match)} all agree; the target "
+        f"always differs from the query's own {evaluation.space.name}, and the query itself never counts. "
+        "In brackets: 95 % interval, people resampled.",
+        "",
+        "| method | recall@1 | recall@5 | recall@10 |",
+        "| --- | --- | --- | --- |",
+        _recall_row("**two-stage descriptor**", figures["recall"]),
+        *(_recall_row(name.replace("_", " "), figures["baselines"][name]) for name in figures["baselines"]),
+        "",
+        f"Per-pixel MSE (0..255): stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}. "
+        f"Candidate {evaluation.space.name} right: {figures['candidate_pose_accuracy']:.3f} exactly, "
+        f"{figures['candidate_pose_within_one']:.3f} within one step. "
+        f"First result: {first}. "
+        f"Asked for its own {evaluation.space.name}, with the query left in the gallery: "
+        f"recall@1 {figures['recall_same_pose']['1']:.3f}.",
+        "",
+        *_value_table("source", figures["by_source_pose"]),
+        *_value_table("target", figures["by_target_pose"]),
+        *_mse_table(figures["mse_by_pose"]),
+        "## Results",
+        "",
+        "Query, imagined face, first five results; a green frame is right.",
+        "",
+        "![results](pictures/results.png)",
+        "",
+        "## Both stages beside the truth",
+        "",
+        "![stages](pictures/stages.png)",
+        "",
+        "Measured with: " + ", ".join(f"{key} {value}" for key, value in figures["about"].items()) + ".",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _recall_row(name: str, recalls: dict[str, dict[str, float]]) -> str:
+    cells = [f"{r['value']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for r in recalls.values()]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _value_table(which: str, rows: dict[str, dict[str, float]]) -> list[str]:
+    head = [f"## By {which}", "", f"| {which} | queries | recall@1 | recall@5 | recall@10 |", "| --- " * 5 + "|"]
+    body = [f"| {v} | {r['queries']} | {r['1']:.3f} | {r['5']:.3f} | {r['10']:.3f} |" for v, r in rows.items()]
+    return [*head, *body, ""]
+
+
+def _mse_table(table: dict[str, dict[str, float]]) -> list[str]:
+    targets = sorted({int(t) for row in table.values() for t in row})
+    head = ["## Per-pixel MSE of stage two, source (rows) to target (columns)", ""]
+    title = "| | " + " | ".join(map(str, targets)) + " |"
+    rows = [f"| {s} | " + " | ".join(str(row.get(str(t), "")) for t in targets) + " |" for s, row in table.items()]
+    return [*head, title, "| --- " * (len(targets) + 1) + "|", *rows, ""]

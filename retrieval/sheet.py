@@ -1,0 +1,46 @@
+"""Contact sheets: pictures in rows, with captions and coloured frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from faceedit.images import Picture
+
+GREEN, RED, GREY = (30, 160, 70), (200, 60, 50), (150, 150, 150)
+_INK, _PAPER = (40, 40, 40), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of a sheet, (60, 60, 3) uint8, with text below and perhaps a frame."""
+
+    picture: Picture
+    caption: str = ""
+    frame: tuple[int, int, int] | None = None
+
+
+def draw_sheet(rows: Sequence[Sequence[Cell]], scale: int = 2, gap_after: int = 0) -> Picture:
+    """(H, W, 3) uint8; gap_after: leave a gap after this many columns (between the query and its results)."""
+    side, margin, frame = 60 * scale, 8, 3
+    font = ImageFont.load_default(size=11)
+    lines = max((cell.caption.count("\n") + 1 for row in rows for cell in row if cell.caption), default=0)
+    height = side + 2 * frame + lines * 14 + margin
+    width = side + 2 * frame + margin
+    columns = max((len(row) for row in rows), default=1)
+    gap = 2 * margin if gap_after else 0
+    sheet = Image.new("RGB", (columns * width + margin + gap, len(rows) * height + margin), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for r, row in enumerate(rows):
+        for c, cell in enumerate(row):
+            x = margin + c * width + (gap if gap_after and c >= gap_after else 0)
+            y = margin + r * height
+            if cell.frame:
+                pen.rectangle((x, y, x + side + 2 * frame - 1, y + side + 2 * frame - 1), fill=cell.frame)
+            picture = Image.fromarray(cell.picture).resize((side, side), Image.Resampling.BICUBIC)
+            sheet.paste(picture, (x + frame, y + frame))
+            pen.multiline_text((x + frame, y + side + 2 * frame + 1), cell.caption, _INK, font, spacing=2)
+    return np.array(sheet, dtype=np.uint8)

@@ -1,0 +1,341 @@
+"""The gallery as its callers see it: rows, labels, searches, filters."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index.errors import (
+    DescriptorShapeError,
+    DescriptorValueError,
+    DuplicatePathError,
+    GalleryEmptyError,
+    GalleryExistsError,
+    GalleryNotFoundError,
+    ImageRowError,
+    ModelMismatchError,
+    UnknownImageError,
+)
+from index.gallery import Filter, Gallery, GalleryConfig, ImageRow, Labels, Match
+
+SIZE = 24
+DIGEST = "0123456789abcdef" * 4
+POSES = (-45, -30, -15, 0, 15, 30, 45)
+CONFIG = GalleryConfig(DIGEST, "pose", POSES, SIZE, Path("/photos/été").absolute())
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery.create(tmp_path / "galerie-é", CONFIG) as made:
+        yield made
+
+
+def row(number: int, **changes: Any) -> ImageRow:
+    plain = ImageRow(
+        path=f"person{number % 5}/{number}.jpg",
+        candidate=number % 7,
+        errors=tuple(float(number + place) for place in range(7)),
+        identity=f"person{number % 5}",
+        pose=POSES[number % 7],
+        illumination=number % 3,
+        expression="smile" if number % 2 else "neutral",
+    )
+    return replace(plain, **changes)
+
+
+def unit_vectors(n: int, seed: int = 0) -> NDArray[np.float32]:
+    array = np.random.default_rng(seed).normal(size=(n, SIZE)).astype(np.float32)
+    array /= np.linalg.norm(array, axis=1, keepdims=True)
+    return array
+
+
+def filled(gallery: Gallery, n: int) -> tuple[list[int], NDArray[np.float32]]:
+    array = unit_vectors(n)
+    return gallery.add([row(number) for number in range(n)], array), array
+
+
+def oracle(array: NDArray[np.float32], query: NDArray[np.float32], positions: list[int]) -> list[int]:
+    distances = np.linalg.norm(array.astype(np.float16).astype(np.float64) - query, axis=1)
+    return sorted(positions, key=lambda position: (distances[position], position))
+
+
+def ids_of(matches: list[Match]) -> list[int]:
+    return [match.image.id for match in matches]
+
+
+def test_importing_the_gallery_loads_neither_torch_nor_faiss() -> None:
+    code = "import sys, index.gallery; print({'torch', 'faiss'} & set(sys.modules))"
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_listing_and_adding_load_no_faiss_but_searching_does(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from index.gallery import Gallery, GalleryConfig, ImageRow\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "config = GalleryConfig('a' * 64, 'pose', (0,), 2, folder)\n"
+        "with Gallery.create(folder / 'g', config) as gallery:\n"
+        "    gallery.add([ImageRow('a.png', 0, (1.0,))], np.ones((1, 2)))\n"
+        "    list(gallery.images()), len(gallery)\n"
+        "    print('faiss' in sys.modules)\n"
+        "    gallery.search(np.ones(2), 1)\n"
+        "    print('faiss' in sys.modules)\n"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_config_survives_closing(tmp_path: Path) -> None:
+    with Gallery.create(tmp_path / "g", CONFIG) as made:
+        assert made.config == CONFIG
+        made.set_image_root(tmp_path)
+    with Gallery.open(tmp_path / "g") as opened:
+        assert opened.config == replace(CONFIG, image_root=tmp_path)
+        assert len(opened) == 0
+        assert opened.folder == tmp_path / "g"
+
+
+def test_folder_without_a_gallery_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(GalleryNotFoundError, match="holds no gallery"):
+        Gallery.open(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_second_creation_is_refused_and_harms_nothing(gallery: Gallery) -> None:
+    filled(gallery, 4)
+    with pytest.raises(GalleryExistsError):
+        Gallery.create(gallery.folder, CONFIG)
+    with Gallery.open(gallery.folder) as again:
+        assert len(again) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model_digest": "abc"}, {"values": ()}, {"values": (1, 1)}, {"descriptor_size": 0}],
+)
+def test_impossible_config_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        replace(CONFIG, **change)
+
+
+def test_relative_image_root_is_refused(tmp_path: Path, gallery: Gallery) -> None:
+    with pytest.raises(ValueError, match="absolute"):
+        Gallery.create(tmp_path / "other", replace(CONFIG, image_root=Path("photos")))
+    with pytest.raises(ValueError, match="absolute"):
+        gallery.set_image_root(Path("photos"))
+
+
+def test_another_model_is_refused_with_both_digests(gallery: Gallery) -> None:
+    gallery.require_model(DIGEST, SIZE)
+    with pytest.raises(ModelMismatchError, match=r"0123456789ab .*ffffffffffff "):
+        gallery.require_model("f" * 64, SIZE)
+    with pytest.raises(ModelMismatchError, match=r"24 .*28800"):
+        gallery.require_model(DIGEST, 28_800)
+
+
+def test_rows_come_back_as_they_were_added(gallery: Gallery) -> None:
+    generator = np.random.default_rng(3)
+    names = [
+        "a.jpg",
+        "ü/ß.png",
+        "顔/写真 1.jpg",
+        "🙂.jpg",
+        'it\'s "x"; --.jpg',
+        "e\u0301.jpg",
+        "é.jpg",
+    ]
+    for number, name in enumerate(names):
+        given = row(
+            number,
+            path=name,
+            errors=tuple(generator.normal(size=7).tolist()),
+            identity=[None, "Łucja", ""][number % 3],
+            pose=[None, 0, -45][number % 3],
+            sha256=f"{number:064x}",
+            size=2**40 + number,
+            mtime_ns=2**62 + number,
+        )
+        [id_] = gallery.add([given], unit_vectors(1, number))
+        [stored] = gallery.get([id_])
+        assert asdict(stored) == {**asdict(given), "id": id_}
+    assert gallery.paths() == set(names) == set(gallery.known())
+    with Gallery.open(gallery.folder) as again:
+        assert list(again.images()) == list(gallery.images())
+
+
+def test_integers_of_numpy_are_stored_as_numbers(gallery: Gallery) -> None:
+    given = row(1, pose=np.int64(15), candidate=np.int32(4), errors=tuple(np.ones(7, np.float32)))
+    ids = gallery.add([given], unit_vectors(1))
+    [stored] = gallery.get(np.array(ids))  # type: ignore[arg-type]
+    assert (stored.pose, stored.candidate, stored.errors) == (15, 4, (1.0,) * 7)
+    assert len(list(gallery.images(Filter(pose=np.int64(15))))) == 1  # type: ignore[arg-type]
+
+
+def test_images_come_by_id_page_after_page(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, _ = filled(gallery, 20)
+    monkeypatch.setattr("index.store.PAGE", 3)
+    assert [image.id for image in gallery.images()] == ids == sorted(ids)
+    smiling = [image.id for image in gallery.images(Filter(expression="smile", illumination=0))]
+    assert smiling == [ids[position] for position in (3, 9, 15)]
+
+
+@pytest.mark.parametrize("path", ["", ".", "/a.jpg", "../a.jpg", "a/../b", "a//b", "./a", "a\0"])
+def test_path_that_is_not_plain_and_relative_is_refused(gallery: Gallery, path: str) -> None:
+    with pytest.raises(ImageRowError, match="relative"):
+        gallery.add([row(0, path=path)], unit_vectors(1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "\udcff.jpg"},
+        {"candidate": 7},
+        {"candidate": -1},
+        {"errors": (1.0,) * 6},
+        {"errors": (float("nan"),) * 7},
+    ],
+)
+def test_row_that_contradicts_the_gallery_is_refused(gallery: Gallery, change: dict[str, Any]) -> None:
+    with pytest.raises(ImageRowError):
+        gallery.add([row(0), row(1, **change)], unit_vectors(2))
+    assert len(gallery) == 0
+
+
+def test_descriptors_must_fit_and_be_finite(gallery: Gallery) -> None:
+    with pytest.raises(DescriptorShapeError):
+        gallery.add([row(0)], np.zeros((1, SIZE + 1), np.float32))
+    with pytest.raises(DescriptorShapeError, match="2 descriptors for 1 images"):
+        gallery.add([row(0)], unit_vectors(2))
+    with pytest.raises(DescriptorValueError):
+        gallery.add([row(0)], np.full((1, SIZE), np.nan))
+    assert gallery.generation == 0
+
+
+def test_known_path_is_refused_and_nothing_of_the_batch_is_added(gallery: Gallery) -> None:
+    filled(gallery, 3)
+    with pytest.raises(DuplicatePathError, match=r"person1/1\.jpg"):
+        gallery.add([row(9), row(1)], unit_vectors(2))
+    with pytest.raises(DuplicatePathError, match="2 times"):
+        gallery.add([row(9), row(9)], unit_vectors(2))
+    assert len(gallery) == 3
+
+
+def test_replacing_gives_a_new_id_and_the_new_descriptor(gallery: Gallery) -> None:
+    ids, array = filled(gallery, 3)
+    fresh = unit_vectors(2, seed=9)
+    new = gallery.add([row(2, identity="else"), row(7)], fresh, replace=True)
+    assert min(new) > max(ids)
+    assert len(gallery) == 4
+    assert gallery.known()[row(2).path].identity == "else"
+    expected = np.concatenate([array[:2], fresh]).astype(np.float16)
+    np.testing.assert_array_equal(gallery.descriptors(ids[:2] + new), expected)
+    assert ids_of(gallery.search(fresh[0], 1)) == new[:1]
+
+
+def test_labels_change_without_touching_the_descriptors(gallery: Gallery) -> None:
+    ids, array = filled(gallery, 3)
+    generation = gallery.generation
+    assert gallery.update_labels({row(1).path: Labels(identity="Ana", pose=30)}) == 1
+    assert gallery.generation == generation
+    [changed] = gallery.get([ids[1]])
+    assert (changed.identity, changed.pose, changed.expression) == ("Ana", 30, None)
+    assert ids_of(gallery.search(array[0], 3, where=Filter(identity="Ana"))) == [ids[1]]
+    with pytest.raises(UnknownImageError, match="nobody"):
+        gallery.update_labels({row(0).path: Labels(), "nobody.jpg": Labels()})
+    assert gallery.get([ids[0]])[0].identity == "person0"
+
+
+def test_unknown_ids_are_named(gallery: Gallery) -> None:
+    ids, _ = filled(gallery, 2)
+    for operation in (gallery.get, gallery.descriptors):
+        with pytest.raises(UnknownImageError, match="no image 77"):
+            operation([ids[0], 77])
+
+
+def test_search_agrees_with_brute_force_and_gives_euclidean_distances(gallery: Gallery) -> None:
+    ids, array = filled(gallery, 60)
+    queries = unit_vectors(4, seed=5)
+    for query, matches in zip(queries, gallery.search_many(queries, 9), strict=True):
+        best = oracle(array, query, list(range(60)))[:9]
+        assert ids_of(matches) == [ids[position] for position in best]
+        expected = np.linalg.norm(array[best].astype(np.float16) - query, axis=1)
+        np.testing.assert_allclose([match.distance for match in matches], expected, rtol=1e-4)
+        assert matches == gallery.search(query, 9)
+
+
+def test_order_of_insertion_does_not_change_the_results(tmp_path: Path) -> None:
+    array, found = unit_vectors(40), []
+    array[20:25] = array[0]
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(40)
+        with Gallery.create(tmp_path / str(seed), CONFIG) as gallery:
+            gallery.add([row(number) for number in order], array[order])
+            matches = gallery.search(array[3], 34)
+            found.append([(match.image.path, match.distance) for match in matches])
+            assert matches == sorted(matches, key=lambda match: (match.distance, match.image.id))
+    assert sorted(found[0]) == sorted(found[1]) == sorted(found[2])
+
+
+def test_filters_act_inside_the_search(gallery: Gallery) -> None:
+    ids, array = filled(gallery, 70)
+    where = Filter(identity="person3", expression="smile")
+    positions = [number for number in range(70) if number % 5 == 3 and number % 2]
+    best = oracle(array, array[0], positions)
+    assert ids_of(gallery.search(array[0], 7, where=where)) == [ids[p] for p in best]
+    excluded = [ids[best[0]], ids[best[2]], 10**6]
+    kept = [ids[p] for p in best if ids[p] not in excluded]
+    assert ids_of(gallery.search(array[0], 5, where=where, exclude=excluded)) == kept[:5]
+    assert gallery.search(array[0], 5, where=Filter(identity="nobody")) == []
+    assert ids[0] not in ids_of(gallery.search(array[0], 69, exclude={ids[0]}))
+
+
+@pytest.mark.parametrize("name", ["identity", "pose", "illumination", "expression", "candidate"])
+def test_every_filter_field_restricts(gallery: Gallery, name: str) -> None:
+    filled(gallery, 35)
+    value = getattr(row(4), name)
+    expected = {image.path for image in gallery.images() if getattr(image, name) == value}
+    matches = gallery.search(unit_vectors(1)[0], 35, where=Filter(**{name: value}))
+    assert {match.image.path for match in matches} == expected
+    assert 0 < len(expected) < 35
+
+
+def test_more_results_than_images_gives_all_images(gallery: Gallery) -> None:
+    ids, array = filled(gallery, 3)
+    assert sorted(ids_of(gallery.search(array[1], 1_000))) == ids
+    assert gallery.search_many(np.empty((0, SIZE), np.float32), 2) == []
+
+
+def test_impossible_searches_are_refused(gallery: Gallery) -> None:
+    query = unit_vectors(1)[0]
+    with pytest.raises(GalleryEmptyError, match="no images"):
+        gallery.search(query, 1)
+    filled(gallery, 2)
+    with pytest.raises(ValueError, match="k is 0"):
+        gallery.search(query, 0)
+    with pytest.raises(DescriptorShapeError):
+        gallery.search(query[:-1], 1)
+    with pytest.raises(DescriptorValueError):
+        gallery.search(query * np.inf, 1)
+
+
+def test_removed_images_are_gone_and_their_ids_are_never_used_again(gallery: Gallery) -> None:
+    ids, array = filled(gallery, 6)
+    assert gallery.remove([ids[5], ids[1], 999]) == 2
+    assert gallery.remove([ids[5]]) == 0
+    assert ids_of(gallery.search(array[5], 6)) != []
+    assert not {ids[5], ids[1]} & set(ids_of(gallery.search(array[5], 6)))
+    new = gallery.add([row(5), row(50)], unit_vectors(2, seed=4))
+    assert min(new) > max(ids)
+    assert gallery.remove([image.id for image in gallery.images()]) == 6
+    with pytest.raises(GalleryEmptyError):
+        gallery.search(array[0], 1)
+    assert gallery.add([row(0)], array[:1])[0] > max(new)

@@ -1,0 +1,337 @@
+"""Crashes, damage, other processes: what is on disk is either sound or refused by name."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index import projection, store
+from index.errors import (
+    GalleryBusyError,
+    GalleryCorruptError,
+    GalleryLockedError,
+    GalleryVersionError,
+    UnknownImageError,
+)
+from index.gallery import Gallery, GalleryConfig, ImageRow
+from index.reading import Reader
+from index.vectors import DescriptorFile
+
+SIZE = 16
+CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
+
+
+class Crash(BaseException):
+    """Stands for the process ending at this point."""
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery.create(tmp_path / "g", CONFIG) as made:
+        yield made
+
+
+def rows(*numbers: int) -> list[ImageRow]:
+    return [ImageRow(f"{number}.jpg", number % 3, (1.0, 2.0, 3.0)) for number in numbers]
+
+
+def vectors(*numbers: int) -> NDArray[np.float32]:
+    return np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers]).astype("f4")
+
+
+def nearest_path(gallery: Gallery, number: int) -> str:
+    return gallery.search(vectors(number)[0], 1)[0].image.path
+
+
+def saved_indexes(gallery: Gallery) -> list[Path]:
+    return sorted(gallery.folder.glob("exact-*"))
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> None:
+    def crash(*args: object, **kwargs: object) -> None:
+        raise Crash
+
+    monkeypatch.setattr(owner, name, crash)
+
+
+def test_orphan_tail_of_a_crash_is_never_seen_and_is_overwritten(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.add(rows(0, 1), vectors(0, 1))
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        crash_at(patch, store, "insert_images")
+        gallery.add(rows(2, 3, 4), vectors(2, 3, 4))
+    file = gallery.folder / "descriptors.f16"
+    assert file.stat().st_size == 5 * SIZE * 2
+    with Gallery.open(gallery.folder) as again:
+        assert len(again) == 2
+        assert nearest_path(again, 3) in {"0.jpg", "1.jpg"}
+        ids = again.add(rows(5), vectors(5))
+        np.testing.assert_array_equal(again.descriptors(ids), vectors(5).astype(np.float16))
+        assert nearest_path(again, 5) == "5.jpg"
+    records = np.fromfile(file, np.float16).reshape(-1, SIZE)
+    np.testing.assert_array_equal(records[:3], vectors(0, 1, 5).astype(np.float16))
+
+
+def test_removal_zeroes_the_descriptor_and_deletes_the_index_that_held_it(
+    gallery: Gallery,
+) -> None:
+    ids = gallery.add(rows(0, 1, 2), vectors(0, 1, 2))
+    gallery.search(vectors(0)[0], 1)
+    assert len(saved_indexes(gallery)) == 1
+    gallery.remove(ids[1:2])
+    assert saved_indexes(gallery) == []
+    records = np.fromfile(gallery.folder / "descriptors.f16", np.float16).reshape(3, SIZE)
+    assert not records[1].any()
+    np.testing.assert_array_equal(records[[0, 2]], vectors(0, 2).astype(np.float16))
+
+
+def test_erasure_cut_off_by_a_crash_is_finished_by_the_next_writer(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = gallery.add(rows(0, 1), vectors(0, 1))
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        crash_at(patch, DescriptorFile, "zero")
+        gallery.remove(ids[:1])
+    with Gallery.open(gallery.folder) as again:
+        assert len(again) == 1
+        with again.writing():
+            pass
+    records = np.fromfile(gallery.folder / "descriptors.f16", np.float16).reshape(2, SIZE)
+    assert not records[0].any()
+    np.testing.assert_array_equal(records[1:], vectors(1).astype(np.float16))
+
+
+def test_replacing_the_last_image_does_not_erase_its_successor(gallery: Gallery) -> None:
+    gallery.add(rows(0, 1), vectors(0, 1))
+    ids = gallery.add(rows(1), vectors(7), replace=True)
+    np.testing.assert_array_equal(gallery.descriptors(ids), vectors(7).astype(np.float16))
+
+
+def test_crash_while_replacing_keeps_the_old_image(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = gallery.add(rows(0, 1), vectors(0, 1))
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        crash_at(patch, store, "advance")
+        gallery.add(rows(1), vectors(7), replace=True)
+    np.testing.assert_array_equal(gallery.descriptors(ids), vectors(0, 1).astype(np.float16))
+
+
+def test_saved_index_is_used_again_and_old_ones_are_deleted(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery.add(rows(0, 1), vectors(0, 1))
+    nearest_path(gallery, 0)
+    [first] = saved_indexes(gallery)
+    (gallery.folder / "exact-1-abcd.faiss.123.tmp").write_bytes(b"cut off")
+    gallery.add(rows(2), vectors(2))
+    assert nearest_path(gallery, 2) == "2.jpg"
+    [second] = saved_indexes(gallery)
+    assert second != first
+    crash_at(monkeypatch, sys.modules["index.reading"], "build_exact")
+    with Gallery.open(gallery.folder) as again:
+        assert nearest_path(again, 2) == "2.jpg"
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut", "garbage", "empty", "of other ids"])
+def test_damaged_index_is_rebuilt(gallery: Gallery, tmp_path: Path, damage: str) -> None:
+    gallery.add(rows(0, 1, 2), vectors(0, 1, 2))
+    expected = gallery.search(vectors(1)[0], 3)
+    [path] = saved_indexes(gallery)
+    sound = path.read_bytes()
+    with Gallery.create(tmp_path / "other", CONFIG) as other:
+        other.add(rows(4, 5), vectors(4, 5))
+        other.search(vectors(4)[0], 1)
+        strange = saved_indexes(other)[0].read_bytes()
+    path.unlink()
+    contents = {"cut": sound[:-9], "garbage": b"x" * 999, "empty": b"", "of other ids": strange}
+    if damage in contents:
+        path.write_bytes(contents[damage])
+    with Gallery.open(gallery.folder) as again:
+        assert again.search(vectors(1)[0], 3) == expected
+    assert path.read_bytes() == sound
+
+
+def test_index_of_a_later_generation_is_not_taken_for_a_restored_database(
+    gallery: Gallery,
+) -> None:
+    folder = gallery.folder
+    gallery.close()
+    copy = (folder / "gallery.db").read_bytes()
+    with Gallery.open(folder) as later:
+        later.add(rows(0, 1), vectors(0, 1))
+        later.search(vectors(0)[0], 1)
+    (folder / "gallery.db").write_bytes(copy)
+    with Gallery.open(folder) as restored:
+        restored.add(rows(8, 9), vectors(8, 9))
+        assert restored.generation == 1
+        match = restored.search(vectors(8)[0], 1)[0]
+        assert (match.image.path, match.distance < 0.01) == ("8.jpg", True)
+
+
+def test_folder_of_a_deleted_database_can_be_used_again(gallery: Gallery) -> None:
+    gallery.add(rows(0, 1), vectors(0, 1))
+    nearest_path(gallery, 0)
+    gallery.close()
+    (gallery.folder / "gallery.db").unlink()
+    with Gallery.create(gallery.folder, CONFIG) as fresh:
+        assert saved_indexes(fresh) == []
+        fresh.add(rows(3), vectors(3))
+        assert nearest_path(fresh, 0) == "3.jpg"
+
+
+def test_index_that_cannot_be_saved_still_answers(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    gallery.add(rows(0, 1), vectors(0, 1))
+    monkeypatch.setattr(projection, "write_index", full)
+    assert nearest_path(gallery, 1) == "1.jpg"
+    assert "no space left" in caplog.text
+
+
+def test_failed_creation_leaves_room_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        crash_at(patch, store, "GalleryRecord")
+        Gallery.create(tmp_path / "g", CONFIG)
+    Gallery.create(tmp_path / "g", CONFIG).close()
+
+
+def test_database_that_is_none_is_corrupt(gallery: Gallery) -> None:
+    gallery.close()
+    path = gallery.folder / "gallery.db"
+    path.write_bytes(b"not a database at all, but long enough" * 200)
+    with pytest.raises(GalleryCorruptError, match="not a database"):
+        Gallery.open(gallery.folder)
+    path.write_bytes(b"")
+    with pytest.raises(GalleryCorruptError, match="no such table"):
+        Gallery.open(gallery.folder)
+
+
+def test_missing_descriptors_are_corrupt(gallery: Gallery) -> None:
+    gallery.add(rows(0), vectors(0))
+    (gallery.folder / "descriptors.f16").unlink()
+    with pytest.raises(GalleryCorruptError, match=r"descriptors\.f16 has 0 bytes"):
+        Gallery.open(gallery.folder)
+
+
+def test_gallery_of_a_newer_release_is_refused(gallery: Gallery) -> None:
+    connection = sqlite3.connect(gallery.folder / "gallery.db")
+    connection.execute("UPDATE gallery SET schema_version = 99")
+    connection.execute("ALTER TABLE gallery DROP COLUMN task")
+    connection.commit()
+    connection.close()
+    with pytest.raises(GalleryVersionError, match=r"99.*version 1"):
+        Gallery.open(gallery.folder)
+
+
+def test_connection_is_set_up_to_be_durable(gallery: Gallery) -> None:
+    with gallery._database.reading() as session:
+        connection = session.connection()
+        names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+    assert found == ["wal", 2, 1, 1]
+
+
+def test_second_writer_is_refused_by_pid_until_the_first_one_dies(gallery: Gallery) -> None:
+    code = (
+        "import sys; from pathlib import Path; from index.gallery import Gallery\n"
+        "with Gallery.open(Path(sys.argv[1])) as gallery, gallery.writing():\n"
+        "    print('ready', flush=True); sys.stdin.read()\n"
+    )
+    ids = gallery.add(rows(0), vectors(0))
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(gallery.folder)],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "ready\n"
+        with pytest.raises(GalleryLockedError, match=f"process {other.pid};"):
+            gallery.remove(ids)
+        assert nearest_path(gallery, 0) == "0.jpg"  # readers need no lock
+        other.kill()
+    assert gallery.remove(ids) == 1
+
+
+def test_second_gallery_object_may_write_once_the_first_is_done(gallery: Gallery) -> None:
+    with Gallery.open(gallery.folder) as second:
+        with gallery.writing():
+            gallery.add(rows(0), vectors(0))
+            with pytest.raises(GalleryLockedError, match=f"process {os.getpid()};"):
+                second.add(rows(1), vectors(1))
+        second.add(rows(1), vectors(1))
+        assert nearest_path(gallery, 1) == nearest_path(second, 1) == "1.jpg"
+
+
+def test_read_that_a_removal_overtakes_is_made_again(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = gallery.add(rows(0, 1, 2, 3), vectors(0, 1, 2, 3))
+    doomed = [ids[0]]
+    load = Reader._load_or_build
+
+    def overtaken(reader: Reader) -> projection.Projection:
+        built = load(reader)
+        while doomed:
+            gallery.remove([doomed.pop()])
+        return built
+
+    monkeypatch.setattr(Reader, "_load_or_build", overtaken)
+    assert nearest_path(gallery, 0) != "0.jpg"
+    left = ids[1:]
+
+    def always(reader: Reader) -> projection.Projection:
+        built = load(reader)
+        gallery.remove(gallery.add(rows(9), vectors(9)))
+        return built
+
+    monkeypatch.setattr(Reader, "_load_or_build", always)
+    gallery.add(rows(5), vectors(5))
+    with pytest.raises(GalleryBusyError, match="5 times"):
+        nearest_path(gallery, 1)
+    assert set(left) < {image.id for image in gallery.images()}
+
+
+def test_descriptor_zeroed_during_its_read_is_never_returned(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = gallery.add(rows(0, 1), vectors(0, 1))
+    read = DescriptorFile.read
+
+    def overtaken(file: DescriptorFile, slots: NDArray[np.int64], committed: int) -> NDArray[np.float32]:
+        gallery.remove(ids[:1])
+        return read(file, slots, committed)
+
+    monkeypatch.setattr(DescriptorFile, "read", overtaken)
+    with pytest.raises(UnknownImageError, match=f"no image {ids[0]}"):
+        gallery.descriptors(ids)
+
+
+def test_searches_go_on_while_another_thread_adds_and_removes(gallery: Gallery) -> None:
+    gallery.add(rows(0, 1), vectors(0, 1))
+    failures: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            for number in range(10, 22, 2):
+                ids = gallery.add(rows(number, number + 1), vectors(number, number + 1))
+                gallery.remove(ids[:1])
+        except BaseException as error:
+            failures.append(error)
+
+    thread = Thread(target=write)
+    thread.start()
+    try:
+        while thread.is_alive():
+            try:
+                assert nearest_path(gallery, 0) == "0.jpg"
+            except GalleryBusyError:
+                continue
+    finally:
+        thread.join()
+    assert failures == []
+    assert len(gallery) == 2 + 6
