@@ -6,8 +6,10 @@ gate was missed, 130 interrupt.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import warnings
 
 import typer
 from typer.exceptions import TyperException
@@ -38,6 +40,9 @@ def main() -> None:
     # Threads that spin while they wait slow down everything else on the machine; a user's own setting wins.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what ails a picture stands in our own message
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
     sys.exit(run(sys.argv[1:]))
 
 
@@ -48,6 +53,9 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted: what was finished is kept", 130)
     except TyperException as error:
+        if not arguments:  # the message is the help
+            print(error.format_message(), file=sys.stderr)
+            return 2
         return _fail(error.format_message(), 2)
     except AttributeValueError as error:
         return _fail(str(error), 2)

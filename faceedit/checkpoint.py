@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -78,7 +79,7 @@ class Checkpoint:
             for name, network in networks.items():
                 network.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=True)
             return State(**content["place"], optimiser=load_file(folder / "optimiser.safetensors"))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise TrainingError(f"no usable checkpoint in {folder} ({error}): train without --resume") from error
 
 

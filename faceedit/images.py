@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ Picture = NDArray[np.uint8]
 SIZE = 60
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 MOST_PIXELS = 100_000_000  # a decompression bomb, not a photograph
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limit is an error
 
 
 def read_crop(path: Path) -> Picture:

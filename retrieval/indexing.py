@@ -137,33 +137,41 @@ def _add(gallery: Gallery, editor: Editor, paths: list[Path], labelling: _Labell
         return
     described = editor.describe(np.stack([crop for _, crop, _ in readable]))
     rows = [
-        _row(path, labelling, digest, int(best), tuple(map(float, errors)))
-        for (path, _, digest), best, errors in zip(readable, described.best, described.errors, strict=True)
+        _row(path, labelling, file, int(best), tuple(map(float, errors)))
+        for (path, _, file), best, errors in zip(readable, described.best, described.errors, strict=True)
     ]
     gallery.add(rows, described.descriptors, replace=True)
     report.described += len(rows)
 
 
-def _read(paths: list[Path], report: IndexReport) -> Iterator[tuple[Path, np.ndarray, str]]:
+@dataclass(frozen=True)
+class _File:
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+def _read(paths: list[Path], report: IndexReport) -> Iterator[tuple[Path, np.ndarray, _File]]:
     for path in paths:
         try:
+            str(path).encode()
+            stat = path.stat()  # before the content: a change from here on is seen by the next run
             crop = read_crop(path)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            path.name.encode()
         except (ImageError, OSError) as error:
             report.skipped.append((path, str(error)))
         except UnicodeEncodeError:
             report.skipped.append((path, f"{path!r} has a name that is not Unicode: rename the file"))
         else:
-            yield path, crop, digest
+            yield path, crop, _File(digest, stat.st_size, stat.st_mtime_ns)
 
 
-def _row(path: Path, labelling: _Labelling, digest: str, best: int, errors: tuple[float, ...]) -> ImageRow:
-    own, stat = labelling.of(path), path.stat()
+def _row(path: Path, labelling: _Labelling, file: _File, best: int, errors: tuple[float, ...]) -> ImageRow:
+    own = labelling.of(path)
     return ImageRow(
         path=_relative(path, labelling.root), candidate=best, errors=errors,
         identity=own.identity, pose=own.pose, illumination=own.illumination, expression=own.expression,
-        sha256=digest, size=stat.st_size, mtime_ns=stat.st_mtime_ns,
+        sha256=file.sha256, size=file.size, mtime_ns=file.mtime_ns,
     )  # fmt: skip
 
 
@@ -176,11 +184,13 @@ class _Labelling:
     known: Mapping[str, StoredImage]
 
     def of(self, path: Path) -> Labels:
-        if self.manifest is not None:
-            return self.manifest.get(path, Labels())
+        if self.manifest is not None and path in self.manifest:
+            return self.manifest[path]
         before = self.known.get(_relative(path, self.root))
         if before is not None:
             return _labels_in(before)
+        if self.manifest is not None:
+            return Labels()
         return Labels(identity=path.relative_to(self.root).parent.name or None)
 
 

@@ -24,9 +24,12 @@ def exact_nearest(
     held = own >= 0
     distances[np.flatnonzero(held), own[held]] = np.inf
     k = min(k, len(gallery) - (1 if held.any() else 0))
-    rows = np.argpartition(distances, min(k, len(gallery) - 1), axis=1)[:, :k] if k < len(gallery) else None
-    if rows is None:
+    if not 0 < k < len(gallery):
         return np.argsort(distances, axis=1, kind="stable")[:, :k]
-    rows.sort(axis=1)
-    order = np.argsort(np.take_along_axis(distances, rows, 1), axis=1, kind="stable")
-    return np.take_along_axis(rows, order, 1)
+    rows = np.sort(np.argpartition(distances, k - 1, axis=1)[:, :k], axis=1)
+    held_distances = np.take_along_axis(distances, rows, 1)
+    found = np.take_along_axis(rows, np.argsort(held_distances, axis=1, kind="stable"), 1)
+    # equals on both sides of the border, of which the partition took any: choose by row
+    tied = np.flatnonzero((distances <= held_distances.max(1, keepdims=True)).sum(1) > k)
+    found[tied] = np.argsort(distances[tied], axis=1, kind="stable")[:, :k]
+    return found

@@ -52,4 +52,9 @@ class QueryEngine:
         full, root = path.parent.resolve() / path.name, self._gallery.config.image_root
         if not full.is_relative_to(root):
             return []
-        return list(self._gallery.ids_of([full.relative_to(root).as_posix()]).values())
+        relative = full.relative_to(root).as_posix()
+        try:
+            relative.encode()
+        except UnicodeEncodeError:  # no gallery holds such a name
+            return []
+        return list(self._gallery.ids_of([relative]).values())

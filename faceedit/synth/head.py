@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ def _load_npz(path: Path) -> MorphableHead:
         with np.load(path, allow_pickle=False) as data:
             mean, modes = data["mean"], data["modes"]
             quads, materials = data["quads"], data["names"][data["mat"]]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise FaceModelError(f"{path} is not the compact face model: {error}") from error
     return _head(mean, modes, quads, [str(name) for name in materials])
 

@@ -1,0 +1,85 @@
+"""Fixtures that several test files share: an untrained model, a tiny data set, and data that may not be there."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from faceedit.attributes import POSE
+from faceedit.modelfile import ModelCard, Normalisation, new_networks, save_model
+from faceedit.networks import NetworkConfig, initialise
+
+ROOT = Path(__file__).resolve().parent.parent
+FACE_MODEL = ROOT.parent / "shared" / "face-model"
+REAL_FACES = ROOT.parent / "shared" / "real-faces"
+
+
+def write_model(folder: Path, seed: int = 0) -> Path:
+    """An untrained model of this seed, saved."""
+    generation, refinement = new_networks(NetworkConfig())
+    random = torch.Generator().manual_seed(seed)
+    initialise(generation, random)
+    initialise(refinement, random)
+    card = ModelCard(POSE, NetworkConfig(), Normalisation((120.0, 110.0, 100.0), (60.0, 58.0, 56.0)))
+    save_model(folder, card, generation, refinement)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def other_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("other-model"), seed=1)
+
+
+def blob_face(person: int, pose: int, light: int) -> np.ndarray:
+    """A (60, 60, 3) uint8 picture that depends on all three: not a face, but enough to tell apart."""
+    y, x = np.mgrid[0:60, 0:60] / 60
+    rng = np.random.default_rng(person)
+    colour, centre = rng.uniform(60, 230, 3), 0.5 + pose / 150
+    shape = np.exp(-(((x - centre) / 0.22) ** 2 + ((y - 0.5) / 0.32) ** 2))
+    lit = 0.6 + 0.4 * np.sin(light + 3 * x)
+    picture = 40 + shape[..., None] * colour * lit[..., None]
+    spots = rng.uniform(0, 60, (4, 2))
+    for row, column in spots:
+        picture[int(row) : int(row) + 5, int(column) : int(column) + 5] *= 0.5
+    return np.asarray(picture.clip(0, 255), dtype=np.uint8)
+
+
+def write_data_set(root: Path, people: int = 4, lights: int = 2, test_people: int = 2) -> Path:
+    """A data set of blob faces: images/ and manifest.csv with 7 poses; the last people are the test split."""
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["path", "identity", "pose", "illumination", "split"])
+        for person in range(people):
+            split = "test" if person >= people - test_people else "train"
+            for pose in POSE.values:
+                for light in range(lights):
+                    name = f"images/p{person}_{pose:+03d}_{light:02d}.png"
+                    Image.fromarray(blob_face(person, pose, light)).save(root / name)
+                    writer.writerow([name, f"p{person}", pose, light, split])
+    return root
+
+
+@pytest.fixture(scope="session")
+def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data_set(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def face_model() -> Path:
+    if not FACE_MODEL.is_dir():
+        pytest.skip(f"the face model is not at {FACE_MODEL}")
+    return FACE_MODEL
+
+
+torch.set_num_threads(2)

@@ -1,0 +1,93 @@
+"""The Editor: pictures in, pictures out, equal to the plain networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from faceedit.editor import Editor
+from faceedit.errors import AttributeValueError, FaceEditError, ImageError
+from faceedit.modelfile import load_model
+from tests.conftest import blob_face
+
+
+@pytest.fixture(scope="module")
+def editor(model_folder: Path) -> Editor:
+    return Editor(load_model(model_folder), device="cpu", batch=3)
+
+
+@pytest.fixture(scope="module")
+def faces() -> np.ndarray:
+    return np.stack([blob_face(person, pose, 0) for person in range(2) for pose in (-30, 0, 30)])
+
+
+def test_an_edit_equals_the_plain_networks(editor: Editor, model_folder: Path, faces: np.ndarray) -> None:
+    model = load_model(model_folder)
+    mean, std = (
+        torch.tensor(v).view(1, 3, 1, 1) for v in (model.card.normalisation.mean, model.card.normalisation.std)
+    )
+    source = (torch.from_numpy(faces[:1]).permute(0, 3, 1, 2).float() - mean) / std
+    with torch.inference_mode():
+        first = model.generation(source, torch.eye(7)[[5]])
+        features = model.refinement.features(source, first)
+        second = model.refinement.decoder(features)
+    edit = editor.edit(faces[0], 30)
+    plain = torch.nn.functional.normalize(features.flatten(1), dim=1)[0].numpy()
+    assert edit.descriptor.shape == (28_800,) and edit.descriptor.dtype == np.float32
+    assert np.linalg.norm(edit.descriptor) == pytest.approx(1, abs=1e-3)
+    assert float(edit.descriptor @ plain) > 0.999
+    for made, tensor in ((edit.generated, first), (edit.refined, second)):
+        expected = (tensor * std + mean).round().clamp(0, 255)[0].permute(1, 2, 0).numpy()
+        assert made.dtype == np.uint8 and made.shape == (60, 60, 3)
+        assert np.abs(made.astype(float) - expected).mean() < 2
+
+
+def test_candidates_are_the_edits_to_every_value(editor: Editor, faces: np.ndarray) -> None:
+    candidates = editor.candidates(faces[1])
+    assert candidates.descriptors.shape == (7, 28_800) and candidates.refined.shape == (7, 60, 60, 3)
+    for position, value in enumerate(editor.space.values):
+        edit = editor.edit(faces[1], value)
+        assert float(edit.descriptor @ candidates.descriptors[position]) > 0.999
+        error = ((edit.refined.astype(float) - faces[1]) ** 2).mean()
+        if (edit.refined > 0).all() and (edit.refined < 255).all():  # rounding only, no clipping
+            assert error == pytest.approx(candidates.errors[position], rel=0.05)
+    assert candidates.best == candidates.errors.argmin()
+
+
+def test_describing_keeps_the_best_candidate_of_each_picture(editor: Editor, faces: np.ndarray) -> None:
+    described = editor.describe(faces)  # more pictures than one batch
+    assert described.descriptors.shape == (6, 28_800) and described.errors.shape == (6, 7)
+    for i, face in enumerate(faces):
+        candidates = editor.candidates(face)
+        assert described.errors[i] == pytest.approx(candidates.errors, rel=0.02)
+        assert described.best[i] == described.errors[i].argmin()
+        assert float(described.descriptors[i] @ candidates.descriptors[described.best[i]]) > 0.999
+
+
+def test_no_pictures_give_no_descriptors(editor: Editor) -> None:
+    described = editor.describe(np.zeros((0, 60, 60, 3), np.uint8))
+    assert described.descriptors.shape == (0, 28_800) and described.errors.shape == (0, 7)
+
+
+def test_a_value_outside_the_space_is_refused(editor: Editor, faces: np.ndarray) -> None:
+    with pytest.raises(AttributeValueError, match="pose 31 is not one of -45, -30"):
+        editor.edit(faces[0], 31)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((60, 60), np.uint8), np.zeros((60, 60, 3), np.float32), np.zeros((64, 64, 3), np.uint8)]
+)
+def test_pictures_of_another_shape_are_refused(editor: Editor, wrong: np.ndarray) -> None:
+    with pytest.raises(ImageError, match=r"give \(60, 60, 3\) uint8"):
+        editor.edit(wrong, 0)
+
+
+def test_a_device_that_is_not_there_is_refused(model_folder: Path) -> None:
+    with pytest.raises(FaceEditError, match="not one of auto, cpu, cuda"):
+        Editor.load(model_folder, "tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(FaceEditError, match="no GPU"):
+            Editor.load(model_folder, "cuda")

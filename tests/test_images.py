@@ -1,0 +1,130 @@
+"""Reading pictures: every common form becomes a (60, 60, 3) uint8 RGB crop, everything else a clear error."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.errors import ImageError, ManifestError
+from faceedit.images import read_crop, write_picture
+from faceedit.manifest import read_manifest
+from tests.conftest import blob_face
+
+FACE = blob_face(1, 15, 0)
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+def test_an_aligned_crop_passes_straight_through(tmp_path: Path) -> None:
+    path = saved(tmp_path / "face.png", Image.fromarray(FACE))
+    assert np.array_equal(read_crop(path), FACE)
+
+
+def test_any_size_is_resized_and_the_central_square_taken(tmp_path: Path) -> None:
+    big = Image.fromarray(FACE).resize((240, 240), Image.Resampling.BICUBIC)
+    found = read_crop(saved(tmp_path / "big.png", big)).astype(float)
+    assert np.abs(found - FACE).mean() < 4
+    wide = Image.new("RGB", (180, 60), (255, 0, 0))
+    wide.paste(Image.fromarray(FACE), (60, 0))
+    assert np.array_equal(read_crop(saved(tmp_path / "wide.png", wide)), FACE)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "LA", "I;16", "1"])
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(FACE)
+    if mode == "I;16":
+        grey = np.asarray(image.convert("L"), np.uint16) * 257
+        converted = Image.fromarray(grey)
+    else:
+        converted = image.convert(mode)
+    suffix = "tif" if mode == "CMYK" else "png"
+    found = read_crop(saved(tmp_path / f"face.{suffix}", converted))
+    assert found.shape == (60, 60, 3) and found.dtype == np.uint8
+    if mode in ("RGBA", "L", "I;16"):
+        expected = FACE if mode == "RGBA" else np.asarray(image.convert("L").convert("RGB"))
+        assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_transparent_parts_become_grey(tmp_path: Path) -> None:
+    image = Image.fromarray(FACE).convert("RGBA")
+    image.putalpha(0)
+    assert (read_crop(saved(tmp_path / "clear.png", image)) == 128).all()
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    image = Image.fromarray(FACE).rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 270 degrees to see it upright
+    path = saved(tmp_path / "turned.png", image, exif=exif)
+    assert np.array_equal(read_crop(path), FACE)
+    assert not np.array_equal(np.asarray(Image.open(path).convert("RGB")), FACE)
+
+
+def png_bytes() -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"just text", "is not an image"), (png_bytes()[:3000], "damaged or truncated")],
+)
+def test_what_is_not_a_picture_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=message) as error:
+        read_crop(path)
+    assert str(path) in str(error.value)
+
+
+def test_missing_files_folders_and_bombs_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="does not exist"):
+        read_crop(tmp_path / "none.png")
+    with pytest.raises(ImageError, match="is a folder"):
+        read_crop(tmp_path)
+    bomb = saved(tmp_path / "bomb.png", Image.new("1", (12_000, 12_000)))
+    with pytest.raises(ImageError, match=r"pixels|bomb"):
+        read_crop(bomb)
+
+
+def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="cannot write"):
+        write_picture(FACE, tmp_path / "face.nothing")
+
+
+def manifest(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "manifest.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("path,pose\na.png,0\n", "no column 'identity'"),
+        ("path,identity,pose\na.png,x\n", "line 2 has 2 values for 3 columns"),
+        ("path,identity,pose\na.png,x,left\n", "line 2: pose 'left' is not a whole number"),
+    ],
+)
+def test_a_manifest_with_a_fault_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(manifest(tmp_path, text))
+
+
+def test_a_manifest_is_read_with_its_paths_and_numbers(tmp_path: Path) -> None:
+    text = "\ufeffpath,identity,pose\nä b.png,Zoë,-45\n\nc.png,Bo,+15\n"
+    found = read_manifest(manifest(tmp_path, text))
+    assert found.paths() == [tmp_path / "ä b.png", tmp_path / "c.png"]
+    assert found.integers("pose").tolist() == [-45, 15]
+    assert found.where("identity", "Bo").columns["path"] == ("c.png",)
+    with pytest.raises(ManifestError, match="no manifest at"):
+        read_manifest(tmp_path / "nowhere")

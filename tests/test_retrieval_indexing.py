@@ -1,0 +1,351 @@
+"""Describing a folder into a gallery: what is found, stored, skipped, done again, and refused."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.editor import Editor
+from faceedit.images import read_crop
+from faceedit.manifest import read_manifest
+from index.errors import ModelMismatchError
+from index.gallery import Gallery, Labels
+from retrieval.errors import NoImagesError, RetrievalError
+from retrieval.indexing import IndexReport, find_images, index_folder, labels_of, open_gallery
+
+
+@pytest.fixture(scope="module")
+def editor(model_folder: Path) -> Editor:
+    return Editor.load(model_folder, "cpu")
+
+
+def save_picture(path: Path, seed: int) -> Path:
+    """A smooth picture that only this seed gives."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(coarse).resize((60, 60), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for seed, name in enumerate(("anna/1.png", "anna/2.png", "ben/1.png")):
+        save_picture(tmp_path / "photos" / name, seed)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def gallery(photos: Path, tmp_path: Path, editor: Editor) -> Iterator[Gallery]:
+    with open_gallery(tmp_path / "db", editor, photos) as opened:
+        yield opened
+
+
+def index_all(gallery: Gallery, editor: Editor, labels: dict[Path, Labels] | None = None) -> IndexReport:
+    return index_folder(gallery, editor, find_images(gallery.config.image_root), labels)
+
+
+def write_manifest(path: Path, *lines: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def forbid_describing(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def describe(images: object) -> None:
+        raise AssertionError("nothing was to be described")
+
+    monkeypatch.setattr(editor, "describe", describe)
+
+
+# --- which files are images ---
+
+
+def test_images_are_found_at_every_depth_in_order(photos: Path) -> None:
+    save_picture(photos / "anna" / "summer" / "3.JPG", 7)
+    save_picture(photos / "0.webp", 8)
+    (photos / "notes.txt").write_text("no picture")
+    names = [path.relative_to(photos).as_posix() for path in find_images(photos)]
+    assert names == ["0.webp", "anna/1.png", "anna/2.png", "anna/summer/3.JPG", "ben/1.png"]
+
+
+def test_images_come_as_absolute_paths_from_a_relative_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos.parent)
+    assert find_images(Path("photos")) == find_images(photos)
+    assert all(path.is_absolute() for path in find_images(Path("photos")))
+
+
+def test_hidden_files_and_folders_are_left_out(photos: Path) -> None:
+    before = find_images(photos)
+    save_picture(photos / ".trash" / "old.png", 7)
+    save_picture(photos / "anna" / ".1.png", 8)
+    assert find_images(photos) == before
+
+
+def test_a_library_below_a_hidden_folder_is_not_hidden(tmp_path: Path) -> None:
+    save_picture(tmp_path / ".private" / "1.png", 0)
+    assert len(find_images(tmp_path / ".private")) == 1
+
+
+def test_a_folder_that_is_named_like_a_picture_is_none(photos: Path) -> None:
+    (photos / "folder.png").mkdir()
+    assert len(find_images(photos)) == 3
+
+
+def test_a_folder_without_images_is_refused_with_the_known_suffixes(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(NoImagesError, match=r"holds no image \(.*\.jpg.*\.png"):
+        find_images(tmp_path)
+
+
+def test_a_missing_folder_and_a_file_are_refused(photos: Path) -> None:
+    with pytest.raises(NoImagesError, match="does not exist"):
+        find_images(photos / "nowhere")
+    with pytest.raises(NoImagesError, match="is a file"):
+        find_images(photos / "anna" / "1.png")
+
+
+# --- what is stored ---
+
+
+def test_every_image_is_kept_once_with_seven_errors_and_the_best_candidate(gallery: Gallery, editor: Editor) -> None:
+    report = index_all(gallery, editor)
+    assert (report.described, report.unchanged, report.skipped) == (3, 0, [])
+    images = gallery.known()
+    assert sorted(images) == ["anna/1.png", "anna/2.png", "ben/1.png"]
+    for image in images.values():
+        assert len(image.errors) == 7
+        assert image.candidate == int(np.argmin(image.errors))
+        file = gallery.config.image_root / image.path
+        assert image.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert (image.size, image.mtime_ns) == (file.stat().st_size, file.stat().st_mtime_ns)
+
+
+def test_stored_descriptors_are_those_of_the_editor_in_half_precision(gallery: Gallery, editor: Editor) -> None:
+    index_all(gallery, editor)
+    paths = find_images(gallery.config.image_root)
+    described = editor.describe(np.stack([read_crop(path) for path in paths]))
+    known = gallery.known()
+    rows = [known[path.relative_to(gallery.config.image_root).as_posix()] for path in paths]
+    stored = gallery.descriptors([row.id for row in rows])
+    np.testing.assert_array_equal(stored, described.descriptors.astype(np.float16).astype(np.float32))
+    np.testing.assert_allclose([row.errors for row in rows], described.errors, rtol=1e-6)
+    assert [row.candidate for row in rows] == described.best.tolist()
+
+
+def test_identity_is_the_parent_folder_where_there_is_one(gallery: Gallery, editor: Editor) -> None:
+    save_picture(gallery.config.image_root / "loose.png", 7)
+    save_picture(gallery.config.image_root / "family" / "carl" / "1.png", 8)
+    index_all(gallery, editor)
+    people = {path: image.identity for path, image in gallery.known().items()}
+    assert people["anna/1.png"] == "anna"
+    assert people["family/carl/1.png"] == "carl"
+    assert people["loose.png"] is None
+
+
+def test_names_beyond_ascii_are_kept(gallery: Gallery, editor: Editor) -> None:
+    save_picture(gallery.config.image_root / "Zoë Ångström" / "été 日本 😀.png", 7)
+    index_all(gallery, editor)
+    assert gallery.known()["Zoë Ångström/été 日本 😀.png"].identity == "Zoë Ångström"
+
+
+def test_a_linked_image_is_kept_under_its_own_name(gallery: Gallery, editor: Editor, tmp_path: Path) -> None:
+    outside = save_picture(tmp_path / "elsewhere" / "original.png", 7)
+    (gallery.config.image_root / "anna" / "link.png").symlink_to(outside)
+    assert index_all(gallery, editor).described == 4
+    assert gallery.known()["anna/link.png"].identity == "anna"
+    assert index_all(gallery, editor).unchanged == 4
+
+
+# --- doing it again ---
+
+
+def test_a_second_run_describes_nothing(gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    index_all(gallery, editor)
+    before, generation = gallery.known(), gallery.generation
+    forbid_describing(editor, monkeypatch)
+    report = index_all(gallery, editor)
+    assert (report.described, report.unchanged) == (0, 3)
+    assert (gallery.known(), gallery.generation) == (before, generation)
+
+
+def test_a_new_image_is_the_only_one_described(gallery: Gallery, editor: Editor) -> None:
+    index_all(gallery, editor)
+    save_picture(gallery.config.image_root / "ben" / "2.png", 7)
+    report = index_all(gallery, editor)
+    assert (report.described, report.unchanged) == (1, 3)
+
+
+def test_a_changed_image_is_described_again_and_keeps_its_labels(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    labels = {path: Labels("someone", 15, 3, "smile") for path in find_images(root)}
+    index_all(gallery, editor, labels)
+    before = gallery.known()
+    save_picture(root / "anna" / "2.png", 7)
+    os.utime(root / "anna" / "2.png", ns=(1, 1))
+    report = index_all(gallery, editor)
+    assert (report.described, report.unchanged) == (1, 2)
+    after = gallery.known()
+    changed = after["anna/2.png"]
+    assert changed.errors != before["anna/2.png"].errors
+    assert (
+        Labels(changed.identity, changed.pose, changed.illumination, changed.expression)
+        == labels[root / "anna" / "2.png"]
+    )
+    assert len(after) == 3
+    assert after["anna/1.png"] == before["anna/1.png"]
+
+
+def test_a_changed_image_that_a_new_manifest_does_not_name_keeps_its_labels(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    index_all(gallery, editor)
+    os.utime(root / "ben" / "1.png", ns=(1, 1))
+    index_all(gallery, editor, {root / "anna" / "1.png": Labels("Anna")})
+    assert gallery.known()["ben/1.png"].identity == "ben"
+
+
+def test_an_interrupted_run_is_continued(gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrieval.indexing.BATCH", 1)
+    images = find_images(gallery.config.image_root)
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index_folder(gallery, editor, images, progress=interrupt)
+    assert sorted(gallery.paths()) == ["anna/1.png", "anna/2.png"]
+    report = index_folder(gallery, editor, images)
+    assert (report.described, report.unchanged) == (1, 2)
+    assert len(gallery) == 3
+
+
+def test_progress_rises_to_the_number_of_images(
+    gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.indexing.BATCH", 2)
+    images = find_images(gallery.config.image_root)
+    calls: list[tuple[int, int]] = []
+    index_folder(gallery, editor, images[:1])
+    index_folder(gallery, editor, images, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 3), (3, 3)]
+
+
+def test_a_folder_below_the_image_root_can_be_indexed_alone(gallery: Gallery, editor: Editor, tmp_path: Path) -> None:
+    root = gallery.config.image_root
+    with open_gallery(tmp_path / "db", editor, root / "ben") as same:
+        index_folder(same, editor, find_images(root / "ben"))
+    assert gallery.paths() == {"ben/1.png"}
+    assert gallery.known()["ben/1.png"].identity == "ben"
+
+
+# --- files that cannot be read ---
+
+
+def test_unreadable_files_are_skipped_with_reasons_and_the_rest_is_indexed(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    whole = (root / "anna" / "1.png").read_bytes()
+    broken = {
+        "empty.png": (b"", "is empty (0 bytes)"),
+        "text.png": (b"this is no picture", "is not an image"),
+        "cut.png": (whole[: len(whole) // 2], "is damaged or truncated"),
+    }
+    for name, (content, _) in broken.items():
+        (root / name).write_bytes(content)
+    report = index_all(gallery, editor)
+    assert report.described == 3
+    reasons = {path.name: reason for path, reason in report.skipped}
+    assert reasons.keys() == broken.keys()
+    for name, (_, words) in broken.items():
+        assert str(root / name) in reasons[name]
+        assert words in reasons[name]
+    assert sorted(gallery.paths()) == ["anna/1.png", "anna/2.png", "ben/1.png"]
+
+
+@pytest.mark.parametrize("name", [b"x\xff.png", b"folder\xff/x.png"])
+def test_a_name_that_is_not_unicode_is_skipped(gallery: Gallery, editor: Editor, name: bytes) -> None:
+    root = gallery.config.image_root
+    try:
+        (root / os.fsdecode(name)).parent.mkdir(exist_ok=True)
+        (root / os.fsdecode(name)).write_bytes((root / "anna" / "1.png").read_bytes())
+    except OSError:
+        pytest.skip("the file system takes Unicode names only")
+    report = index_all(gallery, editor)
+    assert report.described == 3
+    assert "not Unicode" in report.skipped[0][1]
+
+
+def test_a_folder_of_unreadable_files_leaves_the_gallery_empty(gallery: Gallery, editor: Editor) -> None:
+    for path in find_images(gallery.config.image_root):
+        path.write_bytes(b"")
+    assert len(index_all(gallery, editor).skipped) == 3
+    assert len(gallery) == 0
+
+
+# --- labels ---
+
+
+def test_labels_come_from_a_manifest_in_another_folder(gallery: Gallery, editor: Editor, tmp_path: Path) -> None:
+    manifest = write_manifest(
+        tmp_path / "lists" / "people.csv",
+        "path,identity,pose,illumination,expression",
+        "../photos/anna/1.png,Anna B.,-30,4,smile",
+        "../photos/ben/../ben/1.png,,0,5,",
+        "../photos/nobody.png,Nobody,0,5,",
+    )
+    index_all(gallery, editor, labels_of(read_manifest(manifest)))
+    known = gallery.known()
+    anna, ben = known["anna/1.png"], known["ben/1.png"]
+    assert (anna.identity, anna.pose, anna.illumination, anna.expression) == ("Anna B.", -30, 4, "smile")
+    assert (ben.identity, ben.pose, ben.illumination, ben.expression) == (None, 0, 5, None)
+    assert known["anna/2.png"].identity is None  # the manifest, where there is one, decides
+
+
+def test_new_labels_reach_images_that_are_not_described_again(
+    gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_all(gallery, editor)
+    ids = {path: image.id for path, image in gallery.known().items()}
+    forbid_describing(editor, monkeypatch)
+    report = index_all(gallery, editor, {gallery.config.image_root / "anna" / "1.png": Labels("Anna", 45)})
+    assert (report.relabelled, report.unchanged) == (1, 3)
+    known = gallery.known()
+    assert (known["anna/1.png"].identity, known["anna/1.png"].pose) == ("Anna", 45)
+    assert known["anna/2.png"].identity == "anna"
+    assert {path: image.id for path, image in known.items()} == ids
+
+
+def test_a_manifest_that_names_none_of_the_images_is_refused_before_any_work(
+    gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_describing(editor, monkeypatch)
+    with pytest.raises(RetrievalError, match="names none of the images"):
+        index_all(gallery, editor, {Path("/elsewhere/1.png"): Labels("x")})
+    assert len(gallery) == 0
+
+
+# --- galleries that do not fit ---
+
+
+def test_a_gallery_of_another_model_is_refused(gallery: Gallery, photos: Path, other_model_folder: Path) -> None:
+    other = Editor.load(other_model_folder, "cpu")
+    with pytest.raises(ModelMismatchError, match="was described by model"):
+        open_gallery(gallery.folder, other, photos)
+
+
+def test_a_gallery_of_another_image_root_is_refused(gallery: Gallery, editor: Editor, tmp_path: Path) -> None:
+    save_picture(tmp_path / "others" / "1.png", 7)
+    with pytest.raises(RetrievalError, match=r"holds images of .*photos, not of .*others"):
+        open_gallery(gallery.folder, editor, tmp_path / "others")
+    with pytest.raises(RetrievalError, match="holds images of"):
+        open_gallery(gallery.folder, editor, tmp_path)  # above the root
+
+
+def test_a_refused_gallery_is_closed_again(gallery: Gallery, editor: Editor, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(RetrievalError):
+        open_gallery(gallery.folder, editor, tmp_path)
+    with open_gallery(gallery.folder, editor, photos) as again:
+        assert index_folder(again, editor, find_images(photos)).described == 3

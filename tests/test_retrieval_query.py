@@ -1,0 +1,203 @@
+"""Answers to queries, and the contact sheets that show them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from faceedit.editor import Editor
+from faceedit.errors import AttributeValueError, ImageError
+from faceedit.images import read_crop
+from index.errors import GalleryEmptyError, ModelMismatchError
+from index.gallery import Gallery, Labels
+from retrieval.indexing import find_images, index_folder, open_gallery
+from retrieval.query import QueryEngine
+from retrieval.sheet import GREEN, Cell, draw_sheet
+
+
+@pytest.fixture(scope="module")
+def editor(model_folder: Path) -> Editor:
+    return Editor.load(model_folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def photos(data_set: Path) -> Path:
+    return data_set / "images"
+
+
+@pytest.fixture(scope="module")
+def gallery(editor: Editor, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    chosen = find_images(photos)[::6]
+    labels = {chosen[0]: Labels("labelled", pose=45), chosen[1]: Labels("unlabelled")}
+    with open_gallery(tmp_path_factory.mktemp("gallery"), editor, photos) as opened:
+        index_folder(opened, editor, chosen, labels)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def engine(gallery: Gallery, editor: Editor) -> QueryEngine:
+    return QueryEngine(gallery, editor)
+
+
+def found_paths(engine: QueryEngine, path: Path, k: int = 100) -> list[Path]:
+    return [engine.path_of(match) for match in engine.query(path, 30, k).matches]
+
+
+def test_results_come_by_rising_true_distance(engine: QueryEngine, gallery: Gallery, photos: Path) -> None:
+    answer = engine.query(find_images(photos)[3], 30, 100)
+    ids = [image.id for image in gallery.images()]
+    true = np.linalg.norm(gallery.descriptors(ids) - answer.edit.descriptor, axis=1)
+    distances = [match.distance for match in answer.matches]
+    assert distances == sorted(distances)
+    np.testing.assert_allclose(distances, np.sort(true), atol=2e-4)
+    assert sorted(match.image.id for match in answer.matches) == sorted(ids)
+
+
+def test_an_answer_holds_the_crop_and_the_imagined_face(engine: QueryEngine, editor: Editor, photos: Path) -> None:
+    path = find_images(photos)[3]
+    answer = engine.query(path, -45, 2)
+    assert answer.value == -45
+    assert len(answer.matches) == 2
+    np.testing.assert_array_equal(answer.source, read_crop(path))
+    np.testing.assert_array_equal(answer.edit.refined, editor.edit(read_crop(path), -45).refined)
+
+
+def test_the_query_s_own_file_never_counts(engine: QueryEngine, gallery: Gallery, photos: Path) -> None:
+    own = find_images(photos)[6]
+    assert gallery.ids_of([own.name])
+    found = found_paths(engine, own)
+    assert len(found) == len(gallery) - 1
+    assert own not in found
+
+
+def test_the_query_s_own_file_is_known_by_a_relative_or_roundabout_path(
+    engine: QueryEngine, gallery: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = find_images(photos)[6]
+    monkeypatch.chdir(photos)
+    for path in (Path(own.name), photos.parent / "images" / ".." / "images" / own.name):
+        assert len(found_paths(engine, path)) == len(gallery) - 1
+
+
+def test_a_picture_from_elsewhere_competes_with_the_whole_gallery(
+    engine: QueryEngine, gallery: Gallery, photos: Path, tmp_path: Path
+) -> None:
+    own = find_images(photos)[6]
+    copy = tmp_path / own.name
+    copy.write_bytes(own.read_bytes())
+    assert own in found_paths(engine, copy)
+    assert len(found_paths(engine, copy)) == len(gallery)
+
+
+def test_found_value_prefers_the_label_to_what_the_network_decided(engine: QueryEngine, photos: Path) -> None:
+    matches = {match.image.identity: match for match in engine.query(find_images(photos)[3], 0, 100).matches}
+    assert engine.found_value(matches["labelled"]) == 45
+    guessed = matches["unlabelled"]
+    assert engine.found_value(guessed) == (-45, -30, -15, 0, 15, 30, 45)[guessed.image.candidate]
+
+
+def test_found_paths_are_the_files(engine: QueryEngine, photos: Path) -> None:
+    assert set(found_paths(engine, find_images(photos)[3])) == set(find_images(photos)[::6])
+
+
+def test_a_query_file_whose_name_is_not_unicode_is_answered(
+    engine: QueryEngine, gallery: Gallery, photos: Path
+) -> None:
+    odd = photos / "query\udcff.png"
+    try:
+        odd.write_bytes(find_images(photos)[3].read_bytes())
+    except OSError:
+        pytest.skip("the file system takes Unicode names only")
+    try:
+        assert len(found_paths(engine, odd)) == len(gallery)
+    finally:
+        odd.unlink()
+
+
+def test_an_unknown_value_and_an_unreadable_picture_are_refused(
+    engine: QueryEngine, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(AttributeValueError, match="pose 31 is not one of -45"):
+        engine.query(find_images(photos)[3], 31)
+    with pytest.raises(ImageError, match="does not exist"):
+        engine.query(tmp_path / "none.png", 30)
+
+
+def test_another_model_is_refused(gallery: Gallery, other_model_folder: Path) -> None:
+    with pytest.raises(ModelMismatchError):
+        QueryEngine(gallery, Editor.load(other_model_folder, "cpu"))
+
+
+def test_an_empty_gallery_is_refused(editor: Editor, photos: Path, tmp_path: Path) -> None:
+    with open_gallery(tmp_path / "db", editor, photos) as empty, pytest.raises(GalleryEmptyError):
+        QueryEngine(empty, editor).query(find_images(photos)[3], 30)
+
+
+# --- sheets ---
+
+
+def plain(value: int) -> NDArray[np.uint8]:
+    return np.full((60, 60, 3), value, np.uint8)
+
+
+def test_a_sheet_is_an_rgb_picture_that_holds_every_picture_at_its_scale() -> None:
+    for scale in (1, 2, 3):
+        sheet = draw_sheet([[Cell(plain(10)), Cell(plain(20))], [Cell(plain(30))]], scale)
+        assert sheet.dtype == np.uint8
+        assert sheet.shape[2] == 3
+        for value in (10, 20, 30):
+            assert int((sheet == value).all(2).sum()) == (60 * scale) ** 2
+
+
+def test_a_sheet_grows_by_the_same_step_with_every_row_and_column() -> None:
+    def size(rows: int, columns: int) -> tuple[int, ...]:
+        return draw_sheet([[Cell(plain(0))] * columns] * rows).shape
+
+    assert size(1, 3)[1] - size(1, 2)[1] == size(1, 2)[1] - size(1, 1)[1] > 120
+    assert size(3, 1)[0] - size(2, 1)[0] == size(2, 1)[0] - size(1, 1)[0] > 120
+    assert size(2, 3) == (size(2, 1)[0], size(1, 3)[1], 3)
+
+
+def test_rows_of_unequal_length_take_the_width_of_the_longest() -> None:
+    cell = Cell(plain(0))
+    assert draw_sheet([[cell], [cell] * 4]).shape == draw_sheet([[cell] * 4] * 2).shape
+
+
+def test_captions_make_room_below_by_their_lines() -> None:
+    heights = [draw_sheet([[Cell(plain(0), caption)]]).shape[0] for caption in ("", "one", "one\ntwo")]
+    assert heights[2] - heights[1] == heights[1] - heights[0] > 0
+    assert (draw_sheet([[Cell(plain(200), "one")]])[136:] < 100).any()
+
+
+def test_a_caption_beyond_ascii_is_drawn() -> None:
+    assert draw_sheet([[Cell(plain(0), "Zoë 日本")]]).shape == draw_sheet([[Cell(plain(0), "Zoe")]]).shape
+
+
+def test_a_gap_moves_only_what_comes_after_it() -> None:
+    cells = [Cell(plain(10)), Cell(plain(20))]
+    close, apart = draw_sheet([cells]), draw_sheet([cells], gap_after=1)
+
+    def left(sheet: NDArray[np.uint8], value: int) -> int:
+        return int(np.argwhere((sheet == value).all(2))[:, 1].min())
+
+    assert left(apart, 10) == left(close, 10)
+    assert left(apart, 20) - left(close, 20) == apart.shape[1] - close.shape[1] > 0
+
+
+def test_a_frame_surrounds_its_picture() -> None:
+    sheet = draw_sheet([[Cell(plain(10), frame=GREEN), Cell(plain(20))]])
+    green = np.argwhere((sheet == GREEN).all(2))
+    inside = np.argwhere((sheet == 10).all(2))
+    assert (green.min(0) < inside.min(0)).all()
+    assert (green.max(0) > inside.max(0)).all()
+    assert green[:, 1].max() < np.argwhere((sheet == 20).all(2))[:, 1].min()
+
+
+def test_a_sheet_can_be_saved(tmp_path: Path) -> None:
+    sheet = draw_sheet([[Cell(plain(10), "x")]])
+    Image.fromarray(sheet).save(tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as saved:
+        np.testing.assert_array_equal(np.asarray(saved), sheet)

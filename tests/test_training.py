@@ -1,0 +1,237 @@
+"""Training: pairs, losses against naive formulas, determinism, resuming."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from faceedit.attributes import POSE
+from faceedit.dataset import ContrastSampler, PairSampler, PairSet, load_pairs
+from faceedit.errors import ManifestError, TrainingError
+from faceedit.manifest import Manifest, read_manifest
+from faceedit.modelfile import Model
+from faceedit.recipes import FAST, PAPER, Recipe, recipe_named
+from faceedit.training import Progress, TrainingRun, _Trainer, normalisation_of, train
+
+TINY_FAST = replace(FAST, sources=2, targets=3, steps_one=5, steps_two=3, warmup=2, contrast_people=2,
+                    contrast_conditions=2)  # fmt: skip
+TINY_PAPER = replace(PAPER, sources=4, steps_one=5, steps_two=3)
+
+
+@pytest.fixture(scope="module")
+def manifest(data_set: Path) -> Manifest:
+    return read_manifest(data_set).where("split", "train")
+
+
+@pytest.fixture(scope="module")
+def pairs(manifest: Manifest) -> PairSet:
+    return load_pairs(manifest, POSE)
+
+
+def test_pairs_are_all_ordered_pairs_of_one_person_under_one_light(pairs: PairSet, manifest: Manifest) -> None:
+    rows = list(zip(*(manifest.columns[c] for c in ("identity", "illumination", "pose")), strict=True))
+    naive = sum(a[:2] == b[:2] and a[2] != b[2] for a, b in permutations(rows, 2))
+    assert pairs.pairs == naive == 2 * 2 * 7 * 6
+
+
+def test_the_papers_protocol_has_84_000_pairs() -> None:
+    groups = np.arange(100 * 20 * 7).reshape(-1, 7)
+    keys = tuple((str(g // 20), str(g % 20)) for g in range(2000))
+    assert PairSet(np.zeros((0, 60, 60, 3), np.uint8), groups, keys).pairs == 84_000
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_batch_holds_pairs_of_one_group(pairs: PairSet, same: bool) -> None:
+    sampler = PairSampler(pairs, seed=3, include_same=same)
+    own = 0
+    for number in range(40):
+        batch = sampler.batch(number, 4, 3)
+        for source, targets, values in zip(batch.sources, batch.targets, batch.values, strict=True):
+            group = next(g for g in pairs.groups if source in g)
+            assert group[values].tolist() == targets.tolist()
+            assert len(set(targets.tolist())) == 3
+            own += int(source in targets)
+    assert (own > 0) == same
+
+
+def test_every_ordered_pair_comes_up(pairs: PairSet) -> None:
+    sampler = PairSampler(pairs, seed=0, include_same=False)
+    seen = set()
+    for number in range(300):
+        batch = sampler.batch(number, 8, 2)
+        seen |= {(int(s), int(t)) for s, row in zip(batch.sources, batch.targets, strict=True) for t in row}
+    assert len(seen) == pairs.pairs
+
+
+def test_a_batch_depends_only_on_seed_and_number(pairs: PairSet) -> None:
+    a, b = (PairSampler(pairs, seed=1, include_same=True).batch(9, 4, 2) for _ in range(2))
+    assert np.array_equal(a.targets, b.targets) and np.array_equal(a.sources, b.sources)
+    other = PairSampler(pairs, seed=2, include_same=True).batch(9, 4, 2)
+    assert not (np.array_equal(a.sources, other.sources) and np.array_equal(a.targets, other.targets))
+
+
+def test_missing_pictures_are_never_drawn(pairs: PairSet) -> None:
+    groups = pairs.groups.copy()
+    groups[0, 2:] = -1
+    groups[1, 1:] = -1  # a single picture: no pair
+    holed = PairSet(pairs.images, groups, pairs.group_keys)
+    sampler = PairSampler(holed, seed=0, include_same=False)
+    for number in range(50):
+        batch = sampler.batch(number, 6, 4)
+        assert (batch.targets >= 0).all() and (batch.sources >= 0).all()
+        assert groups[1, 0] not in batch.sources
+
+
+def test_contrast_batches_share_both_values(pairs: PairSet) -> None:
+    rows, values = ContrastSampler(pairs, seed=0).batch(5, people=2, conditions=2)
+    assert rows.shape == (4, 2)
+    assert all(any(np.array_equal(group[values], row) for group in pairs.groups) for row in rows)
+
+
+def test_a_manifest_without_pairs_or_columns_is_refused(manifest: Manifest) -> None:
+    one = Manifest(manifest.root, {k: v[:1] for k, v in manifest.columns.items()})
+    with pytest.raises(TrainingError, match="nothing to learn from"):
+        load_pairs(one, POSE)
+    without = Manifest(manifest.root, {k: v for k, v in manifest.columns.items() if k != "illumination"})
+    with pytest.raises(ManifestError, match="no column 'illumination'"):
+        load_pairs(without, POSE)
+    odd = Manifest(manifest.root, {**manifest.columns, "pose": ("31", *manifest.columns["pose"][1:])})
+    with pytest.raises(ManifestError, match="pose 31 is not one of"):
+        load_pairs(odd, POSE)
+
+
+def test_normalisation_is_mean_and_deviation_per_channel(pairs: PairSet) -> None:
+    found = normalisation_of(pairs.images)
+    values = pairs.images.reshape(-1, 3).astype(np.float64)
+    assert found.mean == pytest.approx(values.mean(0), abs=1e-3)
+    assert found.std == pytest.approx(values.std(0), abs=1e-3)
+
+
+def run_of(out: Path, recipe: Recipe, seed: int = 0) -> TrainingRun:
+    return TrainingRun(POSE, recipe, out, seed=seed, checkpoint_every=3)
+
+
+def weights(model: Model) -> dict[str, torch.Tensor]:
+    return {**model.generation.state_dict(), **{f"r.{k}": v for k, v in model.refinement.state_dict().items()}}
+
+
+def equal(a: Model, b: Model) -> bool:
+    x, y = weights(a), weights(b)
+    return all(torch.equal(x[k], y[k]) for k in x)
+
+
+@pytest.mark.parametrize("recipe", [TINY_FAST, TINY_PAPER], ids=["fast", "paper"])
+def test_resuming_equals_an_uninterrupted_run_to_the_bit(pairs: PairSet, tmp_path: Path, recipe: Recipe) -> None:
+    whole = train(run_of(tmp_path / "whole", recipe), pairs)
+
+    class Stop(Exception):
+        pass
+
+    def interrupt(at: tuple[int, int]) -> None:
+        def report(progress: Progress) -> None:
+            if (progress.stage, progress.step) == at:
+                raise Stop
+
+        with pytest.raises(Stop):
+            train(run_of(tmp_path / "cut", recipe), pairs, resume=at != (1, 4), report=report)
+
+    interrupt((1, 4))  # after the checkpoint of step 3
+    interrupt((2, 2))  # in stage two
+    resumed = train(run_of(tmp_path / "cut", recipe), pairs, resume=True)
+    assert equal(whole, resumed) and whole.digest == resumed.digest
+
+
+def test_same_seed_same_weights_and_another_seed_others(pairs: PairSet, tmp_path: Path) -> None:
+    a, b = (train(run_of(tmp_path / name, TINY_FAST), pairs) for name in ("a", "b"))
+    c = train(run_of(tmp_path / "c", TINY_FAST, seed=1), pairs)
+    assert equal(a, b) and not equal(a, c)
+
+
+def test_another_run_is_neither_overwritten_nor_resumed(pairs: PairSet, tmp_path: Path) -> None:
+    train(run_of(tmp_path, TINY_FAST), pairs)
+    with pytest.raises(TrainingError, match="--resume to go on"):
+        train(run_of(tmp_path, TINY_FAST), pairs)
+    with pytest.raises(TrainingError, match="another recipe, seed"):
+        train(run_of(tmp_path, TINY_FAST, seed=5), pairs, resume=True)
+    with pytest.raises(TrainingError, match="no checkpoint"):
+        run_of(tmp_path / "nothing", TINY_FAST).require_startable(resume=True)
+
+
+def test_a_damaged_checkpoint_is_named(pairs: PairSet, tmp_path: Path) -> None:
+    train(run_of(tmp_path, TINY_FAST), pairs)
+    (tmp_path / "checkpoint" / "generation.safetensors").write_bytes(b"nothing")
+    with pytest.raises(TrainingError, match="no usable checkpoint"):
+        train(run_of(tmp_path, TINY_FAST), pairs, resume=True)
+
+
+def test_training_learns(pairs: PairSet, tmp_path: Path) -> None:
+    errors: list[float] = []
+    recipe = replace(TINY_FAST, sources=4, targets=7, steps_one=30, steps_two=1, warmup=5)
+    train(run_of(tmp_path, recipe), pairs, report=lambda p: errors.append(p.mse) if p.stage == 1 else None)
+    assert errors[-1] < 0.6 * errors[0]
+
+
+def trainer_of(pairs: PairSet, tmp_path: Path, recipe: Recipe, stage: int) -> _Trainer:
+    """A trainer that stands at the start of a stage, with its initial weights."""
+    from faceedit.modelfile import new_networks
+    from faceedit.networks import initialise
+
+    run = run_of(tmp_path, recipe)
+    networks = new_networks(run.config)
+    for network in networks:
+        initialise(network, torch.Generator().manual_seed(0))
+    trainer = _Trainer(run, pairs, *networks)
+    trainer._stage = stage
+    return trainer
+
+
+def test_the_papers_loss_is_summed_over_a_picture_and_averaged_over_the_batch(pairs: PairSet, tmp_path: Path) -> None:
+    trainer = trainer_of(pairs, tmp_path, TINY_PAPER, 1)
+    loss, error, count = trainer._loss_one()
+    naive = sum(float((e.double() ** 2).sum()) for e in error.detach()) / count
+    assert count == 4 and float(loss.detach()) == pytest.approx(naive, rel=1e-5)
+
+
+def test_the_contrast_loss_equals_a_naive_loop(pairs: PairSet, tmp_path: Path) -> None:
+    trainer = trainer_of(pairs, tmp_path, replace(TINY_FAST, contrast=0.3), 2)
+    assert trainer._contrast is not None
+    loss, error, _ = trainer._loss_contrast(trainer._contrast)
+    rows, values = trainer._contrast.batch(0, 2, 2)
+    terms = []
+    for to in range(2):
+        queries, stored = (
+            torch.cat([describe(trainer, int(row[source]), int(values[to])) for row in rows]) for source in (1 - to, to)
+        )
+        likeness = TINY_FAST.contrast_scale * queries @ stored.T
+        for table in (likeness, likeness.T):
+            terms.append(torch.stack([-F.log_softmax(table[i], 0)[i] for i in range(len(rows))]).mean())
+    expected = float((error.detach() ** 2).mean()) + 0.3 * float(torch.stack(terms).mean())
+    assert float(loss.detach()) == pytest.approx(expected, rel=2e-2)  # bfloat16 batches of another size
+
+
+def describe(trainer: _Trainer, row: int, value: int) -> torch.Tensor:
+    source = trainer._pictures(np.array([row]))
+    features, _ = trainer._two_stages(source, torch.tensor([[value]]))
+    return F.normalize(features.float().flatten(1), dim=1).detach()
+
+
+def test_a_stage_trains_only_its_own_network(pairs: PairSet, tmp_path: Path) -> None:
+    trainer = trainer_of(pairs, tmp_path, TINY_FAST, 2)
+    before = [p.clone() for p in trainer._generation.parameters()]
+    trainer._optimiser = trainer._new_optimiser()
+    trainer._update(4)
+    assert all(torch.equal(p, q) for p, q in zip(before, trainer._generation.parameters(), strict=True))
+
+
+def test_recipes_have_the_papers_numbers() -> None:
+    paper = recipe_named("paper")
+    assert (paper.learning_rate, paper.momentum, paper.sources * paper.targets) == (1e-6, 0.95, 32)
+    assert paper.summed_loss and not paper.include_same and paper.contrast == 0
+    with pytest.raises(TrainingError, match="choose one of paper, fast"):
+        recipe_named("slow")
