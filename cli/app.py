@@ -34,6 +34,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("synth")(synth.synth)
 
+_INTERRUPTED = "interrupted: what was finished is kept"
+
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
@@ -49,9 +51,10 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """The exit code of one command line; every foreseen error becomes one line on stderr."""
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
+        code = int(app(arguments, standalone_mode=False) or 0)
+        return _fail(_INTERRUPTED, code) if code == 130 else code  # Typer makes an interrupt an exit without a word
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted: what was finished is kept", 130)
+        return _fail(_INTERRUPTED, 130)
     except TyperException as error:
         if not arguments:  # the message is the help
             print(error.format_message(), file=sys.stderr)

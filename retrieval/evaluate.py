@@ -22,6 +22,7 @@ from retrieval.nearest import exact_nearest
 
 RANKS = (1, 5, 10)
 _RESAMPLES = 1000
+_CHUNK = 1024  # queries searched at a time
 
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
@@ -129,10 +130,9 @@ def evaluate(
     """
     report = progress or (lambda what, done, total: None)
     descriptors, best = _describe(editor, test.images, report)
-    turned = _edit(editor, test.images[queries.sources], queries.targets, report)
+    turned = _turn_and_search(editor, test, queries, descriptors, report)
     correct = _Correct(test, queries)
-    nearest = exact_nearest(turned.descriptors, descriptors, queries.sources, RANKS[-1])
-    hits = {OURS: correct.hits(nearest)}
+    hits = {OURS: correct.hits(turned.nearest)}
     pixels, sources = _flat(test.images), test.images[queries.sources]
     baselines = {
         "unedited_pixels": sources,
@@ -146,7 +146,7 @@ def evaluate(
     same = _same_value(editor, test, queries, descriptors)
     return Evaluation(
         test=test, queries=queries, space=editor.space, match=tuple(match), best=best, hits=hits,
-        truths=correct.first, nearest=nearest, generated=turned.generated, refined=turned.refined,
+        truths=correct.first, nearest=turned.nearest, generated=turned.generated, refined=turned.refined,
         same_value_hits=same,
     )  # fmt: skip
 
@@ -171,7 +171,7 @@ class _Correct:
 
 @dataclass(frozen=True)
 class _Turned:
-    descriptors: NDArray[np.float32]
+    nearest: Rows
     generated: NDArray[np.uint8]
     refined: NDArray[np.uint8]
 
@@ -188,16 +188,19 @@ def _describe(editor: Editor, images: NDArray[np.uint8], report: Progress) -> tu
     return descriptors, best
 
 
-def _edit(editor: Editor, images: NDArray[np.uint8], values: Rows, report: Progress) -> _Turned:
-    edits = []
-    for start in range(0, len(images), 64):
-        edits.extend(editor.edit_many(images[start : start + 64], values[start : start + 64]))
-        report("queries", min(start + 64, len(images)), len(images))
-    return _Turned(
-        np.stack([edit.descriptor for edit in edits]),
-        np.stack([edit.generated for edit in edits]),
-        np.stack([edit.refined for edit in edits]),
-    )
+def _turn_and_search(
+    editor: Editor, test: TestSet, queries: Queries, descriptors: NDArray[np.float16], report: Progress
+) -> _Turned:
+    """Every query's imagined face and its nearest rows; a thousand queries at a time, so that memory stays bounded."""
+    parts: list[_Turned] = []
+    for start in range(0, len(queries), _CHUNK):
+        sources, targets = queries.sources[start : start + _CHUNK], queries.targets[start : start + _CHUNK]
+        edits = editor.edit_many(test.images[sources], targets)
+        nearest = exact_nearest(np.stack([edit.descriptor for edit in edits]), descriptors, sources, RANKS[-1])
+        generated, refined = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
+        parts.append(_Turned(nearest, generated, refined))
+        report("queries", start + len(sources), len(queries))
+    return _Turned(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("nearest", "generated", "refined")))
 
 
 def _same_value(editor: Editor, test: TestSet, queries: Queries, descriptors: NDArray[np.float16]) -> Bools:

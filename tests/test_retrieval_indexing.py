@@ -199,11 +199,22 @@ def test_a_changed_image_is_described_again_and_keeps_its_labels(gallery: Galler
     assert after["anna/1.png"] == before["anna/1.png"]
 
 
+def test_a_change_that_keeps_the_file_s_size_is_seen(gallery: Gallery, editor: Editor) -> None:
+    path = save_picture(gallery.config.image_root / "anna" / "3.bmp", 7)
+    index_all(gallery, editor)
+    before, size = gallery.known()["anna/3.bmp"], path.stat().st_size
+    save_picture(path, 8)
+    os.utime(path, ns=(1, 1))
+    assert path.stat().st_size == size
+    assert index_all(gallery, editor).described == 1
+    assert gallery.known()["anna/3.bmp"].sha256 != before.sha256
+
+
 def test_a_changed_image_that_a_new_manifest_does_not_name_keeps_its_labels(gallery: Gallery, editor: Editor) -> None:
     root = gallery.config.image_root
     index_all(gallery, editor)
     os.utime(root / "ben" / "1.png", ns=(1, 1))
-    index_all(gallery, editor, {root / "anna" / "1.png": Labels("Anna")})
+    assert index_all(gallery, editor, {root / "anna" / "1.png": Labels("Anna")}).described == 1
     assert gallery.known()["ben/1.png"].identity == "ben"
 
 

@@ -1,0 +1,360 @@
+"""The commands as a person uses them: help, and index, query, edit, evaluate, train and demo on a tiny data set."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.main import get_command
+
+from cli.app import app, run
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("demo", "index", "query", "edit", "evaluate", "train", "synth")
+HEAVY = {"torch", "faiss", "sqlalchemy", "numpy", "PIL", "safetensors", "rich"}
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def facesearch(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """One command line, run in this process and in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("FACESEARCH_DB", "FACESEARCH_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Outcome(code, *capsys.readouterr())
+
+    return call
+
+
+def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "cli.app", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def photos(data_set: Path, tmp_path: Path) -> Path:
+    """Two pictures of p0 and two of p1, each in the person's folder."""
+    for name in ("p0_+00_00", "p0_+30_00", "p1_+00_00", "p1_-45_01"):
+        target = tmp_path / "photos" / name[:2] / f"{name}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(data_set / "images" / f"{name}.png", target)
+    return tmp_path / "photos"
+
+
+# --- help ---
+
+
+def test_help_names_every_command_with_its_help() -> None:
+    shown = in_a_process("--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = shown.stdout.partition("Commands:")[2].strip().splitlines()
+    texts = {name: text.strip() for name, _, text in (line.strip().partition(" ") for line in lines)}
+    assert set(texts) == set(COMMANDS)
+    assert all(len(text) > 20 for text in texts.values())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_argument_and_option_has_help(facesearch: Command, command: str) -> None:
+    shown = facesearch(command, "--help")
+    assert (shown.code, shown.err) == (0, "")
+    group: Any = get_command(app)
+    parameters = group.commands[command].params
+    assert parameters
+    for parameter in parameters:
+        assert len(parameter.help) > 5, parameter.name
+        assert any(name in shown.out for name in parameter.opts), parameter.name
+
+
+def test_help_is_fast() -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert in_a_process("--help").returncode == 0
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.3
+
+
+def modules_after(statement: str) -> set[str]:
+    script = f"import sys\n{statement}\nprint(*sys.modules, file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    shown = modules_after("import cli.app; cli.app.run(['--help']); cli.app.run(['query', '--help'])")
+    assert "cli.query" in shown
+    assert not HEAVY & shown
+    assert "numpy" in modules_after("import faceedit.images")  # the check sees what it looks for
+
+
+def test_usage_errors_import_nothing_heavy() -> None:
+    assert not (HEAVY - {"numpy", "PIL"}) & modules_after(
+        "import cli.app; cli.app.run('query x.png --pose 31'.split())"
+    )
+
+
+def test_no_command_at_all_shows_the_help(facesearch: Command) -> None:
+    shown = facesearch()
+    assert (shown.code, shown.out) == (2, "")
+    assert len(shown.err.splitlines()) > 10
+    assert all(command in shown.err for command in COMMANDS)
+
+
+@pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="there is no README.md")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_shows_every_command(command: str) -> None:
+    assert f"facesearch {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+# --- index and query ---
+
+
+def test_index_then_query_as_table_json_and_sheet(facesearch: Command, photos: Path, model_folder: Path) -> None:
+    indexed = facesearch("index", "photos", "--db", "db", "--model", model_folder)
+    assert (indexed.code, indexed.err) == (0, "")
+    assert indexed.out.startswith("db: 4 images; 4 described, 0 unchanged, 0 skipped")
+
+    asked = ("query", "photos/p0/p0_+00_00.png", "--pose", "30", "-k", "2", "--db", "db", "--model", model_folder)
+    table = facesearch(*asked, "--sheet", "sheet.png")
+    assert (table.code, table.err) == (0, "")
+    lines = table.out.splitlines()
+    assert lines[0].split() == ["rank", "distance", "identity", "pose", "path"]
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2"]
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width > 4 * 120
+
+    answer = json.loads(facesearch(*asked, "--json").out)
+    assert (answer["query"], answer["pose"]) == ("photos/p0/p0_+00_00.png", 30)
+    results = answer["results"]
+    assert [result["rank"] for result in results] == [1, 2]
+    assert results[0]["distance"] <= results[1]["distance"]
+    for line, result in zip(lines[1:], results, strict=True):
+        rank, distance, identity, pose, path = line.split(maxsplit=4)
+        assert (int(rank), identity, int(pose), path) == tuple(result[k] for k in ("rank", "identity", "pose", "path"))
+        assert float(distance) == pytest.approx(result["distance"], abs=1e-4)
+        assert Path(path).is_file()
+        assert identity == Path(path).parent.name
+        assert not path.endswith("p0_+00_00.png")  # the query itself
+
+
+def test_negative_poses_and_k_beyond_the_gallery_are_taken(
+    facesearch: Command, photos: Path, model_folder: Path
+) -> None:
+    facesearch("index", photos, "--db", "db", "--model", model_folder)
+    asked = ("query", photos / "p0/p0_+00_00.png", "--pose", "-45", "-k", "1000", "--json", "--db", "db")
+    answer = json.loads(facesearch(*asked, "--model", model_folder).out)
+    assert answer["pose"] == -45
+    assert len(answer["results"]) == 3
+
+
+def test_index_says_what_it_did_as_json_and_does_it_once(facesearch: Command, photos: Path, model_folder: Path) -> None:
+    asked = ("index", photos, "--db", "db", "--model", model_folder, "--json")
+    first, second = facesearch(*asked), facesearch(*asked)
+    counts = {"gallery": "db", "images": 4, "relabelled": 0, "skipped": []}
+    assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
+    assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
+
+
+def test_labels_from_a_manifest_appear_in_the_results(
+    facesearch: Command, data_set: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("p0_+00_00.png", "p1_-45_01.png"):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        shutil.copy(data_set / "images" / name, tmp_path / "images")
+    shutil.copy(data_set / "manifest.csv", tmp_path)
+    facesearch("index", "images", "--labels", "manifest.csv", "--db", "db", "--model", model_folder)
+    query = ("query", data_set / "images/p0_+15_00.png", "--pose", "0", "--json", "--db", "db", "--model", model_folder)
+    results = json.loads(facesearch(*query).out)["results"]
+    assert {(result["identity"], result["pose"]) for result in results} == {("p0", 0), ("p1", -45)}
+
+
+def test_skipped_files_are_listed_and_exit_with_3(facesearch: Command, photos: Path, model_folder: Path) -> None:
+    (photos / "p0" / "empty.png").write_bytes(b"")
+    (photos / "p1" / "text.png").write_bytes(b"no picture")
+    indexed = facesearch("index", photos, "--db", "db", "--model", model_folder, "--json")
+    assert indexed.code == 3
+    lines = indexed.err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("skipped: ") for line in lines)
+    assert "empty.png is empty" in lines[0]
+    assert "text.png is not an image" in lines[1]
+    said = json.loads(indexed.out)
+    assert said["images"] == 4
+    assert [Path(item["path"]).name for item in said["skipped"]] == ["empty.png", "text.png"]
+
+
+def test_a_gallery_of_only_the_query_finds_nothing_and_exits_with_4(
+    facesearch: Command, photos: Path, model_folder: Path
+) -> None:
+    shutil.rmtree(photos / "p1")
+    (photos / "p0" / "p0_+30_00.png").unlink()
+    facesearch("index", photos, "--db", "db", "--model", model_folder)
+    asked = ("query", photos / "p0/p0_+00_00.png", "--pose", "0", "--db", "db", "--model", model_folder)
+    found = facesearch(*asked, "--json", "--sheet", "sheet.png")
+    assert (found.code, found.err) == (4, "")
+    assert json.loads(found.out)["results"] == []
+
+
+def test_the_sheet_is_drawn_although_a_result_s_file_has_gone(
+    facesearch: Command, photos: Path, model_folder: Path
+) -> None:
+    facesearch("index", photos, "--db", "db", "--model", model_folder)
+    (photos / "p1" / "p1_+00_00.png").unlink()
+    asked = ("query", photos / "p0/p0_+00_00.png", "--pose", "0", "--db", "db", "--model", model_folder)
+    assert facesearch(*asked, "--sheet", "sheet.png").code == 0
+    assert Path("sheet.png").is_file()
+
+
+def test_db_and_model_may_come_from_the_environment(
+    facesearch: Command, photos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACESEARCH_DB", "from-environment")
+    monkeypatch.setenv("FACESEARCH_MODEL", str(model_folder))
+    assert facesearch("index", photos).out.startswith("from-environment: 4 images")
+    assert facesearch("query", photos / "p0/p0_+00_00.png", "--pose", "0").code == 0
+
+
+# --- edit ---
+
+
+@pytest.mark.parametrize(
+    ("options", "size"), [(("--pose", "30"), (60, 60)), (("--pose", "-45"), (60, 60)), ((), (420, 60))]
+)
+def test_edit_writes_one_face_or_a_strip_of_seven(
+    facesearch: Command, photos: Path, model_folder: Path, options: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    made = facesearch("edit", photos / "p0/p0_+00_00.png", *options, "-o", "out.png", "--model", model_folder)
+    assert (made.code, made.err) == (0, "")
+    assert made.out.startswith("out.png: ")
+    with Image.open("out.png") as picture:
+        assert (picture.size, picture.mode) == (size, "RGB")
+
+
+def test_the_strip_holds_each_edit_in_order(facesearch: Command, photos: Path, model_folder: Path) -> None:
+    image = photos / "p0/p0_+00_00.png"
+    facesearch("edit", image, "-o", "strip.png", "--model", model_folder)
+    facesearch("edit", image, "--pose", "-30", "-o", "one.png", "--model", model_folder)
+    with Image.open("strip.png") as strip, Image.open("one.png") as one:
+        second = np.asarray(strip, dtype=np.int64)[:, 60:120]
+        np.testing.assert_allclose(second, np.asarray(one, dtype=np.int64), atol=2)
+
+
+def test_pictures_of_any_size_are_edited(facesearch: Command, photos: Path, model_folder: Path) -> None:
+    with Image.open(photos / "p0/p0_+00_00.png") as image:
+        image.resize((128, 200)).convert("L").save("large.jpg")
+    assert facesearch("edit", "large.jpg", "--pose", "0", "-o", "out.png", "--model", model_folder).code == 0
+
+
+# --- evaluate and train ---
+
+
+def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
+    facesearch: Command, data_set: Path, model_folder: Path
+) -> None:
+    asked = ("evaluate", "--data", data_set, "--model", model_folder, "--queries", "10", "--seed", "3")
+    done = facesearch(*asked, "--out", "report")
+    assert (done.code, done.err) == (0, "")
+    report = json.loads(Path("report/report.json").read_text(encoding="utf-8"))
+    needed = {"queries", "gallery", "recall", "by_source_pose", "by_target_pose", "mse", "baselines"}
+    assert needed | {"candidate_pose_accuracy"} <= set(report)
+    assert (report["queries"], report["gallery"], report["about"]["seed"]) == (10, 28, 3)
+    assert Path("report/report.md").is_file()
+    assert "report/report.md" in done.out
+    assert f"two-stage descriptor  {report['recall']['1']['value']:.3f}" in done.out
+
+    assert facesearch(*asked, "--out", "report", "--gate", "0").code == 0
+    missed = facesearch(*asked, "--out", "missed", "--gate", "1")
+    assert (missed.code, missed.err) == (5, "")
+    again = json.loads(Path("missed/report.json").read_text(encoding="utf-8"))
+    assert again == report  # written all the same, and the same seed gives the same figures
+
+
+def test_a_model_that_was_just_trained_answers_queries(facesearch: Command, data_set: Path, photos: Path) -> None:
+    steps = ("--steps-one", "2", "--steps-two", "2")
+    trained = facesearch("train", "pose", "--data", data_set, "--out", "model", *steps)
+    assert trained.code == 0
+    assert all(line.startswith("stage ") for line in trained.err.splitlines())  # progress, if it is slow
+    assert trained.out.startswith("model: model ")
+    assert facesearch("index", photos, "--db", "db", "--model", "model").code == 0
+    asked = ("query", photos / "p0/p0_+00_00.png", "--pose", "30", "--db", "db", "--model", "model", "--json")
+    assert len(json.loads(facesearch(*asked).out)["results"]) == 3
+
+
+# --- the demo, and being interrupted ---
+
+
+def test_the_demo_answers_the_sample_queries_and_draws_them(
+    facesearch: Command,
+    data_set: Path,
+    photos: Path,
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sample = tmp_path / "sample"
+    (sample / "queries").mkdir(parents=True)
+    (sample / "models").mkdir()
+    shutil.copytree(photos, sample / "gallery")
+    (sample / "models" / "pose").symlink_to(model_folder)
+    shutil.copy(data_set / "images" / "p0_-15_00.png", sample / "queries" / "who.png")
+    with (sample / "gallery" / "manifest.csv").open("w", newline="") as stream:
+        rows = [(path.relative_to(sample / "gallery"), path.parent.name) for path in sample.glob("gallery/*/*.png")]
+        csv.writer(stream).writerows([("path", "identity"), *rows])
+    (sample / "queries" / "queries.csv").write_text("path,identity,pose,illumination\nwho.png,p0,30,0\n")
+    monkeypatch.setattr("cli.demo.SAMPLE_DB", sample)
+    for _ in range(2):  # the second time the gallery is there
+        shown = facesearch("demo", "--out", "demo")
+        assert (shown.code, shown.err) == (0, "")
+        assert "4 images indexed and 1 queries answered" in shown.out
+        assert str(tmp_path / "demo") in shown.out
+        with Image.open(tmp_path / "demo" / "who_to_+30.png") as picture:
+            assert picture.width > 6 * 120
+
+
+def test_a_demo_without_its_sample_says_so(facesearch: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.demo.SAMPLE_DB", Path("nowhere"))
+    shown = facesearch("demo")
+    assert (shown.code, shown.out, len(shown.err.splitlines())) == (1, "", 1)
+    assert not Path("demo").exists()
+
+
+def test_an_interrupt_exits_with_130(
+    facesearch: Command, photos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retrieval.indexing.index_folder", interrupt)
+    stopped = facesearch("index", photos, "--db", "db", "--model", model_folder)
+    assert (stopped.code, stopped.out) == (130, "")
+    assert stopped.err == "facesearch: interrupted: what was finished is kept\n"
