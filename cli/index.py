@@ -23,11 +23,13 @@ def index(
 ) -> None:
     """Describe every image under all seven candidate poses and keep it searchable."""
     from faceedit.manifest import read_manifest
-    from retrieval.indexing import find_images, index_folder, labels_of, open_gallery
+    from retrieval.indexing import find_images, index_folder, labels_of, open_gallery, require_named
 
     folder = model_folder(model)
     found = find_images(images)
     known = labels_of(read_manifest(labels)) if labels else None
+    if known is not None:
+        require_named(found, known)
     from cli.progress import ProgressBar
     from faceedit.editor import Editor
 

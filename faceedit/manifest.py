@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,11 @@ class Manifest:
         return [self.root / path for path in self.columns["path"]]
 
     def integers(self, column: str) -> NDArray[np.int64]:
-        """A column of whole numbers, (rows,)."""
-        return np.array([int(value) for value in self.columns[column]], dtype=np.int64)
+        """A column of whole numbers, (rows,). Raises ManifestError for an empty cell."""
+        for row, text in enumerate(self.columns[column]):
+            if not text:
+                raise ManifestError(f"{self.columns['path'][row]} has no {column}: fill it in, or leave the row out")
+        return np.array([int(text) for text in self.columns[column]], dtype=np.int64)
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise ManifestError when a column is missing."""
@@ -51,31 +55,33 @@ class Manifest:
 def read_manifest(path: Path, required: Sequence[str] = ("path", "identity")) -> Manifest:
     """Read a manifest.csv, or the one in a folder.
 
-    Raises ManifestError for a missing file, a missing column, an uneven row, or text where a number belongs.
+    An empty cell of pose or illumination is an unknown one. Raises ManifestError for a missing file, a missing column,
+    an uneven row, or text where a number belongs.
     """
     file = path / "manifest.csv" if path.is_dir() else path
     if not file.is_file():
         raise ManifestError(f"no manifest at {file}: give a folder with a manifest.csv, or the file itself")
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.reader(stream, strict=True))
+            reader = csv.reader(stream, strict=True)
+            rows = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise ManifestError(f"{file} is not readable as UTF-8 CSV ({error})") from error
     if not rows:
         raise ManifestError(f"{file} is empty: its first line names the columns, path and identity at least")
-    header, body = [name.strip() for name in rows[0]], [row for row in rows[1:] if row]
-    for line, row in enumerate(body, start=2):
+    header, body = [name.strip() for name in rows[0][1]], rows[1:]
+    for line, row in body:
         if len(row) != len(header):
             raise ManifestError(f"{file} line {line} has {len(row)} values for {len(header)} columns")
-    columns = {name: tuple(row[i].strip() for row in body) for i, name in enumerate(header)}
+    columns = {name: tuple(row[i].strip() for _, row in body) for i, name in enumerate(header)}
     manifest = Manifest(file.parent, columns)
     manifest.require(required)
-    _check_integers(file, manifest)
+    for name in INTEGER_COLUMNS & columns.keys():
+        _check_integers(file, name, [(line, row[header.index(name)].strip()) for line, row in body])
     return manifest
 
 
-def _check_integers(file: Path, manifest: Manifest) -> None:
-    for name in INTEGER_COLUMNS & manifest.columns.keys():
-        for line, text in enumerate(manifest.columns[name], start=2):
-            if not text.lstrip("+-").isdecimal():
-                raise ManifestError(f"{file} line {line}: {name} {text!r} is not a whole number")
+def _check_integers(file: Path, name: str, cells: list[tuple[int, str]]) -> None:
+    for line, text in cells:
+        if text and not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
+            raise ManifestError(f"{file} line {line}: {name} {text!r} is not a whole number")

@@ -29,7 +29,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class TestSet:
+class LabelledSet:
     """The gallery's pictures and labels. images (N, 60, 60, 3) uint8; values (N,) positions in the attribute space;
     keys (N,) equal where every matched column but the attribute agrees; identities (N,)."""
 
@@ -56,7 +56,7 @@ class Evaluation:
     """Everything measured. hits: by method, (Q, 10) whether each rank holds a correct picture; truths (Q,): a correct
     row of each query; nearest (Q, 10), generated and refined (Q, 60, 60, 3): the method's own results."""
 
-    test: TestSet
+    test: LabelledSet
     queries: Queries
     space: AttributeSpace
     match: tuple[str, ...]
@@ -73,7 +73,7 @@ OURS = "descriptor"
 Progress = Callable[[str, int, int], None]
 
 
-def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str]) -> TestSet:
+def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str]) -> LabelledSet:
     """The manifest's test split, or all of it where there is no split column.
 
     Raises ManifestError for a missing column, EvaluationError for an empty test set.
@@ -93,7 +93,7 @@ def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str
             f"which is not one of {', '.join(map(str, space.values))}"
         )
     others = [manifest.columns[name] for name in match if name != space.name]
-    return TestSet(
+    return LabelledSet(
         images=read_crops(manifest.paths()),
         values=np.array([space.values.index(int(v)) for v in values], np.int64),
         keys=_numbered(list(zip(*others, strict=True)) if others else [()] * len(manifest)),
@@ -102,7 +102,7 @@ def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str
     )
 
 
-def choose_queries(test: TestSet, space: AttributeSpace, count: int, seed: int) -> Queries:
+def choose_queries(test: LabelledSet, space: AttributeSpace, count: int, seed: int) -> Queries:
     """`count` random ordered pairs (picture, other value) for which a correct picture exists; all of them when there
     are no more. Raises EvaluationError when there is none."""
     there = {(key, value) for key, value in zip(test.keys.tolist(), test.values.tolist(), strict=True)}
@@ -122,7 +122,7 @@ def choose_queries(test: TestSet, space: AttributeSpace, count: int, seed: int) 
 
 
 def evaluate(
-    editor: Editor, test: TestSet, queries: Queries, match: Sequence[str], progress: Progress | None = None
+    editor: Editor, test: LabelledSet, queries: Queries, match: Sequence[str], progress: Progress | None = None
 ) -> Evaluation:
     """Describe the gallery, turn every query, search, and do the same with three baselines on pixels.
 
@@ -154,7 +154,7 @@ def evaluate(
 class _Correct:
     """Which gallery rows answer each query."""
 
-    def __init__(self, test: TestSet, queries: Queries) -> None:
+    def __init__(self, test: LabelledSet, queries: Queries) -> None:
         self._test, self._queries = test, queries
         rows: dict[tuple[int, int], int] = {}
         for row, key in enumerate(zip(test.keys.tolist(), test.values.tolist(), strict=True)):
@@ -189,7 +189,7 @@ def _describe(editor: Editor, images: NDArray[np.uint8], report: Progress) -> tu
 
 
 def _turn_and_search(
-    editor: Editor, test: TestSet, queries: Queries, descriptors: NDArray[np.float16], report: Progress
+    editor: Editor, test: LabelledSet, queries: Queries, descriptors: NDArray[np.float16], report: Progress
 ) -> _Turned:
     """Every query's imagined face and its nearest rows; a thousand queries at a time, so that memory stays bounded."""
     parts: list[_Turned] = []
@@ -203,7 +203,7 @@ def _turn_and_search(
     return _Turned(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("nearest", "generated", "refined")))
 
 
-def _same_value(editor: Editor, test: TestSet, queries: Queries, descriptors: NDArray[np.float16]) -> Bools:
+def _same_value(editor: Editor, test: LabelledSet, queries: Queries, descriptors: NDArray[np.float16]) -> Bools:
     """The figure beside: queries that ask for their own value, where the query itself is the correct picture."""
     rows = np.unique(queries.sources)[:500]
     turned = editor.edit_many(test.images[rows], test.values[rows])

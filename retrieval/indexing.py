@@ -92,10 +92,8 @@ def index_folder(
     """
     report = IndexReport()
     root = gallery.config.image_root
-    if labels is not None and not any(path in labels for path in images):
-        raise RetrievalError(
-            "the labels' manifest names none of the images: its paths start from the manifest's own folder; check them"
-        )
+    if labels is not None:
+        require_named(images, labels)
     with gallery.writing():
         known = gallery.known()
         total = len(images)
@@ -111,11 +109,20 @@ def index_folder(
     return report
 
 
+def require_named(images: list[Path], labels: Mapping[Path, Labels]) -> None:
+    """Raise RetrievalError when the labels name not a single image: then they are another folder's."""
+    if not any(path in labels for path in images):
+        raise RetrievalError(
+            "the labels' manifest names none of the images: its paths start from the manifest's own folder; check them"
+        )
+
+
 def labels_of(manifest: Manifest) -> dict[Path, Labels]:
     """Labels by absolute path; an empty cell is an unknown label."""
 
     def number(column: str, row: int) -> int | None:
-        return int(manifest.columns[column][row]) if column in manifest.columns else None
+        cell = text(column, row)
+        return int(cell) if cell else None
 
     def text(column: str, row: int) -> str | None:
         return manifest.columns[column][row] or None if column in manifest.columns else None

@@ -113,6 +113,8 @@ def manifest(tmp_path: Path, text: str) -> Path:
         ("path,pose\na.png,0\n", "no column 'identity'"),
         ("path,identity,pose\na.png,x\n", "line 2 has 2 values for 3 columns"),
         ("path,identity,pose\na.png,x,left\n", "line 2: pose 'left' is not a whole number"),
+        ("path,identity,pose\n\n\na.png,x,+-5\n", "line 4: pose '\\+-5' is not a whole number"),
+        ("path,identity,pose\na.png,x,99999999999999999999\n", "is not a whole number"),
     ],
 )
 def test_a_manifest_with_a_fault_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -126,5 +128,8 @@ def test_a_manifest_is_read_with_its_paths_and_numbers(tmp_path: Path) -> None:
     assert found.paths() == [tmp_path / "ä b.png", tmp_path / "c.png"]
     assert found.integers("pose").tolist() == [-45, 15]
     assert found.where("identity", "Bo").columns["path"] == ("c.png",)
+    unknown = read_manifest(manifest(tmp_path, "path,identity,pose\nc.png,Bo,\n"))
+    with pytest.raises(ManifestError, match=r"c.png has no pose"):
+        unknown.integers("pose")
     with pytest.raises(ManifestError, match="no manifest at"):
         read_manifest(tmp_path / "nowhere")

@@ -20,6 +20,7 @@ from retrieval.errors import EvaluationError
 from retrieval.evaluate import (
     OURS,
     Evaluation,
+    LabelledSet,
     Queries,
     bootstrap,
     choose_queries,
@@ -28,7 +29,6 @@ from retrieval.evaluate import (
     per_pixel_mse,
     recall,
 )
-from retrieval.evaluate import TestSet as LabelledSet  # under its own name pytest would take it for tests
 from retrieval.report import write_report
 
 PAPER = ("identity", "illumination", "pose")
@@ -299,13 +299,17 @@ def test_a_gallery_smaller_than_ten_is_measured(tmp_path: Path) -> None:
     assert recall(evaluation.hits[OURS], 10) == 1.0
 
 
-def test_more_pictures_than_one_batch_are_described_in_order(test_set: LabelledSet) -> None:
+def test_more_pictures_than_one_batch_are_described_in_order(
+    test_set: LabelledSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.evaluate._CHUNK", 32)
     assert len(test_set.images) > 64
     calls: list[tuple[str, int, int]] = []
     queries = choose_queries(test_set, POSE, 70, 0)
-    evaluate(oracle(test_set), test_set, queries, PAPER, lambda *call: calls.append(call))
+    evaluation = evaluate(oracle(test_set), test_set, queries, PAPER, lambda *call: calls.append(call))
+    assert recall(evaluation.hits[OURS], 1) == 1.0
     assert [call for call in calls if call[0] == "gallery"] == [("gallery", 64, 70), ("gallery", 70, 70)]
-    assert [call for call in calls if call[0] == "queries"] == [("queries", 64, 70), ("queries", 70, 70)]
+    assert [call for call in calls if call[0] == "queries"] == [("queries", done, 70) for done in (32, 64, 70)]
 
 
 # --- intervals and errors ---
