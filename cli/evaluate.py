@@ -18,6 +18,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Which queries")] = 0,
     match: Annotated[str, typer.Option(help="Manifest columns that must agree")] = "identity,illumination,pose",
     gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's model.json")] = False,
     device: DeviceOption = "auto",
 ) -> None:
     """Recall@1, 5 and 10 beside three baselines; writes report.json and report.md."""
@@ -55,5 +56,11 @@ def evaluate(
         f"candidate {editor.space.name} right {figures['candidate_pose_accuracy']:.3f}"
     )
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
+    if record:
+        from faceedit.modelfile import record_metrics
+
+        recalls = {f"recall@{rank}": figures["recall"][rank]["value"] for rank in figures["recall"]}
+        mse = {f"mse_{stage}": value for stage, value in figures["mse"].items()}
+        record_metrics(folder, {**recalls, **mse})
     if gate is not None and figures["recall"]["1"]["value"] < gate:
         raise typer.Exit(5)

@@ -65,10 +65,22 @@ def save_model(folder: Path, card: ModelCard, generation: GenerationNetwork, ref
     content = {"format": FORMAT, **asdict(card), "sha256": checksum}
     text = json.dumps(content, indent=2) + "\n"
     for name, data in ((WEIGHTS, weights), (CARD, text.encode())):
-        partial = folder / f".{name}.partial"
-        partial.write_bytes(data)
-        partial.replace(folder / name)
+        _write(folder / name, data)
     return _digest(card, checksum)
+
+
+def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
+    """Add measured figures to a model's card; the weights and the digest stay as they are.
+
+    Raises ModelFileError when the folder is no model, or cannot be written.
+    """
+    read_card(folder)
+    content = json.loads(_read(folder, CARD))
+    content["metrics"].update(metrics)
+    try:
+        _write(folder / CARD, (json.dumps(content, indent=2) + "\n").encode())
+    except OSError as error:
+        raise ModelFileError(f"cannot write {folder / CARD} ({error}): check its permissions") from error
 
 
 def load_model(folder: Path) -> Model:
@@ -138,6 +150,13 @@ def _digest(card: ModelCard, checksum: str) -> str:
         "normalisation": asdict(card.normalisation),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _write(file: Path, data: bytes) -> None:
+    """The whole file or none of it."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(file)
 
 
 def _read(folder: Path, name: str) -> bytes:

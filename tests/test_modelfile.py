@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from faceedit.errors import ModelFileError
-from faceedit.modelfile import load_model, save_model
+from faceedit.modelfile import load_model, record_metrics, save_model
 
 
 @pytest.fixture
@@ -29,6 +29,16 @@ def test_save_and_load_is_the_identity(model: Path, tmp_path: Path) -> None:
     assert digest == first.digest
     for name, tensor in first.generation.state_dict().items():
         assert torch.equal(tensor, second.generation.state_dict()[name])
+
+
+def test_recorded_figures_leave_the_model_as_it_is(model: Path) -> None:
+    before = load_model(model)
+    record_metrics(model, {"recall@1": 0.5})
+    after = load_model(model)
+    assert after.card.metrics == {**before.card.metrics, "recall@1": 0.5}
+    assert after.digest == before.digest
+    with pytest.raises(ModelFileError, match="no readable"):
+        record_metrics(model / "nothing", {})
 
 
 def test_another_seed_or_normalisation_is_another_digest(model: Path, other_model_folder: Path) -> None:
