@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # faiss-cpu or faiss-gpu, never both: make demo FAISS=gpu
 FAISS ?= cpu
 
-.PHONY: demo test lint install evaluate clean
+.PHONY: help demo test lint install develop evaluate clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,24 +16,33 @@ help:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-install: $(VENV)/.installed-$(FAISS)
-
-$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[$*,synth,dev]'
+# The two Faiss packages provide the same module and must never both be installed.
+$(VENV)/.faiss-$(FAISS): pyproject.toml | $(BIN)/python
+	rm -f $(VENV)/.faiss-* $(VENV)/.developer
+	$(BIN)/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2>/dev/null
+	$(BIN)/python -m pip install --quiet --editable '.[$(FAISS)]'
 	touch $@
+
+$(VENV)/.developer: $(VENV)/.faiss-$(FAISS)
+	$(BIN)/python -m pip install --quiet --editable '.[$(FAISS),synth,dev]'
+	touch $@
+
+install: $(VENV)/.faiss-$(FAISS)
+
+develop: $(VENV)/.developer
 
 demo: install
 	$(BIN)/facesearch demo --out demo
 
-lint: install
+lint: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: install lint
+test: lint
 	$(BIN)/python -m pytest -q
 
-evaluate: install
+evaluate: develop
 	@test -n "$(FACE_MODEL)" || { echo "give FACE_MODEL=path of the ICT Face Model Light"; exit 2; }
 	$(BIN)/facesearch synth --face-model "$(FACE_MODEL)" --identities 249 --out data/synth
 	$(BIN)/facesearch evaluate --data data/synth --out runs/evaluation --queries 2000

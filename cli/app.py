@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cli import demo, edit, evaluate, index, query, synth, train
-from faceedit.errors import AttributeValueError, FaceEditError
+from faceedit.errors import AttributeValueError, FaceEditError, UsageError
 from retrieval.errors import RetrievalError
 
 app = typer.Typer(
@@ -60,7 +60,7 @@ def run(arguments: list[str]) -> int:
             print(error.format_message(), file=sys.stderr)
             return 2
         return _fail(error.format_message(), 2)
-    except AttributeValueError as error:
+    except (AttributeValueError, UsageError) as error:
         return _fail(str(error), 2)
     except (FaceEditError, RetrievalError) as error:
         return _fail(str(error), 1)

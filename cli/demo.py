@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import time
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +36,9 @@ def demo(
     images = find_images(SAMPLE_DB / "gallery")
     labels = labels_of(read_manifest(SAMPLE_DB / "gallery"))
     editor = Editor.load(model_folder(SAMPLE_DB / "models" / "pose"), device)
-    with open_gallery(out / "gallery", editor, SAMPLE_DB / "gallery") as gallery:
+    # a gallery belongs to one model and one place: another gets its own
+    place = hashlib.sha256(f"{editor.digest} {SAMPLE_DB}".encode()).hexdigest()[:8]
+    with open_gallery(out / f"gallery-{place}", editor, SAMPLE_DB / "gallery") as gallery:
         with ProgressBar("describing the sample gallery") as bar:
             index_folder(gallery, editor, images, labels, bar.update)
         engine = QueryEngine(gallery, editor)

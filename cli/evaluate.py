@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DeviceOption, ModelOption, model_folder
+from cli.options import DeviceOption, ModelOption, model_folder, require_output_folder
 
 
 def evaluate(
@@ -27,10 +27,7 @@ def evaluate(
     columns = tuple(name.strip() for name in match.split(",") if name.strip())
     folder = model_folder(model)
     manifest = read_manifest(data, required=("path", "identity", *columns))
-    if out.exists() and not out.is_dir():
-        from retrieval.errors import EvaluationError
-
-        raise EvaluationError(f"{out} is a file: give a folder for the report")
+    require_output_folder(out)
     from cli.progress import ProgressBar
     from cli.query import aligned
     from faceedit.editor import Editor
@@ -61,6 +58,7 @@ def evaluate(
 
         recalls = {f"recall@{rank}": figures["recall"][rank]["value"] for rank in figures["recall"]}
         mse = {f"mse_{stage}": value for stage, value in figures["mse"].items()}
-        record_metrics(folder, {**recalls, **mse})
+        of = f"{about['data']}: " + ",".join(columns)
+        record_metrics(folder, {f"{name} ({of})": value for name, value in {**recalls, **mse}.items()})
     if gate is not None and figures["recall"]["1"]["value"] < gate:
         raise typer.Exit(5)

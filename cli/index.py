@@ -45,11 +45,18 @@ def index(
     if as_json:
         skipped = [{"path": str(path), "reason": reason} for path, reason in report.skipped]
         counts = {"described": report.described, "unchanged": report.unchanged, "relabelled": report.relabelled}
+        counts["vanished"] = report.vanished
         print(json.dumps({"gallery": str(db_folder(db)), "images": total, **counts, "skipped": skipped}))
     else:
         print(
             f"{db_folder(db)}: {total:,} images; {report.described:,} described, {report.unchanged:,} unchanged, "
             f"{len(report.skipped):,} skipped in {seconds:.1f} s"
+        )
+        if report.relabelled:
+            print(f"{report.relabelled:,} got new labels")
+    if report.vanished:
+        print(
+            f"warning: the files of {report.vanished:,} images in the gallery are not there any more", file=sys.stderr
         )
     if report.skipped:
         raise typer.Exit(3)

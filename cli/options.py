@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,18 @@ def require_writable_parent(path: Path) -> None:
         raise FaceEditError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise FaceEditError(f"cannot write {path}: it is a folder")
+
+
+def require_output_folder(path: Path) -> None:
+    """Raise a FaceEditError unless the folder can be made and written into. Call it before expensive work."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise FaceEditError(f"{there} is a file: give a folder to write into")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise FaceEditError(f"cannot write into {path} ({error.strerror}): give a folder you may write to") from error
 
 
 def require_picture_name(path: Path) -> None:

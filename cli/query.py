@@ -72,8 +72,8 @@ def print_answer(engine: QueryEngine, answer: Answer, image: Path, as_json: bool
         return
     table = [["rank", "distance", "identity", "pose", "path"]]
     for row in results:
-        who = row["identity"] or "-"
-        table.append([str(row["rank"]), f"{row['distance']:.4f}", who, str(row["pose"]), row["path"]])
+        who = printable(row["identity"] or "-")
+        table.append([str(row["rank"]), f"{row['distance']:.4f}", who, str(row["pose"]), printable(row["path"])])
     print("\n".join(aligned(table)))
 
 
@@ -89,6 +89,11 @@ def result_rows(engine: QueryEngine, answer: Answer) -> list[dict[str, Any]]:
         }
         for rank, match in enumerate(answer.matches, start=1)
     ]
+
+
+def printable(text: str) -> str:
+    """The text on one line: control characters of odd file names are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

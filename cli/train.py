@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import DeviceOption
+from cli.options import DeviceOption, require_output_folder
 from cli.progress import ProgressBar, duration
 
 
@@ -27,12 +27,12 @@ def train(
     from dataclasses import replace
 
     from faceedit.attributes import TASKS
-    from faceedit.errors import TrainingError
+    from faceedit.errors import TrainingError, UsageError
     from faceedit.manifest import read_manifest
     from faceedit.recipes import recipe_named
 
     if task not in TASKS:
-        raise TrainingError(f"no task {task!r}: choose one of {', '.join(TASKS)}")
+        raise UsageError(f"no task {task!r}: choose one of {', '.join(TASKS)}")
     space, chosen = TASKS[task], recipe_named(recipe)
     chosen = replace(chosen, steps_one=steps_one or chosen.steps_one, steps_two=steps_two or chosen.steps_two)
     manifest = read_manifest(data, required=("path", space.name, *space.shared))
@@ -51,6 +51,7 @@ def train(
         provenance=_provenance(manifest.root), licence=_licence(manifest.root),
     )  # fmt: skip
     run.require_startable(resume)
+    require_output_folder(out)
     pairs = load_pairs(manifest, space)
     with ProgressBar(f"training {task}") as bar:
 

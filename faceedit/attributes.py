@@ -12,13 +12,15 @@ class AttributeSpace:
     """One editable attribute.
 
     name: the manifest column that holds it; values: every value, in the order of the one-hot vector;
-    unit: for messages; shared: manifest columns in which a source and its target must agree.
+    unit: for messages; shared: manifest columns in which a source and its target must agree; shared_where_known: more
+    of them, in data sets that have such a column.
     """
 
     name: str
     values: tuple[int, ...]
     unit: str
     shared: tuple[str, ...]
+    shared_where_known: tuple[str, ...] = ("expression", "session")
 
     def __len__(self) -> int:
         return len(self.values)

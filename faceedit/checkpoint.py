@@ -40,7 +40,7 @@ class Checkpoint:
         self._old = folder.with_name("checkpoint.old")
 
     def require_empty(self) -> None:
-        if self._folder.exists():
+        if self._folder.exists() or self._old.exists():
             raise TrainingError(
                 f"{self._folder} holds an unfinished or finished run: give --resume to go on, or another --out"
             )

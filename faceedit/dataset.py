@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,12 @@ class PairSet:
     groups: NDArray[np.int64]
     group_keys: tuple[tuple[str, ...], ...]
 
+    def digest(self) -> str:
+        """sha256 of the pictures and how they are grouped: another data set has another."""
+        content = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        content.update(np.ascontiguousarray(self.groups).data)
+        return content.hexdigest()
+
     @property
     def pairs(self) -> int:
         """How many ordered pairs of different values there are."""
@@ -62,9 +69,13 @@ def load_pairs(manifest: Manifest, space: AttributeSpace) -> PairSet:
 
 
 def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
-    """Rows by what a pair shares: (G, n_a) row numbers or -1, and the shared values of each group."""
+    """Rows by what a pair shares: (G, n_a) row numbers or -1, and the shared values of each group.
+
+    Raises ManifestError for two pictures of one person, under the same conditions, with the same value.
+    """
     table: dict[tuple[str, ...], NDArray[np.int64]] = {}
-    shared = [manifest.columns[name] for name in space.shared]
+    optional = [name for name in space.shared_where_known if name in manifest.columns]
+    shared = [manifest.columns[name] for name in (*space.shared, *optional)]
     for row, value in enumerate(manifest.integers(space.name)):
         if value not in space.values:
             raise ManifestError(
@@ -73,7 +84,15 @@ def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.in
             )
         key = tuple(column[row] for column in shared)
         group = table.setdefault(key, np.full(len(space), -1, np.int64))
-        group[space.values.index(int(value))] = row
+        position = space.values.index(int(value))
+        if group[position] >= 0:
+            paths = manifest.columns["path"]
+            raise ManifestError(
+                f"{paths[row]} and {paths[group[position]]} agree in "
+                f"{', '.join((*space.shared, *optional, space.name))}: "
+                "leave one out, or tell them apart in a column 'expression' or 'session'"
+            )
+        group[position] = row
     return np.array(list(table.values()), np.int64).reshape(-1, len(space)), tuple(table)
 
 
@@ -123,11 +142,17 @@ class ContrastSampler:
         for group, key in enumerate(pairs.group_keys):
             people.setdefault(key[0], []).append(group)
         self._people = [np.array(groups) for groups in people.values()]
+        held = pairs.groups >= 0
+        # (n_a, n_a): whether some group has both values
+        self._together = np.asarray((held[:, :, None] & held[:, None, :]).any(0))
+        self._shared = np.argwhere(self._together & ~np.eye(held.shape[1], dtype=bool))
 
     def batch(self, number: int, people: int, conditions: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of sources (G, 2), and the positions (2,) of their two attribute values."""
         rng = np.random.default_rng([self._seed, number, 1])
         values = rng.permutation(self._groups.shape[1])[:2]
+        if not self._together[values[0], values[1]]:  # a data set without all values
+            values = self._shared[rng.integers(len(self._shared))]
         chosen: list[NDArray[np.int64]] = []
         for person in rng.permutation(len(self._people)):
             groups = self._people[person]
@@ -136,6 +161,4 @@ class ContrastSampler:
                 chosen.append(rng.permutation(whole)[:conditions])
             if len(chosen) == people:
                 break
-        if not chosen:
-            raise TrainingError("no person has pictures of two attribute values: contrast needs them")
         return self._groups[np.concatenate(chosen)][:, values], values

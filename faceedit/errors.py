@@ -7,6 +7,7 @@ FaceEditError
 ├── ModelFileError        a model folder that is incomplete, altered or of another version
 ├── FaceModelError        the morphable head's files are missing or not in a known form
 ├── TrainingError         a training run that cannot start or go on
+├── UsageError            a device, recipe or task by a name that does not exist
 └── MissingPackageError   an optional package is not installed
 """
 
@@ -39,6 +40,10 @@ class FaceModelError(FaceEditError):
 
 class TrainingError(FaceEditError):
     """A training run that cannot start or go on."""
+
+
+class UsageError(FaceEditError):
+    """A device, recipe or task by a name that does not exist."""
 
 
 class MissingPackageError(FaceEditError):

@@ -33,6 +33,8 @@ def read_crop(path: Path) -> Picture:
             image.draft("RGB", (2 * SIZE, 2 * SIZE))
             upright = ImageOps.exif_transpose(image)
             return as_crop(_to_rgb(upright))
+    except ImageError:
+        raise
     except FileNotFoundError as error:
         raise ImageError(f"{path} does not exist: give the path of an image") from error
     except IsADirectoryError as error:
@@ -40,16 +42,19 @@ def read_crop(path: Path) -> Picture:
     except UnidentifiedImageError as error:
         what = "is empty (0 bytes)" if path.stat().st_size == 0 else "is not an image"
         raise ImageError(f"{path} {what}: give a PNG, JPEG or other picture") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, PermissionError):
-            raise ImageError(f"{path} may not be read: check its permissions") from error
+    except PermissionError as error:
+        raise ImageError(f"{path} may not be read: check its permissions") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path} has over {MOST_PIXELS:,} pixels: make it smaller") from error
+    except Exception as error:  # decoders raise struct.error, RuntimeError, TypeError, ... for damaged files
         raise ImageError(f"{path} is damaged or truncated ({error}): give a whole picture") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits or more: scale to 8
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        highest = values.max(initial=0)
+        top = 1.0 if image.mode == "F" and highest <= 1 else 65535.0 if highest > 255 else 255.0
         return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")

@@ -38,7 +38,7 @@ class Manifest:
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise ManifestError when a column is missing."""
-        missing = [name for name in columns if name not in self.columns]
+        missing = [name for name in dict.fromkeys(columns) if name not in self.columns]
         if missing:
             raise ManifestError(
                 f"the manifest in {self.root} has no column {', '.join(map(repr, missing))}: "

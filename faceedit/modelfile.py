@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ class Normalisation:
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        numbers = [float(value) for value in (*self.mean, *self.std)]
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(map(math.isfinite, numbers)) or min(self.std) <= 0:
+            raise ValueError(
+                f"normalisation {self.mean}, {self.std}: expected three finite means and deviations above 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,8 @@ def load_model(folder: Path) -> Model:
             f"{folder / WEIGHTS} is not the file that {CARD} describes "
             f"(sha256 {found[:12]} instead of {checksum[:12]}): copy the model again"
         )
-    generation, refinement = new_networks(card.network)
     try:
+        generation, refinement = new_networks(card.network)
         tensors = load_tensors(data)
         for prefix, network in (("generation.", generation), ("refinement.", refinement)):
             own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -118,7 +126,13 @@ def read_card(folder: Path) -> tuple[ModelCard, str]:
             )
         task = content["task"]
         card = ModelCard(
-            task=AttributeSpace(task["name"], tuple(task["values"]), task["unit"], tuple(task["shared"])),
+            task=AttributeSpace(
+                task["name"],
+                tuple(task["values"]),
+                task["unit"],
+                tuple(task["shared"]),
+                tuple(task["shared_where_known"]),
+            ),
             network=NetworkConfig(**content["network"]),
             normalisation=Normalisation(
                 tuple(content["normalisation"]["mean"]), tuple(content["normalisation"]["std"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from faceedit.errors import TrainingError
+from faceedit.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST)}
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe of this name; raises TrainingError for an unknown one."""
+    """The recipe of this name; raises UsageError for an unknown one."""
     if name not in RECIPES:
-        raise TrainingError(f"no recipe {name!r}: choose one of {', '.join(RECIPES)}")
+        raise UsageError(f"no recipe {name!r}: choose one of {', '.join(RECIPES)}")
     return RECIPES[name]

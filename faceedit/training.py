@@ -18,6 +18,7 @@ from faceedit import checkpoint
 from faceedit.attributes import AttributeSpace
 from faceedit.dataset import ContrastSampler, PairSampler, PairSet
 from faceedit.devices import autocast
+from faceedit.errors import TrainingError
 from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, save_model
 from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork, descriptor, initialise
 from faceedit.recipes import Recipe
@@ -45,7 +46,7 @@ class TrainingRun:
     out: Path
     seed: int = 0
     device: str = "cpu"
-    checkpoint_every: int = 500
+    checkpoint_every: int = 100
     provenance: dict[str, object] = field(default_factory=dict)
     licence: str = "unspecified"
     network: NetworkConfig | None = None
@@ -59,8 +60,10 @@ class TrainingRun:
         place = checkpoint.Checkpoint(self.out / "checkpoint", {})
         if resume:
             place.require_present()
-        else:
-            place.require_empty()
+            return
+        place.require_empty()
+        if (self.out / "model.json").exists():
+            raise TrainingError(f"{self.out} holds a model already: train to another --out")
 
 
 def normalisation_of(images: NDArray[np.uint8]) -> Normalisation:
@@ -124,7 +127,7 @@ class _Trainer:
     def start(self, resume: bool) -> None:
         settings = {
             "recipe": asdict(self._recipe), "seed": self._run.seed, "task": self._run.space.name,
-            "network": asdict(self._run.config), "pictures": len(self._pairs.images), "pairs": self._pairs.pairs,
+            "network": asdict(self._run.config), "data": self._pairs.digest(),
         }  # fmt: skip
         self._checkpoint = checkpoint.Checkpoint(self._run.out / "checkpoint", settings)
         if not resume:

@@ -84,7 +84,7 @@ def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str
     if "split" in manifest.columns:
         manifest = manifest.where("split", "test")
     if not len(manifest):
-        raise EvaluationError(f"the manifest in {manifest.root} has no row whose split is 'test'")
+        raise EvaluationError(f"the manifest in {manifest.root} has no row, or none whose split is 'test'")
     values = manifest.integers(space.name)
     unknown = sorted(set(values.tolist()) - set(space.values))
     if unknown:
@@ -141,7 +141,7 @@ def evaluate(
     }
     for i, (name, pictures) in enumerate(baselines.items()):
         report("baselines", i, len(baselines))
-        hits[name] = correct.hits(exact_nearest(_flat(pictures), pixels, queries.sources, RANKS[-1]))
+        hits[name] = correct.hits(_nearest_pixels(pictures, pixels, queries.sources))
     report("baselines", len(baselines), len(baselines))
     same = _same_value(editor, test, queries, descriptors)
     return Evaluation(
@@ -203,9 +203,15 @@ def _turn_and_search(
     return _Turned(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("nearest", "generated", "refined")))
 
 
+def _nearest_pixels(pictures: NDArray[np.uint8], pixels: NDArray[np.float32], sources: Rows) -> Rows:
+    parts = [slice(start, start + _CHUNK) for start in range(0, len(pictures), _CHUNK)]
+    return np.concatenate([exact_nearest(_flat(pictures[p]), pixels, sources[p], RANKS[-1]) for p in parts])
+
+
 def _same_value(editor: Editor, test: LabelledSet, queries: Queries, descriptors: NDArray[np.float16]) -> Bools:
     """The figure beside: queries that ask for their own value, where the query itself is the correct picture."""
-    rows = np.unique(queries.sources)[:500]
+    rows = np.unique(queries.sources)
+    rows = rows[np.linspace(0, len(rows) - 1, min(500, len(rows))).astype(np.int64)]  # spread over all people
     turned = editor.edit_many(test.images[rows], test.values[rows])
     nobody = np.full(len(rows), -1, np.int64)
     found = exact_nearest(np.stack([edit.descriptor for edit in turned]), descriptors, nobody, RANKS[-1])

@@ -23,11 +23,13 @@ BATCH = 64
 
 @dataclass
 class IndexReport:
-    """What one run did. skipped: unreadable files with their reasons."""
+    """What one run did. skipped: unreadable files with their reasons; vanished: how many images of the folder the
+    gallery still holds although their files have gone."""
 
     described: int = 0
     unchanged: int = 0
     relabelled: int = 0
+    vanished: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -46,7 +48,10 @@ def open_gallery(folder: Path, editor: Editor, image_root: Path) -> Gallery:
         )
     try:
         gallery.require_model(editor.digest, editor.descriptor_size)
-        if not root.is_relative_to(gallery.config.image_root):
+        elsewhere = not root.is_relative_to(gallery.config.image_root)
+        if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
+            gallery.set_image_root(root)
+        elif elsewhere:
             raise RetrievalError(
                 f"the gallery {folder} holds images of {gallery.config.image_root}, not of {root}: "
                 "give that folder or one below it, or another --db"
@@ -70,7 +75,7 @@ def find_images(root: Path) -> list[Path]:
         for path in root.rglob("*")
         if path.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
+        and _is_file(path)
     )
     if not found:
         known = " ".join(sorted(SUFFIXES))
@@ -100,6 +105,9 @@ def index_folder(
         todo = [path for path in images if not _unchanged(path, known.get(_relative(path, root)))]
         report.unchanged = total - len(todo)
         report.relabelled = _relabel(gallery, known, images, labels, set(todo))
+        report.vanished = sum(
+            not (root / name).exists() for name in known.keys() - {_relative(p, root) for p in images}
+        )
         if progress:
             progress(report.unchanged, total)
         for start in range(0, len(todo), BATCH):
@@ -168,7 +176,7 @@ def _read(paths: list[Path], report: IndexReport) -> Iterator[tuple[Path, np.nda
         except (ImageError, OSError) as error:
             report.skipped.append((path, str(error)))
         except UnicodeEncodeError:
-            report.skipped.append((path, f"{path!r} has a name that is not Unicode: rename the file"))
+            report.skipped.append((path, f"{str(path)!r} has a name that is not Unicode: rename the file"))
         else:
             yield path, crop, _File(digest, stat.st_size, stat.st_mtime_ns)
 
@@ -225,10 +233,20 @@ def _relabel(
     return gallery.update_labels(changed) if changed else 0
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # reading it will say why
+
+
 def _unchanged(path: Path, image: StoredImage | None) -> bool:
     if image is None:
         return False
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError:
+        return False  # reading it will say why
     return (stat.st_size, stat.st_mtime_ns) == (image.size, image.mtime_ns)
 
 

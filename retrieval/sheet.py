@@ -42,5 +42,15 @@ def draw_sheet(rows: Sequence[Sequence[Cell]], scale: int = 2, gap_after: int = 
                 pen.rectangle((x, y, x + side + 2 * frame - 1, y + side + 2 * frame - 1), fill=cell.frame)
             picture = Image.fromarray(cell.picture).resize((side, side), Image.Resampling.BICUBIC)
             sheet.paste(picture, (x + frame, y + frame))
-            pen.multiline_text((x + frame, y + side + 2 * frame + 1), cell.caption, _INK, font, spacing=2)
+            caption = "\n".join(_fitted(line, font, side) for line in cell.caption.split("\n"))
+            pen.multiline_text((x + frame, y + side + 2 * frame + 1), caption, _INK, font, spacing=2)
     return np.array(sheet, dtype=np.uint8)
+
+
+def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The text, or as much of its beginning as fits into the width with an ellipsis."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,22 @@ def test_what_is_not_a_picture_is_named(tmp_path: Path, content: bytes, message:
     with pytest.raises(ImageError, match=message) as error:
         read_crop(path)
     assert str(path) in str(error.value)
+
+
+def test_a_damaged_exif_field_is_an_error_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(image: Image.Image) -> Image.Image:
+        raise struct.error("unpack requires a buffer of 8 bytes")  # what Pillow lets through
+
+    path = saved(tmp_path / "face.png", Image.fromarray(FACE))
+    monkeypatch.setattr("faceedit.images.ImageOps.exif_transpose", damaged)
+    with pytest.raises(ImageError, match="damaged or truncated"):
+        read_crop(path)
+
+
+def test_a_float_picture_of_0_to_1_is_not_black(tmp_path: Path) -> None:
+    grey = np.linspace(0, 1, 3600, dtype=np.float32).reshape(60, 60)
+    found = read_crop(saved(tmp_path / "float.tif", Image.fromarray(grey)))
+    assert np.abs(found[..., 0] - 255 * grey).max() <= 1
 
 
 def test_missing_files_folders_and_bombs_are_named(tmp_path: Path) -> None:

@@ -70,6 +70,9 @@ def flip_a_byte(folder: Path) -> None:
         (lambda folder: change(folder, lambda card: card.update(format=99)), "format 99"),
         (lambda folder: change(folder, lambda card: card.pop("normalisation")), "not a model card"),
         (lambda folder: change(folder, lambda card: card["network"].update(depth=3)), "not a model card"),
+        (lambda folder: change(folder, lambda card: card["normalisation"].update(std=[0, 0, 0])), "not a model card"),
+        (lambda folder: change(folder, lambda card: card["normalisation"].update(mean=[1, 2])), "not a model card"),
+        (lambda folder: change(folder, lambda card: card["network"].update(hidden=10**13)), "does not fit"),
         (lambda folder: change(folder, lambda card: card["task"].update(name="age")), "unknown task"),
     ],
 )

@@ -130,7 +130,7 @@ def test_without_a_split_column_every_row_is_measured(tmp_path: Path) -> None:
 
 def test_a_test_split_without_rows_is_refused(tmp_path: Path) -> None:
     rows = [{**row, "split": "train"} for row in people_rows(1, 1)]
-    with pytest.raises(EvaluationError, match="no row whose split is 'test'"):
+    with pytest.raises(EvaluationError, match="none whose split is 'test'"):
         load_test_set(read_manifest(write_set(tmp_path, rows)), POSE, PAPER)
 
 

@@ -16,6 +16,7 @@ from index.errors import ModelMismatchError
 from index.gallery import Gallery, Labels
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.indexing import IndexReport, find_images, index_folder, labels_of, open_gallery
+from tests.conftest import blob_face
 
 
 @pytest.fixture(scope="module")
@@ -348,6 +349,7 @@ def test_a_gallery_of_another_model_is_refused(gallery: Gallery, photos: Path, o
 
 
 def test_a_gallery_of_another_image_root_is_refused(gallery: Gallery, editor: Editor, tmp_path: Path) -> None:
+    index_folder(gallery, editor, find_images(gallery.config.image_root))
     save_picture(tmp_path / "others" / "1.png", 7)
     with pytest.raises(RetrievalError, match=r"holds images of .*photos, not of .*others"):
         open_gallery(gallery.folder, editor, tmp_path / "others")
@@ -356,7 +358,27 @@ def test_a_gallery_of_another_image_root_is_refused(gallery: Gallery, editor: Ed
 
 
 def test_a_refused_gallery_is_closed_again(gallery: Gallery, editor: Editor, photos: Path, tmp_path: Path) -> None:
+    index_folder(gallery, editor, find_images(photos))
     with pytest.raises(RetrievalError):
         open_gallery(gallery.folder, editor, tmp_path)
     with open_gallery(gallery.folder, editor, photos) as again:
-        assert index_folder(again, editor, find_images(photos)).described == 3
+        assert index_folder(again, editor, find_images(photos)).unchanged == 3
+
+
+def test_files_that_have_gone_are_counted(tmp_path: Path, editor: Editor) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(blob_face(1, 0, 0)).save(images / name)
+    with open_gallery(tmp_path / "db", editor, images) as gallery:
+        assert index_folder(gallery, editor, find_images(images)).vanished == 0
+        (images / "a.png").unlink()
+        assert index_folder(gallery, editor, find_images(images)).vanished == 1
+
+
+def test_an_empty_gallery_is_not_bound_to_a_place(tmp_path: Path, editor: Editor) -> None:
+    for name in ("wrong", "right"):
+        (tmp_path / name).mkdir()
+    open_gallery(tmp_path / "db", editor, tmp_path / "wrong").close()
+    with open_gallery(tmp_path / "db", editor, tmp_path / "right") as gallery:
+        assert gallery.config.image_root == (tmp_path / "right").resolve()

@@ -19,7 +19,8 @@ def test_the_shipped_model_loads_and_says_where_it_comes_from() -> None:
     model = load_model(SAMPLE / "models" / "pose")
     assert model.card.task.values == (-45, -30, -15, 0, 15, 30, 45)
     assert "MIT" in model.card.licence and model.card.recipe["name"] == "fast"
-    assert model.card.metrics["recall@1"] >= 0.9
+    recall = next(v for k, v in model.card.metrics.items() if k.startswith("recall@1 ("))
+    assert recall >= 0.9
 
 
 def test_the_sample_gallery_holds_no_picture_to_query_with() -> None:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from faceedit.attributes import POSE
 from faceedit.dataset import ContrastSampler, PairSampler, PairSet, load_pairs
-from faceedit.errors import ManifestError, TrainingError
+from faceedit.errors import ManifestError, TrainingError, UsageError
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import Model
 from faceedit.recipes import FAST, PAPER, Recipe, recipe_named
@@ -106,6 +106,31 @@ def test_a_manifest_without_pairs_or_columns_is_refused(manifest: Manifest) -> N
         load_pairs(odd, POSE)
 
 
+def without_poses(manifest: Manifest, gone: set[str]) -> Manifest:
+    keep = [i for i, pose in enumerate(manifest.columns["pose"]) if pose not in gone]
+    return Manifest(manifest.root, {k: tuple(v[i] for i in keep) for k, v in manifest.columns.items()})
+
+
+def test_a_data_set_of_three_poses_is_trained(manifest: Manifest, tmp_path: Path) -> None:
+    three = load_pairs(without_poses(manifest, {"-30", "-15", "15", "30"}), POSE)
+    sampler = ContrastSampler(three, seed=0)
+    for number in range(100):
+        rows, values = sampler.batch(number, 2, 2)
+        assert (rows >= 0).all() and set(values.tolist()) <= {0, 3, 6} and values[0] != values[1]
+    train(run_of(tmp_path, replace(TINY_FAST, steps_one=1, steps_two=2)), three)
+
+
+def test_two_pictures_of_one_condition_are_refused_unless_a_column_tells_them_apart(manifest: Manifest) -> None:
+    twice = {k: v + v for k, v in manifest.columns.items()}
+    with pytest.raises(ManifestError, match="agree in identity, illumination, pose"):
+        load_pairs(Manifest(manifest.root, twice), POSE)
+    n = len(manifest)
+    told = {**twice, "expression": ("neutral",) * n + ("smiling",) * n}
+    pairs = load_pairs(Manifest(manifest.root, told), POSE)
+    assert pairs.pairs == 2 * 2 * 2 * 7 * 6
+    assert all((group < n).all() or (group >= n).all() for group in pairs.groups)  # never across expressions
+
+
 def test_normalisation_is_mean_and_deviation_per_channel(pairs: PairSet) -> None:
     found = normalisation_of(pairs.images)
     values = pairs.images.reshape(-1, 3).astype(np.float64)
@@ -159,6 +184,13 @@ def test_another_run_is_neither_overwritten_nor_resumed(pairs: PairSet, tmp_path
         train(run_of(tmp_path, TINY_FAST), pairs)
     with pytest.raises(TrainingError, match="another recipe, seed"):
         train(run_of(tmp_path, TINY_FAST, seed=5), pairs, resume=True)
+    other = PairSet(255 - pairs.images, pairs.groups, pairs.group_keys)
+    with pytest.raises(TrainingError, match="or data set"):
+        train(run_of(tmp_path, TINY_FAST), other, resume=True)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "model.json").write_text("{}")
+    with pytest.raises(TrainingError, match="holds a model already"):
+        run_of(tmp_path / "made", TINY_FAST).require_startable(resume=False)
     with pytest.raises(TrainingError, match="no checkpoint"):
         run_of(tmp_path / "nothing", TINY_FAST).require_startable(resume=True)
 
@@ -172,7 +204,7 @@ def test_a_damaged_checkpoint_is_named(pairs: PairSet, tmp_path: Path) -> None:
 
 def test_training_learns(pairs: PairSet, tmp_path: Path) -> None:
     errors: list[float] = []
-    recipe = replace(TINY_FAST, sources=4, targets=7, steps_one=30, steps_two=1, warmup=5)
+    recipe = replace(TINY_FAST, sources=4, targets=2, steps_one=25, steps_two=1, warmup=3)
     train(run_of(tmp_path, recipe), pairs, report=lambda p: errors.append(p.mse) if p.stage == 1 else None)
     assert errors[-1] < 0.6 * errors[0]
 
@@ -233,5 +265,5 @@ def test_recipes_have_the_papers_numbers() -> None:
     paper = recipe_named("paper")
     assert (paper.learning_rate, paper.momentum, paper.sources * paper.targets) == (1e-6, 0.95, 32)
     assert paper.summed_loss and not paper.include_same and paper.contrast == 0
-    with pytest.raises(TrainingError, match="choose one of paper, fast"):
+    with pytest.raises(UsageError, match="choose one of paper, fast"):
         recipe_named("slow")
