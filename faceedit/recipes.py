@@ -33,7 +33,7 @@ class Recipe:
     summed_loss: bool = False
     include_same: bool = False
     contrast: float = 0.0
-    contrast_scale: float = 24.0
+    contrast_scale: float = 32.0
     contrast_people: int = 6
     contrast_conditions: int = 5
 
@@ -45,7 +45,7 @@ PAPER = Recipe(
 
 FAST = Recipe(
     name="fast", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-4, sources=8, targets=7,
-    steps_one=8_000, steps_two=1_500, warmup=200, cosine=True, clip=1.0, include_same=True, contrast=0.1,
+    steps_one=8_000, steps_two=1_200, warmup=200, cosine=True, clip=1.0, include_same=True, contrast=0.2,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST)}

@@ -197,7 +197,7 @@ class _Trainer:
 
     def _loss_contrast(self, sampler: ContrastSampler) -> tuple[Tensor, Tensor, int]:
         """Squared error, and InfoNCE: from either source, the edit to a value has the descriptor of its own person
-        and light rather than another's."""
+        and light rather than another's, or of the same person at the value it came from."""
         recipe = self._recipe
         rows, values = sampler.batch(self._step, recipe.contrast_people, recipe.contrast_conditions)
         groups = len(rows)
@@ -210,9 +210,11 @@ class _Trainer:
         loss = self._squared(error)
         own = torch.arange(groups, device=d.device)
         for to in range(2):
-            query, stored = d[:, 1 - to, to], d[:, to, to]  # turned there, and described as a gallery picture
-            likeness = recipe.contrast_scale * query @ stored.T
-            loss = loss + recipe.contrast / 4 * (F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own))
+            # turned there; described there as a gallery picture; and described where it came from, which is wrong
+            query, stored, unturned = d[:, 1 - to, to], d[:, to, to], d[:, 1 - to, 1 - to]
+            likeness = recipe.contrast_scale * query @ torch.cat([stored, unturned]).T  # (groups, 2 groups)
+            back = likeness[:, :groups].T
+            loss = loss + recipe.contrast / 4 * (F.cross_entropy(likeness, own) + F.cross_entropy(back, own))
         return loss, error, len(target)
 
     def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

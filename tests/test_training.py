@@ -237,11 +237,12 @@ def test_the_contrast_loss_equals_a_naive_loop(pairs: PairSet, tmp_path: Path) -
     rows, values = trainer._contrast.batch(0, 2, 2)
     terms = []
     for to in range(2):
-        queries, stored = (
-            torch.cat([describe(trainer, int(row[source]), int(values[to])) for row in rows]) for source in (1 - to, to)
+        queries, stored, unturned = (
+            torch.cat([describe(trainer, int(row[source]), int(values[target])) for row in rows])
+            for source, target in ((1 - to, to), (to, to), (1 - to, 1 - to))
         )
-        likeness = TINY_FAST.contrast_scale * queries @ stored.T
-        for table in (likeness, likeness.T):
+        likeness = TINY_FAST.contrast_scale * queries @ torch.cat([stored, unturned]).T
+        for table in (likeness, likeness[:, : len(rows)].T):
             terms.append(torch.stack([-F.log_softmax(table[i], 0)[i] for i in range(len(rows))]).mean())
     expected = float((error.detach() ** 2).mean()) + 0.3 * float(torch.stack(terms).mean())
     assert float(loss.detach()) == pytest.approx(expected, rel=2e-2)  # bfloat16 batches of another size
