@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import SAMPLE_DB, DeviceOption, model_folder
+from cli.options import SAMPLE_DB, DeviceOption, model_folder, require_output_folder
 
 
 def demo(
@@ -24,6 +24,7 @@ def demo(
         raise FaceEditError(f"the sample gallery is not at {SAMPLE_DB}: run the demo from a clone of the project")
     with (SAMPLE_DB / "queries" / "queries.csv").open(newline="", encoding="utf-8") as stream:
         queries = list(csv.DictReader(stream))
+    require_output_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     from cli.progress import ProgressBar

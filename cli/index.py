@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DbOption, DeviceOption, JsonOption, ModelOption, db_folder, model_folder
+from cli.options import (
+    DbOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    db_folder,
+    model_folder,
+    require_output_folder,
+)
 
 
 def index(
@@ -27,6 +35,7 @@ def index(
 
     folder = model_folder(model)
     found = find_images(images)
+    require_output_folder(db_folder(db))
     known = labels_of(read_manifest(labels)) if labels else None
     if known is not None:
         require_named(found, known)

@@ -22,7 +22,9 @@ def synth(
     try:
         import embreex  # noqa: F401  # checked here, before workers start
     except ImportError as error:
-        raise MissingPackageError("rendering needs the package embreex: pip install 'embreex>=4.4'") from error
+        raise MissingPackageError(
+            "rendering needs embreex: in the folder of facesearch, pip install '.[synth]'"
+        ) from error
     from faceedit.synth.database import SynthConfig, render_database
 
     config = SynthConfig(identities=identities, seed=seed)

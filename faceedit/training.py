@@ -19,7 +19,7 @@ from faceedit.attributes import AttributeSpace
 from faceedit.dataset import ContrastSampler, PairSampler, PairSet
 from faceedit.devices import autocast
 from faceedit.errors import TrainingError
-from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, save_model
+from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, read_card, save_model
 from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork, descriptor, initialise
 from faceedit.recipes import Recipe
 
@@ -96,9 +96,13 @@ def train(
         network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = _Trainer(run, pairs, generation, refinement)
     trainer.start(resume)
+    trained = False
     for progress in trainer.steps():
+        trained = True
         if report:
             report(progress)
+    if not trained and (run.out / "model.json").exists():  # a finished run: keep what was measured since
+        trainer.metrics = {**read_card(run.out)[0].metrics, **trainer.metrics}
     card = ModelCard(
         task=run.space, network=run.config, normalisation=trainer.normalisation, recipe=asdict(run.recipe),
         provenance={**run.provenance, "seed": run.seed, "pairs": pairs.pairs, "pictures": len(pairs.images)},

@@ -256,7 +256,7 @@ def _faiss() -> Any:
     except ImportError as error:
         raise FaissMissingError(
             f"faiss cannot be imported ({error}); searching needs it: "
-            "pip install faiss-cpu, or faiss-gpu on a machine with a GPU, never both"
+            "in the folder of facesearch, pip install '.[cpu]', or '.[gpu]' on a machine with a GPU, never both"
         ) from error
 
 

@@ -222,5 +222,5 @@ def test_missing_faiss_names_both_ways_to_install_it(monkeypatch: pytest.MonkeyP
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(vectors, "import_module", absent)
-    with pytest.raises(FaissMissingError, match=r"facesearch\[cpu\].*facesearch\[gpu\]"):
+    with pytest.raises(FaissMissingError, match=r"pip install \'\.\[cpu\]\', or \'\.\[gpu\]\'"):
         build_exact(unit_vectors(2, 3), np.arange(2, dtype=np.int64))

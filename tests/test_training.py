@@ -15,7 +15,7 @@ from faceedit.attributes import POSE
 from faceedit.dataset import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.errors import ManifestError, TrainingError, UsageError
 from faceedit.manifest import Manifest, read_manifest
-from faceedit.modelfile import Model
+from faceedit.modelfile import Model, record_metrics
 from faceedit.recipes import FAST, PAPER, Recipe, recipe_named
 from faceedit.training import Progress, TrainingRun, _Trainer, normalisation_of, train
 
@@ -180,6 +180,8 @@ def test_same_seed_same_weights_and_another_seed_others(pairs: PairSet, tmp_path
 
 def test_another_run_is_neither_overwritten_nor_resumed(pairs: PairSet, tmp_path: Path) -> None:
     train(run_of(tmp_path, TINY_FAST), pairs)
+    record_metrics(tmp_path, {"recall@1": 0.5})
+    assert train(run_of(tmp_path, TINY_FAST), pairs, resume=True).card.metrics["recall@1"] == 0.5
     with pytest.raises(TrainingError, match="--resume to go on"):
         train(run_of(tmp_path, TINY_FAST), pairs)
     with pytest.raises(TrainingError, match="another recipe, seed"):
