@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.errors import ModelFileError
+from faceedit.files import write_whole
 from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork
 
 FORMAT = 1
@@ -73,7 +74,7 @@ def save_model(folder: Path, card: ModelCard, generation: GenerationNetwork, ref
     content = {"format": FORMAT, **asdict(card), "sha256": checksum}
     text = json.dumps(content, indent=2) + "\n"
     for name, data in ((WEIGHTS, weights), (CARD, text.encode())):
-        _write(folder / name, data)
+        write_whole(folder / name, data)
     return _digest(card, checksum)
 
 
@@ -86,7 +87,7 @@ def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
     content = json.loads(_read(folder, CARD))
     content["metrics"].update(metrics)
     try:
-        _write(folder / CARD, (json.dumps(content, indent=2) + "\n").encode())
+        write_whole(folder / CARD, (json.dumps(content, indent=2) + "\n").encode())
     except OSError as error:
         raise ModelFileError(f"cannot write {folder / CARD} ({error}): check its permissions") from error
 
@@ -164,13 +165,6 @@ def _digest(card: ModelCard, checksum: str) -> str:
         "normalisation": asdict(card.normalisation),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _write(file: Path, data: bytes) -> None:
-    """The whole file or none of it."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(file)
 
 
 def _read(folder: Path, name: str) -> bytes:

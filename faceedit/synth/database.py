@@ -20,6 +20,7 @@ from pathlib import Path
 from PIL import Image
 
 from faceedit.errors import ManifestError
+from faceedit.files import write_whole
 from faceedit.synth.head import MorphableHead, load_head
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, background
 
@@ -157,7 +158,7 @@ def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
     elif (out / "images").exists():
         raise ManifestError(f"{out} already holds images that were not made here: choose another --out")
     text = json.dumps({"identities": config.identities, **made_by}, indent=2)
-    _write_atomically(file, text + "\n")
+    write_whole(file, (text + "\n").encode())
 
 
 def _write_backgrounds(out: Path, config: SynthConfig) -> None:
@@ -182,9 +183,3 @@ def _write_manifest(out: Path, config: SynthConfig) -> Path:
                     writer.writerow((path, name, pose, light, split, mask, behind))
     partial.replace(file)
     return file
-
-
-def _write_atomically(file: Path, text: str) -> None:
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)

@@ -107,9 +107,9 @@ def _hair_mesh(skin: Mesh, hair: Hair, seed: int) -> Mesh:
     triangles = _grid_triangles(_AZIMUTHS, _ARCS)
     return Mesh(
         positions=grid.reshape(-1, 3).astype(np.float32),
-        normals=_unit(normal.reshape(-1, 3)),
+        normals=unit(normal.reshape(-1, 3)),
         canonical=canonical.reshape(-1, 3).astype(np.float32),
-        tangents=_unit(tangent.reshape(-1, 3)),
+        tangents=unit(tangent.reshape(-1, 3)),
         triangles=triangles,
         parts=np.full(len(triangles), Part.HAIR, np.uint8),
     )
@@ -190,8 +190,8 @@ def _curve(start: list[float], middle: list[float], end: list[float]) -> Floats:
 
 
 def _tube(curve: Floats, radius: float, sides: int = 6) -> Mesh:
-    along = _unit(np.gradient(curve, axis=0))
-    side = _unit(np.cross(along, np.array([0.31, 0.22, 0.93])))
+    along = unit(np.gradient(curve, axis=0))
+    side = unit(np.cross(along, np.array([0.31, 0.22, 0.93])))
     up = np.cross(side, along)
     angle = np.linspace(0, 2 * np.pi, sides + 1)[:, None]
     normal = np.cos(angle) * side[:, None] + np.sin(angle) * up[:, None]  # (points, sides + 1, 3)
@@ -222,7 +222,7 @@ def _vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
     for i in range(3):
         for axis in range(3):
             normals[:, axis] += np.bincount(triangles[:, i], face[:, axis], len(vertices))
-    return _unit(normals)
+    return unit(normals)
 
 
 def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], rows: int, columns: int) -> Floats:
@@ -236,7 +236,8 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], rows: int, c
     return tall.astype(np.float32)
 
 
-def _unit(vectors: NDArray[np.floating]) -> Floats:
+def unit(vectors: NDArray[np.floating]) -> Floats:
+    """The vectors (..., 3) scaled to length 1."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-9), dtype=np.float32)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from faceedit.synth.head import Floats, MorphableHead, Part
 from faceedit.synth.materials import Painter, Surface
-from faceedit.synth.mesh import Mesh, build_person, ray_scene
+from faceedit.synth.mesh import Mesh, build_person, ray_scene, unit
 from faceedit.synth.person import sample_person
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, Illumination, background, rotation
 
@@ -74,11 +74,11 @@ class _View:
         self.points, self.canonical = blend(mesh.positions), blend(mesh.canonical)
         self.parts = mesh.parts[triangle]
         self.to_eye = -directions[self.hit]
-        normals = _unit(blend(mesh.normals))
+        normals = unit(blend(mesh.normals))
         facing = np.where((normals * self.to_eye).sum(1, keepdims=True) < 0, -1, 1)
         two_sided = (self.parts == Part.HAIR)[:, None]
         self.normals = np.where(two_sided, normals * facing, normals).astype(np.float32)
-        self.tangents = _unit(blend(mesh.tangents))
+        self.tangents = unit(blend(mesh.tangents))
 
     def _rays(self, landmarks: Floats, turn: Floats) -> tuple[Floats, Floats]:
         """One ray per sample of the crop that the alignment rule cuts out, turned into head coordinates."""
@@ -93,7 +93,7 @@ class _View:
         xx, yy = np.meshgrid(x, y)
         plane = np.stack([xx, yy, np.zeros_like(xx)], -1).reshape(-1, 3)
         origin = np.array([0, 0, camera.distance])
-        return (origin @ turn).astype(np.float32), _unit((plane - origin) @ turn)
+        return (origin @ turn).astype(np.float32), unit((plane - origin) @ turn)
 
     @property
     def subsamples(self) -> int:
@@ -141,7 +141,7 @@ def _shade(
     skin = (view.parts == Part.FACE) | (view.parts == Part.HEAD)
     wrap = skin[:, None] * _SKIN_WRAP
     diffuse = np.clip((cosine[:, None] + wrap) / (1 + wrap), 0, None)
-    half = _unit(direction + view.to_eye)
+    half = unit(direction + view.to_eye)
     highlight = np.clip((view.normals * half).sum(1), 0, 1) ** surface.sharp * (cosine > 0)
     hair = view.parts == Part.HAIR
     along = (view.tangents[hair] * half[hair]).sum(1)
@@ -153,7 +153,7 @@ def _shade(
 
 def _lit(scene: EmbreeScene, view: _View, direction: Floats, spread: float, rng: np.random.Generator) -> Floats:
     """1 where a sample sees its random point of the flash, else 0."""
-    towards = _unit(direction + spread * view.per_subsample(rng.normal(size=(view.subsamples, 3))))
+    towards = unit(direction + spread * view.per_subsample(rng.normal(size=(view.subsamples, 3))))
     start = view.points + 0.12 * view.normals + 0.10 * towards
     blocked = scene.run(np.ascontiguousarray(start), towards, query="OCCLUDED")
     return (np.asarray(blocked) < 0).astype(np.float32)
@@ -166,9 +166,9 @@ def _occlusion(scene: EmbreeScene, view: _View, rng: np.random.Generator) -> Flo
         return np.zeros(0, np.float32)
     normals = np.repeat(view.normals, _OCCLUSION_RAYS, axis=0)
     start = np.repeat(view.points, _OCCLUSION_RAYS, axis=0) + 0.06 * normals
-    ball = _unit(rng.normal(size=(view.subsamples, _OCCLUSION_RAYS, 3)))
+    ball = unit(rng.normal(size=(view.subsamples, _OCCLUSION_RAYS, 3)))
     sphere = view.per_subsample(ball).reshape(-1, 3)
-    towards = _unit(normals + 0.999 * sphere)  # normal plus a point of the unit sphere is cosine-weighted
+    towards = unit(normals + 0.999 * sphere)  # normal plus a point of the unit sphere is cosine-weighted
     reach = np.full(len(start), _OCCLUSION_REACH, np.float32)
     blocked = scene.run(start.astype(np.float32), towards, dists=reach, query="OCCLUDED")
     open_rays = (np.asarray(blocked) < 0).reshape(count, _OCCLUSION_RAYS)
@@ -181,8 +181,3 @@ def _srgb(linear: Floats) -> Floats:
     low = 12.92 * soft
     high = 1.055 * np.maximum(soft, 0.0031308) ** (1 / 2.4) - 0.055
     return np.asarray(np.where(soft <= 0.0031308, low, high), dtype=np.float32)
-
-
-def _unit(vectors: NDArray[np.floating]) -> Floats:
-    length = np.sqrt((vectors**2).sum(-1, keepdims=True))
-    return np.asarray(vectors / np.maximum(length, 1e-9), dtype=np.float32)
