@@ -14,7 +14,7 @@ import warnings
 import typer
 from typer.exceptions import TyperException
 
-from cli import demo, edit, evaluate, index, query, synth, train
+from cli import data, demo, edit, evaluate, index, query, reproduce, shrink, synth, train
 from faceedit.errors import AttributeValueError, FaceEditError, UsageError
 from retrieval.errors import RetrievalError
 
@@ -31,8 +31,11 @@ app.command("index")(index.index)
 app.command("query")(query.query)
 app.command("edit")(edit.edit)
 app.command("evaluate")(evaluate.evaluate)
+app.command("reproduce")(reproduce.reproduce)
 app.command("train")(train.train)
+app.command("shrink")(shrink.shrink)
 app.command("synth")(synth.synth)
+app.add_typer(data.group, name="data")
 
 _INTERRUPTED = "interrupted: what was finished is kept"
 

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DeviceOption, ModelOption, model_folder, require_output_folder
+from cli.options import DeviceOption, ModelOption, TaskOption, model_folder, require_output_folder, require_task
 
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
     out: Annotated[Path, typer.Option(help="Folder of the report to write")],
+    task: TaskOption = "pose",
     model: ModelOption = None,
     queries: Annotated[int, typer.Option(min=1, help="How many random queries (all when there are fewer)")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Which queries")] = 0,
@@ -25,11 +26,12 @@ def evaluate(
     from faceedit.manifest import read_manifest
 
     columns = tuple(name.strip() for name in match.split(",") if name.strip())
-    folder = model_folder(model)
+    require_task(task)
+    folder = model_folder(model, task)
     manifest = read_manifest(data, required=("path", "identity", *columns))
     require_output_folder(out)
+    from cli.answers import aligned
     from cli.progress import ProgressBar
-    from cli.query import aligned
     from faceedit.editor import Editor
     from retrieval.evaluate import choose_queries, load_test_set
     from retrieval.evaluate import evaluate as measure
@@ -50,7 +52,7 @@ def evaluate(
     print("\n".join(aligned(table)))
     print(
         f"MSE stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}; "
-        f"candidate {editor.space.name} right {figures['candidate_pose_accuracy']:.3f}"
+        f"candidate {editor.space.name} right {figures['candidate_accuracy']:.3f}"
     )
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:

@@ -15,9 +15,11 @@ from cli.options import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    TaskOption,
     db_folder,
     model_folder,
     require_output_folder,
+    require_task,
 )
 
 
@@ -25,15 +27,17 @@ def index(
     images: Annotated[Path, typer.Argument(help="Folder of the gallery's images")],
     db: DbOption = None,
     labels: Annotated[Path | None, typer.Option(help="manifest.csv: path, identity, pose, ...")] = None,
+    task: TaskOption = "pose",
     model: ModelOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Describe every image under all seven candidate poses and keep it searchable."""
+    """Describe every image under all candidate poses (or lights, for another task) and keep it searchable."""
     from faceedit.manifest import read_manifest
     from retrieval.indexing import find_images, index_folder, labels_of, open_gallery, require_named
 
-    folder = model_folder(model)
+    require_task(task)
+    folder = model_folder(model, task)
     found = find_images(images)
     require_output_folder(db_folder(db))
     known = labels_of(read_manifest(labels)) if labels else None

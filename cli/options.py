@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from faceedit.errors import FaceEditError
+from faceedit.errors import FaceEditError, UsageError
 
 SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
 
@@ -21,6 +21,11 @@ ModelOption = Annotated[
     Path | None,
     typer.Option("--model", help="Model folder [default: the one that comes along, or $FACESEARCH_MODEL]"),
 ]
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option("--models", help="Folder of models, one for each task [default: those that come along]"),
+]
+TaskOption = Annotated[str, typer.Option("--task", help="Which of the models: pose, illumination or inpainting")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table")]
 
@@ -30,12 +35,29 @@ def db_folder(given: Path | None) -> Path:
     return given or Path(os.environ.get("FACESEARCH_DB") or ".facesearch")
 
 
-def model_folder(given: Path | None, task: str = "pose") -> Path:
-    """--model, else $FACESEARCH_MODEL, else the trained model that comes with the project."""
-    folder = given or Path(os.environ.get("FACESEARCH_MODEL") or SAMPLE_DB / "models" / task)
+def models_folder(given: Path | None) -> Path:
+    """--models, else $FACESEARCH_MODELS, else the trained models that come with the project."""
+    folder = given or Path(os.environ.get("FACESEARCH_MODELS") or SAMPLE_DB / "models")
+    if not folder.is_dir():
+        raise FaceEditError(f"no folder {folder}: give one that holds a model folder for each task with --models")
+    return folder
+
+
+def model_folder(given: Path | None, task: str = "pose", models: Path | None = None) -> Path:
+    """--model, else $FACESEARCH_MODEL, else the task's own among the models."""
+    environment = os.environ.get("FACESEARCH_MODEL")
+    folder = given or (Path(environment) if environment and task == "pose" else models_folder(models) / task)
     if not folder.is_dir():
         raise FaceEditError(f"no model folder {folder}: give one that `facesearch train` wrote with --model")
     return folder
+
+
+def require_task(name: str) -> None:
+    """Raise a UsageError for a task that there is none of."""
+    from faceedit.attributes import TASKS
+
+    if name not in TASKS:
+        raise UsageError(f"no task {name!r}: choose one of {', '.join(TASKS)}")
 
 
 def require_file(path: Path, what: str) -> None:

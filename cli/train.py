@@ -8,16 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import DeviceOption, require_output_folder
+from cli.options import DeviceOption, require_output_folder, require_task
 from cli.progress import ProgressBar, duration
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="What the model edits: pose")],
+    task: Annotated[str, typer.Argument(help="What the model edits: pose, illumination or inpainting")],
     data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
     out: Annotated[Path, typer.Option(help="Folder of the model to write")],
     recipe: Annotated[str, typer.Option(help="fast, or paper (as printed)")] = "fast",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result on one machine")] = 0,
+    middle: Annotated[
+        int, typer.Option(min=1, help="Channels between the generation decoder's unpoolings; 1 is the paper's letter")
+    ] = 64,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
     steps_one: Annotated[int | None, typer.Option(min=1, help="Updates of stage one, instead of the recipe's")] = None,
     steps_two: Annotated[int | None, typer.Option(min=1, help="Updates of stage two, instead of the recipe's")] = None,
@@ -27,15 +30,14 @@ def train(
     from dataclasses import replace
 
     from faceedit.attributes import TASKS
-    from faceedit.errors import TrainingError, UsageError
+    from faceedit.errors import TrainingError
     from faceedit.manifest import read_manifest
     from faceedit.recipes import recipe_named
 
-    if task not in TASKS:
-        raise UsageError(f"no task {task!r}: choose one of {', '.join(TASKS)}")
+    require_task(task)
     space, chosen = TASKS[task], recipe_named(recipe)
     chosen = replace(chosen, steps_one=steps_one or chosen.steps_one, steps_two=steps_two or chosen.steps_two)
-    manifest = read_manifest(data, required=("path", space.name, *space.shared))
+    manifest = read_manifest(data, required=("path", "identity", *space.columns))
     if "split" in manifest.columns:
         manifest = manifest.where("split", "train")
     if not len(manifest):
@@ -43,12 +45,14 @@ def train(
 
     from faceedit.dataset import load_pairs
     from faceedit.devices import choose_device
+    from faceedit.networks import NetworkConfig
     from faceedit.training import Progress, TrainingRun
     from faceedit.training import train as train_model
 
     run = TrainingRun(
         space, chosen, out, seed=seed, device=choose_device(device),
         provenance=_provenance(manifest.root), licence=_licence(manifest.root),
+        network=NetworkConfig(attributes=len(space), middle=middle),
     )  # fmt: skip
     run.require_startable(resume)
     require_output_folder(out)

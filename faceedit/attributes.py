@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from faceedit.errors import AttributeValueError
+
+_MUCH = 3.0
 
 
 @dataclass(frozen=True)
 class AttributeSpace:
     """One editable attribute.
 
-    name: the manifest column that holds it; values: every value, in the order of the one-hot vector;
-    unit: for messages; shared: manifest columns in which a source and its target must agree; shared_where_known: more
-    of them, in data sets that have such a column.
+    name: the task, and the manifest column that holds the value; values: every value, in the order of the one-hot
+    vector; unit: for messages; shared: manifest columns in which a source and its target must agree;
+    shared_where_known: more of them, in data sets that have such a column.
+    occlusion: no column holds the value. Every picture of a data set has the first value, and its counterpart with the
+    second is made from it by laying a pattern over it (`faceedit.occlusion`), so that only the first can be asked of
+    the other. words: what each value means, where a number says little.
     """
 
     name: str
@@ -21,6 +29,8 @@ class AttributeSpace:
     unit: str
     shared: tuple[str, ...]
     shared_where_known: tuple[str, ...] = ("expression", "session")
+    occlusion: bool = False
+    words: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -32,7 +42,33 @@ class AttributeSpace:
             raise AttributeValueError(f"{self.name} {value} is not one of {known}: give one of these")
         return self.values.index(value)
 
+    def text(self, value: int) -> str:
+        """'pose 30', 'illumination 7', 'complete'"""
+        return self.words[self.index(value)] if self.words else f"{self.name} {value}"
+
+    def leads(self, source: int, target: int) -> bool:
+        """Whether the picture at position `source` determines the one at position `target`: where an occlusion would
+        lie on a complete face cannot be known."""
+        return not self.occlusion or source == target or target == 0
+
+    def decide(self, errors: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Positions (N,) of the values that pictures have, from reconstruction errors (N, n_a): the smallest.
+
+        A complete face is reconstructed well as a complete and as an occluded one, an occluded face only as occluded:
+        it counts as occluded when that is much better.
+        """
+        if self.occlusion:
+            return np.asarray(errors[:, 0] > _MUCH * errors[:, 1], dtype=np.int64)
+        return np.asarray(errors.argmin(1), dtype=np.int64)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The manifest columns that pairs are made from."""
+        return self.shared if self.occlusion else (self.name, *self.shared)
+
 
 POSE = AttributeSpace("pose", (-45, -30, -15, 0, 15, 30, 45), "degrees", ("identity", "illumination"))
+ILLUMINATION = AttributeSpace("illumination", tuple(range(20)), "", ("identity", "pose"))
+INPAINTING = AttributeSpace("inpainting", (0, 1), "", ("path",), (), occlusion=True, words=("complete", "occluded"))
 
-TASKS = {POSE.name: POSE}
+TASKS = {space.name: space for space in (POSE, ILLUMINATION, INPAINTING)}

@@ -1,4 +1,8 @@
-"""Pairs for training: every ordered pair of attribute values of the same person under the same conditions."""
+"""Pairs for training: every ordered pair of attribute values of the same person under the same conditions.
+
+A row of a data set numbers a picture. Where an attribute's second value is made by occlusion, row N + r is picture r of
+N with a pattern laid over it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from faceedit.attributes import AttributeSpace
 from faceedit.errors import ManifestError, TrainingError
 from faceedit.images import read_crop
 from faceedit.manifest import Manifest
+from faceedit.occlusion import occlude
 
 
 def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
@@ -30,14 +35,26 @@ def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
     return out
 
 
+def pictures(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[int]) -> NDArray[np.uint8]:
+    """The pictures (R, 60, 60, 3) of these rows (R,). A row N + r is picture r occluded; the same numbers `draw` give
+    it the same pattern at the same place."""
+    n = len(images)
+    out = images[rows % n]
+    for i in np.flatnonzero(rows >= n):
+        out[i] = occlude(out[i], np.random.default_rng([*draw, int(rows[i]) - n]))
+    return out
+
+
 @dataclass(frozen=True)
 class PairSet:
     """images (N, 60, 60, 3) uint8; groups (G, n_a) int64: the row of each attribute value's picture of one person
-    under one condition, or -1 where there is none; group_keys: the shared columns of each group."""
+    under one condition, or -1 where there is none; people (G,) int64: a number for each group's person;
+    leads (n_a, n_a) bool: from which value which can be learnt."""
 
     images: NDArray[np.uint8]
     groups: NDArray[np.int64]
-    group_keys: tuple[tuple[str, ...], ...]
+    people: NDArray[np.int64]
+    leads: NDArray[np.bool_]
 
     def digest(self) -> str:
         """sha256 of the pictures and how they are grouped: another data set has another."""
@@ -48,8 +65,9 @@ class PairSet:
     @property
     def pairs(self) -> int:
         """How many ordered pairs of different values there are."""
-        held = (self.groups >= 0).sum(1)
-        return int((held * (held - 1)).sum())
+        held = self.groups >= 0
+        different = self.leads & ~np.eye(held.shape[1], dtype=bool)
+        return int(np.einsum("gi,gj,ij->", held, held, different, dtype=np.int64))
 
 
 def load_pairs(manifest: Manifest, space: AttributeSpace) -> PairSet:
@@ -58,21 +76,29 @@ def load_pairs(manifest: Manifest, space: AttributeSpace) -> PairSet:
     Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
     a single pair.
     """
-    manifest.require(("path", space.name, *space.shared))
-    groups, keys = group_rows(manifest, space)
+    manifest.require(("path", "identity", *space.columns))
+    groups, first = group_rows(manifest, space)
     if not ((groups >= 0).sum(1) >= 2).any():
         raise TrainingError(
             f"the manifest in {manifest.root} holds no two pictures that share {' and '.join(space.shared)} "
             f"and differ in {space.name}: there is nothing to learn from"
         )
-    return PairSet(read_crops(manifest.paths()), groups, keys)
+    names = manifest.columns["identity"]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    people = np.array([numbers[names[row]] for row in first], np.int64)
+    n = range(len(space))
+    leads = np.array([[space.leads(source, target) for target in n] for source in n])
+    return PairSet(read_crops(manifest.paths()), groups, people, leads)
 
 
-def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
-    """Rows by what a pair shares: (G, n_a) row numbers or -1, and the shared values of each group.
+def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows by what a pair shares: (G, n_a) row numbers or -1, and a manifest row (G,) of each group.
 
     Raises ManifestError for two pictures of one person, under the same conditions, with the same value.
     """
+    if space.occlusion:
+        rows = np.arange(len(manifest))
+        return np.stack([rows, rows + len(rows)], axis=1), rows
     table: dict[tuple[str, ...], NDArray[np.int64]] = {}
     optional = [name for name in space.shared_where_known if name in manifest.columns]
     shared = [manifest.columns[name] for name in (*space.shared, *optional)]
@@ -93,7 +119,8 @@ def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.in
                 "leave one out, or tell them apart in a column 'expression' or 'session'"
             )
         group[position] = row
-    return np.array(list(table.values()), np.int64).reshape(-1, len(space)), tuple(table)
+    groups = np.array(list(table.values()), np.int64).reshape(-1, len(space))
+    return groups, groups.max(1)
 
 
 @dataclass(frozen=True)
@@ -109,11 +136,11 @@ class PairSampler:
     """Random batches of pairs. A batch depends on nothing but the seed and its number, so that a run can resume."""
 
     def __init__(self, pairs: PairSet, seed: int, include_same: bool) -> None:
-        self._groups, self._seed, self._same = pairs.groups, seed, include_same
-        self._source_slots = np.argwhere(self._groups >= 0)  # (pictures, 2): group and value
-        if not include_same:
-            enough = (self._groups >= 0).sum(1)[self._source_slots[:, 0]] > 1
-            self._source_slots = self._source_slots[enough]
+        self._groups, self._seed = pairs.groups, seed
+        # (n_a, n_a): which targets a source of a value may have
+        self._leads = pairs.leads if include_same else pairs.leads & ~np.eye(len(pairs.leads), dtype=bool)
+        held = self._groups >= 0
+        self._source_slots = np.argwhere(held & (held @ self._leads.T))  # (pictures, 2): group and value
 
     def batch(self, number: int, sources: int, targets: int) -> Batch:
         """`sources` random pictures with `targets` random other values of the same group each."""
@@ -124,9 +151,7 @@ class PairSampler:
         return Batch(self._groups[slots[:, 0], slots[:, 1]], rows, values)
 
     def _targets(self, rng: np.random.Generator, group: int, value: int, count: int) -> NDArray[np.int64]:
-        allowed = np.flatnonzero(self._groups[group] >= 0)
-        if not self._same:
-            allowed = allowed[allowed != value]
+        allowed = np.flatnonzero((self._groups[group] >= 0) & self._leads[value])
         if len(allowed) >= count:
             return rng.permutation(allowed)[:count]
         return rng.choice(allowed, size=count)
@@ -138,10 +163,7 @@ class ContrastSampler:
 
     def __init__(self, pairs: PairSet, seed: int) -> None:
         self._groups, self._seed = pairs.groups, seed
-        people: dict[str, list[int]] = {}
-        for group, key in enumerate(pairs.group_keys):
-            people.setdefault(key[0], []).append(group)
-        self._people = [np.array(groups) for groups in people.values()]
+        self._people = [np.flatnonzero(pairs.people == person) for person in np.unique(pairs.people)]
         held = pairs.groups >= 0
         # (n_a, n_a): whether some group has both values
         self._together = np.asarray((held[:, :, None] & held[:, None, :]).any(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from faceedit.attributes import AttributeSpace
 from faceedit.devices import autocast, choose_device
 from faceedit.errors import ImageError
 from faceedit.images import Picture
-from faceedit.modelfile import Model, load_model
-from faceedit.networks import DESCRIPTOR_SIZE, SIZE, descriptor
+from faceedit.modelfile import Model, ModelCard, load_model
+from faceedit.networks import DESCRIPTOR_SIZE, SIZE, GenerationNetwork, count_parameters, descriptor
 
 Floats = NDArray[np.float32]
 
@@ -32,16 +32,13 @@ class Edit:
 @dataclass(frozen=True)
 class Candidates:
     """One picture under every attribute value: descriptors (n_a, 28800), errors (n_a,) per-pixel MSE between the
-    second-stage picture and the picture itself in 0..255 units, and the second-stage pictures (n_a, 60, 60, 3)."""
+    second-stage picture and the picture itself in 0..255 units, the second-stage pictures (n_a, 60, 60, 3), and the
+    position of the value that the picture itself has, by its reconstruction."""
 
     descriptors: Floats
     errors: Floats
     refined: NDArray[np.uint8]
-
-    @property
-    def best(self) -> int:
-        """Position of the value that reconstructs the picture best."""
-        return int(self.errors.argmin())
+    best: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,20 @@ class Editor:
         return self._card.task
 
     @property
+    def card(self) -> ModelCard:
+        """How the model was made and under which terms."""
+        return self._card
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """How many weights each stage has when it is trained (the attribute encoder in full)."""
+        full = replace(self._card.network, compact=False)
+        return {
+            "generation": count_parameters(GenerationNetwork(full)),
+            "refinement": count_parameters(self._refinement),
+        }
+
+    @property
     def device(self) -> str:
         return self._device
 
@@ -98,8 +109,9 @@ class Editor:
     def candidates(self, image: Picture) -> Candidates:
         """The face of (60, 60, 3) uint8 under every attribute value."""
         _, features, second = self._run(image[None], np.arange(len(self.space))[None])
-        errors = self._errors(image[None], second)[0]
-        return Candidates(descriptor(features).cpu().numpy(), errors, self._pixels(second))
+        errors = self._errors(image[None], second)
+        best = int(self.space.decide(errors)[0])
+        return Candidates(descriptor(features).cpu().numpy(), errors[0], self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
@@ -118,7 +130,7 @@ class Editor:
         n = len(self.space)
         _, features, second = self._run(images, np.tile(np.arange(n), (len(images), 1)))
         errors = self._errors(images, second)
-        best = errors.argmin(1)
+        best = self.space.decide(errors)
         chosen = torch.from_numpy(np.arange(len(images)) * n + best).to(self._device)
         return Described(descriptor(features[chosen]).cpu().numpy(), best, errors)
 

@@ -3,6 +3,8 @@
 FaceEditError
 ├── ImageError            a file that cannot be read as a picture
 ├── ManifestError         a manifest.csv with a missing column, a bad value or a missing file
+├── LandmarkError         points that are missing, no numbers or no face
+├── ImportSourceError     a data set to import that is not there, or of another layout
 ├── AttributeValueError   a pose (or other attribute value) the model does not know
 ├── ModelFileError        a model folder that is incomplete, altered or of another version
 ├── FaceModelError        the morphable head's files are missing or not in a known form
@@ -24,6 +26,14 @@ class ImageError(FaceEditError):
 
 class ManifestError(FaceEditError):
     """A manifest with a missing column, a bad value or a file that is not there."""
+
+
+class LandmarkError(FaceEditError):
+    """Landmarks that are missing, are no numbers or cannot be a face's."""
+
+
+class ImportSourceError(FaceEditError):
+    """A data set to import that is not there, has another layout or yields nothing."""
 
 
 class AttributeValueError(FaceEditError):

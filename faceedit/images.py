@@ -19,10 +19,18 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # ou
 
 
 def read_crop(path: Path) -> Picture:
-    """The picture as a (60, 60, 3) uint8 RGB crop.
+    """The picture as a (60, 60, 3) uint8 RGB crop; one of another size is cut to its central square and resized.
+
+    Raises ImageError with the reason.
+    """
+    return as_crop(read_photograph(path, least=2 * SIZE))
+
+
+def read_photograph(path: Path, least: int | None = None) -> Image.Image:
+    """The picture, upright and in mode RGB.
 
     EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB (transparent parts
-    grey); a picture of another size is cut to its central square and resized. Raises ImageError with the reason.
+    grey). least: a JPEG may be decoded smaller, to no less than this many pixels a side. Raises ImageError.
     """
     try:
         with Image.open(path) as image:
@@ -30,9 +38,9 @@ def read_crop(path: Path) -> Picture:
                 raise ImageError(
                     f"{path} has {image.width} x {image.height} pixels, over {MOST_PIXELS:,}: make it smaller"
                 )
-            image.draft("RGB", (2 * SIZE, 2 * SIZE))
-            upright = ImageOps.exif_transpose(image)
-            return as_crop(_to_rgb(upright))
+            if least is not None:
+                image.draft("RGB", (least, least))
+            return _to_rgb(ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -63,13 +71,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def as_crop(image: Image.Image) -> Picture:
-    """The central square of an RGB picture, resized to (60, 60, 3) uint8."""
+def as_crop(image: Image.Image, size: int = SIZE) -> Picture:
+    """The central square of an RGB picture, resized to (size, size, 3) uint8."""
     side = min(image.size)
-    if image.size != (SIZE, SIZE):
+    if image.size != (size, size):
         left, top = (image.width - side) // 2, (image.height - side) // 2
         square = image.crop((left, top, left + side, top + side))
-        image = square.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+        image = square.resize((size, size), Image.Resampling.LANCZOS)
     return np.array(image, dtype=np.uint8)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,14 @@ from torch import Tensor, nn
 from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.errors import ModelFileError
 from faceedit.files import write_whole
-from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork
+from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork, compact
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)  # 2: occlusion, words, compact and half-precision weights
+_NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
+    "task": {"occlusion": False, "words": ()},
+    "network": {"compact": False},
+}
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
 
@@ -66,16 +71,29 @@ def new_networks(config: NetworkConfig) -> tuple[GenerationNetwork, RefinementNe
     return GenerationNetwork(config), RefinementNetwork()
 
 
-def save_model(folder: Path, card: ModelCard, generation: GenerationNetwork, refinement: RefinementNetwork) -> str:
-    """Write both files, each complete or not at all; return the model's digest."""
+def save_model(
+    folder: Path, card: ModelCard, generation: GenerationNetwork, refinement: RefinementNetwork, half: bool = False
+) -> str:
+    """Write both files, each complete or not at all; return the model's digest. half: the weights in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors(_named(generation, refinement))
+    weights = save_tensors(_named(generation, refinement, torch.float16 if half else torch.float32))
     checksum = hashlib.sha256(weights).hexdigest()
     content = {"format": FORMAT, **asdict(card), "sha256": checksum}
     text = json.dumps(content, indent=2) + "\n"
     for name, data in ((WEIGHTS, weights), (CARD, text.encode())):
         write_whole(folder / name, data)
     return _digest(card, checksum)
+
+
+def shrink_model(model: Model, folder: Path, half: bool = True) -> str:
+    """Write a model for use: the attribute encoder's outputs in place of its weights, perhaps in half precision.
+
+    Returns the new model's digest. The pictures stay the same up to rounding (half precision: 11 bits).
+    """
+    generation = compact(model.generation)
+    provenance = {**model.card.provenance, "shrunk_from": model.digest}
+    card = replace(model.card, network=generation.config, provenance=provenance)
+    return save_model(folder, card, generation, model.refinement, half)
 
 
 def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
@@ -120,20 +138,14 @@ def read_card(folder: Path) -> tuple[ModelCard, str]:
     """model.json, and the sha256 that the weights must have."""
     try:
         content = json.loads(_read(folder, CARD))
-        if content["format"] != FORMAT:
+        if content["format"] not in _READABLE:
             raise ModelFileError(
-                f"{folder / CARD} has format {content['format']}, this version reads {FORMAT}: "
+                f"{folder / CARD} has format {content['format']}, this version reads up to {FORMAT}: "
                 "train again or use the matching version of facesearch"
             )
-        task = content["task"]
+        task: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content["task"].items()}
         card = ModelCard(
-            task=AttributeSpace(
-                task["name"],
-                tuple(task["values"]),
-                task["unit"],
-                tuple(task["shared"]),
-                tuple(task["shared_where_known"]),
-            ),
+            task=AttributeSpace(**task),
             network=NetworkConfig(**content["network"]),
             normalisation=Normalisation(
                 tuple(content["normalisation"]["mean"]), tuple(content["normalisation"]["std"])
@@ -148,22 +160,24 @@ def read_card(folder: Path) -> tuple[ModelCard, str]:
     return card, checksum
 
 
-def _named(generation: nn.Module, refinement: nn.Module) -> dict[str, Tensor]:
+def _named(generation: nn.Module, refinement: nn.Module, precision: torch.dtype) -> dict[str, Tensor]:
     networks = {"generation": generation, "refinement": refinement}
     return {
-        f"{prefix}.{name}": tensor.detach().to("cpu", torch.float32).contiguous()
+        f"{prefix}.{name}": tensor.detach().to("cpu", precision).contiguous()
         for prefix, network in networks.items()
         for name, tensor in network.state_dict().items()
     }
 
 
 def _digest(card: ModelCard, checksum: str) -> str:
-    parts = {
+    parts: dict[str, Any] = {
         "weights": checksum,
         "task": asdict(card.task),
         "network": asdict(card.network),
         "normalisation": asdict(card.normalisation),
     }
+    for part, fields in _NEWER.items():  # a model of format 1 keeps the digest that galleries are pinned to
+        parts[part] = {name: v for name, v in parts[part].items() if name not in fields or v != fields[name]}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

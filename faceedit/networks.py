@@ -9,7 +9,7 @@ but the last, as the text says (two are missing from the printed lists).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +20,14 @@ from torch import Tensor, nn
 class NetworkConfig:
     """attributes: n_a; hidden: width of the attribute encoder's first layer; middle: channels of the generation
     decoder's second convolution (1 is the literal reading of the paper); attribute_relu: ReLU after the second
-    fully connected layer, which the paper leaves open."""
+    fully connected layer, which the paper leaves open; compact: the attribute encoder's n_a possible outputs instead
+    of its weights, for use but not for training."""
 
     attributes: int = 7
     hidden: int = 512
     middle: int = 64
     attribute_relu: bool = False
+    compact: bool = False
 
     def __post_init__(self) -> None:
         if min(self.attributes, self.hidden, self.middle) < 1:
@@ -86,10 +88,28 @@ class AttributeEncoder(nn.Module):
         return self.layers(attribute).view(len(attribute), -1, 30, 30)  # type: ignore[no-any-return]
 
     def maps(self) -> Tensor:
-        """(n_a, n_a, 30, 30): the output for every attribute value."""
+        """(n_a, n_a, 30, 30): the output for every attribute value, always in full precision."""
         weight = self.layers[0].weight
         assert isinstance(weight, Tensor)
-        return self(torch.eye(weight.shape[1], device=weight.device, dtype=weight.dtype))  # type: ignore[no-any-return]
+        with torch.autocast(weight.device.type, enabled=False):
+            return self(torch.eye(weight.shape[1], device=weight.device, dtype=weight.dtype))  # type: ignore[no-any-return]
+
+
+class AttributeMaps(nn.Module):
+    """What an attribute encoder gives for each of its n_a one-hot inputs, as a table (n_a, n_a, 30, 30)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        n = config.attributes
+        self.table = nn.Parameter(torch.zeros(n, n, 30, 30))
+
+    def forward(self, attribute: Tensor) -> Tensor:
+        """attribute: (B, n_a) one-hot -> (B, n_a, 30, 30)"""
+        return self.table[attribute.argmax(1)]
+
+    def maps(self) -> Tensor:
+        """(n_a, n_a, 30, 30): the output for every attribute value."""
+        return self.table
 
 
 class Fusion(nn.Module):
@@ -140,7 +160,7 @@ class GenerationNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.image_encoder = ImageEncoder(3)
-        self.attribute_encoder = AttributeEncoder(config)
+        self.attribute_encoder = AttributeMaps(config) if config.compact else AttributeEncoder(config)
         self.fusion = Fusion(config)
         self.decoder = GenerationDecoder(config)
 
@@ -218,6 +238,17 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def compact(generation: GenerationNetwork) -> GenerationNetwork:
+    """The same function with the attribute encoder's outputs in place of its weights (3.2 of 3.67 million values for
+    seven poses)."""
+    smaller = GenerationNetwork(replace(generation.config, compact=True))
+    state = {k: v for k, v in generation.state_dict().items() if not k.startswith("attribute_encoder.")}
+    with torch.no_grad():
+        state["attribute_encoder.table"] = generation.attribute_encoder.maps()
+    smaller.load_state_dict(state)
+    return smaller.train(generation.training)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -37,6 +37,18 @@ class Recipe:
     contrast_people: int = 6
     contrast_conditions: int = 5
 
+    def shape(self, values: int) -> tuple[int, int]:
+        """Sources and targets of each in a batch, for an attribute with so many values: where it has fewer than
+        `targets`, more sources make as many pairs."""
+        targets = min(self.targets, values)
+        return self.sources * self.targets // targets, targets
+
+    def pairs_seen(self, values: int) -> tuple[int, int]:
+        """How many pairs each stage learns from."""
+        sources, targets = self.shape(values)
+        two = 4 * self.contrast_people * self.contrast_conditions if self.contrast > 0 else sources * targets
+        return self.steps_one * sources * targets, self.steps_two * two
+
 
 PAPER = Recipe(
     name="paper", optimiser="sgd", learning_rate=1e-6, momentum=0.95, sources=32, targets=1,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from faceedit import checkpoint
 from faceedit.attributes import AttributeSpace
-from faceedit.dataset import ContrastSampler, PairSampler, PairSet
+from faceedit.dataset import ContrastSampler, PairSampler, PairSet, pictures
 from faceedit.devices import autocast
 from faceedit.errors import TrainingError
 from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, read_card, save_model
@@ -179,8 +179,7 @@ class _Trainer:
         return float(loss.detach()), pairs
 
     def _loss_one(self) -> tuple[Tensor, Tensor, int]:
-        recipe = self._recipe
-        batch = self._sampler.batch(self._step, recipe.sources, recipe.targets)
+        batch = self._sampler.batch(self._step, *self._recipe.shape(len(self._run.space)))
         source, target = self._pictures(batch.sources), self._pictures(batch.targets.ravel())
         values = torch.from_numpy(batch.values).to(self._run.device)
         with autocast(self._run.device):
@@ -191,9 +190,8 @@ class _Trainer:
     def _loss_two(self) -> tuple[Tensor, Tensor, int]:
         if self._contrast is not None:
             return self._loss_contrast(self._contrast)
-        recipe = self._recipe
         # stage two draws other batches than stage one
-        batch = self._sampler.batch(self._step + recipe.steps_one, recipe.sources, recipe.targets)
+        batch = self._sampler.batch(self._step + self._recipe.steps_one, *self._recipe.shape(len(self._run.space)))
         source, target = self._pictures(batch.sources), self._pictures(batch.targets.ravel())
         _, made = self._two_stages(source, torch.from_numpy(batch.values).to(self._run.device))
         error = made.float() - target
@@ -209,17 +207,21 @@ class _Trainer:
         both = torch.from_numpy(np.tile(values, (2 * groups, 1))).to(self._run.device)
         features, made = self._two_stages(source, both)  # (groups, from, to)
         target = self._pictures(np.repeat(rows[:, None], 2, axis=1).ravel())
-        error = made.float() - target
+        leads = self._pairs.leads[np.ix_(values, values)]  # (from, to)
+        learnt = torch.from_numpy(np.tile(leads.ravel(), groups)).to(self._run.device)
+        error = (made.float() - target)[learnt]
         d = descriptor(features).view(groups, 2, 2, -1)
         loss = self._squared(error)
         own = torch.arange(groups, device=d.device)
         for to in range(2):
+            if not leads[1 - to, to]:
+                continue
             # turned there; described there as a gallery picture; and described where it came from, which is wrong
             query, stored, unturned = d[:, 1 - to, to], d[:, to, to], d[:, 1 - to, 1 - to]
             likeness = recipe.contrast_scale * query @ torch.cat([stored, unturned]).T  # (groups, 2 groups)
             back = likeness[:, :groups].T
             loss = loss + recipe.contrast / 4 * (F.cross_entropy(likeness, own) + F.cross_entropy(back, own))
-        return loss, error, len(target)
+        return loss, error, len(error)
 
     def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Descriptor-layer activation and second-stage picture of every source under every one of its targets."""
@@ -235,7 +237,8 @@ class _Trainer:
         return (error**2).sum() / len(error) if self._recipe.summed_loss else (error**2).mean()
 
     def _pictures(self, rows: NDArray[np.int64]) -> Tensor:
-        pixels = torch.from_numpy(self._pairs.images[rows]).to(self._run.device)
+        draw = (self._run.seed, self._stage, self._step)
+        pixels = torch.from_numpy(pictures(self._pairs.images, rows, draw)).to(self._run.device)
         values = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
         return values.contiguous(memory_format=torch.channels_last)
 

@@ -1,22 +1,26 @@
 """Recall of the right picture, by the paper's rule (section 4.1): identity, light and pose must all be right.
 
-The gallery is every test image with its pose hidden, so each is described under all candidate poses and keeps the one
-that reconstructs it best. A query's target always differs from its own value, and the query itself never counts.
+The gallery is every test image with its pose (or light) hidden, so each is described under all candidates and keeps
+the one that reconstructs it best. A query's target always differs from its own value, and the query itself never
+counts. For inpainting, the queries are test images under an occlusion, and the gallery holds the complete ones: a
+query's row N + r stands for picture r of N, occluded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
-from faceedit.dataset import read_crops
+from faceedit.dataset import pictures, read_crops
 from faceedit.editor import Editor
 from faceedit.errors import ManifestError
 from faceedit.manifest import Manifest
+from retrieval.described import describe_all
 from retrieval.errors import EvaluationError
 from retrieval.nearest import exact_nearest
 
@@ -39,16 +43,37 @@ class LabelledSet:
     identities: Rows
     manifest: Manifest
 
+    def pictures_of(self, queries: Queries) -> NDArray[np.uint8]:
+        """(Q, 60, 60, 3): what is queried with."""
+        return pictures(self.images, queries.sources, (queries.seed,))
+
+    def rows_of(self, queries: Queries) -> Rows:
+        """(Q,) the gallery row of each query's picture, or of its complete counterpart."""
+        return queries.sources % len(self.images)
+
+    def values_of(self, queries: Queries) -> Rows:
+        """(Q,) the positions of the values that the queries have themselves."""
+        return np.where(queries.sources < len(self.images), self.values[self.rows_of(queries)], 1)
+
+    def own_rows(self, queries: Queries) -> Rows:
+        """(Q,) the gallery row that is the very picture of the query, or -1."""
+        return np.where(queries.sources < len(self.images), queries.sources, -1)
+
 
 @dataclass(frozen=True)
 class Queries:
-    """sources (Q,) rows of the test set and the positions (Q,) of the values they are turned to."""
+    """sources (Q,) rows of the test set and the positions (Q,) of the values they are turned to; seed: places the
+    occlusions, where there are any."""
 
     sources: Rows
     targets: Rows
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def part(self, rows: slice) -> Queries:
+        return Queries(self.sources[rows], self.targets[rows], self.seed)
 
 
 @dataclass(frozen=True)
@@ -78,14 +103,14 @@ def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str
 
     Raises ManifestError for a missing column, EvaluationError for an empty test set.
     """
-    if space.name not in match:
+    if space.name not in match and not space.occlusion:
         raise EvaluationError(f"--match {','.join(match)} leaves out {space.name}, which the queries ask for: add it")
-    manifest.require(("path", "identity", space.name, *match))
+    manifest.require(("path", "identity", *match))
     if "split" in manifest.columns:
         manifest = manifest.where("split", "test")
     if not len(manifest):
         raise EvaluationError(f"the manifest in {manifest.root} has no row, or none whose split is 'test'")
-    values = manifest.integers(space.name)
+    values = np.zeros(len(manifest), np.int64) if space.occlusion else manifest.integers(space.name)
     unknown = sorted(set(values.tolist()) - set(space.values))
     if unknown:
         raise ManifestError(
@@ -105,6 +130,10 @@ def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str
 def choose_queries(test: LabelledSet, space: AttributeSpace, count: int, seed: int) -> Queries:
     """`count` random ordered pairs (picture, other value) for which a correct picture exists; all of them when there
     are no more. Raises EvaluationError when there is none."""
+    if space.occlusion:
+        n = len(test.images)
+        rows = _draw(np.arange(n, 2 * n), count, seed)
+        return Queries(rows, np.zeros(len(rows), np.int64), seed)
     there = {(key, value) for key, value in zip(test.keys.tolist(), test.values.tolist(), strict=True)}
     pairs = [
         (row, value)
@@ -114,59 +143,63 @@ def choose_queries(test: LabelledSet, space: AttributeSpace, count: int, seed: i
     ]
     if not pairs:
         raise EvaluationError(f"no test picture has a correct picture at another {space.name}: nothing to query")
-    table = np.array(pairs, np.int64)
-    if count < len(table):
-        rng = np.random.default_rng(seed)
-        table = table[np.sort(rng.choice(len(table), size=count, replace=False))]
-    return Queries(table[:, 0], table[:, 1])
+    table = _draw(np.array(pairs, np.int64), count, seed)
+    return Queries(table[:, 0], table[:, 1], seed)
+
+
+def _draw(rows: Rows, count: int, seed: int) -> Rows:
+    """`count` random rows in their order, or all of them."""
+    if count >= len(rows):
+        return rows
+    return np.asarray(rows[np.sort(np.random.default_rng(seed).choice(len(rows), size=count, replace=False))])
 
 
 def evaluate(
-    editor: Editor, test: LabelledSet, queries: Queries, match: Sequence[str], progress: Progress | None = None
-) -> Evaluation:
+    editor: Editor, test: LabelledSet, queries: Queries, match: Sequence[str],
+    progress: Progress | None = None, cache: Path | None = None,
+) -> Evaluation:  # fmt: skip
     """Describe the gallery, turn every query, search, and do the same with three baselines on pixels.
 
-    progress(what, done, total) is called as work goes on.
+    progress(what, done, total) is called as work goes on; cache: a folder in which an interrupted description of the
+    gallery is kept and continued.
     """
     report = progress or (lambda what, done, total: None)
-    descriptors, best = _describe(editor, test.images, report)
+    descriptors, best = describe_all(editor, test.images, lambda done, total: report("gallery", done, total), cache)
     turned = _turn_and_search(editor, test, queries, descriptors, report)
-    correct = _Correct(test, queries)
-    hits = {OURS: correct.hits(turned.nearest)}
-    pixels, sources = _flat(test.images), test.images[queries.sources]
+    hits = {OURS: _hits(test, queries, turned.nearest)}
+    pixels, sources = _flat(test.images), test.pictures_of(queries)
     baselines = {
         "unedited_pixels": sources,
         "mirrored_pixels": sources[:, :, ::-1],
         "generated_pixels": turned.refined,
     }
-    for i, (name, pictures) in enumerate(baselines.items()):
+    for i, (name, shown) in enumerate(baselines.items()):
         report("baselines", i, len(baselines))
-        hits[name] = correct.hits(_nearest_pixels(pictures, pixels, queries.sources))
+        hits[name] = _hits(test, queries, _nearest_pixels(shown, pixels, test.own_rows(queries)))
     report("baselines", len(baselines), len(baselines))
     same = _same_value(editor, test, queries, descriptors)
     return Evaluation(
         test=test, queries=queries, space=editor.space, match=tuple(match), best=best, hits=hits,
-        truths=correct.first, nearest=turned.nearest, generated=turned.generated, refined=turned.refined,
+        truths=truth_rows(test, queries), nearest=turned.nearest, generated=turned.generated, refined=turned.refined,
         same_value_hits=same,
     )  # fmt: skip
 
 
-class _Correct:
-    """Which gallery rows answer each query."""
+def truth_rows(test: LabelledSet, queries: Queries) -> Rows:
+    """(Q,) a gallery row that answers each query; of an occluded picture its own complete one."""
+    rows: dict[tuple[int, int], int] = {}
+    for row, key in enumerate(zip(test.keys.tolist(), test.values.tolist(), strict=True)):
+        rows.setdefault(key, row)
+    own = test.rows_of(queries)
+    wanted = zip(test.keys[own].tolist(), queries.targets.tolist(), strict=True)
+    first = np.array([rows[key] for key in wanted], np.int64)
+    return np.where(queries.sources < len(test.images), first, own)
 
-    def __init__(self, test: LabelledSet, queries: Queries) -> None:
-        self._test, self._queries = test, queries
-        rows: dict[tuple[int, int], int] = {}
-        for row, key in enumerate(zip(test.keys.tolist(), test.values.tolist(), strict=True)):
-            rows.setdefault(key, row)
-        wanted = zip(test.keys[queries.sources].tolist(), queries.targets.tolist(), strict=True)
-        self.first = np.array([rows[key] for key in wanted], np.int64)
 
-    def hits(self, nearest: Rows) -> Bools:
-        """(Q, K): where several pictures match, any of them counts."""
-        test, queries = self._test, self._queries
-        same_key = test.keys[nearest] == test.keys[queries.sources][:, None]
-        return np.asarray(same_key & (test.values[nearest] == queries.targets[:, None]))
+def _hits(test: LabelledSet, queries: Queries, nearest: Rows) -> Bools:
+    """(Q, K) which results answer their query: where several pictures match, any of them counts."""
+    same_key = test.keys[nearest] == test.keys[test.rows_of(queries)][:, None]
+    return np.asarray(same_key & (test.values[nearest] == queries.targets[:, None]))
 
 
 @dataclass(frozen=True)
@@ -176,41 +209,30 @@ class _Turned:
     refined: NDArray[np.uint8]
 
 
-def _describe(editor: Editor, images: NDArray[np.uint8], report: Progress) -> tuple[NDArray[np.float16], Rows]:
-    """Half-precision descriptors, as a gallery keeps them, and the winning candidates."""
-    descriptors = np.empty((len(images), editor.descriptor_size), np.float16)
-    best = np.empty(len(images), np.int64)
-    for start in range(0, len(images), 64):
-        part = slice(start, start + 64)
-        described = editor.describe(images[part])
-        descriptors[part], best[part] = described.descriptors, described.best
-        report("gallery", min(start + 64, len(images)), len(images))
-    return descriptors, best
-
-
 def _turn_and_search(
     editor: Editor, test: LabelledSet, queries: Queries, descriptors: NDArray[np.float16], report: Progress
 ) -> _Turned:
     """Every query's imagined face and its nearest rows; a thousand queries at a time, so that memory stays bounded."""
     parts: list[_Turned] = []
     for start in range(0, len(queries), _CHUNK):
-        sources, targets = queries.sources[start : start + _CHUNK], queries.targets[start : start + _CHUNK]
-        edits = editor.edit_many(test.images[sources], targets)
-        nearest = exact_nearest(np.stack([edit.descriptor for edit in edits]), descriptors, sources, RANKS[-1])
+        chunk = queries.part(slice(start, start + _CHUNK))
+        edits = editor.edit_many(test.pictures_of(chunk), chunk.targets)
+        own = test.own_rows(chunk)
+        nearest = exact_nearest(np.stack([edit.descriptor for edit in edits]), descriptors, own, RANKS[-1])
         generated, refined = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
         parts.append(_Turned(nearest, generated, refined))
-        report("queries", start + len(sources), len(queries))
+        report("queries", start + len(chunk), len(queries))
     return _Turned(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("nearest", "generated", "refined")))
 
 
-def _nearest_pixels(pictures: NDArray[np.uint8], pixels: NDArray[np.float32], sources: Rows) -> Rows:
-    parts = [slice(start, start + _CHUNK) for start in range(0, len(pictures), _CHUNK)]
-    return np.concatenate([exact_nearest(_flat(pictures[p]), pixels, sources[p], RANKS[-1]) for p in parts])
+def _nearest_pixels(shown: NDArray[np.uint8], pixels: NDArray[np.float32], own: Rows) -> Rows:
+    parts = [slice(start, start + _CHUNK) for start in range(0, len(shown), _CHUNK)]
+    return np.concatenate([exact_nearest(_flat(shown[p]), pixels, own[p], RANKS[-1]) for p in parts])
 
 
 def _same_value(editor: Editor, test: LabelledSet, queries: Queries, descriptors: NDArray[np.float16]) -> Bools:
     """The figure beside: queries that ask for their own value, where the query itself is the correct picture."""
-    rows = np.unique(queries.sources)
+    rows = np.unique(test.rows_of(queries))
     rows = rows[np.linspace(0, len(rows) - 1, min(500, len(rows))).astype(np.int64)]  # spread over all people
     turned = editor.edit_many(test.images[rows], test.values[rows])
     nobody = np.full(len(rows), -1, np.int64)
@@ -237,18 +259,18 @@ def bootstrap(hits: Bools, rank: int, people: Rows, seed: int = 0) -> tuple[floa
     return float(low), float(high)
 
 
-def per_pixel_mse(pictures: NDArray[np.uint8], truths: NDArray[np.uint8]) -> NDArray[np.float64]:
+def per_pixel_mse(made: NDArray[np.uint8], truths: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(Q,) mean over pixels and channels of the squared difference, in 0..255 units."""
-    out = np.empty(len(pictures))
-    for start in range(0, len(pictures), 256):
+    out = np.empty(len(made))
+    for start in range(0, len(made), 256):
         part = slice(start, start + 256)
-        difference = pictures[part].astype(np.float32) - truths[part]
+        difference = made[part].astype(np.float32) - truths[part]
         out[part] = (difference**2).mean((1, 2, 3))
     return out
 
 
-def _flat(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(pictures.reshape(len(pictures), -1) / np.float32(255), dtype=np.float32)
+def _flat(shown: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(shown.reshape(len(shown), -1) / np.float32(255), dtype=np.float32)
 
 
 def _numbered(keys: Sequence[object]) -> Rows:

@@ -1,52 +1,103 @@
-"""Answer a query: imagine the face as asked, then search the gallery for it."""
+"""Answer a query: imagine the face as asked, one attribute after the other, then search the gallery for it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.attributes import AttributeSpace
 from faceedit.editor import Edit, Editor
+from faceedit.errors import UsageError
 from faceedit.images import Picture, read_crop
 from index.gallery import Gallery, Match
+
+ORDER = ("inpainting", "illumination", "pose")  # an occlusion first: the other editors never saw one
+Asked = Mapping[str, int]
+"""What to see: attribute name to value."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One edit of a chain: which attribute was given which value, and what came out."""
+
+    space: AttributeSpace
+    value: int
+    edit: Edit
+
+    @property
+    def text(self) -> str:
+        """'pose 30'"""
+        return self.space.text(self.value)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One query's results. source: the query's crop (60, 60, 3) uint8; value: what was asked for; edit: the imagined
-    face; matches: nearest first."""
+    """One query's results. source: the query's crop (60, 60, 3) uint8; asked: what was asked for; steps: the edits, in
+    the order in which they were made; matches: nearest first."""
 
     source: Picture
-    value: int
-    edit: Edit
+    asked: dict[str, int]
+    steps: tuple[Step, ...]
     matches: list[Match]
 
 
 class QueryEngine:
-    """A gallery and the model that described it. Raises ModelMismatchError for any other model."""
+    """A gallery, the model that described it, and editors of other attributes.
 
-    def __init__(self, gallery: Gallery, editor: Editor) -> None:
-        gallery.require_model(editor.digest, editor.descriptor_size)
-        self._gallery, self._editor = gallery, editor
+    editors: by attribute name; the one of the gallery's own attribute must be the model that described it, else
+    ModelMismatchError.
+    """
 
-    def query(self, path: Path, value: int, k: int = 5) -> Answer:
-        """The k gallery images nearest to the person of `path` at this attribute value.
+    def __init__(self, gallery: Gallery, editors: Mapping[str, Editor]) -> None:
+        task = gallery.config.task
+        if task not in editors:
+            raise UsageError(f"the gallery {gallery.folder} was described by a model for {task}: give that model too")
+        gallery.require_model(editors[task].digest, editors[task].descriptor_size)
+        self._gallery, self._editors = gallery, editors
 
-        The query's own file never counts. Raises ImageError, AttributeValueError, GalleryEmptyError.
+    def query(self, path: Path, asked: Asked, k: int = 5) -> Answer:
+        """The k gallery images nearest to the person of `path`, seen as asked.
+
+        The editor of the gallery's own attribute works last, since its descriptors are what the gallery holds; where
+        that attribute is not asked for, the edited face is described as a gallery picture is. The query's own file
+        never counts. Raises ImageError, AttributeValueError, UsageError for an attribute without an editor,
+        GalleryEmptyError.
         """
         source = read_crop(path)
-        edit = self._editor.edit(source, value)
-        matches = self._gallery.search(edit.descriptor, k, exclude=self._own(path))
-        return Answer(source, value, edit, matches)
+        steps = chain(source, asked, self._editors, last=self._gallery.config.task)
+        return Answer(source, dict(asked), steps, self._search(path, source, steps, k))
+
+    def sweep(self, path: Path, space: AttributeSpace, asked: Asked, k: int = 1) -> Iterator[Answer]:
+        """The same at every value of one attribute, one answer each."""
+        for value in space.values:
+            yield self.query(path, {**asked, space.name: value}, k)
 
     def path_of(self, match: Match) -> Path:
         """Where a result's file lies now."""
         return self._gallery.config.image_root / match.image.path
 
-    def found_value(self, match: Match) -> int:
-        """The attribute value of a result: its label where it has one, else what the network decided."""
-        image = match.image
-        label = getattr(image, self._editor.space.name, None)
-        return int(label) if label is not None else self._gallery.config.values[image.candidate]
+    def found_value(self, match: Match, name: str) -> int | None:
+        """A result's value of an attribute: its label where it has one, else what the network decided, if it did."""
+        label = getattr(match.image, name, None)
+        if label is not None:
+            return int(label)
+        config = self._gallery.config
+        return config.values[match.image.candidate] if name == config.task else None
+
+    def _search(self, path: Path, source: Picture, steps: tuple[Step, ...], k: int) -> list[Match]:
+        own = self._own(path)
+        return self._gallery.search(self._descriptor(source, steps), k, exclude=own)
+
+    def _descriptor(self, source: Picture, steps: tuple[Step, ...]) -> NDArray[np.float32]:
+        task = self._gallery.config.task
+        if steps and steps[-1].space.name == task:
+            return steps[-1].edit.descriptor
+        picture = steps[-1].edit.refined if steps else source
+        return np.asarray(self._editors[task].describe(picture[None]).descriptors[0])
 
     def _own(self, path: Path) -> list[int]:
         full, root = path.parent.resolve() / path.name, self._gallery.config.image_root
@@ -58,3 +109,21 @@ class QueryEngine:
         except UnicodeEncodeError:  # no gallery holds such a name
             return []
         return list(self._gallery.ids_of([relative]).values())
+
+
+def chain(source: Picture, asked: Asked, editors: Mapping[str, Editor], last: str = "pose") -> tuple[Step, ...]:
+    """Edit (60, 60, 3) uint8 one attribute after the other; `last` comes last.
+
+    Raises UsageError for an attribute without an editor, AttributeValueError for an unknown value.
+    """
+    missing = [name for name in asked if name not in editors]
+    if missing:
+        raise UsageError(f"there is no model for {', '.join(missing)}: give a --models folder that has one")
+    names = sorted(asked, key=lambda name: (name == last, ORDER.index(name)))
+    for name in names:
+        editors[name].space.index(asked[name])
+    steps: list[Step] = []
+    for name in names:
+        picture = steps[-1].edit.refined if steps else source
+        steps.append(Step(editors[name].space, asked[name], editors[name].edit(picture, asked[name])))
+    return tuple(steps)

@@ -36,27 +36,28 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
     """Every figure of the report."""
     test, queries, space = evaluation.test, evaluation.queries, evaluation.space
     ours = evaluation.hits[OURS]
-    people = test.identities[queries.sources]
+    people = test.identities[test.rows_of(queries)]
     truths = test.images[evaluation.truths]
     one, two = (per_pixel_mse(p, truths) for p in (evaluation.generated, evaluation.refined))
-    from_values = test.values[queries.sources]
+    from_values = test.values_of(queries)
     distance = np.abs(evaluation.best - test.values)
     return {
+        "task": space.name,
         "queries": len(queries),
         "gallery": len(test.images),
         "identities": len(np.unique(test.identities)),
         "match": list(evaluation.match),
         "recall": _recalls(ours, people),
-        "by_source_pose": _split(space.values, from_values, ours),
-        "by_target_pose": _split(space.values, queries.targets, ours),
+        "by_source": _split(space.values, from_values, ours),
+        "by_target": _split(space.values, queries.targets, ours),
         "mse": {"stage1": round(float(one.mean()), 2), "stage2": round(float(two.mean()), 2)},
-        "mse_by_pose": _table(space.values, from_values, queries.targets, two),
+        "mse_by_pair": mse_table(space.values, from_values, queries.targets, two),
         "baselines": {name: _recalls(hits, people) for name, hits in evaluation.hits.items() if name != OURS},
         "first_result": _first_result(evaluation),
-        "recall_same_pose": {str(k): round(recall(evaluation.same_value_hits, k), 4) for k in RANKS},
-        "candidate_pose_accuracy": round(float((distance == 0).mean()), 4),
-        "candidate_pose_within_one": round(float((distance <= 1).mean()), 4),
-        "candidate_pose_confusion": _confusion(len(space), test.values, evaluation.best),
+        "recall_same_value": {str(k): round(recall(evaluation.same_value_hits, k), 4) for k in RANKS},
+        "candidate_accuracy": round(float((distance == 0).mean()), 4),
+        "candidate_within_one": round(float((distance <= 1).mean()), 4),
+        "candidate_confusion": _confusion(len(space), test.values, evaluation.best),
     }
 
 
@@ -78,9 +79,10 @@ def _split(values: Sequence[int], by: NDArray[np.int64], hits: Bools) -> dict[st
     return out
 
 
-def _table(
+def mse_table(
     values: Sequence[int], sources: NDArray[np.int64], targets: NDArray[np.int64], errors: NDArray[np.float64]
 ) -> dict[str, dict[str, float]]:
+    """Mean error by source value, then target value; sources and targets (Q,) are positions, errors (Q,)."""
     out: dict[str, dict[str, float]] = {}
     for s, source in enumerate(values):
         for t, target in enumerate(values):
@@ -98,7 +100,7 @@ def _first_result(evaluation: Evaluation) -> dict[str, float]:
     for column in evaluation.match:
         if column != evaluation.space.name:
             texts = np.array(test.manifest.columns[column])
-            out[column] = float((texts[first] == texts[queries.sources]).mean())
+            out[column] = float((texts[first] == texts[test.rows_of(queries)]).mean())
     return {name: round(share, 4) for name, share in out.items()}
 
 
@@ -111,20 +113,20 @@ def _confusion(n: int, labels: NDArray[np.int64], decided: NDArray[np.int64]) ->
 def _example_rows(evaluation: Evaluation) -> list[int]:
     """Queries spread over the whole run, at most one of a person while there are people enough."""
     order = np.random.default_rng(0).permutation(len(evaluation.queries))
-    people = evaluation.test.identities[evaluation.queries.sources]
+    people = evaluation.test.identities[evaluation.test.rows_of(evaluation.queries)]
     seen: set[int] = set()
     fresh = [int(i) for i in order if not (int(people[i]) in seen or seen.add(int(people[i])))]  # type: ignore[func-returns-value]
     return fresh[:_EXAMPLES]
 
 
 def _result_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
-    test, queries, values = evaluation.test, evaluation.queries, evaluation.space.values
+    test, queries, space = evaluation.test, evaluation.queries, evaluation.space
+    shown, own = test.pictures_of(queries), test.values_of(queries)
     rows = []
     for i in chosen:
-        source = int(queries.sources[i])
         row = [
-            Cell(test.images[source], f"query {values[test.values[source]]}"),
-            Cell(evaluation.refined[i], f"imagined {values[queries.targets[i]]}"),
+            Cell(shown[i], f"query\n{space.text(space.values[own[i]])}"),
+            Cell(evaluation.refined[i], f"imagined\n{space.text(space.values[queries.targets[i]])}"),
         ]
         for rank in range(min(5, evaluation.nearest.shape[1])):
             found = int(evaluation.nearest[i, rank])
@@ -135,11 +137,11 @@ def _result_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8
 
 
 def _stage_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
-    images = evaluation.test.images
+    images, shown = evaluation.test.images, evaluation.test.pictures_of(evaluation.queries)
     return draw_sheet(
         [
             [
-                Cell(images[int(evaluation.queries.sources[i])], "query"),
+                Cell(shown[i], "query"),
                 Cell(evaluation.generated[i], "stage one"),
                 Cell(evaluation.refined[i], "stage two"),
                 Cell(images[int(evaluation.truths[i])], "truth"),
@@ -151,12 +153,16 @@ def _stage_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]
 
 def _markdown(evaluation: Evaluation, figures: dict[str, Any]) -> str:
     first = ", ".join(f"{name} right {share:.3f}" for name, share in figures["first_result"].items())
+    rule = (
+        "Each query is one of them with a black pattern laid over the face."
+        if evaluation.space.occlusion
+        else f"The target always differs from the query's own {evaluation.space.name}; the query itself never counts."
+    )
     lines = [
         f"# Evaluation: {evaluation.space.name}",
         "",
         f"{figures['queries']:,} queries, a gallery of {figures['gallery']:,} pictures of "
-        f"{figures['identities']} people. A result is right when {', '.join(evaluation.match)} all agree; the target "
-        f"always differs from the query's own {evaluation.space.name}, and the query itself never counts. "
+        f"{figures['identities']} people. A result is right when {', '.join(evaluation.match)} all agree. {rule} "
         "In brackets: 95 % interval, people resampled.",
         "",
         "| method | recall@1 | recall@5 | recall@10 |",
@@ -165,15 +171,15 @@ def _markdown(evaluation: Evaluation, figures: dict[str, Any]) -> str:
         *(_recall_row(name.replace("_", " "), figures["baselines"][name]) for name in figures["baselines"]),
         "",
         f"Per-pixel MSE (0..255): stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}. "
-        f"Candidate {evaluation.space.name} right: {figures['candidate_pose_accuracy']:.3f} exactly, "
-        f"{figures['candidate_pose_within_one']:.3f} within one step. "
+        f"Candidate {evaluation.space.name} right: {figures['candidate_accuracy']:.3f} exactly, "
+        f"{figures['candidate_within_one']:.3f} within one step. "
         f"First result: {first}. "
         f"Asked for its own {evaluation.space.name}, with the query left in the gallery: "
-        f"recall@1 {figures['recall_same_pose']['1']:.3f}.",
+        f"recall@1 {figures['recall_same_value']['1']:.3f}.",
         "",
-        *_value_table("source", figures["by_source_pose"]),
-        *_value_table("target", figures["by_target_pose"]),
-        *_mse_table(figures["mse_by_pose"]),
+        *_value_table(f"source {evaluation.space.name}", figures["by_source"]),
+        *_value_table(f"target {evaluation.space.name}", figures["by_target"]),
+        *(_mse_table(figures["mse_by_pair"]) if len(evaluation.space) <= 7 else []),
         "## Results",
         "",
         "Query, imagined face, first five results; a green frame is right.",

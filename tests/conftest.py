@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from faceedit.attributes import POSE
+from faceedit.attributes import POSE, TASKS, AttributeSpace
 from faceedit.modelfile import ModelCard, Normalisation, new_networks, save_model
 from faceedit.networks import NetworkConfig, initialise
 
@@ -19,13 +19,14 @@ FACE_MODEL = ROOT.parent / "shared" / "face-model"
 REAL_FACES = ROOT.parent / "shared" / "real-faces"
 
 
-def write_model(folder: Path, seed: int = 0) -> Path:
+def write_model(folder: Path, seed: int = 0, space: AttributeSpace = POSE) -> Path:
     """An untrained model of this seed, saved."""
-    generation, refinement = new_networks(NetworkConfig())
+    config = NetworkConfig(attributes=len(space))
+    generation, refinement = new_networks(config)
     random = torch.Generator().manual_seed(seed)
     initialise(generation, random)
     initialise(refinement, random)
-    card = ModelCard(POSE, NetworkConfig(), Normalisation((120.0, 110.0, 100.0), (60.0, 58.0, 56.0)))
+    card = ModelCard(space, config, Normalisation((120.0, 110.0, 100.0), (60.0, 58.0, 56.0)))
     save_model(folder, card, generation, refinement)
     return folder
 
@@ -33,6 +34,18 @@ def write_model(folder: Path, seed: int = 0) -> Path:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
+    """An untrained model for each task; the one for pose is `model_folder`."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, space in TASKS.items():
+        if name == "pose":
+            (folder / name).symlink_to(model_folder)
+        else:
+            write_model(folder / name, 2, space)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,8 @@ from typer.main import get_command
 from cli.app import app, run
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("demo", "index", "query", "edit", "evaluate", "train", "synth")
+COMMANDS = ("demo", "index", "query", "edit", "evaluate", "reproduce", "train", "shrink", "synth", "data")
+GROUPS = {"data": ("import",)}
 HEAVY = {"torch", "faiss", "sqlalchemy", "numpy", "PIL", "safetensors", "rich"}
 
 
@@ -36,7 +37,7 @@ Command = Callable[..., Outcome]
 def facesearch(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """One command line, run in this process and in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    for name in ("FACESEARCH_DB", "FACESEARCH_MODEL"):
+    for name in ("FACESEARCH_DB", "FACESEARCH_MODEL", "FACESEARCH_MODELS"):
         monkeypatch.delenv(name, raising=False)
 
     def call(*arguments: object) -> Outcome:
@@ -88,6 +89,9 @@ def test_every_argument_and_option_has_help(facesearch: Command, command: str) -
     assert (shown.code, shown.err) == (0, "")
     group: Any = get_command(app)
     parameters = group.commands[command].params
+    if command in GROUPS:
+        assert all(name in shown.out for name in GROUPS[command])
+        return
     assert parameters
     for parameter in parameters:
         assert len(parameter.help) > 5, parameter.name
@@ -154,7 +158,7 @@ def test_index_then_query_as_table_json_and_sheet(facesearch: Command, photos: P
         assert sheet.width > 4 * 120
 
     answer = json.loads(facesearch(*asked, "--json").out)
-    assert (answer["query"], answer["pose"]) == ("photos/p0/p0_+00_00.png", 30)
+    assert (answer["query"], answer["asked"]) == ("photos/p0/p0_+00_00.png", {"pose": 30})
     results = answer["results"]
     assert [result["rank"] for result in results] == [1, 2]
     assert results[0]["distance"] <= results[1]["distance"]
@@ -173,7 +177,7 @@ def test_negative_poses_and_k_beyond_the_gallery_are_taken(
     facesearch("index", photos, "--db", "db", "--model", model_folder)
     asked = ("query", photos / "p0/p0_+00_00.png", "--pose", "-45", "-k", "1000", "--json", "--db", "db")
     answer = json.loads(facesearch(*asked, "--model", model_folder).out)
-    assert answer["pose"] == -45
+    assert answer["asked"] == {"pose": -45}
     assert len(answer["results"]) == 3
 
 
@@ -244,11 +248,99 @@ def test_db_and_model_may_come_from_the_environment(
     assert facesearch("query", photos / "p0/p0_+00_00.png", "--pose", "0").code == 0
 
 
+# --- one attribute after the other, and sweeps ---
+
+
+@pytest.fixture
+def labelled(facesearch: Command, photos: Path, model_folder: Path) -> Path:
+    """A gallery of four pictures, described for pose."""
+    assert facesearch("index", photos, "--db", "db", "--model", model_folder).code == 0
+    return photos
+
+
+def test_a_chain_shows_every_step_and_ends_with_the_gallery_s_own_attribute(
+    facesearch: Command, labelled: Path, models_folder: Path
+) -> None:
+    asked = ("query", labelled / "p0/p0_+00_00.png", "--pose", "30", "--illumination", "7", "--inpaint", "-k", "2")
+    options = ("--db", "db", "--models", models_folder)
+    table = facesearch(*asked, *options, "--sheet", "sheet.png")
+    assert (table.code, table.err) == (0, "")
+    assert table.out.splitlines()[0].split() == ["rank", "distance", "identity", "pose", "illumination", "path"]
+    answer = json.loads(facesearch(*asked, *options, "--json").out)
+    assert answer["asked"] == {"inpainting": 0, "illumination": 7, "pose": 30}
+    assert answer["results"][0]["illumination"] is None  # nobody labelled it, and this gallery's model cannot tell
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width > 6 * 120  # query, three steps, two results
+    # the same steps one by one
+    facesearch("edit", asked[1], "--inpaint", "-o", "1.png", "--models", models_folder)
+    facesearch("edit", "1.png", "--illumination", "7", "-o", "2.png", "--models", models_folder)
+    last = ("query", "2.png", "--pose", "30", "--db", "db", "--models", models_folder, "--json")
+    stepwise = json.loads(facesearch(*last).out)["results"]
+    found = {result["path"]: result["distance"] for result in stepwise}
+    for result in answer["results"]:
+        assert found[result["path"]] == pytest.approx(result["distance"], abs=1e-3)
+
+
+def test_another_attribute_alone_is_asked_of_a_gallery_of_poses(
+    facesearch: Command, labelled: Path, models_folder: Path
+) -> None:
+    for options in (("--illumination", "3"), ("--inpaint",)):
+        asked = ("query", labelled / "p0/p0_+00_00.png", *options, "--db", "db", "--models", models_folder, "--json")
+        found = facesearch(*asked)
+        assert (found.code, found.err) == (0, "")
+        assert len(json.loads(found.out)["results"]) == 3
+
+
+def test_a_gallery_of_lights_is_its_own(facesearch: Command, photos: Path, models_folder: Path) -> None:
+    monkey = ("--models", models_folder)
+    made = facesearch("index", photos, "--db", "lights", "--task", "illumination", "--model",
+                      models_folder / "illumination")  # fmt: skip
+    assert made.code == 0
+    asked = ("query", photos / "p0/p0_+00_00.png", "--illumination", "3", "--db", "lights", *monkey)
+    table = facesearch(*asked)
+    assert table.code == 0
+    assert table.out.splitlines()[0].split() == ["rank", "distance", "identity", "illumination", "path"]
+    assert all(line.split()[3].isdigit() for line in table.out.splitlines()[1:])  # what the network decided
+
+
+@pytest.mark.parametrize(("option", "count"), [("--all-poses", 7), ("--all-illuminations", 20)])
+def test_a_sweep_has_one_row_for_each_value(
+    facesearch: Command, labelled: Path, models_folder: Path, option: str, count: int
+) -> None:
+    asked = ("query", labelled / "p0/p0_+00_00.png", option, "--db", "db", "--models", models_folder)
+    table = facesearch(*asked, "--sheet", "sheet.png")
+    assert (table.code, table.err) == (0, "")
+    assert len(table.out.splitlines()) == count + 1
+    with Image.open("sheet.png") as sheet:
+        assert sheet.height > count * 120 and sheet.width < 5 * 140
+    answers = json.loads(facesearch(*asked, "--json", "-k", "2").out)["answers"]
+    assert [len(answer["results"]) for answer in answers] == [2] * count
+    one = facesearch("query", asked[1], "--pose", "-30", "-k", "1", "--db", "db", "--models", models_folder, "--json")
+    if option == "--all-poses":
+        assert answers[1]["results"][0]["path"] == json.loads(one.out)["results"][0]["path"]
+        assert [answer["asked"]["pose"] for answer in answers] == [-45, -30, -15, 0, 15, 30, 45]
+
+
+def test_shrink_makes_a_model_that_answers_as_the_whole_one(
+    facesearch: Command, photos: Path, model_folder: Path
+) -> None:
+    made = facesearch("shrink", model_folder, "--out", "small")
+    assert (made.code, made.err) == (0, "")
+    assert "2.0 MB instead of 16.8 MB" in made.out
+    again = facesearch("shrink", model_folder, "--out", "small")
+    assert again.code == 1 and "holds a model already" in again.err
+    assert facesearch("index", photos, "--db", "db", "--model", "small").code == 0
+    asked = ("query", photos / "p0/p0_+00_00.png", "--pose", "30", "--db", "db", "--model")
+    assert facesearch(*asked, "small").code == 0
+    assert "was described by model" in facesearch(*asked, model_folder).err
+
+
 # --- edit ---
 
 
 @pytest.mark.parametrize(
-    ("options", "size"), [(("--pose", "30"), (60, 60)), (("--pose", "-45"), (60, 60)), ((), (420, 60))]
+    ("options", "size"),
+    [(("--pose", "30"), (60, 60)), (("--pose", "-45"), (60, 60)), ((), (420, 60)), (("--all-poses",), (420, 60))],
 )
 def test_edit_writes_one_face_or_a_strip_of_seven(
     facesearch: Command, photos: Path, model_folder: Path, options: tuple[str, ...], size: tuple[int, int]
@@ -285,8 +377,8 @@ def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
     done = facesearch(*asked, "--out", "report")
     assert (done.code, done.err) == (0, "")
     report = json.loads(Path("report/report.json").read_text(encoding="utf-8"))
-    needed = {"queries", "gallery", "recall", "by_source_pose", "by_target_pose", "mse", "baselines"}
-    assert needed | {"candidate_pose_accuracy"} <= set(report)
+    needed = {"queries", "gallery", "recall", "by_source", "by_target", "mse", "baselines"}
+    assert needed | {"candidate_accuracy"} <= set(report)
     assert (report["queries"], report["gallery"], report["about"]["seed"]) == (10, 28, 3)
     assert Path("report/report.md").is_file()
     assert "report/report.md" in done.out
@@ -317,28 +409,29 @@ def test_the_demo_answers_the_sample_queries_and_draws_them(
     facesearch: Command,
     data_set: Path,
     photos: Path,
-    model_folder: Path,
+    models_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sample = tmp_path / "sample"
     (sample / "queries").mkdir(parents=True)
-    (sample / "models").mkdir()
     shutil.copytree(photos, sample / "gallery")
-    (sample / "models" / "pose").symlink_to(model_folder)
+    (sample / "models").symlink_to(models_folder)
     shutil.copy(data_set / "images" / "p0_-15_00.png", sample / "queries" / "who.png")
     with (sample / "gallery" / "manifest.csv").open("w", newline="") as stream:
         rows = [(path.relative_to(sample / "gallery"), path.parent.name) for path in sample.glob("gallery/*/*.png")]
         csv.writer(stream).writerows([("path", "identity"), *rows])
-    (sample / "queries" / "queries.csv").write_text("path,identity,pose,illumination\nwho.png,p0,30,0\n")
+    (sample / "queries" / "queries.csv").write_text(
+        "path,identity,ask_pose,ask_illumination,ask_inpaint\nwho.png,p0,30,7,yes\n"
+    )
     monkeypatch.setattr("cli.demo.SAMPLE_DB", sample)
     for _ in range(2):  # the second time the gallery is there
         shown = facesearch("demo", "--out", "demo")
         assert (shown.code, shown.err) == (0, "")
         assert "4 images indexed and 1 queries answered" in shown.out
         assert str(tmp_path / "demo") in shown.out
-        with Image.open(tmp_path / "demo" / "who_to_+30.png") as picture:
-            assert picture.width > 6 * 120
+        with Image.open(tmp_path / "demo" / "who_complete_illumination_7_pose_30.png") as picture:
+            assert picture.width > 8 * 120  # the query, three steps and the results
 
 
 def test_a_demo_without_its_sample_says_so(facesearch: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from faceedit.editor import Editor
 from faceedit.errors import ModelFileError
-from faceedit.modelfile import load_model, record_metrics, save_model
+from faceedit.modelfile import load_model, read_card, record_metrics, save_model, shrink_model
+from faceedit.networks import compact, count_parameters
+from tests.conftest import blob_face
 
 
 @pytest.fixture
@@ -126,3 +132,68 @@ def test_a_pickle_in_place_of_the_weights_is_never_run(model: Path, tmp_path: Pa
     assert not (tmp_path / "boom").exists()
     pickle.loads(data)  # negative control: it would have
     assert (tmp_path / "boom").exists()
+
+
+# --- models made for use ---
+
+
+@pytest.mark.parametrize("name", ["pose", "illumination", "inpainting"])
+def test_a_compact_model_gives_the_same_pictures(models_folder: Path, name: str, tmp_path: Path) -> None:
+    full = load_model(models_folder / name)
+    shrink_model(full, tmp_path / "compact", half=False)
+    images = np.stack([blob_face(person, 15 * person - 30, person) for person in range(6)])
+    one, two = (Editor(model, "cpu") for model in (full, load_model(tmp_path / "compact")))
+    values = np.arange(6) % len(full.card.task)
+    for a, b in zip(one.edit_many(images, values), two.edit_many(images, values), strict=True):
+        np.testing.assert_array_equal(a.generated, b.generated)
+        np.testing.assert_array_equal(a.refined, b.refined)
+        np.testing.assert_array_equal(a.descriptor, b.descriptor)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (models_folder / name, tmp_path / "compact")]
+    assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize("name", ["pose", "illumination", "inpainting"])
+def test_half_precision_moves_pictures_by_a_rounding(models_folder: Path, name: str, tmp_path: Path) -> None:
+    full = load_model(models_folder / name)
+    digest = shrink_model(full, tmp_path / "half")
+    small = load_model(tmp_path / "half")
+    assert small.digest == digest != full.digest
+    assert small.card.provenance["shrunk_from"] == full.digest
+    images = np.stack([blob_face(person, 15 * person - 30, person) for person in range(6)])
+    values = np.arange(6) % len(full.card.task)
+    edits = [Editor(model, "cpu").edit_many(images, values) for model in (full, small)]
+    for a, b in zip(*edits, strict=True):
+        assert np.abs(a.refined.astype(int) - b.refined).max() <= 6
+        assert float(a.descriptor @ b.descriptor) > 0.999
+
+
+def test_a_compact_network_is_the_full_one_for_every_value(models_folder: Path) -> None:
+    full = load_model(models_folder / "illumination").generation
+    smaller = compact(full)
+    source = torch.randn(2, 3, 60, 60, generator=torch.Generator().manual_seed(0))
+    for value in range(20):
+        attribute = torch.eye(20)[[value, value]]
+        torch.testing.assert_close(smaller(source, attribute), full(source, attribute))
+    assert count_parameters(smaller) < 0.15 * count_parameters(full)
+
+
+def test_a_model_of_the_first_format_keeps_its_digest(model: Path) -> None:
+    """Galleries are pinned to it: a card without the fields that came later means the same model."""
+    digest = load_model(model).digest
+
+    def age(card: dict[str, Any]) -> None:
+        card["format"] = 1
+        del card["task"]["occlusion"], card["task"]["words"], card["network"]["compact"]
+
+    change(model, age)
+    assert load_model(model).digest == digest
+    change(model, lambda card: card["task"].update(occlusion=True))
+    assert load_model(model).digest != digest  # the control
+
+
+def test_a_format_1_digest_is_the_one_that_format_1_computed(model: Path) -> None:
+    card, checksum = read_card(model)
+    task, network = asdict(card.task), asdict(card.network)
+    del task["occlusion"], task["words"], network["compact"]
+    parts = {"weights": checksum, "task": task, "network": network, "normalisation": asdict(card.normalisation)}
+    assert load_model(model).digest == hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -381,7 +381,7 @@ def test_report_json_holds_what_was_measured(evaluation: Evaluation, tmp_path: P
     for baseline in report["baselines"].values():
         assert_recalls(baseline)
     assert set(report["mse"]) == {"stage1", "stage2"}
-    assert report["candidate_pose_accuracy"] == 1.0
+    assert report["candidate_accuracy"] == 1.0
 
 
 def test_report_json_splits_recall_by_pose(evaluation: Evaluation, tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_report_json_splits_recall_by_pose(evaluation: Evaluation, tmp_path: Pat
     sources = [POSE.values[evaluation.test.values[row]] for row in evaluation.queries.sources]
     targets = [POSE.values[value] for value in evaluation.queries.targets]
     first = evaluation.hits[OURS][:, 0]
-    for name, poses in (("by_source_pose", sources), ("by_target_pose", targets)):
+    for name, poses in (("by_source", sources), ("by_target", targets)):
         split = report[name]
         assert set(split) <= {str(value) for value in POSE.values}
         assert sum(row["queries"] for row in split.values()) == 90

@@ -39,17 +39,17 @@ def gallery(editor: Editor, photos: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def engine(gallery: Gallery, editor: Editor) -> QueryEngine:
-    return QueryEngine(gallery, editor)
+    return QueryEngine(gallery, {"pose": editor})
 
 
 def found_paths(engine: QueryEngine, path: Path, k: int = 100) -> list[Path]:
-    return [engine.path_of(match) for match in engine.query(path, 30, k).matches]
+    return [engine.path_of(match) for match in engine.query(path, {"pose": 30}, k).matches]
 
 
 def test_results_come_by_rising_true_distance(engine: QueryEngine, gallery: Gallery, photos: Path) -> None:
-    answer = engine.query(find_images(photos)[3], 30, 100)
+    answer = engine.query(find_images(photos)[3], {"pose": 30}, 100)
     ids = [image.id for image in gallery.images()]
-    true = np.linalg.norm(gallery.descriptors(ids) - answer.edit.descriptor, axis=1)
+    true = np.linalg.norm(gallery.descriptors(ids) - answer.steps[-1].edit.descriptor, axis=1)
     distances = [match.distance for match in answer.matches]
     assert distances == sorted(distances)
     np.testing.assert_allclose(distances, np.sort(true), atol=2e-4)
@@ -58,11 +58,11 @@ def test_results_come_by_rising_true_distance(engine: QueryEngine, gallery: Gall
 
 def test_an_answer_holds_the_crop_and_the_imagined_face(engine: QueryEngine, editor: Editor, photos: Path) -> None:
     path = find_images(photos)[3]
-    answer = engine.query(path, -45, 2)
-    assert answer.value == -45
+    answer = engine.query(path, {"pose": -45}, 2)
+    assert answer.asked == {"pose": -45}
     assert len(answer.matches) == 2
     np.testing.assert_array_equal(answer.source, read_crop(path))
-    np.testing.assert_array_equal(answer.edit.refined, editor.edit(read_crop(path), -45).refined)
+    np.testing.assert_array_equal(answer.steps[-1].edit.refined, editor.edit(read_crop(path), -45).refined)
 
 
 def test_the_query_s_own_file_never_counts(engine: QueryEngine, gallery: Gallery, photos: Path) -> None:
@@ -93,10 +93,10 @@ def test_a_picture_from_elsewhere_competes_with_the_whole_gallery(
 
 
 def test_found_value_prefers_the_label_to_what_the_network_decided(engine: QueryEngine, photos: Path) -> None:
-    matches = {match.image.identity: match for match in engine.query(find_images(photos)[3], 0, 100).matches}
-    assert engine.found_value(matches["labelled"]) == 45
+    matches = {match.image.identity: match for match in engine.query(find_images(photos)[3], {"pose": 0}, 100).matches}
+    assert engine.found_value(matches["labelled"], "pose") == 45
     guessed = matches["unlabelled"]
-    assert engine.found_value(guessed) == (-45, -30, -15, 0, 15, 30, 45)[guessed.image.candidate]
+    assert engine.found_value(guessed, "pose") == (-45, -30, -15, 0, 15, 30, 45)[guessed.image.candidate]
 
 
 def test_found_paths_are_the_files(engine: QueryEngine, photos: Path) -> None:
@@ -121,19 +121,19 @@ def test_an_unknown_value_and_an_unreadable_picture_are_refused(
     engine: QueryEngine, photos: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(AttributeValueError, match="pose 31 is not one of -45"):
-        engine.query(find_images(photos)[3], 31)
+        engine.query(find_images(photos)[3], {"pose": 31})
     with pytest.raises(ImageError, match="does not exist"):
-        engine.query(tmp_path / "none.png", 30)
+        engine.query(tmp_path / "none.png", {"pose": 30})
 
 
 def test_another_model_is_refused(gallery: Gallery, other_model_folder: Path) -> None:
     with pytest.raises(ModelMismatchError):
-        QueryEngine(gallery, Editor.load(other_model_folder, "cpu"))
+        QueryEngine(gallery, {"pose": Editor.load(other_model_folder, "cpu")})
 
 
 def test_an_empty_gallery_is_refused(editor: Editor, photos: Path, tmp_path: Path) -> None:
     with open_gallery(tmp_path / "db", editor, photos) as empty, pytest.raises(GalleryEmptyError):
-        QueryEngine(empty, editor).query(find_images(photos)[3], 30)
+        QueryEngine(empty, {"pose": editor}).query(find_images(photos)[3], {"pose": 30})
 
 
 # --- sheets ---

@@ -1,0 +1,53 @@
+"""facesearch reproduce: the paper's tables, figures and claims on a data set, as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import DeviceOption, ModelsOption, models_folder, require_output_folder
+
+
+def reproduce(
+    data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
+    out: Annotated[Path, typer.Option(help="Folder of the report to write; an unfinished one is continued")],
+    models: ModelsOption = None,
+    pairs: Annotated[int, typer.Option(min=1, help="Random test pairs for the errors of each task")] = 10_000,
+    queries: Annotated[int, typer.Option(min=1, help="Queries for the retrieval of each task")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Which pairs and queries")] = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure everything in section 4 of the paper; writes report.html and report.json."""
+    from faceedit.manifest import read_manifest
+
+    folder = models_folder(models)
+    manifest = read_manifest(data, required=("path", "identity", "pose", "illumination"))
+    require_output_folder(out)
+    from cli.answers import aligned
+    from cli.progress import ProgressBar
+    from retrieval.reproduce.measure import Settings
+    from retrieval.reproduce.run import find_models
+    from retrieval.reproduce.run import reproduce as measure
+
+    find_models(folder)
+    with ProgressBar("reproducing") as bar:
+        content = measure(
+            manifest, folder, out, Settings(pairs, queries, seed), device,
+            lambda what, done, total: bar.update(done, total, title=what),
+        )  # fmt: skip
+    table = [["task", "MSE stage one", "stage two", "recall@1", "recall@5"]]
+    for name, task in content["tasks"].items():
+        if "mse" not in task:
+            table.append([name, "-", "-", "-", "-"])
+            continue
+        recalls = task["retrieval"]["recall"]
+        mse = (f"{task['mse'][stage]:.1f}" for stage in ("stage1", "stage2"))
+        table.append([name, *mse, *(f"{recalls[rank]['value']:.3f}" for rank in ("1", "5"))])
+    print("\n".join(aligned(table)))
+    for claim in content["claims"]:
+        verdict = {True: "holds", False: "does not hold", None: "not measured"}[claim["holds"]]
+        numbers = "" if claim["holds"] is None else f" ({claim['smaller']:g} against {claim['larger']:g})"
+        print(f"{verdict}: {claim['text']}{numbers}")
+    print(f"{out / 'report.html'}")

@@ -1,0 +1,29 @@
+"""facesearch shrink: a model made for use, a fraction of the size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import require_output_folder
+
+
+def shrink(
+    model: Annotated[Path, typer.Argument(help="Model folder that `facesearch train` wrote")],
+    out: Annotated[Path, typer.Option(help="Folder of the smaller model")],
+    full_precision: Annotated[bool, typer.Option("--full-precision", help="Keep the weights' precision")] = False,
+) -> None:
+    """Replace the attribute encoder's weights by its few possible outputs, and keep weights in half precision."""
+    from faceedit.errors import ModelFileError
+
+    if (out / "model.json").exists():
+        raise ModelFileError(f"{out} holds a model already: give another --out")
+    require_output_folder(out)
+    from faceedit.modelfile import load_model, shrink_model
+
+    loaded = load_model(model)
+    digest = shrink_model(loaded, out, half=not full_precision)
+    before, after = ((folder / "model.safetensors").stat().st_size / 1e6 for folder in (model, out))
+    print(f"{out}: model {digest[:12]}, {after:.1f} MB instead of {before:.1f} MB")

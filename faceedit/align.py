@@ -1,0 +1,141 @@
+"""Alignment: a photograph and its landmarks to the crop that the networks see.
+
+The eye line lies at 0.35 of the crop's height, the mouth line at 0.70 and the chin at about 0.90; the middle of eyes
+and mouth lies in the middle of the width. The scale comes from eyes and chin where the chin is annotated (as in the
+paper, section 4.1), else from eyes and mouth, which is what five-point detectors give.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from faceedit.errors import LandmarkError
+from faceedit.images import SIZE, Picture
+
+EYES, MOUTH, CHIN = 0.35, 0.70, 0.90  # heights in the crop, from the top
+_LARGEST, _SMALLEST = 20.0, 8.0  # a face's side may be that many photographs, or that few pixels
+POINTS = ("eye_left", "eye_right", "mouth_left", "mouth_right")  # and perhaps "chin"
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Points (x, y) in pixels of the upright photograph, from its top-left corner; left and right as the image shows
+    them. chin: its lowest point, where known."""
+
+    eye_left: Point
+    eye_right: Point
+    mouth_left: Point
+    mouth_right: Point
+    chin: Point | None = None
+
+    @property
+    def eyes(self) -> Point:
+        return _middle(self.eye_left, self.eye_right)
+
+    @property
+    def mouth(self) -> Point:
+        return _middle(self.mouth_left, self.mouth_right)
+
+
+def landmarks_of(cells: Mapping[str, str]) -> Landmarks:
+    """Landmarks from a table's row: eye_left_x, eye_left_y, eye_right_x, ... mouth_right_y, and chin_x, chin_y where
+    there are any. Raises LandmarkError for a missing or empty cell, or text that is no number."""
+    points: dict[str, Point] = {}
+    chin = all(cells.get(f"chin_{axis}", "").strip() for axis in "xy")
+    for name in (*POINTS, *(("chin",) if chin else ())):
+        points[name] = (_number(cells, f"{name}_x"), _number(cells, f"{name}_y"))
+    return Landmarks(**points)
+
+
+def align(photograph: Image.Image, landmarks: Landmarks, size: int = SIZE, upright: bool = False) -> Picture:
+    """The face as (size, size, 3) uint8 RGB.
+
+    photograph: upright (EXIF orientation applied), in mode RGB; upright: also turn the face until its eyes are level.
+    Where the crop reaches beyond the photograph its border is repeated. Raises LandmarkError for points that cannot be
+    a face's.
+    """
+    # the photograph's x and y of a crop's (column, row): the eyes' middle plus multiples of two vectors per pixel
+    roll = _roll(landmarks) if upright else 0.0
+    down, right = (-math.sin(roll), math.cos(roll)), (math.cos(roll), math.sin(roll))
+    eyes, mouth = landmarks.eyes, landmarks.mouth
+    lower, share = (mouth, MOUTH - EYES) if landmarks.chin is None else (landmarks.chin, CHIN - EYES)
+    side = _along(eyes, lower, down) / share  # of the crop, in the photograph's pixels
+    _check(photograph, landmarks, side)
+    centre_offset = _along(eyes, mouth, right) / 2
+    corner = (
+        eyes[0] + (centre_offset - side / 2) * right[0] - EYES * side * down[0],
+        eyes[1] + (centre_offset - side / 2) * right[1] - EYES * side * down[1],
+    )
+    return _sample(photograph, corner, right, down, side, size)
+
+
+def _sample(
+    photograph: Image.Image, corner: Point, right: Point, down: Point, side: float, size: int
+) -> Picture:  # fmt: skip
+    """The square whose top-left corner and directions are given, averaged down to size x size."""
+    factor = max(1, math.ceil(side / size))  # samples per pixel and direction, so that nothing is left out
+    fine = size * factor
+    step = side / fine
+    rows, columns = np.mgrid[0:fine, 0:fine] + 0.5
+    x = corner[0] + (columns * right[0] + rows * down[0]) * step - 0.5
+    y = corner[1] + (columns * right[1] + rows * down[1]) * step - 0.5
+    values = _bilinear(np.asarray(photograph, dtype=np.float32), x, y)
+    means = values.reshape(size, factor, size, factor, 3).mean((1, 3))
+    return np.asarray(means.round().clip(0, 255), dtype=np.uint8)
+
+
+def _bilinear(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    x, y = x.clip(0, width - 1), y.clip(0, height - 1)
+    left, top = np.minimum(x.astype(int), width - 2).clip(0), np.minimum(y.astype(int), height - 2).clip(0)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    u, v = (x - left)[..., None].astype(np.float32), (y - top)[..., None].astype(np.float32)
+    above = pixels[top, left] * (1 - u) + pixels[top, right] * u
+    below = pixels[bottom, left] * (1 - u) + pixels[bottom, right] * u
+    return np.asarray(above * (1 - v) + below * v)
+
+
+def _check(photograph: Image.Image, landmarks: Landmarks, side: float) -> None:
+    wide, high = photograph.size
+    inside = all(-wide <= x <= 2 * wide and -high <= y <= 2 * high for x, y in (landmarks.eyes, landmarks.mouth))
+    if not inside or not _SMALLEST <= side <= _LARGEST * max(wide, high):
+        raise LandmarkError(
+            f"eyes at {_text(landmarks.eyes)} and mouth at {_text(landmarks.mouth)} of a photograph of {wide} x {high} "
+            "pixels are no upright face: give x and y in pixels of the upright photograph"
+        )
+
+
+def _roll(landmarks: Landmarks) -> float:
+    (x1, y1), (x2, y2) = landmarks.eye_left, landmarks.eye_right
+    return math.atan2(y2 - y1, x2 - x1)
+
+
+def _along(start: Point, end: Point, direction: Point) -> float:
+    return (end[0] - start[0]) * direction[0] + (end[1] - start[1]) * direction[1]
+
+
+def _middle(a: Point, b: Point) -> Point:
+    return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
+
+
+def _text(point: Point) -> str:
+    return f"({point[0]:.0f}, {point[1]:.0f})"
+
+
+def _number(cells: Mapping[str, str], name: str) -> float:
+    if name not in cells:
+        raise LandmarkError(f"there is no landmark {name}: expected columns {', '.join(POINTS)}, each with _x and _y")
+    try:
+        value = float(cells[name])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise LandmarkError(f"the landmark {name} is {cells[name]!r}, not a number of pixels")
+    return value

@@ -1,0 +1,42 @@
+"""What a reader of a data set's layout finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faceedit.align import Landmarks
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph. name: its crop's path below images/, without suffix; labels: manifest columns; keys: names by
+    which a landmark file may call it, the most exact first; landmarks: where the reader itself knows them."""
+
+    path: Path
+    name: str
+    labels: Mapping[str, str]
+    keys: tuple[str, ...]
+    landmarks: Landmarks | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that does not become a crop, and why. expected: the data set has it, and it was not asked for."""
+
+    path: str
+    reason: str
+    expected: bool = False
+
+
+@dataclass
+class Listing:
+    """All that was found. columns: the labels that every photograph has."""
+
+    columns: tuple[str, ...]
+    photographs: list[Photograph] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def skip(self, path: Path | str, reason: str, expected: bool = False) -> None:
+        self.skipped.append(Skipped(str(path), reason, expected))

@@ -1,0 +1,92 @@
+"""A CSV with one line per photograph: path, identity, and any of the manifest's other columns, perhaps landmarks."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from faceedit.align import POINTS, landmarks_of
+from faceedit.errors import ImportSourceError, LandmarkError
+from faceedit.manifest import INTEGER_COLUMNS
+from faceedit.sources.listing import Listing, Photograph
+
+_LANDMARK = re.compile(r"(eye|mouth)_(left|right)_[xy]|(nose|chin)_[xy]")
+
+
+def list_table(file: Path) -> Listing:
+    """Every line whose photograph is there and whose labels make sense; the others are listed as skipped.
+
+    Paths start from the CSV's own folder. Raises ImportSourceError for an unreadable CSV, one without the columns path
+    and identity, or when nothing is left.
+    """
+    header, rows = read_table(file)
+    landmarks = any(f"{point}_x" in header for point in POINTS)
+    labels = tuple(name for name in header if name != "path" and not _LANDMARK.fullmatch(name))
+    if "path" not in header or "identity" not in header:
+        raise ImportSourceError(f"{file} has the columns {', '.join(header)}: path and identity must be among them")
+    listing = Listing(labels)
+    taken: set[str] = set()
+    for line, cells in rows:
+        shown = f"{file.name} line {line}"
+        problem = _problem(file.parent, cells, labels)
+        if problem:
+            listing.skip(f"{shown}: {cells.get('path', '')}", problem)
+            continue
+        try:
+            points = landmarks_of(cells) if landmarks else None
+        except LandmarkError as error:
+            listing.skip(f"{shown}: {cells['path']}", str(error))
+            continue
+        path = file.parent / cells["path"]
+        name = _free_name(f"{cells['identity']}/{path.stem}", taken)
+        keys = (cells["path"], path.name, path.stem)
+        own = {column: cells[column] for column in labels}
+        listing.photographs.append(Photograph(path, name, own, keys, points))
+    if not listing.photographs:
+        reason = f": {listing.skipped[0].reason}" if listing.skipped else ""
+        raise ImportSourceError(f"{file} names no usable photograph{reason}")
+    return listing
+
+
+def read_table(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header, and every line's number and cells. Raises ImportSourceError for anything but an even UTF-8 CSV."""
+    if not file.is_file():
+        raise ImportSourceError(f"{file} is no file: give a CSV whose first line names its columns")
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise ImportSourceError(f"{file} is not readable as UTF-8 CSV ({error})") from error
+    if not lines:
+        raise ImportSourceError(f"{file} is empty: its first line names the columns")
+    header = lines[0][1]
+    for line, row in lines[1:]:
+        if len(row) != len(header):
+            raise ImportSourceError(f"{file} line {line} has {len(row)} values for {len(header)} columns")
+    return header, [(line, dict(zip(header, row, strict=True))) for line, row in lines[1:]]
+
+
+def _problem(root: Path, cells: dict[str, str], labels: tuple[str, ...]) -> str:
+    if not cells["path"]:
+        return "the path is empty"
+    if not cells["identity"]:
+        return "the identity is empty"
+    if not (root / cells["path"]).is_file():
+        return f"{root / cells['path']} does not exist"
+    for name in INTEGER_COLUMNS & set(labels):
+        if cells[name] and not re.fullmatch(r"[+-]?[0-9]{1,9}", cells[name]):
+            return f"{name} {cells[name]!r} is not a whole number"
+    return ""
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    """The wanted name with unsafe characters replaced, and a number where it is taken already."""
+    safe = "/".join(re.sub(r"[^\w.+-]", "_", part).strip(".") or "_" for part in wanted.split("/"))
+    name, number = safe, 1
+    while name in taken:
+        number += 1
+        name = f"{safe}_{number}"
+    taken.add(name)
+    return name

@@ -1,0 +1,266 @@
+"""The paper's tables, figures and claims on a data set that follows its protocol."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli.app import run
+from faceedit.editor import Editor
+from faceedit.errors import ManifestError, ModelFileError
+from faceedit.manifest import read_manifest
+from retrieval.described import describe_all
+from retrieval.reproduce import paper
+from retrieval.reproduce.claims import check_claims
+from retrieval.reproduce.figures import map_figure
+from retrieval.reproduce.measure import Settings
+from retrieval.reproduce.run import find_models, reproduce
+from tests.conftest import blob_face, write_model
+
+POSES, LIGHTS, PEOPLE = (-15, 0, 15, 30), 3, 3
+SETTINGS = Settings(pairs=40, queries=8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("protocol")
+    with (root / "manifest.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["path", "identity", "pose", "illumination", "split"])
+        for person in range(PEOPLE):
+            for pose in POSES:
+                for light in range(LIGHTS):
+                    name = f"p{person}_{pose}_{light}.png"
+                    Image.fromarray(blob_face(person, pose, light)).save(root / name)
+                    writer.writerow([name, f"<p{person}>", pose, light, "test"])
+    return root
+
+
+@pytest.fixture(scope="module")
+def models(models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("set")
+    for path in models_folder.iterdir():
+        (folder / path.name).symlink_to(path)
+    write_model(folder / "pose-another", seed=8)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(data: Path, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report")
+    reproduce(read_manifest(data), models, out, SETTINGS, "cpu")
+    return out
+
+
+def numbers(report: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_every_task_has_its_errors_and_its_retrieval(report: Path) -> None:
+    tasks = numbers(report)["tasks"]
+    assert set(tasks) == {"pose", "illumination", "inpainting"}
+    for name, task in tasks.items():
+        assert task["pairs"] == (PEOPLE * len(POSES) * LIGHTS if name == "inpainting" else 40)
+        assert all(task["mse"][key] > 0 for key in ("unedited", "stage1", "stage2"))
+        assert task["retrieval"]["queries"] == 8
+        assert task["retrieval"]["gallery"] == PEOPLE * len(POSES) * LIGHTS
+    table = tasks["pose"]["mse_by_pair"]
+    assert set(table) == set(map(str, POSES))
+    assert set(numbers(report)["comparison"]) == {"pose-another"}
+
+
+def test_the_mse_is_that_of_the_editor_s_own_pictures(report: Path, data: Path, models: Path) -> None:
+    """The table's mean against a naive loop over the very same pairs."""
+    from retrieval.evaluate import choose_queries, load_test_set
+
+    editor = Editor.load(models / "pose", "cpu")
+    test = load_test_set(read_manifest(data), editor.space, ("identity", "illumination", "pose"))
+    pairs = choose_queries(test, editor.space, 40, 0)
+    errors = []
+    for source, target in zip(pairs.sources, pairs.targets, strict=True):
+        made = editor.edit(test.images[source], editor.space.values[target]).refined.astype(float)
+        truth = next(
+            test.images[row] for row in range(len(test.images))
+            if test.keys[row] == test.keys[source] and test.values[row] == target
+        )  # fmt: skip
+        errors.append(((made - truth) ** 2).mean())
+    assert numbers(report)["tasks"]["pose"]["mse"]["stage2"] == pytest.approx(np.mean(errors), rel=2e-3)
+
+
+class _Page(HTMLParser):
+    """Collects every address a page refers to, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.text: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses.extend(value or "" for name, value in attrs if name in ("src", "href"))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_page_holds_everything_and_needs_no_network(report: Path) -> None:
+    html = (report / "report.html").read_text(encoding="utf-8")
+    page = _Page()
+    page.feed(html)
+    assert page.addresses and all(address.startswith("data:image/webp;base64,") for address in page.addresses)
+    assert not page.tags & {"script", "link", "iframe"} and "@import" not in html and "url(" not in html
+    for address in page.addresses:
+        with Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))) as image:
+            image.load()
+    text = " ".join(page.text)
+    for name in ("Table 1", "Figure 3", "Figure 4", "Figure 5, left", "Figure 5, right", "Figure 6", "Figure 7",
+                 "Figure 8", "Claims", "Retrieval by illumination", "What the choices cost"):  # fmt: skip
+        assert name in text, name
+    assert "376.3" in text and "0.499" in text and "1473" in text  # the paper's own
+    assert "The paper's figures are of Multi-PIE" in text
+    assert "<p0>" in text and "<p0>" not in html  # names are escaped
+
+
+def test_figure_7_shows_every_light_and_its_truth(report: Path) -> None:
+    figure = next(
+        f for f in json.loads((report / "work/illumination.json").read_text())["figures"] if f["name"] == "Figure 7"
+    )
+    assert [len(row) for row in figure["rows"][:2]] == [21, 21]
+    assert [cell["caption"] for cell in figure["rows"][0][1:]] == [str(light) for light in range(20)]
+
+
+def test_what_is_finished_is_not_measured_again(
+    report: Path, data: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise AssertionError("measured again")
+
+    before = numbers(report)
+    monkeypatch.setattr("retrieval.reproduce.run.measure_task", fail)
+    monkeypatch.setattr("retrieval.reproduce.run.measure_errors", fail)
+    assert reproduce(read_manifest(data), models, report, SETTINGS, "cpu") == before
+    with pytest.raises(AssertionError, match="measured again"):  # other settings are another measurement
+        reproduce(read_manifest(data), models, report, Settings(pairs=41, queries=8), "cpu")
+
+
+def test_an_interrupted_description_goes_on(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = Editor.load(models / "pose", "cpu")
+    images = np.stack([blob_face(i % 9, 15 * (i % 7) - 45, i) for i in range(30)])
+    monkeypatch.setattr("retrieval.described._STEP", 5)
+    monkeypatch.setattr("retrieval.described._KEEP", 10)
+    whole, best = describe_all(editor, images)
+
+    def stop(done: int, total: int) -> None:
+        if done == 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        describe_all(editor, images, stop, tmp_path)
+    done: list[int] = []
+    resumed, found = describe_all(editor, images, lambda now, total: done.append(now), tmp_path)
+    assert done == [25, 30]  # twenty were kept
+    np.testing.assert_array_equal(resumed, whole)
+    np.testing.assert_array_equal(found, best)
+    other = describe_all(editor, 255 - images, None, tmp_path)[0]  # other pictures: nothing of it is used
+    assert not np.array_equal(other, whole)
+    (tmp_path / "state.json").write_text("{")
+    np.testing.assert_array_equal(describe_all(editor, images, None, tmp_path)[0], whole)
+
+
+def test_a_missing_task_or_a_wrongly_named_model_is_named(models_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "pose").symlink_to(models_folder / "pose")
+    with pytest.raises(ModelFileError, match="has no model illumination, inpainting"):
+        find_models(tmp_path)
+    (tmp_path / "illumination").symlink_to(models_folder / "inpainting")
+    (tmp_path / "inpainting").symlink_to(models_folder / "inpainting")
+    with pytest.raises(ModelFileError, match="is a model for inpainting"):
+        find_models(tmp_path)
+
+
+def test_a_task_that_the_data_cannot_measure_says_so(data: Path, models: Path, tmp_path: Path) -> None:
+    one_light = read_manifest(data).where("illumination", "0")
+    content = reproduce(one_light, models, tmp_path, Settings(10, 4), "cpu")
+    assert "nothing to query" in content["tasks"]["illumination"]["not_measured"]
+    assert content["tasks"]["pose"]["mse"]["stage2"] > 0
+    claims = {claim["text"]: claim["holds"] for claim in content["claims"]}
+    assert claims["Illumination is easier than pose"] is None
+    with pytest.raises(ManifestError, match="no column 'illumination'"):
+        manifest = read_manifest(data)
+        del manifest.columns["illumination"]
+        reproduce(manifest, models, tmp_path, SETTINGS, "cpu")
+
+
+# --- claims ---
+
+
+def of_the_paper() -> dict[str, dict[str, Any]]:
+    tasks: dict[str, dict[str, Any]] = {
+        name: {"mse": {"stage1": one, "stage2": two}} for name, (one, two) in paper.MSE.items()
+    }
+    tasks["pose"] |= {"mse_by_pair": paper.MSE_BY_PAIR, "regions": {"face": 1.0, "around": 2.0}}
+    return tasks
+
+
+def test_the_paper_s_own_numbers_bear_out_its_claims() -> None:
+    claims = check_claims(of_the_paper())
+    verdicts = [claim.holds for claim in claims]
+    assert verdicts.count(None) == 1  # inpainting: its first stage is not reported
+    assert False not in verdicts and len(claims) == 11
+    symmetric = next(c for c in claims if "-15 to 15 against -15 to -45" in c.text)
+    assert (symmetric.smaller, symmetric.larger) == (315, 390)
+    frontal = next(c for c in claims if "-30 to 0 against 0 to 30" in c.text)
+    assert (frontal.smaller, frontal.larger) == (277, 387)
+
+
+def _spoil_small_turns(tasks: dict[str, Any]) -> None:
+    for source, row in tasks["pose"]["mse_by_pair"].items():
+        row.update({target: 1000.0 for target in row if abs(int(source) - int(target)) == 15})
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda t: t["pose"]["mse"].update(stage2=400), "Stage two beats stage one (pose)"),
+        (lambda t: t["illumination"]["mse"].update(stage2=400), "Illumination is easier than pose"),
+        (lambda t: t["inpainting"]["mse"].update(stage2=150), "Inpainting is easier than illumination"),
+        (lambda t: t["pose"]["regions"].update(face=3.0), "The largest errors"),
+        (lambda t: t["pose"]["mse_by_pair"]["-15"].update({"15": 391.0}), "At an equal angle"),
+        (lambda t: t["pose"]["mse_by_pair"]["-30"].update({"0": 388.0}), "Turning toward frontal"),
+        (_spoil_small_turns, "Small rotations"),
+    ],
+)  # fmt: skip
+def test_a_claim_that_the_numbers_contradict_does_not_hold(change: Any, text: str) -> None:
+    tasks = json.loads(json.dumps(of_the_paper()))
+    change(tasks)
+    claim = next(c for c in check_claims(tasks) if c.text.startswith(text))
+    assert claim.holds is False
+
+
+def test_the_map_figure_names_each_pose_and_its_mean() -> None:
+    maps = np.zeros((3, 60, 60))
+    maps[0], maps[2, :30] = 10, 100
+    figure = map_figure(maps, (-15, 0, 15))
+    assert [cell.caption for cell in figure.rows[0]] == ["-15: 10", "15: 50", "scale"]  # nothing was turned to 0
+
+
+def test_the_command_prints_every_claim_and_where_the_page_is(
+    data: Path, models: Path, report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = run(["reproduce", "--data", str(data), "--models", str(models), "--out", str(report), "--pairs", "40",
+                "--queries", "8", "--device", "cpu"])  # fmt: skip
+    printed = capsys.readouterr().out
+    assert done == 0
+    assert len(re.findall(r"^(?:holds|does not hold|not measured): ", printed, re.M)) == 11
+    assert str(report / "report.html") in printed

@@ -1,0 +1,275 @@
+"""Readers of other layouts, and the import that makes a data set of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli.app import run
+from faceedit.errors import ImportSourceError
+from faceedit.images import read_crop
+from faceedit.manifest import read_manifest
+from faceedit.sources.folders import list_folders
+from faceedit.sources.importing import LandmarkFile, import_photographs
+from faceedit.sources.multipie import CAMERAS, list_multipie
+from faceedit.sources.table import list_table
+
+HEADER: list[object] = [
+    "path",
+    *(f"{p}_{a}" for p in ("eye_left", "eye_right", "mouth_left", "mouth_right", "chin") for a in "xy"),
+]
+
+
+def face(shade: int) -> Image.Image:
+    """A grey photograph with a square of one shade where the face is, its eyes at (60, 50) and (100, 50)."""
+    image = Image.new("RGB", (160, 120), (10, 10, 10))
+    image.paste((shade, shade, shade), (50, 30, 110, 110))
+    return image
+
+
+def row(name: str) -> list[object]:
+    return [name, 60, 50, 100, 50, 68, 80, 92, 80, 80, 100]
+
+
+def write_csv(file: Path, rows: list[list[object]]) -> Path:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(rows)
+    return file
+
+
+@pytest.fixture
+def multipie(tmp_path: Path) -> Path:
+    """Three subjects in Multi-PIE's own folders: the third lacks two cameras, one light and a readable file."""
+    root = tmp_path / "Multi-Pie" / "data"
+    for subject in (1, 2, 7):
+        for camera in [*CAMERAS, "11_0"]:
+            if subject == 7 and camera in ("04_1", "19_0"):
+                continue
+            for light in range(20):
+                if subject == 7 and camera == "05_1" and light == 3:
+                    continue
+                folder = root / f"session01/multiview/{subject:03d}/01/{camera}"
+                folder.mkdir(parents=True, exist_ok=True)
+                name = f"{subject:03d}_01_01_{camera.replace('_', '')}_{light:02d}.png"
+                face(40 + 10 * light).save(folder / name)
+    (root / "session01/multiview/007/01/05_1/007_01_01_051_04.png").write_bytes(b"not a picture")
+    (root / "session01/multiview/001/01/05_1/Thumbs.db").write_bytes(b"x")
+    (root / "session01/multiview/001/01/05_1/001_01_01_051_00 copy.png").write_bytes(b"x")
+    (root / "session01/multiview/001/01/05_1/001_01_01_993_00.png").write_bytes(b"x")
+    (root / "session01/multiview/001/01/05_1/001_01_01_051_44.png").write_bytes(b"x")
+    second = root / "session02/multiview/001/01/05_1"
+    second.mkdir(parents=True)
+    face(9).save(second / "001_02_01_051_07.png")
+    return root
+
+
+def multipie_landmarks(folder: Path) -> Path:
+    """One line for each shot, not for each light, and none for subject 2's camera 08_0."""
+    shots = [f"{s:03d}_01_01_{c.replace('_', '')}" for s in (1, 2, 7) for c in CAMERAS]
+    return write_csv(folder / "points.csv", [HEADER, *(row(shot) for shot in shots if shot != "002_01_01_080")])
+
+
+def reasons(listing_or_import: object) -> dict[str, str]:
+    return {Path(entry.path).name: entry.reason for entry in listing_or_import.skipped}  # type: ignore[attr-defined]
+
+
+def test_multipie_s_names_give_every_label(multipie: Path) -> None:
+    listing = list_multipie(multipie)
+    by_name = {p.path.name: p.labels for p in listing.photographs}
+    assert len(by_name) == 7 * 20 * 2 + 5 * 20 - 1
+    assert by_name["001_01_01_080_07.png"] == {
+        "identity": "001", "pose": "-45", "illumination": "7", "session": "01", "recording": "01", "split": "train",
+    }  # fmt: skip
+    poses = {p.path.parent.name: int(p.labels["pose"]) for p in listing.photographs}
+    assert poses == {"08_0": -45, "13_0": -30, "14_0": -15, "05_1": 0, "05_0": 15, "04_1": 30, "19_0": 45}
+    assert {p.labels["identity"]: p.labels["split"] for p in listing.photographs} == {
+        "001": "train", "002": "test", "007": "test",
+    }  # fmt: skip
+
+
+def test_what_multipie_s_reader_leaves_out_has_its_reason(multipie: Path) -> None:
+    listing = list_multipie(multipie)
+    found = reasons(listing)
+    assert "is not SUBJECT_SESSION" in found["Thumbs.db"]
+    assert "is not SUBJECT_SESSION" in found["001_01_01_051_00 copy.png"]
+    assert "no camera 99_3" in found["001_01_01_993_00.png"]
+    assert "light 44 is none of" in found["001_01_01_051_44.png"]
+    assert found["007_01_01"] == "no photograph of camera 04_1, 19_0"
+    assert found["007_01_01 camera 05_1"] == "no light 3"
+    assert "camera 11_0 is none of the seven" in found["001_01_01_110_00.png"]
+    assert "session 2, recording 1 was not asked for" in found["001_02_01_051_07.png"]
+    expected = {Path(entry.path).name for entry in listing.skipped if entry.expected}
+    assert len(expected) == 3 * 20 + 1  # another camera and another session are no problem, the others are
+    assert len(list_multipie(multipie, sessions=(1, 2)).photographs) == len(listing.photographs) + 1
+
+
+def test_the_first_hundred_of_249_subjects_train(tmp_path: Path) -> None:
+    for subject in range(1, 250):
+        (tmp_path / f"{subject:03d}_01_01_051_00.png").touch()
+    splits = [p.labels["split"] for p in list_multipie(tmp_path).photographs]
+    assert splits == ["train"] * 100 + ["test"] * 149
+
+
+def test_a_folder_without_multipie_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImportSourceError, match="holds no Multi-PIE photograph"):
+        list_multipie(tmp_path)
+    with pytest.raises(ImportSourceError, match="is no folder"):
+        list_multipie(tmp_path / "nothing")
+
+
+def test_multipie_is_aligned_and_what_cannot_be_is_listed(
+    multipie: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["data", "import", "multipie", str(multipie), "--landmarks", str(multipie_landmarks(tmp_path))]
+    assert run([*command, "--out", str(out)]) == 3
+    printed = capsys.readouterr()
+    manifest = read_manifest(out, required=("path", "identity", "pose", "illumination", "session", "split"))
+    assert len(manifest) == 7 * 20 + 6 * 20 + 5 * 20 - 2  # without camera 08_0 of 002, one light and one file of 007
+    assert f"{len(manifest)} crops; 27 skipped, 61 not asked for" in printed.out
+    assert printed.err.count("skipped: ") == 21  # twenty, and how many more
+    assert "7 more, see" in printed.err
+    with (out / "skipped.csv").open(newline="") as stream:
+        listed = {Path(r["path"]).name: r["reason"] for r in csv.DictReader(stream)}
+    assert "is not an image" in listed["007_01_01_051_04.png"]
+    assert "has no landmarks for it" in listed["002_01_01_080_05.png"]
+    assert len(listed) == 27 + 61
+    crop = read_crop(out / "images/001/001_01_01_051_07.png")
+    assert crop.shape == (60, 60, 3)
+    # eyes at y 50 and chin at y 100: a crop of 91 pixels, from (34.5, 18.2), with the face's square (50..110, 30..110)
+    inside = crop[10:58, 12:48]
+    assert (inside == 110).mean() > 0.98 and (crop[:6] == 10).all()
+
+
+def test_an_import_goes_on_and_follows_a_changed_photograph(multipie: Path, tmp_path: Path) -> None:
+    points, out = LandmarkFile(multipie_landmarks(tmp_path)), tmp_path / "out"
+    first = import_photographs(list_multipie(multipie), out, points)
+    crop = out / "images/001/001_01_01_051_07.png"
+    gone, kept, changed = out / "images/001/001_01_01_051_08.png", crop.stat().st_mtime_ns, "001_01_01_051_09.png"
+    gone.unlink()
+    photo = multipie / "session01/multiview/001/01/05_1" / changed
+    face(255).save(photo)
+    os.utime(photo, ns=(later := crop.stat().st_mtime_ns + 10**10, later))
+    second = import_photographs(list_multipie(multipie), out, points)
+    assert second.crops == first.crops and gone.is_file()
+    assert crop.stat().st_mtime_ns == kept
+    assert read_crop(out / "images/001" / changed)[30, 30, 0] == 255
+
+
+def test_folders_of_people(tmp_path: Path) -> None:
+    root = tmp_path / "people"
+    for name in ("anna/one.png", "anna/holiday/two.jpg", "ben/one.png", "ben/one.jpg", "stray.png", "ben/.hidden.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        face(100).save(root / name)
+    (root / "ben/notes.txt").write_text("x")
+    (root / "ben/broken.png").write_bytes(b"x")
+    listing = list_folders(root)
+    assert [(p.name, p.labels["identity"]) for p in listing.photographs] == [
+        ("anna/holiday/two", "anna"), ("anna/one", "anna"), ("ben/broken", "ben"), ("ben/one", "ben"),
+        ("ben/one_png", "ben"),
+    ]  # fmt: skip
+    assert {k: v[:20] for k, v in reasons(listing).items()} == {
+        "notes.txt": "its suffix '.txt' is", "stray.png": "it lies in no person",
+    }  # fmt: skip
+    made = import_photographs(listing, tmp_path / "out")  # no landmarks: aligned already
+    assert made.crops == 4
+    assert "is not an image" in reasons(made)["broken.png"]
+    np.testing.assert_array_equal(read_crop(tmp_path / "out/images/anna/one.png"), read_crop(root / "anna/one.png"))
+    with pytest.raises(ImportSourceError, match="holds no picture in a person's folder"):
+        list_folders(root / "ben")
+
+
+def test_a_table_of_photographs_with_its_own_landmarks(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        face(150).save(tmp_path / name)
+    rows: list[list[object]] = [
+        [*HEADER, "identity", "pose", "mood"],
+        [*row("a.png"), "anna", "30", "glad"],
+        [*row("b.png"), "", "30", "glad"],
+        [*row("c.png"), "ben", "left", "sad"],
+        [*row("gone.png"), "ben", "0", "sad"],
+        ["b.png", "x", *row("b.png")[2:], "ben", "0", "sad"],
+        [*row("b.png"), "../ben", "", ""],
+    ]
+    listing = list_table(write_csv(tmp_path / "people.csv", rows))
+    assert [(p.name, dict(p.labels)) for p in listing.photographs] == [
+        ("anna/a", {"identity": "anna", "pose": "30", "mood": "glad"}),
+        ("_/ben/b", {"identity": "../ben", "pose": "", "mood": ""}),
+    ]
+    said = [entry.reason for entry in listing.skipped]
+    assert ["identity is empty" in said[0], "'left' is not a whole" in said[1], "does not exist" in said[2]] == [
+        True
+    ] * 3
+    assert "eye_left_x is 'x'" in said[3]
+    made = import_photographs(listing, tmp_path / "out")
+    assert read_manifest(made.manifest).columns["pose"] == ("30", "")
+    assert not (tmp_path / "ben").exists() and not (tmp_path / "out" / "ben").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("path,who\na.png,anna\n", "path and identity must be among them"),
+        ("path,identity\na.png\n", "line 2 has 1 values for 2 columns"),
+        ("path,identity\ngone.png,anna\n", "names no usable photograph"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(text)
+    with pytest.raises(ImportSourceError, match=message):
+        list_table(file)
+
+
+def test_an_import_never_writes_into_something_else(multipie: Path, tmp_path: Path) -> None:
+    listing = list_folders(multipie / "session01/multiview")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "mine.txt").write_text("mine")
+    with pytest.raises(ImportSourceError, match="is not empty and holds no import"):
+        import_photographs(listing, full)
+    import_photographs(listing, tmp_path / "out")
+    with pytest.raises(ImportSourceError, match="other landmarks or another size"):
+        import_photographs(listing, tmp_path / "out", size=80)
+    assert json.loads((tmp_path / "out/import.json").read_text())["size"] == 60
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("data import multipie here --out out", 1, "give --landmarks CSV"),
+        ("data import lfw here --out out", 2, "no layout 'lfw'"),
+        ("data import folders missing --out out", 1, "missing is no folder"),
+        ("data import csv missing.csv --out out", 1, "missing.csv is no file"),
+        ("data import folders here --landmarks missing.csv --out out", 1, "missing.csv is no file"),
+        ("data import folders here --landmarks bad.csv --out out", 1, "bad.csv has no column eye_left_x"),
+        ("data import multipie here --landmarks ok.csv --sessions one --out out", 2, "--sessions 'one'"),
+        ("data import multipie here --landmarks ok.csv --out out", 1, "holds no Multi-PIE photograph"),
+        ("data import folders here --size 3 --out out", 2, "--size"),
+        ("data import folders here", 2, "--out"),
+    ],
+)
+def test_a_wrong_import_gives_one_line_and_writes_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here/anna").mkdir(parents=True)
+    face(100).save(tmp_path / "here/anna/a.png")
+    write_csv(tmp_path / "ok.csv", [HEADER, row("a")])
+    (tmp_path / "bad.csv").write_text("path,x\na,1\n")
+    assert run(line.split()) == code
+    printed = capsys.readouterr()
+    assert printed.out == "" and len(printed.err.splitlines()) == 1 and words in printed.err
+    assert not (tmp_path / "out").exists()
