@@ -21,8 +21,12 @@ def train(
     middle: Annotated[
         int, typer.Option(min=1, help="Channels between the generation decoder's unpoolings; 1 is the paper's letter")
     ] = 64,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Model to begin with: its stage two, and its stage one where task and sizes are the same"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
-    steps_one: Annotated[int | None, typer.Option(min=1, help="Updates of stage one, instead of the recipe's")] = None,
+    steps_one: Annotated[int | None, typer.Option(min=0, help="Updates of stage one, instead of the recipe's")] = None,
     steps_two: Annotated[int | None, typer.Option(min=1, help="Updates of stage two, instead of the recipe's")] = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -36,7 +40,11 @@ def train(
 
     require_task(task)
     space, chosen = TASKS[task], recipe_named(recipe)
-    chosen = replace(chosen, steps_one=steps_one or chosen.steps_one, steps_two=steps_two or chosen.steps_two)
+    chosen = replace(
+        chosen,
+        steps_one=chosen.steps_one if steps_one is None else steps_one,
+        steps_two=chosen.steps_two if steps_two is None else steps_two,
+    )
     manifest = read_manifest(data, required=("path", "identity", *space.columns))
     if "split" in manifest.columns:
         manifest = manifest.where("split", "train")
@@ -45,6 +53,7 @@ def train(
 
     from faceedit.dataset import load_pairs
     from faceedit.devices import choose_device
+    from faceedit.modelfile import load_model
     from faceedit.networks import NetworkConfig
     from faceedit.training import Progress, TrainingRun
     from faceedit.training import train as train_model
@@ -52,7 +61,7 @@ def train(
     run = TrainingRun(
         space, chosen, out, seed=seed, device=choose_device(device),
         provenance=_provenance(manifest.root), licence=_licence(manifest.root),
-        network=NetworkConfig(attributes=len(space), middle=middle),
+        network=NetworkConfig(attributes=len(space), middle=middle), start=load_model(start) if start else None,
     )  # fmt: skip
     run.require_startable(resume)
     require_output_folder(out)

@@ -39,7 +39,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint."""
+    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; start: a
+    model whose weights to begin with: its refinement network, and, where it has the same task and sizes, its
+    generation network."""
 
     space: AttributeSpace
     recipe: Recipe
@@ -50,13 +52,24 @@ class TrainingRun:
     provenance: dict[str, object] = field(default_factory=dict)
     licence: str = "unspecified"
     network: NetworkConfig | None = None
+    start: Model | None = None
 
     @property
     def config(self) -> NetworkConfig:
         return self.network or NetworkConfig(attributes=len(self.space))
 
+    @property
+    def takes_generation(self) -> bool:
+        """Whether stage one begins with the weights of `start`."""
+        return self.start is not None and (self.start.card.task, self.start.card.network) == (self.space, self.config)
+
     def require_startable(self, resume: bool) -> None:
         """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
+        if self.recipe.steps_one == 0 and not self.takes_generation:
+            raise TrainingError(
+                f"without a single update stage one has to start from a trained model for {self.space.name} of the "
+                "same sizes: give one with --start"
+            )
         place = checkpoint.Checkpoint(self.out / "checkpoint", {})
         if resume:
             place.require_present()
@@ -92,6 +105,10 @@ def train(
     random = torch.Generator().manual_seed(run.seed)
     initialise(generation, random)
     initialise(refinement, random)
+    if run.start is not None:
+        refinement.load_state_dict(run.start.refinement.state_dict())
+    if run.start is not None and run.takes_generation:
+        generation.load_state_dict(run.start.generation.state_dict())
     for network in (generation, refinement):
         network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = _Trainer(run, pairs, generation, refinement)
@@ -105,7 +122,10 @@ def train(
         trainer.metrics = {**read_card(run.out)[0].metrics, **trainer.metrics}
     card = ModelCard(
         task=run.space, network=run.config, normalisation=trainer.normalisation, recipe=asdict(run.recipe),
-        provenance={**run.provenance, "seed": run.seed, "pairs": pairs.pairs, "pictures": len(pairs.images)},
+        provenance={
+            **run.provenance, **trainer.started_from, "seed": run.seed, "pairs": pairs.pairs,
+            "pictures": len(pairs.images),
+        },
         metrics=trainer.metrics, licence=run.licence,
     )  # fmt: skip
     digest = save_model(run.out, card, generation, refinement)
@@ -131,7 +151,7 @@ class _Trainer:
     def start(self, resume: bool) -> None:
         settings = {
             "recipe": asdict(self._recipe), "seed": self._run.seed, "task": self._run.space.name,
-            "network": asdict(self._run.config), "data": self._pairs.digest(),
+            "network": asdict(self._run.config), "data": self._pairs.digest(), **self.started_from,
         }  # fmt: skip
         self._checkpoint = checkpoint.Checkpoint(self._run.out / "checkpoint", settings)
         if not resume:
@@ -142,6 +162,11 @@ class _Trainer:
         self.metrics = dict(state.metrics)
         self._optimiser = self._new_optimiser()
         checkpoint.restore_optimiser(self._optimiser, state.optimiser)
+
+    @property
+    def started_from(self) -> dict[str, str]:
+        """The digest of the model whose weights the run began with, if any."""
+        return {"started_from": self._run.start.digest} if self._run.start else {}
 
     def steps(self) -> Iterator[Progress]:
         """Every remaining update of both stages."""
@@ -157,7 +182,8 @@ class _Trainer:
                 yield Progress(
                     self._stage, self._step, steps, loss, self._average, rate * pairs, (steps - self._step) / rate
                 )
-            self.metrics[f"training_mse_stage{self._stage}"] = round(self._average, 2)
+            if steps:
+                self.metrics[f"training_mse_stage{self._stage}"] = round(self._average, 2)
             self._stage, self._step, self._average = self._stage + 1, 0, 0.0
             if self._stage == 2:
                 self._optimiser = self._new_optimiser()

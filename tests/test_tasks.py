@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE, TASKS, AttributeSpace
 from faceedit.dataset import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.editor import Editor
-from faceedit.errors import AttributeValueError
+from faceedit.errors import AttributeValueError, TrainingError
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model
 from faceedit.recipes import FAST, PAPER
@@ -131,3 +132,26 @@ def test_the_value_of_a_picture_is_decided_by_its_reconstruction() -> None:
     assert POSE.decide(errors).tolist() == [1, 2]
     # a complete face is reconstructed about equally well either way; an occluded one only as occluded
     assert INPAINTING.decide(np.array([[30.0, 28.0], [900.0, 40.0], [30.0, 32.0]])).tolist() == [0, 1, 0]
+
+
+def test_a_run_may_begin_with_another_model_s_weights(lights: Path, models_folder: Path, tmp_path: Path) -> None:
+    pairs = loaded(lights, ILLUMINATION)
+    first = load_model(models_folder / "illumination")
+    only_two = replace(TINY, steps_one=0)
+    model = train(TrainingRun(ILLUMINATION, only_two, tmp_path / "same", start=first), pairs)
+    for name, tensor in first.generation.state_dict().items():
+        assert torch.equal(model.generation.state_dict()[name], tensor)  # not a single update
+    assert model.card.provenance["started_from"] == first.digest
+    assert set(model.card.metrics) == {"training_mse_stage2"}
+    changed = [not torch.equal(t, model.refinement.state_dict()[n]) for n, t in first.refinement.state_dict().items()]
+    assert all(changed)
+    other = load_model(models_folder / "pose")  # another task: stage two only
+    run = TrainingRun(ILLUMINATION, replace(TINY, steps_two=0), tmp_path / "other", start=other)
+    made = train(run, pairs)
+    for name, tensor in other.refinement.state_dict().items():
+        assert torch.equal(made.refinement.state_dict()[name], tensor)
+    for start in (None, other):
+        with pytest.raises(TrainingError, match="without a single update stage one has to start"):
+            TrainingRun(ILLUMINATION, only_two, tmp_path / "new", start=start).require_startable(resume=False)
+    with pytest.raises(TrainingError, match="another recipe, seed"):  # what a run began with is part of it
+        train(replace(run, start=None), pairs, resume=True)
