@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 # faiss-cpu or faiss-gpu, never both: make demo FAISS=gpu
 FAISS ?= cpu
 
-.PHONY: help demo test lint install develop evaluate clean
+.PHONY: help demo test lint install develop evaluate reproduce clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      install, index the sample gallery, query it, and say where the pictures are"
 	@echo "make test      install, check types and style, run the tests"
+	@echo "make reproduce render the paper's data set and measure everything in its section 4 (FACE_MODEL=path, about an hour)"
 	@echo "make evaluate  render the paper's data set and measure recall (needs FACE_MODEL=path, about 25 minutes)"
 
 $(BIN)/python:
@@ -46,6 +47,11 @@ evaluate: develop
 	@test -n "$(FACE_MODEL)" || { echo "give FACE_MODEL=path of the ICT Face Model Light"; exit 2; }
 	$(BIN)/facesearch synth --face-model "$(FACE_MODEL)" --identities 249 --out data/synth
 	$(BIN)/facesearch evaluate --data data/synth --out runs/evaluation --queries 2000
+
+reproduce: develop
+	@test -n "$(FACE_MODEL)" || { echo "give FACE_MODEL=path of the ICT Face Model Light"; exit 2; }
+	$(BIN)/facesearch synth --face-model "$(FACE_MODEL)" --identities 249 --out data/synth
+	$(BIN)/facesearch reproduce --data data/synth --out runs/reproduction
 
 clean:
 	rm -rf $(VENV) demo build dist

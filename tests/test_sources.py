@@ -177,6 +177,7 @@ def test_folders_of_people(tmp_path: Path) -> None:
     assert {k: v[:20] for k, v in reasons(listing).items()} == {
         "notes.txt": "its suffix '.txt' is", "stray.png": "it lies in no person",
     }  # fmt: skip
+    assert [Path(entry.path).name for entry in listing.skipped if not entry.expected] == ["stray.png"]
     made = import_photographs(listing, tmp_path / "out")  # no landmarks: aligned already
     assert made.crops == 4
     assert "is not an image" in reasons(made)["broken.png"]

@@ -25,7 +25,7 @@ def list_folders(root: Path) -> Listing:
             continue
         shown = relative.as_posix()
         if path.suffix.lower() not in SUFFIXES:
-            listing.skip(shown, f"its suffix {path.suffix!r} is no picture's")
+            listing.skip(shown, f"its suffix {path.suffix!r} is no picture's", expected=True)
         elif len(relative.parts) == 1:
             listing.skip(shown, "it lies in no person's folder, so that nobody knows who it is")
         else:
