@@ -123,7 +123,7 @@ def train(
     card = ModelCard(
         task=run.space, network=run.config, normalisation=trainer.normalisation, recipe=asdict(run.recipe),
         provenance={
-            **run.provenance, **trainer.started_from, "seed": run.seed, "pairs": pairs.pairs,
+            **run.provenance, **_began_with(run.start), "seed": run.seed, "pairs": pairs.pairs,
             "pictures": len(pairs.images),
         },
         metrics=trainer.metrics, licence=run.licence,
@@ -292,6 +292,13 @@ class _Trainer:
             self._optimiser,
             checkpoint.Place(self._stage, self._step, self._average, self.metrics),
         )
+
+
+def _began_with(start: Model | None) -> dict[str, object]:
+    """For the new model's card: which model's weights the run began with, and how those were trained."""
+    if start is None:
+        return {}
+    return {"started_from": {"model": start.digest, "task": start.card.task.name, "recipe": start.card.recipe}}
 
 
 def _three(values: NDArray[np.floating]) -> tuple[float, float, float]:

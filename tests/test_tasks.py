@@ -141,7 +141,7 @@ def test_a_run_may_begin_with_another_model_s_weights(lights: Path, models_folde
     model = train(TrainingRun(ILLUMINATION, only_two, tmp_path / "same", start=first), pairs)
     for name, tensor in first.generation.state_dict().items():
         assert torch.equal(model.generation.state_dict()[name], tensor)  # not a single update
-    assert model.card.provenance["started_from"] == first.digest
+    assert model.card.provenance["started_from"]["model"] == first.digest
     assert set(model.card.metrics) == {"training_mse_stage2"}
     changed = [not torch.equal(t, model.refinement.state_dict()[n]) for n, t in first.refinement.state_dict().items()]
     assert all(changed)
