@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from faceedit.attributes import AttributeSpace
     from retrieval.query import Answer, QueryEngine
 
 _SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
@@ -22,7 +23,9 @@ def print_answer(engine: QueryEngine, answer: Answer, image: Path, as_json: bool
     print("\n".join(aligned([["rank", "distance", "identity", *columns, "path"], *_lines(engine, answer, columns)])))
 
 
-def print_sweep(engine: QueryEngine, answers: Sequence[Answer], image: Path, as_json: bool) -> None:
+def print_sweep(
+    engine: QueryEngine, space: AttributeSpace, answers: Sequence[Answer], image: Path, as_json: bool
+) -> None:
     """The results of every value, one below the other."""
     if as_json:
         print(json.dumps({"query": str(image), "answers": [_content(engine, answer) for answer in answers]}))
@@ -30,7 +33,7 @@ def print_sweep(engine: QueryEngine, answers: Sequence[Answer], image: Path, as_
     columns = _columns(answers)
     table = [["asked", "rank", "distance", "identity", *columns, "path"]]
     for answer in answers:
-        table.extend([answer.steps[-1].text, *line] for line in _lines(engine, answer, columns))
+        table.extend([space.text(answer.asked[space.name]), *line] for line in _lines(engine, answer, columns))
     print("\n".join(aligned(table)))
 
 

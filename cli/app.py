@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _fail(_INTERRUPTED, 130)
     except TyperException as error:
-        if not arguments:  # the message is the help
+        if type(error).__name__ == "NoArgsIsHelpError":  # the message is the help
             print(error.format_message(), file=sys.stderr)
             return 2
         return _fail(error.format_message(), 2)

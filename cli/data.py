@@ -43,14 +43,15 @@ def import_(
             "Multi-PIE's photographs are not aligned: give --landmarks CSV (path, eye_left_x, eye_left_y, ...)"
         )
     listing = _listed(layout, root, *chosen)
+    from cli.answers import printable
     from cli.progress import ProgressBar
-    from faceedit.sources.importing import LandmarkFile, import_photographs
+    from faceedit.sources.importing import CropSettings, LandmarkFile, import_photographs
 
     points = LandmarkFile(landmarks) if landmarks else None
     with ProgressBar("aligning photographs") as bar:
-        made = import_photographs(listing, out, points, size, upright, bar.update)
+        made = import_photographs(listing, out, points, CropSettings(size, upright), bar.update)
     for entry in made.problems[:_LISTED]:
-        print(f"skipped: {entry.path}: {entry.reason}", file=sys.stderr)
+        print(f"skipped: {printable(entry.path)}: {printable(entry.reason)}", file=sys.stderr)
     if len(made.problems) > _LISTED:
         print(f"skipped: {len(made.problems) - _LISTED:,} more, see {out / 'skipped.csv'}", file=sys.stderr)
     left_out = len(made.skipped) - len(made.problems)

@@ -41,7 +41,7 @@ def edit(
 
         raise UsageError(f"one --model, but {' and '.join(names)} to edit: give a --models folder with both")
     require_file(image, "an image")
-    require_picture_name(output)
+    require_picture_name(output, image)
     import numpy as np
 
     from faceedit.images import read_crop, write_picture

@@ -7,17 +7,22 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DeviceOption, ModelOption, TaskOption, model_folder, require_output_folder, require_task
+from cli.options import DeviceOption, ModelOption, TaskOption, chosen_model, require_output_folder
 
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
     out: Annotated[Path, typer.Option(help="Folder of the report to write")],
-    task: TaskOption = "pose",
+    task: TaskOption = None,
     model: ModelOption = None,
     queries: Annotated[int, typer.Option(min=1, help="How many random queries (all when there are fewer)")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Which queries")] = 0,
-    match: Annotated[str, typer.Option(help="Manifest columns that must agree")] = "identity,illumination,pose",
+    match: Annotated[
+        str | None,
+        typer.Option(
+            help="Manifest columns that must agree [default: identity,illumination,pose; expression, session]"
+        ),
+    ] = None,
     gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this")] = None,
     record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's model.json")] = False,
     device: DeviceOption = "auto",
@@ -25,18 +30,18 @@ def evaluate(
     """Recall@1, 5 and 10 beside three baselines; writes report.json and report.md."""
     from faceedit.manifest import read_manifest
 
-    columns = tuple(name.strip() for name in match.split(",") if name.strip())
-    require_task(task)
-    folder = model_folder(model, task)
+    folder = chosen_model(model, task)
+    columns = tuple(name.strip() for name in match.split(",") if name.strip()) if match is not None else ()
     manifest = read_manifest(data, required=("path", "identity", *columns))
     require_output_folder(out)
     from cli.answers import aligned
     from cli.progress import ProgressBar
     from faceedit.editor import Editor
-    from retrieval.evaluate import choose_queries, load_test_set
+    from retrieval.evaluate import choose_queries, default_match, load_test_set
     from retrieval.evaluate import evaluate as measure
     from retrieval.report import write_report
 
+    columns = columns or default_match(manifest)
     editor = Editor.load(folder, device)
     test = load_test_set(manifest, editor.space, columns)
     chosen = choose_queries(test, editor.space, queries, seed)

@@ -16,10 +16,9 @@ from cli.options import (
     JsonOption,
     ModelOption,
     TaskOption,
+    chosen_model,
     db_folder,
-    model_folder,
     require_output_folder,
-    require_task,
 )
 
 
@@ -27,7 +26,7 @@ def index(
     images: Annotated[Path, typer.Argument(help="Folder of the gallery's images")],
     db: DbOption = None,
     labels: Annotated[Path | None, typer.Option(help="manifest.csv: path, identity, pose, ...")] = None,
-    task: TaskOption = "pose",
+    task: TaskOption = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -36,8 +35,7 @@ def index(
     from faceedit.manifest import read_manifest
     from retrieval.indexing import find_images, index_folder, labels_of, open_gallery, require_named
 
-    require_task(task)
-    folder = model_folder(model, task)
+    folder = chosen_model(model, task)
     found = find_images(images)
     require_output_folder(db_folder(db))
     known = labels_of(read_manifest(labels)) if labels else None

@@ -25,7 +25,10 @@ ModelsOption = Annotated[
     Path | None,
     typer.Option("--models", help="Folder of models, one for each task [default: those that come along]"),
 ]
-TaskOption = Annotated[str, typer.Option("--task", help="Which of the models: pose, illumination or inpainting")]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", help="pose, illumination or inpainting [default: what --model is for, else pose]"),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table")]
 
@@ -48,7 +51,23 @@ def model_folder(given: Path | None, task: str = "pose", models: Path | None = N
     environment = os.environ.get("FACESEARCH_MODEL")
     folder = given or (Path(environment) if environment and task == "pose" else models_folder(models) / task)
     if not folder.is_dir():
-        raise FaceEditError(f"no model folder {folder}: give one that `facesearch train` wrote with --model")
+        raise FaceEditError(
+            f"no model folder {folder}: give one that `facesearch train` wrote with --model, or a --models folder "
+            f"that holds {task}"
+        )
+    return folder
+
+
+def chosen_model(given: Path | None, task: str | None) -> Path:
+    """The model folder of `index` and `evaluate`. Raises UsageError when it was trained for another task than asked."""
+    from faceedit.modelfile import read_card
+
+    if task is not None:
+        require_task(task)
+    folder = model_folder(given, task or "pose")
+    found = read_card(folder)[0].task.name
+    if task is not None and found != task:
+        raise UsageError(f"{folder} is a model for {found}, not for {task}: leave out --task, or give another --model")
     return folder
 
 
@@ -88,8 +107,10 @@ def require_output_folder(path: Path) -> None:
         raise FaceEditError(f"cannot write into {path} ({error.strerror}): give a folder you may write to") from error
 
 
-def require_picture_name(path: Path) -> None:
-    """Raise a FaceEditError unless a picture can be written at the path."""
+def require_picture_name(path: Path, source: Path | None = None) -> None:
+    """Raise a FaceEditError unless a picture can be written at the path, which must not be the one it is made of."""
+    if source is not None and path.exists() and path.samefile(source):
+        raise FaceEditError(f"{path} is the picture itself and would be lost: name another file to write")
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
         raise FaceEditError(f"cannot write {path}: name a picture, such as {path.stem or 'out'}.png")
     require_writable_parent(path)

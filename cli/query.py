@@ -55,7 +55,7 @@ def query(
         raise UsageError("say how to see the person: --pose, --illumination, --inpaint, or --all-poses")
     require_file(image, "an image")
     if sheet is not None:
-        require_picture_name(sheet)
+        require_picture_name(sheet, image)
     from faceedit.images import read_crop
 
     read_crop(image)  # refuse an unreadable picture before the network is loaded
@@ -77,7 +77,7 @@ def query(
             print_answer(engine, answers[0], image, as_json)
         else:
             answers = list(engine.sweep(image, space, asked, k or 1))
-            print_sweep(engine, answers, image, as_json)
+            print_sweep(engine, space, answers, image, as_json)
         if sheet is not None:
             write_sheet(engine, answers, sheet)
     if not any(answer.matches for answer in answers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,10 +29,11 @@ def reproduce(
     from cli.answers import aligned
     from cli.progress import ProgressBar
     from retrieval.reproduce.measure import Settings
-    from retrieval.reproduce.run import find_models
+    from retrieval.reproduce.run import find_models, require_own_report
     from retrieval.reproduce.run import reproduce as measure
 
     find_models(folder)
+    require_own_report(out)
     with ProgressBar("reproducing") as bar:
         content = measure(
             manifest, folder, out, Settings(pairs, queries, seed), device,
@@ -41,6 +43,7 @@ def reproduce(
     for name, task in content["tasks"].items():
         if "mse" not in task:
             table.append([name, "-", "-", "-", "-"])
+            print(f"warning: {name} is not measured: {task['not_measured']}", file=sys.stderr)
             continue
         recalls = task["retrieval"]["recall"]
         mse = (f"{task['mse'][stage]:.1f}" for stage in ("stage1", "stage2"))

@@ -18,7 +18,8 @@ from faceedit.errors import LandmarkError
 from faceedit.images import SIZE, Picture
 
 EYES, MOUTH, CHIN = 0.35, 0.70, 0.90  # heights in the crop, from the top
-_LARGEST, _SMALLEST = 20.0, 8.0  # a face's side may be that many photographs, or that few pixels
+_LARGEST, _SMALLEST = 3.0, 8.0  # a crop's side may be that many photographs, or that few pixels
+_SAMPLES = 4  # per pixel of the crop and direction; a finer photograph is averaged down first
 POINTS = ("eye_left", "eye_right", "mouth_left", "mouth_right")  # and perhaps "chin"
 
 Point = tuple[float, float]
@@ -80,6 +81,7 @@ def _sample(
     photograph: Image.Image, corner: Point, right: Point, down: Point, side: float, size: int
 ) -> Picture:  # fmt: skip
     """The square whose top-left corner and directions are given, averaged down to size x size."""
+    photograph, corner, side = _part(photograph, corner, right, down, side, size)
     factor = max(1, math.ceil(side / size))  # samples per pixel and direction, so that nothing is left out
     fine = size * factor
     step = side / fine
@@ -89,6 +91,21 @@ def _sample(
     values = _bilinear(np.asarray(photograph, dtype=np.float32), x, y)
     means = values.reshape(size, factor, size, factor, 3).mean((1, 3))
     return np.asarray(means.round().clip(0, 255), dtype=np.uint8)
+
+
+def _part(
+    photograph: Image.Image, corner: Point, right: Point, down: Point, side: float, size: int
+) -> tuple[Image.Image, Point, float]:  # fmt: skip
+    """The part of the photograph that the square touches, no finer than needed, with the corner and side in it."""
+    ends = [(corner[0] + side * (a * right[0] + b * down[0]), corner[1] + side * (a * right[1] + b * down[1]))
+            for a in (0, 1) for b in (0, 1)]  # fmt: skip
+    reduction = max(1, int(side / size / _SAMPLES))
+    margin = 2 * reduction
+    low = [min(max(int(min(end[i] for end in ends)) - margin, 0), photograph.size[i] - 1) for i in (0, 1)]
+    high = [max(min(int(max(end[i] for end in ends)) + margin, photograph.size[i]), low[i] + 1) for i in (0, 1)]
+    part = photograph.crop((low[0], low[1], high[0], high[1])).reduce(reduction)
+    inside = ((corner[0] - low[0]) / reduction, (corner[1] - low[1]) / reduction)
+    return part, inside, side / reduction
 
 
 def _bilinear(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -105,15 +122,18 @@ def _bilinear(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _check(photograph: Image.Image, landmarks: Landmarks, side: float) -> None:
     wide, high = photograph.size
     inside = all(-wide <= x <= 2 * wide and -high <= y <= 2 * high for x, y in (landmarks.eyes, landmarks.mouth))
-    if not inside or not _SMALLEST <= side <= _LARGEST * max(wide, high):
+    chin = landmarks.chin
+    low_enough = chin is None or chin[1] > landmarks.mouth[1]
+    if not inside or not low_enough or not _SMALLEST <= side <= _LARGEST * max(wide, high):
         raise LandmarkError(
-            f"eyes at {_text(landmarks.eyes)} and mouth at {_text(landmarks.mouth)} of a photograph of {wide} x {high} "
+            f"eyes at {_text(landmarks.eyes)}, mouth at {_text(landmarks.mouth)}"
+            f"{f' and chin at {_text(chin)}' if chin else ''} of a photograph of {wide} x {high} "
             "pixels are no upright face: give x and y in pixels of the upright photograph"
         )
 
 
 def _roll(landmarks: Landmarks) -> float:
-    (x1, y1), (x2, y2) = landmarks.eye_left, landmarks.eye_right
+    (x1, y1), (x2, y2) = sorted((landmarks.eye_left, landmarks.eye_right))  # however left and right are meant
     return math.atan2(y2 - y1, x2 - x1)
 
 

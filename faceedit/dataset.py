@@ -101,7 +101,7 @@ def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.in
         return np.stack([rows, rows + len(rows)], axis=1), rows
     table: dict[tuple[str, ...], NDArray[np.int64]] = {}
     optional = [name for name in space.shared_where_known if name in manifest.columns]
-    shared = [manifest.columns[name] for name in (*space.shared, *optional)]
+    shared = [manifest.labels(name) for name in (*space.shared, *optional)]
     for row, value in enumerate(manifest.integers(space.name)):
         if value not in space.values:
             raise ManifestError(

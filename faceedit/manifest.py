@@ -36,6 +36,11 @@ class Manifest:
                 raise ManifestError(f"{self.columns['path'][row]} has no {column}: fill it in, or leave the row out")
         return np.array([int(text) for text in self.columns[column]], dtype=np.int64)
 
+    def labels(self, column: str) -> tuple[str, ...]:
+        """A column as labels to compare: whole numbers without leading zeros, other text as it is."""
+        texts = self.columns[column]
+        return tuple(str(int(text)) if text else "" for text in texts) if column in INTEGER_COLUMNS else texts
+
     def require(self, columns: Sequence[str]) -> None:
         """Raise ManifestError when a column is missing."""
         missing = [name for name in dict.fromkeys(columns) if name not in self.columns]
@@ -70,6 +75,9 @@ def read_manifest(path: Path, required: Sequence[str] = ("path", "identity")) ->
     if not rows:
         raise ManifestError(f"{file} is empty: its first line names the columns, path and identity at least")
     header, body = [name.strip() for name in rows[0][1]], rows[1:]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise ManifestError(f"{file} names the column {', '.join(twice)} twice: keep one of them")
     for line, row in body:
         if len(row) != len(header):
             raise ManifestError(f"{file} line {line} has {len(row)} values for {len(header)} columns")

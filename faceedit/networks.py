@@ -251,5 +251,25 @@ def compact(generation: GenerationNetwork) -> GenerationNetwork:
     return smaller.train(generation.training)
 
 
+def expand(generation: GenerationNetwork) -> GenerationNetwork:
+    """The reverse of `compact`, to train on: attribute weights that give the table's maps, as many ways as there are.
+
+    The first layer is initialised anew (He); the second is the solution of least norm.
+    """
+    config = replace(generation.config, compact=False)
+    full = GenerationNetwork(config)
+    initialise(full.attribute_encoder, torch.Generator().manual_seed(0))
+    state = {k: v for k, v in generation.state_dict().items() if not k.startswith("attribute_encoder.")}
+    full.load_state_dict(state, strict=False)
+    assert isinstance(full.attribute_encoder, AttributeEncoder)
+    first, second = full.attribute_encoder.layers[0], full.attribute_encoder.layers[2]
+    assert isinstance(first, nn.Linear) and isinstance(second, nn.Linear)
+    with torch.no_grad():
+        hidden = F.relu(first(torch.eye(config.attributes))).double()  # (n_a, hidden), of rank n_a
+        maps = generation.attribute_encoder.maps().flatten(1).double()  # (n_a, 900 n_a)
+        second.weight.copy_((torch.linalg.pinv(hidden) @ maps).T.float())
+    return full.train(generation.training)
+
+
 def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())

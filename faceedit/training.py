@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from faceedit.dataset import ContrastSampler, PairSampler, PairSet, pictures
 from faceedit.devices import autocast
 from faceedit.errors import TrainingError
 from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, read_card, save_model
-from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork, descriptor, initialise
+from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork, descriptor, expand, initialise
 from faceedit.recipes import Recipe
 
 
@@ -61,7 +61,9 @@ class TrainingRun:
     @property
     def takes_generation(self) -> bool:
         """Whether stage one begins with the weights of `start`."""
-        return self.start is not None and (self.start.card.task, self.start.card.network) == (self.space, self.config)
+        if self.start is None or self.start.card.task != self.space:
+            return False
+        return replace(self.start.card.network, compact=False) == self.config
 
     def require_startable(self, resume: bool) -> None:
         """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
@@ -108,7 +110,8 @@ def train(
     if run.start is not None:
         refinement.load_state_dict(run.start.refinement.state_dict())
     if run.start is not None and run.takes_generation:
-        generation.load_state_dict(run.start.generation.state_dict())
+        begun = run.start.generation
+        generation.load_state_dict((expand(begun) if begun.config.compact else begun).state_dict())
     for network in (generation, refinement):
         network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = _Trainer(run, pairs, generation, refinement)

@@ -25,6 +25,7 @@ from retrieval.errors import EvaluationError
 from retrieval.nearest import exact_nearest
 
 RANKS = (1, 5, 10)
+MATCH, KNOWN = ("identity", "illumination", "pose"), ("expression", "session")
 _RESAMPLES = 1000
 _CHUNK = 1024  # queries searched at a time
 
@@ -78,8 +79,10 @@ class Queries:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything measured. hits: by method, (Q, 10) whether each rank holds a correct picture; truths (Q,): a correct
-    row of each query; nearest (Q, 10), generated and refined (Q, 60, 60, 3): the method's own results."""
+    """Everything measured. best (N,): the value that each gallery picture was taken to have; occluded_best (Q,): the
+    same of occluded queries, described as gallery pictures, else (0,); hits: by method, (Q, 10) whether each rank
+    holds a correct picture; truths (Q,): a correct row of each query; nearest (Q, 10), generated and refined
+    (Q, 60, 60, 3): the method's own results."""
 
     test: LabelledSet
     queries: Queries
@@ -92,10 +95,17 @@ class Evaluation:
     generated: NDArray[np.uint8]
     refined: NDArray[np.uint8]
     same_value_hits: Bools
+    occluded_best: Rows
 
 
 OURS = "descriptor"
 Progress = Callable[[str, int, int], None]
+
+
+def default_match(manifest: Manifest) -> tuple[str, ...]:
+    """What has to agree in a correct result: identity, illumination and pose, and expression and session where the
+    data set has them; without them another day's picture would count as the truth."""
+    return (*MATCH, *(name for name in KNOWN if name in manifest.columns))
 
 
 def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str]) -> LabelledSet:
@@ -117,7 +127,7 @@ def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str
             f"the manifest in {manifest.root} has {space.name} {unknown[0]}, "
             f"which is not one of {', '.join(map(str, space.values))}"
         )
-    others = [manifest.columns[name] for name in match if name != space.name]
+    others = [manifest.labels(name) for name in match if name != space.name]
     return LabelledSet(
         images=read_crops(manifest.paths()),
         values=np.array([space.values.index(int(v)) for v in values], np.int64),
@@ -177,11 +187,12 @@ def evaluate(
         report("baselines", i, len(baselines))
         hits[name] = _hits(test, queries, _nearest_pixels(shown, pixels, test.own_rows(queries)))
     report("baselines", len(baselines), len(baselines))
+    occluded = editor.describe(sources).best if editor.space.occlusion else np.zeros(0, np.int64)
     same = _same_value(editor, test, queries, descriptors)
     return Evaluation(
         test=test, queries=queries, space=editor.space, match=tuple(match), best=best, hits=hits,
         truths=truth_rows(test, queries), nearest=turned.nearest, generated=turned.generated, refined=turned.refined,
-        same_value_hits=same,
+        same_value_hits=same, occluded_best=occluded,
     )  # fmt: skip
 
 

@@ -62,8 +62,8 @@ class QueryEngine:
     def query(self, path: Path, asked: Asked, k: int = 5) -> Answer:
         """The k gallery images nearest to the person of `path`, seen as asked.
 
-        The editor of the gallery's own attribute works last, since its descriptors are what the gallery holds; where
-        that attribute is not asked for, the edited face is described as a gallery picture is. The query's own file
+        The editor of the gallery's own attribute works last, since its descriptors are what the gallery holds; where it
+        does not, the edited face is described as a gallery picture is. The query's own file
         never counts. Raises ImageError, AttributeValueError, UsageError for an attribute without an editor,
         GalleryEmptyError.
         """
@@ -112,14 +112,14 @@ class QueryEngine:
 
 
 def chain(source: Picture, asked: Asked, editors: Mapping[str, Editor], last: str = "pose") -> tuple[Step, ...]:
-    """Edit (60, 60, 3) uint8 one attribute after the other; `last` comes last.
+    """Edit (60, 60, 3) uint8 one attribute after the other: an occlusion goes first, `last` comes last.
 
     Raises UsageError for an attribute without an editor, AttributeValueError for an unknown value.
     """
     missing = [name for name in asked if name not in editors]
     if missing:
         raise UsageError(f"there is no model for {', '.join(missing)}: give a --models folder that has one")
-    names = sorted(asked, key=lambda name: (name == last, ORDER.index(name)))
+    names = sorted(asked, key=lambda name: (name != ORDER[0], name == last, ORDER.index(name)))
     for name in names:
         editors[name].space.index(asked[name])
     steps: list[Step] = []

@@ -40,7 +40,9 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
     truths = test.images[evaluation.truths]
     one, two = (per_pixel_mse(p, truths) for p in (evaluation.generated, evaluation.refined))
     from_values = test.values_of(queries)
-    distance = np.abs(evaluation.best - test.values)
+    own = np.concatenate([test.values, np.ones_like(evaluation.occluded_best)])
+    decided = np.concatenate([evaluation.best, evaluation.occluded_best])
+    distance = np.abs(decided - own)
     return {
         "task": space.name,
         "queries": len(queries),
@@ -57,7 +59,7 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
         "recall_same_value": {str(k): round(recall(evaluation.same_value_hits, k), 4) for k in RANKS},
         "candidate_accuracy": round(float((distance == 0).mean()), 4),
         "candidate_within_one": round(float((distance <= 1).mean()), 4),
-        "candidate_confusion": _confusion(len(space), test.values, evaluation.best),
+        "candidate_confusion": _confusion(len(space), own, decided),
     }
 
 
@@ -96,7 +98,9 @@ def _first_result(evaluation: Evaluation) -> dict[str, float]:
     """How often each thing about the first result is right on its own."""
     test, queries = evaluation.test, evaluation.queries
     first = evaluation.nearest[:, 0]
-    out = {evaluation.space.name: float((test.values[first] == queries.targets).mean())}
+    out = {}
+    if not evaluation.space.occlusion:  # there, every picture of the gallery is complete
+        out[evaluation.space.name] = float((test.values[first] == queries.targets).mean())
     for column in evaluation.match:
         if column != evaluation.space.name:
             texts = np.array(test.manifest.columns[column])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -107,11 +109,34 @@ def test_rows_of_a_table_become_landmarks() -> None:
         Landmarks((10, 50), (30, 50), (10, 51), (30, 51)),  # a face of three pixels
         Landmarks((9000, 50), (9020, 50), (9000, 90), (9020, 90)),  # far outside
         Landmarks((10, 0), (30, 0), (10, 90000), (30, 90000)),
+        Landmarks((10, 20), (30, 20), (10, 50), (30, 50), (20, 45)),  # a chin above the mouth
+        Landmarks((10, 20), (30, 20), (10, 50), (30, 50), (20, 5000)),  # and one far below
     ],
 )
 def test_points_that_are_no_face_are_refused(landmarks: Landmarks) -> None:
     with pytest.raises(LandmarkError, match="are no upright face"):
         align(Image.new("RGB", (100, 100)), landmarks)
+
+
+def test_left_and_right_may_be_the_person_s_own() -> None:
+    image, marks = photograph(roll=12)
+    swapped = Landmarks(marks.eye_right, marks.eye_left, marks.mouth_right, marks.mouth_left, marks.chin)
+    for upright in (False, True):
+        np.testing.assert_array_equal(align(image, marks, upright=upright), align(image, swapped, upright=upright))
+
+
+def test_a_large_photograph_takes_little_time_and_gives_the_same_crop() -> None:
+    small, marks = photograph()
+    large = small.resize((640 * 9, 480 * 9), Image.Resampling.BICUBIC)  # 25 megapixels
+    points = [marks.eye_left, marks.eye_right, marks.mouth_left, marks.mouth_right, marks.chin]
+    scaled = Landmarks(*((9 * x, 9 * y) for x, y in points if points is not None))  # type: ignore[misc]
+    tracemalloc.start()
+    started = time.perf_counter()
+    crop = align(large, scaled)
+    seconds, (_, peak) = time.perf_counter() - started, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 2 and peak < 100e6
+    assert np.abs(crop.astype(int) - align(small, marks)).mean() < 1.5
 
 
 @pytest.mark.skipif(not (REAL_FACES / "photos.csv").is_file(), reason=f"no photographs at {REAL_FACES}")

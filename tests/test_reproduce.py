@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ import pytest
 from PIL import Image
 
 from cli.app import run
+from faceedit.attributes import POSE
 from faceedit.editor import Editor
 from faceedit.errors import ManifestError, ModelFileError
 from faceedit.manifest import read_manifest
 from retrieval.described import describe_all
+from retrieval.evaluate import choose_queries, default_match, load_test_set, truth_rows
 from retrieval.reproduce import paper
 from retrieval.reproduce.claims import check_claims
 from retrieval.reproduce.figures import map_figure
-from retrieval.reproduce.measure import Settings
+from retrieval.reproduce.measure import Settings, measure_errors
 from retrieval.reproduce.run import find_models, reproduce
 from tests.conftest import blob_face, write_model
 
@@ -82,8 +85,6 @@ def test_every_task_has_its_errors_and_its_retrieval(report: Path) -> None:
 
 def test_the_mse_is_that_of_the_editor_s_own_pictures(report: Path, data: Path, models: Path) -> None:
     """The table's mean against a naive loop over the very same pairs."""
-    from retrieval.evaluate import choose_queries, load_test_set
-
     editor = Editor.load(models / "pose", "cpu")
     test = load_test_set(read_manifest(data), editor.space, ("identity", "illumination", "pose"))
     pairs = choose_queries(test, editor.space, 40, 0)
@@ -134,9 +135,8 @@ def test_the_page_holds_everything_and_needs_no_network(report: Path) -> None:
 
 
 def test_figure_7_shows_every_light_and_its_truth(report: Path) -> None:
-    figure = next(
-        f for f in json.loads((report / "work/illumination.json").read_text())["figures"] if f["name"] == "Figure 7"
-    )
+    figures = json.loads((report / "work/illumination-errors.json").read_text())["figures"]
+    figure = next(figure for figure in figures if figure["name"] == "Figure 7")
     assert [len(row) for row in figure["rows"][:2]] == [21, 21]
     assert [cell["caption"] for cell in figure["rows"][0][1:]] == [str(light) for light in range(20)]
 
@@ -148,9 +148,15 @@ def test_what_is_finished_is_not_measured_again(
         raise AssertionError("measured again")
 
     before = numbers(report)
-    monkeypatch.setattr("retrieval.reproduce.run.measure_task", fail)
+    monkeypatch.setattr("retrieval.reproduce.run.measure_retrieval", fail)
     monkeypatch.setattr("retrieval.reproduce.run.measure_errors", fail)
     assert reproduce(read_manifest(data), models, report, SETTINGS, "cpu") == before
+    kept = report / "work/pose-retrieval.json"
+    kept.rename(kept.with_suffix(".aside"))
+    kept.write_text('{"key": 1}')
+    with pytest.raises(AssertionError, match="measured again"):  # what is damaged is
+        reproduce(read_manifest(data), models, report, SETTINGS, "cpu")
+    kept.with_suffix(".aside").rename(kept)
     with pytest.raises(AssertionError, match="measured again"):  # other settings are another measurement
         reproduce(read_manifest(data), models, report, Settings(pairs=41, queries=8), "cpu")
 
@@ -187,6 +193,52 @@ def test_a_missing_task_or_a_wrongly_named_model_is_named(models_folder: Path, t
     (tmp_path / "inpainting").symlink_to(models_folder / "inpainting")
     with pytest.raises(ModelFileError, match="is a model for inpainting"):
         find_models(tmp_path)
+
+
+def test_nothing_measurable_and_another_s_report_are_refused(
+    data: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = read_manifest(data).where("pose", "0").where("illumination", "0")
+    with (tmp_path / "one.csv").open("w", newline="") as stream:
+        rows = zip(*one.columns.values(), strict=True)
+        csv.writer(stream).writerows([list(one.columns), *([*row[:4], "train"] for row in rows)])
+    command = ["reproduce", "--models", str(models), "--out", str(tmp_path / "out"), "--data"]
+    assert run([*command, str(tmp_path / "one.csv")]) == 1
+    assert "nothing can be measured: " in capsys.readouterr().err
+    (tmp_path / "out" / "work").rmdir()
+    (tmp_path / "out" / "report.json").write_text("{}")
+    assert run([*command, str(data)]) == 1
+    assert "holds another report" in capsys.readouterr().err
+    assert (tmp_path / "out" / "report.json").read_text() == "{}"
+
+
+def test_another_session_s_picture_is_neither_truth_nor_hit(models: Path, tmp_path: Path) -> None:
+    with (tmp_path / "manifest.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["path", "identity", "pose", "illumination", "session"])
+        for person, session, pose in [(p, s, v) for p in range(2) for s in (1, 2) for v in (0, 15)]:
+            Image.fromarray(blob_face(person + 5 * session, pose, 0)).save(tmp_path / f"{person}{session}{pose}.png")
+            writer.writerow([f"{person}{session}{pose}.png", f"p{person}", pose, "00", f"0{session}"])
+    manifest = read_manifest(tmp_path)
+    match = default_match(manifest)
+    assert match == ("identity", "illumination", "pose", "session")
+    test = load_test_set(manifest, POSE, match)
+    queries = choose_queries(test, POSE, 100, 0)
+    sessions = np.array(manifest.columns["session"])
+    assert len(queries) == 8
+    assert (sessions[truth_rows(test, queries)] == sessions[queries.sources]).all()
+    numbers, _ = measure_errors(Editor.load(models / "pose", "cpu"), manifest, SETTINGS, lambda *arguments: None)
+    assert numbers["mse_neutral"]["pairs"] == 8  # light 00 is light 0
+
+
+def test_a_card_with_a_foreign_recipe_is_measured_all_the_same(data: Path, models: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    shutil.copytree(models, folder)
+    card = json.loads((folder / "pose" / "model.json").read_text())
+    (folder / "pose" / "model.json").write_text(json.dumps({**card, "recipe": {"note": "by hand"}}))
+    one = read_manifest(data).where("identity", "<p0>")
+    content = reproduce(one, folder, tmp_path / "out", Settings(6, 2), "cpu")
+    assert content["tasks"]["pose"]["recipe"] == "unknown"
 
 
 def test_a_task_that_the_data_cannot_measure_says_so(data: Path, models: Path, tmp_path: Path) -> None:

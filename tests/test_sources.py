@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from pathlib import Path
 
@@ -12,11 +11,13 @@ import pytest
 from PIL import Image
 
 from cli.app import run
+from faceedit.attributes import POSE
+from faceedit.dataset import load_pairs
 from faceedit.errors import ImportSourceError
 from faceedit.images import read_crop
 from faceedit.manifest import read_manifest
 from faceedit.sources.folders import list_folders
-from faceedit.sources.importing import LandmarkFile, import_photographs
+from faceedit.sources.importing import CropSettings, LandmarkFile, import_photographs
 from faceedit.sources.multipie import CAMERAS, list_multipie
 from faceedit.sources.table import list_table
 
@@ -84,7 +85,8 @@ def test_multipie_s_names_give_every_label(multipie: Path) -> None:
     by_name = {p.path.name: p.labels for p in listing.photographs}
     assert len(by_name) == 7 * 20 * 2 + 5 * 20 - 1
     assert by_name["001_01_01_080_07.png"] == {
-        "identity": "001", "pose": "-45", "illumination": "7", "session": "01", "recording": "01", "split": "train",
+        "identity": "001", "pose": "-45", "illumination": "7", "session": "01", "expression": "recording 01",
+        "split": "train",
     }  # fmt: skip
     poses = {p.path.parent.name: int(p.labels["pose"]) for p in listing.photographs}
     assert poses == {"08_0": -45, "13_0": -30, "14_0": -15, "05_1": 0, "05_0": 15, "04_1": 30, "19_0": 45}
@@ -147,19 +149,69 @@ def test_multipie_is_aligned_and_what_cannot_be_is_listed(
     assert (inside == 110).mean() > 0.98 and (crop[:6] == 10).all()
 
 
-def test_an_import_goes_on_and_follows_a_changed_photograph(multipie: Path, tmp_path: Path) -> None:
-    points, out = LandmarkFile(multipie_landmarks(tmp_path)), tmp_path / "out"
-    first = import_photographs(list_multipie(multipie), out, points)
-    crop = out / "images/001/001_01_01_051_07.png"
-    gone, kept, changed = out / "images/001/001_01_01_051_08.png", crop.stat().st_mtime_ns, "001_01_01_051_09.png"
-    gone.unlink()
-    photo = multipie / "session01/multiview/001/01/05_1" / changed
-    face(255).save(photo)
-    os.utime(photo, ns=(later := crop.stat().st_mtime_ns + 10**10, later))
-    second = import_photographs(list_multipie(multipie), out, points)
-    assert second.crops == first.crops and gone.is_file()
-    assert crop.stat().st_mtime_ns == kept
-    assert read_crop(out / "images/001" / changed)[30, 30, 0] == 255
+def test_an_import_goes_on_and_follows_whatever_changed(tmp_path: Path) -> None:
+    root, out = tmp_path / "people", tmp_path / "out"
+    for name in ("a", "b", "c"):
+        (root / "anna").mkdir(parents=True, exist_ok=True)
+        face(100).save(root / "anna" / f"{name}.png")
+    import_photographs(list_folders(root), out)
+    crop = out / "images/anna/a.png"
+    os.utime(crop, ns=(1, 1))
+    (out / "images/anna/b.png").unlink()
+    face(255).save(root / "anna/c.png")
+    os.utime(root / "anna/c.png", ns=(5, 5))  # older than its crop, as after `cp -p`
+    face(30).save(root / "anna/d.png")
+    made = import_photographs(list_folders(root), out)
+    assert made.crops == 4
+    assert crop.stat().st_mtime_ns == 1  # not made again
+    assert (out / "images/anna/b.png").is_file()
+    assert read_crop(out / "images/anna/c.png")[30, 30, 0] == 255
+    import_photographs(list_folders(root), out, settings=CropSettings(size=80))
+    with Image.open(crop) as image:
+        assert image.size == (80, 80)
+    points = write_csv(tmp_path / "points.csv", [HEADER, row("anna/a.png"), row("b.png")])
+    aligned = import_photographs(list_folders(root), out, LandmarkFile(points), CropSettings(size=80))
+    assert aligned.crops == 2 and not (out / "images/anna/c.png").exists()  # no landmarks: no crop, not an old one
+
+
+def test_a_name_that_two_photographs_have_names_neither(tmp_path: Path) -> None:
+    for person in ("anna", "ben"):
+        (tmp_path / person).mkdir()
+        face(100).save(tmp_path / person / "1.png")
+    points = LandmarkFile(write_csv(tmp_path / "points.csv", [HEADER, row("1.png"), row("ben/1.png")]))
+    made = import_photographs(list_folders(tmp_path), tmp_path / "out", points)
+    assert made.crops == 1
+    assert [entry.path for entry in made.problems] == ["anna/1.png"]
+    assert "has no landmarks for it" in made.problems[0].reason
+    twice = write_csv(tmp_path / "twice.csv", [HEADER, row("1.png"), row("1.png")])
+    with pytest.raises(ImportSourceError, match=r"line 3 names 1\.png a second time"):
+        LandmarkFile(twice)
+
+
+def test_two_recordings_can_be_learnt_from(multipie: Path, tmp_path: Path) -> None:
+    for camera in CAMERAS:
+        folder = multipie / f"session01/multiview/001/02/{camera}"
+        folder.mkdir(parents=True)
+        for light in range(2):
+            face(90).save(folder / f"001_01_02_{camera.replace('_', '')}_{light:02d}.png")
+    listing = list_multipie(multipie, recordings=(1, 2))
+    listing.photographs = [p for p in listing.photographs if p.labels["identity"] == "001"]
+    made = import_photographs(listing, tmp_path / "out")
+    pairs = load_pairs(read_manifest(made.manifest), POSE)
+    assert pairs.groups.shape == (22, 7) and (pairs.groups >= 0).all()
+    assert "session 9" in {Path(e.path).name for e in list_multipie(multipie, sessions=(1, 9)).skipped}
+
+
+def test_names_that_no_table_can_bear_become_others(tmp_path: Path) -> None:
+    root = tmp_path / "people"
+    for name in ("caf\udce9", "line\nfeed"):
+        try:
+            (root / name).mkdir(parents=True)
+            face(100).save(root / name / "a\udcff.png")
+        except OSError:
+            pytest.skip("the file system takes Unicode names only")
+    made = import_photographs(list_folders(root), tmp_path / "out")
+    assert all(path.is_file() for path in read_manifest(made.manifest).paths())
 
 
 def test_folders_of_people(tmp_path: Path) -> None:
@@ -172,7 +224,7 @@ def test_folders_of_people(tmp_path: Path) -> None:
     listing = list_folders(root)
     assert [(p.name, p.labels["identity"]) for p in listing.photographs] == [
         ("anna/holiday/two", "anna"), ("anna/one", "anna"), ("ben/broken", "ben"), ("ben/one", "ben"),
-        ("ben/one_png", "ben"),
+        ("ben/one_2", "ben"),
     ]  # fmt: skip
     assert {k: v[:20] for k, v in reasons(listing).items()} == {
         "notes.txt": "its suffix '.txt' is", "stray.png": "it lies in no person",
@@ -219,6 +271,7 @@ def test_a_table_of_photographs_with_its_own_landmarks(tmp_path: Path) -> None:
         ("", "is empty"),
         ("path,who\na.png,anna\n", "path and identity must be among them"),
         ("path,identity\na.png\n", "line 2 has 1 values for 2 columns"),
+        ("path,identity,identity\na.png,a,b\n", "names the column identity twice"),
         ("path,identity\ngone.png,anna\n", "names no usable photograph"),
     ],
 )
@@ -237,9 +290,11 @@ def test_an_import_never_writes_into_something_else(multipie: Path, tmp_path: Pa
     with pytest.raises(ImportSourceError, match="is not empty and holds no import"):
         import_photographs(listing, full)
     import_photographs(listing, tmp_path / "out")
-    with pytest.raises(ImportSourceError, match="other landmarks or another size"):
-        import_photographs(listing, tmp_path / "out", size=80)
-    assert json.loads((tmp_path / "out/import.json").read_text())["size"] == 60
+    with pytest.raises(ImportSourceError, match=r"holds an import of folders .*multiview, not of folders"):
+        import_photographs(list_folders(multipie / "session01/multiview/001"), tmp_path / "out")
+    (tmp_path / "out/import.json").write_text("[]")
+    with pytest.raises(ImportSourceError, match="is no import's record"):
+        import_photographs(listing, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

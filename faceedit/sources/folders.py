@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from faceedit.errors import ImportSourceError
 from faceedit.images import SUFFIXES
-from faceedit.sources.listing import Listing, Photograph
+from faceedit.sources.listing import Listing, Photograph, free_name
 
 
 def list_folders(root: Path) -> Listing:
@@ -17,24 +18,25 @@ def list_folders(root: Path) -> Listing:
     """
     if not root.is_dir():
         raise ImportSourceError(f"{root} is no folder: give the one that holds a folder for each person")
-    listing = Listing(("identity",))
+    listing = Listing(f"folders {root.resolve()}", ("identity",))
     taken: set[str] = set()
-    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+    files = [
+        path
+        for path in sorted(p for p in root.rglob("*") if p.is_file())
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]
+    names = Counter(path.name for path in files) + Counter(path.stem for path in files)
+    for path in files:
         relative = path.relative_to(root)
-        if any(part.startswith(".") for part in relative.parts):
-            continue
         shown = relative.as_posix()
         if path.suffix.lower() not in SUFFIXES:
             listing.skip(shown, f"its suffix {path.suffix!r} is no picture's", expected=True)
         elif len(relative.parts) == 1:
             listing.skip(shown, "it lies in no person's folder, so that nobody knows who it is")
         else:
-            name = relative.with_suffix("").as_posix()
-            if name in taken:  # a.png beside a.jpg
-                name = f"{name}_{path.suffix[1:].lower()}"
-            taken.add(name)
-            keys = (shown, path.name, path.stem)
-            listing.photographs.append(Photograph(path, name, {"identity": relative.parts[0]}, keys))
+            name = free_name(relative.with_suffix("").as_posix(), taken)
+            alone = [key for key in (path.name, path.stem) if names[key] == 1]
+            listing.photographs.append(Photograph(path, name, {"identity": relative.parts[0]}, (shown, *alone)))
     if not listing.photographs:
         raise ImportSourceError(f"{root} holds no picture in a person's folder: give one with a folder for each person")
     return listing

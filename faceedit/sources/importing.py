@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from faceedit.files import write_whole
 from faceedit.images import SIZE, Picture, as_crop, read_photograph
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
+
+_RECORD_EVERY = 1000  # crops between two notes of what is done
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,23 @@ class Imported:
 
 
 class LandmarkFile:
-    """Landmarks by a photograph's name: its path below the root, its file name with or without suffix, or, for
-    Multi-PIE, the name without its light."""
+    """Landmarks by a photograph's name: its path below the root, its file name with or without suffix where no other
+    photograph has the same, or, for Multi-PIE, the name without its light."""
 
     def __init__(self, file: Path) -> None:
-        """Raises ImportSourceError for an unreadable CSV or one without the needed columns."""
+        """Raises ImportSourceError for an unreadable CSV, one without the needed columns, or a path named twice."""
         header, rows = read_table(file)
         needed = ["path", *(f"{point}_{axis}" for point in POINTS for axis in "xy")]
         missing = [name for name in needed if name not in header]
         if missing:
             raise ImportSourceError(f"{file} has no column {', '.join(missing)}: it has {', '.join(header)}")
         self._file = file
-        self._rows = {cells["path"].replace("\\", "/").removeprefix("./"): cells for _, cells in rows}
+        self._rows: dict[str, dict[str, str]] = {}
+        for line, cells in rows:
+            path = cells["path"].replace("\\", "/").removeprefix("./")
+            if path in self._rows:
+                raise ImportSourceError(f"{file} line {line} names {path} a second time: keep one of them")
+            self._rows[path] = cells
 
     def of(self, photograph: Photograph) -> Landmarks:
         """Raises LandmarkError when the photograph is not in the file, or its points are no numbers."""
@@ -57,43 +64,102 @@ class LandmarkFile:
         raise LandmarkError(f"{self._file} has no landmarks for it")
 
 
+@dataclass(frozen=True)
+class CropSettings:
+    """size: side of the crops, pixels; upright: turn each face until its eyes are level."""
+
+    size: int = SIZE
+    upright: bool = False
+
+
 def import_photographs(
-    listing: Listing, out: Path, landmarks: LandmarkFile | None = None, size: int = SIZE, upright: bool = False,
+    listing: Listing, out: Path, landmarks: LandmarkFile | None = None, settings: CropSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:  # fmt: skip
-    """Write OUT/images/NAME.png (size x size), OUT/manifest.csv and OUT/skipped.csv.
+    """Write OUT/images/NAME.png, OUT/manifest.csv and OUT/skipped.csv.
 
     A photograph with landmarks is aligned; without any landmark file it counts as aligned already and is only cut to
-    its central square. Photographs that cannot be read or have no usable landmarks are skipped; crops that an earlier
-    run with the same settings wrote are kept. Raises ImportSourceError when `out` holds something else, or when not a
-    single crop could be made.
+    its central square. Photographs that cannot be read or have no usable landmarks are skipped. A crop that an earlier
+    run made of the same file, with the same landmarks and settings, is kept. Raises ImportSourceError when `out` holds
+    something else or the import of another source, or when not a single crop could be made.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    _claim(out, {"size": size, "upright": upright, "landmarks": _checksum(listing, landmarks)})
+    settings = settings or CropSettings()
+    record = _Record(out, listing.source)
     skipped, rows = list(listing.skipped), []
     for done, photograph in enumerate(listing.photographs):
         if progress:
             progress(done, len(listing.photographs))
         relative = f"images/{photograph.name}.png"
         try:
-            if not _is_current(out / relative, photograph.path):
-                _write_crop(out / relative, _crop(photograph, landmarks, size, upright))
+            points = photograph.landmarks or (landmarks.of(photograph) if landmarks else None)
+            made_of = _made_of(photograph, points, settings)
+            if not record.has(relative, made_of):
+                _write_crop(out / relative, _crop(photograph.path, points, settings))
+                record.note(relative, made_of)
         except (ImageError, LandmarkError, OSError) as error:
-            skipped.append(Skipped(str(photograph.path), str(error)))
-            (out / relative).unlink(missing_ok=True)
+            skipped.append(Skipped(photograph.keys[0], str(error).removeprefix(f"{photograph.path} ")))
+            record.forget(relative)
         else:
             rows.append((relative, *(photograph.labels[column] for column in listing.columns)))
+    record.keep()
     if not rows:
-        raise ImportSourceError(f"none of {len(listing.photographs)} photographs became a crop: {skipped[-1].reason}")
+        count = len(listing.photographs)
+        raise ImportSourceError(f"none of {count} photographs became a crop; the last: {skipped[-1].reason}")
     _write_table(out / "skipped.csv", ("path", "reason"), [(entry.path, entry.reason) for entry in skipped])
     _write_table(out / "manifest.csv", ("path", *listing.columns), rows)
     return Imported(out / "manifest.csv", len(rows), skipped)
 
 
-def _crop(photograph: Photograph, landmarks: LandmarkFile | None, size: int, upright: bool) -> Picture:
-    points = photograph.landmarks or (landmarks.of(photograph) if landmarks else None)
-    image = read_photograph(photograph.path)
-    return as_crop(image, size) if points is None else align(image, points, size, upright)
+class _Record:
+    """import.json: where the photographs came from, and what each crop was made of."""
+
+    def __init__(self, out: Path, source: str) -> None:
+        self._out, self._file, self._source = out, out / "import.json", source
+        self._crops: dict[str, str] = {}
+        self._unwritten = 0
+        if self._file.is_file():
+            try:
+                before = json.loads(self._file.read_text(encoding="utf-8"))
+                found, self._crops = str(before["source"]), dict(before["crops"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise ImportSourceError(f"{self._file} is no import's record: give another --out") from error
+            if found != source:
+                raise ImportSourceError(f"{out} holds an import of {found}, not of {source}: give another --out")
+        elif out.exists() and any(out.iterdir()):
+            raise ImportSourceError(f"{out} is not empty and holds no import: give another --out")
+
+    def has(self, crop: str, made_of: str) -> bool:
+        return self._crops.get(crop) == made_of and (self._out / crop).is_file()
+
+    def note(self, crop: str, made_of: str) -> None:
+        self._crops[crop] = made_of
+        self._unwritten += 1
+        if (self._unwritten == 1 and not self._file.exists()) or self._unwritten >= _RECORD_EVERY:
+            self.keep()
+
+    def forget(self, crop: str) -> None:
+        """There is no such crop, or not any more."""
+        if self._crops.pop(crop, None) is not None:
+            (self._out / crop).unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        if self._crops or self._file.exists():
+            text = json.dumps({"source": self._source, "crops": self._crops}, indent=0)
+            write_whole(self._file, text.encode())
+            self._unwritten = 0
+
+
+def _made_of(photograph: Photograph, points: Landmarks | None, settings: CropSettings) -> str:
+    stat = photograph.path.stat()
+    parts = (str(photograph.path.absolute()), stat.st_size, stat.st_mtime_ns, points, settings)
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _crop(path: Path, points: Landmarks | None, settings: CropSettings) -> Picture:
+    image = read_photograph(path)
+    if points is None:
+        return as_crop(image, settings.size)
+    return align(image, points, settings.size, settings.upright)
 
 
 def _write_crop(file: Path, crop: Picture) -> None:
@@ -101,28 +167,6 @@ def _write_crop(file: Path, crop: Picture) -> None:
     stream = io.BytesIO()
     Image.fromarray(crop).save(stream, "PNG")
     write_whole(file, stream.getvalue())
-
-
-def _is_current(crop: Path, photograph: Path) -> bool:
-    return crop.is_file() and crop.stat().st_mtime >= photograph.stat().st_mtime
-
-
-def _checksum(listing: Listing, landmarks: LandmarkFile | None) -> str:
-    points = [str(p.landmarks) for p in listing.photographs]
-    known = sorted((key, sorted(cells.items())) for key, cells in landmarks._rows.items()) if landmarks else None
-    return hashlib.sha256(repr((points, known)).encode()).hexdigest()
-
-
-def _claim(out: Path, settings: Mapping[str, object]) -> None:
-    """Write import.json, or check that the one there says the same."""
-    file = out / "import.json"
-    text = json.dumps(settings, indent=2) + "\n"
-    if file.is_file():
-        if file.read_text(encoding="utf-8") != text:
-            raise ImportSourceError(f"{out} holds an import with other landmarks or another size: give another --out")
-    elif any(out.iterdir()):
-        raise ImportSourceError(f"{out} is not empty and holds no import: give another --out")
-    write_whole(file, text.encode())
 
 
 def _write_table(file: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -19,20 +19,22 @@ CAMERAS = {"08_0": -45, "13_0": -30, "14_0": -15, "05_1": 0, "05_0": 15, "04_1":
 OTHER_CAMERAS = frozenset({"01_0", "08_1", "09_0", "11_0", "12_0", "19_1", "20_0", "24_0"})
 LIGHTS = 20
 TRAIN = 100  # the first subjects of the paper's protocol; the others are for testing
-COLUMNS = ("identity", "pose", "illumination", "session", "recording", "split")
-_NAME = re.compile(r"(\d{3})_(\d{2})_(\d{2})_(\d{2})_?(\d)_(\d{2})")
+COLUMNS = ("identity", "pose", "illumination", "session", "expression", "split")
+_NAME = re.compile(r"([0-9]{3})_([0-9]{2})_([0-9]{2})_([0-9]{2})_?([0-9])_([0-9]{2})")
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".ppm"})
 
 
 def list_multipie(root: Path, sessions: Collection[int] = (1,), recordings: Collection[int] = (1,)) -> Listing:
     """Every photograph of the seven cameras of the paper, in these sessions and recordings.
 
-    The paper takes session 1 and one recording. What has another name, another camera or another light, and every
-    recording that lacks a camera or a light, is listed as skipped. Raises ImportSourceError when nothing is left.
+    The paper takes session 1 and one recording; what a face does in a recording differs from session to session, so
+    that the recording's number stands in the column `expression`. What has another name, another camera or another
+    light, and every recording that lacks a camera or a light, is listed as skipped. Raises ImportSourceError when
+    nothing is left.
     """
     if not root.is_dir():
         raise ImportSourceError(f"{root} is no folder: give the one that holds session01, or one below it")
-    listing = Listing(COLUMNS)
+    listing = Listing(f"multipie {root.resolve()}", COLUMNS)
     found: dict[tuple[str, ...], set[int]] = {}
     seen: dict[str, Path] = {}
     for path in sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")):
@@ -58,7 +60,7 @@ def list_multipie(root: Path, sessions: Collection[int] = (1,), recordings: Coll
             shot = name.rsplit("_", 1)[0]  # twenty lights, fired within a second, share a shot's landmarks
             labels = {
                 "identity": subject, "pose": str(CAMERAS[camera]), "illumination": str(light),
-                "session": match[2], "recording": match[3],
+                "session": match[2], "expression": f"recording {match[3]}",
             }  # fmt: skip
             keys = (shown, path.name, path.stem, name, shot)
             listing.photographs.append(Photograph(path, f"{subject}/{name}", labels, keys))
@@ -68,6 +70,8 @@ def list_multipie(root: Path, sessions: Collection[int] = (1,), recordings: Coll
             f"{root} holds no Multi-PIE photograph of the sessions {_text(sessions)} and recordings "
             f"{_text(recordings)}: give the folder that holds session01"
         )
+    for session in sorted(set(sessions) - {int(key[1]) for key in found}):
+        listing.skip(f"session {session}", "it was asked for, and there is no photograph of it")
     _list_gaps(listing, found)
     _split(listing)
     return listing

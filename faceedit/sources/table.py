@@ -9,7 +9,7 @@ from pathlib import Path
 from faceedit.align import POINTS, landmarks_of
 from faceedit.errors import ImportSourceError, LandmarkError
 from faceedit.manifest import INTEGER_COLUMNS
-from faceedit.sources.listing import Listing, Photograph
+from faceedit.sources.listing import Listing, Photograph, free_name
 
 _LANDMARK = re.compile(r"(eye|mouth)_(left|right)_[xy]|(nose|chin)_[xy]")
 
@@ -25,7 +25,7 @@ def list_table(file: Path) -> Listing:
     labels = tuple(name for name in header if name != "path" and not _LANDMARK.fullmatch(name))
     if "path" not in header or "identity" not in header:
         raise ImportSourceError(f"{file} has the columns {', '.join(header)}: path and identity must be among them")
-    listing = Listing(labels)
+    listing = Listing(f"csv {file.resolve()}", labels)
     taken: set[str] = set()
     for line, cells in rows:
         shown = f"{file.name} line {line}"
@@ -39,8 +39,8 @@ def list_table(file: Path) -> Listing:
             listing.skip(f"{shown}: {cells['path']}", str(error))
             continue
         path = file.parent / cells["path"]
-        name = _free_name(f"{cells['identity']}/{path.stem}", taken)
-        keys = (cells["path"], path.name, path.stem)
+        name = free_name(f"{cells['identity']}/{path.stem}", taken)
+        keys = (cells["path"],)
         own = {column: cells[column] for column in labels}
         listing.photographs.append(Photograph(path, name, own, keys, points))
     if not listing.photographs:
@@ -62,6 +62,9 @@ def read_table(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     if not lines:
         raise ImportSourceError(f"{file} is empty: its first line names the columns")
     header = lines[0][1]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise ImportSourceError(f"{file} names the column {', '.join(twice)} twice: keep one of them")
     for line, row in lines[1:]:
         if len(row) != len(header):
             raise ImportSourceError(f"{file} line {line} has {len(row)} values for {len(header)} columns")
@@ -79,14 +82,3 @@ def _problem(root: Path, cells: dict[str, str], labels: tuple[str, ...]) -> str:
         if cells[name] and not re.fullmatch(r"[+-]?[0-9]{1,9}", cells[name]):
             return f"{name} {cells[name]!r} is not a whole number"
     return ""
-
-
-def _free_name(wanted: str, taken: set[str]) -> str:
-    """The wanted name with unsafe characters replaced, and a number where it is taken already."""
-    safe = "/".join(re.sub(r"[^\w.+-]", "_", part).strip(".") or "_" for part in wanted.split("/"))
-    name, number = safe, 1
-    while name in taken:
-        number += 1
-        name = f"{safe}_{number}"
-    taken.add(name)
-    return name

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from faceedit.editor import Editor
 from faceedit.manifest import Manifest
-from retrieval.evaluate import LabelledSet, Queries, choose_queries, evaluate, load_test_set, per_pixel_mse, truth_rows
+from retrieval.evaluate import (
+    LabelledSet,
+    Queries,
+    choose_queries,
+    default_match,
+    evaluate,
+    load_test_set,
+    per_pixel_mse,
+    truth_rows,
+)
 from retrieval.report import measure, mse_table
 from retrieval.reproduce.figures import (
     Figure,
@@ -23,8 +32,7 @@ from retrieval.reproduce.figures import (
     values_figure,
 )
 
-MATCH = ("identity", "illumination", "pose")
-NEUTRAL = 510  # pictures of the paper's neutral subset
+NEUTRAL, NEUTRAL_LIGHT = 510, "0"  # pictures of the paper's neutral subset; the room alone, without a flash
 _STEP = 256
 Report = Callable[[str, int, int], None]
 
@@ -49,40 +57,43 @@ class _Errors:
     maps: NDArray[np.float64]
 
 
-def measure_task(
-    editor: Editor, manifest: Manifest, settings: Settings, report: Report, cache: Path
+def measure_errors(
+    editor: Editor, manifest: Manifest, settings: Settings, report: Report
 ) -> tuple[dict[str, Any], list[Figure]]:
-    """Every number of one task, and its figures.
+    """The errors of both stages on random test pairs, and the figures that show edits.
 
     Raises EvaluationError or ManifestError when the data set has no pairs of this task.
     """
     space = editor.space
-    test = load_test_set(manifest, space, MATCH)
+    test = load_test_set(manifest, space, default_match(manifest))
     pairs = choose_queries(test, space, settings.pairs, settings.seed)
     truths = truth_rows(test, pairs)
     errors = _errors(editor, test, pairs, truths, report)
     numbers = _numbers(editor, test, pairs, errors)
-    figures = [stages_figure(editor, test, pairs, truths)]
     if space.occlusion:
-        figures = [inpainting_figure(editor, test, pairs)]
-    elif space.name == "illumination":
-        figures = [values_figure(editor, test, 3, "Figure 7", settings.seed)]
-    else:
-        figures += [values_figure(editor, test, 4, "Figure 4", settings.seed), map_figure(errors.maps, space.values)]
+        return numbers, [inpainting_figure(editor, test, pairs)]
+    if space.name == "illumination":
+        return numbers, [values_figure(editor, test, 3, "Figure 7", settings.seed)]
+    return numbers, [
+        stages_figure(editor, test, pairs, truths),
+        values_figure(editor, test, 4, "Figure 4", settings.seed),
+        map_figure(errors.maps, space.values),
+    ]
+
+
+def measure_retrieval(
+    editor: Editor, manifest: Manifest, settings: Settings, report: Report, cache: Path
+) -> tuple[dict[str, Any], list[Figure]]:
+    """Recall and everything beside it, and the figure of some results. cache: where an interrupted description of the
+    gallery is kept. Raises as `measure_errors` does."""
+    space, match = editor.space, default_match(manifest)
+    test = load_test_set(manifest, space, match)
     queries = choose_queries(test, space, settings.queries, settings.seed)
     evaluation = evaluate(
-        editor, test, queries, MATCH, lambda what, done, total: report(f"{space.name}: {what}", done, total), cache
+        editor, test, queries, match, lambda what, done, total: report(f"{space.name}: {what}", done, total), cache
     )
-    numbers["retrieval"] = measure(evaluation)
     name = "Figure 5, right" if space.name == "pose" else f"Retrieval by {space.name}"
-    return numbers, [*figures, retrieval_figure(evaluation, name)]
-
-
-def measure_errors(editor: Editor, manifest: Manifest, settings: Settings, report: Report) -> dict[str, Any]:
-    """The errors alone, for models that are compared."""
-    test = load_test_set(manifest, editor.space, MATCH)
-    pairs = choose_queries(test, editor.space, settings.pairs, settings.seed)
-    return _numbers(editor, test, pairs, _errors(editor, test, pairs, truth_rows(test, pairs), report))
+    return measure(evaluation), [retrieval_figure(evaluation, name)]
 
 
 def _errors(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[np.int64], report: Report) -> _Errors:
@@ -103,8 +114,10 @@ def _errors(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[n
 
 def _numbers(editor: Editor, test: LabelledSet, pairs: Queries, errors: _Errors) -> dict[str, Any]:
     space = editor.space
-    lights = test.manifest.columns["illumination"]
-    neutral = np.flatnonzero([lights[row] == "0" for row in test.rows_of(pairs)])[:NEUTRAL]
+    lights = test.manifest.labels("illumination")
+    neutral = np.flatnonzero([lights[row] == NEUTRAL_LIGHT for row in test.rows_of(pairs)])
+    if len(neutral) > NEUTRAL:
+        neutral = neutral[np.linspace(0, len(neutral) - 1, NEUTRAL).astype(np.int64)]  # spread over all people
     return {
         "task": space.name,
         "model": editor.digest[:12],

@@ -51,7 +51,8 @@ def write_page(content: Mapping[str, Any]) -> str:
         _models(content),
     ]
     title = "Learning to See Another You, measured again"
-    head = f"<meta charset='utf-8'><title>{title}</title><style>{_STYLE}</style>"
+    viewport = "<meta name='viewport' content='width=device-width'>"
+    head = f"<meta charset='utf-8'>{viewport}<title>{title}</title><style>{_STYLE}</style>"
     return f"<!doctype html>\n<html lang='en'><head>{head}</head><body>\n" + "\n".join(body) + "\n</body></html>\n"
 
 
@@ -80,7 +81,7 @@ def _table_1(tasks: Mapping[str, Any]) -> str:
         if name == "pose" and task["mse_neutral"]:
             part = task["mse_neutral"]
             shown = [f"{part['unedited']:.0f}", f"{part['stage1']:.1f}", f"{part['stage2']:.1f}"]
-            text = f"pose, light 0 only, {part['pairs']} pairs (paper: 510 pictures, neutral light)"
+            text = f"pose, only light 0 (the room alone), {part['pairs']} pairs (paper: 510 pictures, neutral light)"
             rows.append([text, *shown, *map(_number, paper.MSE_NEUTRAL)])
     head = ("per-pixel MSE", "unedited", "stage one", "stage two", "paper, stage one", "paper, stage two")
     note = (
@@ -126,7 +127,7 @@ def _retrieval(tasks: Mapping[str, Any]) -> str:
             for method, recalls in found["baselines"].items()
         )
         first = ", ".join(f"{key} {share:.3f}" for key, share in found["first_result"].items())
-        note = f"&nbsp;&nbsp;right in the first result: {first}; candidate right {found['candidate_accuracy']:.4f}"
+        note = f"&nbsp;&nbsp;right in the first result: {first}; {name} decided right {found['candidate_accuracy']:.4f}"
         rows.append([note, "", "", "", "", ""])
     rows.append(["paper, pose, Multi-PIE", f"{paper.RECALL[1]:.3f}", f"{paper.RECALL[5]:.3f}", "", "", ""])
     note = (

@@ -19,8 +19,11 @@ from faceedit.modelfile import CARD, read_card
 from faceedit.recipes import Recipe
 from retrieval.errors import EvaluationError
 from retrieval.reproduce.claims import check_claims
-from retrieval.reproduce.measure import Report, Settings, measure_errors, measure_task
+from retrieval.reproduce.figures import Figure
+from retrieval.reproduce.measure import Report, Settings, measure_errors, measure_retrieval
 from retrieval.reproduce.page import write_page
+
+VERSION = 1  # of what is measured and how: kept parts of another version are measured again
 
 
 def find_models(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -48,30 +51,79 @@ def reproduce(
     """Write out/report.html (one page, self-contained) and out/report.json (all numbers); return the latter.
 
     A task of which the data set has no pairs is reported as not measured. report(what, done, total) is called as work
-    goes on. Raises ModelFileError, ManifestError for a data set without the columns path, identity, pose, illumination.
+    goes on; out/work keeps what is finished. Raises ModelFileError, ManifestError for a data set without the columns
+    path, identity, pose, illumination, EvaluationError when `out` holds another report or nothing can be measured.
     """
     manifest.require(("path", "identity", "pose", "illumination"))
     main, others = find_models(models)
-    speak = report or (lambda what, done, total: None)
-    work = out / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    data = _data_digest(manifest)
+    require_own_report(out)
+    run = _Run(manifest, settings, report or (lambda what, done, total: None), out / "work")
     tasks: dict[str, Any] = {}
     figures: list[dict[str, Any]] = []
     for name, folder in main.items():
         editor = Editor.load(folder, device)
-        key = _key(editor.digest, data, settings)
-        done = _kept(work / f"{name}.json", key, lambda e=editor: _task(e, manifest, settings, speak, work / "cache"))  # type: ignore[misc]
-        tasks[name], own = done["numbers"], done["figures"]
+        tasks[name], own = run.task(name, editor)
         figures.extend(own)
-        shutil.rmtree(work / "cache", ignore_errors=True)
-    comparison: dict[str, Any] = {}
-    for name, folder in others.items():
-        editor = Editor.load(folder, device)
-        key = _key(editor.digest, data, settings)
-        done = _kept(work / f"{name}.json", key, lambda e=editor: _errors(e, manifest, settings, speak))  # type: ignore[misc]
-        comparison[name] = done["numbers"]
+    if not any("mse" in task for task in tasks.values()):
+        raise EvaluationError(f"nothing can be measured: {tasks['pose']['not_measured']}")
+    comparison = {name: run.errors(name, Editor.load(folder, device))[0] for name, folder in others.items()}
     return _write(out, tasks, comparison, figures, {"data": manifest.root.resolve().name, **asdict(settings)})
+
+
+def require_own_report(out: Path) -> None:
+    """Raise EvaluationError when a report in `out` was written by something else."""
+    if (out / "report.json").exists() and not (out / "work").is_dir():
+        raise EvaluationError(f"{out} holds another report: give another --out")
+
+
+class _Run:
+    """One measurement, whose parts are kept in `work` as they are finished."""
+
+    def __init__(self, manifest: Manifest, settings: Settings, report: Report, work: Path) -> None:
+        self._manifest, self._settings, self._report, self._work = manifest, settings, report, work
+        work.mkdir(parents=True, exist_ok=True)
+        self._data = _data_digest(manifest)
+
+    def task(self, name: str, editor: Editor) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Every number of one task, and its figures."""
+        numbers, figures = self.errors(name, editor)
+        if "not_measured" in numbers:
+            return numbers, []
+        cache = self._work / "cache"
+        found = self._kept(
+            f"{name}-retrieval", editor,
+            lambda: measure_retrieval(editor, self._manifest, self._settings, self._report, cache),
+        )  # fmt: skip
+        shutil.rmtree(cache, ignore_errors=True)
+        return {**numbers, "retrieval": found["numbers"]}, [*figures, *found["figures"]]
+
+    def errors(self, name: str, editor: Editor) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The errors of one model, how it was trained, and the figures of its edits."""
+        found = self._kept(
+            f"{name}-errors", editor, lambda: measure_errors(editor, self._manifest, self._settings, self._report)
+        )
+        return {**found["numbers"], **_made(editor)}, found["figures"]
+
+    def _kept(
+        self, name: str, editor: Editor, make: Callable[[], tuple[dict[str, Any], list[Figure]]]
+    ) -> dict[str, Any]:  # fmt: skip
+        """What an earlier run wrote about the same model, data and settings, or what is measured now."""
+        file = self._work / f"{name}.json"
+        parts = [VERSION, editor.digest, editor.device, self._data, asdict(self._settings)]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+            if before["key"] == key and {"numbers", "figures"} <= before.keys():
+                return dict(before)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # nothing usable is there
+        try:
+            numbers, figures = make()
+        except (EvaluationError, ManifestError) as error:
+            return {"numbers": {"task": editor.space.name, "not_measured": str(error)}, "figures": []}
+        made = {"key": key, "numbers": numbers, "figures": [figure.as_json() for figure in figures]}
+        write_whole(file, json.dumps(made).encode())
+        return made
 
 
 def _write(
@@ -84,48 +136,20 @@ def _write(
     return content
 
 
-def _task(editor: Editor, manifest: Manifest, settings: Settings, report: Report, cache: Path) -> dict[str, Any]:
-    try:
-        numbers, figures = measure_task(editor, manifest, settings, report, cache)
-    except (EvaluationError, ManifestError) as error:
-        return {"numbers": {"task": editor.space.name, "not_measured": str(error)}, "figures": []}
-    return {"numbers": {**numbers, **_made(editor)}, "figures": [figure.as_json() for figure in figures]}
-
-
-def _errors(editor: Editor, manifest: Manifest, settings: Settings, report: Report) -> dict[str, Any]:
-    try:
-        numbers = measure_errors(editor, manifest, settings, report)
-    except (EvaluationError, ManifestError) as error:
-        return {"numbers": {"task": editor.space.name, "not_measured": str(error)}}
-    return {"numbers": {**numbers, **_made(editor)}}
-
-
 def _made(editor: Editor) -> dict[str, Any]:
     """How a model was trained, as far as its card says."""
-    recipe = editor.card.recipe
-    pairs = Recipe(**recipe).pairs_seen(len(editor.space)) if recipe else (0, 0)
+    recipe, card = editor.card.recipe, editor.card
+    try:
+        pairs = list(Recipe(**recipe).pairs_seen(len(editor.space)))
+    except TypeError:  # a recipe of another version, or none
+        pairs = [0, 0]
+    began = card.provenance.get("started_from")
     return {
         "recipe": str(recipe.get("name", "unknown")),
-        "middle": editor.card.network.middle,
-        "training_pairs": list(pairs),
+        "middle": card.network.middle,
+        "training_pairs": pairs,
+        "started_from": began.get("model", "")[:12] if isinstance(began, dict) else "",
     }
-
-
-def _kept(file: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What an earlier run wrote under this key, or what is made now."""
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        if before["key"] == key:
-            return dict(before)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # nothing usable is there
-    made = {"key": key, **make()}
-    write_whole(file, json.dumps(made).encode())
-    return made
-
-
-def _key(model: str, data: str, settings: Settings) -> str:
-    return hashlib.sha256(json.dumps([model, data, asdict(settings)]).encode()).hexdigest()
 
 
 def _data_digest(manifest: Manifest) -> str:
