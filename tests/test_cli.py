@@ -127,6 +127,12 @@ def test_usage_errors_import_nothing_heavy() -> None:
     )
 
 
+def test_a_group_alone_shows_its_help(facesearch: Command) -> None:
+    shown = facesearch("data")
+    assert (shown.code, shown.out) == (2, "")
+    assert len(shown.err.splitlines()) > 5 and "import" in shown.err
+
+
 def test_no_command_at_all_shows_the_help(facesearch: Command) -> None:
     shown = facesearch()
     assert (shown.code, shown.out) == (2, "")
@@ -310,7 +316,10 @@ def test_a_sweep_has_one_row_for_each_value(
     asked = ("query", labelled / "p0/p0_+00_00.png", option, "--db", "db", "--models", models_folder)
     table = facesearch(*asked, "--sheet", "sheet.png")
     assert (table.code, table.err) == (0, "")
-    assert len(table.out.splitlines()) == count + 1
+    lines = table.out.splitlines()
+    assert len(lines) == count + 1
+    name, values = ("pose", range(-45, 46, 15)) if count == 7 else ("illumination", range(20))
+    assert [line.split("  ")[0] for line in lines[1:]] == [f"{name} {value}" for value in values]
     with Image.open("sheet.png") as sheet:
         assert sheet.height > count * 120 and sheet.width < 5 * 140
     answers = json.loads(facesearch(*asked, "--json", "-k", "2").out)["answers"]
@@ -319,6 +328,14 @@ def test_a_sweep_has_one_row_for_each_value(
     if option == "--all-poses":
         assert answers[1]["results"][0]["path"] == json.loads(one.out)["results"][0]["path"]
         assert [answer["asked"]["pose"] for answer in answers] == [-45, -30, -15, 0, 15, 30, 45]
+
+
+def test_a_sweep_says_what_was_swept_not_what_came_last(
+    facesearch: Command, labelled: Path, models_folder: Path
+) -> None:
+    asked = ("query", labelled / "p0/p0_+00_00.png", "--all-illuminations", "--pose", "30", "--db", "db")
+    lines = facesearch(*asked, "--models", models_folder).out.splitlines()
+    assert [line.split("  ")[0] for line in lines[1:]] == [f"illumination {light}" for light in range(20)]
 
 
 def test_shrink_makes_a_model_that_answers_as_the_whole_one(

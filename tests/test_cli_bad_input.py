@@ -102,6 +102,8 @@ FAILURES = [
     ("edit cut.png -o out.png --model model", "cut.png is damaged or truncated"),
     ("edit empty.png --pose 30 -o out.png --model model", "empty.png is empty (0 bytes)"),
     ("edit missing.png --pose 30 -o out.png --model model", "missing.png does not exist"),
+    ("edit good.png --pose 30 -o good.png --model model", "is the picture itself and would be lost"),
+    (f"query good.png --pose 30 --sheet photos/../good.png {KNOWN}", "is the picture itself and would be lost"),
     # galleries
     ("query good.png --pose 30 --db nowhere --model model", "nowhere holds no gallery"),
     ("query good.png --pose 30 --db empty-db --model model", "empty-db is empty"),
@@ -154,12 +156,14 @@ FAILURES = [
     ("reproduce --data missing --out report", "no manifest at missing"),
     ("shrink nothing --out small", "no readable model.json"),
     ("shrink altered-model --out small", "is not the file that model.json describes"),
-    ("query good.png --pose 30 --illumination 3 --db db --model model --models nothing", "no model folder nothing"),
+    ("query good.png --pose 30 --illumination 3 --db db --model model --models nothing", "or a --models folder that"),
     # train and synth
     ("train pose --data no-pose.csv --out new-model", "no column 'pose'"),
     ("train pose --data all-test.csv --out new-model", "no row whose split is 'train'"),
     ("train pose --data missing --out new-model", "no manifest at missing"),
     ("train pose --data all-train.csv --out new-model --resume", "no checkpoint"),
+    ("train pose --data all-train.csv --out new-model --steps-one 0", "give one with --start"),
+    ("train pose --data all-train.csv --out new-model --start nothing", "no readable model.json"),
     ("train pose --data no-files.csv --out new-model", "does not exist"),
 ]  # fmt: skip
 
@@ -177,6 +181,8 @@ USAGE = [
     ("edit good.png --pose 30 --illumination 2 -o out.png --model model", "one --model, but"),
     ("edit good.png --illumination 2 -o out.png --model model", "is a model for pose, not for illumination"),
     ("index photos --db new --task smile --model model", "no task 'smile'"),
+    ("index photos --db new --task illumination --model model", "is a model for pose, not for illumination"),
+    ("evaluate --data all-test.csv --out report --task inpainting --model model", "is a model for pose, not for inp"),
     ("evaluate --data all-test.csv --out report --task smile", "no task 'smile'"),
     ("reproduce --data all-test.csv --out report --pairs 0", "--pairs"),
     ("train pose --data all-train.csv --out new-model --middle 0", "--middle"),
@@ -192,7 +198,7 @@ USAGE = [
     ("evaluate --data all-test.csv", "--out"),
     ("evaluate --data all-test.csv --out report --queries 0 --model model", "--queries"),
     ("evaluate --data all-test.csv --out report --gate 2 --model model", "--gate"),
-    ("train pose --data all-train.csv --out new-model --steps-one 0", "--steps-one"),
+    ("train pose --data all-train.csv --out new-model --steps-one -1", "--steps-one"),
     ("synth --face-model x --out y --identities 1", "--identities"),
     ("find", "find"),
 ]

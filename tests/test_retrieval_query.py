@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceedit.editor import Editor
-from faceedit.errors import AttributeValueError, ImageError
+from faceedit.errors import AttributeValueError, ImageError, UsageError
 from faceedit.images import read_crop
 from index.errors import GalleryEmptyError, ModelMismatchError
 from index.gallery import Gallery, Labels
 from retrieval.indexing import find_images, index_folder, open_gallery
-from retrieval.query import QueryEngine
+from retrieval.query import QueryEngine, chain
 from retrieval.sheet import GREEN, Cell, draw_sheet
+from tests.conftest import blob_face
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,34 @@ def test_another_model_is_refused(gallery: Gallery, other_model_folder: Path) ->
 def test_an_empty_gallery_is_refused(editor: Editor, photos: Path, tmp_path: Path) -> None:
     with open_gallery(tmp_path / "db", editor, photos) as empty, pytest.raises(GalleryEmptyError):
         QueryEngine(empty, {"pose": editor}).query(find_images(photos)[3], {"pose": 30})
+
+
+def test_an_occlusion_goes_first_and_the_gallery_s_own_attribute_last(models_folder: Path) -> None:
+    editors = {name: Editor.load(models_folder / name, "cpu") for name in ("pose", "illumination", "inpainting")}
+    face, wishes = blob_face(0, 0, 0), {"pose": 30, "illumination": 6, "inpainting": 0}
+
+    def order(last: str) -> list[str]:
+        return [step.space.name for step in chain(face, wishes, editors, last)]
+
+    assert order("pose") == ["inpainting", "illumination", "pose"]
+    assert order("illumination") == ["inpainting", "pose", "illumination"]
+    assert order("inpainting") == ["inpainting", "illumination", "pose"]  # the others never saw an occluded face
+    steps = chain(face, wishes, editors, "pose")
+    again = editors["illumination"].edit(steps[0].edit.refined, 6)
+    np.testing.assert_array_equal(steps[1].edit.refined, again.refined)  # each works on what the one before made
+    with pytest.raises(UsageError, match="there is no model for illumination"):
+        chain(face, wishes, {"pose": editors["pose"], "inpainting": editors["inpainting"]})
+
+
+def test_a_face_that_another_editor_made_is_described_as_a_gallery_picture(
+    gallery: Gallery, models_folder: Path, photos: Path
+) -> None:
+    editors = {name: Editor.load(models_folder / name, "cpu") for name in ("pose", "illumination")}
+    answer = QueryEngine(gallery, editors).query(find_images(photos)[3], {"illumination": 4}, 100)
+    described = editors["pose"].describe(answer.steps[-1].edit.refined[None]).descriptors[0]
+    ids = [image.id for image in gallery.images()]
+    true = np.sort(np.linalg.norm(gallery.descriptors(ids) - described, axis=1))
+    np.testing.assert_allclose([match.distance for match in answer.matches], true, atol=2e-4)
 
 
 # --- sheets ---

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE, TASKS, AttributeSpace
 from faceedit.dataset import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.editor import Editor
 from faceedit.errors import AttributeValueError, TrainingError
 from faceedit.manifest import read_manifest
-from faceedit.modelfile import load_model
+from faceedit.modelfile import load_model, shrink_model
 from faceedit.recipes import FAST, PAPER
 from faceedit.training import TrainingRun, train
 from retrieval.evaluate import choose_queries, evaluate, load_test_set, truth_rows
+from tests.conftest import blob_face
 
 MATCH = ("identity", "illumination", "pose")
 TINY = replace(FAST, sources=2, targets=4, steps_one=3, steps_two=2, warmup=2, contrast_people=2, contrast_conditions=2)
@@ -26,12 +29,6 @@ TINY = replace(FAST, sources=2, targets=4, steps_one=3, steps_two=2, warmup=2, c
 @pytest.fixture(scope="module")
 def lights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of two people for training and one for testing, at two poses under twenty lights."""
-    import csv
-
-    from PIL import Image
-
-    from tests.conftest import blob_face
-
     root = tmp_path_factory.mktemp("lights")
     rows = []
     for person in range(3):
@@ -145,6 +142,12 @@ def test_a_run_may_begin_with_another_model_s_weights(lights: Path, models_folde
     assert set(model.card.metrics) == {"training_mse_stage2"}
     changed = [not torch.equal(t, model.refinement.state_dict()[n]) for n, t in first.refinement.state_dict().items()]
     assert all(changed)
+    shrink_model(first, tmp_path / "small", half=False)  # a compact one, too: the same function to begin with
+    begun = train(TrainingRun(ILLUMINATION, only_two, tmp_path / "full", start=load_model(tmp_path / "small")), pairs)
+    source = torch.randn(20, 3, 60, 60, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        begun.generation(source, torch.eye(20)), first.generation(source, torch.eye(20)), atol=1e-4, rtol=1e-3
+    )
     other = load_model(models_folder / "pose")  # another task: stage two only
     run = TrainingRun(ILLUMINATION, replace(TINY, steps_two=0), tmp_path / "other", start=other)
     made = train(run, pairs)
