@@ -28,6 +28,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
     steps_one: Annotated[int | None, typer.Option(min=0, help="Updates of stage one, instead of the recipe's")] = None,
     steps_two: Annotated[int | None, typer.Option(min=1, help="Updates of stage two, instead of the recipe's")] = None,
+    contrast: Annotated[
+        float | None,
+        typer.Option(min=0, help="Weight of telling look-alikes apart in stage two, instead of the recipe's"),
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Train stage one, then stage two, from a manifest's training split."""
@@ -44,6 +48,7 @@ def train(
         chosen,
         steps_one=chosen.steps_one if steps_one is None else steps_one,
         steps_two=chosen.steps_two if steps_two is None else steps_two,
+        contrast=chosen.contrast if contrast is None else contrast,
     )
     manifest = read_manifest(data, required=("path", "identity", *space.columns))
     if "split" in manifest.columns:
