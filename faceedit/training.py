@@ -283,8 +283,9 @@ class _Trainer:
 
     def _learning_rate(self, steps: int) -> float:
         rate = self._recipe.learning_rate
-        if self._recipe.warmup:
-            rate *= min(1.0, (self._step + 1) / self._recipe.warmup)
+        warmup = min(self._recipe.warmup, steps // 5)  # a short run is not all warm-up
+        if warmup:
+            rate *= min(1.0, (self._step + 1) / warmup)
         if self._recipe.cosine:
             rate *= 0.5 + 0.5 * math.cos(math.pi * self._step / steps)
         return rate

@@ -49,10 +49,11 @@ class Settings:
 @dataclass(frozen=True)
 class _Errors:
     """Squared errors over test pairs. one, two (Q,): per-pixel MSE of each stage; before (Q,): of the unedited source;
-    maps (n_a, 60, 60): of stage two, by target."""
+    face (Q,): of stage two within the inner face alone; maps (n_a, 60, 60): of stage two, by target."""
 
     one: NDArray[np.float64]
     two: NDArray[np.float64]
+    face: NDArray[np.float64]
     before: NDArray[np.float64]
     maps: NDArray[np.float64]
 
@@ -98,7 +99,8 @@ def measure_retrieval(
 
 def _errors(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[np.int64], report: Report) -> _Errors:
     n = len(editor.space)
-    one, two, before = (np.empty(len(pairs)) for _ in range(3))
+    one, two, face, before = (np.empty(len(pairs)) for _ in range(4))
+    inner = inner_face()
     maps, counts = np.zeros((n, 60, 60)), np.bincount(pairs.targets, minlength=n)
     for start in range(0, len(pairs), _STEP):
         part = slice(start, min(start + _STEP, len(pairs)))
@@ -107,9 +109,10 @@ def _errors(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[n
         first, second = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
         one[part], two[part], before[part] = (per_pixel_mse(made, own) for made in (first, second, sources))
         squares = ((second.astype(np.float32) - own) ** 2).mean(-1)
+        face[part] = squares[:, inner].mean(1)
         np.add.at(maps, pairs.targets[part], squares)
         report(f"{editor.space.name}: errors of both stages", part.stop, len(pairs))
-    return _Errors(one, two, before, maps / np.maximum(counts, 1)[:, None, None])
+    return _Errors(one, two, face, before, maps / np.maximum(counts, 1)[:, None, None])
 
 
 def _numbers(editor: Editor, test: LabelledSet, pairs: Queries, errors: _Errors) -> dict[str, Any]:
@@ -128,6 +131,7 @@ def _numbers(editor: Editor, test: LabelledSet, pairs: Queries, errors: _Errors)
         "mse": _stages(errors, np.arange(len(pairs))),
         "mse_neutral": {"pairs": len(neutral), **_stages(errors, neutral)} if len(neutral) else {},
         "mse_by_pair": mse_table(space.values, test.values_of(pairs), pairs.targets, errors.two),
+        "mse_by_pair_face": mse_table(space.values, test.values_of(pairs), pairs.targets, errors.face),
         "regions": _regions(errors.maps),
     }
 
@@ -137,11 +141,16 @@ def _stages(errors: _Errors, rows: NDArray[np.int64]) -> dict[str, float]:
     return {name: round(float(values[rows].mean()), 2) for name, values in named.items()}
 
 
-def _regions(maps: NDArray[np.float64]) -> dict[str, float]:
-    """Mean squared error in the inner face (from the brows to the chin) and in what surrounds it: silhouette, hair,
-    ears and neck."""
+def inner_face() -> NDArray[np.bool_]:
+    """(60, 60): from the brows to the chin, without the face's outline."""
     y, x = np.mgrid[0:60, 0:60] + 0.5
-    face = ((x - 30) / 12) ** 2 + ((y - 36) / 16) ** 2 <= 1
+    return np.asarray(((x - 30) / 12) ** 2 + ((y - 36) / 16) ** 2 <= 1)
+
+
+def _regions(maps: NDArray[np.float64]) -> dict[str, float]:
+    """Mean squared error in the inner face and in what surrounds it: silhouette, hair, ears and neck."""
+    y, x = np.mgrid[0:60, 0:60] + 0.5
+    face = inner_face()
     around = (((x - 30) / 27) ** 2 + ((y - 32) / 32) ** 2 <= 1) & ~face
     mean = maps[maps.any((1, 2))].mean(0)
     return {"face": round(float(mean[face].mean()), 1), "around": round(float(mean[around].mean()), 1)}

@@ -23,7 +23,7 @@ from retrieval.reproduce.figures import Figure
 from retrieval.reproduce.measure import Report, Settings, measure_errors, measure_retrieval
 from retrieval.reproduce.page import write_page
 
-VERSION = 1  # of what is measured and how: kept parts of another version are measured again
+VERSIONS = {"errors": 2, "retrieval": 1}  # of what is measured and how: kept parts of another are measured again
 
 
 def find_models(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -109,7 +109,7 @@ class _Run:
     ) -> dict[str, Any]:  # fmt: skip
         """What an earlier run wrote about the same model, data and settings, or what is measured now."""
         file = self._work / f"{name}.json"
-        parts = [VERSION, editor.digest, editor.device, self._data, asdict(self._settings)]
+        parts = [VERSIONS[name.rpartition("-")[2]], editor.digest, editor.device, self._data, asdict(self._settings)]
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         try:
             before = json.loads(file.read_text(encoding="utf-8"))
