@@ -31,7 +31,7 @@ def evaluate(
     from faceedit.manifest import read_manifest
 
     folder = chosen_model(model, task)
-    columns = tuple(name.strip() for name in match.split(",") if name.strip()) if match is not None else ()
+    columns = tuple(name.strip() for name in (match or "").split(",") if name.strip())
     manifest = read_manifest(data, required=("path", "identity", *columns))
     require_output_folder(out)
     from cli.answers import aligned
@@ -41,7 +41,7 @@ def evaluate(
     from retrieval.evaluate import evaluate as measure
     from retrieval.report import write_report
 
-    columns = columns or default_match(manifest)
+    columns = default_match(manifest) if match is None else columns
     editor = Editor.load(folder, device)
     test = load_test_set(manifest, editor.space, columns)
     chosen = choose_queries(test, editor.space, queries, seed)

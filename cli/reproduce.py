@@ -28,6 +28,7 @@ def reproduce(
     require_output_folder(out)
     from cli.answers import aligned
     from cli.progress import ProgressBar
+    from retrieval.reproduce.claims import VERDICTS
     from retrieval.reproduce.measure import Settings
     from retrieval.reproduce.run import find_models, require_own_report
     from retrieval.reproduce.run import reproduce as measure
@@ -50,7 +51,7 @@ def reproduce(
         table.append([name, *mse, *(f"{recalls[rank]['value']:.3f}" for rank in ("1", "5"))])
     print("\n".join(aligned(table)))
     for claim in content["claims"]:
-        verdict = {True: "holds", False: "does not hold", None: "not measured"}[claim["holds"]]
+        verdict = VERDICTS[claim["holds"]]
         numbers = "" if claim["holds"] is None else f" ({claim['smaller']:g} against {claim['larger']:g})"
         print(f"{verdict}: {claim['text']}{numbers}")
     print(f"{out / 'report.html'}")

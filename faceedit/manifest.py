@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.errors import ManifestError
+from faceedit.errors import FaceEditError, ManifestError
 
 INTEGER_COLUMNS = frozenset({"pose", "illumination"})
 
@@ -66,27 +66,39 @@ def read_manifest(path: Path, required: Sequence[str] = ("path", "identity")) ->
     file = path / "manifest.csv" if path.is_dir() else path
     if not file.is_file():
         raise ManifestError(f"no manifest at {file}: give a folder with a manifest.csv, or the file itself")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise ManifestError(f"{file} is not readable as UTF-8 CSV ({error})") from error
-    if not rows:
-        raise ManifestError(f"{file} is empty: its first line names the columns, path and identity at least")
-    header, body = [name.strip() for name in rows[0][1]], rows[1:]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise ManifestError(f"{file} names the column {', '.join(twice)} twice: keep one of them")
-    for line, row in body:
-        if len(row) != len(header):
-            raise ManifestError(f"{file} line {line} has {len(row)} values for {len(header)} columns")
-    columns = {name: tuple(row[i].strip() for _, row in body) for i, name in enumerate(header)}
+    header, body = read_rows(file, ManifestError, ", path and identity at least")
+    columns = {name: tuple(row[i] for _, row in body) for i, name in enumerate(header)}
     manifest = Manifest(file.parent, columns)
     manifest.require(required)
     for name in INTEGER_COLUMNS & columns.keys():
-        _check_integers(file, name, [(line, row[header.index(name)].strip()) for line, row in body])
+        _check_integers(file, name, [(line, row[header.index(name)]) for line, row in body])
     return manifest
+
+
+def read_rows(
+    file: Path, error: type[FaceEditError], least: str = ""
+) -> tuple[list[str], list[tuple[int, list[str]]]]:  # fmt: skip
+    """The header of a CSV, and every line's number and cells, without blanks around them.
+
+    Raises `error` for text that is not UTF-8 CSV, an empty file (`least`: what its first line has to name), a column
+    named twice or an uneven row.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error, OSError) as problem:
+        raise error(f"{file} is not readable as UTF-8 CSV ({problem})") from problem
+    if not rows:
+        raise error(f"{file} is empty: its first line names the columns{least}")
+    header, body = rows[0][1], rows[1:]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise error(f"{file} names the column {', '.join(twice)} twice: keep one of them")
+    for line, row in body:
+        if len(row) != len(header):
+            raise error(f"{file} line {line} has {len(row)} values for {len(header)} columns")
+    return header, body
 
 
 def _check_integers(file: Path, name: str, cells: list[tuple[int, str]]) -> None:

@@ -73,7 +73,7 @@ class Queries:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def part(self, rows: slice) -> Queries:
+    def part(self, rows: slice | list[int]) -> Queries:
         return Queries(self.sources[rows], self.targets[rows], self.seed)
 
 
@@ -250,6 +250,13 @@ def _same_value(editor: Editor, test: LabelledSet, queries: Queries, descriptors
     found = exact_nearest(np.stack([edit.descriptor for edit in turned]), descriptors, nobody, RANKS[-1])
     same_key = test.keys[found] == test.keys[rows][:, None]
     return np.asarray(same_key & (test.values[found] == test.values[rows][:, None]))
+
+
+def spread(people: Rows, count: int, rng: np.random.Generator) -> list[int]:
+    """Positions of `count` entries at most, in random order, of different people (their numbers, (N,))."""
+    order = rng.permutation(len(people))
+    _, first = np.unique(people[order], return_index=True)
+    return [int(i) for i in order[np.sort(first)][:count]]
 
 
 def recall(hits: Bools, rank: int) -> float:

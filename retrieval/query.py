@@ -63,9 +63,8 @@ class QueryEngine:
         """The k gallery images nearest to the person of `path`, seen as asked.
 
         The editor of the gallery's own attribute works last, since its descriptors are what the gallery holds; where it
-        does not, the edited face is described as a gallery picture is. The query's own file
-        never counts. Raises ImageError, AttributeValueError, UsageError for an attribute without an editor,
-        GalleryEmptyError.
+        does not, the edited face is described as a gallery picture is. The query's own file never counts. Raises
+        ImageError, AttributeValueError, UsageError for an attribute without an editor, GalleryEmptyError.
         """
         source = read_crop(path)
         steps = chain(source, asked, self._editors, last=self._gallery.config.task)

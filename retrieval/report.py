@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.images import write_picture
-from retrieval.evaluate import OURS, RANKS, Bools, Evaluation, bootstrap, per_pixel_mse, recall
+from retrieval.evaluate import OURS, RANKS, Bools, Evaluation, bootstrap, per_pixel_mse, recall, spread
 from retrieval.sheet import GREEN, RED, Cell, draw_sheet
 
 _EXAMPLES = 12
@@ -25,7 +25,8 @@ def write_report(evaluation: Evaluation, out: Path, about: dict[str, Any]) -> di
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     figures = {**measure(evaluation), "about": about}
     (out / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    chosen = _example_rows(evaluation)
+    people = evaluation.test.identities[evaluation.test.rows_of(evaluation.queries)]
+    chosen = spread(people, _EXAMPLES, np.random.default_rng(0))
     write_picture(_result_sheet(evaluation, chosen), out / "pictures" / "results.png")
     write_picture(_stage_sheet(evaluation, chosen), out / "pictures" / "stages.png")
     (out / "report.md").write_text(_markdown(evaluation, figures), encoding="utf-8")
@@ -114,22 +115,13 @@ def _confusion(n: int, labels: NDArray[np.int64], decided: NDArray[np.int64]) ->
     return counts.tolist()
 
 
-def _example_rows(evaluation: Evaluation) -> list[int]:
-    """Queries spread over the whole run, at most one of a person while there are people enough."""
-    order = np.random.default_rng(0).permutation(len(evaluation.queries))
-    people = evaluation.test.identities[evaluation.test.rows_of(evaluation.queries)]
-    seen: set[int] = set()
-    fresh = [int(i) for i in order if not (int(people[i]) in seen or seen.add(int(people[i])))]  # type: ignore[func-returns-value]
-    return fresh[:_EXAMPLES]
-
-
 def _result_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
     test, queries, space = evaluation.test, evaluation.queries, evaluation.space
-    shown, own = test.pictures_of(queries), test.values_of(queries)
+    own = test.values_of(queries)
     rows = []
-    for i in chosen:
+    for i, picture in zip(chosen, test.pictures_of(queries.part(chosen)), strict=True):
         row = [
-            Cell(shown[i], f"query\n{space.text(space.values[own[i]])}"),
+            Cell(picture, f"query\n{space.text(space.values[own[i]])}"),
             Cell(evaluation.refined[i], f"imagined\n{space.text(space.values[queries.targets[i]])}"),
         ]
         for rank in range(min(5, evaluation.nearest.shape[1])):
@@ -141,16 +133,16 @@ def _result_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8
 
 
 def _stage_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
-    images, shown = evaluation.test.images, evaluation.test.pictures_of(evaluation.queries)
+    images, shown = evaluation.test.images, evaluation.test.pictures_of(evaluation.queries.part(chosen))
     return draw_sheet(
         [
             [
-                Cell(shown[i], "query"),
+                Cell(picture, "query"),
                 Cell(evaluation.generated[i], "stage one"),
                 Cell(evaluation.refined[i], "stage two"),
                 Cell(images[int(evaluation.truths[i])], "truth"),
             ]
-            for i in chosen
+            for i, picture in zip(chosen, shown, strict=True)
         ]
     )
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from faceedit.align import POINTS, landmarks_of
 from faceedit.errors import ImportSourceError, LandmarkError
-from faceedit.manifest import INTEGER_COLUMNS
+from faceedit.manifest import INTEGER_COLUMNS, read_rows
 from faceedit.sources.listing import Listing, Photograph, free_name
 
 _LANDMARK = re.compile(r"(eye|mouth)_(left|right)_[xy]|(nose|chin)_[xy]")
@@ -53,22 +52,8 @@ def read_table(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     """The header, and every line's number and cells. Raises ImportSourceError for anything but an even UTF-8 CSV."""
     if not file.is_file():
         raise ImportSourceError(f"{file} is no file: give a CSV whose first line names its columns")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise ImportSourceError(f"{file} is not readable as UTF-8 CSV ({error})") from error
-    if not lines:
-        raise ImportSourceError(f"{file} is empty: its first line names the columns")
-    header = lines[0][1]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise ImportSourceError(f"{file} names the column {', '.join(twice)} twice: keep one of them")
-    for line, row in lines[1:]:
-        if len(row) != len(header):
-            raise ImportSourceError(f"{file} line {line} has {len(row)} values for {len(header)} columns")
-    return header, [(line, dict(zip(header, row, strict=True))) for line, row in lines[1:]]
+    header, rows = read_rows(file, ImportSourceError)
+    return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]
 
 
 def _problem(root: Path, cells: dict[str, str], labels: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from retrieval.reproduce import paper
 
 Table = Mapping[str, Mapping[str, float]]
+VERDICTS = {True: "holds", False: "does not hold", None: "not measured"}
 Turns = Sequence[tuple[int, int]]
 
 
@@ -31,12 +32,12 @@ class Claim:
 
 
 def check_claims(tasks: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
-    """Every claim of section 4, from the measurements of each task (`measure_task`)."""
+    """Every claim of section 4, from the measurements of each task (`measure_errors`)."""
     claims = [_stage_two(name, tasks) for name in ("pose", "illumination", "inpainting")]
     pose = tasks.get("pose", {})
     claims += _rotations(pose.get("mse_by_pair", {}), pose.get("mse_by_pair_face", {}))
     claims += [_easier("illumination", "pose", tasks), _easier("inpainting", "illumination", tasks)]
-    regions = tasks.get("pose", {}).get("regions", {})
+    regions = pose.get("regions", {})
     text = "The largest errors lie on silhouette, hair and neck: the inner face has smaller ones than what surrounds it"
     return [*claims, Claim(text, regions.get("face"), regions.get("around"))]
 

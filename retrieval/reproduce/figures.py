@@ -14,7 +14,7 @@ from PIL import Image
 
 from faceedit.editor import Editor
 from faceedit.images import Picture
-from retrieval.evaluate import OURS, Evaluation, LabelledSet, Queries, per_pixel_mse
+from retrieval.evaluate import OURS, Evaluation, LabelledSet, Queries, per_pixel_mse, spread
 
 _COLOURS = ((0, 0, 4), (60, 15, 110), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))  # dark to light
 
@@ -47,21 +47,14 @@ def cell(picture: Picture, caption: str = "", frame: str = "") -> PictureCell:
     return PictureCell("data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode(), caption, frame)
 
 
-def spread(people: NDArray[np.int64], count: int, seed: int) -> list[int]:
-    """Positions of `count` entries at most, of different people."""
-    order = np.random.default_rng([seed, 3]).permutation(len(people))
-    _, first = np.unique(people[order], return_index=True)
-    return [int(i) for i in order[np.sort(first)][:count]]
-
-
 def stages_figure(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[np.int64]) -> Figure:
     """Figure 3: input, stage one, stage two, truth; eight people."""
     space, own = editor.space, test.values_of(pairs)
-    chosen = spread(test.identities[test.rows_of(pairs)], 8, pairs.seed)
-    part = Queries(pairs.sources[chosen], pairs.targets[chosen], pairs.seed)
-    edits = editor.edit_many(test.pictures_of(part), part.targets)
+    chosen = spread(test.identities[test.rows_of(pairs)], 8, _random(pairs.seed))
+    part = pairs.part(chosen)
+    shown = test.pictures_of(part)
     rows = []
-    for i, picture, edit in zip(chosen, test.pictures_of(part), edits, strict=True):
+    for i, picture, edit in zip(chosen, shown, editor.edit_many(shown, part.targets), strict=True):
         truth = test.images[truths[i]]
         one, two = (float(per_pixel_mse(p[None], truth[None])[0]) for p in (edit.generated, edit.refined))
         rows.append([
@@ -80,7 +73,7 @@ def values_figure(editor: Editor, test: LabelledSet, people: int, name: str, see
     whole = [r for r in range(len(test.images)) if all((int(test.keys[r]), v) in held for v in range(len(space)))]
     candidates = np.array(whole or range(len(test.images)), np.int64)
     rows = []
-    for i in spread(test.identities[candidates], people, seed):
+    for i in spread(test.identities[candidates], people, _random(seed)):
         row = int(candidates[i])
         source = test.images[row]
         edits = editor.edit_many(np.repeat(source[None], len(space), 0), np.arange(len(space)))
@@ -94,8 +87,8 @@ def values_figure(editor: Editor, test: LabelledSet, people: int, name: str, see
 
 def inpainting_figure(editor: Editor, test: LabelledSet, pairs: Queries) -> Figure:
     """Figure 8: occluded, completed, truth; two of them side by side in each row."""
-    chosen = spread(test.identities[test.rows_of(pairs)], 12, pairs.seed)
-    part = Queries(pairs.sources[chosen], pairs.targets[chosen], pairs.seed)
+    chosen = spread(test.identities[test.rows_of(pairs)], 12, _random(pairs.seed))
+    part = pairs.part(chosen)
     shown, truths = test.pictures_of(part), test.images[test.rows_of(part)]
     edits = editor.edit_many(shown, part.targets)
     triples = [
@@ -111,10 +104,10 @@ def retrieval_figure(evaluation: Evaluation, name: str) -> Figure:
     test, queries, space = evaluation.test, evaluation.queries, evaluation.space
     own, names = test.values_of(queries), test.manifest.columns["identity"]
     rows = []
-    for i in spread(test.identities[test.rows_of(queries)], 8, queries.seed):
-        one = queries.part(slice(i, i + 1))
+    chosen = spread(test.identities[test.rows_of(queries)], 8, _random(queries.seed))
+    for i, picture in zip(chosen, test.pictures_of(queries.part(chosen)), strict=True):
         row = [
-            cell(test.pictures_of(one)[0], f"query, {space.text(space.values[own[i]])}"),
+            cell(picture, f"query, {space.text(space.values[own[i]])}"),
             cell(evaluation.refined[i], space.text(space.values[queries.targets[i]])),
         ]
         for rank, found in enumerate(evaluation.nearest[i, :5]):
@@ -132,6 +125,11 @@ def map_figure(maps: NDArray[np.float64], values: Sequence[int]) -> Figure:
     ramp = np.repeat(np.linspace(1, 0, 60)[:, None], 12, axis=1)
     caption = f"Squared error by pixel for each target pose, with its mean; the scale goes from 0 (dark) to {top:.0f}."
     return Figure("Figure 6", caption, [[*cells, cell(_coloured(ramp), "scale")]])
+
+
+def _random(seed: int) -> np.random.Generator:
+    """Which examples the figures show."""
+    return np.random.default_rng([seed, 3])
 
 
 def _coloured(shares: NDArray[np.float64]) -> Picture:

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from retrieval.reproduce import paper
+from retrieval.reproduce.claims import VERDICTS
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
@@ -59,7 +60,7 @@ def write_page(content: Mapping[str, Any]) -> str:
 def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for claim in claims:
-        verdict = {True: "holds", False: "does not hold", None: "not measured"}[claim["holds"]]
+        verdict = VERDICTS[claim["holds"]]
         kind = {True: "holds", False: "fails", None: ""}[claim["holds"]]
         numbers = [_number(claim[name]) for name in ("smaller", "larger", "paper_smaller", "paper_larger")]
         rows.append([claim["text"], f"<span class='{kind}'>{verdict}</span>", *numbers])
