@@ -12,6 +12,11 @@ def synth(
     face_model: Annotated[Path, typer.Option(help="ICT Face Model Light: FaceXModel/ or ict_face_light.npz")],
     out: Annotated[Path, typer.Option(help="Folder to write; an unfinished one is continued")],
     identities: Annotated[int, typer.Option(min=2, help="How many people; 100 train and 149 test, more train")] = 249,
+    variety: Annotated[
+        bool, typer.Option("--variety", help="Expressions, free lights, clothes, ...: to learn from for photographs")
+    ] = False,
+    expressions: Annotated[int, typer.Option(min=1, help="With --variety: faces that each person makes")] = 2,
+    lights: Annotated[int, typer.Option(min=1, help="With --variety: light set-ups for each person")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Which people")] = 0,
     processes: Annotated[int | None, typer.Option(min=1, help="Worker processes [default: one per core]")] = None,
 ) -> None:
@@ -26,8 +31,11 @@ def synth(
             "rendering needs embreex: in the folder of facesearch, pip install '.[synth]'"
         ) from error
     from faceedit.synth.database import SynthConfig, render_database
+    from faceedit.synth.variety import Variety
 
-    config = SynthConfig(identities=identities, seed=seed)
+    chosen = Variety(expressions=expressions, lights=lights) if variety else None
+    config = SynthConfig(identities=identities, seed=seed, variety=chosen)
+    pictures = identities * 7 * (expressions * lights if variety else 20)
     with ProgressBar("rendering people") as bar:
         manifest = render_database(face_model, out, config, processes, bar.update)
-    print(f"{identities} people, {identities * 140:,} pictures: {manifest}")
+    print(f"{identities} people, {pictures:,} pictures: {manifest}")

@@ -73,8 +73,8 @@ def test_people_vary() -> None:
 
 def test_the_protocol_has_seven_poses_and_twenty_lights() -> None:
     assert POSES == (-45, -30, -15, 0, 15, 30, 45)
-    assert len(ILLUMINATIONS) == 20 and ILLUMINATIONS[0].flash is None
-    assert len({light.flash for light in ILLUMINATIONS}) == 20
+    assert len(ILLUMINATIONS) == 20 and ILLUMINATIONS[0].flashes == ()
+    assert len({light.flashes for light in ILLUMINATIONS}) == 20
 
 
 def test_negative_yaw_points_the_nose_to_the_left_edge() -> None:

@@ -3,6 +3,7 @@
 Layout: DIR/images/ID/ID_POSE_LIGHT.png, DIR/masks/ID/ID_POSE.png (one alpha mask serves a pose's twenty lights),
 DIR/backgrounds/POSE.png (what the camera sees behind the person, so that training can replace it), DIR/manifest.csv,
 DIR/synth.json (how it was made). An identity's folder appears under its name only when it is complete.
+A data base with variety has ID_EXPRESSION_POSE_LIGHT.png and masks ID_EXPRESSION_POSE.png, and stands on black.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -23,23 +25,33 @@ from faceedit.errors import ManifestError
 from faceedit.files import write_whole
 from faceedit.synth.head import MorphableHead, load_head
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, background
+from faceedit.synth.variety import Variety, expression_name
+
+if TYPE_CHECKING:
+    from faceedit.synth.render import Photographs
 
 PAPER_TRAIN, PAPER_TEST = 100, 149
 COLUMNS = ("path", "identity", "pose", "illumination", "split", "mask", "background")
+VARIETY_COLUMNS = ("path", "identity", "pose", "illumination", "expression", "split", "mask")
+TEST_EVERY = 25  # of a data base with variety, every 25th person is for testing
 LICENCE = "Renders of the ICT Face Model Light, (c) 2020 USC Institute for Creative Technologies, MIT licence"
 
 
 @dataclass(frozen=True)
 class SynthConfig:
     """identities: how many people; seed: which people; the first 100 are for training and the next 149 for testing,
-    as in the paper; any more are for training, and fewer keep the paper's share."""
+    as in the paper; any more are for training, and fewer keep the paper's share. variety: what photographs vary in,
+    instead of the paper's protocol."""
 
     identities: int = PAPER_TRAIN + PAPER_TEST
     seed: int = 0
     camera: Camera = field(default_factory=Camera)
+    variety: Variety | None = None
 
     def split(self, number: int) -> str:
         """'train' or 'test' for identity 1..identities."""
+        if self.variety is not None:
+            return "test" if number % TEST_EVERY == 0 else "train"
         train = PAPER_TRAIN
         if self.identities < PAPER_TRAIN + PAPER_TEST:
             train = round(self.identities * PAPER_TRAIN / (PAPER_TRAIN + PAPER_TEST))
@@ -63,9 +75,12 @@ def render_database(
     when `out` holds a data base that was made in another way.
     """
     head = load_head(face_model)
+    if config.variety is not None:
+        head.require_expressions()
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, head, config)
-    _write_backgrounds(out, config)
+    if config.variety is None:
+        _write_backgrounds(out, config)
     numbers = range(1, config.identities + 1)
     todo = [n for n in numbers if not _folder(out, "images", n).is_dir()]
     done = config.identities - len(todo)
@@ -99,38 +114,47 @@ def _start_worker(face_model: Path, out: Path, config: SynthConfig) -> None:
 
 
 def _render_identity(number: int) -> int:
-    from faceedit.synth.render import photograph
+    from faceedit.synth.render import photograph, photograph_variety
 
     assert _worker is not None
     head, out, config = _worker
-    photographs = photograph(head, config.person_seed(number), config.camera)
-    name = f"{number:04d}"
+    seed, name = config.person_seed(number), f"{number:04d}"
+    if config.variety is None:
+        sessions = [(name, photograph(head, seed, config.camera))]
+    else:
+        shot = photograph_variety(head, seed, config.camera, config.variety)
+        sessions = [(f"{name}_{expression_name(i)}", photographs) for i, photographs in enumerate(shot)]
     for kind in ("masks", "images"):  # the images' folder last: it marks the identity as complete
         final = _folder(out, kind, number)
         partial = final.with_name(f".{name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        for p, pose in enumerate(POSES):
-            if kind == "masks":
-                Image.fromarray(photographs.masks[p]).save(partial / _mask_name(name, pose))
-                continue
-            for light in range(len(ILLUMINATIONS)):
-                Image.fromarray(photographs.images[p, light]).save(partial / _image_name(name, pose, light))
+        for session, photographs in sessions:
+            _write_session(partial, kind, session, photographs)
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
     return number
+
+
+def _write_session(folder: Path, kind: str, name: str, photographs: Photographs) -> None:
+    for p, pose in enumerate(POSES):
+        if kind == "masks":
+            Image.fromarray(photographs.masks[p]).save(folder / _mask_name(name, pose))
+            continue
+        for light, image in enumerate(photographs.images[p]):
+            Image.fromarray(image).save(folder / _image_name(name, pose, light))
 
 
 def _folder(out: Path, kind: str, number: int) -> Path:
     return out / kind / f"{number:04d}"
 
 
-def _image_name(identity: str, pose: int, light: int) -> str:
-    return f"{identity}_{pose:+03d}_{light:02d}.png"
+def _image_name(session: str, pose: int, light: int) -> str:
+    return f"{session}_{pose:+03d}_{light:02d}.png"
 
 
-def _mask_name(identity: str, pose: int) -> str:
-    return f"{identity}_{pose:+03d}.png"
+def _mask_name(session: str, pose: int) -> str:
+    return f"{session}_{pose:+03d}.png"
 
 
 def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
@@ -144,6 +168,8 @@ def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
         "illuminations": [asdict(light) for light in ILLUMINATIONS],
         "licence": LICENCE,
     }
+    if config.variety is not None:
+        made_by |= {"variety": asdict(config.variety)}
     file = out / "synth.json"
     if file.exists():
         try:
@@ -168,18 +194,26 @@ def _write_backgrounds(out: Path, config: SynthConfig) -> None:
         Image.fromarray(background(pose, config.camera.size)).save(folder / f"{pose:+03d}.png")
 
 
+def _manifest_rows(number: int, config: SynthConfig) -> Iterator[tuple[object, ...]]:
+    name, split, variety = f"{number:04d}", config.split(number), config.variety
+    expressions = [expression_name(i) for i in range(variety.expressions)] if variety else [""]
+    lights = range(variety.lights if variety else len(ILLUMINATIONS))
+    for expression in expressions:
+        session = f"{name}_{expression}" if expression else name
+        for pose in POSES:
+            mask = f"masks/{name}/{_mask_name(session, pose)}"
+            own = (expression, split, mask) if expression else (split, mask, f"backgrounds/{pose:+03d}.png")
+            for light in lights:
+                yield (f"images/{name}/{_image_name(session, pose, light)}", name, pose, light, *own)
+
+
 def _write_manifest(out: Path, config: SynthConfig) -> Path:
     file = out / "manifest.csv"
     partial = file.with_suffix(".partial")
     with partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
+        writer.writerow(COLUMNS if config.variety is None else VARIETY_COLUMNS)
         for number in range(1, config.identities + 1):
-            name, split = f"{number:04d}", config.split(number)
-            for pose in POSES:
-                mask, behind = f"masks/{name}/{_mask_name(name, pose)}", f"backgrounds/{pose:+03d}.png"
-                for light in range(len(ILLUMINATIONS)):
-                    path = f"images/{name}/{_image_name(name, pose, light)}"
-                    writer.writerow((path, name, pose, light, split, mask, behind))
+            writer.writerows(_manifest_rows(number, config))
     partial.replace(file)
     return file

@@ -8,7 +8,7 @@ Units are about 1 cm; +x is the image's right in a frontal view, +y up, +z out o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from zipfile import BadZipFile
@@ -42,6 +42,8 @@ class Part(IntEnum):
     IRIS = 3
     HAIR = 4
     GLASSES = 5
+    GUMS = 6
+    TEETH = 7
 
 
 _MATERIAL_PARTS = {
@@ -51,27 +53,48 @@ _MATERIAL_PARTS = {
     "M_ScleraRight": Part.SCLERA,
     "M_IrisLeft": Part.IRIS,
     "M_IrisRight": Part.IRIS,
+    "M_GumsTongue": Part.GUMS,
+    "M_Teeth": Part.TEETH,
 }
+_EXPRESSIONS = "ict_expressions.npz"
 
 
 @dataclass(frozen=True)
 class MorphableHead:
-    """Mean shape and modes of the head, reduced to the parts that a closed-mouth picture shows.
+    """Mean shape and modes of the head, reduced to the parts that a picture shows.
 
     mean: (26719, 3) float32 centimetres; modes: (K, 26719, 3) offsets for coefficients drawn from N(0, 1);
-    triangles: (T, 3) int32 into the vertices; parts: (T,) the `Part` of each triangle.
+    triangles: (T, 3) int32 into the vertices; parts: (T,) the `Part` of each triangle; expression_names: the shapes
+    that a face can make; expressions: (E, 26719, 3) their offsets, for weights in 0..1 (E = 0 where there are none).
     """
 
     mean: Floats
     modes: Floats
     triangles: Ints
     parts: NDArray[np.uint8]
+    expression_names: tuple[str, ...] = ()
+    expressions: Floats = field(default_factory=lambda: np.zeros((0, VERTICES, 3), np.float32), repr=False)
 
-    def shape(self, coefficients: NDArray[np.floating]) -> Floats:
-        """Vertices (26719, 3) of the person with these mode coefficients, at most K of them."""
+    def shape(self, coefficients: NDArray[np.floating], expression: NDArray[np.floating] | None = None) -> Floats:
+        """Vertices (26719, 3) of the person with these mode coefficients, at most K of them, making this face:
+        weights (E,) of the expression shapes."""
         k = len(coefficients)
         offsets = np.tensordot(coefficients.astype(np.float32), self.modes[:k], axes=1)
+        if expression is not None:
+            offsets = offsets + np.tensordot(expression.astype(np.float32), self.expressions, axes=1)
         return self.mean + np.asarray(offsets, dtype=np.float32)
+
+    def require_expressions(self) -> None:
+        """Raise FaceModelError where the head has no expression shapes."""
+        if not len(self.expressions):
+            raise FaceModelError(
+                f"the face model has no expression shapes: put {_EXPRESSIONS} or upstream's .obj files beside it"
+            )
+
+    def without(self, *parts: Part) -> MorphableHead:
+        """The same head without the triangles of these parts."""
+        keep = ~np.isin(self.parts, parts)
+        return replace(self, triangles=self.triangles[keep], parts=self.parts[keep])
 
 
 def load_head(path: Path) -> MorphableHead:
@@ -82,17 +105,37 @@ def load_head(path: Path) -> MorphableHead:
     if not path.exists():
         raise FaceModelError(f"no face model at {path}: give the ICT-FaceKit folder FaceXModel/ or ict_face_light.npz")
     if path.is_file():
-        return _load_npz(path)
+        return _with_expressions(_load_npz(path), path.parent)
     for folder in (path, path / "FaceXModel"):
         if (folder / "generic_neutral_mesh.obj").is_file():
             compact = path / "ict_face_light.npz"
-            return _load_npz(compact) if compact.is_file() else _load_obj_folder(folder)
+            head = _load_npz(compact) if compact.is_file() else _load_obj_folder(folder)
+            return _with_expressions(head, path if (path / _EXPRESSIONS).is_file() else folder)
     if (path / "ict_face_light.npz").is_file():
-        return _load_npz(path / "ict_face_light.npz")
+        return _with_expressions(_load_npz(path / "ict_face_light.npz"), path)
     raise FaceModelError(
         f"{path} holds neither FaceXModel/generic_neutral_mesh.obj nor ict_face_light.npz: "
         "give the folder of the ICT Face Model Light"
     )
+
+
+def _with_expressions(head: MorphableHead, folder: Path) -> MorphableHead:
+    """The head with the expression shapes that lie in the folder: one .npz, or upstream's .obj files by name."""
+    file = folder / _EXPRESSIONS
+    if file.is_file():
+        try:
+            with np.load(file, allow_pickle=False) as data:
+                names, offsets = tuple(map(str, data["names"])), data["offsets"].astype(np.float32)
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise FaceModelError(f"{file} holds no expression shapes: {error}") from error
+        if offsets.shape != (len(names), VERTICES, 3):
+            raise FaceModelError(f"{file} holds shapes {offsets.shape}, not of the ICT Face Model Light")
+        return replace(head, expression_names=names, expressions=offsets)
+    shapes = sorted(p for p in folder.glob("*.obj") if not re.match(r"identity|generic", p.name))
+    if not shapes:
+        return head
+    offsets = np.stack([_read_obj(shape)[0] - head.mean for shape in shapes])
+    return replace(head, expression_names=tuple(shape.stem for shape in shapes), expressions=offsets)
 
 
 def _load_npz(path: Path) -> MorphableHead:

@@ -15,6 +15,8 @@ from faceedit.synth.mesh import hair_arc, hairline
 from faceedit.synth.person import Beard, Person
 
 Bools = NDArray[np.bool_]
+_TEETH = np.array([0.62, 0.56, 0.47], np.float32)
+_GUMS = np.array([0.30, 0.09, 0.09], np.float32)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Painter:
         self._streaks = rng.normal(size=(3, 361)).astype(np.float32)
         self._marks = _mark_places(rng, head, person.skin.marks)
         self._freckles = _Noise(rng, 8.0)
+        self._pores = _Noise(rng, 14.0)
 
     def paint(self, canonical: Floats, parts: NDArray[np.uint8]) -> Surface:
         """The surface at points (N, 3) of the canonical head, each of a `Part`."""
@@ -54,6 +57,10 @@ class Painter:
         hair = parts == Part.HAIR
         colour[hair] = self._hair(canonical[hair])
         gloss[hair], sharp[hair] = 0.03 + 0.25 * colour[hair].mean(1), 40.0
+        for part, shade in ((Part.TEETH, _TEETH), (Part.GUMS, _GUMS)):
+            inside = parts == part
+            depth = np.clip((canonical[inside, 2:] - 4.0) / 6.0, 0.05, 1)  # little light comes to the back
+            colour[inside], gloss[inside], sharp[inside] = shade * depth**2, 0.4, 90.0
         glasses = parts == Part.GLASSES
         if self._person.glasses is not None:
             colour[glasses] = self._person.glasses.colour
@@ -80,9 +87,22 @@ class Painter:
         if self._person.beard is not None:
             self._beard(p, colour, self._person.beard)
         self._scalp(p, colour)
-        colour[p[:, 1] < -14.0] = self._person.clothes
+        if self._person.detail > 0:
+            colour *= (1 + 0.06 * self._person.detail * (self._pores(p) + self._hairs(p)))[:, None]
+        self._clothes(p, colour)
         gloss = skin.gloss * (0.16 + 0.16 * nose + 0.10 * np.exp(-(p[:, 0] ** 2) / 12) * (p[:, 1] > 5))
         return colour, gloss.astype(np.float32)
+
+    def _clothes(self, p: Floats, colour: Floats) -> None:
+        cut = self._person.neckline
+        if cut is None:
+            colour[p[:, 1] < -14.0] = self._person.clothes
+            return
+        middle = np.exp(-((p[:, 0] / 3.0) ** 2)) * (p[:, 2] > 0)
+        clothed = p[:, 1] < cut.height - cut.point * middle
+        colour[clothed] = self._person.clothes
+        if cut.stripes > 0:
+            colour[clothed & (np.mod(p[:, 1], 2 * cut.stripes) < cut.stripes)] = cut.second
 
     def _lines(self, p: Floats) -> Floats:
         """How much each point lies in a line of age: nasolabial folds, forehead lines, bags under the eyes."""

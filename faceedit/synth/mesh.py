@@ -34,9 +34,12 @@ class Mesh:
     parts: NDArray[np.uint8]
 
 
-def build_person(head: MorphableHead, person: Person) -> tuple[Mesh, Floats]:
-    """The whole person as one mesh, and the 68 landmarks (68, 3) of the face."""
-    vertices = head.shape(person.shape)
+def build_person(head: MorphableHead, person: Person, expression: Floats | None = None) -> tuple[Mesh, Floats]:
+    """The whole person as one mesh, making a face (weights of the head's expression shapes; None: the model's neutral
+    one with a closed mouth), and the 68 landmarks (68, 3) of the face."""
+    if expression is None:
+        head = head.without(Part.GUMS, Part.TEETH)
+    vertices = head.shape(person.shape, expression)
     skin = Mesh(
         positions=vertices,
         normals=_vertex_normals(vertices, head.triangles),

@@ -6,10 +6,14 @@ from a real person; the skin palette interpolates between three hand-chosen tone
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from faceedit.synth.variety import Variety
 
 Colour = tuple[float, float, float]
 Rng = np.random.Generator
@@ -103,6 +107,16 @@ class Glasses:
 
 
 @dataclass(frozen=True)
+class Neckline:
+    """Where clothes begin below the chin: a round or pointed cut, perhaps with a pattern."""
+
+    height: float
+    point: float  # how much lower in the middle
+    stripes: float  # centimetres, 0 for none
+    second: Colour
+
+
+@dataclass(frozen=True)
 class Person:
     """One identity. shape: coefficients of the head's modes; texture_seed: where noise and marks lie."""
 
@@ -116,11 +130,22 @@ class Person:
     glasses: Glasses | None
     clothes: Colour
     texture_seed: int
+    detail: float = 0.0  # fine skin texture
+    neckline: Neckline | None = None
 
 
-def sample_person(seed: int, modes: int = 100) -> Person:
-    """Draw the person of this seed: the same seed is the same person for ever."""
+def sample_person(seed: int, modes: int = 100, variety: Variety | None = None) -> Person:
+    """Draw the person of this seed: the same seed is the same person for ever, with more detail where `variety` asks
+    for it."""
     rng = np.random.default_rng([seed, 0xFACE])
+    person = _sample(rng, modes)
+    if variety is None:
+        return person
+    neckline = _neckline(rng) if variety.clothing else None
+    return replace(person, detail=variety.detail * float(rng.beta(1.5, 2.5)), neckline=neckline)
+
+
+def _sample(rng: Rng, modes: int) -> Person:
     skin = _skin(rng)
     hair = _hair(rng)
     grows_beard = hair.style not in ("bob", "long") and rng.random() < 0.5
@@ -194,6 +219,16 @@ def _glasses(rng: Rng) -> Glasses:
         aspect=rng.uniform(0.62, 0.95),
         squareness=rng.uniform(2.0, 5.0),
         wire=rng.uniform(0.10, 0.24),
+    )
+
+
+def _neckline(rng: Rng) -> Neckline:
+    striped = rng.random() < 0.3
+    return Neckline(
+        height=rng.uniform(-15.5, -11.5),
+        point=rng.uniform(0, 3.5) if rng.random() < 0.6 else 0.0,
+        stripes=rng.uniform(0.6, 2.5) if striped else 0.0,
+        second=_colour(rng.uniform(0.02, 0.7, 3)),
     )
 
 

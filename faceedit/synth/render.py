@@ -7,7 +7,8 @@ per sample towards a jittered point of the flash, and ambient light dimmed by co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from embreex.rtcore_scene import EmbreeScene
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from faceedit.synth.head import Floats, MorphableHead, Part
 from faceedit.synth.materials import Painter, Surface
 from faceedit.synth.mesh import Mesh, build_person, ray_scene, unit
-from faceedit.synth.person import sample_person
-from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, Illumination, background, rotation
+from faceedit.synth.person import Person, sample_person
+from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, Illumination, Light, background, rotation
+from faceedit.synth.variety import Variety, sample_expression, sample_illumination
 
 Images = NDArray[np.uint8]
 _SKIN_WRAP = np.array([0.28, 0.13, 0.09], np.float32)  # how far light leaks past the terminator, per channel
@@ -35,21 +37,46 @@ class Photographs:
 
 
 def photograph(head: MorphableHead, seed: int, camera: Camera | None = None) -> Photographs:
-    """Render the person of this seed at all poses under all illuminations."""
-    camera = camera or Camera()
-    person = sample_person(seed, len(head.modes))
-    mesh, landmarks = build_person(head, person)
-    scene, painter = ray_scene(mesh), Painter(head, person)
+    """Render the person of this seed at all poses under all illuminations, before each camera's background."""
     rng = np.random.default_rng([seed, 0xCA11])
+    person = sample_person(seed, len(head.modes))
+    camera = camera or Camera()
+    backgrounds = [background(pose, camera.size) for pose in POSES]
+    return _session(head, person, None, ILLUMINATIONS, camera, backgrounds, rng)
+
+
+def photograph_variety(head: MorphableHead, seed: int, camera: Camera, variety: Variety) -> list[Photographs]:
+    """Render the person of this seed making each of the variety's faces, at all poses under lights of their own, on
+    black. Raises FaceModelError where the head has no expression shapes."""
+    head.require_expressions()
+    rng = np.random.default_rng([seed, 0xD1FF])
+    person = sample_person(seed, len(head.modes), variety)
+    camera = replace(camera, yaw_jitter=variety.yaw, pitch_jitter=variety.pitch, roll_jitter=variety.roll)
+    lights = [sample_illumination(variety, rng) for _ in range(variety.lights)]
+    black = [np.zeros((camera.size, camera.size, 3), np.uint8)] * len(POSES)
+    return [
+        _session(
+            head, person, sample_expression(number, variety, head.expression_names, rng), lights, camera, black, rng
+        )
+        for number in range(variety.expressions)
+    ]
+
+
+def _session(
+    head: MorphableHead, person: Person, expression: Floats | None, lights: Sequence[Illumination], camera: Camera,
+    backgrounds: Sequence[Images], rng: np.random.Generator,
+) -> Photographs:  # fmt: skip
+    """One person making one face, at all poses under these lights."""
+    mesh, landmarks = build_person(head, person, expression)
+    scene, painter = ray_scene(mesh), Painter(head, person)
     images, masks, yaws = [], [], []
-    for pose in POSES:
+    for pose, behind in zip(POSES, backgrounds, strict=True):
         jitter = rng.normal(size=3) * [camera.yaw_jitter, camera.pitch_jitter, camera.roll_jitter]
         view = _View(mesh, scene, landmarks, rotation(pose + jitter[0], jitter[1], jitter[2]), camera)
         surface = painter.paint(view.canonical, view.parts)
         open_sky = _occlusion(scene, view, rng)
-        behind = background(pose, camera.size)
         masks.append(view.mask())
-        shots = [view.develop(_shade(scene, view, surface, open_sky, light, rng), behind) for light in ILLUMINATIONS]
+        shots = [view.develop(_shade(scene, view, surface, open_sky, light, rng), behind) for light in lights]
         images.append(np.stack(shots))
         yaws.append(float(pose + jitter[0]))
     return Photographs(np.stack(images), np.stack(masks), tuple(yaws))
@@ -132,9 +159,13 @@ def _shade(
     # light that bounces between dark walls of a crease keeps some of the skin's colour
     ambient = light.room * 0.5 * hemisphere * open_sky[:, None] ** (1.15 - 0.35 * surface.colour)
     radiance = surface.colour * ambient
-    if light.flash is None:
-        return radiance
-    flash = light.flash
+    for flash in light.flashes:
+        radiance = radiance + _flash(scene, view, surface, flash, rng) * np.array(light.tint, np.float32)
+    return radiance
+
+
+def _flash(scene: EmbreeScene, view: _View, surface: Surface, flash: Light, rng: np.random.Generator) -> Floats:
+    """What one lamp adds to the radiance (hits, 3)."""
     direction = flash.direction
     lit = _lit(scene, view, direction, flash.spread, rng)
     cosine = view.normals @ direction
@@ -148,7 +179,7 @@ def _shade(
     highlight[hair] = np.sqrt(np.clip(1 - along**2, 0, 1)) ** surface.sharp[hair]
     shine = (surface.gloss * highlight * lit)[:, None]
     power = flash.power / np.pi
-    return np.asarray(radiance + power * (surface.colour * diffuse * lit[:, None] + 0.5 * shine), np.float32)
+    return np.asarray(power * (surface.colour * diffuse * lit[:, None] + 0.5 * shine), np.float32)
 
 
 def _lit(scene: EmbreeScene, view: _View, direction: Floats, spread: float, rng: np.random.Generator) -> Floats:

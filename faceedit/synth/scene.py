@@ -33,10 +33,14 @@ class Light:
 
 @dataclass(frozen=True)
 class Illumination:
-    """One of the twenty conditions: the room's own light, and at most one flash."""
+    """A light condition: the room's own light and the lamps; the twenty have one flash at most.
+
+    tint: the lamps' colour, red, green and blue about 1.
+    """
 
     room: float
-    flash: Light | None = None
+    flashes: tuple[Light, ...] = ()
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def _flashes() -> tuple[Light, ...]:
@@ -47,7 +51,7 @@ def _flashes() -> tuple[Light, ...]:
 
 
 # Number 0 is the room alone, 1..11 the flashes at eye level from left to right, 12..16 those above, 17..19 below.
-ILLUMINATIONS = (Illumination(room=1.15), *(Illumination(room=0.22, flash=f) for f in _flashes()))
+ILLUMINATIONS = (Illumination(room=1.15), *(Illumination(room=0.22, flashes=(f,)) for f in _flashes()))
 
 
 @dataclass(frozen=True)
