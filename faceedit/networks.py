@@ -21,17 +21,24 @@ class NetworkConfig:
     """attributes: n_a; hidden: width of the attribute encoder's first layer; middle: channels of the generation
     decoder's second convolution (1 is the literal reading of the paper); attribute_relu: ReLU after the second
     fully connected layer, which the paper leaves open; compact: the attribute encoder's n_a possible outputs instead
-    of its weights, for use but not for training."""
+    of its weights, for use but not for training.
+    Beyond the paper: mixing: transformer blocks between the generation's encoder and decoder, so that every part of
+    the source is seen everywhere (0: none, the paper's local network); head: size of a learned descriptor on top of the
+    refinement's 1 x 1 layer (0: the layer itself, 28,800 values)."""
 
     attributes: int = 7
     hidden: int = 512
     middle: int = 64
     attribute_relu: bool = False
     compact: bool = False
+    mixing: int = 0
+    head: int = 0
 
     def __post_init__(self) -> None:
         if min(self.attributes, self.hidden, self.middle) < 1:
             raise ValueError(f"network sizes must be at least 1, got {self}")
+        if min(self.mixing, self.head) < 0:
+            raise ValueError(f"mixing and head must be 0 or more, got {self}")
 
 
 SIZE = 60  # pixels of an image's side
@@ -181,6 +188,65 @@ class GenerationNetwork(nn.Module):
         return self.decoder(self.fusion.rest(fused))  # type: ignore[no-any-return]
 
 
+TOKENS, WIDTH = 15 * 15, 128  # the places of the innermost map, and its channels
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block (Vaswani et al. 2017; Xiong et al. 2020): (B, 225, 128) -> the same."""
+
+    def __init__(self, width: int = WIDTH, heads: int = 4, spread: int = 3) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, spread * width), nn.GELU(), nn.Linear(spread * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, width = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(b, n, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, 225, width / heads)
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, width)
+        x = x + self.out(seen)
+        return x + self.mlp(self.norm_mlp(x))  # type: ignore[no-any-return]
+
+
+class MixingGenerationNetwork(nn.Module):
+    """Stage one with global mixing, Y1 = G(X, C): the paper's encoder and decoder, and between them transformer blocks
+    over the 225 places of the innermost map. The attribute is a learned map that is added there.
+
+    The paper's network sees 28 x 28 of 60 x 60 pixels: it cannot carry an eye or a lamp's colour across the face, and
+    learns a fixed background by heart.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder = ImageEncoder(3)  # 64x30x30
+        self.inner = nn.Sequential(
+            convolution(64, 128), nn.ReLU(),  # 128x30x30
+            convolution(128, 128), nn.ReLU(),  # 128x30x30
+            nn.MaxPool2d(2),  # 128x15x15
+            convolution(128, WIDTH, 1),  # 128x15x15
+        )  # fmt: skip
+        self.places = nn.Parameter(torch.zeros(TOKENS, WIDTH))
+        self.attributes = nn.Parameter(torch.zeros(config.attributes, TOKENS, WIDTH))
+        self.blocks = nn.ModuleList(Block() for _ in range(config.mixing))
+        self.norm = nn.LayerNorm(WIDTH)
+        self.decoder = GenerationDecoder(config)
+
+    def forward(self, source: Tensor, attribute: Tensor) -> Tensor:
+        return self.many(source, attribute.argmax(1, keepdim=True))
+
+    def many(self, source: Tensor, targets: Tensor) -> Tensor:
+        """As `GenerationNetwork.many`."""
+        encoded = self.inner(self.image_encoder(source)).flatten(2).transpose(1, 2) + self.places  # (B, 225, 128)
+        tokens = (encoded[:, None] + self.attributes[targets]).flatten(0, 1)  # (B K, 225, 128)
+        for block in self.blocks:
+            tokens = block(tokens)
+        mixed = self.norm(tokens).transpose(1, 2).reshape(-1, WIDTH, 15, 15)
+        return self.decoder(mixed.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+
 class RefinementEncoder(nn.Module):
     """[X, Y1] 6x60x60 -> the descriptor layer 128x15x15"""
 
@@ -213,10 +279,12 @@ class RefinementDecoder(nn.Sequential):
 class RefinementNetwork(nn.Module):
     """Stage two, Y2 = R(X, Y1): two (B, 3, 60, 60) -> (B, 3, 60, 60)."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.encoder = RefinementEncoder()
         self.decoder = RefinementDecoder()
+        size = config.head if config else 0
+        self.head = DescriptorHead(size) if size else None
 
     def features(self, source: Tensor, generated: Tensor) -> Tensor:
         """The descriptor layer's activation, (B, 128, 15, 15)."""
@@ -224,6 +292,21 @@ class RefinementNetwork(nn.Module):
 
     def forward(self, source: Tensor, generated: Tensor) -> Tensor:
         return self.decoder(self.features(source, generated))  # type: ignore[no-any-return]
+
+
+class DescriptorHead(nn.Module):
+    """The descriptor layer 128x15x15 -> a learned descriptor of `size` values."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(128, 128, 3, stride=2, padding=1), nn.ReLU(),  # 128x8x8
+            nn.Conv2d(128, 256, 3, stride=2, padding=1), nn.ReLU(),  # 256x4x4
+            nn.Flatten(), nn.Linear(256 * 16, size),
+        )  # fmt: skip
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features)  # type: ignore[no-any-return]
 
 
 def descriptor(features: Tensor) -> Tensor:
@@ -238,6 +321,9 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        elif isinstance(module, MixingGenerationNetwork):
+            nn.init.normal_(module.places, std=0.02, generator=generator)
+            nn.init.normal_(module.attributes, std=0.02, generator=generator)
 
 
 def compact(generation: GenerationNetwork) -> GenerationNetwork:
