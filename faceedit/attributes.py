@@ -51,6 +51,13 @@ class AttributeSpace:
         lie on a complete face cannot be known."""
         return not self.occlusion or source == target or target == 0
 
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """Position of each value in a mirrored picture: a face at -30 degrees becomes one at 30."""
+        if self.name != "pose":
+            return tuple(range(len(self)))
+        return tuple(self.values.index(-value) for value in self.values)
+
     def decide(self, errors: NDArray[np.floating]) -> NDArray[np.int64]:
         """Positions (N,) of the values that pictures have, from reconstruction errors (N, n_a): the smallest.
 

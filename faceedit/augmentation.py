@@ -22,7 +22,7 @@ class Augmentation:
 
     backgrounds: a source stands before a random background instead of the neutral grey; gamma: of its logarithm;
     exposure, white_balance: of the logarithm of all channels together and of each; shift, scale: misalignment, as
-    shares of the picture; roll: degrees; mirror: half of the people are mirrored, with their poses; grey: share of
+    shares of the picture; roll: degrees; mirror: half of the batches are mirrored, with their poses; grey: share of
     sources without colour; blur: share of sources that are slightly out of focus.
     """
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +50,16 @@ def pictures(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[
 class PairSet:
     """images (N, 60, 60, 3) uint8; groups (G, n_a) int64: the row of each attribute value's picture of one person
     under one condition, or -1 where there is none; people (G,) int64: a number for each group's person;
-    leads (n_a, n_a) bool: from which value which can be learnt."""
+    leads (n_a, n_a) bool: from which value which can be learnt; mirror (n_a,): each value's position in a mirrored
+    picture. Where pictures are people on black: masks (M, 60, 60) uint8 alpha and mask_rows (N,) each picture's."""
 
     images: NDArray[np.uint8]
     groups: NDArray[np.int64]
     people: NDArray[np.int64]
     leads: NDArray[np.bool_]
+    mirror: NDArray[np.int64]
+    masks: NDArray[np.uint8] | None = None
+    mask_rows: NDArray[np.int64] | None = None
 
     def digest(self) -> str:
         """sha256 of the pictures and how they are grouped: another data set has another."""
@@ -70,8 +75,9 @@ class PairSet:
         return int(np.einsum("gi,gj,ij->", held, held, different, dtype=np.int64))
 
 
-def load_pairs(manifest: Manifest, space: AttributeSpace) -> PairSet:
-    """Read every picture of a manifest and group them for one attribute.
+def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False) -> PairSet:
+    """Read every picture of a manifest and group them for one attribute. cut_out: people on black, with their masks,
+    so that training can choose the background.
 
     Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
     a single pair.
@@ -88,7 +94,26 @@ def load_pairs(manifest: Manifest, space: AttributeSpace) -> PairSet:
     people = np.array([numbers[names[row]] for row in first], np.int64)
     n = range(len(space))
     leads = np.array([[space.leads(source, target) for target in n] for source in n])
-    return PairSet(read_crops(manifest.paths()), groups, people, leads)
+    mirror = np.array(space.mirrored, np.int64)
+    images = read_crops(manifest.paths())
+    if not cut_out:
+        return PairSet(images, groups, people, leads, mirror)
+    return PairSet(groups=groups, people=people, leads=leads, mirror=mirror, **_cut_out(manifest, images))
+
+
+def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
+    """images on black, masks and mask_rows. Raises ManifestError without a column of masks."""
+    manifest.require(("mask",))
+    names = {name: number for number, name in enumerate(dict.fromkeys(manifest.columns["mask"]))}
+    masks = read_crops([manifest.root / name for name in names])[..., 0]
+    mask_rows = np.array([names[name] for name in manifest.columns["mask"]], np.int64)
+    if "background" in manifest.columns:  # take it away: image = person + (1 - alpha) * background
+        behind = {name: read_crop(manifest.root / name) for name in set(manifest.columns["background"])}
+        for row, name in enumerate(manifest.columns["background"]):
+            clear = 255 - masks[mask_rows[row]].astype(np.int32)[..., None]
+            rest = images[row] - (clear * behind[name] + 127) // 255
+            images[row] = rest.clip(0, 255)
+    return {"images": images, "masks": masks, "mask_rows": mask_rows}
 
 
 def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

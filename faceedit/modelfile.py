@@ -17,13 +17,20 @@ from torch import Tensor, nn
 from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.errors import ModelFileError
 from faceedit.files import write_whole
-from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork, compact
+from faceedit.networks import (
+    Generation,
+    GenerationNetwork,
+    MixingGenerationNetwork,
+    NetworkConfig,
+    RefinementNetwork,
+    compact,
+)
 
 FORMAT = 2
 _READABLE = (1, 2)  # 2: occlusion, words, compact and half-precision weights
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},
-    "network": {"compact": False},
+    "network": {"compact": False, "mixing": 0, "head": 0},
 }
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
@@ -62,17 +69,19 @@ class Model:
     """A loaded model. digest: names these weights with this task and normalisation; a gallery is pinned to it."""
 
     card: ModelCard
-    generation: GenerationNetwork
+    generation: Generation
     refinement: RefinementNetwork
     digest: str
 
 
-def new_networks(config: NetworkConfig) -> tuple[GenerationNetwork, RefinementNetwork]:
-    return GenerationNetwork(config), RefinementNetwork()
+def new_networks(config: NetworkConfig) -> tuple[Generation, RefinementNetwork]:
+    """Stage one, the paper's or with global mixing, and stage two."""
+    generation = MixingGenerationNetwork(config) if config.mixing else GenerationNetwork(config)
+    return generation, RefinementNetwork(config)
 
 
 def save_model(
-    folder: Path, card: ModelCard, generation: GenerationNetwork, refinement: RefinementNetwork, half: bool = False
+    folder: Path, card: ModelCard, generation: Generation, refinement: RefinementNetwork, half: bool = False
 ) -> str:
     """Write both files, each complete or not at all; return the model's digest. half: the weights in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +99,7 @@ def shrink_model(model: Model, folder: Path, half: bool = True) -> str:
 
     Returns the new model's digest. The pictures stay the same up to rounding (half precision: 11 bits).
     """
-    generation = compact(model.generation)
+    generation = compact(model.generation) if isinstance(model.generation, GenerationNetwork) else model.generation
     provenance = {**model.card.provenance, "shrunk_from": model.digest}
     card = replace(model.card, network=generation.config, provenance=provenance)
     return save_model(folder, card, generation, model.refinement, half)

@@ -247,6 +247,9 @@ class MixingGenerationNetwork(nn.Module):
         return self.decoder(mixed.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
 
+Generation = GenerationNetwork | MixingGenerationNetwork
+
+
 class RefinementEncoder(nn.Module):
     """[X, Y1] 6x60x60 -> the descriptor layer 128x15x15"""
 
@@ -293,12 +296,21 @@ class RefinementNetwork(nn.Module):
     def forward(self, source: Tensor, generated: Tensor) -> Tensor:
         return self.decoder(self.features(source, generated))  # type: ignore[no-any-return]
 
+    def describe(self, features: Tensor) -> Tensor:
+        """L2-normalised descriptors of the descriptor layer's activation: the layer itself, or its learned head."""
+        return descriptor(features) if self.head is None else F.normalize(self.head(features).float(), dim=1)
+
+    @property
+    def descriptor_size(self) -> int:
+        return DESCRIPTOR_SIZE if self.head is None else self.head.size
+
 
 class DescriptorHead(nn.Module):
     """The descriptor layer 128x15x15 -> a learned descriptor of `size` values."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        self.size = size
         self.layers = nn.Sequential(
             nn.Conv2d(128, 128, 3, stride=2, padding=1), nn.ReLU(),  # 128x8x8
             nn.Conv2d(128, 256, 3, stride=2, padding=1), nn.ReLU(),  # 256x4x4

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faceedit.augmentation import Augmentation
 from faceedit.errors import UsageError
+from faceedit.networks import NetworkConfig
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,8 @@ class Recipe:
     include_same: a picture's own pose is a target too, as it is when a gallery picture is described.
     contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
     look-alikes (InfoNCE, van den Oord et al. 2018); contrast_people x contrast_conditions sources are compared.
+    Beyond the paper: edges: weight of the error of neighbouring pixels' differences; augmentation: what is drawn anew
+    for every batch (needs a data set with masks), and targets on neutral grey; mixing, head: of the network.
     """
 
     name: str
@@ -36,6 +40,14 @@ class Recipe:
     contrast_scale: float = 32.0
     contrast_people: int = 6
     contrast_conditions: int = 5
+    edges: float = 0.0
+    augmentation: Augmentation | None = None
+    mixing: int = 0
+    head: int = 0
+
+    def network(self, values: int, middle: int = 64) -> NetworkConfig:
+        """The network that this recipe trains, for an attribute with so many values."""
+        return NetworkConfig(attributes=values, middle=middle, mixing=self.mixing, head=self.head)
 
     def shape(self, values: int) -> tuple[int, int]:
         """Sources and targets of each in a batch, for an attribute with so many values: where it has fewer than
@@ -60,7 +72,14 @@ FAST = Recipe(
     steps_one=8_000, steps_two=1_200, warmup=200, cosine=True, clip=1.0, include_same=True, contrast=0.2,
 )  # fmt: skip
 
-RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST)}
+BEST = Recipe(
+    name="best", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-2, sources=8, targets=4,
+    steps_one=10_000, steps_two=3_000, warmup=300, cosine=True, clip=1.0, include_same=True,
+    contrast=0.5, contrast_scale=16.0, contrast_people=16, contrast_conditions=2,
+    edges=0.1, augmentation=Augmentation(), mixing=4, head=512,
+)  # fmt: skip
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}
 
 
 def recipe_named(name: str) -> Recipe:

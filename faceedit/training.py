@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from faceedit import checkpoint
 from faceedit.attributes import AttributeSpace
-from faceedit.dataset import ContrastSampler, PairSampler, PairSet, pictures
+from faceedit.dataset import ContrastSampler, PairSampler, PairSet
 from faceedit.devices import autocast
 from faceedit.errors import TrainingError
 from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, read_card, save_model
-from faceedit.networks import GenerationNetwork, NetworkConfig, RefinementNetwork, descriptor, expand, initialise
+from faceedit.networks import Generation, GenerationNetwork, NetworkConfig, RefinementNetwork, expand, initialise
+from faceedit.pictures import Photographer, Sitting
 from faceedit.recipes import Recipe
 
 
@@ -81,6 +82,9 @@ class TrainingRun:
             raise TrainingError(f"{self.out} holds a model already: train to another --out")
 
 
+EVEN = Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0))  # where backgrounds and tones are drawn at random
+
+
 def normalisation_of(images: NDArray[np.uint8]) -> Normalisation:
     """Per-channel mean and standard deviation of (N, H, W, 3) pictures, in 0..255, in bounded memory."""
     total, squares = np.zeros(3), np.zeros(3)
@@ -111,7 +115,9 @@ def train(
         refinement.load_state_dict(run.start.refinement.state_dict())
     if run.start is not None and run.takes_generation:
         begun = run.start.generation
-        generation.load_state_dict((expand(begun) if begun.config.compact else begun).state_dict())
+        if isinstance(begun, GenerationNetwork) and begun.config.compact:
+            begun = expand(begun)
+        generation.load_state_dict(begun.state_dict())
     for network in (generation, refinement):
         network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = _Trainer(run, pairs, generation, refinement)
@@ -136,15 +142,14 @@ def train(
 
 
 class _Trainer:
-    def __init__(
-        self, run: TrainingRun, pairs: PairSet, generation: GenerationNetwork, refinement: RefinementNetwork
-    ) -> None:
+    def __init__(self, run: TrainingRun, pairs: PairSet, generation: Generation, refinement: RefinementNetwork) -> None:
         self._run, self._recipe, self._pairs = run, run.recipe, pairs
         self._generation, self._refinement = generation, refinement
-        self.normalisation = normalisation_of(pairs.images)
+        self.normalisation = normalisation_of(pairs.images) if run.recipe.augmentation is None else EVEN
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(self.normalisation.mean, device=run.device).view(shape)
         self._std = torch.tensor(self.normalisation.std, device=run.device).view(shape)
+        self._photographer = Photographer(pairs, self.normalisation, run.recipe.augmentation, run.device)
         self._sampler = PairSampler(pairs, run.seed, run.recipe.include_same)
         self._contrast = ContrastSampler(pairs, run.seed) if run.recipe.contrast > 0 else None
         self._stage, self._step, self._average = 1, 0, 0.0
@@ -209,22 +214,21 @@ class _Trainer:
 
     def _loss_one(self) -> tuple[Tensor, Tensor, int]:
         batch = self._sampler.batch(self._step, *self._recipe.shape(len(self._run.space)))
-        source, target = self._pictures(batch.sources), self._pictures(batch.targets.ravel())
-        values = torch.from_numpy(batch.values).to(self._run.device)
+        shot = self._shot(batch.sources, batch.targets, batch.values)
         with autocast(self._run.device):
-            made = self._generation.many(source, values)
-        error = made.float() - target
-        return self._squared(error), error, len(target)
+            made = self._generation.many(shot.sources, shot.values)
+        error = made.float() - shot.targets
+        return self._reconstruction(error), error, len(error)
 
     def _loss_two(self) -> tuple[Tensor, Tensor, int]:
         if self._contrast is not None:
             return self._loss_contrast(self._contrast)
         # stage two draws other batches than stage one
         batch = self._sampler.batch(self._step + self._recipe.steps_one, *self._recipe.shape(len(self._run.space)))
-        source, target = self._pictures(batch.sources), self._pictures(batch.targets.ravel())
-        _, made = self._two_stages(source, torch.from_numpy(batch.values).to(self._run.device))
-        error = made.float() - target
-        return self._squared(error), error, len(target)
+        shot = self._shot(batch.sources, batch.targets, batch.values)
+        _, made = self._two_stages(shot.sources, shot.values)
+        error = made.float() - shot.targets
+        return self._reconstruction(error), error, len(error)
 
     def _loss_contrast(self, sampler: ContrastSampler) -> tuple[Tensor, Tensor, int]:
         """Squared error, and InfoNCE: from either source, the edit to a value has the descriptor of its own person
@@ -232,15 +236,15 @@ class _Trainer:
         recipe = self._recipe
         rows, values = sampler.batch(self._step, recipe.contrast_people, recipe.contrast_conditions)
         groups = len(rows)
-        source = self._pictures(rows.ravel())  # (groups 2): both values of a group in turn
-        both = torch.from_numpy(np.tile(values, (2 * groups, 1))).to(self._run.device)
-        features, made = self._two_stages(source, both)  # (groups, from, to)
-        target = self._pictures(np.repeat(rows[:, None], 2, axis=1).ravel())
+        # (groups 2): both values of a group in turn, each with both as targets
+        both, together = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2), np.repeat(np.arange(groups), 2)
+        shot = self._shot(rows.ravel(), both, np.tile(values, (2 * groups, 1)), together)
+        features, made = self._two_stages(shot.sources, shot.values)  # (groups, from, to)
         leads = self._pairs.leads[np.ix_(values, values)]  # (from, to)
         learnt = torch.from_numpy(np.tile(leads.ravel(), groups)).to(self._run.device)
-        error = (made.float() - target)[learnt]
-        d = descriptor(features).view(groups, 2, 2, -1)
-        loss = self._squared(error)
+        error = (made.float() - shot.targets)[learnt]
+        d = self._refinement.describe(features).view(groups, 2, 2, -1)
+        loss = self._reconstruction(error)
         own = torch.arange(groups, device=d.device)
         for to in range(2):
             if not leads[1 - to, to]:
@@ -262,14 +266,24 @@ class _Trainer:
             features = self._refinement.features(repeated, pair)
             return features, self._refinement.decoder(features)
 
-    def _squared(self, error: Tensor) -> Tensor:
-        return (error**2).sum() / len(error) if self._recipe.summed_loss else (error**2).mean()
+    def _reconstruction(self, error: Tensor) -> Tensor:
+        """Squared error, and that of neighbouring pixels' differences: edges count (Mathieu, Couprie, LeCun, ICLR
+        2016)."""
+        if self._recipe.summed_loss:
+            return (error**2).sum() / len(error)
+        loss = (error**2).mean()
+        if self._recipe.edges > 0:
+            across, down = error.diff(dim=3), error.diff(dim=2)
+            loss = loss + self._recipe.edges * (across.abs().mean() + down.abs().mean())
+        return loss
 
-    def _pictures(self, rows: NDArray[np.int64]) -> Tensor:
+    def _shot(
+        self, sources: NDArray[np.int64], targets: NDArray[np.int64], values: NDArray[np.int64],
+        together: NDArray[np.int64] | None = None,
+    ) -> Sitting:  # fmt: skip
         draw = (self._run.seed, self._stage, self._step)
-        pixels = torch.from_numpy(pictures(self._pairs.images, rows, draw)).to(self._run.device)
-        values = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
-        return values.contiguous(memory_format=torch.channels_last)
+        own = np.arange(len(sources)) if together is None else together
+        return self._photographer.sitting(sources, targets, values, own, draw)
 
     @property
     def _network(self) -> nn.Module:

@@ -1,0 +1,93 @@
+"""Batches of pictures for training: rows of a data set become normalised tensors, plain or augmented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from faceedit.augmentation import (
+    NEUTRAL,
+    Augmentation,
+    composite,
+    misaligned,
+    random_backgrounds,
+    tone,
+    toned,
+    unfocused,
+)
+from faceedit.dataset import PairSet, pictures
+from faceedit.modelfile import Normalisation
+from faceedit.networks import SIZE
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One batch. sources (S, 3, 60, 60) and targets (S K, 3, 60, 60), normalised, the K targets of a source side by
+    side; values (S, K) the targets' positions in the attribute space."""
+
+    sources: Tensor
+    targets: Tensor
+    values: Tensor
+
+
+class Photographer:
+    """Makes the batches of a run. A batch depends on nothing but the run's seed, its stage and its number."""
+
+    def __init__(
+        self, pairs: PairSet, normalisation: Normalisation, augmentation: Augmentation | None, device: str
+    ) -> None:  # fmt: skip
+        self._pairs, self._knobs, self._device = pairs, augmentation, device
+        shape = (1, 3, 1, 1)
+        self._mean = torch.tensor(normalisation.mean, device=device).view(shape)
+        self._std = torch.tensor(normalisation.std, device=device).view(shape)
+
+    def sitting(self, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]) -> Sitting:
+        """sources (S,) and targets (S, K) are rows, values (S, K) positions; people (S,): sources with the same number
+        were photographed together, so that they share exposure and colours."""
+        if self._knobs is None:
+            plain = [self._normalised(self._plain(rows, draw)) for rows in (sources, targets.ravel())]
+            return Sitting(plain[0], plain[1], torch.from_numpy(values).to(self._device))
+        return self._augmented(self._knobs, sources, targets, values, people, draw)
+
+    def _augmented(
+        self, knobs: Augmentation, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]
+    ) -> Sitting:  # fmt: skip
+        random = torch.Generator().manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))
+        k = targets.shape[1]
+        gamma, gain = tone(int(people.max()) + 1, knobs, random, self._device)
+        mirrored = knobs.mirror and float(torch.rand(1, generator=random)) < 0.5
+        of_source = torch.from_numpy(people)
+        of_target = of_source.repeat_interleave(k)
+        person, mask = self._people(sources)
+        person = toned(person, mask, gamma[of_source], gain[of_source])
+        behind = random_backgrounds(len(sources), SIZE, random, self._device) if knobs.backgrounds else NEUTRAL
+        shown = composite(person, mask, torch.as_tensor(behind, device=self._device))
+        shown = misaligned(unfocused(shown, knobs.blur, random), knobs, random)
+        wanted, wanted_mask = self._people(targets.ravel())
+        wanted = toned(wanted, wanted_mask, gamma[of_target], gain[of_target])
+        wanted = composite(wanted, wanted_mask, torch.tensor(NEUTRAL, device=self._device))
+        if mirrored:
+            shown, wanted, values = shown.flip(3), wanted.flip(3), self._pairs.mirror[values]
+        return Sitting(
+            self._normalised(255 * shown), self._normalised(255 * wanted), torch.from_numpy(values).to(self._device)
+        )
+
+    def _people(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """People on black (R, 3, 60, 60) and their masks (R, 1, 60, 60), 0..1."""
+        assert self._pairs.masks is not None and self._pairs.mask_rows is not None
+        person = torch.from_numpy(self._pairs.images[rows]).to(self._device).permute(0, 3, 1, 2).float() / 255
+        mask = torch.from_numpy(self._pairs.masks[self._pairs.mask_rows[rows]]).to(self._device)[:, None].float() / 255
+        return person, mask
+
+    def _plain(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
+        pixels = torch.from_numpy(pictures(self._pairs.images, rows, draw)).to(self._device)
+        return pixels.permute(0, 3, 1, 2).float()
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
