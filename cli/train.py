@@ -16,7 +16,7 @@ def train(
     task: Annotated[str, typer.Argument(help="What the model edits: pose, illumination or inpainting")],
     data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
     out: Annotated[Path, typer.Option(help="Folder of the model to write")],
-    recipe: Annotated[str, typer.Option(help="fast, or paper (as printed)")] = "fast",
+    recipe: Annotated[str, typer.Option(help="best, fast, or paper (as printed)")] = "fast",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result on one machine")] = 0,
     middle: Annotated[
         int, typer.Option(min=1, help="Channels between the generation decoder's unpoolings; 1 is the paper's letter")
@@ -59,18 +59,17 @@ def train(
     from faceedit.dataset import load_pairs
     from faceedit.devices import choose_device
     from faceedit.modelfile import load_model
-    from faceedit.networks import NetworkConfig
     from faceedit.training import Progress, TrainingRun
     from faceedit.training import train as train_model
 
     run = TrainingRun(
         space, chosen, out, seed=seed, device=choose_device(device),
         provenance=_provenance(manifest.root), licence=_licence(manifest.root),
-        network=NetworkConfig(attributes=len(space), middle=middle), start=load_model(start) if start else None,
+        network=chosen.network(len(space), middle), start=load_model(start) if start else None,
     )  # fmt: skip
     run.require_startable(resume)
     require_output_folder(out)
-    pairs = load_pairs(manifest, space)
+    pairs = load_pairs(manifest, space, cut_out=chosen.augmentation is not None)
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:

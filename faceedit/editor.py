@@ -14,15 +14,15 @@ from faceedit.attributes import AttributeSpace
 from faceedit.devices import autocast, choose_device
 from faceedit.errors import ImageError
 from faceedit.images import Picture
-from faceedit.modelfile import Model, ModelCard, load_model
-from faceedit.networks import DESCRIPTOR_SIZE, SIZE, GenerationNetwork, count_parameters, descriptor
+from faceedit.modelfile import Model, ModelCard, load_model, new_networks
+from faceedit.networks import SIZE, count_parameters
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Edit:
-    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (28800,) float32, length 1."""
+    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (D,) float32, length 1."""
 
     generated: Picture
     refined: Picture
@@ -31,7 +31,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Candidates:
-    """One picture under every attribute value: descriptors (n_a, 28800), errors (n_a,) per-pixel MSE between the
+    """One picture under every attribute value: descriptors (n_a, D), errors (n_a,) per-pixel MSE between the
     second-stage picture and the picture itself in 0..255 units, the second-stage pictures (n_a, 60, 60, 3), and the
     position of the value that the picture itself has, by its reconstruction."""
 
@@ -43,7 +43,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Described:
-    """Gallery pictures, each under its best candidate: descriptors (N, 28800), best (N,), errors (N, n_a)."""
+    """Gallery pictures, each under its best candidate: descriptors (N, D), best (N,), errors (N, n_a)."""
 
     descriptors: Floats
     best: NDArray[np.int64]
@@ -52,8 +52,6 @@ class Described:
 
 class Editor:
     """Edits one attribute of faces with a trained model, in batches of at most `batch` source pictures."""
-
-    descriptor_size = DESCRIPTOR_SIZE
 
     def __init__(self, model: Model, device: str = "auto", batch: int = 16) -> None:
         self._device, self._batch = choose_device(device), batch
@@ -83,9 +81,14 @@ class Editor:
         """How many weights each stage has when it is trained (the attribute encoder in full)."""
         full = replace(self._card.network, compact=False)
         return {
-            "generation": count_parameters(GenerationNetwork(full)),
+            "generation": count_parameters(new_networks(full)[0]),
             "refinement": count_parameters(self._refinement),
         }
+
+    @property
+    def descriptor_size(self) -> int:
+        """Numbers in a descriptor: 28,800, or the size of the model's learned head."""
+        return int(self._refinement.descriptor_size)
 
     @property
     def device(self) -> str:
@@ -101,7 +104,7 @@ class Editor:
         for start in range(0, len(images), 4 * self._batch):
             part = slice(start, start + 4 * self._batch)
             first, features, second = self._run(images[part], values[part, None])
-            described = descriptor(features).cpu().numpy()
+            described = self._refinement.describe(features).cpu().numpy()
             stages = zip(self._pixels(first), self._pixels(second), described, strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
@@ -111,14 +114,14 @@ class Editor:
         _, features, second = self._run(image[None], np.arange(len(self.space))[None])
         errors = self._errors(image[None], second)
         best = int(self.space.decide(errors)[0])
-        return Candidates(descriptor(features).cpu().numpy(), errors[0], self._pixels(second), best)
+        return Candidates(self._refinement.describe(features).cpu().numpy(), errors[0], self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
         paper, section 4.1, retrieval)."""
         parts = [self._describe(images[i : i + self._batch]) for i in range(0, len(images), self._batch)]
         if not parts:
-            empty = np.zeros((0, DESCRIPTOR_SIZE), np.float32)
+            empty = np.zeros((0, self.descriptor_size), np.float32)
             return Described(empty, np.zeros(0, np.int64), np.zeros((0, len(self.space)), np.float32))
         return Described(
             np.concatenate([p.descriptors for p in parts]),
@@ -132,7 +135,7 @@ class Editor:
         errors = self._errors(images, second)
         best = self.space.decide(errors)
         chosen = torch.from_numpy(np.arange(len(images)) * n + best).to(self._device)
-        return Described(descriptor(features[chosen]).cpu().numpy(), best, errors)
+        return Described(self._refinement.describe(features[chosen]).cpu().numpy(), best, errors)
 
     @torch.inference_mode()
     def _run(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """A small network that tells people (and their expressions) apart, whatever the pose, the light and the background.
 
-It sees only pictures that were rendered here, and learns by InfoNCE (van den Oord, Li, Vinyals 2018): two pictures of one
-person making one face have nearer descriptors than any others of the batch. It serves as a loss for the generation
+It sees only pictures that were rendered here, and learns by InfoNCE (van den Oord, Li, Vinyals 2018): two pictures of
+one person making one face have nearer descriptors than any others of the batch. It serves as a loss for the generation
 network and as a part of the descriptor.
 """
 

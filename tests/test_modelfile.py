@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from faceedit.editor import Editor
 from faceedit.errors import ModelFileError
 from faceedit.modelfile import load_model, read_card, record_metrics, save_model, shrink_model
-from faceedit.networks import compact, count_parameters
+from faceedit.networks import GenerationNetwork, compact, count_parameters
 from tests.conftest import blob_face
 
 
@@ -169,6 +169,7 @@ def test_half_precision_moves_pictures_by_a_rounding(models_folder: Path, name: 
 
 def test_a_compact_network_is_the_full_one_for_every_value(models_folder: Path) -> None:
     full = load_model(models_folder / "illumination").generation
+    assert isinstance(full, GenerationNetwork)
     smaller = compact(full)
     source = torch.randn(2, 3, 60, 60, generator=torch.Generator().manual_seed(0))
     for value in range(20):

@@ -43,7 +43,7 @@ def test_pairs_are_all_ordered_pairs_of_one_person_under_one_light(pairs: PairSe
 def test_the_papers_protocol_has_84_000_pairs() -> None:
     groups = np.arange(100 * 20 * 7).reshape(-1, 7)
     people, leads = np.arange(2000) // 20, np.ones((7, 7), bool)
-    assert PairSet(np.zeros((0, 60, 60, 3), np.uint8), groups, people, leads).pairs == 84_000
+    assert PairSet(np.zeros((0, 60, 60, 3), np.uint8), groups, people, leads, np.arange(7)).pairs == 84_000
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -255,7 +255,7 @@ def test_the_contrast_loss_equals_a_naive_loop(pairs: PairSet, tmp_path: Path) -
 
 
 def describe(trainer: _Trainer, row: int, value: int) -> torch.Tensor:
-    source = trainer._pictures(np.array([row]))
+    source = trainer._shot(np.array([row]), np.array([[row]]), np.array([[value]])).sources
     features, _ = trainer._two_stages(source, torch.tensor([[value]]))
     return F.normalize(features.float().flatten(1), dim=1).detach()
 
