@@ -170,6 +170,7 @@ def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
     }
     if config.variety is not None:
         made_by |= {"variety": asdict(config.variety)}
+    made_by = json.loads(json.dumps(made_by))  # as it reads back: a tuple is a list there
     file = out / "synth.json"
     if file.exists():
         try:
