@@ -14,7 +14,9 @@ from cli.progress import ProgressBar, duration
 
 def train(
     task: Annotated[str, typer.Argument(help="What the model edits: pose, illumination or inpainting")],
-    data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
+    data: Annotated[
+        list[Path], typer.Option(help="Data set: a folder with a manifest.csv, or the file; give it again for more")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the model to write")],
     recipe: Annotated[str, typer.Option(help="best, fast, or paper (as printed)")] = "fast",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result on one machine")] = 0,
@@ -26,6 +28,9 @@ def train(
         typer.Option(help="Model to begin with: its stage two, and its stage one where task and sizes are the same"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
+    steps_identity: Annotated[
+        int | None, typer.Option(min=0, help="Updates of the identity network, instead of the recipe's")
+    ] = None,
     steps_one: Annotated[int | None, typer.Option(min=0, help="Updates of stage one, instead of the recipe's")] = None,
     steps_two: Annotated[int | None, typer.Option(min=1, help="Updates of stage two, instead of the recipe's")] = None,
     contrast: Annotated[
@@ -39,22 +44,27 @@ def train(
 
     from faceedit.attributes import TASKS
     from faceedit.errors import TrainingError
-    from faceedit.manifest import read_manifest
+    from faceedit.manifest import join, read_manifest
     from faceedit.recipes import recipe_named
 
     require_task(task)
     space, chosen = TASKS[task], recipe_named(recipe)
     chosen = replace(
         chosen,
+        steps_identity=chosen.steps_identity if steps_identity is None else steps_identity,
         steps_one=chosen.steps_one if steps_one is None else steps_one,
         steps_two=chosen.steps_two if steps_two is None else steps_two,
         contrast=chosen.contrast if contrast is None else contrast,
     )
-    manifest = read_manifest(data, required=("path", "identity", *space.columns))
-    if "split" in manifest.columns:
-        manifest = manifest.where("split", "train")
-    if not len(manifest):
-        raise TrainingError(f"the manifest at {data} has no row whose split is 'train'")
+    manifests = []
+    for path in data:
+        manifest = read_manifest(path, required=("path", "identity", *space.columns))
+        if "split" in manifest.columns:
+            manifest = manifest.where("split", "train")
+        if not len(manifest):
+            raise TrainingError(f"the manifest at {path} has no row whose split is 'train'")
+        manifests.append(manifest)
+    manifest, roots = join(manifests), [each.root for each in manifests]
 
     from faceedit.dataset import load_pairs
     from faceedit.devices import choose_device
@@ -64,7 +74,7 @@ def train(
 
     run = TrainingRun(
         space, chosen, out, seed=seed, device=choose_device(device),
-        provenance=_provenance(manifest.root), licence=_licence(manifest.root),
+        provenance=_provenance(roots), licence=_licence(roots),
         network=chosen.network(len(space), middle), start=load_model(start) if start else None,
     )  # fmt: skip
     run.require_startable(resume)
@@ -73,10 +83,9 @@ def train(
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:
-            note = (
-                f"loss {p.loss:.4g}  MSE {p.mse:.0f}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
-            )
-            bar.update(p.step, p.steps, note, title=f"stage {'one' if p.stage == 1 else 'two'}")
+            figure = f"MSE {p.mse:.0f}" if p.stage else f"mistaken {p.mse:.3f}"
+            note = f"loss {p.loss:.4g}  {figure}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
+            bar.update(p.step, p.steps, note, title=("identity", "stage one", "stage two")[p.stage])
 
         model = train_model(run, pairs, resume, report)
     figures = ", ".join(f"{name} {value}" for name, value in model.card.metrics.items())
@@ -91,10 +100,13 @@ def _synth_json(root: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _provenance(root: Path) -> dict[str, object]:
-    made = _synth_json(root)
-    return {"data": root.resolve().name, **{k: made[k] for k in ("identities", "face_model_sha256") if k in made}}
+def _provenance(roots: list[Path]) -> dict[str, object]:
+    if len(roots) > 1:
+        return {"data": [_provenance([root]) for root in roots]}
+    made = _synth_json(roots[0])
+    kept = ("identities", "seed", "variety", "face_model_sha256")
+    return {"data": roots[0].resolve().name, **{k: made[k] for k in kept if k in made}}
 
 
-def _licence(root: Path) -> str:
-    return str(_synth_json(root).get("licence", "unspecified"))
+def _licence(roots: list[Path]) -> str:
+    return "; ".join(dict.fromkeys(str(_synth_json(root).get("licence", "unspecified")) for root in roots))

@@ -23,7 +23,8 @@ class Augmentation:
     backgrounds: a source stands before a random background instead of the neutral grey; gamma: of its logarithm;
     exposure, white_balance: of the logarithm of all channels together and of each; shift, scale: misalignment, as
     shares of the picture; roll: degrees; mirror: half of the batches are mirrored, with their poses; grey: share of
-    sources without colour; blur: share of sources that are slightly out of focus.
+    the identity network's pictures without colour; blur, sharpen: shares of sources that are slightly out of focus,
+    or sharpened as cameras do.
     """
 
     backgrounds: bool = True
@@ -36,6 +37,7 @@ class Augmentation:
     mirror: bool = True
     grey: float = 0.0
     blur: float = 0.2
+    sharpen: float = 0.15
 
 
 def composite(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
@@ -95,11 +97,18 @@ def misaligned(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
-def unfocused(pictures: Tensor, share: float, random: torch.Generator) -> Tensor:
-    """A share of the pictures (B, C, H, W) blurred by a binomial filter of 3 x 3."""
+def focused(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> Tensor:
+    """Some of the pictures (B, C, H, W) blurred by a binomial filter of 3 x 3, others sharpened by an unsharp mask."""
     kernel = torch.tensor([1.0, 2, 1]) / 4
     weight = (kernel[:, None] * kernel).expand(pictures.shape[1], 1, 3, 3).to(pictures.device)
     padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
     soft = F.conv2d(padded, weight, groups=pictures.shape[1])
+    drawn = torch.rand(len(pictures), 1, 1, 1, generator=random).to(pictures.device)
+    sharp = (pictures + 0.7 * (pictures - soft)).clamp(0, 1)
+    return torch.where(drawn < knobs.blur, soft, torch.where(drawn > 1 - knobs.sharpen, sharp, pictures))
+
+
+def colourless(pictures: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """A share of the pictures (B, 3, H, W) in grey."""
     chosen = torch.rand(len(pictures), 1, 1, 1, generator=random).to(pictures.device) < share
-    return torch.where(chosen, soft, pictures)
+    return torch.where(chosen, pictures.mean(1, keepdim=True), pictures)

@@ -49,13 +49,15 @@ def pictures(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[
 @dataclass(frozen=True)
 class PairSet:
     """images (N, 60, 60, 3) uint8; groups (G, n_a) int64: the row of each attribute value's picture of one person
-    under one condition, or -1 where there is none; people (G,) int64: a number for each group's person;
+    under one condition, or -1 where there is none; people (G,) int64: a number for each group's person; faces (G,)
+    int64: a number for each person making one face (people, where expressions are not known);
     leads (n_a, n_a) bool: from which value which can be learnt; mirror (n_a,): each value's position in a mirrored
     picture. Where pictures are people on black: masks (M, 60, 60) uint8 alpha and mask_rows (N,) each picture's."""
 
     images: NDArray[np.uint8]
     groups: NDArray[np.int64]
     people: NDArray[np.int64]
+    faces: NDArray[np.int64]
     leads: NDArray[np.bool_]
     mirror: NDArray[np.int64]
     masks: NDArray[np.uint8] | None = None
@@ -90,15 +92,22 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False)
             f"and differ in {space.name}: there is nothing to learn from"
         )
     names = manifest.columns["identity"]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    people = np.array([numbers[names[row]] for row in first], np.int64)
+    expressions = manifest.columns.get("expression", ("",) * len(manifest))
+    people = _numbers([names[row] for row in first])
+    faces = _numbers([(names[row], expressions[row]) for row in first])
     n = range(len(space))
     leads = np.array([[space.leads(source, target) for target in n] for source in n])
     mirror = np.array(space.mirrored, np.int64)
     images = read_crops(manifest.paths())
     if not cut_out:
-        return PairSet(images, groups, people, leads, mirror)
-    return PairSet(groups=groups, people=people, leads=leads, mirror=mirror, **_cut_out(manifest, images))
+        return PairSet(images, groups, people, faces, leads, mirror)
+    return PairSet(groups=groups, people=people, faces=faces, leads=leads, mirror=mirror, **_cut_out(manifest, images))
+
+
+def _numbers(keys: Sequence[object]) -> NDArray[np.int64]:
+    """Equal keys get equal numbers, in order of appearance."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], np.int64)
 
 
 def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
@@ -108,8 +117,10 @@ def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
     masks = read_crops([manifest.root / name for name in names])[..., 0]
     mask_rows = np.array([names[name] for name in manifest.columns["mask"]], np.int64)
     if "background" in manifest.columns:  # take it away: image = person + (1 - alpha) * background
-        behind = {name: read_crop(manifest.root / name) for name in set(manifest.columns["background"])}
+        behind = {name: read_crop(manifest.root / name) for name in set(manifest.columns["background"]) if name}
         for row, name in enumerate(manifest.columns["background"]):
+            if not name:  # on black already
+                continue
             clear = 255 - masks[mask_rows[row]].astype(np.int32)[..., None]
             rest = images[row] - (clear * behind[name] + 127) // 255
             images[row] = rest.clip(0, 255)
@@ -209,3 +220,27 @@ class ContrastSampler:
             if len(chosen) == people:
                 break
         return self._groups[np.concatenate(chosen)][:, values], values
+
+
+class FaceSampler:
+    """Batches of pairs of pictures that show one person making one face: rows (faces, 2). Where a person makes
+    several faces, `expressions` of them are in the batch side by side, as each other's look-alikes."""
+
+    def __init__(self, pairs: PairSet, seed: int) -> None:
+        self._seed = seed
+        self._people: list[list[NDArray[np.int64]]] = []
+        for person in np.unique(pairs.people):
+            own = np.flatnonzero(pairs.people == person)
+            faces = [pairs.groups[own[pairs.faces[own] == face]].ravel() for face in np.unique(pairs.faces[own])]
+            self._people.append([rows[rows >= 0] for rows in faces])
+
+    def batch(self, number: int, people: int, expressions: int = 2) -> NDArray[np.int64]:
+        """Rows (F, 2) of `people` people with up to `expressions` faces each."""
+        rng = np.random.default_rng([self._seed, number, 2])
+        pairs = []
+        for person in rng.permutation(len(self._people))[:people]:
+            faces = self._people[person]
+            pairs += [
+                rng.choice(faces[i], 2, replace=len(faces[i]) < 2) for i in rng.permutation(len(faces))[:expressions]
+            ]
+        return np.stack(pairs)

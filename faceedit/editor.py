@@ -58,6 +58,7 @@ class Editor:
         self._card, self.digest = model.card, model.digest
         self._generation = model.generation.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._refinement = model.refinement.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._describer = model.describer.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(model.card.normalisation.mean, device=self._device).view(shape)
         self._std = torch.tensor(model.card.normalisation.std, device=self._device).view(shape)
@@ -88,7 +89,7 @@ class Editor:
     @property
     def descriptor_size(self) -> int:
         """Numbers in a descriptor: 28,800, or the size of the model's learned head."""
-        return int(self._refinement.descriptor_size)
+        return int(self._describer.size)
 
     @property
     def device(self) -> str:
@@ -104,7 +105,7 @@ class Editor:
         for start in range(0, len(images), 4 * self._batch):
             part = slice(start, start + 4 * self._batch)
             first, features, second = self._run(images[part], values[part, None])
-            described = self._refinement.describe(features).cpu().numpy()
+            described = self._descriptors(features, images[part])
             stages = zip(self._pixels(first), self._pixels(second), described, strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
@@ -114,7 +115,7 @@ class Editor:
         _, features, second = self._run(image[None], np.arange(len(self.space))[None])
         errors = self._errors(image[None], second)
         best = int(self.space.decide(errors)[0])
-        return Candidates(self._refinement.describe(features).cpu().numpy(), errors[0], self._pixels(second), best)
+        return Candidates(self._descriptors(features, image[None]), errors[0], self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
@@ -135,7 +136,14 @@ class Editor:
         errors = self._errors(images, second)
         best = self.space.decide(errors)
         chosen = torch.from_numpy(np.arange(len(images)) * n + best).to(self._device)
-        return Described(self._refinement.describe(features[chosen]).cpu().numpy(), best, errors)
+        return Described(self._descriptors(features[chosen], images), best, errors)
+
+    @torch.inference_mode()
+    def _descriptors(self, features: Tensor, images: NDArray[np.uint8]) -> Floats:
+        """(B K, D) of the descriptor layer's activation (B K, ...) of K values of each of the images."""
+        with autocast(self._device):
+            described = self._describer(features, self._tensor(images))
+        return np.asarray(described.float().cpu().numpy())
 
     @torch.inference_mode()
     def _run(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:

@@ -34,10 +34,12 @@ class IdentityNetwork(nn.Module):
 
     def __init__(self, size: int = IDENTITY_SIZE) -> None:
         super().__init__()
+        self.size = size
         self.stem = nn.Sequential(_unit(3, 32), _unit(32, 64, 2), _Residual(64))  # 64x30x30
         self.middle = nn.Sequential(_unit(64, 128, 2), _Residual(128))  # 128x15x15
         self.top = nn.Sequential(_unit(128, 256, 2), _Residual(256))  # 256x8x8
-        self.out = nn.Linear(256 * 64, size)
+        self.narrow = nn.Conv2d(256, 64, 1)
+        self.out = nn.Linear(64 * 64, size)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The activations after each part, for a feature loss (Johnson, Alahi, Fei-Fei, ECCV 2016)."""
@@ -46,7 +48,11 @@ class IdentityNetwork(nn.Module):
         return [stem, middle, self.top(middle)]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(self.out(self.features(x)[-1].flatten(1)).float(), dim=1)
+        return F.normalize(self.out(F.relu(self.narrow(self.features(x)[-1])).flatten(1)).float(), dim=1)
+
+    def both(self, x: Tensor) -> Tensor:
+        """The mean of a picture's descriptor and its mirror image's, of length 1: people are nearly symmetric."""
+        return F.normalize(self(x) + self(x.flip(3)), dim=1)
 
 
 def info_nce(a: Tensor, b: Tensor, scale: float = 16.0) -> Tensor:

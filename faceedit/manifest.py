@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from faceedit.errors import FaceEditError, ManifestError
 
+PATH_COLUMNS = frozenset({"path", "mask", "background"})
 INTEGER_COLUMNS = frozenset({"pose", "illumination"})
 
 
@@ -55,6 +56,24 @@ class Manifest:
         keep = [i for i, text in enumerate(self.columns[column]) if text == value]
         rows = {name: tuple(texts[i] for i in keep) for name, texts in self.columns.items()}
         return Manifest(self.root, rows)
+
+
+def join(manifests: Sequence[Manifest]) -> Manifest:
+    """Several data sets as one: paths become absolute, people of different sets stay different people, and a column
+    that a set does not have is empty there."""
+    if len(manifests) == 1:
+        return manifests[0]
+    names = list(dict.fromkeys(name for manifest in manifests for name in manifest.columns))
+    columns: dict[str, list[str]] = {name: [] for name in names}
+    for number, manifest in enumerate(manifests, 1):
+        for name in names:
+            texts = manifest.columns.get(name, ("",) * len(manifest))
+            if name in PATH_COLUMNS:
+                texts = tuple(str((manifest.root / text).absolute()) if text else "" for text in texts)
+            elif name == "identity":
+                texts = tuple(f"{number}:{text}" for text in texts)
+            columns[name] += texts
+    return Manifest(manifests[0].root, {name: tuple(texts) for name, texts in columns.items()})
 
 
 def read_manifest(path: Path, required: Sequence[str] = ("path", "identity")) -> Manifest:

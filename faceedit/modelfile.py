@@ -7,17 +7,18 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.errors import ModelFileError
 from faceedit.files import write_whole
 from faceedit.networks import (
+    Describer,
     Generation,
     GenerationNetwork,
     MixingGenerationNetwork,
@@ -30,7 +31,7 @@ FORMAT = 2
 _READABLE = (1, 2)  # 2: occlusion, words, compact and half-precision weights
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},
-    "network": {"compact": False, "mixing": 0, "head": 0},
+    "network": {"compact": False, "mixing": 0, "head": 0, "identity": 0, "share": 0.5},
 }
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
@@ -64,28 +65,51 @@ class ModelCard:
     paper: str = "Ghodrati, Jia, Pedersoli, Tuytelaars: Towards Automatic Image Editing, BMVC 2016"
 
 
+class Networks(NamedTuple):
+    """Stage one, the paper's or with global mixing; stage two; and what makes descriptors of it."""
+
+    generation: Generation
+    refinement: RefinementNetwork
+    describer: Describer
+
+    def for_use(self) -> Networks:
+        """The same on the processor, not to be trained."""
+        for network in self:
+            network.cpu().eval()
+        return self
+
+
 @dataclass
 class Model:
     """A loaded model. digest: names these weights with this task and normalisation; a gallery is pinned to it."""
 
     card: ModelCard
-    generation: Generation
-    refinement: RefinementNetwork
+    networks: Networks
     digest: str
 
+    @property
+    def generation(self) -> Generation:
+        return self.networks.generation
 
-def new_networks(config: NetworkConfig) -> tuple[Generation, RefinementNetwork]:
-    """Stage one, the paper's or with global mixing, and stage two."""
+    @property
+    def refinement(self) -> RefinementNetwork:
+        return self.networks.refinement
+
+    @property
+    def describer(self) -> Describer:
+        return self.networks.describer
+
+
+def new_networks(config: NetworkConfig) -> Networks:
+    """The networks of these sizes, not initialised."""
     generation = MixingGenerationNetwork(config) if config.mixing else GenerationNetwork(config)
-    return generation, RefinementNetwork(config)
+    return Networks(generation, RefinementNetwork(), Describer(config))
 
 
-def save_model(
-    folder: Path, card: ModelCard, generation: Generation, refinement: RefinementNetwork, half: bool = False
-) -> str:
+def save_model(folder: Path, card: ModelCard, networks: Networks, half: bool = False) -> str:
     """Write both files, each complete or not at all; return the model's digest. half: the weights in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors(_named(generation, refinement, torch.float16 if half else torch.float32))
+    weights = save_tensors(_named(networks, torch.float16 if half else torch.float32))
     checksum = hashlib.sha256(weights).hexdigest()
     content = {"format": FORMAT, **asdict(card), "sha256": checksum}
     text = json.dumps(content, indent=2) + "\n"
@@ -102,7 +126,7 @@ def shrink_model(model: Model, folder: Path, half: bool = True) -> str:
     generation = compact(model.generation) if isinstance(model.generation, GenerationNetwork) else model.generation
     provenance = {**model.card.provenance, "shrunk_from": model.digest}
     card = replace(model.card, network=generation.config, provenance=provenance)
-    return save_model(folder, card, generation, model.refinement, half)
+    return save_model(folder, card, model.networks._replace(generation=generation), half)
 
 
 def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
@@ -130,17 +154,17 @@ def load_model(folder: Path) -> Model:
             f"(sha256 {found[:12]} instead of {checksum[:12]}): copy the model again"
         )
     try:
-        generation, refinement = new_networks(card.network)
+        networks = new_networks(card.network)
         tensors = load_tensors(data)
-        for prefix, network in (("generation.", generation), ("refinement.", refinement)):
-            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        for name, network in networks._asdict().items():
+            own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
             network.load_state_dict(own, strict=True)
-        unknown = [k for k in tensors if not k.startswith(("generation.", "refinement."))]
+        unknown = [k for k in tensors if k.split(".")[0] not in Networks._fields]
     except Exception as error:  # safetensors and torch raise several unrelated types for a malformed file
         raise ModelFileError(f"{folder / WEIGHTS} does not fit its network: {error}") from error
     if unknown:
         raise ModelFileError(f"{folder / WEIGHTS} holds unknown tensors: {', '.join(unknown[:3])}")
-    return Model(card, generation.eval(), refinement.eval(), _digest(card, checksum))
+    return Model(card, networks.for_use(), _digest(card, checksum))
 
 
 def read_card(folder: Path) -> tuple[ModelCard, str]:
@@ -169,11 +193,12 @@ def read_card(folder: Path) -> tuple[ModelCard, str]:
     return card, checksum
 
 
-def _named(generation: nn.Module, refinement: nn.Module, precision: torch.dtype) -> dict[str, Tensor]:
-    networks = {"generation": generation, "refinement": refinement}
+def _named(networks: Networks, precision: torch.dtype) -> dict[str, Tensor]:
     return {
-        f"{prefix}.{name}": tensor.detach().to("cpu", precision).contiguous()
-        for prefix, network in networks.items()
+        f"{prefix}.{name}": tensor.detach()
+        .to("cpu", precision if tensor.is_floating_point() else tensor.dtype)
+        .contiguous()
+        for prefix, network in networks._asdict().items()
         for name, tensor in network.state_dict().items()
     }
 

@@ -9,11 +9,14 @@ but the last, as the text says (two are missing from the printed lists).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from faceedit.identity import IdentityNetwork
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class NetworkConfig:
     of its weights, for use but not for training.
     Beyond the paper: mixing: transformer blocks between the generation's encoder and decoder, so that every part of
     the source is seen everywhere (0: none, the paper's local network); head: size of a learned descriptor on top of the
-    refinement's 1 x 1 layer (0: the layer itself, 28,800 values)."""
+    refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of the identity network's part of the
+    descriptor (0: no such network); share: the identity part's share of the descriptor's squared length."""
 
     attributes: int = 7
     hidden: int = 512
@@ -33,12 +37,14 @@ class NetworkConfig:
     compact: bool = False
     mixing: int = 0
     head: int = 0
+    identity: int = 0
+    share: float = 0.5
 
     def __post_init__(self) -> None:
         if min(self.attributes, self.hidden, self.middle) < 1:
             raise ValueError(f"network sizes must be at least 1, got {self}")
-        if min(self.mixing, self.head) < 0:
-            raise ValueError(f"mixing and head must be 0 or more, got {self}")
+        if min(self.mixing, self.head, self.identity) < 0 or not 0 <= self.share <= 1:
+            raise ValueError(f"mixing, head and identity must be 0 or more and share in 0..1, got {self}")
 
 
 SIZE = 60  # pixels of an image's side
@@ -282,12 +288,10 @@ class RefinementDecoder(nn.Sequential):
 class RefinementNetwork(nn.Module):
     """Stage two, Y2 = R(X, Y1): two (B, 3, 60, 60) -> (B, 3, 60, 60)."""
 
-    def __init__(self, config: NetworkConfig | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.encoder = RefinementEncoder()
         self.decoder = RefinementDecoder()
-        size = config.head if config else 0
-        self.head = DescriptorHead(size) if size else None
 
     def features(self, source: Tensor, generated: Tensor) -> Tensor:
         """The descriptor layer's activation, (B, 128, 15, 15)."""
@@ -295,14 +299,6 @@ class RefinementNetwork(nn.Module):
 
     def forward(self, source: Tensor, generated: Tensor) -> Tensor:
         return self.decoder(self.features(source, generated))  # type: ignore[no-any-return]
-
-    def describe(self, features: Tensor) -> Tensor:
-        """L2-normalised descriptors of the descriptor layer's activation: the layer itself, or its learned head."""
-        return descriptor(features) if self.head is None else F.normalize(self.head(features).float(), dim=1)
-
-    @property
-    def descriptor_size(self) -> int:
-        return DESCRIPTOR_SIZE if self.head is None else self.head.size
 
 
 class DescriptorHead(nn.Module):
@@ -319,6 +315,32 @@ class DescriptorHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)  # type: ignore[no-any-return]
+
+
+class Describer(nn.Module):
+    """What a picture under a candidate value is searched by: the paper's descriptor, or a learned one of two parts,
+    what the refinement saw and who the identity network took the source for."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.share = config.share
+        self.head = DescriptorHead(config.head) if config.head else None
+        self.identity = IdentityNetwork(config.identity) if config.identity else None
+
+    def forward(self, features: Tensor, source: Tensor) -> Tensor:
+        """The descriptor layer's activation (B K, 128, 15, 15) of K values of each of the normalised sources
+        (B, 3, 60, 60), side by side -> (B K, D)."""
+        seen = descriptor(features) if self.head is None else F.normalize(self.head(features).float(), dim=1)
+        if self.identity is None:
+            return seen
+        who = self.identity.both(source).repeat_interleave(len(features) // len(source), 0)
+        return torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * seen], 1)
+
+    @property
+    def size(self) -> int:
+        """D: values in a descriptor."""
+        seen = DESCRIPTOR_SIZE if self.head is None else self.head.size
+        return seen + (0 if self.identity is None else self.identity.size)
 
 
 def descriptor(features: Tensor) -> Tensor:

@@ -12,12 +12,13 @@ from torch import Tensor
 from faceedit.augmentation import (
     NEUTRAL,
     Augmentation,
+    colourless,
     composite,
+    focused,
     misaligned,
     random_backgrounds,
     tone,
     toned,
-    unfocused,
 )
 from faceedit.dataset import PairSet, pictures
 from faceedit.modelfile import Normalisation
@@ -58,17 +59,13 @@ class Photographer:
     def _augmented(
         self, knobs: Augmentation, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]
     ) -> Sitting:  # fmt: skip
-        random = torch.Generator().manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))
+        random = _generator(draw)
         k = targets.shape[1]
         gamma, gain = tone(int(people.max()) + 1, knobs, random, self._device)
         mirrored = knobs.mirror and float(torch.rand(1, generator=random)) < 0.5
         of_source = torch.from_numpy(people)
         of_target = of_source.repeat_interleave(k)
-        person, mask = self._people(sources)
-        person = toned(person, mask, gamma[of_source], gain[of_source])
-        behind = random_backgrounds(len(sources), SIZE, random, self._device) if knobs.backgrounds else NEUTRAL
-        shown = composite(person, mask, torch.as_tensor(behind, device=self._device))
-        shown = misaligned(unfocused(shown, knobs.blur, random), knobs, random)
+        shown = self._shown(sources, gamma[of_source], gain[of_source], knobs, random)
         wanted, wanted_mask = self._people(targets.ravel())
         wanted = toned(wanted, wanted_mask, gamma[of_target], gain[of_target])
         wanted = composite(wanted, wanted_mask, torch.tensor(NEUTRAL, device=self._device))
@@ -77,6 +74,29 @@ class Photographer:
         return Sitting(
             self._normalised(255 * shown), self._normalised(255 * wanted), torch.from_numpy(values).to(self._device)
         )
+
+    def portraits(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
+        """Sources (R, 3, 60, 60) that have nothing in common but who is on them: each has its own background, light,
+        colours and side."""
+        knobs = self._knobs
+        if knobs is None:
+            return self._normalised(self._plain(rows, draw))
+        random = _generator(draw)
+        gamma, gain = tone(len(rows), knobs, random, self._device)
+        shown = colourless(self._shown(rows, gamma, gain, knobs, random), knobs.grey, random)
+        if knobs.mirror:
+            mirrored = torch.rand(len(rows), 1, 1, 1, generator=random).to(self._device) < 0.5
+            shown = torch.where(mirrored, shown.flip(3), shown)
+        return self._normalised(255 * shown)
+
+    def _shown(
+        self, rows: Rows, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator
+    ) -> Tensor:  # fmt: skip
+        person, mask = self._people(rows)
+        person = toned(person, mask, gamma, gain)
+        behind = random_backgrounds(len(rows), SIZE, random, self._device) if knobs.backgrounds else NEUTRAL
+        shown = composite(person, mask, torch.as_tensor(behind, device=self._device))
+        return misaligned(focused(shown, knobs, random), knobs, random)
 
     def _people(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """People on black (R, 3, 60, 60) and their masks (R, 1, 60, 60), 0..1."""
@@ -91,3 +111,7 @@ class Photographer:
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+
+def _generator(draw: tuple[int, ...]) -> torch.Generator:
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))

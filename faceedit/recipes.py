@@ -19,7 +19,9 @@ class Recipe:
     contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
     look-alikes (InfoNCE, van den Oord et al. 2018); contrast_people x contrast_conditions sources are compared.
     Beyond the paper: edges: weight of the error of neighbouring pixels' differences; augmentation: what is drawn anew
-    for every batch (needs a data set with masks), and targets on neutral grey; mixing, head: of the network.
+    for every batch (needs a data set with masks), and targets on neutral grey; mixing, head, identity: of the network;
+    steps_identity: updates of the identity network, which learns first, from identity_people people in a batch;
+    likeness: weight, in stage one, of the features that the identity network sees in the picture.
     """
 
     name: str
@@ -44,10 +46,16 @@ class Recipe:
     augmentation: Augmentation | None = None
     mixing: int = 0
     head: int = 0
+    identity: int = 0
+    steps_identity: int = 0
+    identity_people: int = 64
+    likeness: float = 0.0
 
     def network(self, values: int, middle: int = 64) -> NetworkConfig:
         """The network that this recipe trains, for an attribute with so many values."""
-        return NetworkConfig(attributes=values, middle=middle, mixing=self.mixing, head=self.head)
+        return NetworkConfig(
+            attributes=values, middle=middle, mixing=self.mixing, head=self.head, identity=self.identity
+        )
 
     def shape(self, values: int) -> tuple[int, int]:
         """Sources and targets of each in a batch, for an attribute with so many values: where it has fewer than
@@ -76,7 +84,8 @@ BEST = Recipe(
     name="best", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-2, sources=8, targets=4,
     steps_one=10_000, steps_two=3_000, warmup=300, cosine=True, clip=1.0, include_same=True,
     contrast=0.5, contrast_scale=16.0, contrast_people=16, contrast_conditions=2,
-    edges=0.1, augmentation=Augmentation(), mixing=4, head=512,
+    edges=0.1, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
+    identity=256, steps_identity=2_000, likeness=0.1,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}

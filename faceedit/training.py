@@ -16,18 +16,20 @@ from torch import Tensor, nn
 
 from faceedit import checkpoint
 from faceedit.attributes import AttributeSpace
-from faceedit.dataset import ContrastSampler, PairSampler, PairSet
+from faceedit.dataset import ContrastSampler, FaceSampler, PairSampler, PairSet
 from faceedit.devices import autocast
 from faceedit.errors import TrainingError
-from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, read_card, save_model
-from faceedit.networks import Generation, GenerationNetwork, NetworkConfig, RefinementNetwork, expand, initialise
+from faceedit.identity import IdentityNetwork, info_nce
+from faceedit.modelfile import Model, ModelCard, Networks, Normalisation, new_networks, read_card, save_model
+from faceedit.networks import GenerationNetwork, NetworkConfig, expand, initialise
 from faceedit.pictures import Photographer, Sitting
 from faceedit.recipes import Recipe
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. mse: per-pixel squared error in 0..255 units, averaged over about the last 100 steps."""
+    """Where training stands. stage: 0 is the identity network; mse: per-pixel squared error in 0..255 units, in stage 0
+    the share of faces taken for another, averaged over about the last 100 steps."""
 
     stage: int
     step: int
@@ -107,20 +109,23 @@ def train(
     report(progress) is called after every step. With `resume`, goes on from the checkpoint in run.out; raises
     TrainingError when there is none or it belongs to another run.
     """
-    generation, refinement = new_networks(run.config)
+    networks = new_networks(run.config)
+    generation, refinement, describer = networks
     random = torch.Generator().manual_seed(run.seed)
-    initialise(generation, random)
-    initialise(refinement, random)
+    for network in networks:
+        initialise(network, random)
     if run.start is not None:
         refinement.load_state_dict(run.start.refinement.state_dict())
+        if _sizes(run.start.card.network) == _sizes(run.config):
+            describer.load_state_dict(run.start.describer.state_dict())
     if run.start is not None and run.takes_generation:
         begun = run.start.generation
         if isinstance(begun, GenerationNetwork) and begun.config.compact:
             begun = expand(begun)
         generation.load_state_dict(begun.state_dict())
-    for network in (generation, refinement):
+    for network in networks:
         network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = _Trainer(run, pairs, generation, refinement)
+    trainer = _Trainer(run, pairs, networks)
     trainer.start(resume)
     trained = False
     for progress in trainer.steps():
@@ -137,14 +142,20 @@ def train(
         },
         metrics=trainer.metrics, licence=run.licence,
     )  # fmt: skip
-    digest = save_model(run.out, card, generation, refinement)
-    return Model(card, generation.cpu().eval(), refinement.cpu().eval(), digest)
+    digest = save_model(run.out, card, networks)
+    return Model(card, networks.for_use(), digest)
+
+
+def _sizes(config: NetworkConfig) -> tuple[int, int]:
+    """What the describer's weights depend on."""
+    return config.head, config.identity
 
 
 class _Trainer:
-    def __init__(self, run: TrainingRun, pairs: PairSet, generation: Generation, refinement: RefinementNetwork) -> None:
+    def __init__(self, run: TrainingRun, pairs: PairSet, networks: Networks) -> None:
         self._run, self._recipe, self._pairs = run, run.recipe, pairs
-        self._generation, self._refinement = generation, refinement
+        self._networks = networks
+        self._generation, self._refinement, self._describer = networks
         self.normalisation = normalisation_of(pairs.images) if run.recipe.augmentation is None else EVEN
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(self.normalisation.mean, device=run.device).view(shape)
@@ -152,7 +163,8 @@ class _Trainer:
         self._photographer = Photographer(pairs, self.normalisation, run.recipe.augmentation, run.device)
         self._sampler = PairSampler(pairs, run.seed, run.recipe.include_same)
         self._contrast = ContrastSampler(pairs, run.seed) if run.recipe.contrast > 0 else None
-        self._stage, self._step, self._average = 1, 0, 0.0
+        self._faces = FaceSampler(pairs, run.seed)
+        self._stage, self._step, self._average = 0 if self._steps_of(0) else 1, 0, 0.0
         self.metrics: dict[str, float] = {}
         self._optimiser = self._new_optimiser()
 
@@ -165,7 +177,7 @@ class _Trainer:
         if not resume:
             self._checkpoint.require_empty()
             return
-        state = self._checkpoint.load({"generation": self._generation, "refinement": self._refinement})
+        state = self._checkpoint.load(self._networks._asdict())
         self._stage, self._step, self._average = state.stage, state.step, state.average
         self.metrics = dict(state.metrics)
         self._optimiser = self._new_optimiser()
@@ -179,7 +191,7 @@ class _Trainer:
     def steps(self) -> Iterator[Progress]:
         """Every remaining update of both stages."""
         while self._stage <= 2:
-            steps = self._recipe.steps_one if self._stage == 1 else self._recipe.steps_two
+            steps = self._steps_of(self._stage)
             started, first = time.monotonic(), self._step
             while self._step < steps:
                 loss, pairs = self._update(steps)
@@ -191,26 +203,43 @@ class _Trainer:
                     self._stage, self._step, steps, loss, self._average, rate * pairs, (steps - self._step) / rate
                 )
             if steps:
-                self.metrics[f"training_mse_stage{self._stage}"] = round(self._average, 2)
+                name = f"training_mse_stage{self._stage}" if self._stage else "training_faces_mistaken"
+                self.metrics[name] = round(self._average, 4 if self._stage == 0 else 2)
             self._stage, self._step, self._average = self._stage + 1, 0, 0.0
-            if self._stage == 2:
+            if self._stage <= 2:
                 self._optimiser = self._new_optimiser()
             self._save()
+
+    def _steps_of(self, stage: int) -> int:
+        if stage == 0:
+            return self._recipe.steps_identity if self._describer.identity is not None else 0
+        return self._recipe.steps_one if stage == 1 else self._recipe.steps_two
 
     def _update(self, steps: int) -> tuple[float, int]:
         """One step of the optimiser; returns the loss and how many pairs it saw."""
         for group in self._optimiser.param_groups:
             group["lr"] = self._learning_rate(steps)
         self._optimiser.zero_grad(set_to_none=True)
-        loss, error, pairs = self._loss_one() if self._stage == 1 else self._loss_two()
+        loss, error, pairs = (self._loss_identity, self._loss_one, self._loss_two)[self._stage]()
         loss.backward()  # type: ignore[no-untyped-call]
         if self._recipe.clip > 0:
-            nn.utils.clip_grad_norm_(self._network.parameters(), self._recipe.clip)
+            nn.utils.clip_grad_norm_(self._parameters(), self._recipe.clip)
         self._optimiser.step()
-        mse = float(((error.detach() * self._std) ** 2).mean())
+        mse = float(((error.detach() * self._std) ** 2).mean()) if self._stage else float(error)
         keep = min(0.99, self._step / (self._step + 1))
         self._average = keep * self._average + (1 - keep) * mse
         return float(loss.detach()), pairs
+
+    def _loss_identity(self) -> tuple[Tensor, Tensor, int]:
+        """InfoNCE between two portraits of each face, and the share of faces whose nearest portrait is another's."""
+        rows = self._faces.batch(self._step, self._recipe.identity_people)
+        shown = self._photographer.portraits(rows.T.ravel(), (self._run.seed, 0, self._step))
+        assert self._describer.identity is not None
+        with autocast(self._run.device):
+            descriptors = self._describer.identity(shown)
+        a, b = descriptors[: len(rows)], descriptors[len(rows) :]
+        mistaken = ((a @ b.T).argmax(1).cpu() != torch.arange(len(rows))).float().mean()
+        return info_nce(a, b), mistaken, len(rows)
 
     def _loss_one(self) -> tuple[Tensor, Tensor, int]:
         batch = self._sampler.batch(self._step, *self._recipe.shape(len(self._run.space)))
@@ -218,7 +247,22 @@ class _Trainer:
         with autocast(self._run.device):
             made = self._generation.many(shot.sources, shot.values)
         error = made.float() - shot.targets
-        return self._reconstruction(error), error, len(error)
+        loss = self._reconstruction(error)
+        if self._recipe.likeness > 0 and self._describer.identity is not None:
+            loss = loss + self._recipe.likeness * self._unlikeness(self._describer.identity, made, shot.targets)
+        return loss, error, len(error)
+
+    def _unlikeness(self, network: IdentityNetwork, made: Tensor, wanted: Tensor) -> Tensor:
+        """How far pictures are from the wanted ones in what the identity network sees (a feature loss: Johnson, Alahi,
+        Fei-Fei, ECCV 2016), relative to how strong those features are."""
+        with autocast(self._run.device):
+            with torch.no_grad():
+                there = network.features(wanted)
+            here = network.features(made.to(wanted.dtype).contiguous(memory_format=torch.channels_last))
+        ratios = [
+            ((a.float() - b.float()) ** 2).mean() / (b.float() ** 2).mean() for a, b in zip(here, there, strict=True)
+        ]
+        return torch.stack(ratios).mean()
 
     def _loss_two(self) -> tuple[Tensor, Tensor, int]:
         if self._contrast is not None:
@@ -243,7 +287,7 @@ class _Trainer:
         leads = self._pairs.leads[np.ix_(values, values)]  # (from, to)
         learnt = torch.from_numpy(np.tile(leads.ravel(), groups)).to(self._run.device)
         error = (made.float() - shot.targets)[learnt]
-        d = self._refinement.describe(features).view(groups, 2, 2, -1)
+        d = self._describer(features, shot.sources).view(groups, 2, 2, -1)
         loss = self._reconstruction(error)
         own = torch.arange(groups, device=d.device)
         for to in range(2):
@@ -285,12 +329,20 @@ class _Trainer:
         own = np.arange(len(sources)) if together is None else together
         return self._photographer.sitting(sources, targets, values, own, draw)
 
-    @property
-    def _network(self) -> nn.Module:
-        return self._generation if self._stage == 1 else self._refinement
+    def _parameters(self) -> list[nn.Parameter]:
+        """What the current stage trains. The identity network only learns in its own."""
+        describer = self._describer
+        if self._stage == 0:
+            return list(describer.identity.parameters()) if describer.identity is not None else []
+        if self._stage == 1:
+            return list(self._generation.parameters())
+        head = list(describer.head.parameters()) if describer.head is not None else []
+        return [*self._refinement.parameters(), *head]
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
-        recipe, parameters = self._recipe, list(self._network.parameters())
+        recipe, parameters = self._recipe, self._parameters()
+        if self._describer.identity is not None:
+            self._describer.identity.train(self._stage == 0).requires_grad_(self._stage == 0)
         if recipe.optimiser == "sgd":
             return torch.optim.SGD(parameters, recipe.learning_rate, momentum=recipe.momentum)
         return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -306,7 +358,7 @@ class _Trainer:
 
     def _save(self) -> None:
         self._checkpoint.save(
-            {"generation": self._generation, "refinement": self._refinement},
+            self._networks._asdict(),
             self._optimiser,
             checkpoint.Place(self._stage, self._step, self._average, self.metrics),
         )

@@ -22,12 +22,12 @@ REAL_FACES = ROOT.parent / "shared" / "real-faces"
 def write_model(folder: Path, seed: int = 0, space: AttributeSpace = POSE) -> Path:
     """An untrained model of this seed, saved."""
     config = NetworkConfig(attributes=len(space))
-    generation, refinement = new_networks(config)
+    networks = new_networks(config)
     random = torch.Generator().manual_seed(seed)
-    initialise(generation, random)
-    initialise(refinement, random)
+    for network in networks:
+        initialise(network, random)
     card = ModelCard(space, config, Normalisation((120.0, 110.0, 100.0), (60.0, 58.0, 56.0)))
-    save_model(folder, card, generation, refinement)
+    save_model(folder, card, networks)
     return folder
 
 

@@ -43,7 +43,7 @@ def test_pairs_are_all_ordered_pairs_of_one_person_under_one_light(pairs: PairSe
 def test_the_papers_protocol_has_84_000_pairs() -> None:
     groups = np.arange(100 * 20 * 7).reshape(-1, 7)
     people, leads = np.arange(2000) // 20, np.ones((7, 7), bool)
-    assert PairSet(np.zeros((0, 60, 60, 3), np.uint8), groups, people, leads, np.arange(7)).pairs == 84_000
+    assert PairSet(np.zeros((0, 60, 60, 3), np.uint8), groups, people, people, leads, np.arange(7)).pairs == 84_000
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -224,7 +224,7 @@ def trainer_of(pairs: PairSet, tmp_path: Path, recipe: Recipe, stage: int) -> _T
     networks = new_networks(run.config)
     for network in networks:
         initialise(network, torch.Generator().manual_seed(0))
-    trainer = _Trainer(run, pairs, *networks)
+    trainer = _Trainer(run, pairs, networks)
     trainer._stage = stage
     return trainer
 
