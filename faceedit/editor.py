@@ -18,6 +18,8 @@ from faceedit.modelfile import Model, ModelCard, load_model, new_networks
 from faceedit.networks import SIZE, count_parameters
 
 Floats = NDArray[np.float32]
+_FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: eyes at 21, chin at 54 (align.py)
+_SOFT = 0.3  # width of its edge
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ class Described:
     errors: Floats
 
 
+def face_window() -> Floats:
+    """(60, 60) in 0..1: where an aligned crop shows the face, whatever its pose, and not what is behind it."""
+    down, across = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+    distance = np.hypot((across - _FACE[0]) / _FACE[2], (down - _FACE[1]) / _FACE[3])
+    return np.asarray(np.clip((1 - distance) / _SOFT + 0.5, 0, 1), np.float32)
+
+
 class Editor:
     """Edits one attribute of faces with a trained model, in batches of at most `batch` source pictures."""
 
@@ -62,6 +71,8 @@ class Editor:
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(model.card.normalisation.mean, device=self._device).view(shape)
         self._std = torch.tensor(model.card.normalisation.std, device=self._device).view(shape)
+        window = face_window() if model.card.neutral else np.ones((SIZE, SIZE), np.float32)
+        self._looked_at = torch.from_numpy(window / window.mean()).to(self._device)
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> Editor:
@@ -173,4 +184,4 @@ class Editor:
         """(B, n_a) per-pixel squared error between the second-stage pictures (B n_a, ...) and the pictures."""
         made = second.view(len(images), -1, *second.shape[1:])
         difference = (made - self._tensor(images)[:, None]) * self._std[None]
-        return np.asarray((difference**2).mean((2, 3, 4)).cpu().numpy(), dtype=np.float32)
+        return np.asarray((difference**2 * self._looked_at).mean((2, 3, 4)).cpu().numpy(), dtype=np.float32)

@@ -53,7 +53,9 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What model.json says: the task, the network, how it was trained, what was measured, and its terms."""
+    """What model.json says: the task, the network, how it was trained, what was measured, and its terms. neutral: its
+    pictures stand on neutral grey, whatever is behind the source, so that only the face tells how well one is
+    reconstructed."""
 
     task: AttributeSpace
     network: NetworkConfig
@@ -62,6 +64,7 @@ class ModelCard:
     provenance: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     licence: str = "unspecified"
+    neutral: bool = False
     paper: str = "Ghodrati, Jia, Pedersoli, Tuytelaars: Towards Automatic Image Editing, BMVC 2016"
 
 
@@ -183,6 +186,7 @@ def read_card(folder: Path) -> tuple[ModelCard, str]:
             normalisation=Normalisation(
                 tuple(content["normalisation"]["mean"]), tuple(content["normalisation"]["std"])
             ),
+            neutral=bool(content.get("neutral", False)),
             **{k: content[k] for k in ("recipe", "provenance", "metrics", "licence", "paper")},
         )
         checksum = str(content["sha256"])
@@ -212,6 +216,8 @@ def _digest(card: ModelCard, checksum: str) -> str:
     }
     for part, fields in _NEWER.items():  # a model of format 1 keeps the digest that galleries are pinned to
         parts[part] = {name: v for name, v in parts[part].items() if name not in fields or v != fields[name]}
+    if card.neutral:
+        parts["neutral"] = True
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -140,7 +140,7 @@ def train(
             **run.provenance, **_began_with(run.start), "seed": run.seed, "pairs": pairs.pairs,
             "pictures": len(pairs.images),
         },
-        metrics=trainer.metrics, licence=run.licence,
+        metrics=trainer.metrics, licence=run.licence, neutral=run.recipe.augmentation is not None,
     )  # fmt: skip
     digest = save_model(run.out, card, networks)
     return Model(card, networks.for_use(), digest)
