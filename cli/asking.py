@@ -14,6 +14,7 @@ from faceedit.errors import UsageError
 if TYPE_CHECKING:
     from faceedit.attributes import AttributeSpace
     from faceedit.editor import Editor
+    from index.gallery import GalleryConfig
 
 PoseOption = Annotated[int | None, typer.Option("--pose", help="-45, -30, ... 45 degrees; negative looks left")]
 IlluminationOption = Annotated[int | None, typer.Option("--illumination", help="Number of the light, 0 to 19")]
@@ -45,17 +46,25 @@ def swept(all_poses: bool, all_illuminations: bool, asked: dict[str, int]) -> At
     return TASKS[names[0]] if names else None
 
 
-def load_editors(names: Iterable[str], models: Path | None, device: str, own: dict[str, Path]) -> dict[str, Editor]:
-    """An editor for each task, from `own` folders where given, else from the models' folder.
+def load_editors(
+    names: Iterable[str], models: Path | None, device: str, own: dict[str, Path], gallery: GalleryConfig | None = None
+) -> dict[str, Editor]:  # fmt: skip
+    """An editor for each task, from `own` folders where given, else from the models' folder; that of the gallery's own
+    task makes the gallery's kind of descriptor.
 
     Raises FaceEditError for a folder that is not there, or that holds a model of another task.
     """
-    from faceedit.editor import Editor
+    from faceedit.editor import LEARNED, PAPER, Editor
     from faceedit.modelfile import read_card
+    from faceedit.networks import DESCRIPTOR_SIZE
 
     folders = {name: own.get(name) or model_folder(None, name, models) for name in names}
     for name, folder in folders.items():
         found = read_card(folder)[0].task.name
         if found != name:
             raise UsageError(f"{folder} is a model for {found}, not for {name}: give one that was trained for {name}")
-    return {name: Editor.load(folder, device) for name, folder in folders.items()}
+    editors = {}
+    for name, folder in folders.items():
+        paper = gallery is not None and name == gallery.task and gallery.descriptor_size == DESCRIPTOR_SIZE
+        editors[name] = Editor.load(folder, device, PAPER if paper else LEARNED)
+    return editors

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DeviceOption, ModelOption, TaskOption, chosen_model, require_output_folder
+from cli.options import (
+    DescriptorOption,
+    DeviceOption,
+    ModelOption,
+    TaskOption,
+    chosen_model,
+    require_output_folder,
+)
 
 
 def evaluate(
@@ -25,6 +32,7 @@ def evaluate(
     ] = None,
     gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this")] = None,
     record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's model.json")] = False,
+    descriptor: DescriptorOption = "learned",
     device: DeviceOption = "auto",
 ) -> None:
     """Recall@1, 5 and 10 beside three baselines; writes report.json and report.md."""
@@ -42,7 +50,7 @@ def evaluate(
     from retrieval.report import write_report
 
     columns = default_match(manifest) if match is None else columns
-    editor = Editor.load(folder, device)
+    editor = Editor.load(folder, device, descriptor)
     test = load_test_set(manifest, editor.space, columns)
     chosen = choose_queries(test, editor.space, queries, seed)
     with ProgressBar("evaluating") as bar:

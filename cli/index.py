@@ -12,6 +12,7 @@ import typer
 
 from cli.options import (
     DbOption,
+    DescriptorOption,
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -28,6 +29,7 @@ def index(
     labels: Annotated[Path | None, typer.Option(help="manifest.csv: path, identity, pose, ...")] = None,
     task: TaskOption = None,
     model: ModelOption = None,
+    descriptor: DescriptorOption = "learned",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -45,7 +47,7 @@ def index(
     from faceedit.editor import Editor
 
     started = time.monotonic()
-    editor = Editor.load(folder, device)
+    editor = Editor.load(folder, device, descriptor)
     with open_gallery(db_folder(db), editor, images) as gallery:
         with ProgressBar("describing images") as bar:
             report = index_folder(gallery, editor, found, known, bar.update)

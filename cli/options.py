@@ -30,6 +30,10 @@ TaskOption = Annotated[
     typer.Option("--task", help="pose, illumination or inpainting [default: what --model is for, else pose]"),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
+DescriptorOption = Annotated[
+    str,
+    typer.Option("--descriptor", help="learned: what the model was trained to search by; paper: its 1 x 1 layer"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table")]
 
 

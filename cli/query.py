@@ -71,7 +71,7 @@ def query(
         own = {task: model_folder(model, task, models)}
         from retrieval.query import QueryEngine
 
-        engine = QueryEngine(gallery, load_editors(names, models, device, own))
+        engine = QueryEngine(gallery, load_editors(names, models, device, own, gallery.config))
         if space is None:
             answers = [engine.query(image, asked, k or 5)]
             print_answer(engine, answers[0], image, as_json)

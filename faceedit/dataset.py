@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
+from faceedit.augmentation import NEUTRAL
 from faceedit.errors import ManifestError, TrainingError
 from faceedit.images import read_crop
 from faceedit.manifest import Manifest
@@ -104,6 +105,17 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False)
     return PairSet(groups=groups, people=people, faces=faces, leads=leads, mirror=mirror, **_cut_out(manifest, images))
 
 
+def on_neutral(manifest: Manifest, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The manifest's pictures (N, 60, 60, 3) with neutral grey instead of what is behind the person.
+
+    Raises ManifestError without a column of masks.
+    """
+    cut = _cut_out(manifest, images.copy())
+    clear = 255 - cut["masks"][cut["mask_rows"]].astype(np.uint16)[..., None]
+    grey = (clear * round(255 * NEUTRAL) + 127) // 255
+    return np.asarray(np.minimum(cut["images"] + grey, 255), dtype=np.uint8)
+
+
 def _numbers(keys: Sequence[object]) -> NDArray[np.int64]:
     """Equal keys get equal numbers, in order of appearance."""
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
@@ -112,7 +124,11 @@ def _numbers(keys: Sequence[object]) -> NDArray[np.int64]:
 
 def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
     """images on black, masks and mask_rows. Raises ManifestError without a column of masks."""
-    manifest.require(("mask",))
+    if "mask" not in manifest.columns:
+        raise ManifestError(
+            f"the manifest in {manifest.root} has no column 'mask', so that backgrounds cannot be chosen: train with "
+            "--recipe fast, or on pictures that `facesearch synth` rendered"
+        )
     names = {name: number for number, name in enumerate(dict.fromkeys(manifest.columns["mask"]))}
     masks = read_crops([manifest.root / name for name in names])[..., 0]
     mask_rows = np.array([names[name] for name in manifest.columns["mask"]], np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
 from faceedit.devices import autocast, choose_device
-from faceedit.errors import ImageError
+from faceedit.errors import ImageError, UsageError
 from faceedit.images import Picture
 from faceedit.modelfile import Model, ModelCard, load_model, new_networks
-from faceedit.networks import SIZE, count_parameters
+from faceedit.networks import DESCRIPTOR_SIZE, SIZE, Describer, NetworkConfig, count_parameters
 
 Floats = NDArray[np.float32]
+LEARNED, PAPER = "learned", "paper"
+DESCRIPTORS = (LEARNED, PAPER)
 _FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: eyes at 21, chin at 54 (align.py)
 _SOFT = 0.3  # width of its edge
 
@@ -52,6 +55,13 @@ class Described:
     errors: Floats
 
 
+def require_descriptor(name: str) -> str:
+    """The name itself; raises UsageError for one that is not among DESCRIPTORS."""
+    if name not in DESCRIPTORS:
+        raise UsageError(f"no descriptor {name!r}: choose one of {', '.join(DESCRIPTORS)}")
+    return name
+
+
 def face_window() -> Floats:
     """(60, 60) in 0..1: where an aligned crop shows the face, whatever its pose, and not what is behind it."""
     down, across = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
@@ -60,14 +70,22 @@ def face_window() -> Floats:
 
 
 class Editor:
-    """Edits one attribute of faces with a trained model, in batches of at most `batch` source pictures."""
+    """Edits one attribute of faces with a trained model, in batches of at most `batch` source pictures.
 
-    def __init__(self, model: Model, device: str = "auto", batch: int = 16) -> None:
+    descriptor: 'learned' for the one that the model was trained to have, 'paper' for the activation of the refinement's
+    1 x 1 layer; the same thing for a model that has learned none.
+    """
+
+    def __init__(self, model: Model, device: str = "auto", batch: int = 16, descriptor: str = LEARNED) -> None:
         self._device, self._batch = choose_device(device), batch
         self._card, self.digest = model.card, model.digest
+        describer = model.describer
+        if require_descriptor(descriptor) == PAPER and describer.size != DESCRIPTOR_SIZE:
+            describer = Describer(NetworkConfig())
+            self.digest = hashlib.sha256(f"{model.digest} {PAPER}".encode()).hexdigest()
         self._generation = model.generation.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._refinement = model.refinement.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._describer = model.describer.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._describer = describer.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(model.card.normalisation.mean, device=self._device).view(shape)
         self._std = torch.tensor(model.card.normalisation.std, device=self._device).view(shape)
@@ -75,9 +93,9 @@ class Editor:
         self._looked_at = torch.from_numpy(window / window.mean()).to(self._device)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "auto") -> Editor:
+    def load(cls, folder: Path, device: str = "auto", descriptor: str = LEARNED) -> Editor:
         """The editor of a model folder. Raises ModelFileError, FaceEditError for a device that is not there."""
-        return cls(load_model(folder), device)
+        return cls(load_model(folder), device, descriptor=descriptor)
 
     @property
     def space(self) -> AttributeSpace:
@@ -99,7 +117,7 @@ class Editor:
 
     @property
     def descriptor_size(self) -> int:
-        """Numbers in a descriptor: 28,800, or the size of the model's learned head."""
+        """Numbers in a descriptor: 28,800, or as many as the model's learned one has."""
         return int(self._describer.size)
 
     @property

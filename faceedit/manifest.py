@@ -53,9 +53,11 @@ class Manifest:
 
     def where(self, column: str, value: str) -> Manifest:
         """The rows whose column holds this text."""
-        keep = [i for i, text in enumerate(self.columns[column]) if text == value]
-        rows = {name: tuple(texts[i] for i in keep) for name, texts in self.columns.items()}
-        return Manifest(self.root, rows)
+        return self.part([i for i, text in enumerate(self.columns[column]) if text == value])
+
+    def part(self, rows: Sequence[int]) -> Manifest:
+        """These rows, in this order."""
+        return Manifest(self.root, {name: tuple(texts[i] for i in rows) for name, texts in self.columns.items()})
 
 
 def join(manifests: Sequence[Manifest]) -> Manifest:

@@ -23,6 +23,7 @@ from faceedit.augmentation import (
 from faceedit.dataset import PairSet, pictures
 from faceedit.modelfile import Normalisation
 from faceedit.networks import SIZE
+from faceedit.occlusion import occlusion_mask
 
 Rows = NDArray[np.int64]
 
@@ -65,10 +66,11 @@ class Photographer:
         mirrored = knobs.mirror and float(torch.rand(1, generator=random)) < 0.5
         of_source = torch.from_numpy(people)
         of_target = of_source.repeat_interleave(k)
-        shown = self._shown(sources, gamma[of_source], gain[of_source], knobs, random)
+        shown = self._hidden(self._shown(sources, gamma[of_source], gain[of_source], knobs, random), sources, draw)
         wanted, wanted_mask = self._people(targets.ravel())
         wanted = toned(wanted, wanted_mask, gamma[of_target], gain[of_target])
         wanted = composite(wanted, wanted_mask, torch.tensor(NEUTRAL, device=self._device))
+        wanted = self._hidden(wanted, targets.ravel(), draw)
         if mirrored:
             shown, wanted, values = shown.flip(3), wanted.flip(3), self._pairs.mirror[values]
         return Sitting(
@@ -98,9 +100,18 @@ class Photographer:
         shown = composite(person, mask, torch.as_tensor(behind, device=self._device))
         return misaligned(focused(shown, knobs, random), knobs, random)
 
+    def _hidden(self, shown: Tensor, rows: Rows, draw: tuple[int, ...]) -> Tensor:
+        """The pictures (R, 3, 60, 60), those of rows beyond the last under their occlusion."""
+        n = len(self._pairs.images)
+        for i in np.flatnonzero(rows >= n):
+            pattern = occlusion_mask(np.random.default_rng([*draw, int(rows[i]) - n]))
+            shown[i, :, torch.from_numpy(pattern).to(self._device)] = 0
+        return shown
+
     def _people(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """People on black (R, 3, 60, 60) and their masks (R, 1, 60, 60), 0..1."""
         assert self._pairs.masks is not None and self._pairs.mask_rows is not None
+        rows = rows % len(self._pairs.images)
         person = torch.from_numpy(self._pairs.images[rows]).to(self._device).permute(0, 3, 1, 2).float() / 255
         mask = torch.from_numpy(self._pairs.masks[self._pairs.mask_rows[rows]]).to(self._device)[:, None].float() / 255
         return person, mask

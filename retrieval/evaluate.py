@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
-from faceedit.dataset import pictures, read_crops
+from faceedit.dataset import on_neutral, pictures, read_crops
 from faceedit.editor import Editor
 from faceedit.errors import ManifestError
 from faceedit.manifest import Manifest
@@ -96,6 +96,25 @@ class Evaluation:
     refined: NDArray[np.uint8]
     same_value_hits: Bools
     occluded_best: Rows
+    neutral: bool = False
+
+    def true_pictures(self) -> NDArray[np.uint8]:
+        """(Q, 60, 60, 3) the correct picture of each query, to compare pictures with: on neutral grey where the model
+        makes them so and the data set has masks."""
+        manifest = self.test.manifest
+        if not (self.neutral and "mask" in manifest.columns):
+            return np.asarray(self.test.images[self.truths])
+        rows, place = np.unique(self.truths, return_inverse=True)
+        return on_neutral(manifest.part(rows.tolist()), self.test.images[rows])[place]
+
+    @property
+    def compared_on(self) -> str:
+        """For a report: what the squared error of the whole picture means, where that is not plain."""
+        if not self.neutral:
+            return ""
+        if "mask" in self.test.manifest.columns:
+            return ", both on neutral grey"
+        return ", the truth before its own background"
 
 
 OURS = "descriptor"
@@ -176,7 +195,7 @@ def evaluate(
     report = progress or (lambda what, done, total: None)
     descriptors, best = describe_all(editor, test.images, lambda done, total: report("gallery", done, total), cache)
     turned = _turn_and_search(editor, test, queries, descriptors, report)
-    hits = {OURS: _hits(test, queries, turned.nearest)}
+    hits = {OURS: right_results(test, queries, turned.nearest)}
     pixels, sources = _flat(test.images), test.pictures_of(queries)
     baselines = {
         "unedited_pixels": sources,
@@ -185,14 +204,14 @@ def evaluate(
     }
     for i, (name, shown) in enumerate(baselines.items()):
         report("baselines", i, len(baselines))
-        hits[name] = _hits(test, queries, _nearest_pixels(shown, pixels, test.own_rows(queries)))
+        hits[name] = right_results(test, queries, _nearest_pixels(shown, pixels, test.own_rows(queries)))
     report("baselines", len(baselines), len(baselines))
     occluded = editor.describe(sources).best if editor.space.occlusion else np.zeros(0, np.int64)
     same = _same_value(editor, test, queries, descriptors)
     return Evaluation(
         test=test, queries=queries, space=editor.space, match=tuple(match), best=best, hits=hits,
         truths=truth_rows(test, queries), nearest=turned.nearest, generated=turned.generated, refined=turned.refined,
-        same_value_hits=same, occluded_best=occluded,
+        same_value_hits=same, occluded_best=occluded, neutral=editor.card.neutral,
     )  # fmt: skip
 
 
@@ -207,7 +226,7 @@ def truth_rows(test: LabelledSet, queries: Queries) -> Rows:
     return np.where(queries.sources < len(test.images), first, own)
 
 
-def _hits(test: LabelledSet, queries: Queries, nearest: Rows) -> Bools:
+def right_results(test: LabelledSet, queries: Queries, nearest: Rows) -> Bools:
     """(Q, K) which results answer their query: where several pictures match, any of them counts."""
     same_key = test.keys[nearest] == test.keys[test.rows_of(queries)][:, None]
     return np.asarray(same_key & (test.values[nearest] == queries.targets[:, None]))

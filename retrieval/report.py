@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from faceedit.images import write_picture
 from retrieval.evaluate import OURS, RANKS, Bools, Evaluation, bootstrap, per_pixel_mse, recall, spread
+from retrieval.quality import quality
 from retrieval.sheet import GREEN, RED, Cell, draw_sheet
 
 _EXAMPLES = 12
@@ -38,7 +39,7 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
     test, queries, space = evaluation.test, evaluation.queries, evaluation.space
     ours = evaluation.hits[OURS]
     people = test.identities[test.rows_of(queries)]
-    truths = test.images[evaluation.truths]
+    truths = evaluation.true_pictures()
     one, two = (per_pixel_mse(p, truths) for p in (evaluation.generated, evaluation.refined))
     from_values = test.values_of(queries)
     own = np.concatenate([test.values, np.ones_like(evaluation.occluded_best)])
@@ -54,6 +55,10 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
         "by_source": _split(space.values, from_values, ours),
         "by_target": _split(space.values, queries.targets, ours),
         "mse": {"stage1": round(float(one.mean()), 2), "stage2": round(float(two.mean()), 2)},
+        "face": {
+            "stage1": quality(evaluation.generated, truths).summary(),
+            "stage2": quality(evaluation.refined, truths).summary(),
+        },
         "mse_by_pair": mse_table(space.values, from_values, queries.targets, two),
         "baselines": {name: _recalls(hits, people) for name, hits in evaluation.hits.items() if name != OURS},
         "first_result": _first_result(evaluation),
@@ -133,14 +138,14 @@ def _result_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8
 
 
 def _stage_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
-    images, shown = evaluation.test.images, evaluation.test.pictures_of(evaluation.queries.part(chosen))
+    test, shown = evaluation.test, evaluation.test.pictures_of(evaluation.queries.part(chosen))
     return draw_sheet(
         [
             [
                 Cell(picture, "query"),
                 Cell(evaluation.generated[i], "stage one"),
                 Cell(evaluation.refined[i], "stage two"),
-                Cell(images[int(evaluation.truths[i])], "truth"),
+                Cell(test.images[int(evaluation.truths[i])], "truth"),
             ]
             for i, picture in zip(chosen, shown, strict=True)
         ]
@@ -166,7 +171,8 @@ def _markdown(evaluation: Evaluation, figures: dict[str, Any]) -> str:
         _recall_row("**two-stage descriptor**", figures["recall"]),
         *(_recall_row(name.replace("_", " "), figures["baselines"][name]) for name in figures["baselines"]),
         "",
-        f"Per-pixel MSE (0..255): stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}. "
+        f"Per-pixel MSE (0..255): stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}"
+        f"{evaluation.compared_on}. {_face(figures['face'])} "
         f"Candidate {evaluation.space.name} right: {figures['candidate_accuracy']:.3f} exactly, "
         f"{figures['candidate_within_one']:.3f} within one step. "
         f"First result: {first}. "
@@ -190,6 +196,14 @@ def _markdown(evaluation: Evaluation, figures: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _face(figures: dict[str, dict[str, float]]) -> str:
+    stages = (
+        f"{name} MSE {of['mse']}, SSIM {of['ssim']:.3f}, sharpness {of['sharpness']:.2f} of the truth's"
+        for name, of in (("stage one", figures["stage1"]), ("stage two", figures["stage2"]))
+    )
+    return f"The face alone: {'; '.join(stages)} (variance of the Laplacian)."
 
 
 def _recall_row(name: str, recalls: dict[str, dict[str, float]]) -> str:
