@@ -84,6 +84,7 @@ class TrainingRun:
             raise TrainingError(f"{self.out} holds a model already: train to another --out")
 
 
+_LOOKED_AT = 32  # pictures of a batch
 EVEN = Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0))  # where backgrounds and tones are drawn at random
 
 
@@ -247,22 +248,7 @@ class _Trainer:
         with autocast(self._run.device):
             made = self._generation.many(shot.sources, shot.values)
         error = made.float() - shot.targets
-        loss = self._reconstruction(error)
-        if self._recipe.likeness > 0 and self._describer.identity is not None:
-            loss = loss + self._recipe.likeness * self._unlikeness(self._describer.identity, made, shot.targets)
-        return loss, error, len(error)
-
-    def _unlikeness(self, network: IdentityNetwork, made: Tensor, wanted: Tensor) -> Tensor:
-        """How far pictures are from the wanted ones in what the identity network sees (a feature loss: Johnson, Alahi,
-        Fei-Fei, ECCV 2016), relative to how strong those features are."""
-        with autocast(self._run.device):
-            with torch.no_grad():
-                there = network.features(wanted)
-            here = network.features(made.to(wanted.dtype).contiguous(memory_format=torch.channels_last))
-        ratios = [
-            ((a.float() - b.float()) ** 2).mean() / (b.float() ** 2).mean() for a, b in zip(here, there, strict=True)
-        ]
-        return torch.stack(ratios).mean()
+        return self._picture_loss(made, shot.targets, error), error, len(error)
 
     def _loss_two(self) -> tuple[Tensor, Tensor, int]:
         if self._contrast is not None:
@@ -272,7 +258,7 @@ class _Trainer:
         shot = self._shot(batch.sources, batch.targets, batch.values)
         _, made = self._two_stages(shot.sources, shot.values)
         error = made.float() - shot.targets
-        return self._reconstruction(error), error, len(error)
+        return self._picture_loss(made, shot.targets, error), error, len(error)
 
     def _loss_contrast(self, sampler: ContrastSampler) -> tuple[Tensor, Tensor, int]:
         """Squared error, and InfoNCE: from either source, the edit to a value has the descriptor of its own person
@@ -282,13 +268,18 @@ class _Trainer:
         groups = len(rows)
         # (groups 2): both values of a group in turn, each with both as targets
         both, together = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2), np.repeat(np.arange(groups), 2)
+        if self._step % 2:  # all in one sitting: exposure and colours tell nobody apart
+            together[:] = 0
         shot = self._shot(rows.ravel(), both, np.tile(values, (2 * groups, 1)), together)
         features, made = self._two_stages(shot.sources, shot.values)  # (groups, from, to)
         leads = self._pairs.leads[np.ix_(values, values)]  # (from, to)
         learnt = torch.from_numpy(np.tile(leads.ravel(), groups)).to(self._run.device)
-        error = (made.float() - shot.targets)[learnt]
-        d = self._describer(features, shot.sources).view(groups, 2, 2, -1)
-        loss = self._reconstruction(error)
+        made, targets = made[learnt], shot.targets[learnt]
+        error = made.float() - targets
+        with autocast(self._run.device):
+            described = self._describer(features, shot.sources)
+        d = described.view(groups, 2, 2, -1)
+        loss = self._picture_loss(made, targets, error)
         own = torch.arange(groups, device=d.device)
         for to in range(2):
             if not leads[1 - to, to]:
@@ -309,6 +300,27 @@ class _Trainer:
             pair = first.float().contiguous(memory_format=torch.channels_last)
             features = self._refinement.features(repeated, pair)
             return features, self._refinement.decoder(features)
+
+    def _picture_loss(self, made: Tensor, wanted: Tensor, error: Tensor) -> Tensor:
+        """What is wrong with pictures made: their error, and how unlike the wanted ones the identity network finds
+        them (it looks at _LOOKED_AT of them)."""
+        loss, network = self._reconstruction(error), self._describer.identity
+        if self._recipe.likeness == 0 or network is None:
+            return loss
+        some = slice(None, None, max(1, len(made) // _LOOKED_AT))
+        return loss + self._recipe.likeness * self._unlikeness(network, made[some], wanted[some])
+
+    def _unlikeness(self, network: IdentityNetwork, made: Tensor, wanted: Tensor) -> Tensor:
+        """How far pictures are from the wanted ones in what the identity network sees (a feature loss: Johnson, Alahi,
+        Fei-Fei, ECCV 2016), relative to how strong those features are."""
+        with autocast(self._run.device):
+            with torch.no_grad():
+                there = network.features(wanted)
+            here = network.features(made.to(wanted.dtype).contiguous(memory_format=torch.channels_last))
+        ratios = [
+            ((a.float() - b.float()) ** 2).mean() / (b.float() ** 2).mean() for a, b in zip(here, there, strict=True)
+        ]
+        return torch.stack(ratios).mean()
 
     def _reconstruction(self, error: Tensor) -> Tensor:
         """Squared error, and that of neighbouring pixels' differences: edges count (Mathieu, Couprie, LeCun, ICLR
