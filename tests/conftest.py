@@ -19,14 +19,17 @@ FACE_MODEL = ROOT.parent / "shared" / "face-model"
 REAL_FACES = ROOT.parent / "shared" / "real-faces"
 
 
-def write_model(folder: Path, seed: int = 0, space: AttributeSpace = POSE) -> Path:
+def write_model(
+    folder: Path, seed: int = 0, space: AttributeSpace = POSE, config: NetworkConfig | None = None,
+    neutral: bool = False,
+) -> Path:  # fmt: skip
     """An untrained model of this seed, saved."""
-    config = NetworkConfig(attributes=len(space))
+    config = config or NetworkConfig(attributes=len(space))
     networks = new_networks(config)
     random = torch.Generator().manual_seed(seed)
     for network in networks:
         initialise(network, random)
-    card = ModelCard(space, config, Normalisation((120.0, 110.0, 100.0), (60.0, 58.0, 56.0)))
+    card = ModelCard(space, config, Normalisation((120.0, 110.0, 100.0), (60.0, 58.0, 56.0)), neutral=neutral)
     save_model(folder, card, networks)
     return folder
 
@@ -86,6 +89,45 @@ def write_data_set(root: Path, people: int = 4, lights: int = 2, test_people: in
 @pytest.fixture(scope="session")
 def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_data_set(tmp_path_factory.mktemp("data"))
+
+
+def write_cut_out(root: Path, background: tuple[int, int, int] | None = None) -> Path:
+    """Blob faces with masks, as `facesearch synth` makes them: on black, four people making two faces each; or before
+    one background."""
+    (root / "images").mkdir(parents=True)
+    y, x = np.mgrid[0:60, 0:60] / 60
+    alpha = np.clip(1.5 - np.hypot((x - 0.5) / 0.35, (y - 0.5) / 0.45), 0, 1).clip(0, 0.5) * 2
+    mask = (alpha * 255).round().astype(np.uint8)
+    Image.fromarray(mask).save(root / "mask.png")
+    behind = np.broadcast_to(np.array(background or (0, 0, 0), np.uint8), (60, 60, 3))
+    Image.fromarray(np.ascontiguousarray(behind)).save(root / "background.png")
+    names = ["path", "identity", "pose", "illumination", "expression", "split", "mask", "background"]
+    with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(names)
+        for person in range(4):
+            for face in range(2):
+                for pose in POSE.values:
+                    a = mask[..., None] / 255
+                    picture = blob_face(10 * person + face, pose, 0) * a + behind * (1 - a)
+                    name = f"images/p{person}_{face}_{pose:+03d}.png"
+                    Image.fromarray(picture.round().astype(np.uint8)).save(root / name)
+                    split = "test" if person == 3 else "train"
+                    row = [name, f"p{person}", pose, 0, ("calm", "smiling")[face], split, "mask.png"]
+                    writer.writerow([*row, "background.png" if background else ""])
+    return root
+
+
+@pytest.fixture(scope="session")
+def cut_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cut_out(tmp_path_factory.mktemp("cut-out"))
+
+
+@pytest.fixture(scope="session")
+def learned_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model with all that recipe best adds: mixing, a learned descriptor, neutral backgrounds."""
+    config = NetworkConfig(mixing=1, head=16, identity=8)
+    return write_model(tmp_path_factory.mktemp("learned"), 3, config=config, neutral=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,105 @@
+"""The network that tells people apart, its loss, its batches, and its part in a descriptor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from faceedit.attributes import POSE
+from faceedit.dataset import FaceSampler, PairSet, load_pairs
+from faceedit.identity import IdentityNetwork, info_nce
+from faceedit.manifest import join, read_manifest
+from faceedit.networks import DESCRIPTOR_SIZE, Describer, NetworkConfig, descriptor, initialise
+from tests.conftest import write_cut_out, write_data_set
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
+    return load_pairs(read_manifest(write_cut_out(tmp_path_factory.mktemp("cut"))), POSE, cut_out=True)
+
+
+def test_info_nce_equals_a_naive_loop() -> None:
+    random = torch.Generator().manual_seed(0)
+    a, b = (F.normalize(torch.randn(5, 8, generator=random), dim=1) for _ in range(2))
+    terms = []
+    for i in range(5):
+        for one, other in ((a, b), (b, a)):
+            scores = [math.exp(4 * float(one[i] @ other[j])) for j in range(5)]
+            terms.append(-math.log(scores[i] / sum(scores)))
+    assert float(info_nce(a, b, scale=4.0)) == pytest.approx(sum(terms) / len(terms), rel=1e-5)
+
+
+def test_the_network_gives_unit_descriptors_that_a_mirror_does_not_change() -> None:
+    network = IdentityNetwork(32).eval()
+    shown = torch.randn(3, 3, 60, 60)
+    with torch.no_grad():
+        made, mirrored = network.both(shown), network.both(shown.flip(3))
+        assert made.shape == (3, 32) and torch.allclose(made.norm(dim=1), torch.ones(3), atol=1e-5)
+        assert torch.allclose(made, mirrored, atol=1e-5)
+        assert not torch.allclose(network(shown), network(shown.flip(3)), atol=1e-3)
+        assert [tuple(f.shape[1:]) for f in network.features(shown)] == [(64, 30, 30), (128, 15, 15), (256, 8, 8)]
+
+
+def test_a_batch_pairs_pictures_of_one_face_with_its_look_alike_beside(pairs: PairSet) -> None:
+    face_of = {int(row): int(face) for group, face in zip(pairs.groups, pairs.faces, strict=True) for row in group}
+    person_of = {int(row): int(p) for group, p in zip(pairs.groups, pairs.people, strict=True) for row in group}
+    sampler = FaceSampler(pairs, seed=0)
+    different = 0
+    for number in range(20):
+        rows = sampler.batch(number, people=2)
+        assert rows.shape == (4, 2)  # two people who make two faces each
+        faces = [[face_of[int(row)] for row in pair] for pair in rows]
+        assert all(a == b for a, b in faces) and len({a for a, _ in faces}) == 4
+        people = [person_of[int(pair[0])] for pair in rows]
+        assert people[0] == people[1] != people[2] == people[3]
+        different += sum(int(a != b) for a, b in rows)
+    assert different == 80
+    assert np.array_equal(sampler.batch(7, 2), FaceSampler(pairs, seed=0).batch(7, 2))
+
+
+def test_people_of_several_data_sets_stay_different(tmp_path: Path) -> None:
+    """Both sets call their people p0 to p3; a column of one of them is empty in the other."""
+    one, two = read_manifest(write_cut_out(tmp_path / "a")), read_manifest(write_data_set(tmp_path / "b"))
+    both = join([one, two])
+    assert len(both) == len(one) + len(two)
+    assert len(set(both.columns["identity"])) == len(set(one.columns["identity"])) + 4
+    assert all(path.is_file() for path in both.paths())
+    assert set(both.columns["expression"][len(one) :]) == {""}
+    pairs = load_pairs(both, POSE)
+    assert len(pairs.groups) == len(load_pairs(one, POSE).groups) + len(load_pairs(two, POSE).groups)
+    assert join([one]) is one
+
+
+def describer(**sizes: float) -> Describer:
+    made = Describer(replace(NetworkConfig(), **sizes))  # type: ignore[arg-type]
+    initialise(made, torch.Generator().manual_seed(0))
+    return made.eval()
+
+
+@pytest.mark.parametrize("sizes", [{}, {"head": 16}, {"identity": 12, "share": 0.3}, {"head": 16, "identity": 12}])
+def test_a_descriptor_has_length_one_and_the_stated_size(sizes: dict[str, float]) -> None:
+    network, features, source = describer(**sizes), torch.rand(6, 128, 15, 15), torch.randn(2, 3, 60, 60)
+    with torch.no_grad():
+        made = network(features, source)
+    expected = (sizes.get("head") or DESCRIPTOR_SIZE) + sizes.get("identity", 0)
+    assert made.shape == (6, expected) and network.size == expected
+    assert torch.allclose(made.norm(dim=1), torch.ones(6), atol=1e-4)
+    if not sizes:
+        assert torch.equal(made, descriptor(features))
+
+
+def test_a_descriptors_parts_weigh_what_share_says() -> None:
+    features, source = torch.rand(4, 128, 15, 15), torch.randn(2, 3, 60, 60)
+    network = describer(head=16, identity=12, share=0.3)
+    with torch.no_grad():
+        made = network(features, source)
+        assert network.identity is not None
+        who = network.identity.both(source)
+    assert torch.allclose(made[:, :12].norm(dim=1) ** 2, torch.full((4,), 0.3), atol=1e-4)
+    assert torch.allclose(made[:, :12], math.sqrt(0.3) * who[[0, 0, 1, 1]], atol=1e-5)

@@ -1,0 +1,214 @@
+"""What recipe best adds to the paper, from the network to the command: mixing, a learned descriptor, neutral
+backgrounds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cli.app import run
+from faceedit.attributes import POSE
+from faceedit.dataset import load_pairs
+from faceedit.editor import LEARNED, PAPER, Editor, face_window
+from faceedit.errors import UsageError
+from faceedit.manifest import read_manifest
+from faceedit.modelfile import load_model, shrink_model
+from faceedit.networks import MixingGenerationNetwork, NetworkConfig, initialise
+from faceedit.recipes import BEST, recipe_named
+from faceedit.training import Progress, TrainingRun, train
+from index.gallery import Gallery
+from retrieval.evaluate import choose_queries, evaluate, load_test_set
+from retrieval.report import measure
+from tests.conftest import blob_face
+
+TINY_BEST = replace(
+    BEST, sources=2, targets=3, steps_identity=3, steps_one=3, steps_two=2, identity_people=2, contrast_people=2,
+    contrast_conditions=2, mixing=1, head=16, identity=8, warmup=0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mixing() -> MixingGenerationNetwork:
+    network = MixingGenerationNetwork(NetworkConfig(mixing=2))
+    initialise(network, torch.Generator().manual_seed(0))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def faces() -> np.ndarray:
+    return np.stack([blob_face(person, pose, 0) for person in range(2) for pose in (-30, 0, 30)])
+
+
+def test_many_targets_equal_single_passes(mixing: MixingGenerationNetwork) -> None:
+    source, targets = torch.randn(2, 3, 60, 60), torch.tensor([[0, 6, 3], [5, 5, 1]])
+    with torch.no_grad():
+        together = mixing.many(source, targets)
+        alone = [mixing(source[i : i + 1], torch.eye(7)[[int(v)]]) for i in range(2) for v in targets[i]]
+    assert together.shape == (6, 3, 60, 60)
+    assert torch.allclose(together, torch.cat(alone), atol=1e-4)
+
+
+def test_mixing_carries_every_part_everywhere(mixing: MixingGenerationNetwork) -> None:
+    """The paper's network sees 28 x 28 pixels; this one the whole picture."""
+    source = torch.randn(1, 3, 60, 60, requires_grad=True)
+    mixing(source, torch.eye(7)[[6]])[0, :, 2, 2].sum().backward()
+    assert source.grad is not None
+    assert float(source.grad[0, :, 50:, 50:].abs().max()) > 0
+
+
+def test_the_attribute_matters(mixing: MixingGenerationNetwork) -> None:
+    source = torch.randn(1, 3, 60, 60)
+    with torch.no_grad():
+        assert not torch.allclose(mixing(source, torch.eye(7)[[0]]), mixing(source, torch.eye(7)[[1]]), atol=1e-4)
+
+
+def test_a_learned_model_survives_the_disk_whole_and_shrunk(learned_model_folder: Path, tmp_path: Path) -> None:
+    model = load_model(learned_model_folder)
+    assert model.card.neutral and model.card.network.identity == 8
+    assert isinstance(model.generation, MixingGenerationNetwork)
+    shrink_model(model, tmp_path / "small")
+    small = load_model(tmp_path / "small")
+    assert small.card.neutral and small.digest != model.digest
+    picture = blob_face(0, 0, 0)
+    a, b = Editor(model, "cpu").edit(picture, 30), Editor(small, "cpu").edit(picture, 30)
+    assert np.abs(a.refined.astype(int) - b.refined).max() <= 3
+    assert float(a.descriptor @ b.descriptor) > 0.999
+
+
+def test_either_descriptor_can_be_had(learned_model_folder: Path, model_folder: Path, faces: np.ndarray) -> None:
+    learned, paper = (Editor.load(learned_model_folder, "cpu", kind) for kind in (LEARNED, PAPER))
+    assert (learned.descriptor_size, paper.descriptor_size) == (24, 28_800)
+    assert learned.digest != paper.digest  # a gallery holds one or the other
+    for editor in (learned, paper):
+        described = editor.describe(faces)
+        assert described.descriptors.shape == (6, editor.descriptor_size)
+        assert np.allclose(np.linalg.norm(described.descriptors, axis=1), 1, atol=1e-3)
+        best = editor.space.values[int(described.best[4])]
+        assert float(described.descriptors[4] @ editor.edit(faces[4], best).descriptor) > 0.999
+        assert editor.candidates(faces[4]).descriptors.shape == (7, editor.descriptor_size)
+    plain = [Editor.load(model_folder, "cpu", kind) for kind in (LEARNED, PAPER)]
+    assert plain[0].digest == plain[1].digest  # it has learned none
+    with pytest.raises(UsageError, match="no descriptor 'best'"):
+        Editor.load(model_folder, "cpu", "best")
+
+
+def test_only_the_face_decides_where_backgrounds_are_neutral(learned_model_folder: Path, faces: np.ndarray) -> None:
+    editor = Editor.load(learned_model_folder, "cpu")
+    candidates = editor.candidates(faces[0])
+    weights = face_window() / face_window().mean()
+    for position in range(7):
+        difference = (candidates.refined[position].astype(float) - faces[0]) ** 2
+        expected = (difference.mean(2) * weights).mean()
+        if (candidates.refined[position] > 0).all() and (candidates.refined[position] < 255).all():
+            assert candidates.errors[position] == pytest.approx(expected, rel=0.05)
+
+
+def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path: Path) -> None:
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+
+    def run_of(out: Path) -> TrainingRun:
+        return TrainingRun(POSE, TINY_BEST, out, seed=1, checkpoint_every=1, network=TINY_BEST.network(7))
+
+    stages: list[int] = []
+    whole = train(run_of(tmp_path / "whole"), pairs, report=lambda p: stages.append(p.stage))
+    assert stages == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert whole.card.neutral and set(whole.card.metrics) == {
+        "training_faces_mistaken", "training_mse_stage1", "training_mse_stage2",
+    }  # fmt: skip
+
+    class Stop(Exception):
+        pass
+
+    for stop in (2, 3):  # in the identity network's stage, then in the first: the checkpoint is one step behind
+        left = iter(range(stop))
+
+        def halt(progress: Progress, left: object = left) -> None:
+            if next(left, None) is None:  # type: ignore[call-overload]
+                raise Stop
+
+        with pytest.raises(Stop):
+            train(run_of(tmp_path / "cut"), pairs, resume=stop == 3, report=halt)
+    again = train(run_of(tmp_path / "cut"), pairs, resume=True)
+    assert again.digest == whole.digest
+
+
+def test_the_identity_network_stands_still_after_its_stage(cut_out: Path, tmp_path: Path) -> None:
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    states = {}
+
+    def note(recipe_steps: dict[str, int], name: str) -> None:
+        recipe = replace(TINY_BEST, **recipe_steps)  # type: ignore[arg-type]
+        model = train(TrainingRun(POSE, recipe, tmp_path / name, network=recipe.network(7)), pairs)
+        assert model.describer.identity is not None
+        states[name] = model.describer.identity.state_dict()
+
+    note({"steps_one": 1, "steps_two": 1}, "short")
+    note({"steps_one": 3, "steps_two": 3}, "long")
+    note({"steps_identity": 4}, "other")
+    assert all(torch.equal(value, states["long"][name]) for name, value in states["short"].items())
+    assert not all(torch.equal(value, states["other"][name]) for name, value in states["short"].items())
+
+
+def test_best_is_a_recipe_with_the_documented_parts() -> None:
+    best = recipe_named("best")
+    network = best.network(7)
+    assert (network.mixing, network.head, network.identity) == (4, 512, 256)
+    assert best.augmentation is not None and best.likeness > 0 and best.edges > 0 and best.contrast > 0
+    assert recipe_named("paper").network(7) == NetworkConfig(attributes=7)
+
+
+def test_a_neutral_model_is_compared_with_the_truth_on_grey(learned_model_folder: Path, cut_out: Path) -> None:
+    editor = Editor.load(learned_model_folder, "cpu")
+    test = load_test_set(read_manifest(cut_out), POSE, ("identity", "expression", "pose"))
+    queries = choose_queries(test, POSE, 20, 0)
+    evaluation = evaluate(editor, test, queries, ("identity", "expression", "pose"))
+    truth = evaluation.true_pictures()
+    assert (truth[:, 0, 0] == 128).all() and (test.images[:, 0, 0] == 0).all()
+    figures = measure(evaluation)
+    assert set(figures["face"]["stage1"]) == {"mse", "ssim", "sharpness"}
+    assert evaluation.compared_on == ", both on neutral grey"
+
+
+# --- commands ---
+
+
+def test_train_best_index_and_query_with_either_descriptor(
+    cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(__import__("faceedit.recipes").recipes.RECIPES, "best", TINY_BEST)
+    out = tmp_path / "model"
+    data = ["--data", str(cut_out), "--data", str(cut_out)]
+    assert run(["train", "pose", "--recipe", "best", *data, "--out", str(out)]) == 0
+    card = json.loads((out / "model.json").read_text())
+    assert len(card["provenance"]["data"]) == 2 and card["neutral"]
+    assert "training_faces_mistaken" in card["metrics"]
+    query = str(cut_out / "images" / "p0_0_+00.png")
+    sizes = {}
+    for kind in (LEARNED, PAPER):
+        db = tmp_path / kind
+        index = ["index", str(cut_out / "images"), "--db", str(db), "--model", str(out), "--descriptor", kind]
+        assert run(index) == 0
+        with Gallery.open(db) as gallery:
+            sizes[kind] = gallery.config.descriptor_size
+        capsys.readouterr()
+        assert run(["query", query, "--pose", "30", "--db", str(db), "--model", str(out), "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["results"]) == 5
+    assert sizes == {LEARNED: 24, PAPER: 28_800}
+    mixed = ["index", str(cut_out / "images"), "--db", str(tmp_path / LEARNED), "--model", str(out)]
+    assert run([*mixed, "--descriptor", PAPER]) == 1
+    assert "was described by model" in capsys.readouterr().err
+    assert run([*mixed, "--descriptor", "pca"]) == 2
+    assert "no descriptor 'pca': choose one of learned, paper" in capsys.readouterr().err
+
+
+def test_best_without_masks_says_what_to_do(
+    data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    assert run(["train", "pose", "--recipe", "best", "--data", str(data_set), "--out", str(tmp_path / "m")]) == 1
+    told = capsys.readouterr().err
+    assert "no column 'mask'" in told and "--recipe fast" in told and "Traceback" not in told
