@@ -34,6 +34,10 @@ DescriptorOption = Annotated[
     str,
     typer.Option("--descriptor", help="learned: what the model was trained to search by; paper: its 1 x 1 layer"),
 ]
+KnobOption = Annotated[
+    list[str] | None,
+    typer.Option("--knob", metavar="NAME=VALUE", help="Set one of the settings by name; a wrong name lists them"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table")]
 
 

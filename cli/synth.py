@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cli.options import KnobOption
+
 
 def synth(
     face_model: Annotated[Path, typer.Option(help="ICT Face Model Light: FaceXModel/ or ict_face_light.npz")],
@@ -15,27 +17,29 @@ def synth(
     variety: Annotated[
         bool, typer.Option("--variety", help="Expressions, free lights, clothes, ...: to learn from for photographs")
     ] = False,
-    expressions: Annotated[int, typer.Option(min=1, help="With --variety: faces that each person makes")] = 2,
-    lights: Annotated[int, typer.Option(min=1, help="With --variety: light set-ups for each person")] = 3,
+    knob: KnobOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Which people")] = 0,
     processes: Annotated[int | None, typer.Option(min=1, help="Worker processes [default: one per core]")] = None,
 ) -> None:
     """Render people at 7 poses under 20 lights: images, masks, backgrounds and manifest.csv."""
     from cli.progress import ProgressBar
-    from faceedit.errors import MissingPackageError
+    from faceedit.errors import MissingPackageError, UsageError
 
+    if knob and not variety:
+        raise UsageError("--knob without --variety: the paper's protocol has none")
     try:
         import embreex  # noqa: F401  # checked here, before workers start
     except ImportError as error:
         raise MissingPackageError(
             "rendering needs embreex: in the folder of facesearch, pip install '.[synth]'"
         ) from error
+    from faceedit.knobs import turned
     from faceedit.synth.database import SynthConfig, render_database
     from faceedit.synth.variety import Variety
 
-    chosen = Variety(expressions=expressions, lights=lights) if variety else None
+    chosen = turned(Variety(), knob or []) if variety else None
     config = SynthConfig(identities=identities, seed=seed, variety=chosen)
-    pictures = identities * 7 * (expressions * lights if variety else 20)
+    pictures = identities * 7 * (chosen.expressions * chosen.lights if chosen else 20)
     with ProgressBar("rendering people") as bar:
         manifest = render_database(face_model, out, config, processes, bar.update)
     print(f"{identities} people, {pictures:,} pictures: {manifest}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import DeviceOption, require_output_folder, require_task
+from cli.options import DeviceOption, KnobOption, require_output_folder, require_task
 from cli.progress import ProgressBar, duration
 
 
@@ -28,15 +28,13 @@ def train(
         typer.Option(help="Model to begin with: its stage two, and its stage one where task and sizes are the same"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
-    steps_identity: Annotated[
-        int | None, typer.Option(min=0, help="Updates of the identity network, instead of the recipe's")
-    ] = None,
     steps_one: Annotated[int | None, typer.Option(min=0, help="Updates of stage one, instead of the recipe's")] = None,
     steps_two: Annotated[int | None, typer.Option(min=1, help="Updates of stage two, instead of the recipe's")] = None,
     contrast: Annotated[
         float | None,
         typer.Option(min=0, help="Weight of telling look-alikes apart in stage two, instead of the recipe's"),
     ] = None,
+    knob: KnobOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Train stage one, then stage two, from a manifest's training split."""
@@ -44,6 +42,7 @@ def train(
 
     from faceedit.attributes import TASKS
     from faceedit.errors import TrainingError
+    from faceedit.knobs import turned
     from faceedit.manifest import join, read_manifest
     from faceedit.recipes import recipe_named
 
@@ -51,11 +50,11 @@ def train(
     space, chosen = TASKS[task], recipe_named(recipe)
     chosen = replace(
         chosen,
-        steps_identity=chosen.steps_identity if steps_identity is None else steps_identity,
         steps_one=chosen.steps_one if steps_one is None else steps_one,
         steps_two=chosen.steps_two if steps_two is None else steps_two,
         contrast=chosen.contrast if contrast is None else contrast,
     )
+    chosen = turned(chosen, knob or [])
     manifests = []
     for path in data:
         manifest = read_manifest(path, required=("path", "identity", *space.columns))
