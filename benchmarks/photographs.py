@@ -35,25 +35,30 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    pictures, people = write_photographs(given.data, given.out, given.people, given.seed)
+    print(f"{given.out}: {pictures:,} pictures of {people} people")
 
-    manifest = read_manifest(given.data, required=("path", "mask", *KEPT)).where("split", "test")
-    chosen = set(list(dict.fromkeys(manifest.columns["identity"]))[: given.people])
+
+def write_photographs(data: Path, out: Path, people: int, seed: int) -> tuple[int, int]:
+    """Write the validation set; return how many pictures of how many people it has."""
+    manifest = read_manifest(data, required=("path", "mask", *KEPT)).where("split", "test")
+    chosen = set(list(dict.fromkeys(manifest.columns["identity"]))[:people])
     manifest = manifest.part([i for i, name in enumerate(manifest.columns["identity"]) if name in chosen])
     pairs = load_pairs(manifest, POSE, cut_out=True)
     knobs = replace(Augmentation(), mirror=False, grey=0.0)
-    photographer = Photographer(pairs, Normalisation((0.0,) * 3, (1.0,) * 3), knobs, "cpu")
-    (given.out / "images").mkdir(parents=True, exist_ok=True)
-    with (given.out / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
+    photographer = Photographer(pairs, Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), knobs, "cpu")
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    with (out / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(("path", *KEPT))
         for start in range(0, len(manifest), CHUNK):
             rows = np.arange(start, min(start + CHUNK, len(manifest)))
-            shown = photographer.portraits(rows, (given.seed, start)).permute(0, 2, 3, 1).round().clamp(0, 255)
+            shown = photographer.portraits(rows, (seed, start)).permute(0, 2, 3, 1).round().clamp(0, 255)
             for row, picture in zip(rows, shown.byte().numpy(), strict=True):
                 name = f"images/{Path(manifest.columns['path'][row]).name}"
-                write_picture(picture, given.out / name)
+                write_picture(picture, out / name)
                 writer.writerow((name, *(manifest.columns[column][row] for column in KEPT)))
-    print(f"{given.out}: {len(manifest):,} pictures of {len(chosen)} people")
+    return len(manifest), len(chosen)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,267 @@
+"""What each choice of recipe best is worth: the same short training with one knob turned at a time.
+
+    python benchmarks/ablations.py --data VARIETY [--data PROTOCOL] --real REAL --out OUT [--start MODEL]
+        [--steps-identity 400] [--steps-one 1000] [--only TEXT]
+
+VARIETY: what `facesearch synth --variety` wrote; its test people are the validation set, each picture with a background
+and colours of its own. REAL: a manifest of real people at several poses. OUT: results.json keeps what is done, so that
+a run can be interrupted; results.md is the table. Trainings are short: compare rows, not with the shipped model.
+
+Identity network: share of queries whose first result is the same person making the same face, among the pictures of
+the target pose (its value known), on validation renders and on real people.
+Generation network: per-pixel error, SSIM and sharpness of its pictures of the validation people, within the face; and
+how often the candidate pose is right within one step, on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceedit.attributes import POSE
+from faceedit.augmentation import Augmentation
+from faceedit.dataset import PairSampler, PairSet, load_pairs
+from faceedit.devices import autocast, choose_device
+from faceedit.editor import face_window
+from faceedit.files import write_whole
+from faceedit.knobs import turned
+from faceedit.manifest import Manifest, join, read_manifest
+from faceedit.modelfile import Model, load_model
+from faceedit.pictures import Photographer
+from faceedit.recipes import BEST, Recipe
+from faceedit.training import EVEN, TrainingRun, train
+from retrieval.evaluate import load_test_set
+from retrieval.quality import quality
+
+Manifests = list[Manifest]
+MATCH = ("identity", "expression", "pose")
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row: knobs to turn, and which of the training pictures to use."""
+
+    name: str
+    knobs: tuple[str, ...] = ()
+    data: Callable[[Manifests], Manifests] = lambda manifests: manifests
+
+
+def calm(manifests: Manifests) -> Manifests:
+    return [m.where("expression", "calm") if "expression" in m.columns else m for m in manifests]
+
+
+def every_fourth_person(manifests: Manifests) -> Manifests:
+    names = [set(list(dict.fromkeys(m.columns["identity"]))[::4]) for m in manifests]
+    return [
+        m.part([i for i, name in enumerate(m.columns["identity"]) if name in kept])
+        for m, kept in zip(manifests, names, strict=True)
+    ]
+
+
+AUGMENTATION = (
+    Variant("no random backgrounds", ("backgrounds=off",)),
+    Variant("no exposure, white balance, gamma", ("gamma=0", "exposure=0", "white_balance=0")),
+    Variant("no misalignment", ("shift=0", "scale=0", "roll=0")),
+    Variant("no mirroring", ("mirror=off",)),
+    Variant("no blur, sharpening, grey", ("blur=0", "sharpen=0", "grey=0")),
+)
+IDENTITY = (
+    Variant("as recipe best"),
+    *AUGMENTATION,
+    Variant("calm faces only", data=calm),
+    Variant("the variety alone", data=lambda manifests: manifests[:1]),
+    Variant("the protocol alone", data=lambda manifests: manifests[1:]),
+    Variant("a quarter of the people", data=every_fourth_person),
+)
+GENERATION = (
+    Variant("as recipe best"),
+    Variant("no global mixing", ("mixing=0",)),
+    Variant("two blocks of mixing", ("mixing=2",)),
+    Variant("no random backgrounds", ("backgrounds=off",)),
+    Variant("no exposure, white balance, gamma", ("gamma=0", "exposure=0", "white_balance=0")),
+    Variant("no edges", ("edges=0",)),
+    Variant("no likeness", ("likeness=0",)),
+    Variant("squared error alone", ("edges=0", "likeness=0")),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--real", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="model whose identity network the generation's likeness uses")
+    parser.add_argument("--steps-identity", type=int, default=400)
+    parser.add_argument("--steps-one", type=int, default=1000)
+    parser.add_argument("--only", default="", help="variants whose title holds this text")
+    parser.add_argument("--device", default="auto")
+    given = parser.parse_args()
+
+    given.out.mkdir(parents=True, exist_ok=True)
+    bench = _Bench(given)
+    for part, variants in (("identity", IDENTITY), ("generation", GENERATION)):
+        if part == "generation" and given.start is None:
+            print("generation left out: it needs --start")
+            continue
+        for variant in variants:
+            title = f"{part}: {variant.name}"
+            if given.only in title and title not in bench.results:
+                bench.measure(title, part, variant)
+                print(title, bench.results[title], flush=True)
+    write_whole(given.out / "results.md", _table(bench.results).encode())
+
+
+class _Bench:
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._given, self._device = given, choose_device(given.device)
+        self._file = given.out / "results.json"
+        self.results: dict[str, dict[str, float]] = (
+            json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
+        )
+        manifests = [read_manifest(path) for path in given.data]
+        self._train = [m.where("split", "train") for m in manifests]
+        self._validation = load_pairs(manifests[0].where("split", "test"), POSE, cut_out=True)
+        self._real = load_test_set(read_manifest(given.real), POSE, MATCH)
+        self._kept: tuple[object, PairSet] | None = None
+
+    def measure(self, title: str, part: str, variant: Variant) -> None:
+        recipe = turned(BEST, variant.knobs)
+        if part == "identity":
+            recipe = replace(recipe, steps_identity=self._given.steps_identity, steps_one=0, steps_two=0)
+            self.results[title] = self._who(self._trained(recipe, variant))
+        else:
+            recipe = replace(recipe, steps_identity=0, steps_one=self._given.steps_one, steps_two=0)
+            self.results[title] = self._seen(self._trained(recipe, variant))
+        write_whole(self._file, json.dumps(self.results, indent=2).encode())
+
+    def _trained(self, recipe: Recipe, variant: Variant) -> Model:
+        out = self._given.out / "work"
+        shutil.rmtree(out, ignore_errors=True)
+        start = load_model(self._given.start) if recipe.steps_identity == 0 else None
+        if start is not None:  # its identity network alone
+            start = replace(start, card=replace(start.card, network=replace(recipe.network(len(POSE)), attributes=1)))
+        run = TrainingRun(POSE, recipe, out, device=self._device, checkpoint_every=10**6,
+                          network=recipe.network(len(POSE)), start=start)  # fmt: skip
+        if self._kept is None or self._kept[0] is not variant.data:  # reading takes longer than keeping
+            self._kept = (variant.data, load_pairs(join(variant.data(self._train)), POSE, cut_out=True))
+        return train(run, self._kept[1])
+
+    def _who(self, model: Model) -> dict[str, float]:
+        rows, values, keys = self._validation_rows()
+        photographer = Photographer(self._validation, EVEN, replace(_knobs(), mirror=False, grey=0.0), self._device)
+        parts = [photographer.portraits(rows[i : i + CHUNK], (0, i)) for i in range(0, len(rows), CHUNK)]
+        validation = _recall_within_pose(self._embedded(model, parts), values, keys)
+        real = [_normalised(self._real.images[i : i + CHUNK]) for i in range(0, len(self._real.images), CHUNK)]
+        return {
+            "validation": validation,
+            "real": _recall_within_pose(self._embedded(model, real), self._real.values, self._real.keys),
+        }
+
+    def _validation_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Rows, poses and faces of one picture for each validation person, face and pose: under the first light."""
+        groups, faces = self._validation.groups, self._validation.faces
+        first = np.sort(np.unique(faces, return_index=True)[1])
+        values = np.tile(np.arange(groups.shape[1]), len(first))
+        return groups[first].ravel(), values, np.repeat(faces[first], groups.shape[1])
+
+    @torch.inference_mode()
+    def _embedded(self, model: Model, parts: list[torch.Tensor]) -> NDArray[np.float32]:
+        network = model.describer.identity
+        assert network is not None
+        network.to(self._device)
+        out = []
+        for part in parts:
+            with autocast(self._device):
+                out.append(network.both(part.to(self._device)).float().cpu().numpy())
+        return np.concatenate(out)
+
+    def _seen(self, model: Model) -> dict[str, float]:
+        generation = model.generation.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        photographer = Photographer(self._validation, EVEN, _knobs(), self._device)
+        sampler = PairSampler(self._validation, seed=0, include_same=False)
+        made, truths, right = [], [], []
+        for number in range(40):
+            batch = sampler.batch(number, 16, 2)
+            own = np.argwhere(self._validation.groups[:, None] == batch.sources[:, None])
+            positions = np.array([own[own[:, 1] == i][0, 2] for i in range(len(batch.sources))])
+            shot = photographer.sitting(batch.sources, batch.targets, batch.values, np.arange(16), (1, number))
+            with torch.inference_mode(), autocast(self._device):
+                made.append(_pixels(generation.many(shot.sources, shot.values).float()))
+            truths.append(_pixels(shot.targets))
+            mirrored = not np.array_equal(shot.values.cpu().numpy(), batch.values)
+            wanted = self._validation.mirror[positions] if mirrored else positions
+            right.append(np.abs(self._decided(generation, shot.sources) - wanted) <= 1)
+        real = [
+            np.abs(self._decided(generation, _normalised(self._real.images[i : i + CHUNK]).to(self._device))
+                   - self._real.values[i : i + CHUNK]) <= 1
+            for i in range(0, len(self._real.images), CHUNK)
+        ]  # fmt: skip
+        return {
+            **quality(np.concatenate(made), np.concatenate(truths)).summary(),
+            "pose, validation": round(float(np.concatenate(right).mean()), 4),
+            "pose, real": round(float(np.concatenate(real).mean()), 4),
+        }
+
+    @torch.inference_mode()
+    def _decided(self, generation: torch.nn.Module, sources: torch.Tensor) -> NDArray[np.int64]:
+        """(B,) positions of the poses whose pictures are nearest to the sources, within the face."""
+        values = torch.arange(len(POSE), device=sources.device).expand(len(sources), -1)
+        with autocast(self._device):
+            made = generation.many(sources, values).float()  # type: ignore[operator]
+        window = torch.from_numpy(face_window()).to(sources.device)
+        difference = made.view(len(sources), len(POSE), *made.shape[1:]) - sources[:, None]
+        return POSE.decide((difference**2 * window).mean((2, 3, 4)).cpu().numpy())
+
+
+def _knobs() -> Augmentation:
+    assert BEST.augmentation is not None
+    return BEST.augmentation
+
+
+def _recall_within_pose(
+    descriptors: NDArray[np.float32], values: NDArray[np.int64], keys: NDArray[np.int64]
+) -> float:  # fmt: skip
+    likeness, hits = descriptors @ descriptors.T, []
+    for source in np.unique(values):
+        for target in np.unique(values):
+            if source != target:
+                queries, gallery = np.flatnonzero(values == source), np.flatnonzero(values == target)
+                nearest = gallery[likeness[np.ix_(queries, gallery)].argmax(1)]
+                hits.append(keys[nearest] == keys[queries])
+    return round(float(np.concatenate(hits).mean()), 4)
+
+
+def _normalised(images: NDArray[np.uint8]) -> torch.Tensor:
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (EVEN.mean, EVEN.std))
+    pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean) / std
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def _pixels(values: torch.Tensor) -> NDArray[np.uint8]:
+    mean, std = (torch.tensor(v, device=values.device).view(1, 3, 1, 1) for v in (EVEN.mean, EVEN.std))
+    made = (values * std + mean).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+    return np.ascontiguousarray(made.cpu().numpy())
+
+
+def _table(results: dict[str, dict[str, float]]) -> str:
+    lines: list[str] = []
+    for part in ("identity", "generation"):
+        rows = {title.partition(": ")[2]: v for title, v in results.items() if title.startswith(part)}
+        if rows:
+            names = list(next(iter(rows.values())))
+            lines += ["", f"| {part} network | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
+            lines += [f"| {name} | " + " | ".join(f"{v[n]:.3f}" for n in names) + " |" for name, v in rows.items()]
+    return "\n".join(lines[1:]) + "\n"
+
+
+if __name__ == "__main__":
+    main()
