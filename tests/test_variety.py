@@ -47,7 +47,7 @@ def test_every_picture_stands_on_black_with_its_mask(rendered: Path) -> None:
     for path, mask in zip(manifest.columns["path"], manifest.columns["mask"], strict=True):
         alpha = picture(rendered, mask)
         assert (picture(rendered, path)[alpha == 0] == 0).all()
-        assert alpha[30, 30] == 255 and (alpha[:, :3] == 0).mean() > 0.3
+        assert alpha[30, 30] == 255 and (alpha == 0).any()
 
 
 def test_a_smile_moves_the_mouth_and_leaves_the_forehead(rendered: Path) -> None:
