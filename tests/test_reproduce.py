@@ -195,6 +195,23 @@ def test_a_missing_task_or_a_wrongly_named_model_is_named(models_folder: Path, t
         find_models(tmp_path)
 
 
+def test_a_model_on_neutral_grey_needs_one_of_whole_pictures_beside_it(
+    models_folder: Path, learned_model_folder: Path, tmp_path: Path
+) -> None:  # fmt: skip
+    (tmp_path / "pose").symlink_to(learned_model_folder)
+    for name in ("illumination", "inpainting"):
+        (tmp_path / name).symlink_to(models_folder / name)
+    with pytest.raises(ModelFileError, match=r"neutral grey.* as pose-fast"):
+        find_models(tmp_path)
+    (tmp_path / "pose-fast").symlink_to(models_folder / "pose")
+    (tmp_path / "pose-other").symlink_to(models_folder / "pose")
+    main, others = find_models(tmp_path)
+    assert {name: path.name for name, path in main.items()} == {
+        "pose": "pose-fast", "illumination": "illumination", "inpainting": "inpainting",
+    }  # fmt: skip
+    assert list(others) == ["pose-other"]
+
+
 def test_nothing_measurable_and_another_s_report_are_refused(
     data: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

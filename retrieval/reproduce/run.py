@@ -29,20 +29,30 @@ VERSIONS = {"errors": 2, "retrieval": 1}  # of what is measured and how: kept pa
 def find_models(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """The model of each task (the folder of its name), and further models to compare, by folder name.
 
-    Raises ModelFileError when a task has no model.
+    The paper measures whole pictures, so a model that puts faces on neutral grey is left out; for its task TASK-fast
+    stands in. Raises ModelFileError when a task has no model.
     """
     found = {path.name: path for path in sorted(folder.iterdir()) if (path / CARD).is_file()}
-    main = {name: found[name] for name in TASKS if name in found}
-    missing = [name for name in TASKS if name not in main]
+    cards = {name: read_card(path)[0] for name, path in found.items()}
+    for name in (name for name in TASKS if name in found):
+        if cards[name].task.name != name:
+            raise ModelFileError(f"{found[name]} is a model for {cards[name].task.name}: name its folder so")
+    whole = {name: path for name, path in found.items() if not cards[name].neutral}
+    missing = [name for name in TASKS if name not in found and f"{name}-fast" not in found]
     if missing:
         raise ModelFileError(
             f"{folder} has no model {', '.join(missing)}: give a folder that holds {', '.join(TASKS)}, each a model"
         )
-    for name, path in main.items():
-        task = read_card(path)[0].task.name
-        if task != name:
-            raise ModelFileError(f"{path} is a model for {task}: name its folder so")
-    return main, {name: path for name, path in found.items() if name not in main}
+    main = {}
+    for name in TASKS:
+        chosen = next((n for n in (name, f"{name}-fast") if n in whole and cards[n].task.name == name), None)
+        if chosen is None:
+            raise ModelFileError(
+                f"{folder / name} puts faces on neutral grey, but the paper's figures are of whole pictures: put a model "
+                f"that was trained with --recipe fast or paper beside it, as {name}-fast"
+            )
+        main[name] = whole[chosen]
+    return main, {name: path for name, path in whole.items() if path not in main.values()}
 
 
 def reproduce(
