@@ -48,8 +48,8 @@ def find_models(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
         chosen = next((n for n in (name, f"{name}-fast") if n in whole and cards[n].task.name == name), None)
         if chosen is None:
             raise ModelFileError(
-                f"{folder / name} puts faces on neutral grey, but the paper's figures are of whole pictures: put a model "
-                f"that was trained with --recipe fast or paper beside it, as {name}-fast"
+                f"{folder / name} puts faces on neutral grey, but the paper's figures are of whole pictures: put a "
+                f"model that was trained with --recipe fast or paper beside it, as {name}-fast"
             )
         main[name] = whole[chosen]
     return main, {name: path for name, path in whole.items() if path not in main.values()}
