@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cli.progress import ProgressBar
+from faceedit.attributes import POSE
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
 from retrieval.evaluate import RANKS, Evaluation, choose_queries, default_match, evaluate, load_test_set, spread
@@ -84,14 +85,14 @@ def _write_people(evaluation: Evaluation, file: Path) -> None:
     test, queries = evaluation.test, evaluation.queries
     chosen = spread(test.identities[test.rows_of(queries)], PEOPLE, np.random.default_rng(0))
     right = evaluation.hits["descriptor"][:, 0]
-    cells = []
+    people: list[list[Cell]] = []
     for i, picture in zip(chosen, test.pictures_of(queries.part(chosen)), strict=True):
         value = evaluation.space.values[int(queries.targets[i])]
-        cells.append([
+        people.append([
             Cell(picture, "query"), Cell(evaluation.refined[i], f"imagined {value}"),
             Cell(test.images[int(evaluation.truths[i])], "truth", GREEN if right[i] else RED),
         ])  # fmt: skip
-    rows = [sum(cells[i : i + ACROSS], []) for i in range(0, len(cells), ACROSS)]
+    rows = [[cell for cells in people[i : i + ACROSS] for cell in cells] for i in range(0, len(people), ACROSS)]
     sheet = Image.fromarray(draw_sheet(rows))
     framed = Image.new("RGB", (sheet.width, sheet.height + 24), (255, 255, 255))
     framed.paste(sheet, (0, 0))
@@ -102,28 +103,26 @@ def _write_people(evaluation: Evaluation, file: Path) -> None:
 def _table(results: dict[str, dict[str, Any]]) -> str:
     kinds = ("renders", "real")
     last = results[list(results)[-1]]
-    lines = [
-        "| method | " + " | ".join(f"{kind}: recall@1 | recall@5" for kind in kinds) + " | real: person and pose first |",
-        "| --- " * 6 + "|",
-    ]  # fmt: skip
+    recalls = " | ".join(f"{kind}: recall@1 | recall@5" for kind in kinds)
+    lines = [f"| method | {recalls} | real: person and pose first |", "| --- " * 6 + "|"]
     for method in PIXELS:
         cells = [_cell(last[kind]["baselines"][method], rank) for kind in kinds for rank in RANKS[:2]]
         lines.append(f"| {method.replace('_', ' ')} | {' | '.join(cells)} | |")
     for name, own in results.items():
         cells = [_cell(own[kind]["recall"], rank) for kind in kinds for rank in RANKS[:2]]
         lines.append(f"| `{name}` | {' | '.join(cells)} | {own['real']['person_and_pose']:.3f} |")
-    lines += ["", "| faces | " + " | ".join(f"{kind}: MSE | SSIM | sharpness" for kind in kinds) + " | candidate pose "
-              "exactly, within one: renders | real |", "| --- " * 9 + "|"]  # fmt: skip
+    faces = " | ".join(f"{kind}: MSE | SSIM | sharpness" for kind in kinds)
+    decided = "candidate pose exactly, within one: renders | real"
+    lines += ["", f"| faces | {faces} | {decided} |", "| --- " * 9 + "|"]
     for name, own in results.items():
-        faces = [f"{own[kind]['face']['stage2'][key]:g}" for kind in kinds for key in ("mse", "ssim", "sharpness")]
+        shown = [f"{own[kind]['face']['stage2'][key]:g}" for kind in kinds for key in ("mse", "ssim", "sharpness")]
         poses = [f"{own[kind]['candidate_accuracy']:.3f}, {own[kind]['candidate_within_one']:.3f}" for kind in kinds]
-        lines.append(f"| `{name}` | {' | '.join(faces + poses)} |")
+        lines.append(f"| `{name}` | {' | '.join(shown + poses)} |")
     for kind in kinds:
         lines += ["", f"Candidate pose of `{list(results)[-1]}` on {kind}, rows: label, columns: decision.", ""]
-        table = last[kind]["candidate_confusion"]
-        poses = [-45, -30, -15, 0, 15, 30, 45]
-        lines += ["| | " + " | ".join(map(str, poses)) + " |", "| --- " * 8 + "|"]
-        lines += [f"| {p} | {' | '.join(map(str, row))} |" for p, row in zip(poses, table, strict=True) if sum(row)]
+        table = zip(POSE.values, last[kind]["candidate_confusion"], strict=True)
+        lines += ["| | " + " | ".join(map(str, POSE.values)) + " |", "| --- " * 8 + "|"]
+        lines += [f"| {value} | {' | '.join(map(str, row))} |" for value, row in table if sum(row)]
     return "\n".join(lines) + "\n"
 
 
