@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceedit.attributes import POSE
+from faceedit.attributes import ILLUMINATION, POSE
 from faceedit.augmentation import Augmentation
 from faceedit.dataset import PairSampler, PairSet, load_pairs
 from faceedit.devices import autocast, choose_device
@@ -88,9 +88,9 @@ GENERATION = (
     Variant("two blocks of mixing", ("mixing=2",)),
     Variant("no random backgrounds", ("backgrounds=off",)),
     Variant("no exposure, white balance, gamma", ("gamma=0", "exposure=0", "white_balance=0")),
-    Variant("no edges", ("edges=0",)),
-    Variant("no likeness", ("likeness=0",)),
-    Variant("squared error alone", ("edges=0", "likeness=0")),
+    Variant("no gradient difference loss", ("gradient=0",)),
+    Variant("no perceptual loss", ("perceptual=0",)),
+    Variant("squared error alone", ("gradient=0", "perceptual=0")),
 )
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="model whose identity network the generation's likeness uses")
+    parser.add_argument("--start", type=Path, help="model whose identity network the generation's perceptual loss uses")
     parser.add_argument("--steps-identity", type=int, default=400)
     parser.add_argument("--steps-one", type=int, default=1000)
     parser.add_argument("--only", default="", help="variants whose title holds this text")
@@ -147,10 +147,9 @@ class _Bench:
         out = self._given.out / "work"
         shutil.rmtree(out, ignore_errors=True)
         start = load_model(self._given.start) if recipe.steps_identity == 0 else None
-        if start is not None:  # its identity network alone
-            start = replace(start, card=replace(start.card, network=replace(recipe.network(len(POSE)), attributes=1)))
-        run = TrainingRun(POSE, recipe, out, device=self._device, checkpoint_every=10**6,
-                          network=recipe.network(len(POSE)), start=start)  # fmt: skip
+        if start is not None:  # its identity network alone: stage one learns from nothing
+            start = replace(start, card=replace(start.card, task=ILLUMINATION))
+        run = TrainingRun(POSE, recipe, out, device=self._device, checkpoint_every=10**6, start=start)  # fmt: skip
         if self._kept is None or self._kept[0] is not variant.data:  # reading takes longer than keeping
             self._kept = (variant.data, load_pairs(join(variant.data(self._train)), POSE, cut_out=True))
         return train(run, self._kept[1])
@@ -198,7 +197,7 @@ class _Bench:
                 made.append(_pixels(generation.many(shot.sources, shot.values).float()))
             truths.append(_pixels(shot.targets))
             mirrored = not np.array_equal(shot.values.cpu().numpy(), batch.values)
-            wanted = self._validation.mirror[positions] if mirrored else positions
+            wanted = len(POSE) - 1 - positions if mirrored else positions
             right.append(np.abs(self._decided(generation, shot.sources) - wanted) <= 1)
         real = [
             np.abs(self._decided(generation, _normalised(self._real.images[i : i + CHUNK]).to(self._device))

@@ -58,6 +58,7 @@ def load_editors(
     from faceedit.modelfile import read_card
     from faceedit.networks import DESCRIPTOR_SIZE
 
+    own = {**own, **_whole(names, models, own, gallery)}
     folders = {name: own.get(name) or model_folder(None, name, models) for name in names}
     for name, folder in folders.items():
         found = read_card(folder)[0].task.name
@@ -68,3 +69,20 @@ def load_editors(
         paper = gallery is not None and name == gallery.task and gallery.descriptor_size == DESCRIPTOR_SIZE
         editors[name] = Editor.load(folder, device, PAPER if paper else LEARNED)
     return editors
+
+
+def _whole(
+    names: Iterable[str], models: Path | None, own: dict[str, Path], gallery: GalleryConfig | None
+) -> dict[str, Path]:  # fmt: skip
+    """Models to use instead of ones that leave out backgrounds, where the gallery was described by one that keeps them:
+    TASK-fast beside TASK. A face on neutral grey would not be found among pictures with their backgrounds."""
+    from faceedit.modelfile import read_card
+
+    if gallery is None or gallery.task not in own or read_card(own[gallery.task])[0].neutral:
+        return {}
+    others = [name for name in names if name not in own and read_card(model_folder(None, name, models))[0].neutral]
+    return {
+        name: folder
+        for name in others
+        if (folder := model_folder(None, name, models).with_name(f"{name}-fast")).is_dir()
+    }

@@ -55,9 +55,7 @@ def edit(
         write_picture(steps[-1].edit.refined, output)
         print(f"{output}: {', '.join(step.text for step in steps)}")
         return
-    strip = [
-        chain(crop, {**asked, space.name: value}, editors, last=space.name)[-1].edit.refined for value in space.values
-    ]
+    strip = [chain(crop, {**asked, space.name: value}, editors)[-1].edit.refined for value in space.values]
     write_picture(np.concatenate(strip, axis=1), output)
     best = space.values[editors[space.name].candidates(crop).best]
     print(f"{output}: {space.name} {', '.join(map(str, space.values))}; the image itself looks like {best}")

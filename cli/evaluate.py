@@ -32,7 +32,7 @@ def evaluate(
     ] = None,
     gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this")] = None,
     record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's model.json")] = False,
-    descriptor: DescriptorOption = "learned",
+    descriptor: DescriptorOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Recall@1, 5 and 10 beside three baselines; writes report.json and report.md."""
@@ -44,36 +44,42 @@ def evaluate(
     require_output_folder(out)
     from cli.answers import aligned
     from cli.progress import ProgressBar
-    from faceedit.editor import Editor
+    from faceedit.editor import LEARNED, PAPER, Editor
+    from faceedit.modelfile import model_digest
     from retrieval.evaluate import choose_queries, default_match, load_test_set
     from retrieval.evaluate import evaluate as measure
     from retrieval.report import write_report
 
     columns = default_match(manifest) if match is None else columns
-    editor = Editor.load(folder, device, descriptor)
+    editor = Editor.load(folder, device, descriptor or LEARNED)
     test = load_test_set(manifest, editor.space, columns)
     chosen = choose_queries(test, editor.space, queries, seed)
     with ProgressBar("evaluating") as bar:
         evaluation = measure(
             editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what)
         )
-    about = {"model": editor.digest[:12], "data": manifest.root.resolve().name, "seed": seed}
+    about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}
+    about |= {"descriptor": f"{descriptor or LEARNED}, {editor.descriptor_size:,} numbers"}
     figures = write_report(evaluation, out, about)
     table = [["method", "recall@1", "recall@5", "recall@10"]]
     for name, values in (("two-stage descriptor", figures["recall"]), *figures["baselines"].items()):
         table.append([name.replace("_", " "), *(f"{r['value']:.3f}" for r in values.values())])
     print("\n".join(aligned(table)))
+    whole, face = figures["mse"], figures["face"]
+    if evaluation.comparable:
+        print(f"MSE stage one {whole['stage1']}, stage two {whole['stage2']}{evaluation.compared_on}")
     print(
-        f"MSE stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}; "
-        f"candidate {editor.space.name} right {figures['candidate_accuracy']:.3f}"
+        f"within the face: MSE {face['stage1']['mse']}, {face['stage2']['mse']}; SSIM {face['stage2']['ssim']:.3f}; "
+        f"sharpness {face['stage2']['sharpness']:.2f} of the truth's"
     )
+    print(f"candidate {editor.space.name} right {figures['candidate_accuracy']:.3f}")
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:
         from faceedit.modelfile import record_metrics
 
         recalls = {f"recall@{rank}": figures["recall"][rank]["value"] for rank in figures["recall"]}
-        mse = {f"mse_{stage}": value for stage, value in figures["mse"].items()}
-        of = f"{about['data']}: " + ",".join(columns)
+        mse = {f"mse_{stage}": value for stage, value in whole.items() if evaluation.comparable}
+        of = f"{about['data']}: " + ",".join(columns) + (f"; descriptor {descriptor}" if descriptor == PAPER else "")
         record_metrics(folder, {f"{name} ({of})": value for name, value in {**recalls, **mse}.items()})
     if gate is not None and figures["recall"]["1"]["value"] < gate:
         raise typer.Exit(5)

@@ -29,7 +29,7 @@ def index(
     labels: Annotated[Path | None, typer.Option(help="manifest.csv: path, identity, pose, ...")] = None,
     task: TaskOption = None,
     model: ModelOption = None,
-    descriptor: DescriptorOption = "learned",
+    descriptor: DescriptorOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +47,7 @@ def index(
     from faceedit.editor import Editor
 
     started = time.monotonic()
-    editor = Editor.load(folder, device, descriptor)
+    editor = Editor.load(folder, device, descriptor or _kind_in(db_folder(db)))
     with open_gallery(db_folder(db), editor, images) as gallery:
         with ProgressBar("describing images") as bar:
             report = index_folder(gallery, editor, found, known, bar.update)
@@ -73,3 +73,17 @@ def index(
         )
     if report.skipped:
         raise typer.Exit(3)
+
+
+def _kind_in(db: Path) -> str:
+    """The kind of descriptor that a gallery holds; a learned one where there is no gallery yet."""
+    from faceedit.editor import LEARNED, PAPER
+    from faceedit.networks import DESCRIPTOR_SIZE
+    from index.errors import GalleryNotFoundError
+    from index.gallery import Gallery
+
+    try:
+        with Gallery.open(db) as gallery:
+            return PAPER if gallery.config.descriptor_size == DESCRIPTOR_SIZE else LEARNED
+    except GalleryNotFoundError:
+        return LEARNED

@@ -31,8 +31,11 @@ TaskOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
 DescriptorOption = Annotated[
-    str,
-    typer.Option("--descriptor", help="learned: what the model was trained to search by; paper: its 1 x 1 layer"),
+    str | None,
+    typer.Option(
+        "--descriptor",
+        help="learned: what the model was trained to search by; paper: its 1 x 1 layer [default: learned]",
+    ),
 ]
 KnobOption = Annotated[
     list[str] | None,

@@ -43,12 +43,12 @@ def reproduce(
     table = [["task", "MSE stage one", "stage two", "recall@1", "recall@5"]]
     for name, task in content["tasks"].items():
         if "mse" not in task:
-            table.append([name, "-", "-", "-", "-"])
+            table.append([task["folder"], "-", "-", "-", "-"])
             print(f"warning: {name} is not measured: {task['not_measured']}", file=sys.stderr)
             continue
         recalls = task["retrieval"]["recall"]
         mse = (f"{task['mse'][stage]:.1f}" for stage in ("stage1", "stage2"))
-        table.append([name, *mse, *(f"{recalls[rank]['value']:.3f}" for rank in ("1", "5"))])
+        table.append([task["folder"], *mse, *(f"{recalls[rank]['value']:.3f}" for rank in ("1", "5"))])
     print("\n".join(aligned(table)))
     for claim in content["claims"]:
         verdict = VERDICTS[claim["holds"]]

@@ -13,12 +13,17 @@ from cli.options import KnobOption
 def synth(
     face_model: Annotated[Path, typer.Option(help="ICT Face Model Light: FaceXModel/ or ict_face_light.npz")],
     out: Annotated[Path, typer.Option(help="Folder to write; an unfinished one is continued")],
-    identities: Annotated[int, typer.Option(min=2, help="How many people; 100 train and 149 test, more train")] = 249,
+    identities: Annotated[
+        int, typer.Option(min=2, help="How many people; the first 100 train, 149 test, more train")
+    ] = 249,
     variety: Annotated[
         bool, typer.Option("--variety", help="Expressions, free lights, clothes, ...: to learn from for photographs")
     ] = False,
     knob: KnobOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Which people")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which people; another seed has other people [default: 0, with --variety 1]"),
+    ] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Worker processes [default: one per core]")] = None,
 ) -> None:
     """Render people at 7 poses under 20 lights: images, masks, backgrounds and manifest.csv."""
@@ -38,7 +43,7 @@ def synth(
     from faceedit.synth.variety import Variety
 
     chosen = turned(Variety(), knob or []) if variety else None
-    config = SynthConfig(identities=identities, seed=seed, variety=chosen)
+    config = SynthConfig(identities=identities, seed=int(variety) if seed is None else seed, variety=chosen)
     pictures = identities * 7 * (chosen.expressions * chosen.lights if chosen else 20)
     with ProgressBar("rendering people") as bar:
         manifest = render_database(face_model, out, config, processes, bar.update)

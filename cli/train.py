@@ -64,6 +64,7 @@ def train(
             raise TrainingError(f"the manifest at {path} has no row whose split is 'train'")
         manifests.append(manifest)
     manifest, roots = join(manifests), [each.root for each in manifests]
+    _require_fitting(task, roots)
 
     from faceedit.dataset import load_pairs
     from faceedit.devices import choose_device
@@ -82,7 +83,7 @@ def train(
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:
-            figure = f"MSE {p.mse:.0f}" if p.stage else f"mistaken {p.mse:.3f}"
+            figure = f"MSE {p.mse:.0f}" if p.stage else f"error {p.mse:.3f}"
             note = f"loss {p.loss:.4g}  {figure}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
             bar.update(p.step, p.steps, note, title=("identity", "stage one", "stage two")[p.stage])
 
@@ -97,6 +98,24 @@ def _synth_json(root: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _require_fitting(task: str, roots: list[Path]) -> None:
+    """Raise UsageError for rendered data sets that show the same people, or lights that mean another thing for each."""
+    from faceedit.errors import UsageError
+
+    seeds: dict[object, Path] = {}
+    for root in roots:
+        made = _synth_json(root)
+        if task == "illumination" and "variety" in made:
+            raise UsageError(f"{root} has lights of each person's own: --variety renders are not for illumination")
+        if "seed" in made:
+            other = seeds.setdefault(made["seed"], root)
+            if other != root:
+                raise UsageError(
+                    f"{other} and {root} show the same people, rendered with seed {made['seed']}: leave one out, or "
+                    "render it with another --seed"
+                )
 
 
 def _provenance(roots: list[Path]) -> dict[str, object]:

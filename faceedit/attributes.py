@@ -52,10 +52,11 @@ class AttributeSpace:
         return not self.occlusion or source == target or target == 0
 
     @property
-    def mirrored(self) -> tuple[int, ...]:
-        """Position of each value in a mirrored picture: a face at -30 degrees becomes one at 30."""
+    def mirrored(self) -> tuple[int, ...] | None:
+        """Position of each value in a mirrored picture: a face at -30 degrees becomes one at 30. None where that cannot
+        be said, as of a data base's lights."""
         if self.name != "pose":
-            return tuple(range(len(self)))
+            return tuple(range(len(self))) if self.occlusion else None
         return tuple(self.values.index(-value) for value in self.values)
 
     def decide(self, errors: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -20,7 +20,8 @@ NEUTRAL = 0.5  # the grey that a target stands on
 class Augmentation:
     """Spread of each knob; 0 (or False) turns it off.
 
-    backgrounds: a source stands before a random background instead of the neutral grey; gamma: of its logarithm;
+    backgrounds: a source stands before a random background instead of the neutral grey; neutral: its targets stand on
+    the neutral grey whatever is behind it, instead of before the same; gamma: of its logarithm;
     exposure, white_balance: of the logarithm of all channels together and of each; shift, scale: misalignment, as
     shares of the picture; roll: degrees; mirror: half of the batches are mirrored, with their poses; grey: share of
     the identity network's pictures without colour; blur, sharpen: shares of sources that are slightly out of focus,
@@ -28,6 +29,7 @@ class Augmentation:
     """
 
     backgrounds: bool = True
+    neutral: bool = True
     gamma: float = 0.25
     exposure: float = 0.18
     white_balance: float = 0.06
@@ -38,6 +40,10 @@ class Augmentation:
     grey: float = 0.0
     blur: float = 0.2
     sharpen: float = 0.15
+
+    def __post_init__(self) -> None:
+        if self.blur + self.sharpen > 1 or self.grey > 1:
+            raise ValueError("blur and sharpen together, and grey, are shares of at most 1")
 
 
 def composite(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:

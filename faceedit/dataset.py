@@ -51,23 +51,26 @@ def pictures(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[
 class PairSet:
     """images (N, 60, 60, 3) uint8; groups (G, n_a) int64: the row of each attribute value's picture of one person
     under one condition, or -1 where there is none; people (G,) int64: a number for each group's person; faces (G,)
-    int64: a number for each person making one face (people, where expressions are not known);
-    leads (n_a, n_a) bool: from which value which can be learnt; mirror (n_a,): each value's position in a mirrored
-    picture. Where pictures are people on black: masks (M, 60, 60) uint8 alpha and mask_rows (N,) each picture's."""
+    int64: a number for each person making one face (people, where expressions are not known); leads (n_a, n_a) bool:
+    from which value which can be learnt; mirror (n_a,): each value's position in a mirrored picture, or None where
+    pictures cannot be mirrored. Where pictures are people on black: masks (M, 60, 60) uint8 alpha and mask_rows (N,)
+    each picture's."""
 
     images: NDArray[np.uint8]
     groups: NDArray[np.int64]
     people: NDArray[np.int64]
     faces: NDArray[np.int64]
     leads: NDArray[np.bool_]
-    mirror: NDArray[np.int64]
+    mirror: NDArray[np.int64] | None
     masks: NDArray[np.uint8] | None = None
     mask_rows: NDArray[np.int64] | None = None
 
     def digest(self) -> str:
         """sha256 of the pictures and how they are grouped: another data set has another."""
         content = hashlib.sha256(np.ascontiguousarray(self.images).data)
-        content.update(np.ascontiguousarray(self.groups).data)
+        for table in (self.groups, self.people, self.faces, self.masks, self.mask_rows):
+            if table is not None:
+                content.update(np.ascontiguousarray(table).data)
         return content.hexdigest()
 
     @property
@@ -98,7 +101,9 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False)
     faces = _numbers([(names[row], expressions[row]) for row in first])
     n = range(len(space))
     leads = np.array([[space.leads(source, target) for target in n] for source in n])
-    mirror = np.array(space.mirrored, np.int64)
+    mirror = None if space.mirrored is None else np.array(space.mirrored, np.int64)
+    if cut_out:
+        require_masks(manifest)
     images = read_crops(manifest.paths())
     if not cut_out:
         return PairSet(images, groups, people, faces, leads, mirror)
@@ -122,13 +127,21 @@ def _numbers(keys: Sequence[object]) -> NDArray[np.int64]:
     return np.array([numbers[key] for key in keys], np.int64)
 
 
-def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
-    """images on black, masks and mask_rows. Raises ManifestError without a column of masks."""
+def require_masks(manifest: Manifest) -> None:
+    """Raise ManifestError unless every picture has a mask."""
+    advice = "train with --recipe fast, or on pictures that `facesearch synth` rendered"
     if "mask" not in manifest.columns:
         raise ManifestError(
-            f"the manifest in {manifest.root} has no column 'mask', so that backgrounds cannot be chosen: train with "
-            "--recipe fast, or on pictures that `facesearch synth` rendered"
+            f"the manifest in {manifest.root} has no column 'mask', so that backgrounds cannot be chosen: {advice}"
         )
+    for path, mask in zip(manifest.columns["path"], manifest.columns["mask"], strict=True):
+        if not mask:
+            raise ManifestError(f"{path} has no mask, so that its background cannot be chosen: {advice}")
+
+
+def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
+    """images on black, masks and mask_rows. Raises ManifestError as `require_masks`."""
+    require_masks(manifest)
     names = {name: number for number, name in enumerate(dict.fromkeys(manifest.columns["mask"]))}
     masks = read_crops([manifest.root / name for name in names])[..., 0]
     mask_rows = np.array([names[name] for name in manifest.columns["mask"]], np.int64)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
+from faceedit.augmentation import NEUTRAL
 from faceedit.devices import autocast, choose_device
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import Picture
@@ -23,6 +24,7 @@ LEARNED, PAPER = "learned", "paper"
 DESCRIPTORS = (LEARNED, PAPER)
 _FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: eyes at 21, chin at 54 (align.py)
 _SOFT = 0.3  # width of its edge
+_SURELY, _HARDLY = 16.0, 0.02  # grey levels from neutral that count as person; the weight of neutral grey itself
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Edit:
 @dataclass(frozen=True)
 class Candidates:
     """One picture under every attribute value: descriptors (n_a, D), errors (n_a,) per-pixel MSE between the
-    second-stage picture and the picture itself in 0..255 units, the second-stage pictures (n_a, 60, 60, 3), and the
-    position of the value that the picture itself has, by its reconstruction."""
+    second-stage picture and the picture itself in 0..255 units (of the face, where the model leaves out backgrounds),
+    the second-stage pictures (n_a, 60, 60, 3), and the position of the value that the picture itself has, by its
+    reconstruction."""
 
     descriptors: Floats
     errors: Floats
@@ -63,7 +66,7 @@ def require_descriptor(name: str) -> str:
 
 
 def face_window() -> Floats:
-    """(60, 60) in 0..1: where an aligned crop shows the face, whatever its pose, and not what is behind it."""
+    """(60, 60) in 0..1: where aligned crops show the face. At 45 degrees a quarter of it lies behind the profile."""
     down, across = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
     distance = np.hypot((across - _FACE[0]) / _FACE[2], (down - _FACE[1]) / _FACE[3])
     return np.asarray(np.clip((1 - distance) / _SOFT + 0.5, 0, 1), np.float32)
@@ -89,8 +92,7 @@ class Editor:
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(model.card.normalisation.mean, device=self._device).view(shape)
         self._std = torch.tensor(model.card.normalisation.std, device=self._device).view(shape)
-        window = face_window() if model.card.neutral else np.ones((SIZE, SIZE), np.float32)
-        self._looked_at = torch.from_numpy(window / window.mean()).to(self._device)
+        self._window = torch.from_numpy(face_window()).to(self._device) if model.card.neutral else None
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto", descriptor: str = LEARNED) -> Editor:
@@ -202,4 +204,16 @@ class Editor:
         """(B, n_a) per-pixel squared error between the second-stage pictures (B n_a, ...) and the pictures."""
         made = second.view(len(images), -1, *second.shape[1:])
         difference = (made - self._tensor(images)[:, None]) * self._std[None]
-        return np.asarray((difference**2 * self._looked_at).mean((2, 3, 4)).cpu().numpy(), dtype=np.float32)
+        squares = (difference**2).mean(2)  # (B, n_a, 60, 60)
+        weights = self._weights(made)
+        return np.asarray(((squares * weights).sum((2, 3)) / weights.sum((2, 3))).cpu().numpy(), dtype=np.float32)
+
+    def _weights(self, made: Tensor) -> Tensor:
+        """(B, n_a, 60, 60) what of second-stage pictures (B, n_a, 3, 60, 60) is compared with the source: all of it;
+        where they are on neutral grey, that part of the face's window which is not grey, since what is behind the
+        source says nothing."""
+        if self._window is None:
+            return torch.ones_like(made[:, :, 0])
+        distance = (made * self._std[None] + self._mean[None] - 255 * NEUTRAL).abs().amax(2)
+        # a face that is hardly there must not look right for want of pixels
+        return self._window * (distance / _SURELY).clamp(_HARDLY, 1)

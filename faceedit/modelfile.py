@@ -27,8 +27,9 @@ from faceedit.networks import (
     compact,
 )
 
-FORMAT = 2
-_READABLE = (1, 2)  # 2: occlusion, words, compact and half-precision weights
+FORMAT = 3
+# 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral
+_READABLE = (1, 2, 3)
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},
     "network": {"compact": False, "mixing": 0, "head": 0, "identity": 0, "share": 0.5},
@@ -168,6 +169,11 @@ def load_model(folder: Path) -> Model:
     if unknown:
         raise ModelFileError(f"{folder / WEIGHTS} holds unknown tensors: {', '.join(unknown[:3])}")
     return Model(card, networks.for_use(), _digest(card, checksum))
+
+
+def model_digest(folder: Path) -> str:
+    """The digest of a model's card and weights, as `load_model` gives it, without reading the weights."""
+    return _digest(*read_card(folder))
 
 
 def read_card(folder: Path) -> tuple[ModelCard, str]:

@@ -63,16 +63,20 @@ class Photographer:
         random = _generator(draw)
         k = targets.shape[1]
         gamma, gain = tone(int(people.max()) + 1, knobs, random, self._device)
-        mirrored = knobs.mirror and float(torch.rand(1, generator=random)) < 0.5
+        mirror = self._pairs.mirror
+        mirrored = knobs.mirror and mirror is not None and float(torch.rand(1, generator=random)) < 0.5
         of_source = torch.from_numpy(people)
         of_target = of_source.repeat_interleave(k)
-        shown = self._hidden(self._shown(sources, gamma[of_source], gain[of_source], knobs, random), sources, draw)
+        behind = self._behind(len(sources), knobs, random)
+        shown = self._shown(sources, behind, gamma[of_source], gain[of_source], knobs, random)
+        shown = self._hidden(shown, sources, draw)
         wanted, wanted_mask = self._people(targets.ravel())
         wanted = toned(wanted, wanted_mask, gamma[of_target], gain[of_target])
-        wanted = composite(wanted, wanted_mask, torch.tensor(NEUTRAL, device=self._device))
+        grey = torch.tensor(NEUTRAL, device=self._device)
+        wanted = composite(wanted, wanted_mask, grey if knobs.neutral else behind.repeat_interleave(k, 0))
         wanted = self._hidden(wanted, targets.ravel(), draw)
-        if mirrored:
-            shown, wanted, values = shown.flip(3), wanted.flip(3), self._pairs.mirror[values]
+        if mirrored and mirror is not None:
+            shown, wanted, values = shown.flip(3), wanted.flip(3), mirror[values]
         return Sitting(
             self._normalised(255 * shown), self._normalised(255 * wanted), torch.from_numpy(values).to(self._device)
         )
@@ -85,19 +89,23 @@ class Photographer:
             return self._normalised(self._plain(rows, draw))
         random = _generator(draw)
         gamma, gain = tone(len(rows), knobs, random, self._device)
-        shown = colourless(self._shown(rows, gamma, gain, knobs, random), knobs.grey, random)
+        behind = self._behind(len(rows), knobs, random)
+        shown = colourless(self._shown(rows, behind, gamma, gain, knobs, random), knobs.grey, random)
         if knobs.mirror:
             mirrored = torch.rand(len(rows), 1, 1, 1, generator=random).to(self._device) < 0.5
             shown = torch.where(mirrored, shown.flip(3), shown)
         return self._normalised(255 * shown)
 
+    def _behind(self, count: int, knobs: Augmentation, random: torch.Generator) -> Tensor:
+        if knobs.backgrounds:
+            return random_backgrounds(count, SIZE, random, self._device)
+        return torch.full((count, 3, SIZE, SIZE), NEUTRAL, device=self._device)
+
     def _shown(
-        self, rows: Rows, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator
+        self, rows: Rows, behind: Tensor, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator
     ) -> Tensor:  # fmt: skip
         person, mask = self._people(rows)
-        person = toned(person, mask, gamma, gain)
-        behind = random_backgrounds(len(rows), SIZE, random, self._device) if knobs.backgrounds else NEUTRAL
-        shown = composite(person, mask, torch.as_tensor(behind, device=self._device))
+        shown = composite(toned(person, mask, gamma, gain), mask, behind)
         return misaligned(focused(shown, knobs, random), knobs, random)
 
     def _hidden(self, shown: Tensor, rows: Rows, draw: tuple[int, ...]) -> Tensor:

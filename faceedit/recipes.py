@@ -18,10 +18,11 @@ class Recipe:
     include_same: a picture's own pose is a target too, as it is when a gallery picture is described.
     contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
     look-alikes (InfoNCE, van den Oord et al. 2018); contrast_people x contrast_conditions sources are compared.
-    Beyond the paper: edges: weight of the error of neighbouring pixels' differences; augmentation: what is drawn anew
+    Beyond the paper: gradient: weight of a gradient difference loss; augmentation: what is drawn anew
     for every batch (needs a data set with masks), and targets on neutral grey; mixing, head, identity: of the network;
     steps_identity: updates of the identity network, which learns first, from identity_people people in a batch;
-    likeness: weight, in stage one, of the features that the identity network sees in the picture.
+    perceptual: weight of a feature loss, between what the identity network sees in a picture and in its truth; share:
+    the identity network's share of the descriptor.
     """
 
     name: str
@@ -42,19 +43,36 @@ class Recipe:
     contrast_scale: float = 32.0
     contrast_people: int = 6
     contrast_conditions: int = 5
-    edges: float = 0.0
+    gradient: float = 0.0
     augmentation: Augmentation | None = None
     mixing: int = 0
     head: int = 0
     identity: int = 0
     steps_identity: int = 0
     identity_people: int = 64
-    likeness: float = 0.0
+    perceptual: float = 0.0
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        counts = ("sources", "targets", "contrast_people", "contrast_conditions", "identity_people")
+        small = [name for name in counts if getattr(self, name) < 1]
+        if small or not 0 <= self.share <= 1:
+            raise ValueError(f"{', '.join(small) or 'share'} must be {'at least 1' if small else 'in 0..1'}")
+
+    @property
+    def neutral(self) -> bool:
+        """Whether targets stand on neutral grey."""
+        return self.augmentation is not None and self.augmentation.neutral
 
     def network(self, values: int, middle: int = 64) -> NetworkConfig:
         """The network that this recipe trains, for an attribute with so many values."""
         return NetworkConfig(
-            attributes=values, middle=middle, mixing=self.mixing, head=self.head, identity=self.identity
+            attributes=values,
+            middle=middle,
+            mixing=self.mixing,
+            head=self.head,
+            identity=self.identity,
+            share=self.share,
         )
 
     def shape(self, values: int) -> tuple[int, int]:
@@ -84,8 +102,8 @@ BEST = Recipe(
     name="best", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-2, sources=8, targets=4,
     steps_one=10_000, steps_two=3_000, warmup=300, cosine=True, clip=1.0, include_same=True,
     contrast=0.5, contrast_scale=16.0, contrast_people=16, contrast_conditions=2,
-    edges=0.1, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
-    identity=256, steps_identity=2_000, likeness=0.1,
+    gradient=0.1, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
+    identity=256, steps_identity=2_000, perceptual=0.1,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}

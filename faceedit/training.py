@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from faceedit.recipes import Recipe
 @dataclass(frozen=True)
 class Progress:
     """Where training stands. stage: 0 is the identity network; mse: per-pixel squared error in 0..255 units, in stage 0
-    the share of faces taken for another, averaged over about the last 100 steps."""
+    the top-1 error among the batch's faces, averaged over about the last 100 steps."""
 
     stage: int
     step: int
@@ -42,9 +42,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; start: a
-    model whose weights to begin with: its refinement network, and, where it has the same task and sizes, its
-    generation network."""
+    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; network: its
+    sizes, if not the recipe's; start: a model whose weights to begin with: its refinement network and, where they have
+    the same sizes, its identity network, its descriptor's head and, for the same task, its generation network."""
 
     space: AttributeSpace
     recipe: Recipe
@@ -59,14 +59,26 @@ class TrainingRun:
 
     @property
     def config(self) -> NetworkConfig:
-        return self.network or NetworkConfig(attributes=len(self.space))
+        return self.network or self.recipe.network(len(self.space))
 
     @property
     def takes_generation(self) -> bool:
         """Whether stage one begins with the weights of `start`."""
         if self.start is None or self.start.card.task != self.space:
             return False
-        return replace(self.start.card.network, compact=False) == self.config
+        mine, other = self.config, self.start.card.network
+        generation = ("attributes", "hidden", "middle", "attribute_relu", "mixing")
+        return all(getattr(mine, name) == getattr(other, name) for name in generation)
+
+    @property
+    def takes_identity(self) -> bool:
+        """Whether the identity network begins with the weights of `start`."""
+        return self.start is not None and self.start.card.network.identity == self.config.identity > 0
+
+    @property
+    def takes_head(self) -> bool:
+        """Whether the descriptor's head begins with the weights of `start`."""
+        return self.start is not None and self.start.card.network.head == self.config.head > 0
 
     def require_startable(self, resume: bool) -> None:
         """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
@@ -74,6 +86,11 @@ class TrainingRun:
             raise TrainingError(
                 f"without a single update stage one has to start from a trained model for {self.space.name} of the "
                 "same sizes: give one with --start"
+            )
+        if self.config.identity and self.recipe.steps_identity == 0 and not self.takes_identity:
+            raise TrainingError(
+                "without a single update the identity network has to be a trained model's: give one of the same size "
+                "with --start, or set --knob identity=0"
             )
         place = checkpoint.Checkpoint(self.out / "checkpoint", {})
         if resume:
@@ -117,8 +134,12 @@ def train(
         initialise(network, random)
     if run.start is not None:
         refinement.load_state_dict(run.start.refinement.state_dict())
-        if _sizes(run.start.card.network) == _sizes(run.config):
-            describer.load_state_dict(run.start.describer.state_dict())
+        for taken, mine, other in (
+            (run.takes_identity, describer.identity, run.start.describer.identity),
+            (run.takes_head, describer.head, run.start.describer.head),
+        ):
+            if taken and mine is not None and other is not None:
+                mine.load_state_dict(other.state_dict())
     if run.start is not None and run.takes_generation:
         begun = run.start.generation
         if isinstance(begun, GenerationNetwork) and begun.config.compact:
@@ -141,15 +162,10 @@ def train(
             **run.provenance, **_began_with(run.start), "seed": run.seed, "pairs": pairs.pairs,
             "pictures": len(pairs.images),
         },
-        metrics=trainer.metrics, licence=run.licence, neutral=run.recipe.augmentation is not None,
+        metrics=trainer.metrics, licence=run.licence, neutral=run.recipe.neutral,
     )  # fmt: skip
     digest = save_model(run.out, card, networks)
     return Model(card, networks.for_use(), digest)
-
-
-def _sizes(config: NetworkConfig) -> tuple[int, int]:
-    """What the describer's weights depend on."""
-    return config.head, config.identity
 
 
 class _Trainer:
@@ -204,7 +220,7 @@ class _Trainer:
                     self._stage, self._step, steps, loss, self._average, rate * pairs, (steps - self._step) / rate
                 )
             if steps:
-                name = f"training_mse_stage{self._stage}" if self._stage else "training_faces_mistaken"
+                name = f"training_mse_stage{self._stage}" if self._stage else "training_identity_error"
                 self.metrics[name] = round(self._average, 4 if self._stage == 0 else 2)
             self._stage, self._step, self._average = self._stage + 1, 0, 0.0
             if self._stage <= 2:
@@ -239,8 +255,8 @@ class _Trainer:
         with autocast(self._run.device):
             descriptors = self._describer.identity(shown)
         a, b = descriptors[: len(rows)], descriptors[len(rows) :]
-        mistaken = ((a @ b.T).argmax(1).cpu() != torch.arange(len(rows))).float().mean()
-        return info_nce(a, b), mistaken, len(rows)
+        wrong = ((a @ b.T).argmax(1).cpu() != torch.arange(len(rows))).float().mean()
+        return info_nce(a, b), wrong, len(rows)
 
     def _loss_one(self) -> tuple[Tensor, Tensor, int]:
         batch = self._sampler.batch(self._step, *self._recipe.shape(len(self._run.space)))
@@ -305,13 +321,13 @@ class _Trainer:
         """What is wrong with pictures made: their error, and how unlike the wanted ones the identity network finds
         them (it looks at _LOOKED_AT of them)."""
         loss, network = self._reconstruction(error), self._describer.identity
-        if self._recipe.likeness == 0 or network is None:
+        if self._recipe.perceptual == 0 or network is None:
             return loss
         draw = np.random.default_rng([self._run.seed, self._stage, self._step, 3])
         some = torch.from_numpy(draw.permutation(len(made))[:_LOOKED_AT]).to(made.device)
-        return loss + self._recipe.likeness * self._unlikeness(network, made[some], wanted[some])
+        return loss + self._recipe.perceptual * self._perceptual(network, made[some], wanted[some])
 
-    def _unlikeness(self, network: IdentityNetwork, made: Tensor, wanted: Tensor) -> Tensor:
+    def _perceptual(self, network: IdentityNetwork, made: Tensor, wanted: Tensor) -> Tensor:
         """How far pictures are from the wanted ones in what the identity network sees (a feature loss: Johnson, Alahi,
         Fei-Fei, ECCV 2016), relative to how strong those features are."""
         with autocast(self._run.device):
@@ -324,14 +340,14 @@ class _Trainer:
         return torch.stack(ratios).mean()
 
     def _reconstruction(self, error: Tensor) -> Tensor:
-        """Squared error, and that of neighbouring pixels' differences: edges count (Mathieu, Couprie, LeCun, ICLR
-        2016)."""
+        """Squared error, and a gradient difference loss: the absolute error of neighbouring pixels' differences
+        (Mathieu, Couprie, LeCun, ICLR 2016)."""
         if self._recipe.summed_loss:
             return (error**2).sum() / len(error)
         loss = (error**2).mean()
-        if self._recipe.edges > 0:
+        if self._recipe.gradient > 0:
             across, down = error.diff(dim=3), error.diff(dim=2)
-            loss = loss + self._recipe.edges * (across.abs().mean() + down.abs().mean())
+            loss = loss + self._recipe.gradient * (across.abs().mean() + down.abs().mean())
         return loss
 
     def _shot(

@@ -102,19 +102,22 @@ class Evaluation:
         """(Q, 60, 60, 3) the correct picture of each query, to compare pictures with: on neutral grey where the model
         makes them so and the data set has masks."""
         manifest = self.test.manifest
-        if not (self.neutral and "mask" in manifest.columns):
+        if not (self.neutral and self.comparable):
             return np.asarray(self.test.images[self.truths])
         rows, place = np.unique(self.truths, return_inverse=True)
         return on_neutral(manifest.part(rows.tolist()), self.test.images[rows])[place]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether whole pictures can be compared with the truth: not those on grey where no mask cuts the truth out."""
+        return not self.neutral or "mask" in self.test.manifest.columns
 
     @property
     def compared_on(self) -> str:
         """For a report: what the squared error of the whole picture means, where that is not plain."""
         if not self.neutral:
             return ""
-        if "mask" in self.test.manifest.columns:
-            return ", both on neutral grey"
-        return ", the truth before its own background"
+        return ", both on neutral grey" if self.comparable else ", the truth before its own background"
 
 
 OURS = "descriptor"
@@ -204,6 +207,8 @@ def evaluate(
     }
     for i, (name, shown) in enumerate(baselines.items()):
         report("baselines", i, len(baselines))
+        if name == "generated_pixels" and editor.card.neutral and "mask" in test.manifest.columns:
+            pixels = _flat(on_neutral(test.manifest, test.images))  # as the generated pictures are
         hits[name] = right_results(test, queries, _nearest_pixels(shown, pixels, test.own_rows(queries)))
     report("baselines", len(baselines), len(baselines))
     occluded = editor.describe(sources).best if editor.space.occlusion else np.zeros(0, np.int64)

@@ -111,14 +111,17 @@ class QueryEngine:
 
 
 def chain(source: Picture, asked: Asked, editors: Mapping[str, Editor], last: str = "pose") -> tuple[Step, ...]:
-    """Edit (60, 60, 3) uint8 one attribute after the other: an occlusion goes first, `last` comes last.
+    """Edit (60, 60, 3) uint8 one attribute after the other: an occlusion goes first, `last` comes last, and after it
+    only an editor that leaves out the background, which no other has seen gone.
 
     Raises UsageError for an attribute without an editor, AttributeValueError for an unknown value.
     """
     missing = [name for name in asked if name not in editors]
     if missing:
         raise UsageError(f"there is no model for {', '.join(missing)}: give a --models folder that has one")
-    names = sorted(asked, key=lambda name: (name != ORDER[0], name == last, ORDER.index(name)))
+    names = sorted(
+        asked, key=lambda name: (editors[name].card.neutral, name != ORDER[0], name == last, ORDER.index(name))
+    )
     for name in names:
         editors[name].space.index(asked[name])
     steps: list[Step] = []

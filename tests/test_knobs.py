@@ -11,9 +11,9 @@ from faceedit.synth.variety import Variety
 
 
 def test_knobs_are_set_by_name_wherever_they_are() -> None:
-    made = turned(BEST, ["blur=0", "mirror=off", "mixing=2", "edges = 0.5"])
+    made = turned(BEST, ["blur=0", "mirror=off", "mixing=2", "gradient = 0.5"])
     assert made.augmentation is not None and BEST.augmentation is not None
-    assert (made.augmentation.blur, made.augmentation.mirror, made.mixing, made.edges) == (0.0, False, 2, 0.5)
+    assert (made.augmentation.blur, made.augmentation.mirror, made.mixing, made.gradient) == (0.0, False, 2, 0.5)
     assert made.augmentation.gamma == BEST.augmentation.gamma and made.steps_one == BEST.steps_one
     assert turned(Variety(), ["clothing=no", "expressions=1"]) == Variety(clothing=False, expressions=1)
     assert turned(BEST, []) is BEST

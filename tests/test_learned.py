@@ -118,7 +118,7 @@ def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path
     whole = train(run_of(tmp_path / "whole"), pairs, report=lambda p: stages.append(p.stage))
     assert stages == [0, 0, 0, 1, 1, 1, 2, 2]
     assert whole.card.neutral and set(whole.card.metrics) == {
-        "training_faces_mistaken", "training_mse_stage1", "training_mse_stage2",
+        "training_identity_error", "training_mse_stage1", "training_mse_stage2",
     }  # fmt: skip
 
     class Stop(Exception):
@@ -158,7 +158,7 @@ def test_best_is_a_recipe_with_the_documented_parts() -> None:
     best = recipe_named("best")
     network = best.network(7)
     assert (network.mixing, network.head, network.identity) == (4, 512, 256)
-    assert best.augmentation is not None and best.likeness > 0 and best.edges > 0 and best.contrast > 0
+    assert best.augmentation is not None and best.perceptual > 0 and best.gradient > 0 and best.contrast > 0
     assert recipe_named("paper").network(7) == NetworkConfig(attributes=7)
 
 
@@ -186,7 +186,7 @@ def test_train_best_index_and_query_with_either_descriptor(
     assert run(["train", "pose", "--recipe", "best", *data, "--out", str(out)]) == 0
     card = json.loads((out / "model.json").read_text())
     assert len(card["provenance"]["data"]) == 2 and card["neutral"]
-    assert "training_faces_mistaken" in card["metrics"]
+    assert "training_identity_error" in card["metrics"]
     query = str(cut_out / "images" / "p0_0_+00.png")
     sizes = {}
     for kind in (LEARNED, PAPER):

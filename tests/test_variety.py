@@ -61,7 +61,7 @@ def test_pairs_share_person_light_and_expression(rendered: Path) -> None:
     pairs = load_pairs(read_manifest(rendered), POSE, cut_out=True)
     assert pairs.groups.shape == (2 * 2 * 2, 7) and (pairs.groups >= 0).all()
     assert len(np.unique(pairs.people)) == 2 and len(np.unique(pairs.faces)) == 4
-    assert pairs.mirror.tolist() == [6, 5, 4, 3, 2, 1, 0]
+    assert pairs.mirror is not None and pairs.mirror.tolist() == [6, 5, 4, 3, 2, 1, 0]
     assert pairs.masks is not None and len(pairs.masks) == 2 * 2 * 7
 
 

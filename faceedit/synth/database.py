@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -169,7 +169,9 @@ def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
         "licence": LICENCE,
     }
     if config.variety is not None:
+        assert head.expressions is not None
         made_by |= {"variety": asdict(config.variety)}
+        made_by |= {"expressions_sha256": hashlib.sha256(head.expressions.tobytes()).hexdigest()}
     made_by = json.loads(json.dumps(made_by))  # as it reads back: a tuple is a list there
     file = out / "synth.json"
     if file.exists():
@@ -177,15 +179,28 @@ def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
             before = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ManifestError(f"{file} is not readable JSON: choose another --out") from error
-        if {k: v for k, v in before.items() if k != "identities"} != made_by:
+        if {k: _modern(k, v) for k, v in before.items() if k != "identities"} != made_by:
             raise ManifestError(
-                f"{out} holds a data base of another seed, camera or face model: "
+                f"{out} holds a data base of another seed, camera, variety or face model: "
                 "give the same settings to continue it, or another --out"
             )
     elif (out / "images").exists():
         raise ManifestError(f"{out} already holds images that were not made here: choose another --out")
     text = json.dumps({"identities": config.identities, **made_by}, indent=2)
     write_whole(file, (text + "\n").encode())
+
+
+def _modern(key: str, value: Any) -> Any:
+    """A setting as this version writes it: until 0.2.0 an illumination had one flash or none, and no tint."""
+    if key != "illuminations" or not isinstance(value, list):
+        return value
+    lights = []
+    for light in value:
+        if isinstance(light, dict) and "flash" in light:
+            flashes = [light["flash"]] if light["flash"] else []
+            light = {"room": light.get("room"), "flashes": flashes, "tint": [1.0, 1.0, 1.0]}
+        lights.append(light)
+    return lights
 
 
 def _write_backgrounds(out: Path, config: SynthConfig) -> None:

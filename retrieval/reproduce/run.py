@@ -73,6 +73,7 @@ def reproduce(
     for name, folder in main.items():
         editor = Editor.load(folder, device)
         tasks[name], own = run.task(name, editor)
+        tasks[name]["folder"] = folder.name
         figures.extend(own)
     if not any("mse" in task for task in tasks.values()):
         raise EvaluationError(f"nothing can be measured: {tasks['pose']['not_measured']}")
