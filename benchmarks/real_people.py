@@ -21,6 +21,7 @@ from cli.progress import ProgressBar
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
+from faceedit.recipes import Recipe
 from retrieval.evaluate import RANKS, Evaluation, choose_queries, default_match, evaluate, load_test_set, spread
 from retrieval.report import measure
 from retrieval.sheet import GREEN, RED, Cell, draw_sheet
@@ -29,7 +30,7 @@ MODELS = Path(__file__).resolve().parent.parent / "sample_db" / "models"
 DEFAULT = ("paper=pose-paper", "fast=pose-fast", "best=pose")
 PIXELS = ("unedited_pixels", "mirrored_pixels")
 PEOPLE, ACROSS = 24, 4
-ATTRIBUTION = "Photographs: DeBruine and Jones (2017), Face Research Lab London Set, CC BY 4.0; imagined faces derived."
+ATTRIBUTION = "DeBruine and Jones (2017), Face Research Lab London Set, CC BY 4.0; imagined faces derived."
 
 
 def main() -> None:
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--attribution", default=ATTRIBUTION, help="of the photographs, drawn below the sheet")
     parser.add_argument("--queries", type=int, default=2000)
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
@@ -53,9 +55,10 @@ def main() -> None:
             results.setdefault(name, {})[kind] = {
                 **measure(evaluation),
                 "person_and_pose": _person_and_pose(evaluation),
+                "trained": _trained(editor),
             }
             if kind == "real" and name == list(models)[-1]:
-                _write_people(evaluation, given.out / "people.png")
+                _write_people(evaluation, given.out / "people.png", given.attribution)
     (given.out / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     text = _table(results)
     (given.out / "table.md").write_text(text, encoding="utf-8")
@@ -73,6 +76,17 @@ def _evaluated(editor: Editor, data: Path, match: tuple[str, ...] | None, count:
         )
 
 
+def _trained(editor: Editor) -> str:
+    """What a model learned from, for how long: rows differ in that too."""
+    data = editor.card.provenance.get("data", "")
+    sets = [str(each.get("data")) for each in data] if isinstance(data, list) else [str(data)]
+    try:
+        one, two = Recipe(**{**editor.card.recipe, "augmentation": None}).pairs_seen(len(editor.space))
+    except TypeError:  # a recipe of another version
+        return " + ".join(sets)
+    return f"{' + '.join(sets)}, {one:,} and {two:,} pairs"
+
+
 def _person_and_pose(evaluation: Evaluation) -> float:
     """Share of queries whose first result is the right person at the target pose, whatever else it shows."""
     test, first = evaluation.test, evaluation.nearest[:, 0]
@@ -80,7 +94,7 @@ def _person_and_pose(evaluation: Evaluation) -> float:
     return round(float((person & (test.values[first] == evaluation.queries.targets)).mean()), 4)
 
 
-def _write_people(evaluation: Evaluation, file: Path) -> None:
+def _write_people(evaluation: Evaluation, file: Path, attribution: str) -> None:
     """24 people: query, imagined, truth; a green frame where the truth was found first."""
     test, queries = evaluation.test, evaluation.queries
     chosen = spread(test.identities[test.rows_of(queries)], PEOPLE, np.random.default_rng(0))
@@ -96,7 +110,7 @@ def _write_people(evaluation: Evaluation, file: Path) -> None:
     sheet = Image.fromarray(draw_sheet(rows))
     framed = Image.new("RGB", (sheet.width, sheet.height + 24), (255, 255, 255))
     framed.paste(sheet, (0, 0))
-    ImageDraw.Draw(framed).text((8, sheet.height + 4), ATTRIBUTION, fill=(0, 0, 0))
+    ImageDraw.Draw(framed).text((8, sheet.height + 4), f"Photographs: {attribution}", fill=(0, 0, 0))
     framed.save(file)
 
 
@@ -113,6 +127,7 @@ def _table(results: dict[str, dict[str, Any]]) -> str:
         lines.append(f"| `{name}` | {' | '.join(cells)} | {own['real']['person_and_pose']:.3f} |")
     faces = " | ".join(f"{kind}: MSE | SSIM | sharpness" for kind in kinds)
     decided = "candidate pose exactly, within one: renders | real"
+    lines += ["", *(f"`{name}`: trained on {own['real']['trained']}." for name, own in results.items())]
     lines += ["", f"| faces | {faces} | {decided} |", "| --- " * 9 + "|"]
     for name, own in results.items():
         shown = [f"{own[kind]['face']['stage2'][key]:g}" for kind in kinds for key in ("mse", "ssim", "sharpness")]

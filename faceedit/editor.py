@@ -72,6 +72,22 @@ def face_window() -> Floats:
     return np.asarray(np.clip((1 - distance) / _SOFT + 0.5, 0, 1), np.float32)
 
 
+def reconstruction_errors(made: Tensor, pictures: Tensor, neutral: bool) -> Tensor:
+    """(B, n) per-pixel squared error of candidates (B, n, 3, 60, 60) for pictures (B, 3, 60, 60), all in 0..255.
+
+    Of the whole picture; where the candidates are on neutral grey, of that part of the face's window which is not grey,
+    since what is behind a picture's face says nothing.
+    """
+    squares = ((made - pictures[:, None]) ** 2).mean(2)  # (B, n, 60, 60)
+    if not neutral:
+        return squares.mean((2, 3))
+    window = torch.from_numpy(face_window()).to(made.device)
+    # a face that is hardly there must not look right for want of pixels
+    person = ((made - 255 * NEUTRAL).abs().amax(2) / _SURELY).clamp(_HARDLY, 1)
+    weights = window * person
+    return (squares * weights).sum((2, 3)) / weights.sum((2, 3))
+
+
 class Editor:
     """Edits one attribute of faces with a trained model, in batches of at most `batch` source pictures.
 
@@ -92,7 +108,6 @@ class Editor:
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(model.card.normalisation.mean, device=self._device).view(shape)
         self._std = torch.tensor(model.card.normalisation.std, device=self._device).view(shape)
-        self._window = torch.from_numpy(face_window()).to(self._device) if model.card.neutral else None
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto", descriptor: str = LEARNED) -> Editor:
@@ -202,18 +217,6 @@ class Editor:
 
     def _errors(self, images: NDArray[np.uint8], second: Tensor) -> Floats:
         """(B, n_a) per-pixel squared error between the second-stage pictures (B n_a, ...) and the pictures."""
-        made = second.view(len(images), -1, *second.shape[1:])
-        difference = (made - self._tensor(images)[:, None]) * self._std[None]
-        squares = (difference**2).mean(2)  # (B, n_a, 60, 60)
-        weights = self._weights(made)
-        return np.asarray(((squares * weights).sum((2, 3)) / weights.sum((2, 3))).cpu().numpy(), dtype=np.float32)
-
-    def _weights(self, made: Tensor) -> Tensor:
-        """(B, n_a, 60, 60) what of second-stage pictures (B, n_a, 3, 60, 60) is compared with the source: all of it;
-        where they are on neutral grey, that part of the face's window which is not grey, since what is behind the
-        source says nothing."""
-        if self._window is None:
-            return torch.ones_like(made[:, :, 0])
-        distance = (made * self._std[None] + self._mean[None] - 255 * NEUTRAL).abs().amax(2)
-        # a face that is hardly there must not look right for want of pixels
-        return self._window * (distance / _SURELY).clamp(_HARDLY, 1)
+        made = second.view(len(images), -1, *second.shape[1:]) * self._std[None] + self._mean[None]
+        pictures = self._tensor(images) * self._std + self._mean
+        return np.asarray(reconstruction_errors(made, pictures, self._card.neutral).cpu().numpy(), dtype=np.float32)
