@@ -155,9 +155,9 @@ def test_rendering_is_repeatable_and_resumes(rendered: Path, face_model: Path, t
 
 
 def test_a_data_base_of_another_seed_is_not_mixed_in(rendered: Path, face_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="another seed, camera or face model"):
+    with pytest.raises(ManifestError, match="another seed, camera, variety or face model"):
         render_database(face_model, rendered, SynthConfig(identities=3, seed=1), 1)
-    with pytest.raises(ManifestError, match="another seed, camera or face model"):
+    with pytest.raises(ManifestError, match="another seed, camera, variety or face model"):
         render_database(face_model, rendered, SynthConfig(identities=3, camera=Camera(distance=90)), 1)
     (tmp_path / "images").mkdir()
     with pytest.raises(ManifestError, match="not made here"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from faceedit.attributes import POSE
 from faceedit.dataset import load_pairs
 from faceedit.errors import FaceModelError, ManifestError
 from faceedit.manifest import read_manifest
-from faceedit.synth.database import SynthConfig, render_database
+from faceedit.synth.database import SynthConfig, _claim, render_database
 from faceedit.synth.head import MorphableHead, load_head
 from faceedit.synth.person import sample_person
 from faceedit.synth.scene import ILLUMINATIONS
@@ -70,8 +71,25 @@ def test_it_is_continued_only_with_the_same_knobs(face_model: Path, rendered: Pa
     render_database(face_model, rendered, SynthConfig(identities=2, seed=3, variety=TINY), processes=1)
     assert {path: path.stat().st_mtime_ns for path in rendered.glob("images/*/*.png")} == before
     for other in (replace(TINY, detail=0.5), None):
-        with pytest.raises(ManifestError, match="another seed, camera or face model"):
+        with pytest.raises(ManifestError, match="another seed, camera, variety or face model"):
             render_database(face_model, rendered, SynthConfig(identities=2, seed=3, variety=other), processes=1)
+
+
+def test_a_data_base_of_0_2_0_is_continued(face_model: Path, tmp_path: Path) -> None:
+    """Then an illumination had one flash or none, and no tint; the pictures are the same."""
+    head = load_head(face_model)
+    _claim(tmp_path, head, SynthConfig(2))
+    file = tmp_path / "synth.json"
+    made = json.loads(file.read_text())
+    for light in made["illuminations"]:
+        light["flash"] = next(iter(light.pop("flashes")), None)
+        del light["tint"]
+    file.write_text(json.dumps(made))
+    _claim(tmp_path, head, SynthConfig(3))
+    made["illuminations"][3]["room"] = 0.5
+    file.write_text(json.dumps(made))
+    with pytest.raises(ManifestError, match="another seed"):
+        _claim(tmp_path, head, SynthConfig(3))
 
 
 def test_every_25th_person_is_for_testing() -> None:
