@@ -125,12 +125,11 @@ class Editor:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """How many weights each stage has when it is trained (the attribute encoder in full)."""
-        full = replace(self._card.network, compact=False)
-        return {
-            "generation": count_parameters(new_networks(full)[0]),
-            "refinement": count_parameters(self._refinement),
-        }
+        """How many weights each stage has when it is trained (the attribute encoder in full), and the describer's where
+        the descriptor is learned."""
+        full = new_networks(replace(self._card.network, compact=False))._asdict()
+        counts = {name: count_parameters(network) for name, network in full.items()}
+        return {name: count for name, count in counts.items() if count}
 
     @property
     def descriptor_size(self) -> int:

@@ -22,7 +22,7 @@ def describe_all(
     editor: Editor, images: NDArray[np.uint8], progress: Callable[[int, int], None] | None = None,
     cache: Path | None = None,
 ) -> tuple[NDArray[np.float16], NDArray[np.int64]]:  # fmt: skip
-    """Half-precision descriptors (N, 28800), as a gallery keeps them, and the positions (N,) of the winning candidates.
+    """Half-precision descriptors (N, D), as a gallery keeps them, and the positions (N,) of the winning candidates.
 
     images (N, 60, 60, 3) uint8. cache: a folder whose files hold what is done; the same pictures and model go on there.
     """

@@ -16,6 +16,8 @@ from faceedit.attributes import POSE, AttributeSpace
 from faceedit.editor import Described, Edit, Editor
 from faceedit.errors import ImageError, ManifestError
 from faceedit.manifest import Manifest, read_manifest
+from faceedit.modelfile import ModelCard, Normalisation
+from faceedit.networks import NetworkConfig
 from retrieval.errors import EvaluationError
 from retrieval.evaluate import (
     OURS,
@@ -80,6 +82,7 @@ class TableEditor(Editor):
         vectors = np.random.default_rng(5).normal(size=(len(test.images), self.descriptor_size))
         self.vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         self._values = test.values
+        self._card = ModelCard(POSE, NetworkConfig(), Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
 
     @property
     def space(self) -> AttributeSpace:

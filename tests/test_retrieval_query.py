@@ -8,11 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from cli.asking import load_editors
 from faceedit.editor import Editor
 from faceedit.errors import AttributeValueError, ImageError, UsageError
 from faceedit.images import read_crop
+from faceedit.modelfile import load_model
 from index.errors import GalleryEmptyError, ModelMismatchError
-from index.gallery import Gallery, Labels
+from index.gallery import Gallery, GalleryConfig, Labels
 from retrieval.indexing import find_images, index_folder, open_gallery
 from retrieval.query import QueryEngine, chain
 from retrieval.sheet import GREEN, Cell, draw_sheet
@@ -152,6 +154,32 @@ def test_an_occlusion_goes_first_and_the_gallery_s_own_attribute_last(models_fol
     np.testing.assert_array_equal(steps[1].edit.refined, again.refined)  # each works on what the one before made
     with pytest.raises(UsageError, match="there is no model for illumination"):
         chain(face, wishes, {"pose": editors["pose"], "inpainting": editors["inpainting"]})
+
+
+def test_an_editor_that_leaves_out_the_background_comes_last(models_folder: Path, learned_model_folder: Path) -> None:
+    editors = {name: Editor.load(models_folder / name, "cpu") for name in ("illumination", "inpainting")}
+    editors["pose"] = Editor.load(learned_model_folder, "cpu")
+    wishes = {"pose": 30, "illumination": 6, "inpainting": 0}
+    for last in ("pose", "illumination"):
+        steps = chain(blob_face(0, 0, 0), wishes, editors, last)
+        assert [step.space.name for step in steps] == ["inpainting", "illumination", "pose"]
+
+
+def test_a_gallery_of_whole_pictures_gets_whole_pictures(
+    models_folder: Path, learned_model_folder: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    """Asked for a pose, a gallery of an illumination model is searched with a face before its background."""
+    for name, folder in (("pose", learned_model_folder), ("pose-fast", model_folder)):
+        (tmp_path / name).symlink_to(folder)
+    light = models_folder / "illumination"
+    digests = {}
+    for task, own in (("illumination", light), ("pose", learned_model_folder)):
+        card = Editor.load(own, "cpu")
+        config = GalleryConfig(card.digest, task, card.space.values, card.descriptor_size, tmp_path)
+        editors = load_editors(["pose", task], tmp_path, "cpu", {task: own}, config)
+        digests[task] = editors["pose"].digest
+    assert digests["illumination"] == load_model(model_folder).digest
+    assert digests["pose"] == load_model(learned_model_folder).digest
 
 
 def test_a_face_that_another_editor_made_is_described_as_a_gallery_picture(

@@ -42,7 +42,7 @@ def test_the_landmarks_lie_on_a_face(head: MorphableHead) -> None:
     left, right, chin = points[36:42].mean(0), points[42:48].mean(0), points[8]
     assert left[0] < 0 < right[0] and abs(left[0] + right[0]) < 0.2
     assert chin[1] < points[48:60, 1].min() < left[1]
-    assert set(np.unique(head.parts)) == {Part.FACE, Part.HEAD, Part.SCLERA, Part.IRIS}
+    assert set(np.unique(head.parts)) == {Part.FACE, Part.HEAD, Part.SCLERA, Part.IRIS, Part.GUMS, Part.TEETH}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])

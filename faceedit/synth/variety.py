@@ -29,7 +29,8 @@ class Variety:
     quiet: how far even a calm face is from the model's neutral one. lights: set-ups for each person, the same for all
     poses and expressions. studio: share of set-ups that are free (several soft lamps, tinted) instead of one of the
     twenty. yaw, pitch, roll: spread of the head's attitude in one picture, degrees. clothing: necklines and patterns
-    instead of one plain colour. detail: strength of fine skin texture. asymmetry: how unlike a face's halves are."""
+    instead of one plain colour. detail: strength of fine skin texture. asymmetry: how unlike an expression is on both
+    halves of the face."""
 
     expressions: int = 2
     quiet: float = 0.18
