@@ -17,7 +17,7 @@ from faceedit.errors import FaceModelError, ManifestError
 from faceedit.manifest import read_manifest
 from faceedit.synth.database import SynthConfig, _claim, render_database
 from faceedit.synth.head import MorphableHead, load_head
-from faceedit.synth.person import sample_person
+from faceedit.synth.person import Person, sample_person
 from faceedit.synth.scene import ILLUMINATIONS
 from faceedit.synth.variety import Variety, expression_name, sample_expression, sample_illumination
 
@@ -102,6 +102,22 @@ def test_a_seed_is_the_same_person_with_or_without_variety_in_shape() -> None:
     assert np.array_equal(plain.shape, varied.shape)
     without = sample_person(5, variety=Variety(clothing=False, detail=0, asymmetry=0))
     assert np.array_equal(plain.shape, without.shape)
+
+
+def test_hair_beards_and_glasses_are_each_turned_off_alone() -> None:
+    people = {seed: sample_person(seed, variety=Variety()) for seed in range(200)}
+
+    def without(**off: bool) -> list[Person]:
+        return [sample_person(seed, variety=replace(Variety(), **off)) for seed in people]  # type: ignore[arg-type]
+
+    assert {p.hair.style for p in without(hair_style=False)} == {"short"}
+    assert {p.hair.length for p in without(hair_length=False)} == {0.0, 9.0, 17.0}
+    assert {p.hair.volume for p in without(hair_volume=False)} == {1.0}
+    assert len({p.hair.colour for p in without(hair_colour=False)}) == 1 < len({p.hair.colour for p in people.values()})
+    assert not any(p.beard for p in without(beards=False)) and any(p.beard for p in people.values())
+    assert not any(p.glasses for p in without(glasses=False)) and any(p.glasses for p in people.values())
+    for plain, own in zip(without(hair_colour=False), people.values(), strict=True):
+        assert replace(plain.hair, colour=own.hair.colour) == own.hair and plain.skin == own.skin
 
 
 def test_expressions_have_their_strength_from_the_knobs(head: MorphableHead) -> None:

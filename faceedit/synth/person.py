@@ -37,6 +37,7 @@ _IRIS_COLOURS: dict[str, tuple[Colour, float]] = {
 _HAIR_STYLES: dict[str, float] = {
     "short": 0.34, "buzz": 0.11, "bald": 0.06, "swept": 0.14, "fringe": 0.08, "bob": 0.10, "long": 0.17,
 }  # fmt: skip
+_MIDDLE_LENGTH = {"bob": 9.0, "long": 17.0}
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,27 @@ def sample_person(seed: int, modes: int = 100, variety: Variety | None = None) -
     if variety is None:
         return person
     neckline = _neckline(rng) if variety.clothing else None
-    return replace(person, detail=variety.detail * float(rng.beta(1.5, 2.5)), neckline=neckline)
+    return replace(
+        person,
+        detail=variety.detail * float(rng.beta(1.5, 2.5)),
+        neckline=neckline,
+        hair=_plainer(person.hair, variety),
+        beard=person.beard if variety.beards else None,
+        glasses=person.glasses if variety.glasses else None,
+    )
+
+
+def _plainer(hair: Hair, variety: Variety) -> Hair:
+    """Hair in which only what the variety asks for is the person's own."""
+    if not variety.hair_style:
+        hair = replace(hair, style="short", recession=0.0, length=0.0)
+    if not variety.hair_length:
+        hair = replace(hair, length=_MIDDLE_LENGTH.get(hair.style, 0.0))
+    if not variety.hair_volume:
+        hair = replace(hair, volume=1.0)
+    if not variety.hair_colour:
+        hair = replace(hair, colour=_HAIR_COLOURS["brown"][0])
+    return hair
 
 
 def _sample(rng: Rng, modes: int) -> Person:
