@@ -108,7 +108,7 @@ def test_hair_beards_and_glasses_are_each_turned_off_alone() -> None:
     people = {seed: sample_person(seed, variety=Variety()) for seed in range(200)}
 
     def without(**off: bool) -> list[Person]:
-        return [sample_person(seed, variety=replace(Variety(), **off)) for seed in people]  # type: ignore[arg-type]
+        return [sample_person(seed, variety=replace(Variety(), **off)) for seed in people]
 
     assert {p.hair.style for p in without(hair_style=False)} == {"short"}
     assert {p.hair.length for p in without(hair_length=False)} == {0.0, 9.0, 17.0}

@@ -30,8 +30,8 @@ class Variety:
     poses and expressions. studio: share of set-ups that are free (several soft lamps, tinted) instead of one of the
     twenty. yaw, pitch, roll: spread of the head's attitude in one picture, degrees. clothing: necklines and patterns
     instead of one plain colour. detail: strength of fine skin texture. asymmetry: how unlike an expression is on both
-    halves of the face. hair_style, hair_length, hair_volume, hair_colour: each person's own, instead of short, of middle
-    volume and brown. beards, glasses: some people have them."""
+    halves of the face. hair_style, hair_length, hair_volume, hair_colour: each person's own, instead of short, of
+    middle volume and brown. beards, glasses: some people have them."""
 
     expressions: int = 2
     quiet: float = 0.18
