@@ -75,16 +75,14 @@ def face_window() -> Floats:
 def reconstruction_errors(made: Tensor, pictures: Tensor, neutral: bool) -> Tensor:
     """(B, n) per-pixel squared error of candidates (B, n, 3, 60, 60) for pictures (B, 3, 60, 60), all in 0..255.
 
-    Of the whole picture; where the candidates are on neutral grey, of that part of the face's window which is not grey,
-    since what is behind a picture's face says nothing.
+    Of the whole picture; where the candidates are on neutral grey, of what is not grey in each, since what is behind a
+    picture's person says nothing.
     """
     squares = ((made - pictures[:, None]) ** 2).mean(2)  # (B, n, 60, 60)
     if not neutral:
         return squares.mean((2, 3))
-    window = torch.from_numpy(face_window()).to(made.device)
     # a face that is hardly there must not look right for want of pixels
-    person = ((made - 255 * NEUTRAL).abs().amax(2) / _SURELY).clamp(_HARDLY, 1)
-    weights = window * person
+    weights = ((made - 255 * NEUTRAL).abs().amax(2) / _SURELY).clamp(_HARDLY, 1)
     return (squares * weights).sum((2, 3)) / weights.sum((2, 3))
 
 
@@ -150,17 +148,18 @@ class Editor:
         for start in range(0, len(images), 4 * self._batch):
             part = slice(start, start + 4 * self._batch)
             first, features, second = self._run(images[part], values[part, None])
-            described = self._descriptors(features, images[part])
+            described = self._descriptors(features, images[part], values[part, None])
             stages = zip(self._pixels(first), self._pixels(second), described, strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
 
     def candidates(self, image: Picture) -> Candidates:
         """The face of (60, 60, 3) uint8 under every attribute value."""
-        _, features, second = self._run(image[None], np.arange(len(self.space))[None])
+        values = np.arange(len(self.space))[None]
+        _, features, second = self._run(image[None], values)
         errors = self._errors(image[None], second)
         best = int(self.space.decide(errors)[0])
-        return Candidates(self._descriptors(features, image[None]), errors[0], self._pixels(second), best)
+        return Candidates(self._descriptors(features, image[None], values), errors[0], self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
@@ -181,13 +180,13 @@ class Editor:
         errors = self._errors(images, second)
         best = self.space.decide(errors)
         chosen = torch.from_numpy(np.arange(len(images)) * n + best).to(self._device)
-        return Described(self._descriptors(features[chosen], images), best, errors)
+        return Described(self._descriptors(features[chosen], images, best[:, None]), best, errors)
 
     @torch.inference_mode()
-    def _descriptors(self, features: Tensor, images: NDArray[np.uint8]) -> Floats:
-        """(B K, D) of the descriptor layer's activation (B K, ...) of K values of each of the images."""
+    def _descriptors(self, features: Tensor, images: NDArray[np.uint8], values: NDArray[np.int64]) -> Floats:
+        """(B K, D) of the descriptor layer's activation (B K, ...) of the images under values (B, K)."""
         with autocast(self._device):
-            described = self._describer(features, self._tensor(images))
+            described = self._describer(features, self._tensor(images), torch.from_numpy(values).to(self._device))
         return np.asarray(described.float().cpu().numpy())
 
     @torch.inference_mode()

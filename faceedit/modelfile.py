@@ -32,7 +32,7 @@ FORMAT = 3
 _READABLE = (1, 2, 3)
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},
-    "network": {"compact": False, "mixing": 0, "head": 0, "identity": 0, "share": 0.5},
+    "network": {"compact": False, "mixing": 0, "head": 0, "identity": 0, "share": 0.5, "candidate": 0.0},
 }
 WEIGHTS, CARD = "model.safetensors", "model.json"
 

@@ -28,7 +28,8 @@ class NetworkConfig:
     Beyond the paper: mixing: transformer blocks between the generation's encoder and decoder, so that every part of
     the source is seen everywhere (0: none, the paper's local network); head: size of a learned descriptor on top of the
     refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of the identity network's part of the
-    descriptor (0: no such network); share: the identity part's share of the descriptor's squared length."""
+    descriptor (0: no such network); candidate: share of the descriptor's squared length that says which value the
+    picture has (0: none); share: the identity part's share of the rest."""
 
     attributes: int = 7
     hidden: int = 512
@@ -39,12 +40,15 @@ class NetworkConfig:
     head: int = 0
     identity: int = 0
     share: float = 0.5
+    candidate: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.attributes, self.hidden, self.middle) < 1:
             raise ValueError(f"network sizes must be at least 1, got {self}")
-        if min(self.mixing, self.head, self.identity) < 0 or not 0 <= self.share <= 1:
-            raise ValueError(f"mixing, head and identity must be 0 or more and share in 0..1, got {self}")
+        if min(self.mixing, self.head, self.identity) < 0:
+            raise ValueError(f"mixing, head and identity must be 0 or more, got {self}")
+        if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
+            raise ValueError(f"share and candidate must be in 0..1, got {self}")
 
 
 SIZE = 60  # pixels of an image's side
@@ -326,29 +330,42 @@ class DescriptorHead(nn.Module):
 
 
 class Describer(nn.Module):
-    """What a picture under a candidate value is searched by: the paper's descriptor, or a learned one of two parts,
-    what the refinement saw and who the identity network took the source for."""
+    """What a picture under a candidate value is searched by: the paper's descriptor, or a learned one of three parts,
+    who the identity network took the source for, what the refinement saw, and the value itself."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.share = config.share
+        self.share, self.candidate = config.share, config.candidate
+        self.register_buffer("codes", _codes(config.attributes), persistent=False)
         self.head = DescriptorHead(config.head) if config.head else None
         self.identity = IdentityNetwork(config.identity) if config.identity else None
 
-    def forward(self, features: Tensor, source: Tensor) -> Tensor:
-        """The descriptor layer's activation (B K, 128, 15, 15) of K values of each of the normalised sources
-        (B, 3, 60, 60), side by side -> (B K, D)."""
-        seen = descriptor(features) if self.head is None else F.normalize(self.head(features).float(), dim=1)
-        if self.identity is None:
-            return seen
-        who = self.identity.both(source).repeat_interleave(len(features) // len(source), 0)
-        return torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * seen], 1)
+    def forward(self, features: Tensor, source: Tensor, values: Tensor) -> Tensor:
+        """The descriptor layer's activation (B K, 128, 15, 15) of the normalised sources (B, 3, 60, 60) under values
+        (B, K), positions in the attribute space, side by side -> (B K, D)."""
+        made = descriptor(features) if self.head is None else F.normalize(self.head(features).float(), dim=1)
+        if self.identity is not None:
+            who = self.identity.both(source).repeat_interleave(values.shape[1], 0)
+            made = torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * made], 1)
+        if self.candidate == 0:
+            return made
+        code = self.codes[values.flatten()]
+        return torch.cat([math.sqrt(1 - self.candidate) * made, math.sqrt(self.candidate) * code], 1)
 
     @property
     def size(self) -> int:
         """D: values in a descriptor."""
         seen = DESCRIPTOR_SIZE if self.head is None else self.head.size
-        return seen + (0 if self.identity is None else self.identity.size)
+        value = len(self.codes) if self.candidate else 0
+        return seen + (0 if self.identity is None else self.identity.size) + value
+
+    codes: Tensor
+
+
+def _codes(attributes: int) -> Tensor:
+    """(n_a, n_a) a row of length 1 for each value: neighbouring values are alike, since a candidate is an estimate."""
+    steps = torch.arange(attributes).float()
+    return F.normalize(torch.exp(-((steps[:, None] - steps) ** 2) / 2), dim=1)
 
 
 def descriptor(features: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ class Recipe:
     Beyond the paper: gradient: weight of a gradient difference loss; augmentation: what is drawn anew
     for every batch (needs a data set with masks), and targets on neutral grey; mixing, head, identity: of the network;
     steps_identity: updates of the identity network, which learns first, from identity_people people in a batch;
-    perceptual: weight of a feature loss, between what the identity network sees in a picture and in its truth; share:
-    the identity network's share of the descriptor.
+    perceptual: weight of a feature loss, between what the identity network sees in a picture and in its truth; share,
+    candidate: of the descriptor's squared length, as in NetworkConfig.
     """
 
     name: str
@@ -52,12 +52,15 @@ class Recipe:
     identity_people: int = 64
     perceptual: float = 0.0
     share: float = 0.5
+    candidate: float = 0.0
 
     def __post_init__(self) -> None:
         counts = ("sources", "targets", "contrast_people", "contrast_conditions", "identity_people")
         small = [name for name in counts if getattr(self, name) < 1]
-        if small or not 0 <= self.share <= 1:
-            raise ValueError(f"{', '.join(small) or 'share'} must be {'at least 1' if small else 'in 0..1'}")
+        if small:
+            raise ValueError(f"{', '.join(small)} must be at least 1")
+        if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
+            raise ValueError("share and candidate must be in 0..1")
 
     @property
     def neutral(self) -> bool:
@@ -73,6 +76,7 @@ class Recipe:
             head=self.head,
             identity=self.identity,
             share=self.share,
+            candidate=self.candidate,
         )
 
     def shape(self, values: int) -> tuple[int, int]:
@@ -100,10 +104,10 @@ FAST = Recipe(
 
 BEST = Recipe(
     name="best", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-2, sources=8, targets=4,
-    steps_one=10_000, steps_two=3_000, warmup=300, cosine=True, clip=1.0, include_same=True,
+    steps_one=7_000, steps_two=1_000, warmup=300, cosine=True, clip=1.0, include_same=True,
     contrast=0.5, contrast_scale=16.0, contrast_people=16, contrast_conditions=2,
     gradient=0.1, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
-    identity=256, steps_identity=2_000, perceptual=0.1,
+    identity=256, steps_identity=2_500, perceptual=0.1, share=0.8, candidate=0.2,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}

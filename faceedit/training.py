@@ -293,7 +293,7 @@ class _Trainer:
         made, targets = made[learnt], shot.targets[learnt]
         error = made.float() - targets
         with autocast(self._run.device):
-            described = self._describer(features, shot.sources)
+            described = self._describer(features, shot.sources, shot.values)
         d = described.view(groups, 2, 2, -1)
         loss = self._picture_loss(made, targets, error)
         own = torch.arange(groups, device=d.device)

@@ -76,18 +76,23 @@ def test_people_of_several_data_sets_stay_different(tmp_path: Path) -> None:
     assert join([one]) is one
 
 
+VALUES = torch.tensor([[0, 3, 5], [6, 2, 1]])
+
+
 def describer(**sizes: float) -> Describer:
     made = Describer(replace(NetworkConfig(), **sizes))  # type: ignore[arg-type]
     initialise(made, torch.Generator().manual_seed(0))
     return made.eval()
 
 
-@pytest.mark.parametrize("sizes", [{}, {"head": 16}, {"identity": 12, "share": 0.3}, {"head": 16, "identity": 12}])
+@pytest.mark.parametrize(
+    "sizes", [{}, {"head": 16}, {"identity": 12, "share": 0.3}, {"head": 16, "identity": 12, "candidate": 0.2}]
+)
 def test_a_descriptor_has_length_one_and_the_stated_size(sizes: dict[str, float]) -> None:
     network, features, source = describer(**sizes), torch.rand(6, 128, 15, 15), torch.randn(2, 3, 60, 60)
     with torch.no_grad():
-        made = network(features, source)
-    expected = (sizes.get("head") or DESCRIPTOR_SIZE) + sizes.get("identity", 0)
+        made = network(features, source, VALUES)
+    expected = (sizes.get("head") or DESCRIPTOR_SIZE) + sizes.get("identity", 0) + (7 if "candidate" in sizes else 0)
     assert made.shape == (6, expected) and network.size == expected
     assert torch.allclose(made.norm(dim=1), torch.ones(6), atol=1e-4)
     if not sizes:
@@ -96,10 +101,14 @@ def test_a_descriptor_has_length_one_and_the_stated_size(sizes: dict[str, float]
 
 def test_a_descriptors_parts_weigh_what_share_says() -> None:
     features, source = torch.rand(4, 128, 15, 15), torch.randn(2, 3, 60, 60)
-    network = describer(head=16, identity=12, share=0.3)
+    network = describer(head=16, identity=12, share=0.3, candidate=0.2)
     with torch.no_grad():
-        made = network(features, source)
+        made = network(features, source, VALUES[:, :2])
         assert network.identity is not None
         who = network.identity.both(source)
-    assert torch.allclose(made[:, :12].norm(dim=1) ** 2, torch.full((4,), 0.3), atol=1e-4)
-    assert torch.allclose(made[:, :12], math.sqrt(0.3) * who[[0, 0, 1, 1]], atol=1e-5)
+    assert torch.allclose(made[:, :12], math.sqrt(0.3 * 0.8) * who[[0, 0, 1, 1]], atol=1e-5)
+    assert torch.allclose(made[:, 12:28].norm(dim=1) ** 2, torch.full((4,), 0.7 * 0.8), atol=1e-4)
+    codes = made[:, 28:] / math.sqrt(0.2)  # of the values 0, 3, 6 and 2
+    assert codes.argmax(1).tolist() == [0, 3, 6, 2]
+    likeness = codes @ codes.T
+    assert float(likeness[1, 3]) > 0.6 > 0.1 > float(likeness[0, 2])  # 3 beside 2; 0 far from 6
