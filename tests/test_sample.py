@@ -19,7 +19,7 @@ SAMPLE = Path(__file__).resolve().parent.parent / "sample_db"
 @pytest.mark.parametrize(
     ("name", "recipe", "least", "megabytes"),
     [
-        ("pose", "best", 0.9, 16),
+        ("pose", "best", 0.8, 16),
         ("pose-fast", "fast", 0.9, 4),
         ("illumination", "fast", 0.5, 4),
         ("inpainting", "fast", 0.5, 4),
