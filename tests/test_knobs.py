@@ -22,7 +22,7 @@ def test_knobs_are_set_by_name_wherever_they_are() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("haze=1", "no knob 'haze': choose among asymmetry, clothing"),
+        ("haze=1", "no knob 'haze': choose among asymmetry, beards"),
         ("detail", "give a number"),
         ("detail=much", "--knob detail=much: give a number, such as 1.0"),
         ("expressions=1.5", "give a whole number, such as 2"),
