@@ -53,7 +53,8 @@ class Variety:
     def __post_init__(self) -> None:
         if min(self.expressions, self.lights) < 1 or not 0 <= self.studio <= 1:
             raise ValueError(
-                f"{self}: expected at least one expression and light, and a share of studio lights in 0..1"
+                f"expressions {self.expressions}, lights {self.lights}, studio {self.studio}: expected at least one of "
+                "the first two, and a share in 0..1"
             )
 
 
