@@ -156,7 +156,7 @@ class _Bench:
         start = load_model(self._given.start) if recipe.steps_identity == 0 else None
         if start is not None:  # its identity network alone: stage one learns from nothing
             start = replace(start, card=replace(start.card, task=ILLUMINATION))
-        run = TrainingRun(POSE, recipe, out, device=self._device, checkpoint_every=10**6, start=start)  # fmt: skip
+        run = TrainingRun(POSE, recipe, out, device=self._device, checkpoint_every=10**6, start=start)
         if self._kept is None or self._kept[0] is not variant.data:  # reading takes longer than keeping
             self._kept = (variant.data, load_pairs(join(variant.data(self.manifests)), POSE, cut_out=True))
         return train(run, self._kept[1])
@@ -178,9 +178,13 @@ class _Bench:
         """Rows, poses, faces and people of one picture (the first light's) for each validation face and pose."""
         groups, faces = self._validation.groups, self._validation.faces
         first = np.sort(np.unique(faces, return_index=True)[1])
-        values = np.tile(np.arange(groups.shape[1]), len(first))
         n = groups.shape[1]
-        return groups[first].ravel(), values, np.repeat(faces[first], n), np.repeat(self._validation.people[first], n)
+        return (
+            groups[first].ravel(),
+            np.tile(np.arange(n), len(first)),
+            np.repeat(faces[first], n),
+            np.repeat(self._validation.people[first], n),
+        )
 
     @torch.inference_mode()
     def _embedded(self, model: Model, parts: list[torch.Tensor]) -> NDArray[np.float32]:
@@ -254,13 +258,13 @@ def _recall_within_pose(
 
 
 def _normalised(images: NDArray[np.uint8]) -> torch.Tensor:
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (EVEN.mean, EVEN.std))
+    mean, std = EVEN.tensors("cpu")
     pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean) / std
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _in_0_255(values: torch.Tensor) -> torch.Tensor:
-    mean, std = (torch.tensor(v, device=values.device).view(1, 3, 1, 1) for v in (EVEN.mean, EVEN.std))
+    mean, std = EVEN.tensors(str(values.device))
     return values * std + mean
 
 

@@ -54,9 +54,8 @@ def load_editors(
 
     Raises FaceEditError for a folder that is not there, or that holds a model of another task.
     """
-    from faceedit.editor import LEARNED, PAPER, Editor
+    from faceedit.editor import LEARNED, Editor, descriptor_kind
     from faceedit.modelfile import read_card
-    from faceedit.networks import DESCRIPTOR_SIZE
 
     own = {**own, **_whole(names, models, own, gallery)}
     folders = {name: own.get(name) or model_folder(None, name, models) for name in names}
@@ -66,8 +65,8 @@ def load_editors(
             raise UsageError(f"{folder} is a model for {found}, not for {name}: give one that was trained for {name}")
     editors = {}
     for name, folder in folders.items():
-        paper = gallery is not None and name == gallery.task and gallery.descriptor_size == DESCRIPTOR_SIZE
-        editors[name] = Editor.load(folder, device, PAPER if paper else LEARNED)
+        held = gallery if gallery is not None and name == gallery.task else None
+        editors[name] = Editor.load(folder, device, descriptor_kind(held.descriptor_size) if held else LEARNED)
     return editors
 
 

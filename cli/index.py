@@ -77,13 +77,12 @@ def index(
 
 def _kind_in(db: Path) -> str:
     """The kind of descriptor that a gallery holds; a learned one where there is no gallery yet."""
-    from faceedit.editor import LEARNED, PAPER
-    from faceedit.networks import DESCRIPTOR_SIZE
+    from faceedit.editor import LEARNED, descriptor_kind
     from index.errors import GalleryNotFoundError
     from index.gallery import Gallery
 
     try:
         with Gallery.open(db) as gallery:
-            return PAPER if gallery.config.descriptor_size == DESCRIPTOR_SIZE else LEARNED
+            return descriptor_kind(gallery.config.descriptor_size)
     except GalleryNotFoundError:
         return LEARNED

@@ -1,7 +1,7 @@
 """What differs between photographs of one face and is drawn anew for every batch: background, exposure, white balance,
 gamma, misalignment, mirroring. Pictures come as a person on black with an alpha mask.
 
-Everything is torch on the training's device; values are 0..1 until `Augmentation.batch` has normalised them.
+Everything is torch on the training's device; values are 0..1 until `faceedit.pictures` normalises them.
 """
 
 from __future__ import annotations

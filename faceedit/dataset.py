@@ -113,8 +113,9 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False)
 def on_neutral(manifest: Manifest, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The manifest's pictures (N, 60, 60, 3) with neutral grey instead of what is behind the person.
 
-    Raises ManifestError without a column of masks.
+    Raises ManifestError for a picture without a mask.
     """
+    require_masks(manifest)
     cut = _cut_out(manifest, images.copy())
     clear = 255 - cut["masks"][cut["mask_rows"]].astype(np.uint16)[..., None]
     grey = (clear * round(255 * NEUTRAL) + 127) // 255
@@ -140,8 +141,7 @@ def require_masks(manifest: Manifest) -> None:
 
 
 def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
-    """images on black, masks and mask_rows. Raises ManifestError as `require_masks`."""
-    require_masks(manifest)
+    """images on black, masks and mask_rows, of a manifest that has masks (`require_masks`)."""
     names = {name: number for number, name in enumerate(dict.fromkeys(manifest.columns["mask"]))}
     masks = read_crops([manifest.root / name for name in names])[..., 0]
     mask_rows = np.array([names[name] for name in manifest.columns["mask"]], np.int64)

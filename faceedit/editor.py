@@ -58,6 +58,11 @@ class Described:
     errors: Floats
 
 
+def descriptor_kind(size: int) -> str:
+    """Which of DESCRIPTORS has so many numbers, for a gallery that holds them."""
+    return PAPER if size == DESCRIPTOR_SIZE else LEARNED
+
+
 def require_descriptor(name: str) -> str:
     """The name itself; raises UsageError for one that is not among DESCRIPTORS."""
     if name not in DESCRIPTORS:
@@ -103,9 +108,7 @@ class Editor:
         self._generation = model.generation.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._refinement = model.refinement.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._describer = describer.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        shape = (1, 3, 1, 1)
-        self._mean = torch.tensor(model.card.normalisation.mean, device=self._device).view(shape)
-        self._std = torch.tensor(model.card.normalisation.std, device=self._device).view(shape)
+        self._mean, self._std = model.card.normalisation.tensors(self._device)
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto", descriptor: str = LEARNED) -> Editor:

@@ -51,6 +51,11 @@ class Normalisation:
                 f"normalisation {self.mean}, {self.std}: expected three finite means and deviations above 0"
             )
 
+    def tensors(self, device: str) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, (1, 3, 1, 1) each, to normalise batches with."""
+        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        return mean, std
+
 
 @dataclass(frozen=True)
 class ModelCard:

@@ -45,9 +45,7 @@ class Photographer:
         self, pairs: PairSet, normalisation: Normalisation, augmentation: Augmentation | None, device: str
     ) -> None:  # fmt: skip
         self._pairs, self._knobs, self._device = pairs, augmentation, device
-        shape = (1, 3, 1, 1)
-        self._mean = torch.tensor(normalisation.mean, device=device).view(shape)
-        self._std = torch.tensor(normalisation.std, device=device).view(shape)
+        self._mean, self._std = normalisation.tensors(device)
 
     def sitting(self, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]) -> Sitting:
         """sources (S,) and targets (S, K) are rows, values (S, K) positions; people (S,): sources with the same number

@@ -174,9 +174,7 @@ class _Trainer:
         self._networks = networks
         self._generation, self._refinement, self._describer = networks
         self.normalisation = normalisation_of(pairs.images) if run.recipe.augmentation is None else EVEN
-        shape = (1, 3, 1, 1)
-        self._mean = torch.tensor(self.normalisation.mean, device=run.device).view(shape)
-        self._std = torch.tensor(self.normalisation.std, device=run.device).view(shape)
+        _, self._std = self.normalisation.tensors(run.device)
         self._photographer = Photographer(pairs, self.normalisation, run.recipe.augmentation, run.device)
         self._sampler = PairSampler(pairs, run.seed, run.recipe.include_same)
         self._contrast = ContrastSampler(pairs, run.seed) if run.recipe.contrast > 0 else None

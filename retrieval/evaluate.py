@@ -44,6 +44,11 @@ class LabelledSet:
     identities: Rows
     manifest: Manifest
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether people can be cut out of the pictures."""
+        return "mask" in self.manifest.columns
+
     def pictures_of(self, queries: Queries) -> NDArray[np.uint8]:
         """(Q, 60, 60, 3): what is queried with."""
         return pictures(self.images, queries.sources, (queries.seed,))
@@ -102,7 +107,7 @@ class Evaluation:
         """(Q, 60, 60, 3) the correct picture of each query, to compare pictures with: on neutral grey where the model
         makes them so and the data set has masks."""
         manifest = self.test.manifest
-        if not (self.neutral and self.comparable):
+        if not (self.neutral and self.test.has_masks):
             return np.asarray(self.test.images[self.truths])
         rows, place = np.unique(self.truths, return_inverse=True)
         return on_neutral(manifest.part(rows.tolist()), self.test.images[rows])[place]
@@ -110,7 +115,7 @@ class Evaluation:
     @property
     def comparable(self) -> bool:
         """Whether whole pictures can be compared with the truth: not those on grey where no mask cuts the truth out."""
-        return not self.neutral or "mask" in self.test.manifest.columns
+        return not self.neutral or self.test.has_masks
 
     @property
     def compared_on(self) -> str:
@@ -207,7 +212,7 @@ def evaluate(
     }
     for i, (name, shown) in enumerate(baselines.items()):
         report("baselines", i, len(baselines))
-        if name == "generated_pixels" and editor.card.neutral and "mask" in test.manifest.columns:
+        if name == "generated_pixels" and editor.card.neutral and test.has_masks:
             pixels = _flat(on_neutral(test.manifest, test.images))  # as the generated pictures are
         hits[name] = right_results(test, queries, _nearest_pixels(shown, pixels, test.own_rows(queries)))
     report("baselines", len(baselines), len(baselines))

@@ -13,6 +13,7 @@ from PIL import Image
 from faceedit.attributes import POSE, TASKS, AttributeSpace
 from faceedit.modelfile import ModelCard, Normalisation, new_networks, save_model
 from faceedit.networks import NetworkConfig, initialise
+from faceedit.synth.head import MorphableHead, load_head
 
 ROOT = Path(__file__).resolve().parent.parent
 FACE_MODEL = ROOT.parent / "shared" / "face-model"
@@ -135,6 +136,11 @@ def face_model() -> Path:
     if not FACE_MODEL.is_dir():
         pytest.skip(f"the face model is not at {FACE_MODEL}")
     return FACE_MODEL
+
+
+@pytest.fixture(scope="session")
+def head(face_model: Path) -> MorphableHead:
+    return load_head(face_model)
 
 
 torch.set_num_threads(2)

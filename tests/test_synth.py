@@ -18,11 +18,6 @@ from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, background, rotat
 
 
 @pytest.fixture(scope="module")
-def head(face_model: Path) -> MorphableHead:
-    return load_head(face_model)
-
-
-@pytest.fixture(scope="module")
 def rendered(face_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("embreex")
     out = tmp_path_factory.mktemp("synth")

@@ -25,11 +25,6 @@ TINY = Variety(expressions=2, lights=2)
 
 
 @pytest.fixture(scope="module")
-def head(face_model: Path) -> MorphableHead:
-    return load_head(face_model)
-
-
-@pytest.fixture(scope="module")
 def rendered(face_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("embreex")
     out = tmp_path_factory.mktemp("variety")
