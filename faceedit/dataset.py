@@ -224,31 +224,45 @@ class PairSampler:
 
 class ContrastSampler:
     """Batches in which the same edit is reached from two sources, among look-alikes: the same two attribute values
-    for several people under several lights. Rows (people * conditions, 2) and the two values (2,)."""
+    of people under several lights each. Who has more of them comes more often."""
 
     def __init__(self, pairs: PairSet, seed: int) -> None:
-        self._groups, self._seed = pairs.groups, seed
-        self._people = [np.flatnonzero(pairs.people == person) for person in np.unique(pairs.people)]
-        held = pairs.groups >= 0
-        # (n_a, n_a): whether some group has both values
-        self._together = np.asarray((held[:, :, None] & held[:, None, :]).any(0))
-        self._shared = np.argwhere(self._together & ~np.eye(held.shape[1], dtype=bool))
+        self._groups, self._people, self._seed = pairs.groups, pairs.people, seed
+        self._held = pairs.groups >= 0
+        self._somewhere = _together(self._held)
 
-    def batch(self, number: int, people: int, conditions: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of sources (G, 2), and the positions (2,) of their two attribute values."""
+    def batch(
+        self, number: int, people: int, conditions: int, apart: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of sources (G, 2), the positions (G, 2) of their attribute values, rising, and whose they are (G,).
+
+        All have the same two values, which makes people look-alikes too; or, apart, every person two of its own.
+        """
         rng = np.random.default_rng([self._seed, number, 1])
-        values = rng.permutation(self._groups.shape[1])[:2]
-        if not self._together[values[0], values[1]]:  # a data set without all values
-            values = self._shared[rng.integers(len(self._shared))]
+        shared = None if apart else rng.choice(self._somewhere)
+        shuffled = rng.permutation(len(self._groups))
         chosen: list[NDArray[np.int64]] = []
-        for person in rng.permutation(len(self._people)):
-            groups = self._people[person]
-            whole = groups[(self._groups[groups][:, values] >= 0).all(1)]
-            if len(whole):
-                chosen.append(rng.permutation(whole)[:conditions])
+        values: list[NDArray[np.int64]] = []
+        for person in dict.fromkeys(self._people[shuffled].tolist()):
+            own = shuffled[self._people[shuffled] == person]
+            choice = _together(self._held[own]) if shared is None else shared[None]
+            if not len(choice):
+                continue
+            pair = rng.choice(choice)
+            own = own[self._held[own][:, pair].all(1)][:conditions]
+            if not len(own):
+                continue
+            chosen.append(own)
+            values.append(np.tile(pair, (len(own), 1)))
             if len(chosen) == people:
                 break
-        return self._groups[np.concatenate(chosen)][:, values], values
+        rows, both = np.concatenate(chosen), np.concatenate(values)
+        return self._groups[rows[:, None], both], both, self._people[rows]
+
+
+def _together(held: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(P, 2) the pairs of different values, in rising order, that some group (G, n_a) has both of."""
+    return np.argwhere(np.triu((held[:, :, None] & held[:, None, :]).any(0), 1))
 
 
 class FaceSampler:

@@ -200,7 +200,7 @@ class Editor:
             first = self._generation.many(source, torch.from_numpy(values).to(self._device))
             repeated = source.repeat_interleave(values.shape[1], 0)
             features = self._refinement.features(repeated, first.float())
-            second = self._refinement.decoder(features)
+            second = self._refinement.picture(features, first)
         return first.float(), features, second.float()
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:

@@ -7,11 +7,14 @@ network and as a part of the descriptor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 IDENTITY_SIZE = 256
+MIDDLE = 2  # of its features: 128x15x15, as large as the refinement's descriptor layer
 
 
 def _unit(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -42,17 +45,25 @@ class IdentityNetwork(nn.Module):
         self.out = nn.Linear(64 * 64, size)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The activations after each part, for a feature loss (Johnson, Alahi, Fei-Fei, ECCV 2016)."""
-        stem = self.stem(x)
+        """The activations after the first convolution (32x60x60) and after each part, for a feature loss (Johnson,
+        Alahi, Fei-Fei, ECCV 2016)."""
+        first = self.stem[0](x)
+        stem = self.stem[1:](first)
         middle = self.middle(stem)
-        return [stem, middle, self.top(middle)]
+        return [first, stem, middle, self.top(middle)]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(self.out(F.relu(self.narrow(self.features(x)[-1])).flatten(1)).float(), dim=1)
+        return self.named(self.features(x))
 
-    def both(self, x: Tensor) -> Tensor:
-        """The mean of a picture's descriptor and its mirror image's, of length 1: people are nearly symmetric."""
-        return F.normalize(self(x) + self(x.flip(3)), dim=1)
+    def named(self, features: Sequence[Tensor]) -> Tensor:
+        """The descriptor (B, 256) of what `features` gave."""
+        return F.normalize(self.out(F.relu(self.narrow(features[-1])).flatten(1)).float(), dim=1)
+
+    def both(self, x: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
+        """The mean of a picture's descriptor and its mirror image's, of length 1: people are nearly symmetric.
+        features: of x, where they are known already."""
+        own = self(x) if features is None else self.named(features)
+        return F.normalize(own + self(x.flip(3)), dim=1)
 
 
 def info_nce(a: Tensor, b: Tensor, scale: float = 16.0) -> Tensor:

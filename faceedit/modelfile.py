@@ -27,12 +27,21 @@ from faceedit.networks import (
     compact,
 )
 
-FORMAT = 3
-# 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral
-_READABLE = (1, 2, 3)
+FORMAT = 4
+# 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral; 4: skip, look_back
+_READABLE = (1, 2, 3, 4)
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},
-    "network": {"compact": False, "mixing": 0, "head": 0, "identity": 0, "share": 0.5, "candidate": 0.0},
+    "network": {
+        "compact": False,
+        "mixing": 0,
+        "head": 0,
+        "identity": 0,
+        "share": 0.5,
+        "candidate": 0.0,
+        "skip": False,
+        "look_back": False,
+    },
 }
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
@@ -112,7 +121,7 @@ class Model:
 def new_networks(config: NetworkConfig) -> Networks:
     """The networks of these sizes, not initialised."""
     generation = MixingGenerationNetwork(config) if config.mixing else GenerationNetwork(config)
-    return Networks(generation, RefinementNetwork(), Describer(config))
+    return Networks(generation, RefinementNetwork(config.skip), Describer(config))
 
 
 def save_model(folder: Path, card: ModelCard, networks: Networks, half: bool = False) -> str:

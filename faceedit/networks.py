@@ -10,12 +10,14 @@ but the last, as the text says (two are missing from the printed lists).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.identity import MIDDLE as IDENTITY_MIDDLE
 from faceedit.identity import IdentityNetwork
 
 
@@ -29,7 +31,8 @@ class NetworkConfig:
     the source is seen everywhere (0: none, the paper's local network); head: size of a learned descriptor on top of the
     refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of the identity network's part of the
     descriptor (0: no such network); candidate: share of the descriptor's squared length that says which value the
-    picture has (0: none); share: the identity part's share of the rest."""
+    picture has (0: none); share: the identity part's share of the rest; skip: the refinement's picture is the
+    generation's plus a correction; look_back: the head also sees what the identity network saw in the source."""
 
     attributes: int = 7
     hidden: int = 512
@@ -41,6 +44,8 @@ class NetworkConfig:
     identity: int = 0
     share: float = 0.5
     candidate: float = 0.0
+    skip: bool = False
+    look_back: bool = False
 
     def __post_init__(self) -> None:
         if min(self.attributes, self.hidden, self.middle) < 1:
@@ -49,6 +54,8 @@ class NetworkConfig:
             raise ValueError(f"mixing, head and identity must be 0 or more, got {self}")
         if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
             raise ValueError(f"share and candidate must be in 0..1, got {self}")
+        if self.look_back and not (self.head and self.identity):
+            raise ValueError(f"look_back needs a head and an identity network, got {self}")
 
 
 SIZE = 60  # pixels of an image's side
@@ -298,29 +305,42 @@ class RefinementDecoder(nn.Sequential):
 
 
 class RefinementNetwork(nn.Module):
-    """Stage two, Y2 = R(X, Y1): two (B, 3, 60, 60) -> (B, 3, 60, 60)."""
+    """Stage two, Y2 = R(X, Y1): two (B, 3, 60, 60) -> (B, 3, 60, 60); with `skip`, Y1 and a correction."""
 
-    def __init__(self) -> None:
+    def __init__(self, skip: bool = False) -> None:
         super().__init__()
+        self.skip = skip
         self.encoder = RefinementEncoder()
         self.decoder = RefinementDecoder()
+
+    def begin_without_correction(self) -> None:
+        """Make the decoder's picture nothing, so that with `skip` training begins with Y2 = Y1."""
+        last = self.decoder[-1]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def features(self, source: Tensor, generated: Tensor) -> Tensor:
         """The descriptor layer's activation, (B, 128, 15, 15)."""
         return self.encoder(torch.cat([source, generated], 1))  # type: ignore[no-any-return]
 
+    def picture(self, features: Tensor, generated: Tensor) -> Tensor:
+        """Y2 of the descriptor layer's activation and Y1."""
+        made: Tensor = self.decoder(features)
+        return made.float() + generated.float() if self.skip else made
+
     def forward(self, source: Tensor, generated: Tensor) -> Tensor:
-        return self.decoder(self.features(source, generated))  # type: ignore[no-any-return]
+        return self.picture(self.features(source, generated), generated)
 
 
 class DescriptorHead(nn.Module):
-    """The descriptor layer 128x15x15 -> a learned descriptor of `size` values."""
+    """The descriptor layer 128x15x15, and maybe as much from the source -> a learned descriptor of `size` values."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, look_back: bool) -> None:
         super().__init__()
         self.size = size
         self.layers = nn.Sequential(
-            nn.Conv2d(128, 128, 3, stride=2, padding=1), nn.ReLU(),  # 128x8x8
+            nn.Conv2d(256 if look_back else 128, 128, 3, stride=2, padding=1), nn.ReLU(),  # 128x8x8
             nn.Conv2d(128, 256, 3, stride=2, padding=1), nn.ReLU(),  # 256x4x4
             nn.Flatten(), nn.Linear(256 * 16, size),
         )  # fmt: skip
@@ -335,22 +355,35 @@ class Describer(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.share, self.candidate = config.share, config.candidate
+        self.share, self.candidate, self.look_back = config.share, config.candidate, config.look_back
         self.register_buffer("codes", _codes(config.attributes), persistent=False)
-        self.head = DescriptorHead(config.head) if config.head else None
+        self.head = DescriptorHead(config.head, config.look_back) if config.head else None
         self.identity = IdentityNetwork(config.identity) if config.identity else None
 
     def forward(self, features: Tensor, source: Tensor, values: Tensor) -> Tensor:
         """The descriptor layer's activation (B K, 128, 15, 15) of the normalised sources (B, 3, 60, 60) under values
         (B, K), positions in the attribute space, side by side -> (B K, D)."""
-        made = descriptor(features) if self.head is None else F.normalize(self.head(features).float(), dim=1)
-        if self.identity is not None:
-            who = self.identity.both(source).repeat_interleave(values.shape[1], 0)
+        seen = self.identity.features(source) if self.identity is not None else None
+        made = self.refined(features, seen)
+        if self.identity is not None and seen is not None:
+            who = self.identity.both(source, seen).repeat_interleave(values.shape[1], 0)
             made = torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * made], 1)
         if self.candidate == 0:
             return made
         code = self.codes[values.flatten()]
         return torch.cat([math.sqrt(1 - self.candidate) * made, math.sqrt(self.candidate) * code], 1)
+
+    def refined(self, features: Tensor, seen: Sequence[Tensor] | None = None) -> Tensor:
+        """The part that comes of the refinement, of length 1 (B K, D'): the descriptor layer's activation
+        (B K, 128, 15, 15) itself or its head. seen: the identity network's features of the sources (B, ...)."""
+        if self.head is None:
+            return descriptor(features)
+        if self.look_back:
+            assert seen is not None
+            source = seen[IDENTITY_MIDDLE]  # (B, 128, 15, 15)
+            repeated = source.repeat_interleave(len(features) // len(source), 0)
+            features = torch.cat([features, repeated.to(features.dtype)], 1)
+        return F.normalize(self.head(features).float(), dim=1)
 
     @property
     def size(self) -> int:

@@ -22,7 +22,8 @@ class Recipe:
     for every batch (needs a data set with masks), and targets on neutral grey; mixing, head, identity: of the network;
     steps_identity: updates of the identity network, which learns first, from identity_people people in a batch;
     perceptual: weight of a feature loss, between what the identity network sees in a picture and in its truth; share,
-    candidate: of the descriptor's squared length, as in NetworkConfig.
+    candidate: of the descriptor's squared length; skip, look_back: as in NetworkConfig; joint: stage two goes on
+    training the generation network, instead of standing on what stage one left.
     """
 
     name: str
@@ -53,6 +54,9 @@ class Recipe:
     perceptual: float = 0.0
     share: float = 0.5
     candidate: float = 0.0
+    skip: bool = False
+    look_back: bool = False
+    joint: bool = False
 
     def __post_init__(self) -> None:
         counts = ("sources", "targets", "contrast_people", "contrast_conditions", "identity_people")
@@ -77,6 +81,8 @@ class Recipe:
             identity=self.identity,
             share=self.share,
             candidate=self.candidate,
+            skip=self.skip,
+            look_back=self.look_back,
         )
 
     def shape(self, values: int) -> tuple[int, int]:
@@ -104,10 +110,11 @@ FAST = Recipe(
 
 BEST = Recipe(
     name="best", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-2, sources=8, targets=4,
-    steps_one=7_000, steps_two=1_000, warmup=300, cosine=True, clip=1.0, include_same=True,
-    contrast=0.5, contrast_scale=16.0, contrast_people=16, contrast_conditions=2,
-    gradient=0.1, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
-    identity=256, steps_identity=2_500, perceptual=0.1, share=0.8, candidate=0.2,
+    steps_one=7_000, steps_two=2_500, warmup=300, cosine=True, clip=1.0, include_same=True,
+    contrast=0.5, contrast_scale=16.0, contrast_people=4, contrast_conditions=8,
+    gradient=0.2, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
+    identity=256, steps_identity=2_500, perceptual=0.2, share=0.8, candidate=0.2,
+    skip=True, look_back=True, joint=True,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}

@@ -78,7 +78,10 @@ class TrainingRun:
     @property
     def takes_head(self) -> bool:
         """Whether the descriptor's head begins with the weights of `start`."""
-        return self.start is not None and self.start.card.network.head == self.config.head > 0
+        if self.start is None:
+            return False
+        mine, other = self.config, self.start.card.network
+        return mine.head == other.head > 0 and mine.look_back == other.look_back
 
     def require_startable(self, resume: bool) -> None:
         """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
@@ -101,7 +104,7 @@ class TrainingRun:
             raise TrainingError(f"{self.out} holds a model already: train to another --out")
 
 
-_LOOKED_AT = 8  # pictures of a batch: the identity network costs as much as the generation network
+_LOOKED_AT = 4  # one picture in so many of a batch: the identity network costs as much as the generation network
 EVEN = Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0))  # where backgrounds and tones are drawn at random
 
 
@@ -134,6 +137,9 @@ def train(
         initialise(network, random)
     if run.start is not None:
         refinement.load_state_dict(run.start.refinement.state_dict())
+    if run.config.skip and (run.start is None or not run.start.card.network.skip):
+        refinement.begin_without_correction()
+    if run.start is not None:
         for taken, mine, other in (
             (run.takes_identity, describer.identity, run.start.describer.identity),
             (run.takes_head, describer.head, run.start.describer.head),
@@ -270,59 +276,76 @@ class _Trainer:
         # stage two draws other batches than stage one
         batch = self._sampler.batch(self._step + self._recipe.steps_one, *self._recipe.shape(len(self._run.space)))
         shot = self._shot(batch.sources, batch.targets, batch.values)
-        _, made = self._two_stages(shot.sources, shot.values)
-        error = made.float() - shot.targets
-        return self._picture_loss(made, shot.targets, error), error, len(error)
+        first, _, made = self._two_stages(shot.sources, shot.values)
+        loss, error = self._two_pictures_loss(first, made, shot.targets)
+        return loss, error, len(error)
 
     def _loss_contrast(self, sampler: ContrastSampler) -> tuple[Tensor, Tensor, int]:
         """Squared error, and InfoNCE: from either source, the edit to a value has the descriptor of its own person
-        and light rather than another's, or of the same person at the value it came from."""
+        and light rather than another's, or of the same person at the value it came from. Whoever it is is told apart by
+        the identity network, so the other part of the descriptor learns alone."""
         recipe = self._recipe
-        rows, values = sampler.batch(self._step, recipe.contrast_people, recipe.contrast_conditions)
+        apart = self._describer.identity is not None  # then people need not be each other's look-alikes
+        rows, values, people = sampler.batch(self._step, recipe.contrast_people, recipe.contrast_conditions, apart)
         groups = len(rows)
         # (groups 2): both values of a group in turn, each with both as targets
-        both, together = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2), np.repeat(np.arange(groups), 2)
-        if self._step % 2:  # all in one sitting: exposure and colours tell nobody apart
-            together[:] = 0
-        shot = self._shot(rows.ravel(), both, np.tile(values, (2 * groups, 1)), together)
-        features, made = self._two_stages(shot.sources, shot.values)  # (groups, from, to)
-        leads = self._pairs.leads[np.ix_(values, values)]  # (from, to)
-        learnt = torch.from_numpy(np.tile(leads.ravel(), groups)).to(self._run.device)
-        made, targets = made[learnt], shot.targets[learnt]
-        error = made.float() - targets
-        with autocast(self._run.device):
-            described = self._describer(features, shot.sources, shot.values)
-        d = described.view(groups, 2, 2, -1)
-        loss = self._picture_loss(made, targets, error)
-        own = torch.arange(groups, device=d.device)
+        both = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2)
+        # a sitting each, or all in one: exposure and colours tell no lights apart
+        _, sittings = np.unique(people, return_inverse=True)
+        together = np.repeat(sittings, 2) * (1 - self._step % 2)
+        shot = self._shot(rows.ravel(), both, np.repeat(values, 2, axis=0), together)
+        first, features, made = self._two_stages(shot.sources, shot.values)  # (groups, from, to)
+        leads = self._pairs.leads[values[:, :, None], values[:, None, :]]  # (groups, from, to)
+        learnt = torch.from_numpy(leads.ravel()).to(self._run.device)
+        loss, error = self._two_pictures_loss(first[learnt], made[learnt], shot.targets[learnt])
+        d = self._refined_part(features, shot.sources).view(groups, 2, 2, -1)
         for to in range(2):
-            if not leads[1 - to, to]:
+            asked = torch.from_numpy(np.flatnonzero(leads[:, 1 - to, to])).to(d.device)
+            if not len(asked):
                 continue
             # turned there; described there as a gallery picture; and described where it came from, which is wrong
-            query, stored, unturned = d[:, 1 - to, to], d[:, to, to], d[:, 1 - to, 1 - to]
-            likeness = recipe.contrast_scale * query @ torch.cat([stored, unturned]).T  # (groups, 2 groups)
-            back = likeness[:, :groups].T
+            query, stored, unturned = d[asked, 1 - to, to], d[asked, to, to], d[asked, 1 - to, 1 - to]
+            likeness = recipe.contrast_scale * query @ torch.cat([stored, unturned]).T  # (asked, 2 asked)
+            own = torch.arange(len(asked), device=d.device)
+            back = likeness[:, : len(asked)].T
             loss = loss + recipe.contrast / 4 * (F.cross_entropy(likeness, own) + F.cross_entropy(back, own))
         return loss, error, len(error)
 
-    def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Descriptor-layer activation and second-stage picture of every source under every one of its targets."""
+    def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """First-stage picture, descriptor-layer activation and second-stage picture of every source under every one of
+        its targets."""
         with autocast(self._run.device):
-            with torch.no_grad():
-                first = self._generation.many(source, values)
+            with torch.set_grad_enabled(self._recipe.joint):
+                first = self._generation.many(source, values).float()
             repeated = source.repeat_interleave(values.shape[1], 0)
-            pair = first.float().contiguous(memory_format=torch.channels_last)
-            features = self._refinement.features(repeated, pair)
-            return features, self._refinement.decoder(features)
+            features = self._refinement.features(repeated, first.contiguous(memory_format=torch.channels_last))
+            return first, features, self._refinement.picture(features, first)
+
+    def _refined_part(self, features: Tensor, source: Tensor) -> Tensor:
+        """The part of the descriptor that stage two trains."""
+        with autocast(self._run.device):
+            seen = None
+            if self._describer.look_back and self._describer.identity is not None:
+                with torch.no_grad():
+                    seen = self._describer.identity.features(source)
+            return self._describer.refined(features, seen)
+
+    def _two_pictures_loss(self, first: Tensor, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of second-stage pictures, and of first-stage ones where those still learn; the former's error."""
+        error = made.float() - wanted
+        loss = self._picture_loss(made, wanted, error)
+        if self._recipe.joint:
+            loss = loss + self._reconstruction(first - wanted)
+        return loss, error
 
     def _picture_loss(self, made: Tensor, wanted: Tensor, error: Tensor) -> Tensor:
         """What is wrong with pictures made: their error, and how unlike the wanted ones the identity network finds
-        them (it looks at _LOOKED_AT of them)."""
+        them (it looks at one in _LOOKED_AT)."""
         loss, network = self._reconstruction(error), self._describer.identity
         if self._recipe.perceptual == 0 or network is None:
             return loss
         draw = np.random.default_rng([self._run.seed, self._stage, self._step, 3])
-        some = torch.from_numpy(draw.permutation(len(made))[:_LOOKED_AT]).to(made.device)
+        some = torch.from_numpy(draw.permutation(len(made))[: -(-len(made) // _LOOKED_AT)]).to(made.device)
         return loss + self._recipe.perceptual * self._perceptual(network, made[some], wanted[some])
 
     def _perceptual(self, network: IdentityNetwork, made: Tensor, wanted: Tensor) -> Tensor:
@@ -364,7 +387,8 @@ class _Trainer:
         if self._stage == 1:
             return list(self._generation.parameters())
         head = list(describer.head.parameters()) if describer.head is not None else []
-        return [*self._refinement.parameters(), *head]
+        before = list(self._generation.parameters()) if self._recipe.joint else []
+        return [*before, *self._refinement.parameters(), *head]
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         recipe, parameters = self._recipe, self._parameters()

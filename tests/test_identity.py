@@ -43,7 +43,9 @@ def test_the_network_gives_unit_descriptors_that_a_mirror_does_not_change() -> N
         assert made.shape == (3, 32) and torch.allclose(made.norm(dim=1), torch.ones(3), atol=1e-5)
         assert torch.allclose(made, mirrored, atol=1e-5)
         assert not torch.allclose(network(shown), network(shown.flip(3)), atol=1e-3)
-        assert [tuple(f.shape[1:]) for f in network.features(shown)] == [(64, 30, 30), (128, 15, 15), (256, 8, 8)]
+        features = network.features(shown)
+        assert [tuple(f.shape[1:]) for f in features] == [(32, 60, 60), (64, 30, 30), (128, 15, 15), (256, 8, 8)]
+        assert torch.equal(network.both(shown, features), made)
 
 
 def test_a_batch_pairs_pictures_of_one_face_with_its_look_alike_beside(pairs: PairSet) -> None:

@@ -19,7 +19,7 @@ from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
 from faceedit.errors import TrainingError, UsageError
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model, new_networks, shrink_model
-from faceedit.networks import MixingGenerationNetwork, NetworkConfig, initialise
+from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
 from faceedit.pictures import Photographer
 from faceedit.recipes import BEST, Recipe, recipe_named
 from faceedit.training import EVEN, Progress, TrainingRun, _Trainer, train
@@ -212,8 +212,58 @@ def test_the_feature_loss_looks_at_turned_pictures_too(cut_out: Path, tmp_path: 
     made = torch.arange(64.0).view(64, 1, 1, 1).expand(64, 3, 60, 60)
     for trainer._step in range(40):
         trainer._picture_loss(made, made, torch.zeros_like(made))
-    assert all(len(rows) == 8 for rows in seen)
+    assert all(len(rows) == 16 for rows in seen)
     assert {int(row) % 4 for rows in seen for row in rows} == {0, 1, 2, 3}
+
+
+def test_a_skip_begins_with_the_first_picture_and_adds_to_it() -> None:
+    network = RefinementNetwork(skip=True).eval()
+    initialise(network, torch.Generator().manual_seed(0))
+    source, generated = torch.randn(2, 2, 3, 60, 60)
+    with torch.no_grad():
+        correction = network.decoder(network.features(source, generated))
+        assert torch.allclose(network(source, generated), generated + correction, atol=1e-5)
+        network.begin_without_correction()
+        assert torch.equal(network(source, generated), generated)
+        network.skip = False
+        assert torch.equal(network(source, generated), torch.zeros_like(generated))
+
+
+def test_only_a_joint_second_stage_trains_the_generation_network(cut_out: Path, tmp_path: Path) -> None:
+    for joint in (True, False):
+        trainer = trainer_of(cut_out, tmp_path, replace(TINY_BEST, joint=joint), 2)
+        before = [p.clone() for p in trainer._generation.parameters()]
+        trainer._update(4)
+        stood = [torch.equal(p, q) for p, q in zip(before, trainer._generation.parameters(), strict=True)]
+        assert all(stood) != joint and (not any(stood)) == joint
+
+
+def test_a_joint_loss_counts_both_pictures(cut_out: Path, tmp_path: Path) -> None:
+    plain = replace(TINY_BEST, gradient=0, perceptual=0)
+    first, made, wanted = torch.randn(3, 2, 3, 60, 60)
+    squares = [float(((picture - wanted) ** 2).mean()) for picture in (first, made)]
+    for joint in (True, False):
+        trainer = trainer_of(cut_out, tmp_path, replace(plain, joint=joint), 2)
+        loss, error = trainer._two_pictures_loss(first, made, wanted)
+        assert torch.equal(error, made - wanted)
+        assert float(loss) == pytest.approx(squares[1] + joint * squares[0], rel=1e-5)
+
+
+def test_a_head_that_looks_back_sees_each_source_beside_its_own_targets() -> None:
+    config = NetworkConfig(head=16, identity=8, look_back=True)
+    network = Describer(config).eval()
+    initialise(network, torch.Generator().manual_seed(0))
+    features, source, values = torch.rand(4, 128, 15, 15), torch.randn(2, 3, 60, 60), torch.tensor([[0, 1], [2, 3]])
+    with torch.no_grad():
+        together = network(features, source, values)
+        alone = [network(features[[i]], source[[i // 2]], values[i // 2, i % 2][None, None]) for i in range(4)]
+        assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+        assert network.identity is not None
+        seen = network.identity.features(source)
+        swapped = network.identity.features(source.flip(0))
+        assert not torch.allclose(network.refined(features, seen), network.refined(features, swapped), atol=1e-3)
+    with pytest.raises(ValueError, match="look_back needs"):
+        NetworkConfig(head=16, look_back=True)
 
 
 def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path) -> None:
@@ -229,6 +279,8 @@ def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path)
     wider = replace(still, head=24)  # another head: the rest is still taken
     run = TrainingRun(POSE, wider, tmp_path / "wider", start=first)
     assert (run.takes_generation, run.takes_identity, run.takes_head) == (True, True, False)
+    blind = TrainingRun(POSE, replace(still, look_back=False), tmp_path / "blind", start=first)
+    assert (blind.takes_identity, blind.takes_head) == (True, False)
     with pytest.raises(TrainingError, match="the identity network has to be a trained model's"):
         TrainingRun(POSE, replace(still, steps_one=1), tmp_path / "none").require_startable(resume=False)
 

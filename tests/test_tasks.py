@@ -88,8 +88,8 @@ def test_a_batch_has_as_many_pairs_for_every_task() -> None:
 
 def test_look_alikes_of_occluded_faces_are_other_pictures(lights: Path) -> None:
     pairs = loaded(lights, INPAINTING)
-    rows, values = ContrastSampler(pairs, seed=0).batch(3, people=2, conditions=4)
-    assert sorted(values) == [0, 1]
+    rows, values, _ = ContrastSampler(pairs, seed=0).batch(3, people=2, conditions=4)
+    assert (values == [0, 1]).all()
     assert len({int(row) for row in rows.min(1)}) == 8
     assert (rows.max(1) == rows.min(1) + len(pairs.images)).all()
 

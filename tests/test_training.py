@@ -89,9 +89,23 @@ def test_missing_pictures_are_never_drawn(pairs: PairSet) -> None:
 
 
 def test_contrast_batches_share_both_values(pairs: PairSet) -> None:
-    rows, values = ContrastSampler(pairs, seed=0).batch(5, people=2, conditions=2)
+    rows, values, _ = ContrastSampler(pairs, seed=0).batch(5, people=2, conditions=2)
     assert rows.shape == (4, 2)
-    assert all(any(np.array_equal(group[values], row) for group in pairs.groups) for row in rows)
+    assert (values == values[0]).all() and values[0, 0] < values[0, 1]
+    assert all(any(np.array_equal(group[values[0]], row) for group in pairs.groups) for row in rows)
+
+
+def test_contrast_batches_can_give_every_person_values_of_its_own(pairs: PairSet) -> None:
+    sampler = ContrastSampler(pairs, seed=0)
+    differ = 0
+    for number in range(20):
+        rows, values, people = sampler.batch(number, people=2, conditions=2, apart=True)
+        assert rows.shape == values.shape == (4, 2) and len(set(people.tolist())) == 2
+        own = [np.flatnonzero((pairs.groups[:, v] == row).all(1)) for row, v in zip(rows, values, strict=True)]
+        assert [pairs.people[int(group[0])] for group in own] == people.tolist()
+        assert all((values[people == person] == values[people == person][0]).all() for person in set(people.tolist()))
+        differ += int((values != values[0]).any())
+    assert differ > 10
 
 
 def test_a_manifest_without_pairs_or_columns_is_refused(manifest: Manifest) -> None:
@@ -115,8 +129,8 @@ def test_a_data_set_of_three_poses_is_trained(manifest: Manifest, tmp_path: Path
     three = load_pairs(without_poses(manifest, {"-30", "-15", "15", "30"}), POSE)
     sampler = ContrastSampler(three, seed=0)
     for number in range(100):
-        rows, values = sampler.batch(number, 2, 2)
-        assert (rows >= 0).all() and set(values.tolist()) <= {0, 3, 6} and values[0] != values[1]
+        rows, values, _ = sampler.batch(number, 2, 2)
+        assert (rows >= 0).all() and set(values.ravel().tolist()) <= {0, 3, 6} and (values[:, 0] < values[:, 1]).all()
     train(run_of(tmp_path, replace(TINY_FAST, steps_one=1, steps_two=2)), three)
 
 
@@ -240,11 +254,11 @@ def test_the_contrast_loss_equals_a_naive_loop(pairs: PairSet, tmp_path: Path) -
     trainer = trainer_of(pairs, tmp_path, replace(TINY_FAST, contrast=0.3), 2)
     assert trainer._contrast is not None
     loss, error, _ = trainer._loss_contrast(trainer._contrast)
-    rows, values = trainer._contrast.batch(0, 2, 2)
+    rows, values, _ = trainer._contrast.batch(0, 2, 2)
     terms = []
     for to in range(2):
         queries, stored, unturned = (
-            torch.cat([describe(trainer, int(row[source]), int(values[target])) for row in rows])
+            torch.cat([describe(trainer, int(r[source]), int(v[target])) for r, v in zip(rows, values, strict=True)])
             for source, target in ((1 - to, to), (to, to), (1 - to, 1 - to))
         )
         likeness = TINY_FAST.contrast_scale * queries @ torch.cat([stored, unturned]).T
@@ -256,7 +270,7 @@ def test_the_contrast_loss_equals_a_naive_loop(pairs: PairSet, tmp_path: Path) -
 
 def describe(trainer: _Trainer, row: int, value: int) -> torch.Tensor:
     source = trainer._shot(np.array([row]), np.array([[row]]), np.array([[value]])).sources
-    features, _ = trainer._two_stages(source, torch.tensor([[value]]))
+    _, features, _ = trainer._two_stages(source, torch.tensor([[value]]))
     return F.normalize(features.float().flatten(1), dim=1).detach()
 
 
