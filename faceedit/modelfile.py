@@ -28,7 +28,7 @@ from faceedit.networks import (
 )
 
 FORMAT = 4
-# 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral; 4: skip, look_back
+# 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral; 4: width, skip, look_back
 _READABLE = (1, 2, 3, 4)
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},

@@ -21,6 +21,9 @@ from faceedit.identity import MIDDLE as IDENTITY_MIDDLE
 from faceedit.identity import IdentityNetwork
 
 
+HEAD_WIDTH = 32  # channels of each attention head
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """attributes: n_a; hidden: width of the attribute encoder's first layer; middle: channels of the generation
@@ -28,7 +31,7 @@ class NetworkConfig:
     fully connected layer, which the paper leaves open; compact: the attribute encoder's n_a possible outputs instead
     of its weights, for use but not for training.
     Beyond the paper: mixing: transformer blocks between the generation's encoder and decoder, so that every part of
-    the source is seen everywhere (0: none, the paper's local network); head: size of a learned descriptor on top of the
+    the source is seen everywhere (0: none, the paper's local network), of `width` channels; head: size of a learned descriptor on top of the
     refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of the identity network's part of the
     descriptor (0: no such network); candidate: share of the descriptor's squared length that says which value the
     picture has (0: none); share: the identity part's share of the rest; skip: the refinement's picture is the
@@ -40,6 +43,7 @@ class NetworkConfig:
     attribute_relu: bool = False
     compact: bool = False
     mixing: int = 0
+    width: int = 128
     head: int = 0
     identity: int = 0
     share: float = 0.5
@@ -52,6 +56,8 @@ class NetworkConfig:
             raise ValueError(f"network sizes must be at least 1, got {self}")
         if min(self.mixing, self.head, self.identity) < 0:
             raise ValueError(f"mixing, head and identity must be 0 or more, got {self}")
+        if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
+            raise ValueError(f"width must be a multiple of {HEAD_WIDTH}, got {self.width}")
         if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
             raise ValueError(f"share and candidate must be in 0..1, got {self}")
         if self.look_back and not (self.head and self.identity):
@@ -166,11 +172,11 @@ class Fusion(nn.Module):
 
 
 class GenerationDecoder(nn.Sequential):
-    """128x15x15 -> 3x60x60"""
+    """inputs x15x15 -> 3x60x60"""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, inputs: int = 128) -> None:
         super().__init__(
-            UnpoolConvolution(128, 64), nn.ReLU(),  # 64x30x30
+            UnpoolConvolution(inputs, 64), nn.ReLU(),  # 64x30x30
             convolution(64, config.middle), nn.ReLU(),  # middle x30x30
             UnpoolConvolution(config.middle, 64), nn.ReLU(),  # 64x60x60
             convolution(64, 3),  # 3x60x60
@@ -205,7 +211,7 @@ class GenerationNetwork(nn.Module):
         return self.decoder(self.fusion.rest(fused))  # type: ignore[no-any-return]
 
 
-TOKENS, WIDTH = 15 * 15, 128  # the places of the innermost map, and its channels
+TOKENS = 15 * 15  # the places of the innermost map
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -217,11 +223,11 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block (Vaswani et al. 2017; Xiong et al. 2020): (B, 225, 128) -> the same."""
+    """A pre-norm transformer block (Vaswani et al. 2017; Xiong et al. 2020): (B, 225, width) -> the same."""
 
-    def __init__(self, width: int = WIDTH, heads: int = 4, spread: int = 3) -> None:
+    def __init__(self, width: int, spread: int = 3) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads = width // HEAD_WIDTH
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, spread * width), nn.GELU(), nn.Linear(spread * width, width))
@@ -229,7 +235,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         b, n, width = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(b, n, 3, self.heads, width // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, 225, width / heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, 225, HEAD_WIDTH)
         seen = _attention(q, k, v).transpose(1, 2).reshape(b, n, width)
         x = x + self.out(seen)
         return x + self.mlp(self.norm_mlp(x))  # type: ignore[no-any-return]
@@ -246,29 +252,30 @@ class MixingGenerationNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        width = config.width
         self.image_encoder = ImageEncoder(3)  # 64x30x30
         self.inner = nn.Sequential(
             convolution(64, 128), nn.ReLU(),  # 128x30x30
             convolution(128, 128), nn.ReLU(),  # 128x30x30
             nn.MaxPool2d(2),  # 128x15x15
-            convolution(128, WIDTH, 1),  # 128x15x15
+            convolution(128, width, 1),  # width x15x15
         )  # fmt: skip
-        self.places = nn.Parameter(torch.zeros(TOKENS, WIDTH))
-        self.attributes = nn.Parameter(torch.zeros(config.attributes, TOKENS, WIDTH))
-        self.blocks = nn.ModuleList(Block() for _ in range(config.mixing))
-        self.norm = nn.LayerNorm(WIDTH)
-        self.decoder = GenerationDecoder(config)
+        self.places = nn.Parameter(torch.zeros(TOKENS, width))
+        self.attributes = nn.Parameter(torch.zeros(config.attributes, TOKENS, width))
+        self.blocks = nn.ModuleList(Block(width) for _ in range(config.mixing))
+        self.norm = nn.LayerNorm(width)
+        self.decoder = GenerationDecoder(config, width)
 
     def forward(self, source: Tensor, attribute: Tensor) -> Tensor:
         return self.many(source, attribute.argmax(1, keepdim=True))
 
     def many(self, source: Tensor, targets: Tensor) -> Tensor:
         """As `GenerationNetwork.many`."""
-        encoded = self.inner(self.image_encoder(source)).flatten(2).transpose(1, 2) + self.places  # (B, 225, 128)
-        tokens = (encoded[:, None] + self.attributes[targets]).flatten(0, 1)  # (B K, 225, 128)
+        encoded = self.inner(self.image_encoder(source)).flatten(2).transpose(1, 2) + self.places  # (B, 225, width)
+        tokens = (encoded[:, None] + self.attributes[targets]).flatten(0, 1)  # (B K, 225, width)
         for block in self.blocks:
             tokens = block(tokens)
-        mixed = self.norm(tokens).transpose(1, 2).reshape(-1, WIDTH, 15, 15)
+        mixed = self.norm(tokens).transpose(1, 2).reshape(-1, self.config.width, 15, 15)
         return self.decoder(mixed.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
 

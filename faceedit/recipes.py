@@ -9,6 +9,9 @@ from faceedit.errors import UsageError
 from faceedit.networks import NetworkConfig
 
 
+_OF_NETWORK = ("mixing", "width", "head", "identity", "share", "candidate", "skip", "look_back")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to train both stages.
@@ -19,11 +22,11 @@ class Recipe:
     contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
     look-alikes (InfoNCE, van den Oord et al. 2018); contrast_people x contrast_conditions sources are compared.
     Beyond the paper: gradient: weight of a gradient difference loss; augmentation: what is drawn anew
-    for every batch (needs a data set with masks), and targets on neutral grey; mixing, head, identity: of the network;
-    steps_identity: updates of the identity network, which learns first, from identity_people people in a batch;
-    perceptual: weight of a feature loss, between what the identity network sees in a picture and in its truth; share,
-    candidate: of the descriptor's squared length; skip, look_back: as in NetworkConfig; joint: stage two goes on
-    training the generation network, instead of standing on what stage one left.
+    for every batch (needs a data set with masks), and targets on neutral grey; mixing, width, head, identity, share,
+    candidate, skip, look_back: of the network, see NetworkConfig; steps_identity: updates of the identity network,
+    which learns first, from identity_people people in a batch; perceptual: weight of a feature loss, between what the
+    identity network sees in a picture and in its truth; joint: stage two goes on training the generation network,
+    instead of standing on what stage one left.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Recipe:
     gradient: float = 0.0
     augmentation: Augmentation | None = None
     mixing: int = 0
+    width: int = 128
     head: int = 0
     identity: int = 0
     steps_identity: int = 0
@@ -73,17 +77,7 @@ class Recipe:
 
     def network(self, values: int, middle: int = 64) -> NetworkConfig:
         """The network that this recipe trains, for an attribute with so many values."""
-        return NetworkConfig(
-            attributes=values,
-            middle=middle,
-            mixing=self.mixing,
-            head=self.head,
-            identity=self.identity,
-            share=self.share,
-            candidate=self.candidate,
-            skip=self.skip,
-            look_back=self.look_back,
-        )
+        return NetworkConfig(attributes=values, middle=middle, **{name: getattr(self, name) for name in _OF_NETWORK})
 
     def shape(self, values: int) -> tuple[int, int]:
         """Sources and targets of each in a batch, for an attribute with so many values: where it has fewer than

@@ -67,7 +67,7 @@ class TrainingRun:
         if self.start is None or self.start.card.task != self.space:
             return False
         mine, other = self.config, self.start.card.network
-        generation = ("attributes", "hidden", "middle", "attribute_relu", "mixing")
+        generation = ("attributes", "hidden", "middle", "attribute_relu", "mixing", "width")
         return all(getattr(mine, name) == getattr(other, name) for name in generation)
 
     @property
