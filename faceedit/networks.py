@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from faceedit.identity import MIDDLE as IDENTITY_MIDDLE
 from faceedit.identity import IdentityNetwork
 
-
 HEAD_WIDTH = 32  # channels of each attention head
 
 
@@ -31,11 +30,12 @@ class NetworkConfig:
     fully connected layer, which the paper leaves open; compact: the attribute encoder's n_a possible outputs instead
     of its weights, for use but not for training.
     Beyond the paper: mixing: transformer blocks between the generation's encoder and decoder, so that every part of
-    the source is seen everywhere (0: none, the paper's local network), of `width` channels; head: size of a learned descriptor on top of the
-    refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of the identity network's part of the
-    descriptor (0: no such network); candidate: share of the descriptor's squared length that says which value the
-    picture has (0: none); share: the identity part's share of the rest; skip: the refinement's picture is the
-    generation's plus a correction; look_back: the head also sees what the identity network saw in the source."""
+    the source is seen everywhere (0: none, the paper's local network); width: of their channels; head: size of a
+    learned descriptor on top of the refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of
+    the identity network's part of the descriptor (0: no such network); candidate: share of the descriptor's squared
+    length that says which value the picture has (0: none); share: the identity part's share of the rest; skip: the
+    refinement's picture is the generation's plus a correction; look_back: the head also sees what the identity network
+    saw in the source."""
 
     attributes: int = 7
     hidden: int = 512

@@ -8,7 +8,6 @@ from faceedit.augmentation import Augmentation
 from faceedit.errors import UsageError
 from faceedit.networks import NetworkConfig
 
-
 _OF_NETWORK = ("mixing", "width", "head", "identity", "share", "candidate", "skip", "look_back")
 
 
