@@ -1,11 +1,12 @@
 """What each choice of recipe best is worth: the same short training with one knob turned at a time.
 
     python benchmarks/ablations.py --data VARIETY [--data PROTOCOL] --real REAL --out OUT [--start MODEL]
-        [--steps-identity 400] [--steps-one 1000] [--only TEXT]
+        [--steps-identity 400] [--steps-one 1000] [--steps-two 200] [--only TEXT]
 
 VARIETY: what `facesearch synth --variety` wrote; its test people are the validation set, each picture with a background
-and colours of its own. REAL: a manifest of real people at several poses. OUT: results.json keeps what is done, so that
-a run can be interrupted; results.md is the table. Trainings are short: compare rows, not with the shipped model.
+and colours of its own. PROTOCOL: what `facesearch synth` wrote. REAL: a manifest of real people at several poses. OUT:
+results.json keeps what is done, so that a run can be interrupted; results.md is the table. Trainings are short: compare
+rows, not with the shipped model.
 
 Choose by the validation column; the real one is there to see whether it carries over, and nothing was chosen by it.
 In brackets: 95 % intervals, people resampled.
@@ -14,6 +15,8 @@ Identity network: share of queries whose first result is the same person making 
 the target pose (its value known), on validation renders and on real people.
 Generation network: per-pixel error, SSIM and sharpness of its pictures of the validation people, within the face; and
 how often the candidate pose is right within one step, on both.
+Second stage: everything as shipped, from MODEL's first stage: recall@1 of the right picture on ten test people of
+PROTOCOL (1,400 pictures) and on real people, and the second-stage pictures of the former within the face.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from faceedit.attributes import ILLUMINATION, POSE
 from faceedit.augmentation import Augmentation
 from faceedit.dataset import PairSampler, PairSet, load_pairs
 from faceedit.devices import autocast, choose_device
-from faceedit.editor import reconstruction_errors
+from faceedit.editor import Editor, reconstruction_errors
 from faceedit.files import write_whole
 from faceedit.knobs import turned
 from faceedit.manifest import Manifest, join, read_manifest
@@ -42,7 +45,7 @@ from faceedit.modelfile import Model, load_model
 from faceedit.pictures import Photographer
 from faceedit.recipes import BEST, Recipe
 from faceedit.training import EVEN, TrainingRun, train
-from retrieval.evaluate import bootstrap, load_test_set, recall
+from retrieval.evaluate import OURS, bootstrap, choose_queries, default_match, evaluate, load_test_set, recall
 from retrieval.quality import quality
 
 Manifests = list[Manifest]
@@ -97,6 +100,14 @@ GENERATION = (
     Variant("no perceptual loss", ("perceptual=0",)),
     Variant("squared error alone", ("gradient=0", "perceptual=0")),
 )
+SECOND = (
+    Variant("as recipe best"),
+    Variant("the first stage stands still", ("joint=off",)),
+    Variant("no skip", ("skip=off",)),
+    Variant("the head does not look back", ("look_back=off",)),
+    Variant("16 people under 2 lights", ("contrast_people=16", "contrast_conditions=2")),
+)
+PARTS = {"identity": IDENTITY, "generation": GENERATION, "second": SECOND}
 
 
 def main() -> None:
@@ -104,18 +115,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="model whose identity network the generation's perceptual loss uses")
+    parser.add_argument("--start", type=Path, help="model whose identity network and first stage the other parts use")
     parser.add_argument("--steps-identity", type=int, default=400)
     parser.add_argument("--steps-one", type=int, default=1000)
+    parser.add_argument("--steps-two", type=int, default=200)
     parser.add_argument("--only", default="", help="variants whose title holds this text")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
 
     given.out.mkdir(parents=True, exist_ok=True)
     bench = _Bench(given)
-    for part, variants in (("identity", IDENTITY), ("generation", GENERATION)):
-        if part == "generation" and given.start is None:
-            print("generation left out: it needs --start")
+    for part, variants in PARTS.items():
+        if part != "identity" and given.start is None:
+            print(f"{part} left out: it needs --start")
+            continue
+        if part == "second" and len(bench.manifests) < 2:
+            print(f"{part} left out: it needs a second --data")
             continue
         for variant in variants:
             title = f"{part}: {variant.name}"
@@ -138,6 +153,7 @@ class _Bench:
         self.manifests = [m.where("split", "train") for m in manifests]
         self._validation = load_pairs(manifests[0].where("split", "test"), POSE, cut_out=True)
         self._real = load_test_set(read_manifest(given.real), POSE, MATCH)
+        self._lights = [load_test_set(_ten_people(m), POSE, default_match(m)) for m in manifests[1:2]]
         self._kept: tuple[object, PairSet] | None = None
 
     def measure(self, title: str, part: str, variant: Variant) -> None:
@@ -145,16 +161,19 @@ class _Bench:
         if part == "identity":
             recipe = replace(recipe, steps_identity=self._given.steps_identity, steps_one=0, steps_two=0)
             self.results[title] = self._who(self._trained(recipe, variant))
-        else:
+        elif part == "generation":
             recipe = replace(recipe, steps_identity=0, steps_one=self._given.steps_one, steps_two=0)
             self.results[title] = self._seen(self._trained(recipe, variant))
+        else:
+            recipe = replace(recipe, steps_identity=0, steps_one=0, steps_two=self._given.steps_two)
+            self.results[title] = self._found(self._trained(recipe, variant))
         write_whole(self._file, json.dumps(self.results, indent=2).encode())
 
     def _trained(self, recipe: Recipe, variant: Variant) -> Model:
         out = self._given.out / "work"
         shutil.rmtree(out, ignore_errors=True)
         start = load_model(self._given.start) if recipe.steps_identity == 0 else None
-        if start is not None:  # its identity network alone: stage one learns from nothing
+        if start is not None and recipe.steps_one:  # its identity network alone: stage one learns from nothing
             start = replace(start, card=replace(start.card, task=ILLUMINATION))
         run = TrainingRun(POSE, recipe, out, device=self._device, checkpoint_every=10**6, start=start)
         if self._kept is None or self._kept[0] is not variant.data:  # reading takes longer than keeping
@@ -224,6 +243,19 @@ class _Bench:
             "pose, real": round(float(np.concatenate(real).mean()), 4),
         }
 
+    def _found(self, model: Model) -> dict[str, Any]:
+        editor = Editor(model, self._device)
+        row: dict[str, Any] = {}
+        for name, test in (("renders", self._lights[0]), ("real", self._real)):
+            match = default_match(test.manifest) if name == "renders" else MATCH
+            result = evaluate(editor, test, choose_queries(test, POSE, 1000, 0), match)
+            who = test.identities[test.rows_of(result.queries)]
+            interval = bootstrap(result.hits[OURS], 1, who)
+            row[f"recall@1, {name}"] = [round(v, 4) for v in (recall(result.hits[OURS], 1), *interval)]
+            if name == "renders":
+                row |= quality(result.refined, result.true_pictures()).summary()
+        return row
+
     @torch.inference_mode()
     def _decided(self, model: Model, sources: torch.Tensor) -> NDArray[np.int64]:
         """(B,) positions of the poses whose pictures reconstruct the sources best."""
@@ -232,6 +264,12 @@ class _Bench:
             made = model.generation.many(sources, values).float()
         candidates = _in_0_255(made).view(len(sources), len(POSE), *made.shape[1:])
         return POSE.decide(reconstruction_errors(candidates, _in_0_255(sources), model.card.neutral).cpu().numpy())
+
+
+def _ten_people(manifest: Manifest) -> Manifest:
+    test = manifest.where("split", "test")
+    people = list(dict.fromkeys(test.columns["identity"]))[:10]
+    return test.part([row for row, name in enumerate(test.columns["identity"]) if name in people])
 
 
 def _knobs() -> Augmentation:
@@ -273,13 +311,16 @@ def _pixels(values: torch.Tensor) -> NDArray[np.uint8]:
     return np.ascontiguousarray(made.cpu().numpy())
 
 
+_HEADINGS = {"identity": "identity network", "generation": "generation network", "second": "second stage"}
+
+
 def _table(results: dict[str, dict[str, Any]]) -> str:
     lines: list[str] = []
-    for part in ("identity", "generation"):
+    for part in PARTS:
         rows = {title.partition(": ")[2]: v for title, v in results.items() if title.startswith(part)}
         if rows:
             names = list(next(iter(rows.values())))
-            lines += ["", f"| {part} network | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
+            lines += ["", f"| {_HEADINGS[part]} | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
             lines += [f"| {name} | " + " | ".join(_cell(v[n]) for n in names) + " |" for name, v in rows.items()]
     return "\n".join(lines[1:]) + "\n"
 
