@@ -15,8 +15,8 @@ Identity network: share of queries whose first result is the same person making 
 the target pose (its value known), on validation renders and on real people.
 Generation network: per-pixel error, SSIM and sharpness of its pictures of the validation people, within the face; and
 how often the candidate pose is right within one step, on both.
-Second stage: everything as shipped, from MODEL's first stage: recall@1 of the right picture on ten test people of
-PROTOCOL (1,400 pictures) and on real people, and the second-stage pictures of the former within the face.
+Second stage: from MODEL's identity network and first stage, everything else anew: recall@1 of the right picture on ten
+test people of PROTOCOL (1,400 pictures) and on real people, and the former's second-stage pictures within the face.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ from faceedit.editor import Editor, reconstruction_errors
 from faceedit.files import write_whole
 from faceedit.knobs import turned
 from faceedit.manifest import Manifest, join, read_manifest
-from faceedit.modelfile import Model, load_model
+from faceedit.modelfile import Model, load_model, new_networks
+from faceedit.networks import initialise
 from faceedit.pictures import Photographer
 from faceedit.recipes import BEST, Recipe
 from faceedit.training import EVEN, TrainingRun, train
@@ -160,21 +161,21 @@ class _Bench:
         recipe = turned(BEST, variant.knobs)
         if part == "identity":
             recipe = replace(recipe, steps_identity=self._given.steps_identity, steps_one=0, steps_two=0)
-            self.results[title] = self._who(self._trained(recipe, variant))
+            self.results[title] = self._who(self._trained(recipe, variant, None))
         elif part == "generation":
             recipe = replace(recipe, steps_identity=0, steps_one=self._given.steps_one, steps_two=0)
-            self.results[title] = self._seen(self._trained(recipe, variant))
+            start = load_model(self._given.start)  # its identity network alone: stage one learns from nothing
+            start = replace(start, card=replace(start.card, task=ILLUMINATION))
+            self.results[title] = self._seen(self._trained(recipe, variant, start))
         else:
             recipe = replace(recipe, steps_identity=0, steps_one=0, steps_two=self._given.steps_two)
-            self.results[title] = self._found(self._trained(recipe, variant))
+            start = _second_stage_anew(load_model(self._given.start), recipe)
+            self.results[title] = self._found(self._trained(recipe, variant, start))
         write_whole(self._file, json.dumps(self.results, indent=2).encode())
 
-    def _trained(self, recipe: Recipe, variant: Variant) -> Model:
+    def _trained(self, recipe: Recipe, variant: Variant, start: Model | None) -> Model:
         out = self._given.out / "work"
         shutil.rmtree(out, ignore_errors=True)
-        start = load_model(self._given.start) if recipe.steps_identity == 0 else None
-        if start is not None and recipe.steps_one:  # its identity network alone: stage one learns from nothing
-            start = replace(start, card=replace(start.card, task=ILLUMINATION))
         run = TrainingRun(POSE, recipe, out, device=self._device, checkpoint_every=10**6, start=start)
         if self._kept is None or self._kept[0] is not variant.data:  # reading takes longer than keeping
             self._kept = (variant.data, load_pairs(join(variant.data(self.manifests)), POSE, cut_out=True))
@@ -264,6 +265,21 @@ class _Bench:
             made = model.generation.many(sources, values).float()
         candidates = _in_0_255(made).view(len(sources), len(POSE), *made.shape[1:])
         return POSE.decide(reconstruction_errors(candidates, _in_0_255(sources), model.card.neutral).cpu().numpy())
+
+
+def _second_stage_anew(model: Model, recipe: Recipe) -> Model:
+    """The model with a refinement network and a head that have learnt nothing, of the recipe's sizes."""
+    config = recipe.network(len(POSE))
+    networks = new_networks(config)
+    for network in networks:
+        initialise(network, torch.Generator().manual_seed(0))
+    if config.skip:
+        networks.refinement.begin_without_correction()
+    networks.generation.load_state_dict(model.generation.state_dict())
+    mine, other = networks.describer.identity, model.describer.identity
+    assert mine is not None and other is not None
+    mine.load_state_dict(other.state_dict())
+    return replace(model, card=replace(model.card, network=config), networks=networks)
 
 
 def _ten_people(manifest: Manifest) -> Manifest:

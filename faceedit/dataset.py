@@ -223,8 +223,8 @@ class PairSampler:
 
 
 class ContrastSampler:
-    """Batches in which the same edit is reached from two sources, among look-alikes: the same two attribute values
-    of people under several lights each. Who has more of them comes more often."""
+    """Batches in which the same edit is reached from two sources, among look-alikes: two attribute values of people
+    under several lights each. Who has more of them comes more often."""
 
     def __init__(self, pairs: PairSet, seed: int) -> None:
         self._groups, self._people, self._seed = pairs.groups, pairs.people, seed
@@ -232,19 +232,20 @@ class ContrastSampler:
         self._somewhere = _together(self._held)
 
     def batch(
-        self, number: int, people: int, conditions: int, apart: bool = False
+        self, number: int, people: int, conditions: int, own_values: bool = False
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Rows of sources (G, 2), the positions (G, 2) of their attribute values, rising, and whose they are (G,).
 
-        All have the same two values, which makes people look-alikes too; or, apart, every person two of its own.
+        All have the same two values, which makes people look-alikes too; with own_values, every person has two.
         """
         rng = np.random.default_rng([self._seed, number, 1])
-        shared = None if apart else rng.choice(self._somewhere)
+        shared = None if own_values else rng.choice(self._somewhere)
         shuffled = rng.permutation(len(self._groups))
         chosen: list[NDArray[np.int64]] = []
         values: list[NDArray[np.int64]] = []
-        for person in dict.fromkeys(self._people[shuffled].tolist()):
-            own = shuffled[self._people[shuffled] == person]
+        whose = self._people[shuffled]
+        for person in dict.fromkeys(whose.tolist()):
+            own = shuffled[whose == person]
             choice = _together(self._held[own]) if shared is None else shared[None]
             if not len(choice):
                 continue

@@ -1,20 +1,30 @@
 """A small network that tells people (and their expressions) apart, whatever the pose, the light and the background.
 
 It sees only pictures that were rendered here, and learns by InfoNCE (van den Oord, Li, Vinyals 2018): two pictures of
-one person making one face have nearer descriptors than any others of the batch. It serves as a loss for the generation
-network and as a part of the descriptor.
+one person making one face have nearer descriptors than any others of the batch. It serves as a loss for both stages'
+pictures and as a part of the descriptor, and shows the other part what it saw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 IDENTITY_SIZE = 256
-MIDDLE = 2  # of its features: 128x15x15, as large as the refinement's descriptor layer
+MIDDLE = 128  # channels of what it has seen half-way
+
+
+class Seen(NamedTuple):
+    """Activations on the way, for B pictures: first (B, 32, 60, 60), stem (B, 64, 30, 30), middle (B, 128, 15, 15), as
+    large as the refinement's descriptor layer, and top (B, 256, 8, 8)."""
+
+    first: Tensor
+    stem: Tensor
+    middle: Tensor
+    top: Tensor
 
 
 def _unit(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -39,30 +49,33 @@ class IdentityNetwork(nn.Module):
         super().__init__()
         self.size = size
         self.stem = nn.Sequential(_unit(3, 32), _unit(32, 64, 2), _Residual(64))  # 64x30x30
-        self.middle = nn.Sequential(_unit(64, 128, 2), _Residual(128))  # 128x15x15
-        self.top = nn.Sequential(_unit(128, 256, 2), _Residual(256))  # 256x8x8
+        self.middle = nn.Sequential(_unit(64, MIDDLE, 2), _Residual(MIDDLE))  # 128x15x15
+        self.top = nn.Sequential(_unit(MIDDLE, 256, 2), _Residual(256))  # 256x8x8
         self.narrow = nn.Conv2d(256, 64, 1)
         self.out = nn.Linear(64 * 64, size)
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        """The activations after the first convolution (32x60x60) and after each part, for a feature loss (Johnson,
-        Alahi, Fei-Fei, ECCV 2016)."""
+    def features(self, x: Tensor) -> Seen:
+        """What is seen on the way, for a feature loss (Johnson, Alahi, Fei-Fei, ECCV 2016)."""
         first = self.stem[0](x)
         stem = self.stem[1:](first)
         middle = self.middle(stem)
-        return [first, stem, middle, self.top(middle)]
+        return Seen(first, stem, middle, self.top(middle))
+
+    def half_way(self, x: Tensor) -> Tensor:
+        """`features(x).middle` alone, (B, 128, 15, 15)."""
+        return self.middle(self.stem(x))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.named(self.features(x))
 
-    def named(self, features: Sequence[Tensor]) -> Tensor:
-        """The descriptor (B, 256) of what `features` gave."""
-        return F.normalize(self.out(F.relu(self.narrow(features[-1])).flatten(1)).float(), dim=1)
+    def named(self, seen: Seen) -> Tensor:
+        """The descriptor (B, 256) of what was seen."""
+        return F.normalize(self.out(F.relu(self.narrow(seen.top)).flatten(1)).float(), dim=1)
 
-    def both(self, x: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
+    def both(self, x: Tensor, seen: Seen | None = None) -> Tensor:
         """The mean of a picture's descriptor and its mirror image's, of length 1: people are nearly symmetric.
-        features: of x, where they are known already."""
-        own = self(x) if features is None else self.named(features)
+        seen: in x, where that is known already."""
+        own = self(x) if seen is None else self.named(seen)
         return F.normalize(own + self(x.flip(3)), dim=1)
 
 

@@ -39,6 +39,7 @@ _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, w
         "identity": 0,
         "share": 0.5,
         "candidate": 0.0,
+        "width": 128,
         "skip": False,
         "look_back": False,
     },

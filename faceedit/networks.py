@@ -10,15 +10,13 @@ but the last, as the text says (two are missing from the printed lists).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit.identity import MIDDLE as IDENTITY_MIDDLE
-from faceedit.identity import IdentityNetwork
+from faceedit.identity import MIDDLE, IdentityNetwork, Seen
 
 HEAD_WIDTH = 32  # channels of each attention head
 
@@ -347,7 +345,7 @@ class DescriptorHead(nn.Module):
         super().__init__()
         self.size = size
         self.layers = nn.Sequential(
-            nn.Conv2d(256 if look_back else 128, 128, 3, stride=2, padding=1), nn.ReLU(),  # 128x8x8
+            nn.Conv2d(128 + (MIDDLE if look_back else 0), 128, 3, stride=2, padding=1), nn.ReLU(),  # 128x8x8
             nn.Conv2d(128, 256, 3, stride=2, padding=1), nn.ReLU(),  # 256x4x4
             nn.Flatten(), nn.Linear(256 * 16, size),
         )  # fmt: skip
@@ -357,8 +355,9 @@ class DescriptorHead(nn.Module):
 
 
 class Describer(nn.Module):
-    """What a picture under a candidate value is searched by: the paper's descriptor, or a learned one of three parts,
-    who the identity network took the source for, what the refinement saw, and the value itself."""
+    """What a picture under a candidate value is searched by: the paper's descriptor, or a learned one of three parts:
+    who the identity network took the source for, what a head makes of the refinement's descriptor layer (and of what
+    the identity network saw half-way), and the value itself."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -370,9 +369,9 @@ class Describer(nn.Module):
     def forward(self, features: Tensor, source: Tensor, values: Tensor) -> Tensor:
         """The descriptor layer's activation (B K, 128, 15, 15) of the normalised sources (B, 3, 60, 60) under values
         (B, K), positions in the attribute space, side by side -> (B K, D)."""
-        seen = self.identity.features(source) if self.identity is not None else None
-        made = self.refined(features, seen)
-        if self.identity is not None and seen is not None:
+        seen = None if self.identity is None else self.identity.features(source)
+        made = self.refined(features, source, seen)
+        if self.identity is not None:
             who = self.identity.both(source, seen).repeat_interleave(values.shape[1], 0)
             made = torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * made], 1)
         if self.candidate == 0:
@@ -380,15 +379,15 @@ class Describer(nn.Module):
         code = self.codes[values.flatten()]
         return torch.cat([math.sqrt(1 - self.candidate) * made, math.sqrt(self.candidate) * code], 1)
 
-    def refined(self, features: Tensor, seen: Sequence[Tensor] | None = None) -> Tensor:
+    def refined(self, features: Tensor, source: Tensor, seen: Seen | None = None) -> Tensor:
         """The part that comes of the refinement, of length 1 (B K, D'): the descriptor layer's activation
-        (B K, 128, 15, 15) itself or its head. seen: the identity network's features of the sources (B, ...)."""
+        (B K, 128, 15, 15) itself or its head. seen: in the sources by the identity network, where that is known."""
         if self.head is None:
             return descriptor(features)
         if self.look_back:
-            assert seen is not None
-            source = seen[IDENTITY_MIDDLE]  # (B, 128, 15, 15)
-            repeated = source.repeat_interleave(len(features) // len(source), 0)
+            assert self.identity is not None
+            middle = self.identity.half_way(source) if seen is None else seen.middle
+            repeated = middle.repeat_interleave(len(features) // len(source), 0)
             features = torch.cat([features, repeated.to(features.dtype)], 1)
         return F.normalize(self.head(features).float(), dim=1)
 

@@ -19,13 +19,14 @@ class Recipe:
     summed_loss: squared error summed over a picture (averaged over the batch) instead of its mean.
     include_same: a picture's own pose is a target too, as it is when a gallery picture is described.
     contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
-    look-alikes (InfoNCE, van den Oord et al. 2018); contrast_people x contrast_conditions sources are compared.
+    look-alikes (InfoNCE, van den Oord et al. 2018): at most contrast_people x contrast_conditions such edits, between
+    the same two values or, where an identity network tells people apart already, between two of each person's own.
     Beyond the paper: gradient: weight of a gradient difference loss; augmentation: what is drawn anew
     for every batch (needs a data set with masks), and targets on neutral grey; mixing, width, head, identity, share,
     candidate, skip, look_back: of the network, see NetworkConfig; steps_identity: updates of the identity network,
     which learns first, from identity_people people in a batch; perceptual: weight of a feature loss, between what the
     identity network sees in a picture and in its truth; joint: stage two goes on training the generation network,
-    instead of standing on what stage one left.
+    on the contrast as well, instead of standing on what stage one left.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Recipe:
             raise ValueError(f"{', '.join(small)} must be at least 1")
         if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
             raise ValueError("share and candidate must be in 0..1")
+        self.network(1)  # raises ValueError for sizes that no network has
 
     @property
     def neutral(self) -> bool:
@@ -75,8 +77,11 @@ class Recipe:
         return self.augmentation is not None and self.augmentation.neutral
 
     def network(self, values: int, middle: int = 64) -> NetworkConfig:
-        """The network that this recipe trains, for an attribute with so many values."""
-        return NetworkConfig(attributes=values, middle=middle, **{name: getattr(self, name) for name in _OF_NETWORK})
+        """The network that this recipe trains, for an attribute with so many values. A head looks back only where there
+        is an identity network to look with."""
+        sizes = {name: getattr(self, name) for name in _OF_NETWORK}
+        sizes["look_back"] = self.look_back and self.head > 0 and self.identity > 0
+        return NetworkConfig(attributes=values, middle=middle, **sizes)
 
     def shape(self, values: int) -> tuple[int, int]:
         """Sources and targets of each in a batch, for an attribute with so many values: where it has fewer than
@@ -85,7 +90,7 @@ class Recipe:
         return self.sources * self.targets // targets, targets
 
     def pairs_seen(self, values: int) -> tuple[int, int]:
-        """How many pairs each stage learns from."""
+        """How many pairs each stage learns from, at most: not everybody has contrast_conditions pictures to compare."""
         sources, targets = self.shape(values)
         two = 4 * self.contrast_people * self.contrast_conditions if self.contrast > 0 else sources * targets
         return self.steps_one * sources * targets, self.steps_two * two

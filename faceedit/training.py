@@ -1,4 +1,5 @@
-"""Training: stage one, then stage two on what stage one makes. Resumable to the bit on one machine."""
+"""Training: the identity network, where there is one; stage one; then stage two on what stage one makes, perhaps both
+together. Resumable to the bit on one machine."""
 
 from __future__ import annotations
 
@@ -43,8 +44,9 @@ class Progress:
 @dataclass(frozen=True)
 class TrainingRun:
     """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; network: its
-    sizes, if not the recipe's; start: a model whose weights to begin with: its refinement network and, where they have
-    the same sizes, its identity network, its descriptor's head and, for the same task, its generation network."""
+    sizes, if not the recipe's; start: a model whose weights to begin with: its refinement network (without the decoder,
+    where only one of the two adds it to the first picture) and, where they have the same sizes, its identity network,
+    its descriptor's head and, for the same task, its generation network."""
 
     space: AttributeSpace
     recipe: Recipe
@@ -67,7 +69,7 @@ class TrainingRun:
         if self.start is None or self.start.card.task != self.space:
             return False
         mine, other = self.config, self.start.card.network
-        generation = ("attributes", "hidden", "middle", "attribute_relu", "mixing", "width")
+        generation = ["attributes", "hidden", "middle", "attribute_relu", "mixing", *(["width"] if mine.mixing else [])]
         return all(getattr(mine, name) == getattr(other, name) for name in generation)
 
     @property
@@ -81,6 +83,8 @@ class TrainingRun:
         if self.start is None:
             return False
         mine, other = self.config, self.start.card.network
+        if mine.look_back and not self.takes_identity:  # it would see through other eyes
+            return False
         return mine.head == other.head > 0 and mine.look_back == other.look_back
 
     def require_startable(self, resume: bool) -> None:
@@ -104,7 +108,7 @@ class TrainingRun:
             raise TrainingError(f"{self.out} holds a model already: train to another --out")
 
 
-_LOOKED_AT = 4  # one picture in so many of a batch: the identity network costs as much as the generation network
+_LOOKED_AT = 0.25  # share of a batch's pictures: the identity network costs as much as the generation network
 EVEN = Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0))  # where backgrounds and tones are drawn at random
 
 
@@ -130,29 +134,7 @@ def train(
     report(progress) is called after every step. With `resume`, goes on from the checkpoint in run.out; raises
     TrainingError when there is none or it belongs to another run.
     """
-    networks = new_networks(run.config)
-    generation, refinement, describer = networks
-    random = torch.Generator().manual_seed(run.seed)
-    for network in networks:
-        initialise(network, random)
-    if run.start is not None:
-        refinement.load_state_dict(run.start.refinement.state_dict())
-    if run.config.skip and (run.start is None or not run.start.card.network.skip):
-        refinement.begin_without_correction()
-    if run.start is not None:
-        for taken, mine, other in (
-            (run.takes_identity, describer.identity, run.start.describer.identity),
-            (run.takes_head, describer.head, run.start.describer.head),
-        ):
-            if taken and mine is not None and other is not None:
-                mine.load_state_dict(other.state_dict())
-    if run.start is not None and run.takes_generation:
-        begun = run.start.generation
-        if isinstance(begun, GenerationNetwork) and begun.config.compact:
-            begun = expand(begun)
-        generation.load_state_dict(begun.state_dict())
-    for network in networks:
-        network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    networks = _begin(run)
     trainer = _Trainer(run, pairs, networks)
     trainer.start(resume)
     trained = False
@@ -172,6 +154,36 @@ def train(
     )  # fmt: skip
     digest = save_model(run.out, card, networks)
     return Model(card, networks.for_use(), digest)
+
+
+def _begin(run: TrainingRun) -> Networks:
+    """New networks on the run's device, with what fits of the weights of `start`."""
+    networks = new_networks(run.config)
+    random = torch.Generator().manual_seed(run.seed)
+    for network in networks:
+        initialise(network, random)
+    if run.config.skip:
+        networks.refinement.begin_without_correction()
+    if run.start is not None:
+        _take(run, run.start, networks)
+    for network in networks:
+        network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return networks
+
+
+def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
+    mine, other = networks.refinement, start.refinement
+    mine.encoder.load_state_dict(other.encoder.state_dict())
+    if mine.skip == other.skip:  # else one decoder makes pictures and the other corrections
+        mine.decoder.load_state_dict(other.decoder.state_dict())
+    for taken, part in ((run.takes_identity, "identity"), (run.takes_head, "head")):
+        if taken:
+            getattr(networks.describer, part).load_state_dict(getattr(start.describer, part).state_dict())
+    if run.takes_generation:
+        begun = start.generation
+        if isinstance(begun, GenerationNetwork) and begun.config.compact:
+            begun = expand(begun)
+        networks.generation.load_state_dict(begun.state_dict())
 
 
 class _Trainer:
@@ -282,11 +294,11 @@ class _Trainer:
 
     def _loss_contrast(self, sampler: ContrastSampler) -> tuple[Tensor, Tensor, int]:
         """Squared error, and InfoNCE: from either source, the edit to a value has the descriptor of its own person
-        and light rather than another's, or of the same person at the value it came from. Whoever it is is told apart by
-        the identity network, so the other part of the descriptor learns alone."""
+        and light rather than another's, or of the same person at the value it came from. An identity network's part of
+        the descriptor is left out: what else there is to know is for the other part to learn."""
         recipe = self._recipe
-        apart = self._describer.identity is not None  # then people need not be each other's look-alikes
-        rows, values, people = sampler.batch(self._step, recipe.contrast_people, recipe.contrast_conditions, apart)
+        known = self._describer.identity is not None  # then people need not be each other's look-alikes
+        rows, values, people = sampler.batch(self._step, recipe.contrast_people, recipe.contrast_conditions, known)
         groups = len(rows)
         # (groups 2): both values of a group in turn, each with both as targets
         both = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2)
@@ -298,7 +310,8 @@ class _Trainer:
         leads = self._pairs.leads[values[:, :, None], values[:, None, :]]  # (groups, from, to)
         learnt = torch.from_numpy(leads.ravel()).to(self._run.device)
         loss, error = self._two_pictures_loss(first[learnt], made[learnt], shot.targets[learnt])
-        d = self._refined_part(features, shot.sources).view(groups, 2, 2, -1)
+        with autocast(self._run.device):
+            d = self._describer.refined(features, shot.sources).view(groups, 2, 2, -1)
         for to in range(2):
             asked = torch.from_numpy(np.flatnonzero(leads[:, 1 - to, to])).to(d.device)
             if not len(asked):
@@ -321,15 +334,6 @@ class _Trainer:
             features = self._refinement.features(repeated, first.contiguous(memory_format=torch.channels_last))
             return first, features, self._refinement.picture(features, first)
 
-    def _refined_part(self, features: Tensor, source: Tensor) -> Tensor:
-        """The part of the descriptor that stage two trains."""
-        with autocast(self._run.device):
-            seen = None
-            if self._describer.look_back and self._describer.identity is not None:
-                with torch.no_grad():
-                    seen = self._describer.identity.features(source)
-            return self._describer.refined(features, seen)
-
     def _two_pictures_loss(self, first: Tensor, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of second-stage pictures, and of first-stage ones where those still learn; the former's error."""
         error = made.float() - wanted
@@ -340,12 +344,12 @@ class _Trainer:
 
     def _picture_loss(self, made: Tensor, wanted: Tensor, error: Tensor) -> Tensor:
         """What is wrong with pictures made: their error, and how unlike the wanted ones the identity network finds
-        them (it looks at one in _LOOKED_AT)."""
+        them (it looks at a share of _LOOKED_AT)."""
         loss, network = self._reconstruction(error), self._describer.identity
         if self._recipe.perceptual == 0 or network is None:
             return loss
         draw = np.random.default_rng([self._run.seed, self._stage, self._step, 3])
-        some = torch.from_numpy(draw.permutation(len(made))[: -(-len(made) // _LOOKED_AT)]).to(made.device)
+        some = torch.from_numpy(draw.permutation(len(made))[: math.ceil(_LOOKED_AT * len(made))]).to(made.device)
         return loss + self._recipe.perceptual * self._perceptual(network, made[some], wanted[some])
 
     def _perceptual(self, network: IdentityNetwork, made: Tensor, wanted: Tensor) -> Tensor:

@@ -24,19 +24,18 @@ def faces() -> np.ndarray:
     return np.stack([blob_face(person, pose, 0) for person in range(2) for pose in (-30, 0, 30)])
 
 
-def test_an_edit_equals_the_plain_networks(editor: Editor, model_folder: Path, faces: np.ndarray) -> None:
-    model = load_model(model_folder)
-    mean, std = (
-        torch.tensor(v).view(1, 3, 1, 1) for v in (model.card.normalisation.mean, model.card.normalisation.std)
-    )
+@pytest.mark.parametrize("kind", ["model_folder", "learned_model_folder"])
+def test_an_edit_equals_the_plain_networks(kind: str, faces: np.ndarray, request: pytest.FixtureRequest) -> None:
+    model = load_model(request.getfixturevalue(kind))
+    mean, std = model.card.normalisation.tensors("cpu")
     source = (torch.from_numpy(faces[:1]).permute(0, 3, 1, 2).float() - mean) / std
     with torch.inference_mode():
         first = model.generation(source, torch.eye(7)[[5]])
+        second = model.refinement(source, first)
         features = model.refinement.features(source, first)
-        second = model.refinement.decoder(features)
-    edit = editor.edit(faces[0], 30)
-    plain = torch.nn.functional.normalize(features.flatten(1), dim=1)[0].numpy()
-    assert edit.descriptor.shape == (28_800,) and edit.descriptor.dtype == np.float32
+        plain = model.describer(features, source, torch.tensor([[5]]))[0].numpy()
+    edit = Editor(model, device="cpu").edit(faces[0], 30)
+    assert edit.descriptor.shape == plain.shape and edit.descriptor.dtype == np.float32
     assert np.linalg.norm(edit.descriptor) == pytest.approx(1, abs=1e-3)
     assert float(edit.descriptor @ plain) > 0.999
     for made, tensor in ((edit.generated, first), (edit.refined, second)):

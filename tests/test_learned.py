@@ -17,6 +17,7 @@ from faceedit.augmentation import NEUTRAL
 from faceedit.dataset import load_pairs
 from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
 from faceedit.errors import TrainingError, UsageError
+from faceedit.knobs import turned
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model, new_networks, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
@@ -34,9 +35,9 @@ TINY_BEST = replace(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def mixing() -> MixingGenerationNetwork:
-    network = MixingGenerationNetwork(NetworkConfig(mixing=2))
+@pytest.fixture(scope="module", params=[128, 64])
+def mixing(request: pytest.FixtureRequest) -> MixingGenerationNetwork:
+    network = MixingGenerationNetwork(NetworkConfig(mixing=2, width=request.param))
     initialise(network, torch.Generator().manual_seed(0))
     return network.eval()
 
@@ -134,7 +135,7 @@ def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path
     class Stop(Exception):
         pass
 
-    for stop in (1, 2):  # after two steps of the identity network, then after two of stage one
+    for run_number, stop in enumerate((1, 2, 2)):  # within the identity network's stage, stage one and stage two
         left = iter(range(stop))
 
         def halt(progress: Progress, left: object = left) -> None:
@@ -142,7 +143,7 @@ def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path
                 raise Stop
 
         with pytest.raises(Stop):
-            train(run_of(tmp_path / "cut"), pairs, resume=stop == 2, report=halt)
+            train(run_of(tmp_path / "cut"), pairs, resume=run_number > 0, report=halt)
     again = train(run_of(tmp_path / "cut"), pairs, resume=True)
     assert again.digest == whole.digest
 
@@ -168,6 +169,7 @@ def test_best_is_a_recipe_with_the_documented_parts() -> None:
     best = recipe_named("best")
     network = best.network(7)
     assert (network.mixing, network.head, network.identity) == (4, 512, 256)
+    assert best.skip and best.look_back and best.joint
     assert best.augmentation is not None and best.perceptual > 0 and best.gradient > 0 and best.contrast > 0
     assert recipe_named("paper").network(7) == NetworkConfig(attributes=7)
 
@@ -259,9 +261,9 @@ def test_a_head_that_looks_back_sees_each_source_beside_its_own_targets() -> Non
         alone = [network(features[[i]], source[[i // 2]], values[i // 2, i % 2][None, None]) for i in range(4)]
         assert torch.allclose(together, torch.cat(alone), atol=1e-5)
         assert network.identity is not None
-        seen = network.identity.features(source)
-        swapped = network.identity.features(source.flip(0))
-        assert not torch.allclose(network.refined(features, seen), network.refined(features, swapped), atol=1e-3)
+        refined = network.refined(features, source)
+        assert torch.equal(network.refined(features, source, network.identity.features(source)), refined)
+        assert not torch.allclose(network.refined(features, source.flip(0)), refined, atol=1e-3)
     with pytest.raises(ValueError, match="look_back needs"):
         NetworkConfig(head=16, look_back=True)
 
@@ -281,6 +283,31 @@ def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path)
     assert (run.takes_generation, run.takes_identity, run.takes_head) == (True, True, False)
     blind = TrainingRun(POSE, replace(still, look_back=False), tmp_path / "blind", start=first)
     assert (blind.takes_identity, blind.takes_head) == (True, False)
+    stranger = TrainingRun(POSE, replace(still, identity=12), tmp_path / "stranger", start=first)
+    assert (stranger.takes_identity, stranger.takes_head) == (False, False)  # it would see through other eyes
+    slim = TrainingRun(POSE, replace(still, width=64), tmp_path / "slim", start=first)
+    assert not slim.takes_generation
+    paper = replace(first, card=replace(first.card, network=replace(first.card.network, mixing=0)))
+    assert TrainingRun(POSE, replace(still, mixing=0, width=64), tmp_path / "paper", start=paper).takes_generation
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_correction_is_not_taken_for_a_picture(cut_out: Path, tmp_path: Path, skip: bool) -> None:
+    """A decoder that makes corrections does not begin as one that makes pictures, nor the other way round."""
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    first = train(TrainingRun(POSE, replace(TINY_BEST, skip=not skip), tmp_path / "first"), pairs)
+    still = replace(TINY_BEST, skip=skip, steps_identity=0, steps_one=0, steps_two=0)
+    made = train(TrainingRun(POSE, still, tmp_path / "second", start=first), pairs)
+    for name, tensor in first.refinement.encoder.state_dict().items():
+        assert torch.equal(made.refinement.encoder.state_dict()[name], tensor)
+    generated, source = torch.randn(2, 1, 3, 60, 60)
+    with torch.no_grad():
+        second = made.refinement(source, generated)
+        assert torch.equal(second, generated) == skip
+        assert float((second - first.refinement.decoder(first.refinement.features(source, generated))).abs().max()) > 0
+    fresh = train(TrainingRun(POSE, replace(still, steps_identity=1, steps_one=1), tmp_path / "fresh"), pairs)
+    with torch.no_grad():
+        assert torch.equal(fresh.refinement(source, generated), generated) == skip
     with pytest.raises(TrainingError, match="the identity network has to be a trained model's"):
         TrainingRun(POSE, replace(still, steps_one=1), tmp_path / "none").require_startable(resume=False)
 
@@ -349,7 +376,18 @@ def test_best_without_masks_says_what_to_do(
     assert "no column 'mask'" in told and "--recipe fast" in told and "Traceback" not in told
 
 
-@pytest.mark.parametrize("knob", ["targets=0", "contrast_people=0", "identity_people=0", "share=2", "blur=0.9"])
+@pytest.mark.parametrize("knobs", [("identity=0",), ("head=0",), ("head=0", "identity=0"), ("mixing=0",)])
+def test_every_part_can_be_left_out(knobs: tuple[str, ...]) -> None:
+    recipe = turned(BEST, knobs)
+    names = [knob.partition("=")[0] for knob in knobs]
+    network = recipe.network(7)
+    assert all(getattr(network, name) == 0 for name in names)
+    assert network.look_back == (names == ["mixing"])
+
+
+@pytest.mark.parametrize(
+    "knob", ["targets=0", "contrast_people=0", "identity_people=0", "share=2", "blur=0.9", "width=100", "width=0"]
+)
 def test_an_impossible_knob_is_one_line(
     cut_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], knob: str
 ) -> None:  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from faceedit.attributes import POSE
+from faceedit.attributes import INPAINTING, POSE, AttributeSpace
 from faceedit.dataset import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.errors import ManifestError, TrainingError, UsageError
 from faceedit.manifest import Manifest, read_manifest
@@ -99,13 +99,22 @@ def test_contrast_batches_can_give_every_person_values_of_its_own(pairs: PairSet
     sampler = ContrastSampler(pairs, seed=0)
     differ = 0
     for number in range(20):
-        rows, values, people = sampler.batch(number, people=2, conditions=2, apart=True)
+        rows, values, people = sampler.batch(number, people=2, conditions=2, own_values=True)
         assert rows.shape == values.shape == (4, 2) and len(set(people.tolist())) == 2
         own = [np.flatnonzero((pairs.groups[:, v] == row).all(1)) for row, v in zip(rows, values, strict=True)]
         assert [pairs.people[int(group[0])] for group in own] == people.tolist()
         assert all((values[people == person] == values[people == person][0]).all() for person in set(people.tolist()))
         differ += int((values != values[0]).any())
     assert differ > 10
+
+
+def test_people_with_more_conditions_come_more_often(pairs: PairSet) -> None:
+    rich = np.repeat(np.arange(len(pairs.groups)), np.where(pairs.people == pairs.people[0], 6, 1))
+    uneven = replace(pairs, groups=pairs.groups[rich], people=pairs.people[rich], faces=pairs.faces[rich])
+    share = float((uneven.people == pairs.people[0]).mean())
+    sampler = ContrastSampler(uneven, seed=0)
+    first = [int(sampler.batch(number, 1, 1)[2][0] == pairs.people[0]) for number in range(300)]
+    assert 0.6 < share < 1 and abs(sum(first) / 300 - share) < 0.08
 
 
 def test_a_manifest_without_pairs_or_columns_is_refused(manifest: Manifest) -> None:
@@ -229,12 +238,14 @@ def test_training_learns(pairs: PairSet, tmp_path: Path) -> None:
     assert np.mean(losses[-5:]) > 0.6 * np.mean(losses[:3])
 
 
-def trainer_of(pairs: PairSet, tmp_path: Path, recipe: Recipe, stage: int) -> _Trainer:
+def trainer_of(
+    pairs: PairSet, tmp_path: Path, recipe: Recipe, stage: int, space: AttributeSpace = POSE
+) -> _Trainer:  # fmt: skip
     """A trainer that stands at the start of a stage, with its initial weights."""
     from faceedit.modelfile import new_networks
     from faceedit.networks import initialise
 
-    run = run_of(tmp_path, recipe)
+    run = replace(run_of(tmp_path, recipe), space=space)
     networks = new_networks(run.config)
     for network in networks:
         initialise(network, torch.Generator().manual_seed(0))
@@ -250,13 +261,19 @@ def test_the_papers_loss_is_summed_over_a_picture_and_averaged_over_the_batch(pa
     assert count == 4 and float(loss.detach()) == pytest.approx(naive, rel=1e-5)
 
 
-def test_the_contrast_loss_equals_a_naive_loop(pairs: PairSet, tmp_path: Path) -> None:
-    trainer = trainer_of(pairs, tmp_path, replace(TINY_FAST, contrast=0.3), 2)
+@pytest.mark.parametrize(("identity", "space"), [(0, POSE), (8, POSE), (0, INPAINTING)])
+def test_the_contrast_loss_equals_a_naive_loop(
+    manifest: Manifest, tmp_path: Path, identity: int, space: AttributeSpace
+) -> None:
+    """For all alike; for every person with two poses of its own; and where only one direction can be learnt."""
+    recipe = replace(TINY_FAST, contrast=0.3, identity=identity)
+    trainer = trainer_of(load_pairs(manifest, space), tmp_path, recipe, 2, space)
     assert trainer._contrast is not None
-    loss, error, _ = trainer._loss_contrast(trainer._contrast)
-    rows, values, _ = trainer._contrast.batch(0, 2, 2)
+    loss, error, count = trainer._loss_contrast(trainer._contrast)
+    rows, values, _ = trainer._contrast.batch(0, 2, 2, identity > 0)
+    assert count == len(rows) * (3 if space.occlusion else 4)
     terms = []
-    for to in range(2):
+    for to in (0,) if space.occlusion else (0, 1):
         queries, stored, unturned = (
             torch.cat([describe(trainer, int(r[source]), int(v[target])) for r, v in zip(rows, values, strict=True)])
             for source, target in ((1 - to, to), (to, to), (1 - to, 1 - to))
@@ -264,7 +281,7 @@ def test_the_contrast_loss_equals_a_naive_loop(pairs: PairSet, tmp_path: Path) -
         likeness = TINY_FAST.contrast_scale * queries @ torch.cat([stored, unturned]).T
         for table in (likeness, likeness[:, : len(rows)].T):
             terms.append(torch.stack([-F.log_softmax(table[i], 0)[i] for i in range(len(rows))]).mean())
-    expected = float((error.detach() ** 2).mean()) + 0.3 * float(torch.stack(terms).mean())
+    expected = float((error.detach() ** 2).mean()) + 0.3 / 4 * float(torch.stack(terms).sum())
     assert float(loss.detach()) == pytest.approx(expected, rel=2e-2)  # bfloat16 batches of another size
 
 
