@@ -41,7 +41,7 @@ class Candidates:
     """One picture under every attribute value: descriptors (n_a, D), errors (n_a,) per-pixel MSE between the
     second-stage picture and the picture itself in 0..255 units (of the face, where the model leaves out backgrounds),
     the second-stage pictures (n_a, 60, 60, 3), and the position of the value that the picture itself has, by its
-    reconstruction."""
+    reconstruction and, where the model estimates it, by that."""
 
     descriptors: Floats
     errors: Floats
@@ -101,12 +101,13 @@ class Editor:
     def __init__(self, model: Model, device: str = "auto", batch: int = 16, descriptor: str = LEARNED) -> None:
         self._device, self._batch = choose_device(device), batch
         self._card, self.digest = model.card, model.digest
-        describer = model.describer
+        describer = self._estimating = model.describer
         if require_descriptor(descriptor) == PAPER and describer.size != DESCRIPTOR_SIZE:
             describer = Describer(NetworkConfig())
             self.digest = hashlib.sha256(f"{model.digest} {PAPER}".encode()).hexdigest()
         self._generation = model.generation.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._refinement = model.refinement.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._estimating.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._describer = describer.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean, self._std = model.card.normalisation.tensors(self._device)
 
@@ -161,7 +162,7 @@ class Editor:
         values = np.arange(len(self.space))[None]
         _, features, second = self._run(image[None], values)
         errors = self._errors(image[None], second)
-        best = int(self.space.decide(errors)[0])
+        best = int(self.space.decide(errors, self._estimate(image[None]))[0])
         return Candidates(self._descriptors(features, image[None], values), errors[0], self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
@@ -181,9 +182,16 @@ class Editor:
         n = len(self.space)
         _, features, second = self._run(images, np.tile(np.arange(n), (len(images), 1)))
         errors = self._errors(images, second)
-        best = self.space.decide(errors)
+        best = self.space.decide(errors, self._estimate(images))
         chosen = torch.from_numpy(np.arange(len(images)) * n + best).to(self._device)
         return Described(self._descriptors(features[chosen], images, best[:, None]), best, errors)
+
+    @torch.inference_mode()
+    def _estimate(self, images: NDArray[np.uint8]) -> Floats | None:
+        """(B, n_a) what the model estimates of the images' values without turning them."""
+        with autocast(self._device):
+            estimate = self._estimating.estimate(self._tensor(images))
+        return None if estimate is None else np.asarray(estimate.cpu().numpy())
 
     @torch.inference_mode()
     def _descriptors(self, features: Tensor, images: NDArray[np.uint8], values: NDArray[np.int64]) -> Floats:

@@ -28,7 +28,8 @@ from faceedit.networks import (
 )
 
 FORMAT = 4
-# 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral; 4: width, skip, look_back
+# 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral;
+# 4: width, skip, look_back, estimate
 _READABLE = (1, 2, 3, 4)
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},
@@ -42,6 +43,7 @@ _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, w
         "width": 128,
         "skip": False,
         "look_back": False,
+        "estimate": 0.0,
     },
 }
 WEIGHTS, CARD = "model.safetensors", "model.json"

@@ -33,7 +33,8 @@ class NetworkConfig:
     the identity network's part of the descriptor (0: no such network); candidate: share of the descriptor's squared
     length that says which value the picture has (0: none); share: the identity part's share of the rest; skip: the
     refinement's picture is the generation's plus a correction; look_back: the head also sees what the identity network
-    saw in the source."""
+    saw in the source; estimate: how much an estimate of the value, from what the identity network saw, weighs against
+    the reconstruction errors when the value of a picture is decided (0: there is none)."""
 
     attributes: int = 7
     hidden: int = 512
@@ -48,6 +49,7 @@ class NetworkConfig:
     candidate: float = 0.0
     skip: bool = False
     look_back: bool = False
+    estimate: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.attributes, self.hidden, self.middle) < 1:
@@ -60,6 +62,8 @@ class NetworkConfig:
             raise ValueError(f"share and candidate must be in 0..1, got {self}")
         if self.look_back and not (self.head and self.identity):
             raise ValueError(f"look_back needs a head and an identity network, got {self}")
+        if self.estimate < 0 or (self.estimate and not self.identity):
+            raise ValueError(f"estimate must be 0 or more and needs an identity network, got {self}")
 
 
 SIZE = 60  # pixels of an image's side
@@ -354,6 +358,20 @@ class DescriptorHead(nn.Module):
         return self.layers(features)  # type: ignore[no-any-return]
 
 
+class ValueEstimator(nn.Module):
+    """What the identity network saw half-way, 128x15x15 -> a score of each of n_a attribute values."""
+
+    def __init__(self, attributes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(MIDDLE, 64, 3, stride=2, padding=1), nn.ReLU(),  # 64x8x8
+            nn.Flatten(), nn.Linear(64 * 64, attributes),
+        )  # fmt: skip
+
+    def forward(self, seen: Tensor) -> Tensor:
+        return self.layers(seen)  # type: ignore[no-any-return]
+
+
 class Describer(nn.Module):
     """What a picture under a candidate value is searched by: the paper's descriptor, or a learned one of three parts:
     who the identity network took the source for, what a head makes of the refinement's descriptor layer (and of what
@@ -365,6 +383,15 @@ class Describer(nn.Module):
         self.register_buffer("codes", _codes(config.attributes), persistent=False)
         self.head = DescriptorHead(config.head, config.look_back) if config.head else None
         self.identity = IdentityNetwork(config.identity) if config.identity else None
+        self.weight, self.estimator = config.estimate, ValueEstimator(config.attributes) if config.estimate else None
+
+    def estimate(self, source: Tensor) -> Tensor | None:
+        """Logarithm of how probable each value is (B, n_a), of normalised sources (B, 3, 60, 60), times the weight that
+        it has against the logarithm of the reconstruction error. None: there is no estimator."""
+        if self.estimator is None or self.identity is None:
+            return None
+        scores: Tensor = self.estimator(self.identity.half_way(source))
+        return self.weight * scores.float().log_softmax(1)
 
     def forward(self, features: Tensor, source: Tensor, values: Tensor) -> Tensor:
         """The descriptor layer's activation (B K, 128, 15, 15) of the normalised sources (B, 3, 60, 60) under values

@@ -8,7 +8,7 @@ from faceedit.augmentation import Augmentation
 from faceedit.errors import UsageError
 from faceedit.networks import NetworkConfig
 
-_OF_NETWORK = ("mixing", "width", "head", "identity", "share", "candidate", "skip", "look_back")
+_OF_NETWORK = ("mixing", "width", "head", "identity", "share", "candidate", "skip", "look_back", "estimate")
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,14 @@ class Recipe:
     include_same: a picture's own pose is a target too, as it is when a gallery picture is described.
     contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
     look-alikes (InfoNCE, van den Oord et al. 2018): at most contrast_people x contrast_conditions such edits, between
-    the same two values or, where an identity network tells people apart already, between two of each person's own.
+    the same two values or, where an identity network tells people apart already, between two of each person's own and
+    among that person's alone.
     Beyond the paper: gradient: weight of a gradient difference loss; augmentation: what is drawn anew
     for every batch (needs a data set with masks), and targets on neutral grey; mixing, width, head, identity, share,
-    candidate, skip, look_back: of the network, see NetworkConfig; steps_identity: updates of the identity network,
-    which learns first, from identity_people people in a batch; perceptual: weight of a feature loss, between what the
-    identity network sees in a picture and in its truth; joint: stage two goes on training the generation network,
-    on the contrast as well, instead of standing on what stage one left.
+    candidate, skip, look_back, estimate: of the network, see NetworkConfig; steps_identity: updates of the identity
+    network, which learns first, from identity_people people in a batch; perceptual: weight of a feature loss, between
+    what the identity network sees in a picture and in its truth; joint: stage two goes on training the generation
+    network, on the contrast as well, instead of standing on what stage one left.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Recipe:
     candidate: float = 0.0
     skip: bool = False
     look_back: bool = False
+    estimate: float = 0.0
     joint: bool = False
 
     def __post_init__(self) -> None:
@@ -69,6 +71,8 @@ class Recipe:
             raise ValueError(f"{', '.join(small)} must be at least 1")
         if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
             raise ValueError("share and candidate must be in 0..1")
+        if self.estimate > 0 and self.contrast == 0:
+            raise ValueError("an estimate is learnt together with the contrast: set contrast above 0")
         self.network(1)  # raises ValueError for sizes that no network has
 
     @property
@@ -77,10 +81,11 @@ class Recipe:
         return self.augmentation is not None and self.augmentation.neutral
 
     def network(self, values: int, middle: int = 64) -> NetworkConfig:
-        """The network that this recipe trains, for an attribute with so many values. A head looks back only where there
-        is an identity network to look with."""
+        """The network that this recipe trains, for an attribute with so many values. A head looks back, and a value is
+        estimated, only where there is an identity network to see with."""
         sizes = {name: getattr(self, name) for name in _OF_NETWORK}
         sizes["look_back"] = self.look_back and self.head > 0 and self.identity > 0
+        sizes["estimate"] = self.estimate if self.identity > 0 else 0.0
         return NetworkConfig(attributes=values, middle=middle, **sizes)
 
     def shape(self, values: int) -> tuple[int, int]:
@@ -111,8 +116,8 @@ BEST = Recipe(
     steps_one=7_000, steps_two=2_500, warmup=300, cosine=True, clip=1.0, include_same=True,
     contrast=0.5, contrast_scale=16.0, contrast_people=4, contrast_conditions=8,
     gradient=0.2, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
-    identity=256, steps_identity=2_500, perceptual=0.2, share=0.8, candidate=0.2,
-    skip=True, look_back=True, joint=True,
+    identity=256, steps_identity=2_500, perceptual=0.2, share=0.8, candidate=0.3,
+    skip=True, look_back=True, estimate=0.2, joint=True,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}

@@ -46,7 +46,7 @@ class TrainingRun:
     """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; network: its
     sizes, if not the recipe's; start: a model whose weights to begin with: its refinement network (without the decoder,
     where only one of the two adds it to the first picture) and, where they have the same sizes, its identity network,
-    its descriptor's head and, for the same task, its generation network."""
+    its descriptor's head and, for the same task, its generation network and its value estimator."""
 
     space: AttributeSpace
     recipe: Recipe
@@ -76,6 +76,13 @@ class TrainingRun:
     def takes_identity(self) -> bool:
         """Whether the identity network begins with the weights of `start`."""
         return self.start is not None and self.start.card.network.identity == self.config.identity > 0
+
+    @property
+    def takes_estimator(self) -> bool:
+        """Whether the value estimator begins with the weights of `start`."""
+        if self.start is None or self.start.card.task != self.space or not self.takes_identity:
+            return False
+        return self.config.estimate > 0 and self.start.card.network.estimate > 0
 
     @property
     def takes_head(self) -> bool:
@@ -176,7 +183,8 @@ def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
     mine.encoder.load_state_dict(other.encoder.state_dict())
     if mine.skip == other.skip:  # else one decoder makes pictures and the other corrections
         mine.decoder.load_state_dict(other.decoder.state_dict())
-    for taken, part in ((run.takes_identity, "identity"), (run.takes_head, "head")):
+    parts = {"identity": run.takes_identity, "head": run.takes_head, "estimator": run.takes_estimator}
+    for part, taken in parts.items():
         if taken:
             getattr(networks.describer, part).load_state_dict(getattr(start.describer, part).state_dict())
     if run.takes_generation:
@@ -319,9 +327,18 @@ class _Trainer:
             # turned there; described there as a gallery picture; and described where it came from, which is wrong
             query, stored, unturned = d[asked, 1 - to, to], d[asked, to, to], d[asked, 1 - to, 1 - to]
             likeness = recipe.contrast_scale * query @ torch.cat([stored, unturned]).T  # (asked, 2 asked)
+            if known:  # others are no look-alikes
+                person = torch.from_numpy(people).to(d.device)[asked]
+                likeness = likeness.masked_fill((person[:, None] != person).repeat(1, 2), -math.inf)
             own = torch.arange(len(asked), device=d.device)
             back = likeness[:, : len(asked)].T
             loss = loss + recipe.contrast / 4 * (F.cross_entropy(likeness, own) + F.cross_entropy(back, own))
+        if self._describer.estimator is not None and self._describer.identity is not None:
+            # each source is turned to both values, of which one is its own
+            own_values = shot.values.view(groups, 2, 2).diagonal(dim1=1, dim2=2).flatten()
+            with autocast(self._run.device):
+                scores = self._describer.estimator(self._describer.identity.half_way(shot.sources))
+            loss = loss + recipe.contrast * F.cross_entropy(scores.float(), own_values)
         return loss, error, len(error)
 
     def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -390,9 +407,9 @@ class _Trainer:
             return list(describer.identity.parameters()) if describer.identity is not None else []
         if self._stage == 1:
             return list(self._generation.parameters())
-        head = list(describer.head.parameters()) if describer.head is not None else []
-        before = list(self._generation.parameters()) if self._recipe.joint else []
-        return [*before, *self._refinement.parameters(), *head]
+        before = self._generation if self._recipe.joint else None
+        networks: list[nn.Module | None] = [before, self._refinement, describer.head, describer.estimator]
+        return [parameter for network in networks if network is not None for parameter in network.parameters()]
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         recipe, parameters = self._recipe, self._parameters()

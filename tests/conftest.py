@@ -128,7 +128,9 @@ def cut_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def learned_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model with all that recipe best adds: mixing, a correction, a learned descriptor, neutral
     backgrounds."""
-    config = NetworkConfig(mixing=1, width=64, head=16, identity=8, candidate=0.2, skip=True, look_back=True)
+    config = NetworkConfig(
+        mixing=1, width=64, head=16, identity=8, candidate=0.2, skip=True, look_back=True, estimate=0.5
+    )  # fmt: skip
     return write_model(tmp_path_factory.mktemp("learned"), 3, config=config, neutral=True)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from faceedit.editor import Editor
+from faceedit.attributes import POSE
+from faceedit.editor import DESCRIPTORS, Editor
 from faceedit.errors import AttributeValueError, FaceEditError, ImageError
 from faceedit.modelfile import load_model
 from tests.conftest import blob_face
@@ -64,6 +65,21 @@ def test_describing_keeps_the_best_candidate_of_each_picture(editor: Editor, fac
         assert described.errors[i] == pytest.approx(candidates.errors, rel=0.02)
         assert described.best[i] == described.errors[i].argmin()
         assert float(described.descriptors[i] @ candidates.descriptors[described.best[i]]) > 0.999
+
+
+def test_an_estimate_has_its_say(learned_model_folder: Path, faces: np.ndarray) -> None:
+    model = load_model(learned_model_folder)
+    mean, std = model.card.normalisation.tensors("cpu")
+    with torch.inference_mode():
+        estimate = model.describer.estimate((torch.from_numpy(faces).permute(0, 3, 1, 2).float() - mean) / std)
+    assert estimate is not None and estimate.shape == (6, 7)
+    assert torch.allclose((estimate / model.card.network.estimate).exp().sum(1), torch.ones(6), atol=1e-4)
+    for kind in DESCRIPTORS:  # whatever is searched by
+        described = Editor(model, "cpu", descriptor=kind).describe(faces)
+        assert (described.best == POSE.decide(described.errors, estimate.numpy())).all()
+    assert (described.best != described.errors.argmin(1)).any()
+    editor = Editor(model, "cpu")
+    assert [editor.candidates(face).best for face in faces] == described.best.tolist()
 
 
 def test_no_pictures_give_no_descriptors(editor: Editor) -> None:

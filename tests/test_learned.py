@@ -169,7 +169,7 @@ def test_best_is_a_recipe_with_the_documented_parts() -> None:
     best = recipe_named("best")
     network = best.network(7)
     assert (network.mixing, network.head, network.identity) == (4, 512, 256)
-    assert best.skip and best.look_back and best.joint
+    assert best.skip and best.look_back and best.joint and best.estimate > 0
     assert best.augmentation is not None and best.perceptual > 0 and best.gradient > 0 and best.contrast > 0
     assert recipe_named("paper").network(7) == NetworkConfig(attributes=7)
 
@@ -238,6 +238,36 @@ def test_only_a_joint_second_stage_trains_the_generation_network(cut_out: Path, 
         trainer._update(4)
         stood = [torch.equal(p, q) for p, q in zip(before, trainer._generation.parameters(), strict=True)]
         assert all(stood) != joint and (not any(stood)) == joint
+
+
+def test_the_estimator_learns_which_value_each_source_has(cut_out: Path, tmp_path: Path) -> None:
+    """The loss with and without it differs by the cross-entropy of each source's own pose, mirrored where it is."""
+    seen = []
+    for step in range(6):
+        losses = []
+        for estimate in (0.2, 0.0):
+            trainer = trainer_of(cut_out, tmp_path, replace(TINY_BEST, estimate=estimate), 2)
+            assert trainer._contrast is not None
+            trainer._step = step
+            with torch.no_grad():
+                losses.append(float(trainer._loss_contrast(trainer._contrast)[0]))
+            if estimate:
+                describer, known = trainer._describer, trainer
+        rows, values, people = known._contrast.batch(step, 2, 2, True)  # type: ignore[union-attr]
+        _, sittings = np.unique(people, return_inverse=True)
+        shot = known._shot(
+            rows.ravel(), np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2), np.repeat(values, 2, axis=0),
+            np.repeat(sittings, 2) * (1 - step % 2),
+        )  # fmt: skip
+        mirrored = bool((shot.values.numpy() != np.repeat(values, 2, axis=0)).any())
+        own = np.array(POSE.mirrored)[values.ravel()] if mirrored else values.ravel()
+        assert describer.estimator is not None and describer.identity is not None
+        with torch.no_grad():
+            scores = describer.estimator(describer.identity.half_way(shot.sources)).log_softmax(1)
+        expected = -TINY_BEST.contrast * float(scores[torch.arange(len(own)), torch.from_numpy(own)].mean())
+        assert losses[0] - losses[1] == pytest.approx(expected, rel=0.05, abs=0.02)
+        seen.append(mirrored)
+    assert set(seen) == {True, False}
 
 
 def test_a_joint_loss_counts_both_pictures(cut_out: Path, tmp_path: Path) -> None:
@@ -383,10 +413,21 @@ def test_every_part_can_be_left_out(knobs: tuple[str, ...]) -> None:
     network = recipe.network(7)
     assert all(getattr(network, name) == 0 for name in names)
     assert network.look_back == (names == ["mixing"])
+    assert (network.estimate > 0) == ("identity" not in names)
 
 
 @pytest.mark.parametrize(
-    "knob", ["targets=0", "contrast_people=0", "identity_people=0", "share=2", "blur=0.9", "width=100", "width=0"]
+    "knob",
+    [
+        "targets=0",
+        "contrast_people=0",
+        "identity_people=0",
+        "share=2",
+        "blur=0.9",
+        "width=100",
+        "estimate=-1",
+        "contrast=0",
+    ],
 )
 def test_an_impossible_knob_is_one_line(
     cut_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], knob: str

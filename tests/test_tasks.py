@@ -131,6 +131,16 @@ def test_the_value_of_a_picture_is_decided_by_its_reconstruction() -> None:
     assert INPAINTING.decide(np.array([[30.0, 28.0], [900.0, 40.0], [30.0, 32.0]])).tolist() == [0, 1, 0]
 
 
+def test_an_estimate_weighs_against_the_errors() -> None:
+    errors = np.array([[10.0, 20.0, 90.0]])
+    sure = np.log(np.array([[0.1, 0.8, 0.1]]))
+    assert POSE.decide(errors, 0.2 * sure).tolist() == [0]  # 10 / 0.1^0.2 = 15.8, 20 / 0.8^0.2 = 20.9
+    assert POSE.decide(errors, sure).tolist() == [1]  # 100, 25 and 900
+    occluded = np.array([[100.0, 40.0]])
+    assert INPAINTING.decide(occluded).tolist() == [0]
+    assert INPAINTING.decide(occluded, np.log(np.array([[0.2, 0.8]]))).tolist() == [1]  # 500 against 3 times 50
+
+
 def test_a_run_may_begin_with_another_model_s_weights(lights: Path, models_folder: Path, tmp_path: Path) -> None:
     pairs = loaded(lights, ILLUMINATION)
     first = load_model(models_folder / "illumination")
