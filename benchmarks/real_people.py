@@ -77,14 +77,16 @@ def _evaluated(editor: Editor, data: Path, match: tuple[str, ...] | None, count:
 
 
 def _trained(editor: Editor) -> str:
-    """What a model learned from, for how long: rows differ in that too."""
+    """What a model learned from, for how long, with the models it began with: rows differ in that too."""
     data = editor.card.provenance.get("data", "")
     sets = [str(each.get("data")) for each in data] if isinstance(data, list) else [str(data)]
-    try:
-        one, two = Recipe(**{**editor.card.recipe, "augmentation": None}).pairs_seen(len(editor.space))
-    except TypeError:  # a recipe of another version
-        return " + ".join(sets)
-    return f"{' + '.join(sets)}, {one:,} and {two:,} pairs"
+    pairs = np.zeros(2, np.int64)
+    run: dict[str, Any] | None = {"recipe": editor.card.recipe, **editor.card.provenance}
+    while run is not None:
+        recipe = Recipe(**{**run["recipe"], "augmentation": None})
+        pairs += recipe.pairs_seen(len(editor.space))
+        run = run.get("started_from")
+    return f"{' + '.join(sets)}, up to {pairs[0]:,} and {pairs[1]:,} pairs"
 
 
 def _person_and_pose(evaluation: Evaluation) -> float:

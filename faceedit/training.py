@@ -437,10 +437,16 @@ class _Trainer:
 
 
 def _began_with(start: Model | None) -> dict[str, object]:
-    """For the new model's card: which model's weights the run began with, and how those were trained."""
+    """For the new model's card: which model's weights the run began with, how those were trained, and what those began
+    with in turn."""
     if start is None:
         return {}
-    return {"started_from": {"model": start.digest, "task": start.card.task.name, "recipe": start.card.recipe}}
+    earlier = {name: start.card.provenance[name] for name in ("started_from",) if name in start.card.provenance}
+    return {
+        "started_from": {
+            "model": start.digest, "task": start.card.task.name, "recipe": start.card.recipe, **earlier,
+        }
+    }  # fmt: skip
 
 
 def _three(values: NDArray[np.floating]) -> tuple[float, float, float]:
