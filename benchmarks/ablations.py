@@ -106,6 +106,7 @@ SECOND = (
     Variant("the first stage stands still", ("joint=off",)),
     Variant("no skip", ("skip=off",)),
     Variant("the head does not look back", ("look_back=off",)),
+    Variant("no whitening", ("whitening=0",)),
     Variant("16 people under 2 lights", ("contrast_people=16", "contrast_conditions=2")),
 )
 PARTS = {"identity": IDENTITY, "generation": GENERATION, "second": SECOND}

@@ -29,7 +29,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
     steps_one: Annotated[int | None, typer.Option(min=0, help="Updates of stage one, instead of the recipe's")] = None,
-    steps_two: Annotated[int | None, typer.Option(min=1, help="Updates of stage two, instead of the recipe's")] = None,
+    steps_two: Annotated[int | None, typer.Option(min=0, help="Updates of stage two, instead of the recipe's")] = None,
     contrast: Annotated[
         float | None,
         typer.Option(min=0, help="Weight of telling look-alikes apart in stage two, instead of the recipe's"),
@@ -88,8 +88,8 @@ def train(
             bar.update(p.step, p.steps, note, title=("identity", "stage one", "stage two")[p.stage])
 
         model = train_model(run, pairs, resume, report)
-    figures = ", ".join(f"{name} {value}" for name, value in model.card.metrics.items())
-    print(f"{out}: model {model.digest[:12]}, {figures}")
+    figures = "".join(f", {name} {value}" for name, value in model.card.metrics.items())
+    print(f"{out}: model {model.digest[:12]}{figures}")
 
 
 def _synth_json(root: Path) -> dict[str, Any]:

@@ -274,7 +274,9 @@ class MixingGenerationNetwork(nn.Module):
     def many(self, source: Tensor, targets: Tensor) -> Tensor:
         """As `GenerationNetwork.many`."""
         encoded = self.inner(self.image_encoder(source)).flatten(2).transpose(1, 2) + self.places  # (B, 225, width)
-        tokens = (encoded[:, None] + self.attributes[targets]).flatten(0, 1)  # (B K, 225, width)
+        # an embedding's gradient is summed in one order, an index's in any
+        asked = F.embedding(targets, self.attributes.flatten(1)).view(*targets.shape, *self.attributes.shape[1:])
+        tokens = (encoded[:, None] + asked).flatten(0, 1)  # (B K, 225, width)
         for block in self.blocks:
             tokens = block(tokens)
         mixed = self.norm(tokens).transpose(1, 2).reshape(-1, self.config.width, 15, 15)
@@ -356,6 +358,14 @@ class DescriptorHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)  # type: ignore[no-any-return]
+
+    def stretch(self, by: Tensor) -> None:
+        """Multiply all descriptors from now on by (size, size), as part of the last layer."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.weight.copy_(by @ last.weight.to(by.dtype))
+            last.bias.copy_(by @ last.bias.to(by.dtype))
 
 
 class ValueEstimator(nn.Module):

@@ -27,7 +27,9 @@ class Recipe:
     candidate, skip, look_back, estimate: of the network, see NetworkConfig; steps_identity: updates of the identity
     network, which learns first, from identity_people people in a batch; perceptual: weight of a feature loss, between
     what the identity network sees in a picture and in its truth; joint: stage two goes on training the generation
-    network, on the contrast as well, instead of standing on what stage one left.
+    network, on the contrast as well, instead of standing on what stage one left; whitening: after stage two, scale the
+    directions of the head's descriptors by how much the imagined and the stored picture's differ there, with so many
+    times the mean variance added in each (0: leave them).
     """
 
     name: str
@@ -62,6 +64,7 @@ class Recipe:
     skip: bool = False
     look_back: bool = False
     estimate: float = 0.0
+    whitening: float = 0.0
     joint: bool = False
 
     def __post_init__(self) -> None:
@@ -73,6 +76,8 @@ class Recipe:
             raise ValueError("share and candidate must be in 0..1")
         if self.estimate > 0 and self.contrast == 0:
             raise ValueError("an estimate is learnt together with the contrast: set contrast above 0")
+        if self.whitening < 0 or (self.whitening > 0 and self.contrast == 0):
+            raise ValueError("whitening compares what the contrast compares: set it to 0 or more, contrast above 0")
         self.network(1)  # raises ValueError for sizes that no network has
 
     @property
@@ -116,8 +121,8 @@ BEST = Recipe(
     steps_one=7_000, steps_two=2_500, warmup=300, cosine=True, clip=1.0, include_same=True,
     contrast=0.5, contrast_scale=16.0, contrast_people=4, contrast_conditions=8,
     gradient=0.2, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
-    identity=256, steps_identity=2_500, perceptual=0.2, share=0.8, candidate=0.3,
-    skip=True, look_back=True, estimate=0.2, joint=True,
+    identity=256, steps_identity=2_500, perceptual=0.2, share=0.7, candidate=0.3,
+    skip=True, look_back=True, estimate=0.2, joint=True, whitening=0.1,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}

@@ -94,6 +94,14 @@ class TrainingRun:
             return False
         return mine.head == other.head > 0 and mine.look_back == other.look_back
 
+    @property
+    def takes_refinement(self) -> bool:
+        """Whether all of stage two, with the descriptor's head, begins with the weights of `start`."""
+        if self.start is None or self.start.card.task != self.space:
+            return False
+        same_use = self.start.card.network.skip == self.config.skip
+        return same_use and (self.takes_head if self.config.head else self.start.card.network.head == 0)
+
     def require_startable(self, resume: bool) -> None:
         """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
         if self.recipe.steps_one == 0 and not self.takes_generation:
@@ -106,6 +114,11 @@ class TrainingRun:
                 "without a single update the identity network has to be a trained model's: give one of the same size "
                 "with --start, or set --knob identity=0"
             )
+        if self.recipe.steps_two == 0 and not self.takes_refinement:
+            raise TrainingError(
+                f"without a single update stage two has to be that of a trained model for {self.space.name}, with the "
+                "same skip, head and look_back: give one with --start"
+            )
         place = checkpoint.Checkpoint(self.out / "checkpoint", {})
         if resume:
             place.require_present()
@@ -115,6 +128,7 @@ class TrainingRun:
             raise TrainingError(f"{self.out} holds a model already: train to another --out")
 
 
+_COMPARED = 100  # batches that say how much descriptors of one picture differ
 _LOOKED_AT = 0.25  # share of a batch's pictures: the identity network costs as much as the generation network
 EVEN = Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0))  # where backgrounds and tones are drawn at random
 
@@ -243,6 +257,8 @@ class _Trainer:
                 yield Progress(
                     self._stage, self._step, steps, loss, self._average, rate * pairs, (steps - self._step) / rate
                 )
+            if self._stage == 2 and self._recipe.whitening > 0 and (steps or self._run.takes_head):
+                self._whiten()
             if steps:
                 name = f"training_mse_stage{self._stage}" if self._stage else "training_identity_error"
                 self.metrics[name] = round(self._average, 4 if self._stage == 0 else 2)
@@ -304,18 +320,10 @@ class _Trainer:
         """Squared error, and InfoNCE: from either source, the edit to a value has the descriptor of its own person
         and light rather than another's, or of the same person at the value it came from. An identity network's part of
         the descriptor is left out: what else there is to know is for the other part to learn."""
-        recipe = self._recipe
-        known = self._describer.identity is not None  # then people need not be each other's look-alikes
-        rows, values, people = sampler.batch(self._step, recipe.contrast_people, recipe.contrast_conditions, known)
-        groups = len(rows)
-        # (groups 2): both values of a group in turn, each with both as targets
-        both = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2)
-        # a sitting each, or all in one: exposure and colours tell no lights apart
-        _, sittings = np.unique(people, return_inverse=True)
-        together = np.repeat(sittings, 2) * (1 - self._step % 2)
-        shot = self._shot(rows.ravel(), both, np.repeat(values, 2, axis=0), together)
+        recipe, known = self._recipe, self._describer.identity is not None
+        shot, leads, people = self._compared(sampler, self._step)
+        groups = len(people)
         first, features, made = self._two_stages(shot.sources, shot.values)  # (groups, from, to)
-        leads = self._pairs.leads[values[:, :, None], values[:, None, :]]  # (groups, from, to)
         learnt = torch.from_numpy(leads.ravel()).to(self._run.device)
         loss, error = self._two_pictures_loss(first[learnt], made[learnt], shot.targets[learnt])
         with autocast(self._run.device):
@@ -340,6 +348,39 @@ class _Trainer:
                 scores = self._describer.estimator(self._describer.identity.half_way(shot.sources))
             loss = loss + recipe.contrast * F.cross_entropy(scores.float(), own_values)
         return loss, error, len(error)
+
+    def _compared(self, sampler: ContrastSampler, number: int) -> tuple[Sitting, NDArray[np.bool_], NDArray[np.int64]]:
+        """Pictures of groups at two values each, (groups 2) sources that are asked for both; whether the one leads to
+        the other (groups, from, to), and whose they are (groups,)."""
+        known = self._describer.identity is not None  # then people need not be each other's look-alikes
+        people, conditions = self._recipe.contrast_people, self._recipe.contrast_conditions
+        rows, values, whose = sampler.batch(number, people, conditions, known)
+        both = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2)
+        # a sitting each, or all in one: exposure and colours tell no lights apart
+        _, sittings = np.unique(whose, return_inverse=True)
+        together = np.repeat(sittings, 2) * (1 - number % 2)
+        shot = self._shot(rows.ravel(), both, np.repeat(values, 2, axis=0), together, number)
+        return shot, self._pairs.leads[values[:, :, None], values[:, None, :]], whose
+
+    @torch.no_grad()
+    def _whiten(self) -> None:
+        """Scale the directions of the head's descriptors by how much two descriptors of one picture differ there, the
+        imagined one and the stored one: within-class covariance normalisation (Hatch, Kajarekar, Stolcke,
+        Interspeech 2006), as part of the head's last layer."""
+        head = self._describer.head
+        if head is None or self._contrast is None:
+            return
+        noise = torch.zeros(head.size, head.size, dtype=torch.float64)
+        for number in range(self._step, self._step + _COMPARED):
+            shot, leads, _ = self._compared(self._contrast, number)
+            _, features, _ = self._two_stages(shot.sources, shot.values)
+            with autocast(self._run.device):
+                d = self._describer.refined(features, shot.sources).view(len(leads), 2, 2, -1).cpu().double()
+            for to in range(2):
+                asked = torch.from_numpy(np.flatnonzero(leads[:, 1 - to, to]))
+                unlike = d[asked, 1 - to, to] - d[asked, to, to]
+                noise += unlike.T @ unlike
+        head.stretch(whitening(noise, self._recipe.whitening).to(self._run.device))
 
     def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """First-stage picture, descriptor-layer activation and second-stage picture of every source under every one of
@@ -394,9 +435,9 @@ class _Trainer:
 
     def _shot(
         self, sources: NDArray[np.int64], targets: NDArray[np.int64], values: NDArray[np.int64],
-        together: NDArray[np.int64] | None = None,
+        together: NDArray[np.int64] | None = None, number: int | None = None,
     ) -> Sitting:  # fmt: skip
-        draw = (self._run.seed, self._stage, self._step)
+        draw = (self._run.seed, self._stage, self._step if number is None else number)
         own = np.arange(len(sources)) if together is None else together
         return self._photographer.sitting(sources, targets, values, own, draw)
 
@@ -434,6 +475,16 @@ class _Trainer:
             self._optimiser,
             checkpoint.Place(self._stage, self._step, self._average, self.metrics),
         )
+
+
+def whitening(noise: Tensor, floor: float) -> Tensor:
+    """(D, D) what makes differences of covariance `noise` (D, D) equally large in all directions, up to `floor` times
+    their mean variance added in each; as long, all in all, as the identity."""
+    spread, directions = torch.linalg.eigh(noise)
+    spread = spread.clamp(min=0) + floor * spread.mean()
+    scales = spread.rsqrt()
+    by: Tensor = (directions * (scales / scales.square().mean().sqrt())) @ directions.T
+    return by
 
 
 def _began_with(start: Model | None) -> dict[str, object]:

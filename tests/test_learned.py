@@ -23,7 +23,7 @@ from faceedit.modelfile import load_model, new_networks, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
 from faceedit.pictures import Photographer
 from faceedit.recipes import BEST, Recipe, recipe_named
-from faceedit.training import EVEN, Progress, TrainingRun, _Trainer, train
+from faceedit.training import EVEN, Progress, TrainingRun, _Trainer, train, whitening
 from index.gallery import Gallery
 from retrieval.evaluate import choose_queries, evaluate, load_test_set
 from retrieval.report import measure
@@ -31,7 +31,7 @@ from tests.conftest import blob_face
 
 TINY_BEST = replace(
     BEST, sources=2, targets=3, steps_identity=3, steps_one=3, steps_two=2, identity_people=2, contrast_people=2,
-    contrast_conditions=2, mixing=1, head=16, identity=8, warmup=0, candidate=0.2,
+    contrast_conditions=2, mixing=1, head=16, identity=8, warmup=0, candidate=0.2, whitening=0.0,
 )  # fmt: skip
 
 
@@ -119,11 +119,15 @@ def test_only_the_person_decides_where_backgrounds_are_neutral(learned_model_fol
     assert float(whole[0, 0]) == pytest.approx(float(((made[0, 0] - picture[0]) ** 2).mean()), rel=1e-4)
 
 
-def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path: Path) -> None:
+def test_best_trains_three_stages_and_resumes_to_the_bit(
+    cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faceedit.training._COMPARED", 2)
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    recipe = replace(TINY_BEST, whitening=0.1)
 
     def run_of(out: Path) -> TrainingRun:
-        return TrainingRun(POSE, TINY_BEST, out, seed=1, checkpoint_every=1, network=TINY_BEST.network(7))
+        return TrainingRun(POSE, recipe, out, seed=1, checkpoint_every=1, network=recipe.network(7))
 
     stages: list[int] = []
     whole = train(run_of(tmp_path / "whole"), pairs, report=lambda p: stages.append(p.stage))
@@ -319,6 +323,49 @@ def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path)
     assert not slim.takes_generation
     paper = replace(first, card=replace(first.card, network=replace(first.card.network, mixing=0)))
     assert TrainingRun(POSE, replace(still, mixing=0, width=64), tmp_path / "paper", start=paper).takes_generation
+
+
+def test_whitening_makes_differences_alike() -> None:
+    random = torch.Generator().manual_seed(0)
+    differences = torch.randn(500, 6, generator=random).double() @ torch.randn(6, 6, generator=random).double()
+    noise = differences.T @ differences
+    by = whitening(noise, 1e-6)
+    assert torch.allclose(by, by.T) and float(by.square().sum()) == pytest.approx(6)  # as long as the identity
+    after = by @ noise @ by.T
+    assert torch.allclose(after / after.diagonal().mean(), torch.eye(6).double(), atol=1e-3)
+    assert torch.allclose(whitening(noise, 1e6), torch.eye(6).double(), atol=1e-3)  # a floor above it all: as it was
+    assert torch.isfinite(whitening(torch.diag(torch.tensor([1.0, 0.0])).double(), 0.1)).all()
+
+
+def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faceedit.training._COMPARED", 12)
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
+    still = replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0, whitening=0.01)
+    run = TrainingRun(POSE, still, tmp_path / "white", start=first)
+    run.require_startable(resume=False)
+    white = train(run, pairs)
+    changed = {
+        name
+        for a, b in zip(first.networks, white.networks, strict=True)
+        for name, value in a.state_dict().items()
+        if not torch.equal(value, b.state_dict()[name])
+    }
+    assert changed == {"head.layers.5.weight", "head.layers.5.bias"}
+    before, after = (m.describer.state_dict()["head.layers.5.weight"].double() for m in (first, white))
+    by = after @ torch.linalg.pinv(before)
+    assert torch.allclose(by, by.T, atol=1e-2 * float(by.abs().max()))
+    spread = torch.linalg.eigvalsh(by)
+    assert float(spread.min()) > 0 and float(spread.max() / spread.min()) > 2
+    # what is whitened already stays nearly so
+    again = train(TrainingRun(POSE, still, tmp_path / "again", start=white), pairs)
+    little = again.describer.state_dict()["head.layers.5.weight"].double() @ torch.linalg.pinv(after)
+    once_more = torch.linalg.eigvalsh((little + little.T) / 2)
+    assert float(once_more.max() / once_more.min()) < 0.7 * float(spread.max() / spread.min())
+    with pytest.raises(TrainingError, match="stage two has to be that of a trained model"):
+        TrainingRun(POSE, replace(still, head=24), tmp_path / "other", start=first).require_startable(resume=False)
+    with pytest.raises(ValueError, match="whitening compares"):
+        replace(BEST, whitening=-0.1)
 
 
 @pytest.mark.parametrize("skip", [True, False])
