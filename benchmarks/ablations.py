@@ -1,14 +1,15 @@
 """What each choice of recipe best is worth: the same short training with one knob turned at a time.
 
     python benchmarks/ablations.py --data VARIETY [--data PROTOCOL] --real REAL --out OUT [--start MODEL]
-        [--steps-identity 400] [--steps-one 1000] [--steps-two 200] [--only TEXT]
+        [--held-out OTHERS] [--steps-identity 400] [--steps-one 1000] [--steps-two 200] [--only TEXT]
 
 VARIETY: what `facesearch synth --variety` wrote; its test people are the validation set, each picture with a background
-and colours of its own. PROTOCOL: what `facesearch synth` wrote. REAL: a manifest of real people at several poses. OUT:
+and colours of its own. PROTOCOL: what `facesearch synth` wrote. OTHERS: the same with another --seed and at least 110
+people, of whom the second stage's validation set is made. REAL: a manifest of real people at several poses. OUT:
 results.json keeps what is done, so that a run can be interrupted; results.md is the table. Trainings are short: compare
 rows, not with the shipped model.
 
-Choose by the validation column; the real one is there to see whether it carries over, and nothing was chosen by it.
+Choose by the validation column; the real one is there to see whether it carries over.
 In brackets: 95 % intervals, people resampled.
 
 Identity network: share of queries whose first result is the same person making the same face, among the pictures of
@@ -16,16 +17,17 @@ the target pose (its value known), on validation renders and on real people.
 Generation network: per-pixel error, SSIM and sharpness of its pictures of the validation people, within the face; and
 how often the candidate pose is right within one step, on both.
 Second stage: from MODEL's identity network and first stage, everything else anew: recall@1 of the right picture on ten
-test people of PROTOCOL (1,400 pictures) and on real people, and the former's second-stage pictures within the face.
+test people of OTHERS (1,400 pictures) and on real people, and the former's second-stage pictures within the face.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +43,12 @@ from faceedit.editor import Editor, reconstruction_errors
 from faceedit.files import write_whole
 from faceedit.knobs import turned
 from faceedit.manifest import Manifest, join, read_manifest
-from faceedit.modelfile import Model, load_model, new_networks
+from faceedit.modelfile import Model, load_model, model_digest, new_networks
 from faceedit.networks import initialise
 from faceedit.pictures import Photographer
 from faceedit.recipes import BEST, Recipe
-from faceedit.training import EVEN, TrainingRun, train
+from faceedit.run import TrainingRun
+from faceedit.training import EVEN, train
 from retrieval.evaluate import OURS, bootstrap, choose_queries, default_match, evaluate, load_test_set, recall
 from retrieval.quality import quality
 
@@ -107,6 +110,8 @@ SECOND = (
     Variant("no skip", ("skip=off",)),
     Variant("the head does not look back", ("look_back=off",)),
     Variant("no whitening", ("whitening=0",)),
+    Variant("no estimate of the value", ("estimate=0",)),
+    Variant("no contrast, so neither whitening nor estimate", ("contrast=0", "estimate=0", "whitening=0")),
     Variant("16 people under 2 lights", ("contrast_people=16", "contrast_conditions=2")),
 )
 PARTS = {"identity": IDENTITY, "generation": GENERATION, "second": SECOND}
@@ -118,6 +123,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="model whose identity network and first stage the other parts use")
+    parser.add_argument("--held-out", type=Path, help="protocol renders of people that --data has not")
     parser.add_argument("--steps-identity", type=int, default=400)
     parser.add_argument("--steps-one", type=int, default=1000)
     parser.add_argument("--steps-two", type=int, default=200)
@@ -131,17 +137,17 @@ def main() -> None:
         if part != "identity" and given.start is None:
             print(f"{part} left out: it needs --start")
             continue
-        if part == "second" and len(bench.manifests) < 2:
-            print(f"{part} left out: it needs a second --data")
+        if part == "second" and given.held_out is None:
+            print(f"{part} left out: it needs --held-out")
             continue
         for variant in variants:
             title = f"{part}: {variant.name}"
             if not variant.data(bench.manifests):
                 print(f"{title} left out: it needs a second --data")
-            elif given.only in title and title not in bench.results:
-                bench.measure(title, part, variant)
-                print(title, bench.results[title], flush=True)
-    write_whole(given.out / "results.md", _table(bench.results).encode())
+            elif given.only in title and not bench.done(title, part, variant):
+                print(title, bench.measure(title, part, variant), flush=True)
+    rows = {title: kept["row"] for title, kept in bench.results.items()}
+    write_whole(given.out / "results.md", _table(rows).encode())
 
 
 class _Bench:
@@ -155,24 +161,45 @@ class _Bench:
         self.manifests = [m.where("split", "train") for m in manifests]
         self._validation = load_pairs(manifests[0].where("split", "test"), POSE, cut_out=True)
         self._real = load_test_set(read_manifest(given.real), POSE, MATCH)
-        self._lights = [load_test_set(_ten_people(m), POSE, default_match(m)) for m in manifests[1:2]]
+        held_out = [_ten_people(read_manifest(path)) for path in (given.held_out,) if path]
+        self._lights = [load_test_set(manifest, POSE, default_match(manifest)) for manifest in held_out]
         self._kept: tuple[object, PairSet] | None = None
 
-    def measure(self, title: str, part: str, variant: Variant) -> None:
-        recipe = turned(BEST, variant.knobs)
+    def done(self, title: str, part: str, variant: Variant) -> bool:
+        """Whether there is a row by the same recipe, data and start."""
+        return title in self.results and self.results[title]["by"] == self._by(part, variant)
+
+    def measure(self, title: str, part: str, variant: Variant) -> dict[str, Any]:
+        recipe = self._recipe(part, variant)
         if part == "identity":
-            recipe = replace(recipe, steps_identity=self._given.steps_identity, steps_one=0, steps_two=0)
-            self.results[title] = self._who(self._trained(recipe, variant, None))
+            row = self._who(self._trained(recipe, variant, None))
         elif part == "generation":
-            recipe = replace(recipe, steps_identity=0, steps_one=self._given.steps_one, steps_two=0)
             start = load_model(self._given.start)  # its identity network alone: stage one learns from nothing
             start = replace(start, card=replace(start.card, task=ILLUMINATION))
-            self.results[title] = self._seen(self._trained(recipe, variant, start))
+            row = self._seen(self._trained(recipe, variant, start))
         else:
-            recipe = replace(recipe, steps_identity=0, steps_one=0, steps_two=self._given.steps_two)
             start = _second_stage_anew(load_model(self._given.start), recipe)
-            self.results[title] = self._found(self._trained(recipe, variant, start))
+            row = self._found(self._trained(recipe, variant, start))
+        self.results[title] = {"by": self._by(part, variant), "row": row}
         write_whole(self._file, json.dumps(self.results, indent=2).encode())
+        return row
+
+    def _recipe(self, part: str, variant: Variant) -> Recipe:
+        given, recipe = self._given, turned(BEST, variant.knobs)
+        if part == "identity":
+            return replace(recipe, steps_identity=given.steps_identity, steps_one=0, steps_two=0)
+        if part == "generation":
+            return replace(recipe, steps_identity=0, steps_one=given.steps_one, steps_two=0)
+        return replace(recipe, steps_identity=0, steps_one=0, steps_two=given.steps_two)
+
+    def _by(self, part: str, variant: Variant) -> str:
+        """What a row depends on, in short."""
+        given, recipe = self._given, asdict(self._recipe(part, variant))
+        data = [str(path.resolve()) for path in (*given.data, given.real)]
+        if part == "second":
+            data.append(str(given.held_out.resolve()))
+        start = None if part == "identity" else model_digest(given.start)
+        return hashlib.sha256(json.dumps([recipe, data, start], sort_keys=True).encode()).hexdigest()
 
     def _trained(self, recipe: Recipe, variant: Variant, start: Model | None) -> Model:
         out = self._given.out / "work"

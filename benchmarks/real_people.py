@@ -83,8 +83,10 @@ def _trained(editor: Editor) -> str:
     pairs = np.zeros(2, np.int64)
     run: dict[str, Any] | None = {"recipe": editor.card.recipe, **editor.card.provenance}
     while run is not None:
-        recipe = Recipe(**{**run["recipe"], "augmentation": None})
-        pairs += recipe.pairs_seen(len(editor.space))
+        if not run.get("recipe"):  # cards of older formats do not keep what their start was trained by
+            return f"{' + '.join(sets)}, pairs unknown"
+        known = {name: value for name, value in run["recipe"].items() if name in Recipe.__dataclass_fields__}
+        pairs += Recipe(**{**known, "augmentation": None}).pairs_seen(len(editor.space))
         run = run.get("started_from")
     return f"{' + '.join(sets)}, up to {pairs[0]:,} and {pairs[1]:,} pairs"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,11 +26,18 @@ def train(
     ] = 64,
     start: Annotated[
         Path | None,
-        typer.Option(help="Model to begin with: its stage two, and its stage one where task and sizes are the same"),
+        typer.Option(
+            help="Model to begin with: whatever of its networks has the same sizes and, for stage one, the same task"
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
     steps_one: Annotated[int | None, typer.Option(min=0, help="Updates of stage one, instead of the recipe's")] = None,
-    steps_two: Annotated[int | None, typer.Option(min=0, help="Updates of stage two, instead of the recipe's")] = None,
+    steps_two: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Updates of stage two, instead of the recipe's; 0 only whitens a descriptor of --start"
+        ),
+    ] = None,
     contrast: Annotated[
         float | None,
         typer.Option(min=0, help="Weight of telling look-alikes apart in stage two, instead of the recipe's"),
@@ -38,8 +46,6 @@ def train(
     device: DeviceOption = "auto",
 ) -> None:
     """Train stage one, then stage two, from a manifest's training split."""
-    from dataclasses import replace
-
     from faceedit.attributes import TASKS
     from faceedit.errors import TrainingError
     from faceedit.knobs import turned
@@ -47,14 +53,12 @@ def train(
     from faceedit.recipes import recipe_named
 
     require_task(task)
-    space, chosen = TASKS[task], recipe_named(recipe)
-    chosen = replace(
-        chosen,
-        steps_one=chosen.steps_one if steps_one is None else steps_one,
-        steps_two=chosen.steps_two if steps_two is None else steps_two,
-        contrast=chosen.contrast if contrast is None else contrast,
-    )
-    chosen = turned(chosen, knob or [])
+    space = TASKS[task]
+    options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast}
+    knobs = [f"{name}={value}" for name, value in options.items() if value is not None] + (knob or [])
+    chosen = turned(recipe_named(recipe), knobs)
+    for note in chosen.idle(text.partition("=")[0].strip() for text in knobs):
+        print(f"note: {note}", file=sys.stderr)
     manifests = []
     for path in data:
         manifest = read_manifest(path, required=("path", "identity", *space.columns))
@@ -69,7 +73,8 @@ def train(
     from faceedit.dataset import load_pairs
     from faceedit.devices import choose_device
     from faceedit.modelfile import load_model
-    from faceedit.training import Progress, TrainingRun
+    from faceedit.run import TrainingRun
+    from faceedit.training import Progress
     from faceedit.training import train as train_model
 
     run = TrainingRun(
@@ -83,9 +88,10 @@ def train(
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:
-            figure = f"MSE {p.mse:.0f}" if p.stage else f"error {p.mse:.3f}"
-            note = f"loss {p.loss:.4g}  {figure}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
-            bar.update(p.step, p.steps, note, title=("identity", "stage one", "stage two")[p.stage])
+            figure = (f"error {p.mse:.3f}", f"MSE {p.mse:.0f}", f"MSE {p.mse:.0f}", f"distance {p.mse:.3f}")[p.stage]
+            loss = "" if p.stage == 3 else f"loss {p.loss:.4g}  "
+            note = f"{loss}{figure}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
+            bar.update(p.step, p.steps, note, title=("identity", "stage one", "stage two", "whitening")[p.stage])
 
         model = train_model(run, pairs, resume, report)
     figures = "".join(f", {name} {value}" for name, value in model.card.metrics.items())

@@ -167,7 +167,7 @@ class Editor:
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
-        paper, section 4.1, retrieval)."""
+        paper, section 4.1, retrieval), weighed against the model's estimate of the value where it has one."""
         parts = [self._describe(images[i : i + self._batch]) for i in range(0, len(images), self._batch)]
         if not parts:
             empty = np.zeros((0, self.descriptor_size), np.float32)

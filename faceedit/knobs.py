@@ -26,30 +26,37 @@ def knobs_of(settings: Any) -> dict[str, bool | int | float]:
 
 
 def turned(settings: Settings, texts: Sequence[str]) -> Settings:
-    """A copy of the dataclass with knobs set by texts NAME=VALUE.
+    """A copy of the dataclass with knobs set by texts NAME=VALUE, all at once: their order says nothing.
 
-    Raises UsageError for an unknown name, or a value that the knob cannot have.
+    Raises UsageError for an unknown name, a value that the knob cannot have, or values that do not go together.
     """
+    known = knobs_of(settings)
+    values: dict[str, bool | int | float] = {}
     for text in texts:
         name, _, value = (part.strip() for part in text.partition("="))
-        known = knobs_of(settings)
         if name not in known:
             raise UsageError(f"no knob {name!r}: choose among {', '.join(sorted(known))}, as in NAME=VALUE")
         try:
-            settings = _set(settings, name, _parsed(value, known[name]))
+            values[name] = _parsed(value, known[name])
         except ValueError as error:
             raise UsageError(f"--knob {text}: {error}") from error
-    return settings
+    if not values:
+        return settings
+    try:
+        return _set(settings, values)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise UsageError(f"--knob {' --knob '.join(texts)}: {error}") from error
 
 
-def _set(settings: Any, name: str, value: bool | int | float) -> Any:
+def _set(settings: Any, values: dict[str, bool | int | float]) -> Any:
+    changed: dict[str, Any] = {}
     for field in fields(settings):
         inner = getattr(settings, field.name)
-        if field.name == name:
-            return replace(settings, **{name: value})
-        if hasattr(inner, "__dataclass_fields__") and name in knobs_of(inner):
-            return replace(settings, **{field.name: _set(inner, name, value)})
-    raise AssertionError(name)
+        if field.name in values:
+            changed[field.name] = values[field.name]
+        elif hasattr(inner, "__dataclass_fields__"):
+            changed[field.name] = _set(inner, values)
+    return replace(settings, **changed)
 
 
 def _parsed(text: str, before: bool | int | float) -> bool | int | float:

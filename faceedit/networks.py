@@ -208,7 +208,7 @@ class GenerationNetwork(nn.Module):
         """
         image = self.fusion.image_half(self.image_encoder(source))  # (B, 128, 30, 30)
         attribute = self.fusion.attribute_half(self.attribute_encoder.maps())  # (n_a, 128, 30, 30)
-        fused = (image[:, None] + attribute[targets]).flatten(0, 1)  # (B K, 128, 30, 30)
+        fused = (image[:, None] + rows_of(attribute, targets)).flatten(0, 1)  # (B K, 128, 30, 30)
         fused = fused.contiguous(memory_format=torch.channels_last)
         return self.decoder(self.fusion.rest(fused))  # type: ignore[no-any-return]
 
@@ -274,9 +274,7 @@ class MixingGenerationNetwork(nn.Module):
     def many(self, source: Tensor, targets: Tensor) -> Tensor:
         """As `GenerationNetwork.many`."""
         encoded = self.inner(self.image_encoder(source)).flatten(2).transpose(1, 2) + self.places  # (B, 225, width)
-        # an embedding's gradient is summed in one order, an index's in any
-        asked = F.embedding(targets, self.attributes.flatten(1)).view(*targets.shape, *self.attributes.shape[1:])
-        tokens = (encoded[:, None] + asked).flatten(0, 1)  # (B K, 225, width)
+        tokens = (encoded[:, None] + rows_of(self.attributes, targets)).flatten(0, 1)  # (B K, 225, width)
         for block in self.blocks:
             tokens = block(tokens)
         mixed = self.norm(tokens).transpose(1, 2).reshape(-1, self.config.width, 15, 15)
@@ -359,7 +357,7 @@ class DescriptorHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)  # type: ignore[no-any-return]
 
-    def stretch(self, by: Tensor) -> None:
+    def transform(self, by: Tensor) -> None:
         """Multiply all descriptors from now on by (size, size), as part of the last layer."""
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
@@ -393,7 +391,8 @@ class Describer(nn.Module):
         self.register_buffer("codes", _codes(config.attributes), persistent=False)
         self.head = DescriptorHead(config.head, config.look_back) if config.head else None
         self.identity = IdentityNetwork(config.identity) if config.identity else None
-        self.weight, self.estimator = config.estimate, ValueEstimator(config.attributes) if config.estimate else None
+        self.estimate_weight = config.estimate
+        self.estimator = ValueEstimator(config.attributes) if config.estimate else None
 
     def estimate(self, source: Tensor) -> Tensor | None:
         """Logarithm of how probable each value is (B, n_a), of normalised sources (B, 3, 60, 60), times the weight that
@@ -401,7 +400,7 @@ class Describer(nn.Module):
         if self.estimator is None or self.identity is None:
             return None
         scores: Tensor = self.estimator(self.identity.half_way(source))
-        return self.weight * scores.float().log_softmax(1)
+        return self.estimate_weight * scores.float().log_softmax(1)
 
     def forward(self, features: Tensor, source: Tensor, values: Tensor) -> Tensor:
         """The descriptor layer's activation (B K, 128, 15, 15) of the normalised sources (B, 3, 60, 60) under values
@@ -442,6 +441,11 @@ def _codes(attributes: int) -> Tensor:
     """(n_a, n_a) a row of length 1 for each value: neighbouring values are alike, since a candidate is an estimate."""
     steps = torch.arange(attributes).float()
     return F.normalize(torch.exp(-((steps[:, None] - steps) ** 2) / 2), dim=1)
+
+
+def rows_of(table: Tensor, rows: Tensor) -> Tensor:
+    """`table[rows]`, with a gradient that is summed in the same order every time."""
+    return F.embedding(rows, table.flatten(1)).view(*rows.shape, *table.shape[1:])
 
 
 def descriptor(features: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from faceedit.augmentation import Augmentation
@@ -9,6 +10,10 @@ from faceedit.errors import UsageError
 from faceedit.networks import NetworkConfig
 
 _OF_NETWORK = ("mixing", "width", "head", "identity", "share", "candidate", "skip", "look_back", "estimate")
+_NEEDS = {
+    **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "steps_identity", "identity_people"), "identity"),
+    "whitening": "head",
+}
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,9 @@ class Recipe:
     candidate, skip, look_back, estimate: of the network, see NetworkConfig; steps_identity: updates of the identity
     network, which learns first, from identity_people people in a batch; perceptual: weight of a feature loss, between
     what the identity network sees in a picture and in its truth; joint: stage two goes on training the generation
-    network, on the contrast as well, instead of standing on what stage one left; whitening: after stage two, scale the
-    directions of the head's descriptors by how much the imagined and the stored picture's differ there, with so many
-    times the mean variance added in each (0: leave them).
+    network, on the contrast as well, instead of standing on what stage one left; whitening: after stage two, make each
+    direction of the head's descriptors count for less, the more those of the imagined and of the stored picture differ
+    along it, with so many times the mean variance added in each (0: leave them).
     """
 
     name: str
@@ -74,11 +79,18 @@ class Recipe:
             raise ValueError(f"{', '.join(small)} must be at least 1")
         if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
             raise ValueError("share and candidate must be in 0..1")
-        if self.estimate > 0 and self.contrast == 0:
-            raise ValueError("an estimate is learnt together with the contrast: set contrast above 0")
-        if self.whitening < 0 or (self.whitening > 0 and self.contrast == 0):
-            raise ValueError("whitening compares what the contrast compares: set it to 0 or more, contrast above 0")
+        if self.estimate > 0 and self.identity > 0 and self.contrast == 0:
+            raise ValueError("an estimate is learnt together with the contrast: set contrast above 0, or estimate to 0")
+        if self.whitening < 0:
+            raise ValueError("whitening must be 0 or more")
+        if self.whitening > 0 and self.head > 0 and self.contrast == 0:
+            raise ValueError("whitening compares what the contrast does: set contrast above 0, or whitening to 0")
         self.network(1)  # raises ValueError for sizes that no network has
+
+    def idle(self, names: Iterable[str]) -> list[str]:
+        """What to tell about those settings among `names` that do nothing, since another one is 0."""
+        unused = [(n, _NEEDS[n]) for n in names if n in _NEEDS and getattr(self, n) and not getattr(self, _NEEDS[n])]
+        return [f"{name} has no effect without {needed}" for name, needed in unused]
 
     @property
     def neutral(self) -> bool:
@@ -121,7 +133,7 @@ BEST = Recipe(
     steps_one=7_000, steps_two=2_500, warmup=300, cosine=True, clip=1.0, include_same=True,
     contrast=0.5, contrast_scale=16.0, contrast_people=4, contrast_conditions=8,
     gradient=0.2, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
-    identity=256, steps_identity=2_500, perceptual=0.2, share=0.7, candidate=0.3,
+    identity=256, steps_identity=2_500, perceptual=0.2, share=0.8, candidate=0.3,
     skip=True, look_back=True, estimate=0.2, joint=True, whitening=0.1,
 )  # fmt: skip
 

@@ -1,13 +1,12 @@
-"""Training: the identity network, where there is one; stage one; then stage two on what stage one makes, perhaps both
-together. Resumable to the bit on one machine."""
+"""Training: the identity network, where there is one; stage one; stage two on what stage one makes, perhaps both
+together; then the descriptor's whitening, where it has a head. Resumable to the bit on one machine."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -16,21 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceedit import checkpoint
-from faceedit.attributes import AttributeSpace
 from faceedit.dataset import ContrastSampler, FaceSampler, PairSampler, PairSet
 from faceedit.devices import autocast
-from faceedit.errors import TrainingError
 from faceedit.identity import IdentityNetwork, info_nce
-from faceedit.modelfile import Model, ModelCard, Networks, Normalisation, new_networks, read_card, save_model
-from faceedit.networks import GenerationNetwork, NetworkConfig, expand, initialise
+from faceedit.modelfile import Model, ModelCard, Networks, Normalisation, read_card, save_model
 from faceedit.pictures import Photographer, Sitting
-from faceedit.recipes import Recipe
+from faceedit.run import TrainingRun, began_with, begin
+from faceedit.whitening import whitening
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. stage: 0 is the identity network; mse: per-pixel squared error in 0..255 units, in stage 0
-    the top-1 error among the batch's faces, averaged over about the last 100 steps."""
+    """Where training stands. stage: 0 is the identity network, 3 the whitening; mse: per-pixel squared error in 0..255
+    units, in stage 0 the top-1 error among the batch's faces, in stage 3 the squared distance of imagined and stored
+    descriptors, averaged over about the last 100 steps."""
 
     stage: int
     step: int
@@ -39,93 +37,6 @@ class Progress:
     mse: float
     pairs_per_second: float
     seconds_left: float
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; network: its
-    sizes, if not the recipe's; start: a model whose weights to begin with: its refinement network (without the decoder,
-    where only one of the two adds it to the first picture) and, where they have the same sizes, its identity network,
-    its descriptor's head and, for the same task, its generation network and its value estimator."""
-
-    space: AttributeSpace
-    recipe: Recipe
-    out: Path
-    seed: int = 0
-    device: str = "cpu"
-    checkpoint_every: int = 100
-    provenance: dict[str, object] = field(default_factory=dict)
-    licence: str = "unspecified"
-    network: NetworkConfig | None = None
-    start: Model | None = None
-
-    @property
-    def config(self) -> NetworkConfig:
-        return self.network or self.recipe.network(len(self.space))
-
-    @property
-    def takes_generation(self) -> bool:
-        """Whether stage one begins with the weights of `start`."""
-        if self.start is None or self.start.card.task != self.space:
-            return False
-        mine, other = self.config, self.start.card.network
-        generation = ["attributes", "hidden", "middle", "attribute_relu", "mixing", *(["width"] if mine.mixing else [])]
-        return all(getattr(mine, name) == getattr(other, name) for name in generation)
-
-    @property
-    def takes_identity(self) -> bool:
-        """Whether the identity network begins with the weights of `start`."""
-        return self.start is not None and self.start.card.network.identity == self.config.identity > 0
-
-    @property
-    def takes_estimator(self) -> bool:
-        """Whether the value estimator begins with the weights of `start`."""
-        if self.start is None or self.start.card.task != self.space or not self.takes_identity:
-            return False
-        return self.config.estimate > 0 and self.start.card.network.estimate > 0
-
-    @property
-    def takes_head(self) -> bool:
-        """Whether the descriptor's head begins with the weights of `start`."""
-        if self.start is None:
-            return False
-        mine, other = self.config, self.start.card.network
-        if mine.look_back and not self.takes_identity:  # it would see through other eyes
-            return False
-        return mine.head == other.head > 0 and mine.look_back == other.look_back
-
-    @property
-    def takes_refinement(self) -> bool:
-        """Whether all of stage two, with the descriptor's head, begins with the weights of `start`."""
-        if self.start is None or self.start.card.task != self.space:
-            return False
-        same_use = self.start.card.network.skip == self.config.skip
-        return same_use and (self.takes_head if self.config.head else self.start.card.network.head == 0)
-
-    def require_startable(self, resume: bool) -> None:
-        """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
-        if self.recipe.steps_one == 0 and not self.takes_generation:
-            raise TrainingError(
-                f"without a single update stage one has to start from a trained model for {self.space.name} of the "
-                "same sizes: give one with --start"
-            )
-        if self.config.identity and self.recipe.steps_identity == 0 and not self.takes_identity:
-            raise TrainingError(
-                "without a single update the identity network has to be a trained model's: give one of the same size "
-                "with --start, or set --knob identity=0"
-            )
-        if self.recipe.steps_two == 0 and not self.takes_refinement:
-            raise TrainingError(
-                f"without a single update stage two has to be that of a trained model for {self.space.name}, with the "
-                "same skip, head and look_back: give one with --start"
-            )
-        place = checkpoint.Checkpoint(self.out / "checkpoint", {})
-        if resume:
-            place.require_present()
-            return
-        place.require_empty()
-        if (self.out / "model.json").exists():
-            raise TrainingError(f"{self.out} holds a model already: train to another --out")
 
 
 _COMPARED = 100  # batches that say how much descriptors of one picture differ
@@ -146,6 +57,13 @@ def normalisation_of(images: NDArray[np.uint8]) -> Normalisation:
     return Normalisation(_three(mean), _three(std))
 
 
+def _normalisation(run: TrainingRun, pairs: PairSet) -> Normalisation:
+    """What weights that are taken were trained with; else what suits the pictures."""
+    if run.start is not None and run.takes_generation:
+        return run.start.card.normalisation
+    return normalisation_of(pairs.images) if run.recipe.augmentation is None else EVEN
+
+
 def train(
     run: TrainingRun, pairs: PairSet, resume: bool = False,
     report: Callable[[Progress], None] | None = None,
@@ -155,7 +73,7 @@ def train(
     report(progress) is called after every step. With `resume`, goes on from the checkpoint in run.out; raises
     TrainingError when there is none or it belongs to another run.
     """
-    networks = _begin(run)
+    networks = begin(run)
     trainer = _Trainer(run, pairs, networks)
     trainer.start(resume)
     trained = False
@@ -168,7 +86,7 @@ def train(
     card = ModelCard(
         task=run.space, network=run.config, normalisation=trainer.normalisation, recipe=asdict(run.recipe),
         provenance={
-            **run.provenance, **_began_with(run.start), "seed": run.seed, "pairs": pairs.pairs,
+            **run.provenance, **began_with(run.start), "seed": run.seed, "pairs": pairs.pairs,
             "pictures": len(pairs.images),
         },
         metrics=trainer.metrics, licence=run.licence, neutral=run.recipe.neutral,
@@ -177,43 +95,12 @@ def train(
     return Model(card, networks.for_use(), digest)
 
 
-def _begin(run: TrainingRun) -> Networks:
-    """New networks on the run's device, with what fits of the weights of `start`."""
-    networks = new_networks(run.config)
-    random = torch.Generator().manual_seed(run.seed)
-    for network in networks:
-        initialise(network, random)
-    if run.config.skip:
-        networks.refinement.begin_without_correction()
-    if run.start is not None:
-        _take(run, run.start, networks)
-    for network in networks:
-        network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return networks
-
-
-def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
-    mine, other = networks.refinement, start.refinement
-    mine.encoder.load_state_dict(other.encoder.state_dict())
-    if mine.skip == other.skip:  # else one decoder makes pictures and the other corrections
-        mine.decoder.load_state_dict(other.decoder.state_dict())
-    parts = {"identity": run.takes_identity, "head": run.takes_head, "estimator": run.takes_estimator}
-    for part, taken in parts.items():
-        if taken:
-            getattr(networks.describer, part).load_state_dict(getattr(start.describer, part).state_dict())
-    if run.takes_generation:
-        begun = start.generation
-        if isinstance(begun, GenerationNetwork) and begun.config.compact:
-            begun = expand(begun)
-        networks.generation.load_state_dict(begun.state_dict())
-
-
 class _Trainer:
     def __init__(self, run: TrainingRun, pairs: PairSet, networks: Networks) -> None:
         self._run, self._recipe, self._pairs = run, run.recipe, pairs
         self._networks = networks
         self._generation, self._refinement, self._describer = networks
-        self.normalisation = normalisation_of(pairs.images) if run.recipe.augmentation is None else EVEN
+        self.normalisation = _normalisation(run, pairs)
         _, self._std = self.normalisation.tensors(run.device)
         self._photographer = Photographer(pairs, self.normalisation, run.recipe.augmentation, run.device)
         self._sampler = PairSampler(pairs, run.seed, run.recipe.include_same)
@@ -221,6 +108,8 @@ class _Trainer:
         self._faces = FaceSampler(pairs, run.seed)
         self._stage, self._step, self._average = 0 if self._steps_of(0) else 1, 0, 0.0
         self.metrics: dict[str, float] = {}
+        size = self._describer.head.size if self._describer.head is not None else 0
+        self._noise = torch.zeros(size, size, dtype=torch.float64)  # stage 3 is too short for checkpoints
         self._optimiser = self._new_optimiser()
 
     def start(self, resume: bool) -> None:
@@ -244,22 +133,22 @@ class _Trainer:
         return {"started_from": self._run.start.digest} if self._run.start else {}
 
     def steps(self) -> Iterator[Progress]:
-        """Every remaining update of both stages."""
-        while self._stage <= 2:
+        """Every remaining update of all stages."""
+        while self._stage <= 3:
             steps = self._steps_of(self._stage)
             started, first = time.monotonic(), self._step
             while self._step < steps:
                 loss, pairs = self._update(steps)
                 self._step += 1
-                if self._step % self._run.checkpoint_every == 0:
+                if self._step % self._run.checkpoint_every == 0 and self._stage < 3:
                     self._save()
                 rate = (self._step - first) / (time.monotonic() - started)
                 yield Progress(
                     self._stage, self._step, steps, loss, self._average, rate * pairs, (steps - self._step) / rate
                 )
-            if self._stage == 2 and self._recipe.whitening > 0 and (steps or self._run.takes_head):
+            if steps and self._stage == 3:
                 self._whiten()
-            if steps:
+            elif steps:
                 name = f"training_mse_stage{self._stage}" if self._stage else "training_identity_error"
                 self.metrics[name] = round(self._average, 4 if self._stage == 0 else 2)
             self._stage, self._step, self._average = self._stage + 1, 0, 0.0
@@ -270,10 +159,15 @@ class _Trainer:
     def _steps_of(self, stage: int) -> int:
         if stage == 0:
             return self._recipe.steps_identity if self._describer.identity is not None else 0
-        return self._recipe.steps_one if stage == 1 else self._recipe.steps_two
+        if stage < 3:
+            return self._recipe.steps_one if stage == 1 else self._recipe.steps_two
+        learnt = self._recipe.steps_two > 0 or self._run.takes_refinement
+        return _COMPARED if learnt and self._recipe.whitening > 0 and len(self._noise) else 0
 
     def _update(self, steps: int) -> tuple[float, int]:
-        """One step of the optimiser; returns the loss and how many pairs it saw."""
+        """One step of the optimiser, or of the whitening; returns the loss and how many pairs it saw."""
+        if self._stage == 3:
+            return self._compare()
         for group in self._optimiser.param_groups:
             group["lr"] = self._learning_rate(steps)
         self._optimiser.zero_grad(set_to_none=True)
@@ -318,8 +212,9 @@ class _Trainer:
 
     def _loss_contrast(self, sampler: ContrastSampler) -> tuple[Tensor, Tensor, int]:
         """Squared error, and InfoNCE: from either source, the edit to a value has the descriptor of its own person
-        and light rather than another's, or of the same person at the value it came from. An identity network's part of
-        the descriptor is left out: what else there is to know is for the other part to learn."""
+        and light rather than another's, or of the same person at the value it came from. Where an identity network
+        knows people, its part of the descriptor is left out and other people are none of the others: what else there
+        is to know is for the rest of the descriptor to learn. The estimator learns from the same sources."""
         recipe, known = self._recipe, self._describer.identity is not None
         shot, leads, people = self._compared(sampler, self._step)
         groups = len(people)
@@ -359,34 +254,32 @@ class _Trainer:
         # a sitting each, or all in one: exposure and colours tell no lights apart
         _, sittings = np.unique(whose, return_inverse=True)
         together = np.repeat(sittings, 2) * (1 - number % 2)
-        shot = self._shot(rows.ravel(), both, np.repeat(values, 2, axis=0), together, number)
+        shot = self._shot(rows.ravel(), both, np.repeat(values, 2, axis=0), together)
         return shot, self._pairs.leads[values[:, :, None], values[:, None, :]], whose
 
     @torch.no_grad()
+    def _compare(self) -> tuple[float, int]:
+        """How the descriptors of one picture differ, the imagined one's and the stored one's, by another batch."""
+        assert self._contrast is not None
+        shot, leads, _ = self._compared(self._contrast, self._step)
+        _, features, _ = self._two_stages(shot.sources, shot.values)
+        with autocast(self._run.device):
+            d = self._describer.refined(features, shot.sources).view(len(leads), 2, 2, -1).cpu().double()
+        unlike = torch.cat([(d[:, 1 - to, to] - d[:, to, to])[leads[:, 1 - to, to]] for to in range(2)])
+        self._noise += unlike.T @ unlike
+        distance = float(unlike.square().sum(1).mean()) if len(unlike) else 0.0
+        self._average += (distance - self._average) / (self._step + 1)
+        return distance, len(unlike)
+
     def _whiten(self) -> None:
-        """Scale the directions of the head's descriptors by how much two descriptors of one picture differ there, the
-        imagined one and the stored one: within-class covariance normalisation (Hatch, Kajarekar, Stolcke,
-        Interspeech 2006), as part of the head's last layer."""
-        head = self._describer.head
-        if head is None or self._contrast is None:
-            return
-        noise = torch.zeros(head.size, head.size, dtype=torch.float64)
-        for number in range(self._step, self._step + _COMPARED):
-            shot, leads, _ = self._compared(self._contrast, number)
-            _, features, _ = self._two_stages(shot.sources, shot.values)
-            with autocast(self._run.device):
-                d = self._describer.refined(features, shot.sources).view(len(leads), 2, 2, -1).cpu().double()
-            for to in range(2):
-                asked = torch.from_numpy(np.flatnonzero(leads[:, 1 - to, to]))
-                unlike = d[asked, 1 - to, to] - d[asked, to, to]
-                noise += unlike.T @ unlike
-        head.stretch(whitening(noise, self._recipe.whitening).to(self._run.device))
+        assert self._describer.head is not None
+        self._describer.head.transform(whitening(self._noise, self._recipe.whitening).to(self._run.device))
 
     def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """First-stage picture, descriptor-layer activation and second-stage picture of every source under every one of
         its targets."""
         with autocast(self._run.device):
-            with torch.set_grad_enabled(self._recipe.joint):
+            with torch.set_grad_enabled(self._recipe.joint and torch.is_grad_enabled()):
                 first = self._generation.many(source, values).float()
             repeated = source.repeat_interleave(values.shape[1], 0)
             features = self._refinement.features(repeated, first.contiguous(memory_format=torch.channels_last))
@@ -435,9 +328,9 @@ class _Trainer:
 
     def _shot(
         self, sources: NDArray[np.int64], targets: NDArray[np.int64], values: NDArray[np.int64],
-        together: NDArray[np.int64] | None = None, number: int | None = None,
+        together: NDArray[np.int64] | None = None,
     ) -> Sitting:  # fmt: skip
-        draw = (self._run.seed, self._stage, self._step if number is None else number)
+        draw = (self._run.seed, self._stage, self._step)
         own = np.arange(len(sources)) if together is None else together
         return self._photographer.sitting(sources, targets, values, own, draw)
 
@@ -475,29 +368,6 @@ class _Trainer:
             self._optimiser,
             checkpoint.Place(self._stage, self._step, self._average, self.metrics),
         )
-
-
-def whitening(noise: Tensor, floor: float) -> Tensor:
-    """(D, D) what makes differences of covariance `noise` (D, D) equally large in all directions, up to `floor` times
-    their mean variance added in each; as long, all in all, as the identity."""
-    spread, directions = torch.linalg.eigh(noise)
-    spread = spread.clamp(min=0) + floor * spread.mean()
-    scales = spread.rsqrt()
-    by: Tensor = (directions * (scales / scales.square().mean().sqrt())) @ directions.T
-    return by
-
-
-def _began_with(start: Model | None) -> dict[str, object]:
-    """For the new model's card: which model's weights the run began with, how those were trained, and what those began
-    with in turn."""
-    if start is None:
-        return {}
-    earlier = {name: start.card.provenance[name] for name in ("started_from",) if name in start.card.provenance}
-    return {
-        "started_from": {
-            "model": start.digest, "task": start.card.task.name, "recipe": start.card.recipe, **earlier,
-        }
-    }  # fmt: skip
 
 
 def _three(values: NDArray[np.floating]) -> tuple[float, float, float]:

@@ -1,8 +1,8 @@
 """Recall of the right picture, by the paper's rule (section 4.1): identity, light and pose must all be right.
 
 The gallery is every test image with its pose (or light) hidden, so each is described under all candidates and keeps
-the one that reconstructs it best. A query's target always differs from its own value, and the query itself never
-counts. For inpainting, the queries are test images under an occlusion, and the gallery holds the complete ones: a
+the one that `Editor.describe` decides for. A query's target always differs from its own value, and the query itself
+never counts. For inpainting, the queries are test images under an occlusion, and the gallery holds the complete ones: a
 query's row N + r stands for picture r of N, occluded.
 """
 

@@ -41,3 +41,23 @@ def test_a_recipe_without_augmentation_has_no_such_knobs() -> None:
     assert "blur" in knobs_of(BEST) and "blur" not in knobs_of(FAST)
     with pytest.raises(UsageError, match="no knob 'blur'"):
         turned(FAST, ["blur=0"])
+
+
+def test_knobs_are_turned_all_at_once() -> None:
+    """What goes together is judged at the end, so that their order says nothing."""
+    without = ["contrast=0", "estimate=0", "whitening=0"]
+    for order in (without, without[::-1]):
+        assert turned(BEST, order).contrast == 0
+    assert turned(BEST, ["contrast=0", "identity=0", "head=0"]).identity == 0  # nothing to estimate or to whiten with
+    with pytest.raises(UsageError, match="--knob contrast=0: an estimate is learnt together with the contrast"):
+        turned(BEST, ["contrast=0"])
+    with pytest.raises(UsageError, match="--knob contrast=0 --knob estimate=0: whitening compares"):
+        turned(BEST, ["contrast=0", "estimate=0"])
+    assert turned(BEST, ["blur=0", "blur=0.1"]).augmentation == turned(BEST, ["blur=0.1"]).augmentation
+
+
+def test_knobs_that_do_nothing_are_told() -> None:
+    fast = turned(FAST, ["estimate=1", "whitening=0.1", "steps_one=3"])
+    told = ["estimate has no effect without identity", "whitening has no effect without head"]
+    assert fast.idle(["estimate", "whitening", "steps_one"]) == told
+    assert BEST.idle(["estimate", "whitening"]) == []

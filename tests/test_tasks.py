@@ -18,7 +18,8 @@ from faceedit.errors import AttributeValueError, TrainingError
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model, shrink_model
 from faceedit.recipes import FAST, PAPER
-from faceedit.training import TrainingRun, train
+from faceedit.run import TrainingRun
+from faceedit.training import train
 from retrieval.evaluate import choose_queries, evaluate, load_test_set, truth_rows
 from tests.conftest import blob_face
 

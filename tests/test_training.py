@@ -17,7 +17,8 @@ from faceedit.errors import ManifestError, TrainingError, UsageError
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import Model, record_metrics
 from faceedit.recipes import FAST, PAPER, Recipe, recipe_named
-from faceedit.training import Progress, TrainingRun, _Trainer, normalisation_of, train
+from faceedit.run import TrainingRun
+from faceedit.training import Progress, _Trainer, normalisation_of, train
 
 TINY_FAST = replace(FAST, sources=2, targets=3, steps_one=5, steps_two=3, warmup=2, contrast_people=2,
                     contrast_conditions=2)  # fmt: skip
