@@ -133,7 +133,7 @@ BEST = Recipe(
     steps_one=7_000, steps_two=2_500, warmup=300, cosine=True, clip=1.0, include_same=True,
     contrast=0.5, contrast_scale=16.0, contrast_people=4, contrast_conditions=8,
     gradient=0.2, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
-    identity=256, steps_identity=2_500, perceptual=0.2, share=0.8, candidate=0.3,
+    identity=256, steps_identity=2_500, perceptual=0.2, share=0.7, candidate=0.3,
     skip=True, look_back=True, estimate=0.2, joint=True, whitening=0.1,
 )  # fmt: skip
 
