@@ -214,7 +214,7 @@ class _Bench:
         photographer = Photographer(self._validation, EVEN, replace(_knobs(), mirror=False, grey=0.0), self._device)
         parts = [photographer.portraits(rows[i : i + CHUNK], (0, i)) for i in range(0, len(rows), CHUNK)]
         validation = _recall_within_pose(self._embedded(model, parts), values, keys, people)
-        real = [_normalised(self._real.images[i : i + CHUNK]) for i in range(0, len(self._real.images), CHUNK)]
+        real = [EVEN.applied(self._real.images[i : i + CHUNK]) for i in range(0, len(self._real.images), CHUNK)]
         return {
             "validation": validation,
             "real": _recall_within_pose(
@@ -262,7 +262,7 @@ class _Bench:
             wanted = len(POSE) - 1 - positions if mirrored else positions
             right.append(np.abs(self._decided(model, shot.sources) - wanted) <= 1)
         real = [
-            np.abs(self._decided(model, _normalised(self._real.images[i : i + CHUNK]).to(self._device))
+            np.abs(self._decided(model, EVEN.applied(self._real.images[i : i + CHUNK], self._device))
                    - self._real.values[i : i + CHUNK]) <= 1
             for i in range(0, len(self._real.images), CHUNK)
         ]  # fmt: skip
@@ -337,12 +337,6 @@ def _recall_within_pose(
                 who.append(people[queries])
     found = np.concatenate(hits)[:, None]
     return [round(v, 4) for v in (recall(found, 1), *bootstrap(found, 1, np.concatenate(who)))]
-
-
-def _normalised(images: NDArray[np.uint8]) -> torch.Tensor:
-    mean, std = EVEN.tensors("cpu")
-    pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean) / std
-    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _in_0_255(values: torch.Tensor) -> torch.Tensor:

@@ -86,9 +86,8 @@ def _joined(parts: Parts, share: float, candidate: float) -> NDArray[np.float32]
 
 @torch.inference_mode()
 def _decisions(model: Model, test: LabelledSet, errors: NDArray[np.float32]) -> str:
-    mean, std = model.card.normalisation.tensors("cpu")
     parts = [
-        model.describer.estimate((torch.from_numpy(test.images[i : i + 64]).permute(0, 3, 1, 2).float() - mean) / std)
+        model.describer.estimate(model.card.normalisation.applied(test.images[i : i + 64]))
         for i in range(0, len(test.images), 64)
     ]
     if any(part is None for part in parts):

@@ -216,9 +216,7 @@ class Editor:
             raise ImageError(
                 f"pictures of shape {images.shape[1:]} {images.dtype}: give ({SIZE}, {SIZE}, 3) uint8 RGB crops"
             )
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
-        values = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
-        return values.contiguous(memory_format=torch.channels_last)
+        return self._card.normalisation.applied(images, self._device)
 
     def _pixels(self, values: Tensor) -> NDArray[np.uint8]:
         pixels = (values * self._std + self._mean).round().clamp(0, 255).to(torch.uint8)

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -67,6 +69,12 @@ class Normalisation:
         """Mean and standard deviation, (1, 3, 1, 1) each, to normalise batches with."""
         mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std))
         return mean, std
+
+    def applied(self, images: NDArray[np.uint8], device: str = "cpu") -> Tensor:
+        """Pictures (B, H, W, 3) in 0..255, RGB, as the networks see them: (B, 3, H, W), channels last."""
+        mean, std = self.tensors(device)
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        return ((pixels.permute(0, 3, 1, 2).float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)

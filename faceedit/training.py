@@ -216,7 +216,7 @@ class _Trainer:
         knows people, its part of the descriptor is left out and other people are none of the others: what else there
         is to know is for the rest of the descriptor to learn. The estimator learns from the same sources."""
         recipe, known = self._recipe, self._describer.identity is not None
-        shot, leads, people = self._compared(sampler, self._step)
+        shot, leads, people = self._compared(sampler)
         groups = len(people)
         first, features, made = self._two_stages(shot.sources, shot.values)  # (groups, from, to)
         learnt = torch.from_numpy(leads.ravel()).to(self._run.device)
@@ -244,16 +244,16 @@ class _Trainer:
             loss = loss + recipe.contrast * F.cross_entropy(scores.float(), own_values)
         return loss, error, len(error)
 
-    def _compared(self, sampler: ContrastSampler, number: int) -> tuple[Sitting, NDArray[np.bool_], NDArray[np.int64]]:
+    def _compared(self, sampler: ContrastSampler) -> tuple[Sitting, NDArray[np.bool_], NDArray[np.int64]]:
         """Pictures of groups at two values each, (groups 2) sources that are asked for both; whether the one leads to
         the other (groups, from, to), and whose they are (groups,)."""
         known = self._describer.identity is not None  # then people need not be each other's look-alikes
         people, conditions = self._recipe.contrast_people, self._recipe.contrast_conditions
-        rows, values, whose = sampler.batch(number, people, conditions, known)
+        rows, values, whose = sampler.batch(self._step, people, conditions, known)
         both = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2)
         # a sitting each, or all in one: exposure and colours tell no lights apart
         _, sittings = np.unique(whose, return_inverse=True)
-        together = np.repeat(sittings, 2) * (1 - number % 2)
+        together = np.repeat(sittings, 2) * (1 - self._step % 2)
         shot = self._shot(rows.ravel(), both, np.repeat(values, 2, axis=0), together)
         return shot, self._pairs.leads[values[:, :, None], values[:, None, :]], whose
 
@@ -261,8 +261,8 @@ class _Trainer:
     def _compare(self) -> tuple[float, int]:
         """How the descriptors of one picture differ, the imagined one's and the stored one's, by another batch."""
         assert self._contrast is not None
-        shot, leads, _ = self._compared(self._contrast, self._step)
-        _, features, _ = self._two_stages(shot.sources, shot.values)
+        shot, leads, _ = self._compared(self._contrast)
+        _, features = self._features(shot.sources, shot.values)
         with autocast(self._run.device):
             d = self._describer.refined(features, shot.sources).view(len(leads), 2, 2, -1).cpu().double()
         unlike = torch.cat([(d[:, 1 - to, to] - d[:, to, to])[leads[:, 1 - to, to]] for to in range(2)])
@@ -278,12 +278,17 @@ class _Trainer:
     def _two_stages(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """First-stage picture, descriptor-layer activation and second-stage picture of every source under every one of
         its targets."""
+        first, features = self._features(source, values)
+        with autocast(self._run.device):
+            return first, features, self._refinement.picture(features, first)
+
+    def _features(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The first two of `_two_stages`."""
         with autocast(self._run.device):
             with torch.set_grad_enabled(self._recipe.joint and torch.is_grad_enabled()):
                 first = self._generation.many(source, values).float()
             repeated = source.repeat_interleave(values.shape[1], 0)
-            features = self._refinement.features(repeated, first.contiguous(memory_format=torch.channels_last))
-            return first, features, self._refinement.picture(features, first)
+            return first, self._refinement.features(repeated, first.contiguous(memory_format=torch.channels_last))
 
     def _two_pictures_loss(self, first: Tensor, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of second-stage pictures, and of first-stage ones where those still learn; the former's error."""
