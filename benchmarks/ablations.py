@@ -291,8 +291,9 @@ class _Bench:
         values = torch.arange(len(POSE), device=sources.device).expand(len(sources), -1)
         with autocast(self._device):
             made = model.generation.many(sources, values).float()
-        candidates = _in_0_255(made).view(len(sources), len(POSE), *made.shape[1:])
-        return POSE.decide(reconstruction_errors(candidates, _in_0_255(sources), model.card.neutral).cpu().numpy())
+        shown = _in_0_255(sources).repeat_interleave(len(POSE), 0)
+        errors = reconstruction_errors(_in_0_255(made), shown, model.card.neutral)
+        return POSE.decide(errors.view(-1, len(POSE)).cpu().numpy())
 
 
 def _second_stage_anew(model: Model, recipe: Recipe) -> Model:

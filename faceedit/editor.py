@@ -13,7 +13,8 @@ from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
 from faceedit.augmentation import NEUTRAL
-from faceedit.devices import autocast, choose_device
+from faceedit.devices import choose_device
+from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import Picture
 from faceedit.modelfile import Model, ModelCard, load_model, new_networks
@@ -78,37 +79,37 @@ def face_window() -> Floats:
 
 
 def reconstruction_errors(made: Tensor, pictures: Tensor, neutral: bool) -> Tensor:
-    """(B, n) per-pixel squared error of candidates (B, n, 3, 60, 60) for pictures (B, 3, 60, 60), all in 0..255.
+    """(P,) per-pixel squared error of candidates (P, 3, 60, 60) for pictures (P, 3, 60, 60), all in 0..255.
 
     Of the whole picture; where the candidates are on neutral grey, of what is not grey in each, since what is behind a
     picture's person says nothing.
     """
-    squares = ((made - pictures[:, None]) ** 2).mean(2)  # (B, n, 60, 60)
+    squares = ((made - pictures) ** 2).mean(1)  # (P, 60, 60)
     if not neutral:
-        return squares.mean((2, 3))
+        return squares.mean((1, 2))
     # a face that is hardly there must not look right for want of pixels
-    weights = ((made - 255 * NEUTRAL).abs().amax(2) / _SURELY).clamp(_HARDLY, 1)
-    return (squares * weights).sum((2, 3)) / weights.sum((2, 3))
+    weights = ((made - 255 * NEUTRAL).abs().amax(1) / _SURELY).clamp(_HARDLY, 1)
+    return (squares * weights).sum((1, 2)) / weights.sum((1, 2))
 
 
 class Editor:
-    """Edits one attribute of faces with a trained model, in batches of at most `batch` source pictures.
+    """Edits one attribute of faces with a trained model. pairs: of pictures and values at a time; by default as many as
+    stay in a processor's cache, or fill a GPU.
 
     descriptor: 'learned' for the one that the model was trained to have, 'paper' for the activation of the refinement's
     1 x 1 layer; the same thing for a model that has learned none.
     """
 
-    def __init__(self, model: Model, device: str = "auto", batch: int = 16, descriptor: str = LEARNED) -> None:
-        self._device, self._batch = choose_device(device), batch
+    def __init__(self, model: Model, device: str = "auto", pairs: int = 0, descriptor: str = LEARNED) -> None:
+        self._device = choose_device(device)
+        self._pairs = pairs or (512 if self._device == "cuda" else 28)
         self._card, self.digest = model.card, model.digest
-        describer = self._estimating = model.describer
+        describer = model.describer
         if require_descriptor(descriptor) == PAPER and describer.size != DESCRIPTOR_SIZE:
             describer = Describer(NetworkConfig())
             self.digest = hashlib.sha256(f"{model.digest} {PAPER}".encode()).hexdigest()
-        self._generation = model.generation.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._refinement = model.refinement.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._estimating.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._describer = describer.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._descriptor_size = int(describer.size)
+        self._engine = Engine(model.networks, self._device, describer)
         self._mean, self._std = model.card.normalisation.tensors(self._device)
 
     @classmethod
@@ -136,7 +137,7 @@ class Editor:
     @property
     def descriptor_size(self) -> int:
         """Numbers in a descriptor: 28,800, or as many as the model's learned one has."""
-        return int(self._describer.size)
+        return self._descriptor_size
 
     @property
     def device(self) -> str:
@@ -146,29 +147,38 @@ class Editor:
         """The face of (60, 60, 3) uint8 under an attribute value. Raises AttributeValueError for an unknown value."""
         return self.edit_many(image[None], np.array([self.space.index(attribute)]))[0]
 
+    @torch.inference_mode()
     def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
         """Each picture (N, 60, 60, 3) under its own value; values (N,) are positions in the attribute space."""
         edits: list[Edit] = []
-        for start in range(0, len(images), 4 * self._batch):
-            part = slice(start, start + 4 * self._batch)
-            first, features, second = self._run(images[part], values[part, None])
-            described = self._descriptors(features, images[part], values[part, None])
+        for start in range(0, len(images), self._pairs):
+            part = slice(start, start + self._pairs)
+            prepared = self._engine.prepare(self._tensor(images[part]))
+            rows, asked = self._pairs_of(np.arange(len(prepared)), values[part])
+            first = self._engine.first(prepared, rows, asked)
+            features, second = self._engine.second(prepared, rows, first)
+            described = self._engine.describe(prepared, rows, asked, features).cpu().numpy()
             stages = zip(self._pixels(first), self._pixels(second), described, strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
 
+    @torch.inference_mode()
     def candidates(self, image: Picture) -> Candidates:
         """The face of (60, 60, 3) uint8 under every attribute value."""
-        values = np.arange(len(self.space))[None]
-        _, features, second = self._run(image[None], values)
-        errors = self._errors(image[None], second)
-        best = int(self.space.decide(errors, self._estimate(image[None]))[0])
-        return Candidates(self._descriptors(features, image[None], values), errors[0], self._pixels(second), best)
+        source = self._tensor(image[None])
+        prepared = self._engine.prepare(source)
+        rows, values = self._pairs_of(np.zeros(len(self.space), np.int64), np.arange(len(self.space)))
+        features, second = self._engine.second(prepared, rows, self._engine.first(prepared, rows, values))
+        errors = self._errors(source, rows, second).cpu().numpy()
+        best = int(self._decided(prepared, errors[None])[0])
+        described = self._engine.describe(prepared, rows, values, features).cpu().numpy()
+        return Candidates(described, errors, self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
         paper, section 4.1, retrieval), weighed against the model's estimate of the value where it has one."""
-        parts = [self._describe(images[i : i + self._batch]) for i in range(0, len(images), self._batch)]
+        step = max(1, self._pairs // len(self.space))
+        parts = [self._describe(images[i : i + step]) for i in range(0, len(images), step)]
         if not parts:
             empty = np.zeros((0, self.descriptor_size), np.float32)
             return Described(empty, np.zeros(0, np.int64), np.zeros((0, len(self.space)), np.float32))
@@ -178,38 +188,25 @@ class Editor:
             np.concatenate([p.errors for p in parts]),
         )
 
+    @torch.inference_mode()
     def _describe(self, images: NDArray[np.uint8]) -> Described:
         n = len(self.space)
-        _, features, second = self._run(images, np.tile(np.arange(n), (len(images), 1)))
-        errors = self._errors(images, second)
-        best = self.space.decide(errors, self._estimate(images))
-        chosen = torch.from_numpy(np.arange(len(images)) * n + best).to(self._device)
-        return Described(self._descriptors(features[chosen], images, best[:, None]), best, errors)
-
-    @torch.inference_mode()
-    def _estimate(self, images: NDArray[np.uint8]) -> Floats | None:
-        """(B, n_a) what the model estimates of the images' values without turning them."""
-        with autocast(self._device):
-            estimate = self._estimating.estimate(self._tensor(images))
-        return None if estimate is None else np.asarray(estimate.cpu().numpy())
-
-    @torch.inference_mode()
-    def _descriptors(self, features: Tensor, images: NDArray[np.uint8], values: NDArray[np.int64]) -> Floats:
-        """(B K, D) of the descriptor layer's activation (B K, ...) of the images under values (B, K)."""
-        with autocast(self._device):
-            described = self._describer(features, self._tensor(images), torch.from_numpy(values).to(self._device))
-        return np.asarray(described.float().cpu().numpy())
-
-    @torch.inference_mode()
-    def _run(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        """Images (B, 60, 60, 3) under values (B, K): stage one, descriptor layer and stage two, each (B K, ...)."""
         source = self._tensor(images)
-        with autocast(self._device):
-            first = self._generation.many(source, torch.from_numpy(values).to(self._device))
-            repeated = source.repeat_interleave(values.shape[1], 0)
-            features = self._refinement.features(repeated, first.float())
-            second = self._refinement.picture(features, first)
-        return first.float(), features, second.float()
+        prepared = self._engine.prepare(source)
+        rows, values = self._pairs_of(np.arange(len(images)).repeat(n), np.tile(np.arange(n), len(images)))
+        features, second = self._engine.second(prepared, rows, self._engine.first(prepared, rows, values))
+        errors = self._errors(source, rows, second).view(-1, n).cpu().numpy()
+        best = self._decided(prepared, errors)
+        own, chosen = self._pairs_of(np.arange(len(images)), best)
+        described = self._engine.describe(prepared, own, chosen, features[own * n + chosen])
+        return Described(described.cpu().numpy(), best, errors)
+
+    def _decided(self, prepared: Prepared, errors: Floats) -> NDArray[np.int64]:
+        estimate = prepared.estimate
+        return self.space.decide(errors, None if estimate is None else estimate.cpu().numpy())
+
+    def _pairs_of(self, rows: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(rows).to(self._device), torch.from_numpy(values).to(self._device)
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
         if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
@@ -222,8 +219,7 @@ class Editor:
         pixels = (values * self._std + self._mean).round().clamp(0, 255).to(torch.uint8)
         return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
 
-    def _errors(self, images: NDArray[np.uint8], second: Tensor) -> Floats:
-        """(B, n_a) per-pixel squared error between the second-stage pictures (B n_a, ...) and the pictures."""
-        made = second.view(len(images), -1, *second.shape[1:]) * self._std[None] + self._mean[None]
-        pictures = self._tensor(images) * self._std + self._mean
-        return np.asarray(reconstruction_errors(made, pictures, self._card.neutral).cpu().numpy(), dtype=np.float32)
+    def _errors(self, source: Tensor, rows: Tensor, made: Tensor) -> Tensor:
+        """(P,) per-pixel squared error between pictures made (P, ...) and the sources in these rows of (B, ...)."""
+        shown = (source * self._std + self._mean)[rows]
+        return reconstruction_errors((made * self._std + self._mean), shown, self._card.neutral)

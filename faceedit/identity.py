@@ -33,7 +33,7 @@ def _unit(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(_unit(channels, channels), _unit(channels, channels))
@@ -48,9 +48,9 @@ class IdentityNetwork(nn.Module):
     def __init__(self, size: int = IDENTITY_SIZE) -> None:
         super().__init__()
         self.size = size
-        self.stem = nn.Sequential(_unit(3, 32), _unit(32, 64, 2), _Residual(64))  # 64x30x30
-        self.middle = nn.Sequential(_unit(64, MIDDLE, 2), _Residual(MIDDLE))  # 128x15x15
-        self.top = nn.Sequential(_unit(MIDDLE, 256, 2), _Residual(256))  # 256x8x8
+        self.stem = nn.Sequential(_unit(3, 32), _unit(32, 64, 2), Residual(64))  # 64x30x30
+        self.middle = nn.Sequential(_unit(64, MIDDLE, 2), Residual(MIDDLE))  # 128x15x15
+        self.top = nn.Sequential(_unit(MIDDLE, 256, 2), Residual(256))  # 256x8x8
         self.narrow = nn.Conv2d(256, 64, 1)
         self.out = nn.Linear(64 * 64, size)
 

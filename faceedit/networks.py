@@ -406,14 +406,19 @@ class Describer(nn.Module):
         """The descriptor layer's activation (B K, 128, 15, 15) of the normalised sources (B, 3, 60, 60) under values
         (B, K), positions in the attribute space, side by side -> (B K, D)."""
         seen = None if self.identity is None else self.identity.features(source)
-        made = self.refined(features, source, seen)
+        who = None
         if self.identity is not None:
             who = self.identity.both(source, seen).repeat_interleave(values.shape[1], 0)
-            made = torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * made], 1)
+        return self.joined(self.refined(features, source, seen), who, values.flatten())
+
+    def joined(self, refined: Tensor, who: Tensor | None, values: Tensor) -> Tensor:
+        """One descriptor (B, D) of its parts: of the refinement, the identity network's (B, I), and values (B,)."""
+        if who is not None:
+            refined = torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * refined], 1)
         if self.candidate == 0:
-            return made
-        code = self.codes[values.flatten()]
-        return torch.cat([math.sqrt(1 - self.candidate) * made, math.sqrt(self.candidate) * code], 1)
+            return refined
+        code = self.codes[values]
+        return torch.cat([math.sqrt(1 - self.candidate) * refined, math.sqrt(self.candidate) * code], 1)
 
     def refined(self, features: Tensor, source: Tensor, seen: Seen | None = None) -> Tensor:
         """The part that comes of the refinement, of length 1 (B K, D'): the descriptor layer's activation

@@ -17,7 +17,7 @@ from tests.conftest import blob_face
 
 @pytest.fixture(scope="module")
 def editor(model_folder: Path) -> Editor:
-    return Editor(load_model(model_folder), device="cpu", batch=3)
+    return Editor(load_model(model_folder), device="cpu", pairs=21)
 
 
 @pytest.fixture(scope="module")

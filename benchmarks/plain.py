@@ -1,0 +1,97 @@
+"""The networks computed as the paper prints them, to compare with: every candidate from the start, unpooling by zeros,
+the attribute through its fully connected layers, one module after the other in full precision."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from faceedit.editor import Described, reconstruction_errors
+from faceedit.modelfile import Model, Networks
+from faceedit.networks import GenerationNetwork, MixingGenerationNetwork, UnpoolConvolution, descriptor, expand
+
+
+class PlainUnpoolConvolution(nn.Module):
+    """Unpool(2, 2) by zeros, then the 3 x 3 convolution."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread = torch.stack([x, torch.zeros_like(x)], -1).flatten(-2)  # columns
+        spread = torch.stack([spread, torch.zeros_like(spread)], -2).flatten(-3, -2)  # rows
+        return self.convolution(spread)  # type: ignore[no-any-return]
+
+
+class Plain(nn.Module):
+    """A model's networks as printed: sources (B, 3, 60, 60) normalised and one-hot attributes (B, n_a) ->
+    stage one, stage two (B, 3, 60, 60) and descriptors (B, D)."""
+
+    def __init__(self, networks: Networks) -> None:
+        super().__init__()
+        generation, refinement, self.describer = (copy.deepcopy(network).float().eval() for network in networks)
+        if isinstance(generation, GenerationNetwork) and generation.config.compact:
+            generation = expand(generation)
+        self.generation, self.refinement = _unfolded(generation), _unfolded(refinement)
+
+    def forward(self, source: Tensor, attribute: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        g, r = self.generation, self.refinement
+        if isinstance(g, MixingGenerationNetwork):
+            first = g(source, attribute)
+        else:
+            seen = torch.cat([g.image_encoder(source), g.attribute_encoder(attribute)], 1)
+            first = g.decoder(g.fusion.rest(g.fusion.first(seen)))
+        features = r.encoder(torch.cat([source, first], 1))
+        second = r.decoder(features)
+        if r.skip:
+            second = second + first
+        return first, second, self._described(features, source, attribute)
+
+    def _described(self, features: Tensor, source: Tensor, attribute: Tensor) -> Tensor:
+        d = self.describer
+        if d.head is None and d.identity is None:
+            return descriptor(features)
+        return d(features, source, attribute.argmax(1, keepdim=True))  # type: ignore[no-any-return]
+
+
+def _unfolded(network: nn.Module) -> nn.Module:
+    """The network with every folded unpooling as printed, sharing the weights."""
+    for name, module in list(network.named_modules()):
+        for child, inner in list(module.named_children()):
+            if isinstance(inner, UnpoolConvolution):
+                setattr(module, child, PlainUnpoolConvolution(inner.convolution))
+    return network
+
+
+@torch.inference_mode()
+def describe_plainly(plain: Plain, model: Model, images: NDArray[np.uint8], batch: int = 8) -> Described:
+    """Gallery pictures (N, 60, 60, 3) as `Editor.describe` does it, all candidates from the start, in full precision."""
+    mean, std = model.card.normalisation.tensors("cpu")
+    space, n = model.card.task, len(model.card.task)
+    parts = []
+    for start in range(0, len(images), batch):
+        pixels = torch.from_numpy(images[start : start + batch]).permute(0, 3, 1, 2).float()
+        b = len(pixels)
+        source = ((pixels - mean) / std).repeat_interleave(n, 0)
+        _, second, described = plain(source, torch.eye(n).repeat(b, 1))
+        errors = reconstruction_errors(second * std + mean, pixels.repeat_interleave(n, 0), model.card.neutral)
+        table = errors.view(b, n).numpy()
+        estimate = plain.describer.estimate(source[::n])
+        best = space.decide(table, None if estimate is None else estimate.numpy())
+        parts.append((described.view(b, n, -1)[torch.arange(b), torch.from_numpy(best)].numpy(), best, table))
+    return Described(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def multiply_adds(network: nn.Module, *inputs: Tensor) -> float:
+    """How many multiply-adds one call takes."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(*inputs)
+    return math.floor(counter.get_total_flops() / 2)

@@ -1,0 +1,314 @@
+"""The networks as they run: the same weights, with everything computed once that is the same for all candidates.
+
+What is folded, each exactly (up to rounding): the attribute branch has only n_a outputs, so its share of the first
+fusion convolution is a table of n_a bias maps; a source is encoded once for all its candidates, in both stages;
+unpooling and a 3 x 3 convolution are one transposed convolution; batch normalisation is part of the convolution before
+it; ReLU is applied where the convolution writes. Weights are converted to the precision of the machine once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceedit.devices import has_bf16
+from faceedit.identity import Residual
+from faceedit.modelfile import Networks
+from faceedit.networks import (
+    Describer,
+    GenerationNetwork,
+    MixingGenerationNetwork,
+    RefinementNetwork,
+    UnpoolConvolution,
+)
+
+Step = Callable[[Tensor], Tensor]
+_LAST = torch.channels_last
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of B sources before a candidate is chosen. encoded: by the generation network; half
+    (B, 64, 60, 60): their share of the refinement's first convolution; seen (B, 128, 15, 15) and who (B, I) by the
+    identity network; estimate (B, n_a): weighted log probability of each value."""
+
+    encoded: Tensor
+    half: Tensor
+    seen: Tensor | None
+    who: Tensor | None
+    estimate: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.half)
+
+
+class Engine:
+    """Runs the networks of a model on one device. precision: torch.bfloat16 where the device has it, by default.
+
+    Pairs are flat: rows (P,) says which of the prepared sources, values (P,) the position in the attribute space.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        device: str,
+        describer: Describer | None = None,
+        precision: torch.dtype | None = None,
+    ) -> None:
+        """describer: what makes descriptors, where that is not the networks' own, whose estimate counts still."""
+        self.device = device
+        self.precision = precision or (torch.bfloat16 if has_bf16(device) else torch.float32)
+        generation, refinement, own = (copy.deepcopy(network).eval().to(device) for network in networks)
+        assert isinstance(own, Describer) and isinstance(refinement, RefinementNetwork)
+        with torch.inference_mode():
+            self._generation = (
+                _Mixing(generation, self.precision)
+                if isinstance(generation, MixingGenerationNetwork)
+                else _Paper(generation, self.precision)
+            )
+            self._refinement = _Refinement(refinement, self.precision)
+            used = own if describer is None else copy.deepcopy(describer).eval().to(device)
+            self._describer = _Describer(used, self.precision)
+            self._looker = _Looker(own, self.precision, whole=used.identity is not None)
+
+    def prepare(self, source: Tensor) -> Prepared:
+        """Normalised sources (B, 3, 60, 60)."""
+        source = source.to(self.precision).contiguous(memory_format=_LAST)
+        return Prepared(self._generation.encode(source), self._refinement.encode(source), *self._looker(source))
+
+    def first(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
+        """Stage one, (P, 3, 60, 60) float32, normalised."""
+        return self._generation.make(prepared.encoded, rows, values).float()
+
+    def second(self, prepared: Prepared, rows: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """The descriptor layer's activation (P, 128, 15, 15), and stage two (P, 3, 60, 60) float32, normalised."""
+        return self._refinement.make(prepared.half, rows, first)
+
+    def describe(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
+        """Descriptors (P, D) float32 of the descriptor layer's activation."""
+        return self._describer.make(prepared, rows, values, features)
+
+
+class _Paper:
+    """Stage one as the paper has it."""
+
+    def __init__(self, network: GenerationNetwork, precision: torch.dtype) -> None:
+        fusion = network.fusion
+        self._encode = [
+            *folded(network.image_encoder, precision),
+            _Convolution(fusion.first.weight[:, :64], None, 1, 1, False, precision),
+        ]
+        table = fusion.attribute_half(network.attribute_encoder.maps())  # (n_a, 128, 30, 30)
+        self._table = table.to(precision).contiguous(memory_format=_LAST)
+        self._make = [*folded(fusion.rest, precision), *folded(network.decoder, precision)]
+
+    def encode(self, source: Tensor) -> Tensor:
+        return _run(self._encode, source)  # (B, 128, 30, 30)
+
+    def make(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+        return _run(self._make, encoded[rows] + self._table[values])
+
+
+class _Mixing:
+    """Stage one with global mixing."""
+
+    def __init__(self, network: MixingGenerationNetwork, precision: torch.dtype) -> None:
+        self._encode = [*folded(network.image_encoder, precision), *folded(network.inner, precision)]
+        self._places, self._attributes = network.places.to(precision), network.attributes.to(precision)
+        self._blocks = [block.to(precision) for block in network.blocks]
+        self._norm = network.norm.to(precision)
+        self._decode = folded(network.decoder, precision)
+
+    def encode(self, source: Tensor) -> Tensor:
+        return _run(self._encode, source).flatten(2).transpose(1, 2) + self._places  # (B, 225, width)
+
+    def make(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+        tokens = encoded[rows] + self._attributes[values]
+        for block in self._blocks:
+            tokens = block(tokens)
+        # (P, 225, width) is a picture in channels_last already
+        mixed = self._norm(tokens).view(len(rows), 15, 15, -1).permute(0, 3, 1, 2)
+        return _run(self._decode, mixed)
+
+
+class _Refinement:
+    """Stage two."""
+
+    def __init__(self, network: RefinementNetwork, precision: torch.dtype) -> None:
+        first, *image_encoder = network.encoder.image_encoder
+        assert isinstance(first, nn.Conv2d)
+        self._skip = network.skip
+        self._source = _Convolution(first.weight[:, :3], first.bias, 1, 1, False, precision)
+        self._generated = _Convolution(first.weight[:, 3:], None, 1, 1, False, precision)
+        self._encode = [*folded(image_encoder, precision), *folded(network.encoder.rest, precision)]
+        self._decode = folded(network.decoder, precision)
+        self._precision = precision
+
+    def encode(self, source: Tensor) -> Tensor:
+        return self._source(source)
+
+    def make(self, half: Tensor, rows: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        generated = self._generated(first.to(self._precision))
+        features = _run(self._encode, generated.add_(half[rows]))
+        second = _run(self._decode, features).float()
+        return features, second + first if self._skip else second
+
+
+class _Describer:
+    """Descriptors, the paper's or learned ones."""
+
+    def __init__(self, describer: Describer, precision: torch.dtype) -> None:
+        self._describer = describer
+        self._head = None if describer.head is None else folded(describer.head.layers, precision)
+
+    def make(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
+        if self._head is not None:
+            if self._describer.look_back:
+                assert prepared.seen is not None
+                features = torch.cat([features, prepared.seen[rows]], 1)
+            features = _run(self._head, features)
+        refined = F.normalize(features.float().flatten(1), dim=1)
+        return self._describer.joined(refined, None if prepared.who is None else prepared.who[rows], values)
+
+
+class _Looker:
+    """What is seen in sources (B, 3, 60, 60) without editing them, as far as the describer needs it: half-way through
+    the identity network, who it is (where `whole`), and an estimate of the value."""
+
+    def __init__(self, describer: Describer, precision: torch.dtype, whole: bool) -> None:
+        network, estimator = describer.identity, describer.estimator
+        self._weight = describer.estimate_weight
+        self._estimate = None if estimator is None else folded(estimator.layers, precision)
+        self._begin = self._end = self._out = None
+        if network is not None and (whole or estimator is not None):
+            self._begin = folded([network.stem, network.middle], precision)
+        if network is not None and whole:
+            self._end = folded([network.top, network.narrow, nn.ReLU()], precision)
+            self._out = network.out.to(precision)
+
+    def __call__(self, source: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        if self._begin is None:
+            return None, None, None
+        seen = _run(self._begin, source)
+        who = estimate = None
+        if self._out is not None:
+            mirrored = _run(self._begin, source.flip(3))
+            who = F.normalize(self._named(seen) + self._named(mirrored), dim=1)
+        if self._estimate is not None:
+            estimate = self._weight * _run(self._estimate, seen).float().log_softmax(1)
+        return seen, who, estimate
+
+    def _named(self, seen: Tensor) -> Tensor:
+        assert self._end is not None and self._out is not None
+        return F.normalize(self._out(_run(self._end, seen).flatten(1)).float(), dim=1)
+
+
+class _Convolution:
+    """A convolution, and perhaps ReLU while it writes."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, stride: int, padding: int, relu: bool, precision: torch.dtype
+    ) -> None:  # fmt: skip
+        self._weight = weight.detach().to(precision).contiguous(memory_format=_LAST)
+        self._bias = None if bias is None else bias.detach().to(precision)
+        self._stride, self._padding, self._relu = stride, padding, relu
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._relu and _can_fuse(x):
+            two = [self._padding] * 2, [self._stride] * 2, [1, 1]
+            made: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self._weight, self._bias, *two, 1, "relu", [], "")
+            return made
+        made = F.conv2d(x, self._weight, self._bias, self._stride, self._padding)
+        return made.relu_() if self._relu else made
+
+
+class _Unpooling:
+    """Unpooling, a convolution, and perhaps ReLU: a transposed convolution of stride 2."""
+
+    def __init__(self, module: UnpoolConvolution, relu: bool, precision: torch.dtype) -> None:
+        kernel = module.convolution.weight.flip(2, 3).transpose(0, 1)
+        self._weight = kernel.detach().to(precision).contiguous()
+        assert module.convolution.bias is not None
+        self._bias, self._relu = module.convolution.bias.detach().to(precision), relu
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._relu and _can_fuse(x):
+            two = [1, 1], [1, 1], [2, 2], [1, 1]  # padding, output padding, stride, dilation
+            made: Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(
+                x, self._weight, self._bias, *two, 1, "relu", [], ""
+            )
+            return made
+        made = F.conv_transpose2d(x, self._weight, self._bias, stride=2, padding=1, output_padding=1)
+        return made.relu_() if self._relu else made
+
+
+def folded(modules: Iterable[nn.Module], precision: torch.dtype) -> list[Step]:
+    """The steps of a sequence of modules, each convolution together with the batch normalisation and the ReLU that
+    follow it."""
+    steps: list[Step] = []
+    todo = list(_flat(modules))
+    while todo:
+        module = todo.pop(0)
+        if isinstance(module, Residual):
+            steps.append(_Sum(folded(module.layers, precision)))
+            continue
+        norm = todo.pop(0) if todo and isinstance(todo[0], nn.BatchNorm2d) else None
+        convolves = isinstance(module, nn.Conv2d | UnpoolConvolution)
+        relu = bool(convolves and todo and isinstance(todo[0], nn.ReLU))
+        if relu:
+            todo.pop(0)
+        if isinstance(module, UnpoolConvolution):
+            steps.append(_Unpooling(module, relu, precision))
+        elif isinstance(module, nn.Conv2d):
+            weight, bias = _normalised(module, norm)
+            steps.append(_Convolution(weight, bias, int(module.stride[0]), int(module.padding[0]), relu, precision))
+        else:
+            steps.append(F.relu_ if isinstance(module, nn.ReLU) else module.to(precision))
+    return steps
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """What goes in, and what the steps make of it."""
+
+    steps: Sequence[Step]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return _run(self.steps, x).add_(x)
+
+
+def _flat(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
+    """The modules, and those of sequences among them in their place."""
+    for module in modules:
+        if isinstance(module, nn.Sequential):
+            yield from _flat(module)
+        else:
+            yield module
+
+
+def _normalised(module: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a convolution with the batch normalisation behind it."""
+    if norm is None:
+        return module.weight, module.bias
+    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    before = 0 if module.bias is None else module.bias
+    return module.weight * scale[:, None, None, None], norm.bias + (before - norm.running_mean) * scale
+
+
+def _run(steps: Sequence[Step], x: Tensor) -> Tensor:
+    for step in steps:
+        x = step(x)
+    return x
+
+
+def _can_fuse(x: Tensor) -> bool:
+    return x.device.type == "cpu" and _FUSED
+
+
+_FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and torch.backends.mkldnn.is_available()

@@ -1,0 +1,115 @@
+"""The engine: the same answers as the networks as printed, computed another way."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.plain import Plain, describe_plainly, multiply_adds
+from faceedit.editor import Editor
+from faceedit.engine import Engine
+from faceedit.modelfile import Networks, load_model, new_networks
+from faceedit.networks import NetworkConfig, compact, initialise
+from tests.conftest import blob_face
+
+MODELS = Path(__file__).resolve().parent.parent / "sample_db" / "models"
+SHIPPED = sorted(folder.name for folder in MODELS.iterdir() if (folder / "model.json").exists())
+CONFIGS = {
+    "paper": NetworkConfig(),
+    "one channel, relu": NetworkConfig(middle=1, attribute_relu=True),
+    "two values": NetworkConfig(attributes=2),
+    "identity alone": NetworkConfig(identity=32),
+    "estimated, paper's networks": NetworkConfig(identity=32, estimate=0.3),
+    "mixing": NetworkConfig(mixing=2, width=64, skip=True),
+    "everything": NetworkConfig(mixing=1, head=32, identity=16, candidate=0.2, skip=True, look_back=True, estimate=0.5),
+}
+
+
+def untrained(config: NetworkConfig) -> Networks:
+    """Networks of random weights, and batch normalisations that have seen something."""
+    networks = new_networks(config)
+    generator = torch.Generator().manual_seed(3)
+    for network in networks:
+        initialise(network, generator)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None and module.running_var is not None
+                module.running_mean.normal_(generator=generator)
+                module.running_var.uniform_(0.5, 2, generator=generator)
+    return networks
+
+
+def largest_difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Of two results, relative to the largest value of the second."""
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def compare(networks: Networks, tolerance: float, precision: torch.dtype) -> None:
+    """Every output of the engine for three sources under some values each, beside the plain networks'."""
+    n = networks.generation.config.attributes
+    plain = Plain(Networks(*(copy.deepcopy(network) for network in networks)))
+    engine = Engine(networks, "cpu", precision=precision)
+    sources = torch.randn(3, 3, 60, 60, generator=torch.Generator().manual_seed(1))
+    rows, values = torch.tensor([2, 0, 0, 1, 2]), torch.tensor([0, n - 1, 0, 1, n - 1])
+    with torch.inference_mode():
+        expected = plain(sources[rows], torch.eye(n)[values])
+        prepared = engine.prepare(sources)
+        first = engine.first(prepared, rows, values)
+        features, second = engine.second(prepared, rows, first)
+        made = (first, second, engine.describe(prepared, rows, values, features))
+        estimate = plain.describer.estimate(sources)
+    assert len(prepared) == 3
+    for result, wanted in zip(made, expected, strict=True):
+        assert result.shape == wanted.shape and result.dtype == torch.float32
+        assert largest_difference(result, wanted) < tolerance
+    assert (estimate is None) == (prepared.estimate is None)
+    if estimate is not None:
+        assert prepared.estimate is not None and largest_difference(prepared.estimate, estimate) < tolerance
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_random_weights_give_the_plain_networks_answers(name: str) -> None:
+    networks = untrained(CONFIGS[name])
+    compare(networks, 1e-4, torch.float32)
+    if not CONFIGS[name].mixing:
+        compare(networks._replace(generation=compact(networks.generation)), 1e-4, torch.float32)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_give_the_plain_networks_answers(name: str) -> None:
+    networks = load_model(MODELS / name).networks
+    compare(networks, 1e-4, torch.float32)
+    compare(networks, 0.05, torch.bfloat16)
+
+
+def test_networks_stay_as_they_were() -> None:
+    networks = untrained(CONFIGS["everything"])
+    before = [copy.deepcopy(network.state_dict()) for network in networks]
+    Engine(networks, "cpu", precision=torch.bfloat16)
+    for network, state in zip(networks, before, strict=True):
+        for name, value in network.state_dict().items():
+            assert value.dtype == state[name].dtype and torch.equal(value, state[name])
+
+
+@pytest.mark.parametrize("name", ["pose", "pose-fast", "inpainting"])
+def test_pictures_are_described_as_plainly(name: str) -> None:
+    model = load_model(MODELS / name)
+    faces = np.stack([blob_face(person, pose, 0) for person in range(3) for pose in (-30, 0, 30)])
+    plain = describe_plainly(Plain(model.networks), model, faces)
+    mine = Editor(load_model(MODELS / name), "cpu").describe(faces)
+    assert np.allclose(mine.errors, plain.errors, rtol=0.05)
+    same = mine.best == plain.best
+    assert same.mean() > 0.8  # these are no faces, so that two values are often as good
+    assert (mine.descriptors * plain.descriptors).sum(1)[same].min() > 0.998
+
+
+def test_printed_networks_take_the_multiply_adds_that_the_paper_needs() -> None:
+    """8.9 G for seven candidates, the attribute's fully connected layers included."""
+    plain = Plain(untrained(NetworkConfig()))
+    counted = multiply_adds(plain, torch.zeros(7, 3, 60, 60), torch.eye(7))
+    assert 8.5e9 < counted < 9.3e9
