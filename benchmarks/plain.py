@@ -4,18 +4,24 @@ the attribute through its fully connected layers, one module after the other in 
 from __future__ import annotations
 
 import copy
-import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from faceedit.editor import Described, reconstruction_errors
 from faceedit.modelfile import Model, Networks
-from faceedit.networks import GenerationNetwork, MixingGenerationNetwork, UnpoolConvolution, descriptor, expand
+from faceedit.networks import (
+    Describer,
+    GenerationNetwork,
+    MixingGenerationNetwork,
+    RefinementNetwork,
+    UnpoolConvolution,
+    descriptor,
+    expand,
+)
 
 
 class PlainUnpoolConvolution(nn.Module):
@@ -37,10 +43,14 @@ class Plain(nn.Module):
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()
-        generation, refinement, self.describer = (copy.deepcopy(network).float().eval() for network in networks)
+        generation = copy.deepcopy(networks.generation).float().eval()
         if isinstance(generation, GenerationNetwork) and generation.config.compact:
             generation = expand(generation)
-        self.generation, self.refinement = _unfolded(generation), _unfolded(refinement)
+        self.generation: GenerationNetwork | MixingGenerationNetwork = generation
+        self.refinement: RefinementNetwork = copy.deepcopy(networks.refinement).float().eval()
+        self.describer: Describer = copy.deepcopy(networks.describer).float().eval()
+        _unfold(self.generation)
+        _unfold(self.refinement)
 
     def forward(self, source: Tensor, attribute: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         g, r = self.generation, self.refinement
@@ -62,18 +72,18 @@ class Plain(nn.Module):
         return d(features, source, attribute.argmax(1, keepdim=True))  # type: ignore[no-any-return]
 
 
-def _unfolded(network: nn.Module) -> nn.Module:
-    """The network with every folded unpooling as printed, sharing the weights."""
-    for name, module in list(network.named_modules()):
+def _unfold(network: nn.Module) -> None:
+    """Put unpooling as printed in the place of every folded one, with the same weights."""
+    for module in list(network.modules()):
         for child, inner in list(module.named_children()):
             if isinstance(inner, UnpoolConvolution):
                 setattr(module, child, PlainUnpoolConvolution(inner.convolution))
-    return network
 
 
 @torch.inference_mode()
 def describe_plainly(plain: Plain, model: Model, images: NDArray[np.uint8], batch: int = 8) -> Described:
-    """Gallery pictures (N, 60, 60, 3) as `Editor.describe` does it, all candidates from the start, in full precision."""
+    """Gallery pictures (N, 60, 60, 3) as `Editor.describe` does it, all candidates from the start, in full
+    precision."""
     mean, std = model.card.normalisation.tensors("cpu")
     space, n = model.card.task, len(model.card.task)
     parts = []
@@ -94,4 +104,4 @@ def multiply_adds(network: nn.Module, *inputs: Tensor) -> float:
     """How many multiply-adds one call takes."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(*inputs)
-    return math.floor(counter.get_total_flops() / 2)
+    return int(counter.get_total_flops()) / 2

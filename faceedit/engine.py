@@ -63,8 +63,9 @@ class Engine:
         """describer: what makes descriptors, where that is not the networks' own, whose estimate counts still."""
         self.device = device
         self.precision = precision or (torch.bfloat16 if has_bf16(device) else torch.float32)
-        generation, refinement, own = (copy.deepcopy(network).eval().to(device) for network in networks)
-        assert isinstance(own, Describer) and isinstance(refinement, RefinementNetwork)
+        generation = copy.deepcopy(networks.generation).eval().to(device)
+        refinement = copy.deepcopy(networks.refinement).eval().to(device)
+        own = copy.deepcopy(networks.describer).eval().to(device)
         with torch.inference_mode():
             self._generation = (
                 _Mixing(generation, self.precision)
@@ -99,7 +100,7 @@ class _Paper:
 
     def __init__(self, network: GenerationNetwork, precision: torch.dtype) -> None:
         fusion = network.fusion
-        self._encode = [
+        self._encode: list[Step] = [
             *folded(network.image_encoder, precision),
             _Convolution(fusion.first.weight[:, :64], None, 1, 1, False, precision),
         ]
@@ -311,4 +312,6 @@ def _can_fuse(x: Tensor) -> bool:
     return x.device.type == "cpu" and _FUSED
 
 
-_FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and torch.backends.mkldnn.is_available()
+_FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and bool(
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+)
