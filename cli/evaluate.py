@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import (
+    CandidatesOption,
     DescriptorOption,
     DeviceOption,
     ModelOption,
@@ -33,6 +34,7 @@ def evaluate(
     gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this")] = None,
     record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's model.json")] = False,
     descriptor: DescriptorOption = None,
+    candidates: CandidatesOption = "likely",
     device: DeviceOption = "auto",
 ) -> None:
     """Recall@1, 5 and 10 beside three baselines; writes report.json and report.md."""
@@ -51,7 +53,7 @@ def evaluate(
     from retrieval.report import write_report
 
     columns = default_match(manifest) if match is None else columns
-    editor = Editor.load(folder, device, descriptor or LEARNED)
+    editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
     test = load_test_set(manifest, editor.space, columns)
     chosen = choose_queries(test, editor.space, queries, seed)
     with ProgressBar("evaluating") as bar:
@@ -59,7 +61,7 @@ def evaluate(
             editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what)
         )
     about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}
-    about |= {"descriptor": f"{descriptor or LEARNED}, {editor.descriptor_size:,} numbers"}
+    about |= {"descriptor": f"{descriptor or LEARNED}, {editor.descriptor_size:,} numbers", "candidates": candidates}
     figures = write_report(evaluation, out, about)
     table = [["method", "recall@1", "recall@5", "recall@10"]]
     for name, values in (("two-stage descriptor", figures["recall"]), *figures["baselines"].items()):

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cli.options import (
+    CandidatesOption,
     DbOption,
     DescriptorOption,
     DeviceOption,
@@ -30,6 +31,7 @@ def index(
     task: TaskOption = None,
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
+    candidates: CandidatesOption = "likely",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +49,7 @@ def index(
     from faceedit.editor import Editor
 
     started = time.monotonic()
-    editor = Editor.load(folder, device, descriptor or _kind_in(db_folder(db)))
+    editor = Editor.load(folder, device, descriptor or _kind_in(db_folder(db)), candidates)
     with open_gallery(db_folder(db), editor, images) as gallery:
         with ProgressBar("describing images") as bar:
             report = index_folder(gallery, editor, found, known, bar.update)

@@ -37,6 +37,13 @@ DescriptorOption = Annotated[
         help="learned: what the model was trained to search by; paper: its 1 x 1 layer [default: learned]",
     ),
 ]
+CandidatesOption = Annotated[
+    str,
+    typer.Option(
+        "--candidates",
+        help="likely: refine only the values that a picture can have by a first look; all: every value",
+    ),
+]
 KnobOption = Annotated[
     list[str] | None,
     typer.Option("--knob", metavar="NAME=VALUE", help="Set one of the settings by name; a wrong name lists them"),

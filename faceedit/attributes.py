@@ -59,21 +59,26 @@ class AttributeSpace:
             return tuple(range(len(self))) if self.occlusion else None
         return tuple(self.values.index(-value) for value in self.values)
 
-    def decide(
+    def scores(
         self, errors: NDArray[np.floating], estimate: NDArray[np.floating] | None = None
-    ) -> NDArray[np.int64]:  # fmt: skip
-        """Positions (N,) of the values that pictures have: the least reconstruction error of (N, n_a).
+    ) -> NDArray[np.floating]:  # fmt: skip
+        """How unlikely each value is (N, n_a), up to a constant of each picture: the logarithm of its reconstruction
+        error (N, n_a), as independent pixels with normal noise have it.
 
         A complete face is reconstructed well as a complete and as an occluded one, an occluded face only as occluded:
         it counts as occluded when that is much better. estimate: what is known besides, weighted log probabilities
-        (N, n_a); then it is the most probable value, of errors as those of independent pixels with normal noise.
+        (N, n_a).
         """
         against = np.log(np.maximum(errors, 1e-6))
         if estimate is not None:
             against = against - estimate
-        if self.occlusion:
-            return np.asarray(against[:, 0] > np.log(_MUCH) + against[:, 1], dtype=np.int64)
-        return np.asarray(against.argmin(1), dtype=np.int64)
+        return np.asarray(against + np.log((1, _MUCH)) if self.occlusion else against)
+
+    def decide(
+        self, errors: NDArray[np.floating], estimate: NDArray[np.floating] | None = None
+    ) -> NDArray[np.int64]:  # fmt: skip
+        """Positions (N,) of the values that pictures have, those with the least of `scores`."""
+        return np.asarray(self.scores(errors, estimate).argmin(1), dtype=np.int64)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +24,12 @@ from faceedit.networks import DESCRIPTOR_SIZE, SIZE, Describer, NetworkConfig, c
 Floats = NDArray[np.float32]
 LEARNED, PAPER = "learned", "paper"
 DESCRIPTORS = (LEARNED, PAPER)
+LIKELY, ALL = "likely", "all"
+CANDIDATES = (LIKELY, ALL)
 _FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: eyes at 21, chin at 54 (align.py)
 _SOFT = 0.3  # width of its edge
+_UNLIKELY, _BEHIND = 2.0, 0.5  # margins of log error within which a value can still win (benchmarks/candidates.py):
+# by the estimate of the value, before anything is made of it; by stage one's error, before it is refined
 _SURELY, _HARDLY = 16.0, 0.02  # grey levels from neutral that count as person; the weight of neutral grey itself
 
 
@@ -52,7 +57,8 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Described:
-    """Gallery pictures, each under its best candidate: descriptors (N, D), best (N,), errors (N, n_a)."""
+    """Gallery pictures, each under its best candidate: descriptors (N, D), best (N,), errors (N, n_a), NaN for values
+    that were never refined because they could not win."""
 
     descriptors: Floats
     best: NDArray[np.int64]
@@ -68,6 +74,13 @@ def require_descriptor(name: str) -> str:
     """The name itself; raises UsageError for one that is not among DESCRIPTORS."""
     if name not in DESCRIPTORS:
         raise UsageError(f"no descriptor {name!r}: choose one of {', '.join(DESCRIPTORS)}")
+    return name
+
+
+def require_candidates(name: str) -> str:
+    """The name itself; raises UsageError for one that is not among CANDIDATES."""
+    if name not in CANDIDATES:
+        raise UsageError(f"no candidates {name!r}: choose one of {', '.join(CANDIDATES)}")
     return name
 
 
@@ -98,11 +111,16 @@ class Editor:
 
     descriptor: 'learned' for the one that the model was trained to have, 'paper' for the activation of the refinement's
     1 x 1 layer; the same thing for a model that has learned none.
+    candidates: which values are tried when a picture is described: 'likely' for those that can still win by the
+    model's estimate of the value, and of these refine those that can still win by their first stage; or 'all'.
     """
 
-    def __init__(self, model: Model, device: str = "auto", pairs: int = 0, descriptor: str = LEARNED) -> None:
+    def __init__(
+        self, model: Model, device: str = "auto", pairs: int = 0, descriptor: str = LEARNED, candidates: str = LIKELY
+    ) -> None:
         self._device = choose_device(device)
         self._pairs = pairs or (512 if self._device == "cuda" else 28)
+        self._all = require_candidates(candidates) == ALL
         self._card, self.digest = model.card, model.digest
         describer = model.describer
         if require_descriptor(descriptor) == PAPER and describer.size != DESCRIPTOR_SIZE:
@@ -113,9 +131,11 @@ class Editor:
         self._mean, self._std = model.card.normalisation.tensors(self._device)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "auto", descriptor: str = LEARNED) -> Editor:
+    def load(
+        cls, folder: Path, device: str = "auto", descriptor: str = LEARNED, candidates: str = LIKELY
+    ) -> Editor:  # fmt: skip
         """The editor of a model folder. Raises ModelFileError, FaceEditError for a device that is not there."""
-        return cls(load_model(folder), device, descriptor=descriptor)
+        return cls(load_model(folder), device, descriptor=descriptor, candidates=candidates)
 
     @property
     def space(self) -> AttributeSpace:
@@ -154,9 +174,10 @@ class Editor:
         for start in range(0, len(images), self._pairs):
             part = slice(start, start + self._pairs)
             prepared = self._engine.prepare(self._tensor(images[part]))
-            rows, asked = self._pairs_of(np.arange(len(prepared)), values[part])
+            rows, asked = self._pairs_of(np.stack([np.arange(len(prepared)), values[part]], 1))
             first = self._engine.first(prepared, rows, asked)
-            features, second = self._engine.second(prepared, rows, first)
+            features = self._engine.features(prepared, rows, first)
+            second = self._engine.second(features, first)
             described = self._engine.describe(prepared, rows, asked, features).cpu().numpy()
             stages = zip(self._pixels(first), self._pixels(second), described, strict=True)
             edits.extend(Edit(*stage) for stage in stages)
@@ -167,17 +188,19 @@ class Editor:
         """The face of (60, 60, 3) uint8 under every attribute value."""
         source = self._tensor(image[None])
         prepared = self._engine.prepare(source)
-        rows, values = self._pairs_of(np.zeros(len(self.space), np.int64), np.arange(len(self.space)))
-        features, second = self._engine.second(prepared, rows, self._engine.first(prepared, rows, values))
+        rows, values = self._pairs_of(np.argwhere(np.ones((1, len(self.space)))))
+        first = self._engine.first(prepared, rows, values)
+        features = self._engine.features(prepared, rows, first)
+        second = self._engine.second(features, first)
         errors = self._errors(source, rows, second).cpu().numpy()
-        best = int(self._decided(prepared, errors[None])[0])
+        best = int(self.space.decide(errors[None], _estimate(prepared))[0])
         described = self._engine.describe(prepared, rows, values, features).cpu().numpy()
         return Candidates(described, errors, self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
         paper, section 4.1, retrieval), weighed against the model's estimate of the value where it has one."""
-        step = max(1, self._pairs // len(self.space))
+        step = max(1, self._pairs // 2)
         parts = [self._describe(images[i : i + step]) for i in range(0, len(images), step)]
         if not parts:
             empty = np.zeros((0, self.descriptor_size), np.float32)
@@ -190,23 +213,61 @@ class Editor:
 
     @torch.inference_mode()
     def _describe(self, images: NDArray[np.uint8]) -> Described:
-        n = len(self.space)
         source = self._tensor(images)
         prepared = self._engine.prepare(source)
-        rows, values = self._pairs_of(np.arange(len(images)).repeat(n), np.tile(np.arange(n), len(images)))
-        features, second = self._engine.second(prepared, rows, self._engine.first(prepared, rows, values))
-        errors = self._errors(source, rows, second).view(-1, n).cpu().numpy()
-        best = self._decided(prepared, errors)
-        own, chosen = self._pairs_of(np.arange(len(images)), best)
-        described = self._engine.describe(prepared, own, chosen, features[own * n + chosen])
+        estimate = _estimate(prepared)
+        pairs = np.argwhere(self._likely(len(images), estimate))
+        first = self._each(pairs, lambda rows, values, _: self._engine.first(prepared, rows, values))
+        made = self._each(pairs, lambda rows, _, part: self._errors(source, rows, first[part]))
+        can_win = self._can_win(self._table(pairs, made, len(images), np.inf), estimate)
+
+        kept = np.flatnonzero(can_win[tuple(pairs.T)])
+        pairs, first = pairs[kept], first[kept]
+        features = self._each(pairs, lambda rows, _, part: self._engine.features(prepared, rows, first[part]))
+
+        single = can_win.sum(1) == 1
+        contested = np.flatnonzero(~single[pairs[:, 0]])
+        refined = self._each(pairs[contested], lambda rows, _, part: self._errors(
+            source, rows, self._engine.second(features[contested[part]], first[contested[part]])
+        ))  # fmt: skip
+        errors = self._table(pairs[contested], refined, len(images), np.nan)
+        among = self.space.decide(np.nan_to_num(errors, nan=np.inf), estimate)
+        best = np.where(single, can_win.argmax(1), among)
+
+        own = np.flatnonzero(pairs[:, 1] == best[pairs[:, 0]])  # one of each picture, in their order
+        rows, values = self._pairs_of(pairs[own])
+        described = self._engine.describe(prepared, rows, values, features[own])
         return Described(described.cpu().numpy(), best, errors)
 
-    def _decided(self, prepared: Prepared, errors: Floats) -> NDArray[np.int64]:
-        estimate = prepared.estimate
-        return self.space.decide(errors, None if estimate is None else estimate.cpu().numpy())
+    def _likely(self, count: int, estimate: Floats | None) -> NDArray[np.bool_]:
+        """(count, n_a) the values that can win by their estimate (count, n_a)."""
+        if estimate is None or self._all:
+            return np.ones((count, len(self.space)), np.bool_)
+        return np.asarray(estimate >= estimate.max(1, keepdims=True) - _UNLIKELY)
 
-    def _pairs_of(self, rows: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(rows).to(self._device), torch.from_numpy(values).to(self._device)
+    def _can_win(self, errors: Floats, estimate: Floats | None) -> NDArray[np.bool_]:
+        """(N, n_a) the values that can win by stage one's errors (N, n_a)."""
+        if self._all:
+            return np.ones(errors.shape, np.bool_)
+        scores = self.space.scores(errors, estimate)
+        return np.asarray(scores <= scores.min(1, keepdims=True) + _BEHIND)
+
+    def _each(self, pairs: NDArray[np.int64], run: Callable[[Tensor, Tensor, slice], Tensor]) -> Tensor:
+        """run(rows, values, slice of the pairs) for so many pairs (P, 2) at a time, joined."""
+        parts = [slice(i, i + self._pairs) for i in range(0, len(pairs), self._pairs)]
+        made = [run(*self._pairs_of(pairs[part]), part) for part in parts]
+        return torch.cat(made) if made else torch.zeros(0, device=self._device)
+
+    def _table(self, pairs: NDArray[np.int64], values: Tensor, count: int, otherwise: float) -> Floats:
+        """(count, n_a) the values (P,) at their pairs (P, 2)."""
+        table = np.full((count, len(self.space)), otherwise, np.float32)
+        table[tuple(pairs.T)] = values.cpu().numpy()
+        return table
+
+    def _pairs_of(self, pairs: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Rows and values of pairs (P, 2)."""
+        rows, values = torch.from_numpy(np.ascontiguousarray(pairs.T)).to(self._device)
+        return rows, values
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
         if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
@@ -223,3 +284,7 @@ class Editor:
         """(P,) per-pixel squared error between pictures made (P, ...) and the sources in these rows of (B, ...)."""
         shown = (source * self._std + self._mean)[rows]
         return reconstruction_errors((made * self._std + self._mean), shown, self._card.neutral)
+
+
+def _estimate(prepared: Prepared) -> Floats | None:
+    return None if prepared.estimate is None else prepared.estimate.cpu().numpy()

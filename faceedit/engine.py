@@ -86,9 +86,13 @@ class Engine:
         """Stage one, (P, 3, 60, 60) float32, normalised."""
         return self._generation.make(prepared.encoded, rows, values).float()
 
-    def second(self, prepared: Prepared, rows: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        """The descriptor layer's activation (P, 128, 15, 15), and stage two (P, 3, 60, 60) float32, normalised."""
-        return self._refinement.make(prepared.half, rows, first)
+    def features(self, prepared: Prepared, rows: Tensor, first: Tensor) -> Tensor:
+        """The descriptor layer's activation (P, 128, 15, 15) of stage one."""
+        return self._refinement.features(prepared.half[rows], first)
+
+    def second(self, features: Tensor, first: Tensor) -> Tensor:
+        """Stage two (P, 3, 60, 60) float32, normalised, of the descriptor layer's activation and stage one."""
+        return self._refinement.picture(features, first)
 
     def describe(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
         """Descriptors (P, D) float32 of the descriptor layer's activation."""
@@ -153,11 +157,12 @@ class _Refinement:
     def encode(self, source: Tensor) -> Tensor:
         return self._source(source)
 
-    def make(self, half: Tensor, rows: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        generated = self._generated(first.to(self._precision))
-        features = _run(self._encode, generated.add_(half[rows]))
-        second = _run(self._decode, features).float()
-        return features, second + first if self._skip else second
+    def features(self, half: Tensor, first: Tensor) -> Tensor:
+        return _run(self._encode, self._generated(first.to(self._precision)).add_(half))
+
+    def picture(self, features: Tensor, first: Tensor) -> Tensor:
+        made = _run(self._decode, features).float()
+        return made + first if self._skip else made
 
 
 class _Describer:

@@ -58,8 +58,8 @@ class ImageRow:
     """relative to the image root, with forward slashes"""
     candidate: int
     """position, in the gallery's values, of the value that the network decided for"""
-    errors: tuple[float, ...]
-    """reconstruction errors, one per value of the gallery"""
+    errors: tuple[float | None, ...]
+    """reconstruction errors, one per value of the gallery; None: not known, since the value could not win"""
     identity: str | None = None
     pose: int | None = None
     illumination: int | None = None
@@ -109,7 +109,7 @@ def checked_columns(row: ImageRow, n_values: int) -> dict[str, Any]:
     """The columns of a row as the database takes them.
 
     Raises ImageRowError for a path that is not a plain relative path with forward slashes, a
-    candidate that is none of the n_values, or errors that are not n_values finite numbers.
+    candidate that is none of the n_values, or errors that are not n_values finite numbers or None.
     """
     _check_path(row.path)
     if not 0 <= row.candidate < n_values:
@@ -117,10 +117,11 @@ def checked_columns(row: ImageRow, n_values: int) -> dict[str, Any]:
             f"{row.path}: candidate is {row.candidate}; expected a position from 0 to "
             f"{n_values - 1} in the gallery's values"
         )
-    errors = [float(error) for error in row.errors]
-    if len(errors) != n_values or not all(map(math.isfinite, errors)):
+    errors = [None if error is None else float(error) for error in row.errors]
+    if len(errors) != n_values or not all(error is None or math.isfinite(error) for error in errors):
         raise ImageRowError(
-            f"{row.path}: errors are {errors}; expected {n_values} finite numbers, one for each of the gallery's values"
+            f"{row.path}: errors are {errors}; expected {n_values} finite numbers or None, one for each of "
+            "the gallery's values"
         )
     return {
         "path": row.path,

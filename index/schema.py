@@ -55,7 +55,7 @@ class ImageRecord(Base):
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
     candidate: Mapped[int]  # position of the winning value in gallery.attribute_values
-    errors: Mapped[list[float]] = mapped_column(JSON)  # one per attribute value
+    errors: Mapped[list[float | None]] = mapped_column(JSON)  # one per attribute value
     slot: Mapped[int] = mapped_column(unique=True)  # row in the descriptor file
     created: Mapped[str] = mapped_column(default=utc_now)
 

@@ -152,7 +152,7 @@ def _add(gallery: Gallery, editor: Editor, paths: list[Path], labelling: _Labell
         return
     described = editor.describe(np.stack([crop for _, crop, _ in readable]))
     rows = [
-        _row(path, labelling, file, int(best), tuple(map(float, errors)))
+        _row(path, labelling, file, int(best), tuple(None if np.isnan(error) else float(error) for error in errors))
         for (path, _, file), best, errors in zip(readable, described.best, described.errors, strict=True)
     ]
     gallery.add(rows, described.descriptors, replace=True)
@@ -181,7 +181,7 @@ def _read(paths: list[Path], report: IndexReport) -> Iterator[tuple[Path, np.nda
             yield path, crop, _File(digest, stat.st_size, stat.st_mtime_ns)
 
 
-def _row(path: Path, labelling: _Labelling, file: _File, best: int, errors: tuple[float, ...]) -> ImageRow:
+def _row(path: Path, labelling: _Labelling, file: _File, best: int, errors: tuple[float | None, ...]) -> ImageRow:
     own = labelling.of(path)
     return ImageRow(
         path=_relative(path, labelling.root), candidate=best, errors=errors,

@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from faceedit.attributes import POSE
-from faceedit.editor import DESCRIPTORS, Editor
-from faceedit.errors import AttributeValueError, FaceEditError, ImageError
+from faceedit.editor import ALL, DESCRIPTORS, Editor
+from faceedit.errors import AttributeValueError, FaceEditError, ImageError, UsageError
+from faceedit.images import read_crop
 from faceedit.modelfile import load_model
 from tests.conftest import blob_face
+
+SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +60,10 @@ def test_candidates_are_the_edits_to_every_value(editor: Editor, faces: np.ndarr
     assert candidates.best == candidates.errors.argmin()
 
 
-def test_describing_keeps_the_best_candidate_of_each_picture(editor: Editor, faces: np.ndarray) -> None:
-    described = editor.describe(faces)  # more pictures than one batch
+def test_describing_keeps_the_best_candidate_of_each_picture(
+    editor: Editor, model_folder: Path, faces: np.ndarray
+) -> None:
+    described = Editor(load_model(model_folder), "cpu", pairs=4, candidates=ALL).describe(faces)  # in three parts
     assert described.descriptors.shape == (6, 28_800) and described.errors.shape == (6, 7)
     for i, face in enumerate(faces):
         candidates = editor.candidates(face)
@@ -75,11 +80,30 @@ def test_an_estimate_has_its_say(learned_model_folder: Path, faces: np.ndarray) 
     assert estimate is not None and estimate.shape == (6, 7)
     assert torch.allclose((estimate / model.card.network.estimate).exp().sum(1), torch.ones(6), atol=1e-4)
     for kind in DESCRIPTORS:  # whatever is searched by
-        described = Editor(model, "cpu", descriptor=kind).describe(faces)
+        described = Editor(model, "cpu", descriptor=kind, candidates=ALL).describe(faces)
         assert (described.best == POSE.decide(described.errors, estimate.numpy())).all()
     assert (described.best != described.errors.argmin(1)).any()
     editor = Editor(model, "cpu")
     assert [editor.candidates(face).best for face in faces] == described.best.tolist()
+
+
+@pytest.mark.parametrize("name", ["pose", "pose-fast", "illumination", "inpainting"])
+def test_values_that_cannot_win_are_left_out(name: str) -> None:
+    model = load_model(SAMPLE_DB / "models" / name)
+    paths = sorted((SAMPLE_DB / "gallery").rglob("*.png"))[::13]
+    pictures = np.stack([read_crop(path) for path in paths])
+    every = Editor(model, "cpu", candidates=ALL).describe(pictures)
+    likely = Editor(model, "cpu").describe(pictures)
+    assert (likely.best == every.best).all()
+    assert (likely.descriptors * every.descriptors).sum(1).min() > 0.999
+    refined = ~np.isnan(likely.errors)
+    assert not np.isnan(every.errors).any() and refined.mean() < 0.3
+    np.testing.assert_allclose(likely.errors[refined], every.errors[refined], rtol=0.02)
+
+
+def test_unknown_candidates_are_refused(model_folder: Path) -> None:
+    with pytest.raises(UsageError, match="no candidates 'some': choose one of likely, all"):
+        Editor.load(model_folder, "cpu", candidates="some")
 
 
 def test_no_pictures_give_no_descriptors(editor: Editor) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.plain import Plain, describe_plainly, multiply_adds
-from faceedit.editor import Editor
+from faceedit.editor import ALL, Editor
 from faceedit.engine import Engine
 from faceedit.modelfile import Networks, load_model, new_networks
 from faceedit.networks import GenerationNetwork, NetworkConfig, compact, initialise
@@ -60,7 +60,8 @@ def compare(networks: Networks, tolerance: float, precision: torch.dtype) -> Non
         expected = plain(sources[rows], torch.eye(n)[values])
         prepared = engine.prepare(sources)
         first = engine.first(prepared, rows, values)
-        features, second = engine.second(prepared, rows, first)
+        features = engine.features(prepared, rows, first)
+        second = engine.second(features, first)
         made = (first, second, engine.describe(prepared, rows, values, features))
         estimate = plain.describer.estimate(sources)
     assert len(prepared) == 3
@@ -101,7 +102,7 @@ def test_pictures_are_described_as_plainly(name: str) -> None:
     model = load_model(MODELS / name)
     faces = np.stack([blob_face(person, pose, 0) for person in range(3) for pose in (-30, 0, 30)])
     plain = describe_plainly(Plain(model.networks), model, faces)
-    mine = Editor(load_model(MODELS / name), "cpu").describe(faces)
+    mine = Editor(load_model(MODELS / name), "cpu", candidates=ALL).describe(faces)
     assert np.allclose(mine.errors, plain.errors, rtol=0.05)
     same = mine.best == plain.best
     assert same.mean() > 0.8  # these are no faces, so that two values are often as good

@@ -112,14 +112,15 @@ def test_a_missing_folder_and_a_file_are_refused(photos: Path) -> None:
 # --- what is stored ---
 
 
-def test_every_image_is_kept_once_with_seven_errors_and_the_best_candidate(gallery: Gallery, editor: Editor) -> None:
+def test_every_image_is_kept_once_with_the_errors_of_what_could_win(gallery: Gallery, editor: Editor) -> None:
     report = index_all(gallery, editor)
     assert (report.described, report.unchanged, report.skipped) == (3, 0, [])
     images = gallery.known()
     assert sorted(images) == ["anna/1.png", "anna/2.png", "ben/1.png"]
     for image in images.values():
-        assert len(image.errors) == 7
-        assert image.candidate == int(np.argmin(image.errors))
+        known = {position: error for position, error in enumerate(image.errors) if error is not None}
+        assert len(image.errors) == 7 and len(known) != 1  # a value that alone could win is not refined
+        assert not known or image.candidate == min(known, key=lambda position: known[position])
         file = gallery.config.image_root / image.path
         assert image.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
         assert (image.size, image.mtime_ns) == (file.stat().st_size, file.stat().st_mtime_ns)
@@ -133,7 +134,8 @@ def test_stored_descriptors_are_those_of_the_editor_in_half_precision(gallery: G
     rows = [known[path.relative_to(gallery.config.image_root).as_posix()] for path in paths]
     stored = gallery.descriptors([row.id for row in rows])
     np.testing.assert_array_equal(stored, described.descriptors.astype(np.float16).astype(np.float32))
-    np.testing.assert_allclose([row.errors for row in rows], described.errors, rtol=1e-6)
+    errors = np.array([row.errors for row in rows], np.float32)  # NaN for None
+    np.testing.assert_allclose(errors, described.errors, rtol=1e-6)
     assert [row.candidate for row in rows] == described.best.tolist()
 
 
@@ -191,7 +193,7 @@ def test_a_changed_image_is_described_again_and_keeps_its_labels(gallery: Galler
     assert (report.described, report.unchanged) == (1, 2)
     after = gallery.known()
     changed = after["anna/2.png"]
-    assert changed.errors != before["anna/2.png"].errors
+    assert changed.sha256 != before["anna/2.png"].sha256
     assert (
         Labels(changed.identity, changed.pose, changed.illumination, changed.expression)
         == labels[root / "anna" / "2.png"]
