@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,7 +120,7 @@ class Editor:
         self, model: Model, device: str = "auto", pairs: int = 0, descriptor: str = LEARNED, candidates: str = LIKELY
     ) -> None:
         self._device = choose_device(device)
-        self._pairs = pairs or (512 if self._device == "cuda" else 28)
+        self._pairs = pairs or (512 if self._device == "cuda" else 112)
         self._all = require_candidates(candidates) == ALL
         self._card, self.digest = model.card, model.digest
         describer = model.describer
@@ -254,7 +255,8 @@ class Editor:
 
     def _each(self, pairs: NDArray[np.int64], run: Callable[[Tensor, Tensor, slice], Tensor]) -> Tensor:
         """run(rows, values, slice of the pairs) for so many pairs (P, 2) at a time, joined."""
-        parts = [slice(i, i + self._pairs) for i in range(0, len(pairs), self._pairs)]
+        bounds = np.linspace(0, len(pairs), -(-len(pairs) // self._pairs) + 1).astype(int)  # parts of even size
+        parts = [slice(*ends) for ends in itertools.pairwise(bounds)]
         made = [run(*self._pairs_of(pairs[part]), part) for part in parts]
         return torch.cat(made) if made else torch.zeros(0, device=self._device)
 
