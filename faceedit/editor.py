@@ -161,6 +161,11 @@ class Editor:
         return self._descriptor_size
 
     @property
+    def batch(self) -> int:
+        """How many pictures are well described together."""
+        return 2 * self._pairs
+
+    @property
     def device(self) -> str:
         return self._device
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -18,22 +19,23 @@ MOST_PIXELS = 100_000_000  # a decompression bomb, not a photograph
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limit is an error
 
 
-def read_crop(path: Path) -> Picture:
+def read_crop(path: Path, content: bytes | None = None) -> Picture:
     """The picture as a (60, 60, 3) uint8 RGB crop; one of another size is cut to its central square and resized.
 
-    Raises ImageError with the reason.
+    content: the file's, where it has been read already. Raises ImageError with the reason.
     """
-    return as_crop(read_photograph(path, least=2 * SIZE))
+    return as_crop(read_photograph(path, least=2 * SIZE, content=content))
 
 
-def read_photograph(path: Path, least: int | None = None) -> Image.Image:
+def read_photograph(path: Path, least: int | None = None, content: bytes | None = None) -> Image.Image:
     """The picture, upright and in mode RGB.
 
     EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB (transparent parts
-    grey). least: a JPEG may be decoded smaller, to no less than this many pixels a side. Raises ImageError.
+    grey). least: a JPEG may be decoded smaller, to no less than this many pixels a side. content: the file's, where it
+    has been read already. Raises ImageError.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError(
                     f"{path} has {image.width} x {image.height} pixels, over {MOST_PIXELS:,}: make it smaller"
@@ -48,7 +50,8 @@ def read_photograph(path: Path, least: int | None = None) -> Image.Image:
     except IsADirectoryError as error:
         raise ImageError(f"{path} is a folder: give the path of an image") from error
     except UnidentifiedImageError as error:
-        what = "is empty (0 bytes)" if path.stat().st_size == 0 else "is not an image"
+        empty = path.stat().st_size == 0 if content is None else not content
+        what = "is empty (0 bytes)" if empty else "is not an image"
         raise ImageError(f"{path} {what}: give a PNG, JPEG or other picture") from error
     except PermissionError as error:
         raise ImageError(f"{path} may not be read: check its permissions") from error

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from faceedit.editor import Editor
-from faceedit.errors import ImageError
-from faceedit.images import SUFFIXES, read_crop
+from faceedit.images import SUFFIXES
 from faceedit.manifest import Manifest
 from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, StoredImage
+from retrieval.decoding import Read, read_ahead
 from retrieval.errors import NoImagesError, RetrievalError
-
-BATCH = 64
 
 
 @dataclass
@@ -110,10 +107,12 @@ def index_folder(
         )
         if progress:
             progress(report.unchanged, total)
-        for start in range(0, len(todo), BATCH):
-            _add(gallery, editor, todo[start : start + BATCH], _Labelling(root, labels, known), report)
+        done = report.unchanged
+        for files in read_ahead(todo, editor.batch):
+            _add(gallery, editor, files, _Labelling(root, labels, known), report)
+            done += len(files)
             if progress:
-                progress(report.unchanged + start + len(todo[start : start + BATCH]), total)
+                progress(done, total)
     return report
 
 
@@ -146,45 +145,24 @@ def labels_of(manifest: Manifest) -> dict[Path, Labels]:
     }
 
 
-def _add(gallery: Gallery, editor: Editor, paths: list[Path], labelling: _Labelling, report: IndexReport) -> None:
-    readable = list(_read(paths, report))
+def _add(gallery: Gallery, editor: Editor, files: list[Read], labelling: _Labelling, report: IndexReport) -> None:
+    report.skipped += [(file.path, file.reason) for file in files if file.crop is None]
+    readable = [(file, file.crop) for file in files if file.crop is not None]
     if not readable:
         return
-    described = editor.describe(np.stack([crop for _, crop, _ in readable]))
+    described = editor.describe(np.stack([crop for _, crop in readable]))
     rows = [
-        _row(path, labelling, file, int(best), tuple(None if np.isnan(error) else float(error) for error in errors))
-        for (path, _, file), best, errors in zip(readable, described.best, described.errors, strict=True)
+        _row(file, labelling, int(best), tuple(None if np.isnan(error) else float(error) for error in errors))
+        for (file, _), best, errors in zip(readable, described.best, described.errors, strict=True)
     ]
     gallery.add(rows, described.descriptors, replace=True)
     report.described += len(rows)
 
 
-@dataclass(frozen=True)
-class _File:
-    sha256: str
-    size: int
-    mtime_ns: int
-
-
-def _read(paths: list[Path], report: IndexReport) -> Iterator[tuple[Path, np.ndarray, _File]]:
-    for path in paths:
-        try:
-            str(path).encode()
-            stat = path.stat()  # before the content: a change from here on is seen by the next run
-            crop = read_crop(path)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except (ImageError, OSError) as error:
-            report.skipped.append((path, str(error)))
-        except UnicodeEncodeError:
-            report.skipped.append((path, f"{str(path)!r} has a name that is not Unicode: rename the file"))
-        else:
-            yield path, crop, _File(digest, stat.st_size, stat.st_mtime_ns)
-
-
-def _row(path: Path, labelling: _Labelling, file: _File, best: int, errors: tuple[float | None, ...]) -> ImageRow:
-    own = labelling.of(path)
+def _row(file: Read, labelling: _Labelling, best: int, errors: tuple[float | None, ...]) -> ImageRow:
+    own = labelling.of(file.path)
     return ImageRow(
-        path=_relative(path, labelling.root), candidate=best, errors=errors,
+        path=_relative(file.path, labelling.root), candidate=best, errors=errors,
         identity=own.identity, pose=own.pose, illumination=own.illumination, expression=own.expression,
         sha256=file.sha256, size=file.size, mtime_ns=file.mtime_ns,
     )  # fmt: skip

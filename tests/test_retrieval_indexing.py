@@ -222,7 +222,7 @@ def test_a_changed_image_that_a_new_manifest_does_not_name_keeps_its_labels(gall
 
 
 def test_an_interrupted_run_is_continued(gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.indexing.BATCH", 1)
+    monkeypatch.setattr(Editor, "batch", 1)
     images = find_images(gallery.config.image_root)
 
     def interrupt(done: int, total: int) -> None:
@@ -240,7 +240,7 @@ def test_an_interrupted_run_is_continued(gallery: Gallery, editor: Editor, monke
 def test_progress_rises_to_the_number_of_images(
     gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.indexing.BATCH", 2)
+    monkeypatch.setattr(Editor, "batch", 2)
     images = find_images(gallery.config.image_root)
     calls: list[tuple[int, int]] = []
     index_folder(gallery, editor, images[:1])

@@ -1,0 +1,119 @@
+"""Reading ahead in worker processes: in order, bounded, and alive after a file that kills its reader."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.images import read_crop
+from retrieval.decoding import Read, read, read_ahead
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number:02d}.png" for number in range(10)]
+    for number, path in enumerate(paths):
+        Image.fromarray(np.full((60, 60, 3), number, np.uint8)).save(path)
+    return paths
+
+
+def read_unless_deadly(path: Path) -> Read:
+    if path.stem in ("03", "04", "09"):
+        os._exit(1)  # as a decoder that writes where it must not
+    return read(path)
+
+
+def read_slowly(path: Path) -> Read:
+    path.with_suffix(".read").touch()
+    return Read(path)
+
+
+def test_a_file_is_read_once_and_identified(pictures: list[Path]) -> None:
+    one = read(pictures[7])
+    assert one.crop is not None and (one.crop == 7).all() and one.reason == ""
+    content, stat = pictures[7].read_bytes(), pictures[7].stat()
+    assert (one.sha256, one.size) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert one.mtime_ns == stat.st_mtime_ns
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_files_come_in_order_with_the_reasons_of_those_that_cannot_be_read(pictures: list[Path], workers: int) -> None:
+    pictures[4].write_bytes(b"")
+    pictures[5].unlink()
+    batches = list(read_ahead(pictures, 4, workers))
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    files = [file for batch in batches for file in batch]
+    assert [file.path for file in files] == pictures
+    for number, file in enumerate(files):
+        assert (file.crop is None) == (number in (4, 5)) == bool(file.reason)
+        if file.crop is not None:
+            np.testing.assert_array_equal(file.crop, read_crop(pictures[number]))
+    assert files[4].reason == f"{pictures[4]} is empty (0 bytes): give a PNG, JPEG or other picture"
+    assert files[5].reason == f"{pictures[5]} does not exist any more"
+
+
+def test_a_file_that_kills_its_reader_costs_itself_alone(pictures: list[Path]) -> None:
+    files = [file for batch in read_ahead(pictures, 4, 2, read_unless_deadly) for file in batch]
+    assert [file.path for file in files] == pictures
+    assert [n for n, file in enumerate(files) if file.crop is None] == [3, 4, 9]
+    assert files[3].reason == f"{pictures[3]} cannot be read: its decoder crashed; give a whole picture"
+
+
+def test_no_more_than_two_batches_are_read_ahead(pictures: list[Path]) -> None:
+    batches = read_ahead(pictures, 2, 1, read_slowly)
+    assert len(next(batches)) == 2
+    time.sleep(0.3)
+    assert sum(path.with_suffix(".read").exists() for path in pictures) <= 4
+    batches.close()  # type: ignore[attr-defined]
+
+
+def test_a_file_larger_than_any_picture_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    with path.open("wb") as file:
+        file.truncate(600_000_000)
+    assert "has 600,000,000 bytes, over 500,000,000: make it smaller" in read(path).reason
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_workers_do_not_outlive_a_killed_parent(pictures: list[Path], tmp_path: Path) -> None:
+    code = (
+        "import multiprocessing, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from retrieval.decoding import read_ahead\n"
+        "if __name__ == '__main__':\n"
+        "    batches = read_ahead(sorted(Path(sys.argv[1]).glob('*.png')), 2, 2)\n"
+        "    next(batches)\n"
+        "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    ran = subprocess.run(
+        [sys.executable, script, tmp_path], capture_output=True, text=True, cwd=ROOT, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    workers = [int(number) for number in ran.stdout.split()]
+    assert ran.returncode == -9 and workers, ran.stderr
+    for _ in range(100):
+        if not any(_alive(worker) for worker in workers):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"workers {workers} are still there 5 s after their parent was killed")
+
+
+def _alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
