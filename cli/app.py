@@ -14,7 +14,7 @@ import warnings
 import typer
 from typer.exceptions import TyperException
 
-from cli import data, demo, edit, evaluate, index, query, reproduce, shrink, synth, train
+from cli import data, demo, edit, evaluate, gallery, index, query, reproduce, shrink, synth, train
 from faceedit.errors import AttributeValueError, FaceEditError, UsageError
 from retrieval.errors import RetrievalError
 
@@ -36,6 +36,7 @@ app.command("train")(train.train)
 app.command("shrink")(shrink.shrink)
 app.command("synth")(synth.synth)
 app.add_typer(data.group, name="data")
+app.add_typer(gallery.group, name="gallery")
 
 _INTERRUPTED = "interrupted: what was finished is kept"
 
@@ -90,10 +91,10 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         return _fail(str(error), 1)
     except Exception as error:
-        from index.errors import GalleryError
+        from index.errors import GalleryError, RecallError, RequirementsError
 
         if isinstance(error, GalleryError):
-            return _fail(str(error), 1)
+            return _fail(str(error), {RecallError: 5, RequirementsError: 2}.get(type(error), 1))
         raise
 
 

@@ -16,11 +16,15 @@ from cli.options import (
     DescriptorOption,
     DeviceOption,
     JsonOption,
+    MaxMemoryOption,
+    MaxMsOption,
     ModelOption,
+    RecallOption,
     TaskOption,
     chosen_model,
     db_folder,
     require_output_folder,
+    requirements_of,
 )
 
 
@@ -32,6 +36,9 @@ def index(
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
+    max_memory: MaxMemoryOption = None,
+    recall: RecallOption = None,
+    max_ms: MaxMsOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -40,6 +47,7 @@ def index(
     from retrieval.indexing import find_images, index_folder, labels_of, open_gallery, require_named
 
     folder = chosen_model(model, task)
+    requirements = requirements_of(max_memory, recall, max_ms)
     found = find_images(images)
     require_output_folder(db_folder(db))
     known = labels_of(read_manifest(labels)) if labels else None
@@ -47,6 +55,7 @@ def index(
         require_named(found, known)
     from cli.progress import ProgressBar
     from faceedit.editor import Editor
+    from index.plan import KINDS
 
     started = time.monotonic()
     editor = Editor.load(folder, device, descriptor or _kind_in(db_folder(db)), candidates)
@@ -54,6 +63,10 @@ def index(
         with ProgressBar("describing images") as bar:
             report = index_folder(gallery, editor, found, known, bar.update)
         total = len(gallery)
+        prepared = None
+        if total:
+            with ProgressBar("preparing the search") as bar:
+                prepared = gallery.prepare(requirements, lambda what, done, of: bar.update(done, of, title=what))
     seconds = time.monotonic() - started
     for path, reason in report.skipped:
         print(f"skipped: {reason if str(path) in reason else f'{path}: {reason}'}", file=sys.stderr)
@@ -61,7 +74,9 @@ def index(
         skipped = [{"path": str(path), "reason": reason} for path, reason in report.skipped]
         counts = {"described": report.described, "unchanged": report.unchanged, "relabelled": report.relabelled}
         counts["vanished"] = report.vanished
-        print(json.dumps({"gallery": str(db_folder(db)), "images": total, **counts, "skipped": skipped}))
+        searched = {"kind": prepared.kind, "recall": prepared.recall} if prepared else None
+        about = {"gallery": str(db_folder(db)), "images": total, **counts, "skipped": skipped, "search": searched}
+        print(json.dumps(about))
     else:
         print(
             f"{db_folder(db)}: {total:,} images; {report.described:,} described, {report.unchanged:,} unchanged, "
@@ -69,6 +84,11 @@ def index(
         )
         if report.relabelled:
             print(f"{report.relabelled:,} got new labels")
+        if prepared is not None and prepared.index is not None:
+            print(
+                f"searched by {KINDS[prepared.kind]}: {prepared.recall:.4f} of the ten nearest found in "
+                f"{prepared.index.milliseconds:.1f} ms"
+            )
     if report.vanished:
         print(
             f"warning: the files of {report.vanished:,} images in the gallery are not there any more", file=sys.stderr

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from faceedit.errors import FaceEditError, UsageError
+
+if TYPE_CHECKING:
+    from index.plan import Requirements
 
 SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
 
@@ -49,6 +53,41 @@ KnobOption = Annotated[
     typer.Option("--knob", metavar="NAME=VALUE", help="Set one of the settings by name; a wrong name lists them"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table")]
+
+
+MaxMemoryOption = Annotated[
+    str | None,
+    typer.Option("--max-memory", metavar="SIZE", help="What the search index may occupy: 500MB, 2GB [default: half]"),
+]
+RecallOption = Annotated[
+    float | None,
+    typer.Option("--recall", help="Share of the ten nearest that a search must find [default: 0.99]"),
+]
+MaxMsOption = Annotated[
+    float | None, typer.Option("--max-ms", help="Milliseconds that a search may take, in the median [default: 200]")
+]
+
+
+def requirements_of(max_memory: str | None, recall: float | None, max_ms: float | None) -> Requirements | None:
+    """What the options ask of a search; None where none of them is given. Raises RequirementsError."""
+    from index.plan import Requirements
+
+    if max_memory is None and recall is None and max_ms is None:
+        return None
+    usual = Requirements()
+    return Requirements(
+        recall=usual.recall if recall is None else recall,
+        max_ms=usual.max_ms if max_ms is None else max_ms,
+        max_memory=usual.max_memory if max_memory is None else parsed_size(max_memory),
+    )
+
+
+def parsed_size(text: str) -> int:
+    """Bytes of '2GB', '500 MB' or '1.5g'. Raises UsageError."""
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise UsageError(f"{text!r} is no size: give one such as 500MB or 2GB")
+    return int(float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " "))
 
 
 def db_folder(given: Path | None) -> Path:

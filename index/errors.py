@@ -16,6 +16,8 @@ GalleryError
 +-- DuplicatePathError       a path that the gallery holds already
 +-- UnknownImageError        an id or a path that the gallery does not hold
 +-- FaissMissingError        faiss is not installed
++-- RequirementsError        nothing searches so many images within so much memory and time
++-- RecallError              an index that finds less, or takes longer, than was asked for
 """
 
 
@@ -81,3 +83,11 @@ class UnknownImageError(GalleryError):
 
 class FaissMissingError(GalleryError):
     """`import faiss` failed."""
+
+
+class RequirementsError(GalleryError):
+    """No way to search keeps to what was asked for."""
+
+
+class RecallError(GalleryError):
+    """An index was measured and does not keep to what was asked for."""

@@ -1,7 +1,8 @@
 """A gallery of described images in one folder: search it, add to it, remove from it.
 
 `gallery.db` (SQLite) is the truth. `descriptors.f16` holds the descriptors, one slot per image.
-`exact-*.faiss` is a projection of both that the first search after a change rebuilds.
+`exact-*.faiss` is a projection of both that the first search after a change rebuilds; `search-*` is one of reduced
+descriptors, for large galleries.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,8 +25,11 @@ from index.errors import (
 )
 from index.layout import DATABASE_NAME, DESCRIPTORS_NAME, LOCK_NAME, create_files
 from index.lock import WriterLock
+from index.plan import Plan, Requirements
+from index.preparing import Prepared, plan_for, prepare
 from index.reading import Reader
 from index.rows import Filter, GalleryConfig, ImageRow, Labels, Match, StoredImage, checked_columns
+from index.shortlist import Progress
 from index.vectors import DescriptorFile, FloatArray, checked_descriptors
 
 __all__ = ["Filter", "Gallery", "GalleryConfig", "ImageRow", "Labels", "Match", "StoredImage"]
@@ -277,6 +281,25 @@ class Gallery:
             raise ValueError(f"k is {k}; expected 1 or more results")
         queries = checked_descriptors(np.asarray(descriptors), self._config.descriptor_size)
         return self._reader.search(queries, k, where, exclude)
+
+    def plan(self, requirements: Requirements | None = None) -> Plan:
+        """How the gallery would be searched to keep to these requirements (None: those it was given last).
+
+        Raises GalleryEmptyError, FaissMissingError.
+        """
+        return plan_for(self._folder, self._database, self._file, requirements)
+
+    def prepare(self, requirements: Requirements | None = None, progress: Progress | None = None) -> Prepared:
+        """Build the index that the plan chooses, unless it is there, and measure it against every descriptor.
+
+        Requirements are remembered; None: those given last. progress(what, done, total). Raises GalleryEmptyError,
+        RequirementsError when no way of searching would keep to them, RecallError when the index does not: then it is
+        not installed, and nothing changes. GalleryLockedError.
+        """
+        with self.writing():
+            prepared = prepare(self._folder, self._database, self._file, requirements, progress)
+        self._reader.forget()
+        return prepared
 
     def _finish_erasures(self) -> None:
         """Zero the descriptors of removed images; also those that a crash left over."""

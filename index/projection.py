@@ -1,10 +1,12 @@
-"""The Faiss index of one state of a gallery, and its file `exact-<generation>-<stamp>.faiss`.
+"""The Faiss indexes of one state of a gallery: the file `exact-<generation>-<stamp>.faiss` with every descriptor, and
+the folder `search-<generation>-<stamp>` with reduced ones.
 
 The state stands in the file's name, so that index and state reach the disk in one rename.
 """
 
 import logging
 import re
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from index.errors import GalleryCorruptError
-from index.vectors import IdArray, Index, index_ids, read_index, write_index
+from index.shortlist import Shortlist, checksum
+from index.shortlist import read as read_shortlist
+from index.shortlist import write as write_shortlist
+from index.vectors import HalfArray, IdArray, Index, index_ids, read_index, write_index
 
 _NAME = re.compile(r"exact-(\d+)-([0-9a-f]+)\.faiss(\.\d+\.tmp)?")
+_FOLDER = re.compile(r"search-(\d+)-([0-9a-f]+)(\.\d+\.tmp)?")
 
 _log = logging.getLogger(__name__)
 
@@ -71,10 +77,40 @@ def save(folder: Path, projection: Projection) -> None:
 
 def discard(folder: Path, *, before: int | None = None, keep: str = "") -> None:
     """Delete saved indexes, finished or not: all, or those up to the generation `before`."""
-    for path in folder.glob("exact-*"):
-        name = _NAME.fullmatch(path.name)
+    for path in [*folder.glob("exact-*"), *folder.glob("search-*")]:
+        name = _NAME.fullmatch(path.name) or _FOLDER.fullmatch(path.name)
         if name is None or path.name == keep:
             continue
         if before is None or int(name[1]) <= before:
             with suppress(OSError):  # Windows keeps a file that another process has open
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def has_shortlist(folder: Path) -> bool:
+    """Whether there may be one to load."""
+    return any(folder.glob("search-*"))
+
+
+def load_shortlist(folder: Path, state: State, records: HalfArray) -> Shortlist | None:
+    """The newest index of reduced descriptors that still belongs to the gallery: images may have been added since it
+    was built, but none removed. records: the descriptor file's."""
+    found = [(name, path) for path in folder.glob("search-*") if (name := _FOLDER.fullmatch(path.name)) and not name[3]]
+    for name, path in sorted(found, key=lambda one: -int(one[0][1])):
+        if int(name[1]) > state.generation:
+            continue  # of another history
+        try:
+            made = read_shortlist(path)
+        except GalleryCorruptError as error:
+            _log.warning("%s", error)
+            continue
+        fits = made.about.removals == state.removals and int(made.slots.max(initial=0)) < len(records)
+        if fits and made.about.check == checksum(records, made.slots):
+            return made
+    return None
+
+
+def save_shortlist(folder: Path, state: State, shortlist: Shortlist) -> None:
+    """Write the index of this state and delete all others. Raises OSError."""
+    name = f"search-{state.generation}-{state.stamp}"
+    write_shortlist(shortlist, folder / name)
+    discard(folder, keep=name)

@@ -16,6 +16,7 @@ from index.database import Database
 from index.errors import GalleryBusyError, GalleryEmptyError
 from index.projection import Projection, State
 from index.rows import Filter, Match
+from index.shortlist import Shortlist, merged, scan
 from index.vectors import DescriptorFile, FloatArray, IdArray, build_exact, nearest
 
 ATTEMPTS = 5
@@ -36,6 +37,7 @@ class Reader:
         self._file = file
         self._building = RLock()
         self._projection: Projection | None = None
+        self._shortlist: Shortlist | None = None
 
     def state(self) -> State:
         """How far the gallery has come."""
@@ -43,8 +45,8 @@ class Reader:
             return store.state(session)
 
     def forget(self) -> None:
-        """Let go of the index."""
-        self._projection = None
+        """Let go of the indexes."""
+        self._projection = self._shortlist = None
 
     def descriptors(self, ids: Sequence[int]) -> FloatArray:
         """The descriptors of these images, (len(ids), size). Raises UnknownImageError."""
@@ -63,20 +65,58 @@ class Reader:
     def _search(
         self, state: State, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
     ) -> list[list[Match]]:
-        current = self._current(state)
-        if len(current.ids) == 0:
-            raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
-        competing = self._competing(current.ids, where, exclude)
-        distances, found = nearest(current.index, queries, k, competing)
-        unique = np.unique(found).tolist()
+        shortlist = self._shortlist_of(state)
+        if shortlist is None:
+            results = self._exactly(state, queries, k, where, exclude)
+        else:
+            results = self._in_two_looks(shortlist, queries, k, where, exclude)
+        unique = sorted({id_ for _, ids in results for id_ in ids.tolist()})
         with self._database.reading() as session:
             if store.state(session).removals != state.removals:
                 raise _OvertakenError
             images = dict(zip(unique, store.get(session, unique), strict=True))
         return [
-            [Match(images[id_], distance) for id_, distance in zip(*row, strict=True)]
-            for row in zip(found.tolist(), distances.tolist(), strict=True)
+            [Match(images[id_], distance) for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)]
+            for distances, ids in results
         ]
+
+    def _exactly(
+        self, state: State, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
+    ) -> list[tuple[FloatArray, IdArray]]:
+        current = self._current(state)
+        if len(current.ids) == 0:
+            raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
+        competing = self._competing(current.ids, where, exclude)
+        return list(zip(*nearest(current.index, queries, k, competing), strict=True))
+
+    def _in_two_looks(
+        self, shortlist: Shortlist, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
+    ) -> list[tuple[FloatArray, IdArray]]:
+        """Among the reduced descriptors, and among all that were added since."""
+        with self._database.reading() as session:
+            ids, slots = store.added_after(session, int(shortlist.ids[-1]))
+            committed = store.slots_in_use(session)
+        records = self._file.records(committed)
+        old = None
+        if where.conditions() or exclude:
+            old = np.isin(shortlist.ids, self._competing(np.asarray(shortlist.ids), where, exclude), assume_unique=True)
+        new = np.isin(ids, self._competing(ids, where, exclude), assume_unique=True)
+        found = shortlist.search(records, queries, k, old)
+        if not new.any():
+            return found
+        return [merged(both, k) for both in zip(found, scan(records, slots[new], ids[new], queries, k), strict=True)]
+
+    def _shortlist_of(self, state: State) -> Shortlist | None:
+        """The index of reduced descriptors, where there is one that still holds."""
+        with self._building:
+            if self._shortlist is not None and self._shortlist.about.removals == state.removals:
+                return self._shortlist
+            self._shortlist = None
+            if projection.has_shortlist(self._folder):
+                with self._database.reading() as session:
+                    committed = store.slots_in_use(session)
+                self._shortlist = projection.load_shortlist(self._folder, state, self._file.records(committed))
+            return self._shortlist
 
     def _competing(self, ids: IdArray, where: Filter, exclude: Collection[int]) -> IdArray:
         if where.conditions():

@@ -92,9 +92,14 @@ def state(session: Session) -> State:
 
 def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
     """The state, and the ids (n,) and slots (n,) of all images by ascending id."""
-    rows = session.execute(select(ImageRecord.id, ImageRecord.slot).order_by(ImageRecord.id))
-    table = np.array([(id_, slot) for id_, slot in rows], dtype=np.int64).reshape(-1, 2)
-    return state(session), table[:, 0].copy(), table[:, 1].copy()
+    return state(session), *added_after(session, 0)
+
+
+def added_after(session: Session, last: int) -> tuple[IdArray, IdArray]:
+    """The ids (n,) and slots (n,) of all images with an id above `last`, by ascending id."""
+    query = select(ImageRecord.id, ImageRecord.slot).where(ImageRecord.id > last).order_by(ImageRecord.id)
+    table = np.array([(id_, slot) for id_, slot in session.execute(query)], dtype=np.int64).reshape(-1, 2)
+    return table[:, 0].copy(), table[:, 1].copy()
 
 
 def advance(session: Session, *, removed: bool) -> None:

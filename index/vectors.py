@@ -115,7 +115,7 @@ class DescriptorFile:
             file.flush()
             os.fsync(file.fileno())
         if new:
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
 
 
 def build_exact(descriptors: NDArray[Any], ids: IdArray, slots: IdArray | None = None) -> Index:
@@ -126,7 +126,7 @@ def build_exact(descriptors: NDArray[Any], ids: IdArray, slots: IdArray | None =
     them in order. Distances are exact for the descriptors rounded to half precision; the query
     is not rounded.
     """
-    faiss = _faiss()
+    faiss = faiss_module()
     size = descriptors.shape[1]
     rows = np.arange(len(descriptors), dtype=np.int64) if slots is None else slots
     if len(rows) != len(ids):
@@ -147,7 +147,7 @@ def write_index(index: Index, path: Path) -> None:
     The bytes go to a temporary file beside it piece by piece, so that the index is never in
     memory twice. Raises OSError when the disk refuses.
     """
-    faiss = _faiss()
+    faiss = faiss_module()
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     failures: list[OSError] = []
     try:
@@ -164,7 +164,7 @@ def write_index(index: Index, path: Path) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read_index(path: Path) -> Index:
@@ -173,23 +173,28 @@ def read_index(path: Path) -> Index:
     Never add to it: Faiss would abort the process. Raises GalleryCorruptError when the file is
     missing, damaged, or another kind of index.
     """
-    faiss = _faiss()
     try:
-        content = np.memmap(path, dtype=np.uint8, mode="r")
-        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(content), content.nbytes)
-        index = faiss.read_index(reader)
-        sound = _is_exact(faiss, index)
+        index = mapped_index(path)
+        sound = _is_exact(faiss_module(), index)
     except (RuntimeError, MemoryError, ValueError, AttributeError, OSError) as error:
         raise _unreadable(path) from error
     if not sound:
         raise _unreadable(path)
+    return index
+
+
+def mapped_index(path: Path) -> Index:
+    """Any index of Faiss, mapped into memory. Raises RuntimeError, MemoryError, ValueError, OSError."""
+    faiss = faiss_module()
+    content = np.memmap(path, dtype=np.uint8, mode="r")
+    index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(content), content.nbytes))
     index.referenced_objects = [content]  # the index points into it
     return index
 
 
 def index_ids(index: Index) -> IdArray:
     """The ids of an index, (n,) int64, in the order in which they were added."""
-    ids: IdArray = _faiss().vector_to_array(index.id_map)
+    ids: IdArray = faiss_module().vector_to_array(index.id_map)
     return ids
 
 
@@ -199,7 +204,7 @@ def nearest(index: Index, queries: FloatArray, k: int, ids: IdArray) -> tuple[Fl
     queries: (n, size) float32. ids: the ids of the index that may be found, without repetition.
     Returns Euclidean distances and ids, both (n, min(k, len(ids))).
     """
-    faiss = _faiss()
+    faiss = faiss_module()
     wanted = min(k, len(ids))
     if wanted == 0:
         return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
@@ -250,7 +255,8 @@ def _unreadable(path: Path) -> GalleryCorruptError:
     )
 
 
-def _faiss() -> Any:
+def faiss_module() -> Any:
+    """Faiss, imported now. Raises FaissMissingError."""
     try:
         return import_module("faiss")
     except ImportError as error:
@@ -260,7 +266,7 @@ def _faiss() -> Any:
         ) from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a new or renamed file's name durable, where the system can (Windows cannot)."""
     if os.name == "nt":
         return

@@ -1,0 +1,90 @@
+"""Give a gallery the index that its requirements ask for, measured before it is installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from index import projection, store
+from index.database import Database
+from index.errors import GalleryEmptyError
+from index.plan import EXACT, Plan, Requirements, make_plan, measure_rates, read_requirements, write_requirements
+from index.shortlist import About, Progress, build, dimensions_for
+from index.vectors import DescriptorFile
+
+STALE = 0.1  # share of images added since, from which on an index is built anew
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """plan: how the gallery is searched, and why; index: what was measured of it (None: every descriptor is compared);
+    built: whether it is new."""
+
+    plan: Plan
+    index: About | None
+    built: bool
+
+    @property
+    def kind(self) -> str:
+        return self.plan.require().kind if self.index is None else self.index.kind
+
+    @property
+    def recall(self) -> float:
+        """Share of the ten nearest that are found, as measured; 1 where every descriptor is compared."""
+        return 1.0 if self.index is None else self.index.recall
+
+
+def plan_for(folder: Path, database: Database, file: DescriptorFile, requirements: Requirements | None) -> Plan:
+    """What would be chosen for the gallery as it is. Raises GalleryEmptyError."""
+    with database.reading() as session:
+        _, _, slots = store.snapshot(session)
+        records = file.records(store.slots_in_use(session))
+    if len(slots) == 0:
+        raise GalleryEmptyError(f"the gallery {folder} holds no images yet; index some before planning")
+    needs = requirements or read_requirements(folder)
+    return make_plan(len(slots), file.size, dimensions_for(records, slots), needs, measure_rates())
+
+
+def prepare(
+    folder: Path,
+    database: Database,
+    file: DescriptorFile,
+    requirements: Requirements | None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Build and install what the plan chooses, unless it is there. The caller keeps other writers out.
+
+    Raises GalleryEmptyError, RequirementsError when nothing would do, RecallError when what was built does not: then
+    the gallery is searched as before.
+    """
+    plan = plan_for(folder, database, file, requirements)
+    kind = plan.require().kind
+    with database.reading() as session:
+        state, ids, slots = store.snapshot(session)
+        records = file.records(store.slots_in_use(session))
+    before = projection.load_shortlist(folder, state, records)
+    if kind == EXACT:
+        _keep(folder, requirements)
+        if before is not None:
+            projection.discard(folder, keep=state.file_name)
+        return Prepared(plan, None, before is not None)
+    if before is not None and _still_good(before.about, kind, plan, new=int(np.sum(ids > before.ids[-1]))):
+        _keep(folder, requirements)
+        return Prepared(plan, before.about, False)
+    made = build(records, ids, slots, plan, state.removals, progress)
+    projection.save_shortlist(folder, state, made)
+    _keep(folder, requirements)
+    return Prepared(plan, made.about, True)
+
+
+def _still_good(about: About, kind: str, plan: Plan, new: int) -> bool:
+    needs = plan.requirements
+    kept = about.recall >= needs.recall and about.milliseconds <= needs.max_ms
+    return about.kind == kind and kept and new <= STALE * plan.count
+
+
+def _keep(folder: Path, requirements: Requirements | None) -> None:
+    if requirements is not None:
+        write_requirements(folder, requirements)

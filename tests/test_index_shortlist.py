@@ -1,0 +1,268 @@
+"""Searching in two looks: what it may miss is measured, what it finds is exact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index import plan as planning
+from index.errors import GalleryCorruptError, RecallError, RequirementsError
+from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
+from index.plan import EXACT, FLAT, HNSW, IVF, Rates, Requirements, make_plan, read_requirements
+from index.reduction import components, enough
+from index.shortlist import EFFORTS, scan
+
+SIZE, COUNT, PEOPLE = 96, 3_000, 300
+CONFIG = GalleryConfig("0123456789abcdef" * 4, "pose", (-45, -30, -15, 0, 15, 30, 45), SIZE, Path("/photos").absolute())
+RATES = Rates(half=5e6, codes=8e6)
+
+
+def row(number: int) -> ImageRow:
+    return ImageRow(
+        path=f"p{number % PEOPLE}/{number}.png", candidate=number % 7, errors=(1.0,) * 7,
+        identity=f"p{number % PEOPLE}", pose=CONFIG.values[number % 7],
+    )  # fmt: skip
+
+
+def people(count: int = COUNT, seed: int = 0) -> NDArray[np.float32]:
+    """Descriptors of which most of the length lies in few directions; pictures of a person are near each other."""
+    random = np.random.default_rng(seed)
+    spread = (np.arange(SIZE) + 1.0) ** -0.5
+    own = random.normal(size=(PEOPLE, SIZE)) * spread
+    array = own[np.arange(count) % PEOPLE] + 0.5 * random.normal(size=(count, SIZE)) * spread
+    return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True), np.float32)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gallery]:
+    monkeypatch.setattr("index.preparing.measure_rates", lambda: RATES)
+    monkeypatch.setattr("index.shortlist.FEW", 100)
+    monkeypatch.setattr(planning, "FEWEST", dict.fromkeys(planning.FEWEST, 0))
+    with Gallery.create(tmp_path / "galerie-é", CONFIG) as made:
+        made.add([row(number) for number in range(COUNT)], people())
+        yield made
+
+
+def only(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no other way than this one."""
+    monkeypatch.setattr(planning, "FEWEST", {**dict.fromkeys(planning.FEWEST, 10**9), kind: 0})
+
+
+def nearest(gallery: Gallery, query: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> list[int]:
+    images = list(gallery.images())
+    ids = np.array([image.id for image in images])
+    distances = np.linalg.norm(gallery.descriptors(ids.tolist()) - query, axis=1)
+    if allowed is not None:
+        distances[~allowed] = np.inf
+    return [int(id_) for id_ in ids[np.lexsort((ids, distances))[:10]]]
+
+
+def found(gallery: Gallery, query: NDArray[np.float32], where: Filter | None = None) -> list[int]:
+    return [match.image.id for match in gallery.search(query, 10, where=where or Filter())]
+
+
+def queries(n: int = 50) -> NDArray[np.float32]:
+    made = people(n, seed=0) + 0.02 * np.random.default_rng(5).normal(size=(n, SIZE)).astype(np.float32)
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
+
+
+# --- the reduction ---
+
+
+@pytest.mark.parametrize("count", [40, 400])  # fewer and more than numbers
+def test_directions_are_orthonormal_uncentred_and_in_order(count: int) -> None:
+    sample = people(count) + 0.3  # a mean that centring would remove
+    directions, share = components(sample)
+    n = min(count, SIZE)
+    assert directions.shape == (SIZE, n) and share.shape == (n,)
+    np.testing.assert_allclose(directions.T @ directions, np.eye(n), atol=1e-3)
+    assert (np.diff(share) <= 1e-6).all() and float(share.sum()) == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(((sample @ directions) ** 2).sum(0) / (sample**2).sum(), share, atol=1e-4)
+
+
+def test_enough_directions_are_a_multiple_that_sees_nine_tenths() -> None:
+    assert enough(np.full(100, 0.01, np.float32)) == 96
+    assert enough(np.array([0.95, *[0.05 / 63] * 63], np.float32)) == 32
+    assert enough(np.array([0.5, 0.5], np.float32)) == 2
+
+
+# --- the plan ---
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "requirements", "kind"),
+    [
+        (500, 775, Requirements(), EXACT),
+        (20_860, 775, Requirements(), EXACT),
+        (1_000_000, 775, Requirements(recall=1, max_ms=500, max_memory=10**10), EXACT),
+        (1_000_000, 775, Requirements(max_ms=25, max_memory=10**9), FLAT),
+        (1_000_000, 775, Requirements(max_ms=5, max_memory=10**9), IVF),
+        (10_000_000, 775, Requirements(max_ms=4, max_memory=8 * 10**9), HNSW),
+        (10_000_000, 775, Requirements(max_ms=60, max_memory=8 * 10**9), IVF),
+    ],
+)
+def test_the_simplest_that_fits_is_chosen(count: int, size: int, requirements: Requirements, kind: str) -> None:
+    assert make_plan(count, size, 96, requirements, RATES).require().kind == kind
+
+
+def test_what_speaks_against_the_others_is_said() -> None:
+    plan = make_plan(1_000_000, 775, 96, Requirements(max_ms=5, max_memory=10**9), RATES)
+    against = {option.kind: option.against for option in plan.options}
+    assert against == {EXACT: "too much memory, too slow", FLAT: "too slow", IVF: "", HNSW: ""}
+
+
+def test_nothing_that_fits_is_refused_with_the_least_that_would() -> None:
+    plan = make_plan(1_000_000, 775, 96, Requirements(max_memory=10**6), RATES)
+    with pytest.raises(RequirementsError, match=r"1,000,000 images within 1 MB, 200 ms.*least memory is 112 MB"):
+        plan.require()
+
+
+@pytest.mark.parametrize("wrong", [{"recall": 0.0}, {"recall": 1.1}, {"max_ms": 0.0}, {"max_memory": 0}])
+def test_requirements_that_nothing_can_keep_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(RequirementsError, match=next(iter(wrong))):
+        Requirements(**wrong)  # type: ignore[arg-type]
+
+
+def test_rates_are_measured() -> None:
+    rates = planning.measure_rates()
+    assert 1e4 < rates.half < 1e9 and 1e4 < rates.codes < 1e9
+
+
+# --- the index ---
+
+
+@pytest.mark.parametrize("kind", [FLAT, IVF, HNSW])
+def test_an_index_finds_what_it_promised_with_exact_distances(
+    gallery: Gallery, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(kind, monkeypatch)
+    prepared = gallery.prepare(Requirements(recall=0.98))
+    assert prepared.built and prepared.index is not None and prepared.kind == kind
+    assert prepared.index.recall >= 0.98 and prepared.index.effort in EFFORTS[kind]
+    hits = []
+    for query in queries():
+        matches = gallery.search(query, 10)
+        exact = nearest(gallery, query)
+        hits.append(len({match.image.id for match in matches} & set(exact)) / 10)
+        stored = gallery.descriptors([match.image.id for match in matches])
+        np.testing.assert_allclose([m.distance for m in matches], np.linalg.norm(stored - query, axis=1), rtol=1e-5)
+        assert [m.distance for m in matches] == sorted(m.distance for m in matches)
+    assert np.mean(hits) >= 0.97
+    again = gallery.prepare()
+    assert not again.built and again.index == prepared.index  # what was asked is remembered, what is there stays
+
+
+@pytest.mark.parametrize("kind", [FLAT, IVF, HNSW])
+def test_filters_apply_in_the_search(gallery: Gallery, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(kind, monkeypatch)
+    gallery.prepare(Requirements(recall=0.98))
+    images = list(gallery.images())
+    for where in (Filter(pose=30), Filter(identity="p7"), Filter(identity="p7", pose=30), Filter(identity="nobody")):
+        allowed = np.array([all(getattr(i, n) == v for n, v in where.conditions().items()) for i in images])
+        hits = [len(set(found(gallery, q, where)) & set(nearest(gallery, q, allowed)[: int(allowed.sum())]))
+                for q in queries(10)]  # fmt: skip
+        assert np.mean(hits) >= 0.95 * min(10, int(allowed.sum()))
+    assert images[0].id not in {m.image.id for m in gallery.search(people(1)[0], 10, exclude=[images[0].id])}
+
+
+def test_added_images_are_found_and_the_index_stays(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(IVF, monkeypatch)
+    gallery.prepare(Requirements(recall=0.98))
+    new = people(20, seed=9)
+    ids = gallery.add([row(COUNT + number) for number in range(20)], new)
+    for query, id_ in zip(new, ids, strict=True):
+        assert found(gallery, query)[0] == id_
+    assert found(gallery, new[3], Filter(pose=CONFIG.values[(COUNT + 3) % 7]))[0] == ids[3]
+    assert ids[3] not in {m.image.id for m in gallery.search(new[3], 10, exclude=[ids[3]])}
+    assert not gallery.prepare().built
+    gallery.add([row(COUNT + 20 + number) for number in range(400)], people(400, seed=10))
+    assert gallery.prepare().built  # more than a tenth is new
+
+
+def test_removed_images_are_gone_from_the_disk_too(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(FLAT, monkeypatch)
+    gallery.prepare(Requirements(recall=0.98))
+    query = people(1)[0]
+    first = found(gallery, query)[0]
+    gallery.remove([first])
+    assert not list(gallery.folder.glob("search-*"))
+    assert first not in found(gallery, query)
+    assert gallery.prepare().built
+    assert first not in found(gallery, query)
+
+
+def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(FLAT, monkeypatch)
+    monkeypatch.setattr("index.shortlist.LENGTHS", (1,))  # hopeless
+    with pytest.raises(RecallError, match=r"the flat index finds 0\.\d+ of the 10 nearest in .* not installed"):
+        gallery.prepare(Requirements(recall=0.98))
+    assert not list(gallery.folder.glob("search-*"))
+    assert read_requirements(gallery.folder) == Requirements()
+    query = queries(1)[0]
+    assert found(gallery, query) == nearest(gallery, query)
+
+
+def test_exactness_asked_for_takes_an_index_away(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = dict(planning.FEWEST)
+    only(FLAT, monkeypatch)
+    gallery.prepare(Requirements(recall=0.98))
+    monkeypatch.setattr(planning, "FEWEST", usual)
+    assert gallery.prepare(Requirements(recall=1)).kind == EXACT
+    assert not list(gallery.folder.glob("search-*"))
+
+
+@pytest.mark.parametrize("damaged", ["index.faiss", "about.json", "ids.npy", "reduction.npy"])
+def test_a_damaged_index_is_passed_over(gallery: Gallery, damaged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(FLAT, monkeypatch)
+    gallery.prepare(Requirements(recall=0.98))
+    folder = next(gallery.folder.glob("search-*"))
+    content = (folder / damaged).read_bytes()
+    (folder / damaged).write_bytes(content[: len(content) // 2])
+    with Gallery.open(gallery.folder) as again:
+        query = queries(1)[0]
+        assert found(again, query) == nearest(again, query)
+        assert again.prepare().built
+
+
+def test_an_index_of_another_history_is_passed_over(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(FLAT, monkeypatch)
+    gallery.prepare(Requirements(recall=0.98))
+    about = next(gallery.folder.glob("search-*")) / "about.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "check": "0" * 64}))
+    with Gallery.open(gallery.folder) as again:
+        query = queries(1)[0]
+        assert found(again, query) == nearest(again, query)
+        assert again.prepare().built
+
+
+def test_damaged_requirements_are_named(gallery: Gallery) -> None:
+    (gallery.folder / "search.json").write_text("{")
+    with pytest.raises(GalleryCorruptError, match=r"search\.json is damaged"):
+        gallery.prepare()
+
+
+def test_a_scan_is_exact_whatever_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = people(500).astype(np.float16)
+    slots = np.random.default_rng(1).permutation(500)[:300]
+    ids = np.arange(300) + 1
+    whole = scan(records, slots, ids, queries(3), 10)
+    monkeypatch.setattr("index.shortlist._CHUNK", 7 * SIZE)
+    for (distances, found_ids), (same, same_ids), query in zip(
+        whole, scan(records, slots, ids, queries(3), 10), queries(3), strict=True
+    ):
+        expected = np.linalg.norm(records[slots].astype(np.float32) - query, axis=1)
+        np.testing.assert_array_equal(found_ids, same_ids)
+        np.testing.assert_allclose(distances, np.sort(expected)[:10], rtol=1e-5)
+        np.testing.assert_allclose(same, distances, rtol=1e-6)
+
+
+def test_a_plan_is_a_value(gallery: Gallery) -> None:
+    plan = gallery.plan(Requirements(max_ms=50))
+    assert (plan.count, plan.size) == (COUNT, SIZE) and 32 <= plan.dimensions <= SIZE
+    assert replace(plan, count=1) != plan
