@@ -4,6 +4,7 @@ the attribute through its fully connected layers, one module after the other in 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -100,8 +101,8 @@ def describe_plainly(plain: Plain, model: Model, images: NDArray[np.uint8], batc
     return Described(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def multiply_adds(network: nn.Module, *inputs: Tensor) -> float:
+def multiply_adds(run: Callable[..., object], *inputs: object) -> float:
     """How many multiply-adds one call takes."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(*inputs)
+        run(*inputs)
     return int(counter.get_total_flops()) / 2

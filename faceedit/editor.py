@@ -161,6 +161,11 @@ class Editor:
         return self._descriptor_size
 
     @property
+    def precision(self) -> torch.dtype:
+        """What the networks are computed in."""
+        return self._engine.precision
+
+    @property
     def batch(self) -> int:
         """How many pictures are well described together."""
         return 2 * self._pairs
