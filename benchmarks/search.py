@@ -1,7 +1,7 @@
 """How fast large galleries are searched, in how much memory, and how much is found.
 
-    OMP_WAIT_POLICY=PASSIVE python benchmarks/search.py [--rows 20000 1000000] [--size 0] [--data DATA] [--work FOLDER] [--others 200000]
-        [--max-memory 2GB] [--recall 0.99] [--max-ms 25]
+    OMP_WAIT_POLICY=PASSIVE python benchmarks/search.py [--rows 20000 1000000] [--size 0] [--data DATA] [--work FOLDER]
+        [--others 200000] [--max-memory 2GB] [--recall 0.99] [--max-ms 25]
 
 Descriptors are generated with the statistics of real ones: the spread between people and that among one person's
 pictures, for each decided pose, as in pictures of DATA (the sample gallery by default); 140 pictures a person. Queries

@@ -55,10 +55,13 @@ def index(
         require_named(found, known)
     from cli.progress import ProgressBar
     from faceedit.editor import Editor
-    from index.plan import KINDS
+    from index.plan import KINDS, make_plan, measure_rates
+    from index.reduction import STEP
 
     started = time.monotonic()
     editor = Editor.load(folder, device, descriptor or _kind_in(db_folder(db)), candidates)
+    if requirements is not None:
+        make_plan(len(found), editor.descriptor_size, STEP, requirements, measure_rates()).require()  # at the very best
     with open_gallery(db_folder(db), editor, images) as gallery:
         with ProgressBar("describing images") as bar:
             report = index_folder(gallery, editor, found, known, bar.update)

@@ -19,8 +19,8 @@ from typer.main import get_command
 from cli.app import app, run
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("demo", "index", "query", "edit", "evaluate", "reproduce", "train", "shrink", "synth", "data")
-GROUPS = {"data": ("import",)}
+COMMANDS = ("demo", "index", "query", "edit", "evaluate", "reproduce", "train", "shrink", "synth", "data", "gallery")
+GROUPS = {"data": ("import",), "gallery": ("plan",)}
 HEAVY = {"torch", "faiss", "sqlalchemy", "numpy", "PIL", "safetensors", "rich"}
 
 
@@ -191,8 +191,24 @@ def test_index_says_what_it_did_as_json_and_does_it_once(facesearch: Command, ph
     asked = ("index", photos, "--db", "db", "--model", model_folder, "--json")
     first, second = facesearch(*asked), facesearch(*asked)
     counts = {"gallery": "db", "images": 4, "relabelled": 0, "vanished": 0, "skipped": []}
+    counts["search"] = {"kind": "exact", "recall": 1.0}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
+
+
+def test_a_plan_says_what_is_chosen_and_why_not_the_others(
+    facesearch: Command, photos: Path, model_folder: Path
+) -> None:
+    facesearch("index", photos, "--db", "db", "--model", model_folder)
+    shown = facesearch("gallery", "plan", "--db", "db", "--max-memory", "1.5 GB", "--max-ms", "50")
+    assert shown.code == 0
+    head, titles, *options, _ = shown.out.splitlines()
+    assert head.startswith("4 images, descriptors of 28,800 numbers") and "within 1.5 GB, 50 ms, recall 0.99" in head
+    assert titles.split() == ["search", "memory", "time", "to", "build"]
+    assert [line.lstrip("* ").split()[0] for line in options] == ["exact", "flat", "ivf", "hnsw"]
+    assert options[0].startswith("*") and all("needs" in line for line in options[1:])
+    plan = json.loads(facesearch("gallery", "plan", "--db", "db", "--json").out)
+    assert (plan["chosen"], plan["count"], len(plan["options"])) == ("exact", 4, 4)
 
 
 def test_labels_from_a_manifest_appear_in_the_results(
