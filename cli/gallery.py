@@ -17,7 +17,7 @@ from cli.options import (
     requirements_of,
 )
 
-group = typer.Typer(help="Look at a gallery.", no_args_is_help=True, rich_markup_mode=None)
+group = typer.Typer(help="Look at a gallery: how it is searched, and why.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @group.callback()
