@@ -17,6 +17,7 @@ GalleryError
 +-- UnknownImageError        an id or a path that the gallery does not hold
 +-- FaissMissingError        faiss is not installed
 +-- RequirementsError        nothing searches so many images within so much memory and time
++-- WhereError               a condition on images that cannot be read
 +-- RecallError              an index that finds less, or takes longer, than was asked for
 """
 
@@ -91,3 +92,7 @@ class RequirementsError(GalleryError):
 
 class RecallError(GalleryError):
     """An index was measured and does not keep to what was asked for."""
+
+
+class WhereError(GalleryError):
+    """A condition that does not follow the grammar of `index.where`."""

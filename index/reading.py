@@ -98,7 +98,7 @@ class Reader:
             committed = store.slots_in_use(session)
         records = self._file.records(committed)
         old = None
-        if where.conditions() or exclude:
+        if where.restricts or exclude:
             old = np.isin(shortlist.ids, self._competing(np.asarray(shortlist.ids), where, exclude), assume_unique=True)
         new = np.isin(ids, self._competing(ids, where, exclude), assume_unique=True)
         found = shortlist.search(records, queries, k, old)
@@ -119,7 +119,7 @@ class Reader:
             return self._shortlist
 
     def _competing(self, ids: IdArray, where: Filter, exclude: Collection[int]) -> IdArray:
-        if where.conditions():
+        if where.restricts:
             with self._database.reading() as session:
                 # Without the images added since the index was built.
                 ids = np.intersect1d(ids, store.select_ids(session, where), assume_unique=True)

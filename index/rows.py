@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from index.errors import ImageRowError
+from index.where import Condition
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,17 @@ class Filter:
     illumination: int | None = None
     expression: str | None = None
     candidate: int | None = None
+    where: Condition | None = None
+    """a condition as `index.where.parse` reads it"""
+
+    @property
+    def restricts(self) -> bool:
+        """Whether it keeps anything out."""
+        return self.where is not None or bool(self.conditions())
 
     def conditions(self) -> dict[str, str | int]:
-        """The fields that restrict, by the name of their column."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
+        """The labels that must be equal, by the name of their column."""
+        given = {name: value for name, value in vars(self).items() if value is not None and name != "where"}
         return {name: v if isinstance(v, str) else int(v) for name, v in given.items()}
 
 

@@ -1,5 +1,6 @@
 """Every query of a gallery, as functions of an open session. The caller commits."""
 
+import operator
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from index.errors import (
@@ -20,6 +21,7 @@ from index.projection import State
 from index.rows import Filter, GalleryConfig, Labels, StoredImage, label_columns
 from index.schema import SCHEMA_VERSION, Base, ErasureRecord, GalleryRecord, ImageRecord
 from index.vectors import IdArray
+from index.where import FIELDS, Both, Comparison, Condition, Not
 
 PAGE = 1_000
 VARIABLES = 10_000  # in one statement; SQLite's own limit is 32,766
@@ -195,7 +197,7 @@ def require_new(session: Session, paths: Sequence[str]) -> None:
 
 def page(session: Session, where: Filter, after: int) -> list[StoredImage]:
     """The next images that pass the filter and have an id above `after`."""
-    query = select(ImageRecord).where(ImageRecord.id > after, *_conditions(where))
+    query = select(ImageRecord).where(ImageRecord.id > after, *_conditions(session, where))
     return [_stored(image) for image in session.scalars(query.order_by(ImageRecord.id).limit(PAGE))]
 
 
@@ -218,7 +220,7 @@ def paths(session: Session) -> set[str]:
 
 def select_ids(session: Session, where: Filter) -> IdArray:
     """The ids of the images that pass the filter, ascending."""
-    query = select(ImageRecord.id).where(*_conditions(where)).order_by(ImageRecord.id)
+    query = select(ImageRecord.id).where(*_conditions(session, where)).order_by(ImageRecord.id)
     return np.fromiter(session.scalars(query), dtype=np.int64)
 
 
@@ -237,8 +239,48 @@ def _require_known(ids: Sequence[int], found: Mapping[int, object]) -> Sequence[
     return ids
 
 
-def _conditions(where: Filter) -> list[ColumnElement[bool]]:
-    return [getattr(ImageRecord, name) == value for name, value in where.conditions().items()]
+def _conditions(session: Session, where: Filter) -> list[ColumnElement[bool]]:
+    equal = [getattr(ImageRecord, name) == value for name, value in where.conditions().items()]
+    return equal if where.where is None else [*equal, _expression(where.where, _columns(session))]
+
+
+def _columns(session: Session) -> dict[str, ColumnElement[Any]]:
+    """What each field of a condition means. The gallery's own attribute is its label or, without one, what the network
+    decided."""
+    columns: dict[str, ColumnElement[Any]] = {name: getattr(ImageRecord, name).expression for name in FIELDS}
+    gallery = record(session)
+    if gallery.task in columns:
+        decided = case(dict(enumerate(gallery.attribute_values)), value=ImageRecord.candidate)
+        columns[gallery.task] = func.coalesce(columns[gallery.task], decided)
+    return columns
+
+
+def _expression(condition: Condition, columns: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    if isinstance(condition, Not):
+        return not_(_expression(condition.condition, columns))
+    if isinstance(condition, Both):
+        parts = [_expression(part, columns) for part in condition.conditions]
+        return and_(*parts) if condition.word == "and" else or_(*parts)
+    return _compared(condition, columns[condition.field])
+
+
+def _compared(given: Comparison, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    if given.operator == "null":
+        missing: ColumnElement[bool] = getattr(ImageRecord, given.field).is_(None)  # the label itself
+        return missing
+    value = given.values[0]
+    if given.operator == "=":
+        return column.is_not_distinct_from(value)
+    if given.operator == "!=":
+        return column.is_distinct_from(value)
+    if given.operator == "in":
+        compared = column.in_(given.values)
+    elif given.operator == "like":
+        compared = column.like(str(value))
+    else:
+        compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[given.operator]
+        compared = compare(column, value)
+    return func.coalesce(compared, False)  # without a label it is neither
 
 
 def _stored(image: ImageRecord) -> StoredImage:

@@ -1,0 +1,209 @@
+"""Conditions on images, as users write them: identity != 'anna' and pose between -15 and 15.
+
+    condition  = all { "or" all }
+    all        = one { "and" one }
+    one        = "not" one | "(" condition ")" | comparison
+    comparison = field ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) value
+               | field [ "not" ] "between" value "and" value
+               | field [ "not" ] "in" "(" value { "," value } ")"
+               | field [ "not" ] "like" text          letters in either case; % is anything, _ one
+               | field "is" [ "not" ] "null"
+    value      = whole number | text
+    text       = 'in single quotes; '' is one of them' | "or in double ones"
+
+Words are read in either case. An image without a label is unlike every value: `identity != 'anna'` lets it pass,
+`pose < 0` does not. What is parsed here becomes expressions of SQLAlchemy (`index.store`), never a string of SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+from index.errors import WhereError
+
+NUMBERS = ("id", "pose", "illumination", "size")
+TEXTS = ("identity", "expression", "path", "sha256")
+FIELDS = (*NUMBERS, *TEXTS)
+LONGEST = 10_000  # characters
+DEEPEST = 50  # nested conditions
+_OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<number>[-+]?\d+(?![\w.]))
+    |(?P<text>'(?:[^']|'')*'|"(?:[^"]|"")*")
+    |(?P<word>[^\W\d]\w*)
+    |(?P<sign><=|>=|!=|<>|==|[=<>(),]))""",
+    re.VERBOSE,
+)
+
+Value = int | str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """field, operator ('=', '!=', '<', '<=', '>', '>=', 'in', 'like', 'null') and what it is compared with."""
+
+    field: str
+    operator: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Both:
+    """All of them ('and') or any ('or')."""
+
+    word: str
+    conditions: tuple[Condition, ...]
+
+
+Condition = Comparison | Not | Both
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str  # number, text, word, sign, end
+    text: str
+    at: int
+
+
+def parse(text: str) -> Condition:
+    """The condition that a text says. Raises WhereError with the place that cannot be read."""
+    if len(text) > LONGEST:
+        raise WhereError(f"the condition has {len(text):,} characters; expected up to {LONGEST:,}")
+    return _Parser(text).whole()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = list(_tokens(text))
+        self._next = 0
+        self._depth = 0
+
+    def whole(self) -> Condition:
+        condition = self._any()
+        if self._peek().kind != "end":
+            self._fail("'and', 'or' or the end")
+        return condition
+
+    def _any(self) -> Condition:
+        return self._joined("or", [self._all()])
+
+    def _all(self) -> Condition:
+        return self._joined("and", [self._one()])
+
+    def _joined(self, word: str, parts: list[Condition]) -> Condition:
+        while self._took(word):
+            parts.append(self._all() if word == "or" else self._one())
+        return parts[0] if len(parts) == 1 else Both(word, tuple(parts))
+
+    def _one(self) -> Condition:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise WhereError(f"the condition is nested more than {DEEPEST} deep; write it flatter")
+        try:
+            if self._took("not"):
+                return Not(self._one())
+            if self._took("("):
+                condition = self._any()
+                self._expect(")")
+                return condition
+            return self._comparison()
+        finally:
+            self._depth -= 1
+
+    def _comparison(self) -> Condition:
+        token = self._take()
+        field = token.text.lower()
+        if token.kind != "word" or field not in FIELDS:
+            self._fail(f"one of {', '.join(FIELDS)}", token)
+        if self._took("is"):
+            missing = not self._took("not")
+            self._expect("null")
+            return _perhaps(Comparison(field, "null", ()), missing)
+        truly = not self._took("not")
+        if self._took("between"):
+            low = self._value(field)
+            self._expect("and")
+            ends = Comparison(field, ">=", (low,)), Comparison(field, "<=", (self._value(field),))
+            return _perhaps(Both("and", ends), truly)
+        if self._took("in"):
+            self._expect("(")
+            values = [self._value(field)]
+            while self._took(","):
+                values.append(self._value(field))
+            self._expect(")")
+            return _perhaps(Comparison(field, "in", tuple(values)), truly)
+        if self._took("like"):
+            if field not in TEXTS:
+                self._fail(f"a comparison of numbers, since {field} is one", self._tokens[self._next - 1])
+            return _perhaps(Comparison(field, "like", (self._value(field),)), truly)
+        token = self._take()
+        operator = {"<>": "!=", "==": "="}.get(token.text, token.text)
+        if operator not in _OPERATORS or not truly:
+            self._fail("= != < <= > >= between, in, like or is", token)
+        return Comparison(field, operator, (self._value(field),))
+
+    def _value(self, field: str) -> Value:
+        token = self._take()
+        if field in NUMBERS:
+            if token.kind != "number" or abs(int(token.text)) >= 2**63:
+                self._fail(f"a whole number to compare {field} with", token)
+            return int(token.text)
+        if token.kind != "text":
+            self._fail(f"text in quotes to compare {field} with", token)
+        quote = token.text[0]
+        return token.text[1:-1].replace(quote * 2, quote)
+
+    def _peek(self) -> _Token:
+        return self._tokens[self._next]
+
+    def _take(self) -> _Token:
+        token = self._peek()
+        self._next += token.kind != "end"
+        return token
+
+    def _took(self, word: str) -> bool:
+        token = self._peek()
+        if token.kind in ("word", "sign") and token.text.lower() == word:
+            self._next += 1
+            return True
+        return False
+
+    def _expect(self, word: str) -> None:
+        if not self._took(word):
+            self._fail(repr(word))
+
+    def _fail(self, expected: str, token: _Token | None = None) -> NoReturn:
+        token = token or self._peek()
+        found = "it ends" if token.kind == "end" else f"there is {token.text}"
+        raise WhereError(f"in the condition {self._text!r}, at character {token.at + 1}, {found}; expected {expected}")
+
+
+def _perhaps(condition: Condition, truly: bool) -> Condition:
+    return condition if truly else Not(condition)
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    at = 0
+    end = len(text.rstrip())
+    while at < end:
+        found = _TOKEN.match(text, at)
+        if found is None:
+            start = at + len(text[at:]) - len(text[at:].lstrip())
+            raise WhereError(
+                f"the condition {text!r} cannot be read from character {start + 1} on: expected a field, a value, a "
+                "comparison, or a quote that is closed"
+            )
+        kind = found.lastgroup
+        assert kind is not None
+        yield _Token(kind, found[kind], found.start(kind))
+        at = found.end()
+    yield _Token("end", "", len(text))
