@@ -54,7 +54,8 @@ if __name__ == "__main__":  # the reading processes import this file, and need n
     from cli.app import _keep_freed_memory
     _keep_freed_memory()
     from faceedit.editor import Editor
-    from retrieval.indexing import find_images, index_folder, open_gallery
+    from retrieval.folder import find_images
+    from retrieval.indexing import index_folder, open_gallery
 
     root, db, model, device = sys.argv[1:]
     editor = Editor.load(Path(model), device)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +16,42 @@ if TYPE_CHECKING:
 _SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
 
 
-def print_answer(engine: QueryEngine, answer: Answer, image: Path, as_json: bool) -> None:
-    """The results as a table, or as one JSON object."""
-    if as_json:
-        print(json.dumps({"query": str(image), **_content(engine, answer)}))
-        return
-    columns = _columns([answer])
-    print("\n".join(aligned([["rank", "distance", "identity", *columns, "path"], *_lines(engine, answer, columns)])))
+FORMATS = ("table", "json", "jsonl", "csv")
+Show = Callable[[Path, "Sequence[Answer]"], None]
 
 
-def print_sweep(
-    engine: QueryEngine, space: AttributeSpace, answers: Sequence[Answer], image: Path, as_json: bool
-) -> None:
-    """The results of every value, one below the other."""
-    if as_json:
-        print(json.dumps({"query": str(image), "answers": [_content(engine, answer) for answer in answers]}))
-        return
-    columns = _columns(answers)
-    table = [["asked", "rank", "distance", "identity", *columns, "path"]]
-    for answer in answers:
-        table.extend([space.text(answer.asked[space.name]), *line] for line in _lines(engine, answer, columns))
-    print("\n".join(aligned(table)))
+def printer(form: str, engine: QueryEngine, space: AttributeSpace | None, several: bool) -> Show:
+    """What prints the answers to one query image: one, or one for each value of `space`. several: images."""
+    if form == "csv":
+        return _csv_printer(engine)
+    if form in ("json", "jsonl"):
+        return lambda image, answers: print(json.dumps(_content(engine, space, image, answers)), flush=True)
+
+    def show(image: Path, answers: Sequence[Answer]) -> None:
+        if several:
+            print(printable(str(image)))
+        columns = _columns(answers)
+        table = [[*(["asked"] if space else []), "rank", "distance", "identity", *columns, "path"]]
+        for answer in answers:
+            asked = [space.text(answer.asked[space.name])] if space else []
+            table.extend([*asked, *line] for line in _lines(engine, answer, columns))
+        print("\n".join(aligned(table)), flush=True)
+
+    return show
+
+
+def _csv_printer(engine: QueryEngine) -> Show:
+    names = ["query", "asked", "rank", "distance", "identity", *_SHOWN, "path"]
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+
+    def show(image: Path, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            asked = ", ".join(f"{name} {value}" for name, value in answer.asked.items())
+            writer.writerows({"query": str(image), "asked": asked, **row} for row in result_rows(engine, answer))
+        sys.stdout.flush()
+
+    return show
 
 
 def result_rows(engine: QueryEngine, answer: Answer) -> list[dict[str, Any]]:
@@ -85,8 +102,11 @@ def write_sheet(engine: QueryEngine, answers: Sequence[Answer], path: Path) -> N
     write_picture(draw_sheet(rows, gap_after=1 + len(answers[0].steps)), path)
 
 
-def _content(engine: QueryEngine, answer: Answer) -> dict[str, Any]:
-    return {"asked": answer.asked, "results": result_rows(engine, answer)}
+def _content(
+    engine: QueryEngine, space: AttributeSpace | None, image: Path, answers: Sequence[Answer]
+) -> dict[str, Any]:
+    content = [{"asked": answer.asked, "results": result_rows(engine, answer)} for answer in answers]
+    return {"query": str(image), **(content[0] if space is None else {"answers": content})}
 
 
 def _columns(answers: Sequence[Answer]) -> list[str]:

@@ -91,10 +91,10 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         return _fail(str(error), 1)
     except Exception as error:
-        from index.errors import GalleryError, RecallError, RequirementsError
+        from index.errors import GalleryError, RecallError, RequirementsError, WhereError
 
         if isinstance(error, GalleryError):
-            return _fail(str(error), {RecallError: 5, RequirementsError: 2}.get(type(error), 1))
+            return _fail(str(error), {RecallError: 5, RequirementsError: 2, WhereError: 2}.get(type(error), 1))
         raise
 
 

@@ -27,11 +27,12 @@ def demo(
     require_output_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    from cli.answers import print_answer, write_sheet
+    from cli.answers import printer, write_sheet
     from cli.asking import asked_for, load_editors
     from cli.progress import ProgressBar
     from faceedit.manifest import read_manifest
-    from retrieval.indexing import find_images, index_folder, labels_of, open_gallery
+    from retrieval.folder import find_images
+    from retrieval.indexing import index_folder, labels_of, open_gallery
     from retrieval.query import QueryEngine
 
     images = find_images(SAMPLE_DB / "gallery")
@@ -51,7 +52,7 @@ def demo(
             wanted = ", ".join(step.text for step in answer.steps)
             picture = out / f"{path.stem}_{wanted.replace(', ', '_').replace(' ', '_')}.png"
             print(f"\n{path.name}: person {query['identity']}, {wanted}?  -> {picture}")
-            print_answer(engine, answer, path, as_json=False)
+            printer("table", engine, None, several=False)(path, [answer])
             write_sheet(engine, [answer], picture)
     print(f"\n{len(images):,} images indexed and {len(queries)} queries answered in {time.monotonic() - started:.1f} s")
     print(f"Look at the pictures in {out.resolve()}")

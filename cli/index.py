@@ -44,7 +44,8 @@ def index(
 ) -> None:
     """Describe every image under all candidate poses (or lights, for another task) and keep it searchable."""
     from faceedit.manifest import read_manifest
-    from retrieval.indexing import find_images, index_folder, labels_of, open_gallery, require_named
+    from retrieval.folder import find_images
+    from retrieval.indexing import index_folder, labels_of, open_gallery, require_named
 
     folder = chosen_model(model, task)
     requirements = requirements_of(max_memory, recall, max_ms)

@@ -14,6 +14,7 @@ from faceedit.errors import FaceEditError, UsageError
 
 if TYPE_CHECKING:
     from index.plan import Requirements
+    from index.rows import Filter
 
 SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
 
@@ -66,6 +67,22 @@ RecallOption = Annotated[
 MaxMsOption = Annotated[
     float | None, typer.Option("--max-ms", help="Milliseconds that a search may take, in the median [default: 200]")
 ]
+
+
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        "--where", metavar="CONDITION", help="Which images: \"identity != 'anna' and pose between -15 and 15\""
+    ),
+]
+
+
+def filter_of(where: str | None) -> Filter:
+    """The images that --where lets pass. Raises WhereError."""
+    from index.rows import Filter
+    from index.where import parse
+
+    return Filter(where=None if where is None else parse(where))
 
 
 def requirements_of(max_memory: str | None, recall: float | None, max_ms: float | None) -> Requirements | None:

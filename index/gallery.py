@@ -32,7 +32,7 @@ from index.rows import Filter, GalleryConfig, ImageRow, Labels, Match, StoredIma
 from index.shortlist import Progress
 from index.vectors import DescriptorFile, FloatArray, checked_descriptors
 
-__all__ = ["Filter", "Gallery", "GalleryConfig", "ImageRow", "Labels", "Match", "StoredImage"]
+__all__ = ["EVERYTHING", "Filter", "Gallery", "GalleryConfig", "ImageRow", "Labels", "Match", "StoredImage"]
 
 EVERYTHING = Filter()
 

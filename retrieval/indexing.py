@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from faceedit.editor import Editor
-from faceedit.images import SUFFIXES
 from faceedit.manifest import Manifest
 from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, StoredImage
 from retrieval.decoding import Read, read_ahead
-from retrieval.errors import NoImagesError, RetrievalError
+from retrieval.errors import RetrievalError
 
 
 @dataclass
@@ -57,27 +56,6 @@ def open_gallery(folder: Path, editor: Editor, image_root: Path) -> Gallery:
         gallery.close()
         raise
     return gallery
-
-
-def find_images(root: Path) -> list[Path]:
-    """Every file below `root` whose suffix is a picture's, as absolute paths in order; hidden files and folders are
-    left out. Raises NoImagesError when there is none."""
-    if not root.exists():
-        raise NoImagesError(f"{root} does not exist: give the folder of the gallery's images")
-    if not root.is_dir():
-        raise NoImagesError(f"{root} is a file: give the folder of the gallery's images")
-    root = root.resolve()
-    found = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and _is_file(path)
-    )
-    if not found:
-        known = " ".join(sorted(SUFFIXES))
-        raise NoImagesError(f"{root} holds no image ({known}): give the folder of the gallery's images")
-    return found
 
 
 def index_folder(
@@ -209,13 +187,6 @@ def _relabel(
         if _labels_in(image) != new:
             changed[image.path] = new
     return gallery.update_labels(changed) if changed else 0
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return True  # reading it will say why
 
 
 def _unchanged(path: Path, image: StoredImage | None) -> bool:

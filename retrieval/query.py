@@ -13,8 +13,9 @@ from faceedit.attributes import AttributeSpace
 from faceedit.editor import Edit, Editor
 from faceedit.errors import UsageError
 from faceedit.images import Picture, read_crop
-from index.gallery import Gallery, Match
+from index.gallery import EVERYTHING, Filter, Gallery, Match
 
+DISTINCT = ("identity", "content")
 ORDER = ("inpainting", "illumination", "pose")  # an occlusion first: the other editors never saw one
 Asked = Mapping[str, int]
 """What to see: attribute name to value."""
@@ -59,8 +60,13 @@ class QueryEngine:
         gallery.require_model(editors[task].digest, editors[task].descriptor_size)
         self._gallery, self._editors = gallery, editors
 
-    def query(self, path: Path, asked: Asked, k: int = 5) -> Answer:
+    def query(
+        self, path: Path, asked: Asked, k: int = 5, where: Filter = EVERYTHING, distinct: str | None = None
+    ) -> Answer:
         """The k gallery images nearest to the person of `path`, seen as asked.
+
+        where: which images compete; distinct: one of DISTINCT, of which a result may show each value once ('content':
+        files with the same bytes; images without an identity are all unlike).
 
         The editor of the gallery's own attribute works last, since its descriptors are what the gallery holds; where it
         does not, the edited face is described as a gallery picture is. The query's own file never counts. Raises
@@ -68,12 +74,16 @@ class QueryEngine:
         """
         source = read_crop(path)
         steps = chain(source, asked, self._editors, last=self._gallery.config.task)
-        return Answer(source, dict(asked), steps, self._search(path, source, steps, k))
+        found = self._search(self._descriptor(source, steps), self._own(path), k, where, distinct)
+        return Answer(source, dict(asked), steps, found)
 
-    def sweep(self, path: Path, space: AttributeSpace, asked: Asked, k: int = 1) -> Iterator[Answer]:
+    def sweep(
+        self, path: Path, space: AttributeSpace, asked: Asked, k: int = 1, where: Filter = EVERYTHING,
+        distinct: str | None = None,
+    ) -> Iterator[Answer]:  # fmt: skip
         """The same at every value of one attribute, one answer each."""
         for value in space.values:
-            yield self.query(path, {**asked, space.name: value}, k)
+            yield self.query(path, {**asked, space.name: value}, k, where, distinct)
 
     def path_of(self, match: Match) -> Path:
         """Where a result's file lies now."""
@@ -87,9 +97,16 @@ class QueryEngine:
         config = self._gallery.config
         return config.values[match.image.candidate] if name == config.task else None
 
-    def _search(self, path: Path, source: Picture, steps: tuple[Step, ...], k: int) -> list[Match]:
-        own = self._own(path)
-        return self._gallery.search(self._descriptor(source, steps), k, exclude=own)
+    def _search(
+        self, descriptor: NDArray[np.float32], own: list[int], k: int, where: Filter, distinct: str | None
+    ) -> list[Match]:
+        look = k
+        while True:
+            matches = self._gallery.search(descriptor, look, where=where, exclude=own)
+            kept = list({_group(match, distinct): match for match in reversed(matches)}.values())[::-1]
+            if len(kept) >= k or len(matches) < look:
+                return kept[:k]
+            look *= 4
 
     def _descriptor(self, source: Picture, steps: tuple[Step, ...]) -> NDArray[np.float32]:
         task = self._gallery.config.task
@@ -108,6 +125,20 @@ class QueryEngine:
         except UnicodeEncodeError:  # no gallery holds such a name
             return []
         return list(self._gallery.ids_of([relative]).values())
+
+
+def require_distinct(name: str) -> str:
+    """The name itself; raises UsageError for one that is not among DISTINCT."""
+    if name not in DISTINCT:
+        raise UsageError(f"no --distinct {name!r}: choose one of {', '.join(DISTINCT)}")
+    return name
+
+
+def _group(match: Match, distinct: str | None) -> object:
+    """What a match has in common with those that it stands for."""
+    image = match.image
+    value = {"identity": image.identity, "content": image.sha256}.get(distinct or "")
+    return (value,) if value else image.id
 
 
 def chain(source: Picture, asked: Asked, editors: Mapping[str, Editor], last: str = "pose") -> tuple[Step, ...]:

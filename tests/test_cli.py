@@ -1,6 +1,7 @@
 """The commands as a person uses them: help, and index, query, edit, evaluate, train and demo on a tiny data set."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -194,6 +195,57 @@ def test_index_says_what_it_did_as_json_and_does_it_once(facesearch: Command, ph
     counts["search"] = {"kind": "exact", "recall": 1.0}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
+
+
+def test_several_images_are_queried_one_after_the_other(
+    facesearch: Command, photos: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facesearch("index", photos, "--db", "db", "--model", model_folder)
+    good, bad = sorted(photos.rglob("*.png")), tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    asked = ("--pose", "30", "-k", "2", "--db", "db", "--model", model_folder)
+    told = facesearch("query", good[0], bad, good[1], *asked, "--jsonl")
+    assert told.code == 3
+    answers = [json.loads(line) for line in told.out.splitlines()]
+    assert [answer["query"] for answer in answers] == [str(good[0]), str(good[1])]
+    assert all(len(answer["results"]) == 2 for answer in answers)
+    assert told.err.splitlines() == [
+        f"skipped: {bad} is not an image: give a PNG, JPEG or other picture",
+        "warning: 1 of the images could not be queried with",
+    ]
+    folder = facesearch("query", photos, *asked, "--csv")
+    lines = list(csv.DictReader(io.StringIO(folder.out)))
+    assert (folder.code, len(lines)) == (0, 2 * len(good))
+    assert [line["query"] for line in lines[::2]] == [str(path) for path in good]
+    assert [line["rank"] for line in lines] == ["1", "2"] * len(good)
+    assert {line["asked"] for line in lines} == {"pose 30"}
+    assert {k: lines[0][k] for k in ("path", "identity")} == {
+        k: answers[0]["results"][0][k] for k in ("path", "identity")
+    }
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{good[0]}\n\n{good[1]}\n"))
+    table = facesearch("query", "-", *asked)
+    assert table.code == 0
+    assert [line for line in table.out.splitlines() if line.startswith(str(photos))] == [str(good[0]), str(good[1])]
+
+
+def test_results_can_be_restricted_and_each_person_shown_once(
+    facesearch: Command, photos: Path, model_folder: Path
+) -> None:
+    facesearch("index", photos, "--db", "db", "--model", model_folder)
+    image = sorted(photos.rglob("*.png"))[0]
+
+    def found(*more: str) -> list[str]:
+        asked = ("query", image, "--pose", "30", "-k", "9", "--db", "db", "--model", model_folder, "--json", *more)
+        return [result["identity"] for result in json.loads(facesearch(*asked).out or '{"results": []}')["results"]]
+
+    assert len(found()) == 3 and set(found()) == {"p0", "p1"}
+    assert set(found("--where", "identity != 'p0'")) == {"p1"}
+    assert sorted(found("--distinct", "identity")) == ["p0", "p1"]
+    assert len(found("--distinct", "content")) == 3
+    nobody = facesearch(
+        "query", image, "--pose", "30", "--db", "db", "--model", model_folder, "--where", "pose is not null"
+    )
+    assert nobody.code == 4
 
 
 def test_a_plan_says_what_is_chosen_and_why_not_the_others(

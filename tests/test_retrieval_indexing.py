@@ -15,7 +15,8 @@ from faceedit.manifest import read_manifest
 from index.errors import ModelMismatchError
 from index.gallery import Gallery, Labels
 from retrieval.errors import NoImagesError, RetrievalError
-from retrieval.indexing import IndexReport, find_images, index_folder, labels_of, open_gallery
+from retrieval.folder import find_images
+from retrieval.indexing import IndexReport, index_folder, labels_of, open_gallery
 from tests.conftest import blob_face
 
 

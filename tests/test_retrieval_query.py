@@ -15,7 +15,8 @@ from faceedit.images import read_crop
 from faceedit.modelfile import load_model
 from index.errors import GalleryEmptyError, ModelMismatchError
 from index.gallery import Gallery, GalleryConfig, Labels
-from retrieval.indexing import find_images, index_folder, open_gallery
+from retrieval.folder import find_images
+from retrieval.indexing import index_folder, open_gallery
 from retrieval.query import QueryEngine, chain
 from retrieval.sheet import GREEN, Cell, draw_sheet
 from tests.conftest import blob_face
