@@ -36,6 +36,7 @@ def index(
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
+    prune: Annotated[bool, typer.Option("--prune", help="Remove the images whose files have gone")] = False,
     max_memory: MaxMemoryOption = None,
     recall: RecallOption = None,
     max_ms: MaxMsOption = None,
@@ -65,7 +66,7 @@ def index(
         make_plan(len(found), editor.descriptor_size, STEP, requirements, measure_rates()).require()  # at the very best
     with open_gallery(db_folder(db), editor, images) as gallery:
         with ProgressBar("describing images") as bar:
-            report = index_folder(gallery, editor, found, known, bar.update)
+            report = index_folder(gallery, editor, found, known, bar.update, prune)
         total = len(gallery)
         prepared = None
         if total:
@@ -77,7 +78,8 @@ def index(
     if as_json:
         skipped = [{"path": str(path), "reason": reason} for path, reason in report.skipped]
         counts = {"described": report.described, "unchanged": report.unchanged, "relabelled": report.relabelled}
-        counts["vanished"] = report.vanished
+        counts |= {"renamed": report.renamed, "duplicates": report.duplicates}
+        counts |= {"vanished": report.vanished, "pruned": report.pruned}
         searched = {"kind": prepared.kind, "recall": prepared.recall} if prepared else None
         about = {"gallery": str(db_folder(db)), "images": total, **counts, "skipped": skipped, "search": searched}
         print(json.dumps(about))
@@ -86,6 +88,13 @@ def index(
             f"{db_folder(db)}: {total:,} images; {report.described:,} described, {report.unchanged:,} unchanged, "
             f"{len(report.skipped):,} skipped in {seconds:.1f} s"
         )
+        for number, what in (
+            (report.renamed, "were known under another name"),
+            (report.duplicates, "have the content of another image, and share its description"),
+            (report.pruned, "were removed: their files are gone"),
+        ):
+            if number:
+                print(f"{number:,} {what}")
         if report.relabelled:
             print(f"{report.relabelled:,} got new labels")
         if prepared is not None and prepared.index is not None:
@@ -95,7 +104,8 @@ def index(
             )
     if report.vanished:
         print(
-            f"warning: the files of {report.vanished:,} images in the gallery are not there any more", file=sys.stderr
+            f"warning: the files of {report.vanished:,} images in the gallery have gone; --prune removes them",
+            file=sys.stderr,
         )
     if report.skipped:
         raise typer.Exit(3)

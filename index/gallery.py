@@ -28,11 +28,11 @@ from index.lock import WriterLock
 from index.plan import Plan, Requirements
 from index.preparing import Prepared, plan_for, prepare
 from index.reading import Reader
-from index.rows import Filter, GalleryConfig, ImageRow, Labels, Match, StoredImage, checked_columns
+from index.rows import Filter, GalleryConfig, ImageRow, Labels, Match, Move, StoredImage, check_path, checked_columns
 from index.shortlist import Progress
 from index.vectors import DescriptorFile, FloatArray, checked_descriptors
 
-__all__ = ["EVERYTHING", "Filter", "Gallery", "GalleryConfig", "ImageRow", "Labels", "Match", "StoredImage"]
+__all__ = ["EVERYTHING", "Filter", "Gallery", "GalleryConfig", "ImageRow", "Labels", "Match", "Move", "StoredImage"]
 
 EVERYTHING = Filter()
 
@@ -194,6 +194,17 @@ class Gallery:
         """
         with self.writing(), self._database.writing() as session:
             return store.update_labels(session, labels)
+
+    def move(self, moves: Sequence[Move]) -> None:
+        """Note where the files of images are now, all of it or nothing; ids and descriptors stay.
+
+        Raises UnknownImageError, DuplicatePathError, ImageRowError, GalleryLockedError.
+        """
+        for move in moves:
+            check_path(move.path)
+        if moves:
+            with self.writing(), self._database.writing() as session:
+                store.move(session, moves)
 
     def set_image_root(self, image_root: Path) -> None:
         """Say where the images lie now; `image_root` is absolute, the paths below it the same."""

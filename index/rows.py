@@ -82,6 +82,17 @@ class StoredImage(ImageRow):
 
 
 @dataclass(frozen=True)
+class Move:
+    """An image's file as it is now: elsewhere, newer, or with other labels, but with the same content."""
+
+    id: int
+    path: str
+    size: int
+    mtime_ns: int
+    labels: Labels
+
+
+@dataclass(frozen=True)
 class Filter:
     """Which images to consider. A field that is None lets everything pass."""
 
@@ -119,7 +130,7 @@ def checked_columns(row: ImageRow, n_values: int) -> dict[str, Any]:
     Raises ImageRowError for a path that is not a plain relative path with forward slashes, a
     candidate that is none of the n_values, or errors that are not n_values finite numbers or None.
     """
-    _check_path(row.path)
+    check_path(row.path)
     if not 0 <= row.candidate < n_values:
         raise ImageRowError(
             f"{row.path}: candidate is {row.candidate}; expected a position from 0 to "
@@ -152,7 +163,8 @@ def label_columns(labels: Labels | ImageRow) -> Mapping[str, str | int | None]:
     }
 
 
-def _check_path(path: str) -> None:
+def check_path(path: str) -> None:
+    """Raise ImageRowError for a path that is not a plain relative path with forward slashes."""
     pure = PurePosixPath(path)
     plain = str(pure) == path and not pure.is_absolute() and ".." not in pure.parts
     if not plain or path == "." or "\0" in path:

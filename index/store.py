@@ -18,7 +18,7 @@ from index.errors import (
     UnknownImageError,
 )
 from index.projection import State
-from index.rows import Filter, GalleryConfig, Labels, StoredImage, label_columns
+from index.rows import Filter, GalleryConfig, Labels, Move, StoredImage, label_columns
 from index.schema import SCHEMA_VERSION, Base, ErasureRecord, GalleryRecord, ImageRecord
 from index.vectors import IdArray
 from index.where import FIELDS, Both, Comparison, Condition, Not
@@ -170,6 +170,20 @@ def update_labels(session: Session, labels: Mapping[str, Labels]) -> int:
     if rows:
         session.execute(update(ImageRecord), rows)
     return len(rows)
+
+
+def move(session: Session, moves: Sequence[Move]) -> None:
+    """Give images these paths, sizes, times and labels. Raises UnknownImageError, DuplicatePathError."""
+    ids = [move.id for move in moves]
+    _require_known(ids, {image.id: image for image in _records(session, ids)})
+    holders = ids_by_path(session, [move.path for move in moves])
+    taken = [move.path for move in moves if holders.get(move.path, move.id) != move.id]
+    if taken:
+        raise DuplicatePathError(f"{taken[0]!r} is another image of the gallery; remove that first")
+    rows = [
+        {"id": m.id, "path": m.path, "size": m.size, "mtime_ns": m.mtime_ns, **label_columns(m.labels)} for m in moves
+    ]
+    session.execute(update(ImageRecord), rows)
 
 
 def ids_by_path(session: Session, paths: Sequence[str]) -> dict[str, int]:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceedit.editor import Editor
+from faceedit.images import Picture
 from faceedit.manifest import Manifest
 from index.errors import GalleryNotFoundError
-from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, StoredImage
+from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Move, StoredImage
 from retrieval.decoding import Read, read_ahead
 from retrieval.errors import RetrievalError
 
 
 @dataclass
 class IndexReport:
-    """What one run did. skipped: unreadable files with their reasons; vanished: how many images of the folder the
-    gallery still holds although their files have gone."""
+    """What one run did. unchanged: the same file, or a newer one with the same content; renamed: known content at a new
+    place, whose old one has gone; duplicates: content that another image has, whose descriptor they share; vanished:
+    how many images the gallery still holds although their files have gone; pruned: how many of these were removed;
+    skipped: unreadable files with their reasons."""
 
     described: int = 0
     unchanged: int = 0
+    renamed: int = 0
+    duplicates: int = 0
     relabelled: int = 0
     vanished: int = 0
+    pruned: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -64,34 +71,131 @@ def index_folder(
     images: list[Path],
     labels: Mapping[Path, Labels] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    prune: bool = False,
 ) -> IndexReport:
     """Describe the images that the gallery does not hold as they are now, and add them.
 
     images: as `find_images` gives them; labels: by absolute path (`labels_of`), else the identity is the name of the
     folder that an image lies in. progress(done, total) is called after every batch, each of which is kept for good.
+    prune: remove the images whose files have gone.
     """
-    report = IndexReport()
-    root = gallery.config.image_root
     if labels is not None:
         require_named(images, labels)
     with gallery.writing():
-        known = gallery.known()
-        total = len(images)
-        todo = [path for path in images if not _unchanged(path, known.get(_relative(path, root)))]
-        report.unchanged = total - len(todo)
-        report.relabelled = _relabel(gallery, known, images, labels, set(todo))
-        report.vanished = sum(
-            not (root / name).exists() for name in known.keys() - {_relative(p, root) for p in images}
-        )
+        run = _Run(gallery, editor, images, labels)
+        todo = run.begin()
+        done, total = len(images) - len(todo), len(images)
         if progress:
-            progress(report.unchanged, total)
-        done = report.unchanged
+            progress(done, total)
         for files in read_ahead(todo, editor.batch):
-            _add(gallery, editor, files, _Labelling(root, labels, known), report)
+            run.take(files)
             done += len(files)
             if progress:
                 progress(done, total)
-    return report
+        run.end(prune)
+    return run.report
+
+
+class _Run:
+    """One run over a folder: what the gallery knows, and what became of each file."""
+
+    def __init__(
+        self, gallery: Gallery, editor: Editor, images: list[Path], labels: Mapping[Path, Labels] | None
+    ) -> None:
+        self.report = IndexReport()
+        self._gallery, self._editor = gallery, editor
+        self._root = gallery.config.image_root
+        self._images = {_relative(path, self._root): path for path in images}
+        self._labels = labels
+        self._known = gallery.known()
+        self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
+
+    def begin(self) -> list[Path]:
+        """The files to look at; all others are as they were."""
+        todo = [path for name, path in self._images.items() if not _unchanged(path, self._known.get(name))]
+        self.report.unchanged = len(self._images) - len(todo)
+        self.report.relabelled = _relabel(self._gallery, self._known, self._images, self._labels, set(todo))
+        return todo
+
+    def take(self, files: list[Read]) -> None:
+        """Keep what was read: content that is known costs nothing, the rest is described."""
+        moves: list[Move] = []
+        new: list[tuple[Read, Picture]] = []
+        for file in files:
+            if file.crop is None:
+                self.report.skipped.append((file.path, file.reason))
+            elif not self._is_known(file, moves):
+                new.append((file, file.crop))
+        self._gallery.move(moves)
+        if new:
+            self._add(new)
+
+    def end(self, prune: bool) -> None:
+        gone = [image.id for name, image in self._known.items() if name not in self._images and self._gone(image)]
+        self.report.pruned = self._gallery.remove(gone) if prune and gone else 0
+        self.report.vanished = len(gone) - self.report.pruned
+
+    def _is_known(self, file: Read, moves: list[Move]) -> bool:
+        """Whether the file's content is an image of the gallery already, here or where there is no file any more."""
+        name = _relative(file.path, self._root)
+        before, same = self._known.get(name), self._by_content.get(file.sha256)
+        if before is not None and before.sha256 == file.sha256:
+            self.report.unchanged += 1
+        elif before is None and same is not None and same.path not in self._images and self._gone(same):
+            del self._known[same.path]
+            before = replace(same, identity=_renamed_identity(same, name))
+            self.report.renamed += 1
+        else:
+            return False
+        if self._labels is not None and file.path in self._labels:
+            own = self._labels[file.path]
+        else:
+            own = _labels_in(before)
+        moves.append(Move(before.id, name, file.size, file.mtime_ns, own))
+        self._remember(
+            replace(before, path=name, size=file.size, mtime_ns=file.mtime_ns, **vars(own)), before.sha256
+        )  # fmt: skip
+        return True
+
+    def _add(self, new: list[tuple[Read, Picture]]) -> None:
+        """Describe each content once, and share it."""
+        crops = {file.sha256: crop for file, crop in new if file.sha256 not in self._by_content}
+        found: dict[str, _Description] = {}
+        if crops:
+            described = self._editor.describe(np.stack(list(crops.values())))
+            for content, descriptor, best, errors in zip(
+                crops, described.descriptors, described.best, described.errors, strict=True
+            ):
+                known = tuple(None if np.isnan(error) else float(error) for error in errors)
+                found[content] = _Description(descriptor, int(best), known)
+        shared = {file.sha256: self._by_content[file.sha256] for file, _ in new if file.sha256 in self._by_content}
+        stored = self._gallery.descriptors([image.id for image in shared.values()])
+        for (content, image), descriptor in zip(shared.items(), stored, strict=True):
+            found[content] = _Description(descriptor, image.candidate, image.errors)
+        labelling = _Labelling(self._root, self._labels, self._known)
+        rows = [_row(file, labelling, found[file.sha256]) for file, _ in new]
+        ids = self._gallery.add(rows, np.stack([found[file.sha256].descriptor for file, _ in new]), replace=True)
+        for row, id_ in zip(rows, ids, strict=True):
+            self._remember(StoredImage(**vars(row), id=id_), row.sha256)
+        self.report.described += len(crops)
+        self.report.duplicates += len(new) - len(crops)
+
+    def _remember(self, image: StoredImage, content: str) -> None:
+        before = self._known.get(image.path)
+        if before is not None and self._by_content.get(before.sha256) == before:
+            del self._by_content[before.sha256]
+        self._known[image.path] = image
+        self._by_content[content] = image
+
+    def _gone(self, image: StoredImage) -> bool:
+        return not (self._root / image.path).exists()
+
+
+@dataclass(frozen=True)
+class _Description:
+    descriptor: NDArray[np.float32]
+    best: int
+    errors: tuple[float | None, ...]
 
 
 def require_named(images: list[Path], labels: Mapping[Path, Labels]) -> None:
@@ -123,24 +227,10 @@ def labels_of(manifest: Manifest) -> dict[Path, Labels]:
     }
 
 
-def _add(gallery: Gallery, editor: Editor, files: list[Read], labelling: _Labelling, report: IndexReport) -> None:
-    report.skipped += [(file.path, file.reason) for file in files if file.crop is None]
-    readable = [(file, file.crop) for file in files if file.crop is not None]
-    if not readable:
-        return
-    described = editor.describe(np.stack([crop for _, crop in readable]))
-    rows = [
-        _row(file, labelling, int(best), tuple(None if np.isnan(error) else float(error) for error in errors))
-        for (file, _), best, errors in zip(readable, described.best, described.errors, strict=True)
-    ]
-    gallery.add(rows, described.descriptors, replace=True)
-    report.described += len(rows)
-
-
-def _row(file: Read, labelling: _Labelling, best: int, errors: tuple[float | None, ...]) -> ImageRow:
+def _row(file: Read, labelling: _Labelling, found: _Description) -> ImageRow:
     own = labelling.of(file.path)
     return ImageRow(
-        path=_relative(file.path, labelling.root), candidate=best, errors=errors,
+        path=_relative(file.path, labelling.root), candidate=found.best, errors=found.errors,
         identity=own.identity, pose=own.pose, illumination=own.illumination, expression=own.expression,
         sha256=file.sha256, size=file.size, mtime_ns=file.mtime_ns,
     )  # fmt: skip
@@ -169,23 +259,30 @@ def _labels_in(image: StoredImage) -> Labels:
     return Labels(image.identity, image.pose, image.illumination, image.expression)
 
 
+def _renamed_identity(image: StoredImage, name: str) -> str | None:
+    """The identity of an image that moved: one that its folder gave it changes with the folder."""
+    if image.identity == (PurePosixPath(image.path).parent.name or None):
+        return PurePosixPath(name).parent.name or None
+    return image.identity
+
+
 def _relabel(
     gallery: Gallery,
     known: Mapping[str, StoredImage],
-    images: list[Path],
+    images: Mapping[str, Path],
     labels: Mapping[Path, Labels] | None,
     todo: set[Path],
 ) -> int:
     """Give images that stay their new labels; without a manifest the labels they have stay."""
     if labels is None:
         return 0
-    root, changed = gallery.config.image_root, {}
-    for path in images:
-        image, new = known.get(_relative(path, root)), labels.get(path)
+    changed = {}
+    for name, path in images.items():
+        image, new = known.get(name), labels.get(path)
         if path in todo or image is None or new is None:
             continue
         if _labels_in(image) != new:
-            changed[image.path] = new
+            changed[name] = new
     return gallery.update_labels(changed) if changed else 0
 
 

@@ -191,8 +191,8 @@ def test_negative_poses_and_k_beyond_the_gallery_are_taken(
 def test_index_says_what_it_did_as_json_and_does_it_once(facesearch: Command, photos: Path, model_folder: Path) -> None:
     asked = ("index", photos, "--db", "db", "--model", model_folder, "--json")
     first, second = facesearch(*asked), facesearch(*asked)
-    counts = {"gallery": "db", "images": 4, "relabelled": 0, "vanished": 0, "skipped": []}
-    counts["search"] = {"kind": "exact", "recall": 1.0}
+    counts: dict[str, Any] = {"gallery": "db", "images": 4, "relabelled": 0, "vanished": 0, "skipped": []}
+    counts |= {"renamed": 0, "duplicates": 0, "pruned": 0, "search": {"kind": "exact", "recall": 1.0}}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
 

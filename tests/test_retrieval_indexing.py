@@ -2,14 +2,16 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.editor import Editor
+from faceedit.editor import Described, Editor
 from faceedit.images import read_crop
 from faceedit.manifest import read_manifest
 from index.errors import ModelMismatchError
@@ -217,7 +219,7 @@ def test_a_change_that_keeps_the_file_s_size_is_seen(gallery: Gallery, editor: E
 def test_a_changed_image_that_a_new_manifest_does_not_name_keeps_its_labels(gallery: Gallery, editor: Editor) -> None:
     root = gallery.config.image_root
     index_all(gallery, editor)
-    os.utime(root / "ben" / "1.png", ns=(1, 1))
+    save_picture(root / "ben" / "1.png", 7)
     assert index_all(gallery, editor, {root / "anna" / "1.png": Labels("Anna")}).described == 1
     assert gallery.known()["ben/1.png"].identity == "ben"
 
@@ -255,6 +257,111 @@ def test_a_folder_below_the_image_root_can_be_indexed_alone(gallery: Gallery, ed
         index_folder(same, editor, find_images(root / "ben"))
     assert gallery.paths() == {"ben/1.png"}
     assert gallery.known()["ben/1.png"].identity == "ben"
+
+
+# --- files that moved, came twice, or went ---
+
+
+def counts(report: IndexReport) -> dict[str, int]:
+    return {name: number for name, number in vars(report).items() if isinstance(number, int) and number}
+
+
+def test_a_touched_file_with_the_same_content_is_not_described_again(gallery: Gallery, editor: Editor) -> None:
+    index_all(gallery, editor)
+    before, path = gallery.known()["ben/1.png"], gallery.config.image_root / "ben" / "1.png"
+    os.utime(path, ns=(1, 1))
+    assert counts(index_all(gallery, editor)) == {"unchanged": 3}
+    after = gallery.known()["ben/1.png"]
+    assert (after.id, after.mtime_ns, after.sha256) == (before.id, path.stat().st_mtime_ns, before.sha256)
+    assert find_changed(gallery) == []
+
+
+def find_changed(gallery: Gallery) -> list[str]:
+    """Paths of images whose file looks different from what is noted."""
+    stats = {name: (gallery.config.image_root / name).stat() for name in gallery.paths()}
+    return [
+        i.path for i in gallery.images() if (stats[i.path].st_size, stats[i.path].st_mtime_ns) != (i.size, i.mtime_ns)
+    ]
+
+
+def test_a_renamed_file_keeps_its_id_its_labels_and_its_descriptor(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    index_all(
+        gallery, editor, {root / "anna" / "1.png": Labels("Anna K.", 15, 3, "smile"), root / "ben/1.png": Labels()}
+    )
+    before = gallery.known()["anna/1.png"]
+    (root / "new").mkdir()
+    (root / "anna" / "1.png").rename(root / "new" / "é.png")
+    assert counts(index_all(gallery, editor)) == {"unchanged": 2, "renamed": 1}
+    known = gallery.known()
+    assert sorted(known) == ["anna/2.png", "ben/1.png", "new/é.png"]
+    assert known["new/é.png"] == replace(before, path="new/é.png")
+    assert counts(index_all(gallery, editor)) == {"unchanged": 3}
+
+
+def test_an_identity_that_a_folder_gave_changes_with_the_folder(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    index_all(gallery, editor)
+    (root / "anna" / "1.png").rename(root / "ben" / "9.png")
+    assert counts(index_all(gallery, editor)) == {"unchanged": 2, "renamed": 1}
+    assert gallery.known()["ben/9.png"].identity == "ben"
+
+
+def test_files_that_change_places_keep_their_descriptors(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    index_all(gallery, editor)
+    before = {path: gallery.descriptors([image.id])[0] for path, image in gallery.known().items()}
+    first, second = root / "anna" / "1.png", root / "ben" / "1.png"
+    first.rename(root / "aside")
+    second.rename(first)
+    (root / "aside").rename(second)
+    assert counts(index_all(gallery, editor)) == {"unchanged": 1, "duplicates": 2}
+    assert len(gallery) == 3
+    after = {path: gallery.descriptors([image.id])[0] for path, image in gallery.known().items()}
+    np.testing.assert_allclose(after["anna/1.png"], before["ben/1.png"], rtol=0)
+    np.testing.assert_allclose(after["ben/1.png"], before["anna/1.png"], rtol=0)
+
+
+def test_the_same_content_is_described_once(gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = gallery.config.image_root
+    for name in ("anna/copy.png", "zoe.png"):
+        shutil.copy(root / "anna" / "2.png", root / name)
+    described: list[int] = []
+    plainly = editor.describe
+
+    def counted(images: np.ndarray) -> Described:
+        described.append(len(images))
+        return plainly(images)
+
+    monkeypatch.setattr(editor, "describe", counted)
+    assert counts(index_all(gallery, editor)) == {"described": 3, "duplicates": 2}
+    shutil.copy(root / "anna" / "2.png", root / "ben" / "late.png")
+    assert counts(index_all(gallery, editor)) == {"unchanged": 5, "duplicates": 1}
+    assert described == [3]
+    known = gallery.known()
+    same = [known[name] for name in ("anna/2.png", "anna/copy.png", "zoe.png", "ben/late.png")]
+    stored = gallery.descriptors([image.id for image in same])
+    assert (stored == stored[0]).all() and len({image.id for image in same}) == 4
+    assert len({(image.candidate, image.errors, image.sha256) for image in same}) == 1
+    assert [image.identity for image in same] == ["anna", "anna", None, "ben"]
+
+
+def test_vanished_files_are_reported_and_pruned_when_asked(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    index_all(gallery, editor)
+    (root / "anna" / "1.png").unlink()
+    images = find_images(root)
+    assert counts(index_folder(gallery, editor, images)) == {"unchanged": 2, "vanished": 1}
+    assert len(gallery) == 3
+    assert counts(index_folder(gallery, editor, images, prune=True)) == {"unchanged": 2, "pruned": 1}
+    assert gallery.paths() == {"anna/2.png", "ben/1.png"}
+
+
+def test_a_part_of_the_folder_does_not_prune_the_rest(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    index_all(gallery, editor)
+    report = index_folder(gallery, editor, find_images(root / "ben"), prune=True)
+    assert counts(report) == {"unchanged": 1} and len(gallery) == 3
 
 
 # --- files that cannot be read ---
