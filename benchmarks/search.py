@@ -111,7 +111,7 @@ def measured(data: Path | None, size: int) -> Statistics:
     wanted = np.random.default_rng(0).integers(0, len(editor.space), len(some))
     imagined = np.stack([edit.descriptor for edit in editor.edit_many(images, wanted)])
     if size:
-        directions = np.ascontiguousarray(components(stored)[0][:, :size])
+        directions = components(stored, size)
         stored, imagined = _normalised(stored @ directions), _normalised(imagined @ directions)
     poses = np.stack([stored[best == p].mean(0) for p in range(len(editor.space))])
     people = np.stack([(stored - poses[best])[who == w].mean(0) for w in range(who.max() + 1)])

@@ -34,7 +34,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say how the gallery is searched best within so much memory and time, and why; nothing is changed."""
-    requirements = requirements_of(max_memory, recall, max_ms)
+    requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
     from cli.answers import aligned
     from index.gallery import Gallery
     from index.plan import KINDS, size_text

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,11 @@ from cli.options import (
     require_output_folder,
     requirements_of,
 )
+
+if TYPE_CHECKING:
+    from index.plan import Requirements
+    from index.preparing import Prepared
+    from retrieval.indexing import IndexReport
 
 
 def index(
@@ -49,66 +54,97 @@ def index(
     from retrieval.indexing import index_folder, labels_of, open_gallery, require_named
 
     folder = chosen_model(model, task)
-    requirements = requirements_of(max_memory, recall, max_ms)
+    place = db_folder(db)
+    requirements = requirements_of(place, max_memory, recall, max_ms)
     found = find_images(images)
-    require_output_folder(db_folder(db))
+    require_output_folder(place)
     known = labels_of(read_manifest(labels)) if labels else None
     if known is not None:
         require_named(found, known)
     from cli.progress import ProgressBar
     from faceedit.editor import Editor
-    from index.plan import KINDS, make_plan, measure_rates
-    from index.reduction import STEP
+    from index.errors import GalleryError
+    from index.plan import read_requirements
 
+    read_requirements(place)  # say now that they are damaged
     started = time.monotonic()
-    editor = Editor.load(folder, device, descriptor or _kind_in(db_folder(db)), candidates)
+    editor = Editor.load(folder, device, descriptor or _kind_in(place), candidates)
     if requirements is not None:
-        make_plan(len(found), editor.descriptor_size, STEP, requirements, measure_rates()).require()  # at the very best
-    with open_gallery(db_folder(db), editor, images) as gallery:
+        _require_possible(place, len(found), editor.descriptor_size, requirements)
+    failure: GalleryError | OSError | None = None
+    prepared = None
+    with open_gallery(place, editor, images) as gallery:
         with ProgressBar("describing images") as bar:
             report = index_folder(gallery, editor, found, known, bar.update, prune)
         total = len(gallery)
-        prepared = None
         if total:
-            with ProgressBar("preparing the search") as bar:
-                prepared = gallery.prepare(requirements, lambda what, done, of: bar.update(done, of, title=what))
-    seconds = time.monotonic() - started
+            try:
+                with ProgressBar("preparing the search") as bar:
+                    prepared = gallery.prepare(requirements, lambda what, done, of: bar.update(done, of, title=what))
+            except (GalleryError, OSError) as error:
+                failure = error
     for path, reason in report.skipped:
         print(f"skipped: {reason if str(path) in reason else f'{path}: {reason}'}", file=sys.stderr)
     if as_json:
-        skipped = [{"path": str(path), "reason": reason} for path, reason in report.skipped]
-        counts = {"described": report.described, "unchanged": report.unchanged, "relabelled": report.relabelled}
-        counts |= {"renamed": report.renamed, "duplicates": report.duplicates}
-        counts |= {"vanished": report.vanished, "pruned": report.pruned}
-        searched = {"kind": prepared.kind, "recall": prepared.recall} if prepared else None
-        about = {"gallery": str(db_folder(db)), "images": total, **counts, "skipped": skipped, "search": searched}
-        print(json.dumps(about))
+        print(json.dumps({"gallery": str(place), "images": total, **_content(report, prepared)}))
     else:
-        print(
-            f"{db_folder(db)}: {total:,} images; {report.described:,} described, {report.unchanged:,} unchanged, "
-            f"{len(report.skipped):,} skipped in {seconds:.1f} s"
-        )
-        for number, what in (
-            (report.renamed, "were known under another name"),
-            (report.duplicates, "have the content of another image, and share its description"),
-            (report.pruned, "were removed: their files are gone"),
-        ):
-            if number:
-                print(f"{number:,} {what}")
-        if report.relabelled:
-            print(f"{report.relabelled:,} got new labels")
-        if prepared is not None and prepared.index is not None:
-            print(
-                f"searched by {KINDS[prepared.kind]}: {prepared.recall:.4f} of the ten nearest found in "
-                f"{prepared.index.milliseconds:.1f} ms"
-            )
+        _print(f"{place}: {total:,} images", report, prepared, time.monotonic() - started)
     if report.vanished:
         print(
             f"warning: the files of {report.vanished:,} images in the gallery have gone; --prune removes them",
             file=sys.stderr,
         )
+    if failure is not None and requirements is not None:
+        raise failure
+    if failure is not None:
+        print(f"warning: the gallery is searched as before: {failure}", file=sys.stderr)
     if report.skipped:
         raise typer.Exit(3)
+
+
+def _content(report: IndexReport, prepared: Prepared | None) -> dict[str, Any]:
+    return {
+        **{name: number for name, number in vars(report).items() if isinstance(number, int)},
+        "skipped": [{"path": str(path), "reason": reason} for path, reason in report.skipped],
+        "search": {"kind": prepared.kind, "recall": prepared.recall} if prepared else None,
+    }
+
+
+def _print(begin: str, report: IndexReport, prepared: Prepared | None, seconds: float) -> None:
+    print(
+        f"{begin}; {report.described:,} described, {report.unchanged:,} unchanged, {len(report.skipped):,} skipped "
+        f"in {seconds:.1f} s"
+    )
+    for number, what in (
+        (report.renamed, "were known under another name"),
+        (report.duplicates, "have the content of another image, and share its description"),
+        (report.pruned, "were removed: their files have gone"),
+        (report.relabelled, "got new labels"),
+    ):
+        if number:
+            print(f"{number:,} {what}")
+    if prepared is not None and prepared.index is not None:
+        from index.plan import KINDS
+
+        print(
+            f"searched by {KINDS[prepared.kind]}: {prepared.recall:.4f} of the ten nearest found in "
+            f"{prepared.index.milliseconds:.1f} ms"
+        )
+
+
+def _require_possible(db: Path, found: int, size: int, requirements: Requirements) -> None:
+    """Refuse, before anything is described, what no way of searching could keep to."""
+    from index.errors import GalleryNotFoundError
+    from index.gallery import Gallery
+    from index.plan import make_plan, measure_rates
+    from index.reduction import STEP
+
+    try:
+        with Gallery.open(db) as gallery:
+            found = max(found, len(gallery))
+    except GalleryNotFoundError:
+        pass
+    make_plan(found, size, STEP, requirements, measure_rates()).require()
 
 
 def _kind_in(db: Path) -> str:

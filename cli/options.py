@@ -58,14 +58,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 MaxMemoryOption = Annotated[
     str | None,
-    typer.Option("--max-memory", metavar="SIZE", help="What the search index may occupy: 500MB, 2GB [default: half]"),
+    typer.Option(
+        "--max-memory",
+        metavar="SIZE",
+        help="What the search index may occupy: 500MB, 2GB [default: as before, or half of it all]",
+    ),
 ]
 RecallOption = Annotated[
     float | None,
-    typer.Option("--recall", help="Share of the ten nearest that a search must find [default: 0.99]"),
+    typer.Option("--recall", help="Share of the ten nearest that a search must find [default: as before, or 0.99]"),
 ]
 MaxMsOption = Annotated[
-    float | None, typer.Option("--max-ms", help="Milliseconds that a search may take, in the median [default: 200]")
+    float | None,
+    typer.Option("--max-ms", help="Milliseconds that a search may take, in the median [default: as before, or 200]"),
 ]
 
 
@@ -85,13 +90,16 @@ def filter_of(where: str | None) -> Filter:
     return Filter(where=None if where is None else parse(where))
 
 
-def requirements_of(max_memory: str | None, recall: float | None, max_ms: float | None) -> Requirements | None:
-    """What the options ask of a search; None where none of them is given. Raises RequirementsError."""
-    from index.plan import Requirements
+def requirements_of(
+    db: Path, max_memory: str | None, recall: float | None, max_ms: float | None
+) -> Requirements | None:  # fmt: skip
+    """What the options ask of a search, and for the rest what was asked before; None where none of them is given.
+    Raises RequirementsError, GalleryCorruptError."""
+    from index.plan import Requirements, read_requirements
 
     if max_memory is None and recall is None and max_ms is None:
         return None
-    usual = Requirements()
+    usual = read_requirements(db)
     return Requirements(
         recall=usual.recall if recall is None else recall,
         max_ms=usual.max_ms if max_ms is None else max_ms,

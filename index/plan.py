@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from dataclasses import asdict, dataclass, fields
@@ -43,7 +44,7 @@ class Requirements:
     def __post_init__(self) -> None:
         if not 0 < self.recall <= 1:
             raise RequirementsError(f"recall is {self.recall}; expected a share above 0 and up to 1, such as 0.99")
-        if not self.max_ms > 0:
+        if not 0 < self.max_ms < math.inf:
             raise RequirementsError(f"max_ms is {self.max_ms}; expected milliseconds above 0")
         if self.max_memory is not None and self.max_memory <= 0:
             raise RequirementsError(f"max_memory is {self.max_memory}; expected bytes above 0")
@@ -65,15 +66,20 @@ class Rates:
     codes: float
 
 
+SLOW = Rates(half=5e5, codes=1e6)  # no machine is slower
+
+
 @dataclass(frozen=True)
 class Option:
-    """One way to search, what it would take, and why it is out of the question (empty: it is not)."""
+    """One way to search, what it would take, and what speaks against it (empty: nothing). excluded: whatever memory and
+    time are allowed."""
 
     kind: str
     memory: int
     milliseconds: float
     build_seconds: float
     against: str
+    excluded: bool
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,13 @@ class Plan:
         """The chosen option. Raises RequirementsError when there is none."""
         if self.chosen is not None:
             return self.chosen
-        least = min(self.options, key=lambda option: option.memory)
-        quickest = min(self.options, key=lambda option: option.milliseconds)
+        usual = [option for option in self.options if not option.excluded]
+        least = min(usual, key=lambda option: option.memory)
+        quickest = min(usual, key=lambda option: option.milliseconds)
         raise RequirementsError(
             f"nothing searches {self.count:,} images within {self.requirements.text}: the least memory is "
-            f"{size_text(least.memory)} ({least.kind}), the least time about {quickest.milliseconds:.1f} ms "
-            f"({quickest.kind}); allow more"
+            f"{size_text(least.memory)} ({least.kind}, about {least.milliseconds:.1f} ms), the least time about "
+            f"{quickest.milliseconds:.1f} ms ({quickest.kind}, {size_text(quickest.memory)}); allow more"
         )
 
 
@@ -120,7 +127,7 @@ def make_plan(count: int, size: int, dimensions: int, requirements: Requirements
         HNSW: (reduced + count * (8 * LINKS + 16), _WALK_MS + _RANK_MS, count * size / 2e9 + count / 8e3),
     }
     options = tuple(
-        Option(kind, memory, ms, seconds, _against(kind, count, memory, ms, requirements))
+        Option(kind, memory, ms, seconds, *_against(kind, count, memory, ms, requirements))
         for kind, (memory, ms, seconds) in estimates.items()
     )
     return Plan(count, size, dimensions, requirements, options)
@@ -131,21 +138,22 @@ def cells_for(count: int) -> int:
     return int(2 ** np.clip(np.round(np.log2(4 * np.sqrt(max(count, 1)))), 4, 16))
 
 
-def _against(kind: str, count: int, memory: int, ms: float, requirements: Requirements) -> str:
+def _against(kind: str, count: int, memory: int, ms: float, requirements: Requirements) -> tuple[str, bool]:
     reasons = []
     if count < FEWEST[kind]:
         reasons.append(f"needs {FEWEST[kind]:,} images")
+    if requirements.recall == 1 and kind != EXACT:
+        reasons.append("not exact")
+    excluded = bool(reasons)
     if memory > requirements.bytes:
         reasons.append("too much memory")
     if ms > requirements.max_ms:
         reasons.append("too slow")
-    if requirements.recall == 1 and kind != EXACT:
-        reasons.append("not exact")
-    return ", ".join(reasons)
+    return ", ".join(reasons), excluded
 
 
 def measure_rates() -> Rates:
-    """This machine's rates, measured in a tenth of a second."""
+    """This machine's rates, measured in half a second on more than its caches hold."""
     faiss = faiss_module()
     random = np.random.default_rng(0)
 
@@ -161,7 +169,7 @@ def measure_rates() -> Rates:
             seconds.append(time.perf_counter() - started)
         return count * size / (1000 * float(np.median(seconds)))
 
-    return Rates(rate(faiss.ScalarQuantizer.QT_fp16, 8_000, 768), rate(faiss.ScalarQuantizer.QT_8bit, 60_000, 96))
+    return Rates(rate(faiss.ScalarQuantizer.QT_fp16, 40_000, 768), rate(faiss.ScalarQuantizer.QT_8bit, 500_000, 96))
 
 
 def read_requirements(folder: Path) -> Requirements:
@@ -195,5 +203,8 @@ def half_of_memory() -> int:
 
 
 def size_text(size: int) -> str:
-    """'1.5 GB', '20 MB'"""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size, 1e5) / 1e6:.3g} MB"
+    """'1.5 GB', '20 MB', '50 bytes'"""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size} bytes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy as np
 from index import projection, store
 from index.database import Database
 from index.errors import GalleryEmptyError
-from index.plan import EXACT, Plan, Requirements, make_plan, measure_rates, read_requirements, write_requirements
+from index.plan import EXACT, SLOW, Plan, Requirements, make_plan, measure_rates, read_requirements, write_requirements
+from index.reduction import STEP
 from index.shortlist import About, Progress, build, dimensions_for
 from index.vectors import DescriptorFile
 
-STALE = 0.1  # share of images added since, from which on an index is built anew
+STALE = 0.1  # share of images added since, from which on an index is built anew;
+MOST_NEW = 8_000_000  # or their numbers, which every search compares in full
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,23 @@ class Prepared:
         return 1.0 if self.index is None else self.index.recall
 
 
-def plan_for(folder: Path, database: Database, file: DescriptorFile, requirements: Requirements | None) -> Plan:
-    """What would be chosen for the gallery as it is. Raises GalleryEmptyError."""
+def plan_for(
+    folder: Path, database: Database, file: DescriptorFile, requirements: Requirements | None, quickly: bool = False
+) -> Plan:
+    """What would be chosen for the gallery as it is. quickly: where every descriptor can be compared, do not find out
+    how many numbers a first look would need. Raises GalleryEmptyError."""
     with database.reading() as session:
         _, _, slots = store.snapshot(session)
         records = file.records(store.slots_in_use(session))
     if len(slots) == 0:
         raise GalleryEmptyError(f"the gallery {folder} holds no images yet; index some before planning")
     needs = requirements or read_requirements(folder)
-    return make_plan(len(slots), file.size, dimensions_for(records, slots), needs, measure_rates())
+    if quickly and _all_compared(plan := make_plan(len(slots), file.size, STEP, needs, SLOW)):
+        return plan  # on any machine
+    rates = measure_rates()
+    if quickly and _all_compared(plan := make_plan(len(slots), file.size, STEP, needs, rates)):
+        return plan
+    return make_plan(len(slots), file.size, dimensions_for(records, slots), needs, rates)
 
 
 def prepare(
@@ -59,12 +70,12 @@ def prepare(
     Raises GalleryEmptyError, RequirementsError when nothing would do, RecallError when what was built does not: then
     the gallery is searched as before.
     """
-    plan = plan_for(folder, database, file, requirements)
+    plan = plan_for(folder, database, file, requirements, quickly=True)
     kind = plan.require().kind
     with database.reading() as session:
         state, ids, slots = store.snapshot(session)
         records = file.records(store.slots_in_use(session))
-    before = projection.load_shortlist(folder, state, records)
+        before = projection.load_shortlist(folder, state, records, partial(store.has_rows, session))
     if kind == EXACT:
         _keep(folder, requirements)
         if before is not None:
@@ -79,10 +90,14 @@ def prepare(
     return Prepared(plan, made.about, True)
 
 
+def _all_compared(plan: Plan) -> bool:
+    return plan.chosen is not None and plan.chosen.kind == EXACT
+
+
 def _still_good(about: About, kind: str, plan: Plan, new: int) -> bool:
     needs = plan.requirements
     kept = about.recall >= needs.recall and about.milliseconds <= needs.max_ms
-    return about.kind == kind and kept and new <= STALE * plan.count
+    return about.kind == kind and kept and new <= min(STALE * plan.count, MOST_NEW / plan.size)
 
 
 def _keep(folder: Path, requirements: Requirements | None) -> None:

@@ -7,6 +7,7 @@ The state stands in the file's name, so that index and state reach the disk in o
 import logging
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from index.errors import GalleryCorruptError
 from index.shortlist import Shortlist, checksum
 from index.shortlist import read as read_shortlist
 from index.shortlist import write as write_shortlist
-from index.vectors import HalfArray, IdArray, Index, index_ids, read_index, write_index
+from index.vectors import HalfArray, IdArray, Index, index_ids, padded, read_index, write_index
 
 _NAME = re.compile(r"exact-(\d+)-([0-9a-f]+)\.faiss(\.\d+\.tmp)?")
 _FOLDER = re.compile(r"search-(\d+)-([0-9a-f]+)(\.\d+\.tmp)?")
+
+SameRows = Callable[[IdArray, IdArray], bool]
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +53,9 @@ class Projection:
     """all ids in the index, ascending"""
 
 
-def load(folder: Path, state: State, ids: IdArray) -> Projection | None:
-    """The saved index of this state, or None when there is none that is sound and has these ids."""
+def load(folder: Path, state: State, ids: IdArray, size: int) -> Projection | None:
+    """The saved index of this state, or None when there is none that is sound, of descriptors of this size, and has
+    these ids."""
     path = folder / state.file_name
     if not path.exists():
         return None
@@ -60,7 +64,8 @@ def load(folder: Path, state: State, ids: IdArray) -> Projection | None:
     except GalleryCorruptError as error:
         _log.warning("%s", error)
         return None
-    return Projection(state, index, ids) if np.array_equal(index_ids(index), ids) else None
+    same = index.d == padded(size) and np.array_equal(index_ids(index), ids)
+    return Projection(state, index, ids) if same else None
 
 
 def save(folder: Path, projection: Projection) -> None:
@@ -70,14 +75,20 @@ def save(folder: Path, projection: Projection) -> None:
     """
     try:
         write_index(projection.index, folder / projection.state.file_name)
-        discard(folder, before=projection.state.generation, keep=projection.state.file_name)
+        _discard(folder, "exact-*", projection.state.generation, projection.state.file_name)
     except OSError as error:
         _log.warning("the search index of %s is not saved: %s", folder, error)
 
 
 def discard(folder: Path, *, before: int | None = None, keep: str = "") -> None:
-    """Delete saved indexes, finished or not: all, or those up to the generation `before`."""
-    for path in [*folder.glob("exact-*"), *folder.glob("search-*")]:
+    """Delete saved indexes, finished or not: all, or those up to the generation `before`. The caller holds the writer's
+    lock, since indexes of reduced descriptors are made under it."""
+    for pattern in ("exact-*", "search-*"):
+        _discard(folder, pattern, before, keep)
+
+
+def _discard(folder: Path, pattern: str, before: int | None, keep: str) -> None:
+    for path in folder.glob(pattern):
         name = _NAME.fullmatch(path.name) or _FOLDER.fullmatch(path.name)
         if name is None or path.name == keep:
             continue
@@ -91,9 +102,10 @@ def has_shortlist(folder: Path) -> bool:
     return any(folder.glob("search-*"))
 
 
-def load_shortlist(folder: Path, state: State, records: HalfArray) -> Shortlist | None:
+def load_shortlist(folder: Path, state: State, records: HalfArray, same_rows: SameRows) -> Shortlist | None:
     """The newest index of reduced descriptors that still belongs to the gallery: images may have been added since it
-    was built, but none removed. records: the descriptor file's."""
+    was built, but none removed. records: the descriptor file's; same_rows: whether the data base has these ids at these
+    slots, and no others up to the last."""
     found = [(name, path) for path in folder.glob("search-*") if (name := _FOLDER.fullmatch(path.name)) and not name[3]]
     for name, path in sorted(found, key=lambda one: -int(one[0][1])):
         if int(name[1]) > state.generation:
@@ -104,7 +116,7 @@ def load_shortlist(folder: Path, state: State, records: HalfArray) -> Shortlist 
             _log.warning("%s", error)
             continue
         fits = made.about.removals == state.removals and int(made.slots.max(initial=0)) < len(records)
-        if fits and made.about.check == checksum(records, made.slots):
+        if fits and same_rows(made.ids, made.slots) and made.about.check == checksum(records, made.slots):
             return made
     return None
 

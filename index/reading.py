@@ -5,6 +5,7 @@ removed images: a read during which images were removed is made again.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import TypeVar
@@ -14,6 +15,7 @@ import numpy as np
 from index import projection, store
 from index.database import Database
 from index.errors import GalleryBusyError, GalleryEmptyError
+from index.plan import read_requirements
 from index.projection import Projection, State
 from index.rows import Filter, Match
 from index.shortlist import Shortlist, merged, scan
@@ -83,11 +85,25 @@ class Reader:
     def _exactly(
         self, state: State, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
     ) -> list[tuple[FloatArray, IdArray]]:
+        with self._database.reading() as session:
+            count = store.count(session)
+        if 2 * count * self._file.size > read_requirements(self._folder).bytes:
+            return self._by_scanning(queries, k, where, exclude)
         current = self._current(state)
         if len(current.ids) == 0:
             raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
         competing = self._competing(current.ids, where, exclude)
         return list(zip(*nearest(current.index, queries, k, competing), strict=True))
+
+    def _by_scanning(
+        self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
+    ) -> list[tuple[FloatArray, IdArray]]:
+        """In the descriptor file itself, part by part: an index of everything would take more memory than allowed."""
+        with self._database.reading() as session:
+            _, ids, slots = store.snapshot(session)
+            records = self._file.records(store.slots_in_use(session))
+        kept = np.isin(ids, self._competing(ids, where, exclude), assume_unique=True)
+        return scan(records, slots[kept], ids[kept], queries, k)
 
     def _in_two_looks(
         self, shortlist: Shortlist, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
@@ -114,8 +130,9 @@ class Reader:
             self._shortlist = None
             if projection.has_shortlist(self._folder):
                 with self._database.reading() as session:
-                    committed = store.slots_in_use(session)
-                self._shortlist = projection.load_shortlist(self._folder, state, self._file.records(committed))
+                    records = self._file.records(store.slots_in_use(session))
+                    rows = partial(store.has_rows, session)
+                    self._shortlist = projection.load_shortlist(self._folder, state, records, rows)
             return self._shortlist
 
     def _competing(self, ids: IdArray, where: Filter, exclude: Collection[int]) -> IdArray:
@@ -139,7 +156,7 @@ class Reader:
         with self._database.reading() as session:
             state, ids, slots = store.snapshot(session)
             committed = store.slots_in_use(session)
-        loaded = projection.load(self._folder, state, ids) if len(ids) else None
+        loaded = projection.load(self._folder, state, ids, self._file.size) if len(ids) else None
         if loaded is not None:
             return loaded
         built = Projection(state, build_exact(self._file.records(committed), ids, slots), ids)

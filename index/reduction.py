@@ -7,6 +7,7 @@ with the cube of the sample; this one takes the smaller of the two Gram matrices
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.vectors import FloatArray
 
@@ -14,18 +15,28 @@ ENERGY = 0.9  # share of the squared length that the first look should see
 STEP, MOST = 32, 512  # numbers to choose from
 
 
-def components(sample: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Principal directions (size, n) of a sample (m, size), n = min(m, size), and each one's share of the squared
-    length (n,), descending."""
-    m, size = sample.shape
-    gram = sample.T @ sample if size <= m else sample @ sample.T
-    values, vectors = np.linalg.eigh(gram.astype(np.float64))
-    values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
-    if size > m:
-        lengths = np.sqrt(np.maximum(values, 1e-12 * max(values[0], 1e-30)))
-        vectors = sample.T.astype(np.float64) @ (vectors / lengths)
-    share = values / max(values.sum(), 1e-30)
-    return np.ascontiguousarray(vectors, np.float32), np.asarray(share, np.float32)
+def components(sample: FloatArray, most: int) -> FloatArray:
+    """The first principal directions (size, n) of a sample (m, size), n = min(m, size, most), by descending share of
+    the squared length."""
+    gram, by_numbers = _gram(sample)
+    vectors = np.linalg.eigh(gram)[1][:, ::-1][:, :most]
+    if not by_numbers:
+        vectors = sample.T @ vectors.astype(np.float32)
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=0), 1e-12)
+    return np.ascontiguousarray(vectors, np.float32)
+
+
+def shares(sample: FloatArray) -> FloatArray:
+    """Each principal direction's share of a sample's (m, size) squared length, (min(m, size),), descending."""
+    values = np.maximum(np.linalg.eigvalsh(_gram(sample)[0])[::-1], 0)
+    return np.asarray(values / max(values.sum(), 1e-30), np.float32)
+
+
+def _gram(sample: FloatArray) -> tuple[NDArray[np.float64], bool]:
+    """The smaller of the two Gram matrices, and whether it is that of the numbers."""
+    by_numbers = sample.shape[1] <= len(sample)
+    gram = sample.T @ sample if by_numbers else sample @ sample.T
+    return gram.astype(np.float64), by_numbers
 
 
 def enough(share: FloatArray) -> int:

@@ -7,6 +7,7 @@ only miss, and how often it does is measured when it is built, against every des
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from index.errors import GalleryCorruptError, RecallError
 from index.plan import FLAT, HNSW, IVF, LINKS, Plan, cells_for
-from index.reduction import components, enough
+from index.reduction import components, enough, shares
 from index.vectors import (
     FloatArray,
     HalfArray,
@@ -33,13 +34,13 @@ from index.vectors import (
     write_index,
 )
 
-SAMPLE = 4_096  # descriptors that the reduction is made from
+SAMPLE, PLANNED = 2_048, 1_024  # descriptors that the reduction is made from, and planned with
 QUERIES = 200  # that recall is measured with
 AT = 10  # neighbours that recall is measured at
 LENGTHS = (50, 100, 200, 400, 800, 1600)  # of the list that is compared in full
 EFFORTS = {FLAT: (1,), IVF: (4, 8, 16, 32, 64, 128, 256, 512, 1024), HNSW: (64, 128, 256, 512, 1024)}
-FEW = 10_000  # rows that are rather compared in full
-_FURTHER = 16  # times as far at most when only some rows compete
+FEW = 8_000_000  # numbers that are rather compared in full
+_FURTHER = 32  # times as far at most when only some rows compete
 _CHUNK = 16_000_000  # numbers of full precision at a time
 _CHECKED = 64  # slots whose bytes tell whether an index belongs to a descriptor file
 _INDEX, _REDUCTION, _IDS, _SLOTS, _ABOUT = "index.faiss", "reduction.npy", "ids.npy", "slots.npy", "about.json"
@@ -82,7 +83,7 @@ class Shortlist:
         """
         rows = np.arange(len(self.ids)) if competing is None else np.flatnonzero(competing)
         length = max(self.about.length, self.about.length * k // AT)
-        if len(rows) <= max(FEW, 4 * length):
+        if len(rows) <= max(FEW // records.shape[1], length):
             return scan(records, self.slots[rows], self.ids[rows], queries, k)
         results = []
         for found, query in zip(self._look(queries, length, competing), queries, strict=True):
@@ -96,7 +97,9 @@ class Shortlist:
         """(n, length) rows whose reduced descriptors are nearest, -1 where there are no more."""
         faiss, effort, chosen = faiss_module(), self.about.effort, {}
         if competing is not None:
-            effort = int(effort * min(len(competing) / competing.sum(), _FURTHER))
+            effort = int(
+                effort * min(2 * len(competing) / competing.sum(), _FURTHER)
+            )  # their neighbours lie farther off
             bits = np.packbits(competing, bitorder="little")  # to be kept as long as the search runs
             chosen["sel"] = faiss.IDSelectorBitmap(bits)
         parameters = None
@@ -112,7 +115,7 @@ class Shortlist:
 
 def dimensions_for(records: HalfArray, slots: IdArray) -> int:
     """How many numbers the first look needs."""
-    return enough(components(_sample(records, slots))[1])
+    return enough(shares(_sample(records, slots, PLANNED)))
 
 
 def build(
@@ -125,7 +128,7 @@ def build(
     kind = plan.require().kind
     tell: Progress = progress or (lambda what, done, total: None)
     tell("reducing descriptors", 0, 1)
-    reduction = np.ascontiguousarray(components(_sample(records, slots))[0][:, : plan.dimensions])
+    reduction = components(_sample(records, slots, SAMPLE), plan.dimensions)
     index = _filled(kind, records, slots, reduction, tell)
     about = About(kind, reduction.shape[1], 1, 1, 0.0, 0.0, removals, checksum(records, slots))
     made = Shortlist(about, index, reduction, ids, slots)
@@ -147,9 +150,11 @@ def scan(
     for part in _parts(len(slots), records.shape[1]):
         rows = order[part]
         block = records[slots[rows]].astype(np.float32)
+        lengths = np.einsum("ij,ij->i", block, block)
         for n, query in enumerate(queries):
-            distances = np.sqrt(((block - query) ** 2).sum(1))
-            best[n] = merged([best[n], (distances, ids[rows])], k)
+            near = _smallest(lengths - 2 * (block @ query), 2 * k + 16)  # up to rounding
+            distances = np.sqrt(((block[near] - query) ** 2).sum(1))
+            best[n] = merged([best[n], (distances, ids[rows[near]])], k)
     return best
 
 
@@ -221,20 +226,17 @@ def _filled(kind: str, records: HalfArray, slots: IdArray, reduction: FloatArray
 
 
 def _tuned(made: Shortlist, records: HalfArray, plan: Plan, tell: Progress) -> Shortlist:
-    """With the least effort and the shortest list that reach the recall. Queries: some of the images themselves, each
-    of which does not count as its own neighbour."""
+    """With the least effort and the shortest list that reach the recall."""
     needs = plan.requirements
-    rows = np.linspace(0, len(made.ids) - 1, min(QUERIES, len(made.ids))).astype(int)
-    queries = records[made.slots[rows]].astype(np.float32)
-    truth = _neighbours(records, made.slots, queries, rows, tell)
+    queries = _likely_queries(made, records)
+    truth = _neighbours(records, made.slots, queries, tell)
     best = made
-    for effort in EFFORTS[made.about.kind]:
-        longest = _with(made, effort=effort)
-        found = longest._look(queries, min(LENGTHS[-1], len(made.ids)))
-        recalls = {length: _recall(found[:, :length], truth) for length in LENGTHS}
-        length = next((n for n in LENGTHS if recalls[n] >= needs.recall), LENGTHS[-1])
-        best = _with(made, effort=effort, length=length, recall=recalls[length])
-        if recalls[length] >= needs.recall:
+    efforts = EFFORTS[made.about.kind]
+    for effort, length in (*itertools.product(efforts, LENGTHS[:-2]), *itertools.product(efforts, LENGTHS[-2:])):
+        best = _with(made, effort=effort, length=length)
+        recall = _recall(best._look(queries, length), truth)  # as a search looks
+        best = _with(best, recall=recall)
+        if recall >= needs.recall:
             break
     best = _with(best, milliseconds=_median_ms(best, records, queries))
     if best.about.recall < needs.recall or best.about.milliseconds > needs.max_ms:
@@ -244,6 +246,20 @@ def _tuned(made: Shortlist, records: HalfArray, plan: Plan, tell: Progress) -> S
             f"{needs.max_ms:g} ms: it is not installed; allow more time or memory, or a lower recall"
         )
     return best
+
+
+def _likely_queries(made: Shortlist, records: HalfArray) -> FloatArray:
+    """(n, size) descriptors of some images, each moved by half of the difference between two of its neighbours: nobody
+    asks for just what is stored, and an imagined descriptor is off the true one by about as much."""
+    rows = np.linspace(0, len(made.ids) - 1, min(QUERIES, len(made.ids))).astype(int)
+    queries: FloatArray = records[made.slots[rows]].astype(np.float32)
+    if len(made.ids) < 3:
+        return queries
+    near = _with(made, effort=EFFORTS[made.about.kind][-1])._look(queries, 3)
+    near = np.where(near < 0, rows[:, None], near)
+    first, second = (records[made.slots[column]].astype(np.float32) for column in near.T[1:])
+    moved: FloatArray = queries + (first - second) / 2
+    return moved
 
 
 def _with(shortlist: Shortlist, **changes: Any) -> Shortlist:
@@ -264,17 +280,13 @@ def _median_ms(shortlist: Shortlist, records: HalfArray, queries: FloatArray) ->
     return 1000 * float(np.median(seconds))
 
 
-def _neighbours(
-    records: HalfArray, slots: IdArray, queries: FloatArray, own: IdArray, tell: Progress
-) -> IdArray:  # fmt: skip
-    """(n, AT) rows of the nearest descriptors to each query but its own, in full precision."""
+def _neighbours(records: HalfArray, slots: IdArray, queries: FloatArray, tell: Progress) -> IdArray:
+    """(n, AT) rows of the nearest descriptors to each query, in full precision."""
     values = np.full((len(queries), AT), np.inf, np.float32)
     rows = np.full((len(queries), AT), -1, np.int64)
     for part in _parts(len(slots), records.shape[1]):
         block = records[slots[part]].astype(np.float32)
         distances = (block**2).sum(1) - 2 * queries @ block.T
-        mine = np.flatnonzero((own >= part.start) & (own < part.stop))
-        distances[mine, own[mine] - part.start] = np.inf
         values = np.concatenate([values, distances], 1)
         rows = np.concatenate([rows, np.broadcast_to(np.arange(part.start, part.stop), distances.shape)], 1)
         nearest = np.argpartition(values, AT - 1, axis=1)[:, :AT]
@@ -283,8 +295,16 @@ def _neighbours(
     return rows
 
 
-def _sample(records: HalfArray, slots: IdArray) -> FloatArray:
-    return records[_some(slots, SAMPLE)].astype(np.float32)
+def _sample(records: HalfArray, slots: IdArray, most: int) -> FloatArray:
+    return records[_some(slots, most)].astype(np.float32)
+
+
+def _smallest(values: NDArray[np.floating], count: int) -> IdArray:
+    """Positions of the smallest values, and of all that equal the last of them up to rounding."""
+    if len(values) <= count:
+        return np.arange(len(values))
+    limit = float(np.partition(values, count - 1)[count - 1])
+    return np.flatnonzero(values <= limit + 1e-5 * abs(limit) + 1e-5)
 
 
 def _some(slots: IdArray, most: int) -> IdArray:

@@ -22,6 +22,7 @@ from index.errors import (
 )
 
 RECORD_TYPE = np.dtype("<f2")  # half precision, little-endian on every machine
+LANES = 16  # numbers that Faiss compares at once
 CHUNK_BYTES = 32 * 2**20  # of float32 handed to Faiss at a time
 
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -127,7 +128,7 @@ def build_exact(descriptors: NDArray[Any], ids: IdArray, slots: IdArray | None =
     is not rounded.
     """
     faiss = faiss_module()
-    size = descriptors.shape[1]
+    size = padded(descriptors.shape[1])
     rows = np.arange(len(descriptors), dtype=np.int64) if slots is None else slots
     if len(rows) != len(ids):
         raise DescriptorShapeError(f"{len(rows)} descriptors for {len(ids)} ids; expected as many")
@@ -136,7 +137,7 @@ def build_exact(descriptors: NDArray[Any], ids: IdArray, slots: IdArray | None =
     index = faiss.IndexIDMap2(flat)
     step = max(1, CHUNK_BYTES // (4 * size))
     for start in range(0, len(rows), step):
-        chunk = descriptors[rows[start : start + step]].astype(np.float32)
+        chunk = _padded_rows(descriptors[rows[start : start + step]], size)
         index.add_with_ids(chunk, np.ascontiguousarray(ids[start : start + step]))
     return index
 
@@ -211,6 +212,7 @@ def nearest(index: Index, queries: FloatArray, k: int, ids: IdArray) -> tuple[Fl
     parameters = None
     if len(ids) < index.ntotal:
         parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(ids))
+    queries = _padded_rows(queries, index.d)
     asked = min(wanted + 1, len(ids))
     while True:
         squared, found = index.search(queries, asked, params=parameters)
@@ -221,6 +223,18 @@ def nearest(index: Index, queries: FloatArray, k: int, ids: IdArray) -> tuple[Fl
     order = np.lexsort((found, squared), axis=1)[:, :wanted]
     distances = np.sqrt(np.take_along_axis(squared, order, axis=1))
     return distances, np.take_along_axis(found, order, axis=1)
+
+
+def padded(size: int) -> int:
+    """Numbers of a descriptor in an index: Faiss compares several at once only where they come in multiples."""
+    return -(-size // LANES) * LANES
+
+
+def _padded_rows(rows: NDArray[Any], size: int) -> FloatArray:
+    """Rows (n, d) with zeros up to (n, size) float32: no distance changes."""
+    made = np.zeros((len(rows), size), np.float32)
+    made[:, : rows.shape[1]] = rows
+    return made
 
 
 def _careful_write(write: Callable[[bytes], int], failures: list[OSError]) -> Callable[[bytes], None]:

@@ -7,6 +7,7 @@ again, one file at a time. This module must stay free of torch: every worker imp
 from __future__ import annotations
 
 import hashlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -24,7 +26,8 @@ from faceedit.errors import ImageError
 from faceedit.images import Picture, read_crop
 
 MOST_BYTES = 500_000_000  # of one file
-FEW = 256  # so few pictures are read sooner than a process starts
+FEW = 64  # so few pictures are read by one process
+_log = logging.getLogger(__name__)
 _PARTS = 4  # of each batch, for as many workers
 
 
@@ -63,17 +66,15 @@ def read_ahead(
 ) -> Iterator[list[Read]]:
     """The files in order, `batch` at a time; while one batch is used, the next are read.
 
-    workers: processes; by default one for each processor, up to 8, and none for few files.
+    workers: processes; by default one for each processor, up to 8, and one for few files. Where none can be started (a
+    script without `if __name__ == "__main__":`, no memory), files are read in this process.
     """
-    if workers is None:
-        workers = 0 if len(paths) <= FEW else min(8, os.cpu_count() or 1)
-    batches = [paths[i : i + batch] for i in range(0, len(paths), batch)]
-    if workers == 0:
-        for some in batches:
-            yield [reader(path) for path in some]
+    if not paths:
         return
+    if workers is None:
+        workers = 1 if len(paths) <= FEW else min(8, os.cpu_count() or 1)
     with _Workers(workers, reader) as pool:
-        yield from pool.map(batches)
+        yield from pool.map([paths[i : i + batch] for i in range(0, len(paths), batch)])
 
 
 class _Workers:
@@ -112,7 +113,8 @@ class _Workers:
         step = -(-len(paths) // _PARTS)
         parts = [list(paths[i : i + step]) for i in range(0, len(paths), step)]
         try:
-            return [self._pool.submit(_read_all, self._reader, part) for part in parts]
+            with _uninterrupted():  # workers start here, and are not to be interrupted by a terminal
+                return [self._pool.submit(_read_all, self._reader, part) for part in parts]
         except BrokenProcessPool as error:  # found out while others were handed over
             broken: Future[list[Read]] = Future()
             broken.set_exception(error)
@@ -120,24 +122,48 @@ class _Workers:
 
     def _one_by_one(self, paths: Sequence[Path]) -> list[Read]:
         """The same, by one worker, which is replaced whenever a file takes it down."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._pool = self._started(1)
+        if not self._restarted(1):
+            _log.warning("no process can be started to read files in: they are read in this one")
+            return _read_all(self._reader, paths)
         made: list[Read] = []
         for path in paths:
             try:
                 made += self._pool.submit(_read_all, self._reader, [path]).result()
             except BrokenProcessPool:
-                self._pool.shutdown(wait=True)
-                self._pool = self._started(1)
                 made.append(Read(path, reason=f"{path} cannot be read: its decoder crashed; give a whole picture"))
-        self._pool.shutdown(wait=True)
-        self._pool = self._started(self._count)
+                if not self._restarted(1):
+                    return made + _read_all(self._reader, paths[len(made) :])
+        self._restarted(self._count)
         return made
+
+    def _restarted(self, count: int) -> bool:
+        """Whether new workers answer."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = self._started(count)
+        try:
+            with _uninterrupted():
+                answer = self._pool.submit(_read_all, self._reader, [])
+            return answer.result() == []
+        except BrokenProcessPool:
+            return False
 
     @staticmethod
     def _started(count: int) -> ProcessPoolExecutor:
         # fork is unsafe once torch and Faiss are loaded
         return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that are started in the block never hear of an interrupt, not even before `_begin`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _read_all(reader: Callable[[Path], Read], paths: Sequence[Path]) -> list[Read]:

@@ -103,7 +103,10 @@ class QueryEngine:
         look = k
         while True:
             matches = self._gallery.search(descriptor, look, where=where, exclude=own)
-            kept = list({_group(match, distinct): match for match in reversed(matches)}.values())[::-1]
+            groups: dict[object, Match] = {}
+            for match in matches:
+                groups.setdefault(_group(match, distinct), match)
+            kept = list(groups.values())
             if len(kept) >= k or len(matches) < look:
                 return kept[:k]
             look *= 4

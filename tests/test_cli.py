@@ -236,7 +236,10 @@ def test_results_can_be_restricted_and_each_person_shown_once(
 
     def found(*more: str) -> list[str]:
         asked = ("query", image, "--pose", "30", "-k", "9", "--db", "db", "--model", model_folder, "--json", *more)
-        return [result["identity"] for result in json.loads(facesearch(*asked).out or '{"results": []}')["results"]]
+        results = json.loads(facesearch(*asked).out)["results"]
+        assert [result["distance"] for result in results] == sorted(result["distance"] for result in results)
+        assert [result["rank"] for result in results] == list(range(1, len(results) + 1))
+        return [result["identity"] for result in results]
 
     assert len(found()) == 3 and set(found()) == {"p0", "p1"}
     assert set(found("--where", "identity != 'p0'")) == {"p1"}
@@ -261,6 +264,26 @@ def test_a_plan_says_what_is_chosen_and_why_not_the_others(
     assert options[0].startswith("*") and all("needs" in line for line in options[1:])
     plan = json.loads(facesearch("gallery", "plan", "--db", "db", "--json").out)
     assert (plan["chosen"], plan["count"], len(plan["options"])) == ("exact", 4, 4)
+
+
+def test_an_index_that_cannot_be_had_does_not_hide_what_was_done(
+    facesearch: Command, photos: Path, model_folder: Path
+) -> None:
+    asked = ("index", photos, "--db", "db", "--model", model_folder)
+    assert facesearch(*asked, "--recall", "1", "--max-memory", "400kB").code == 0
+    (photos / "p0" / "bad.png").write_bytes(b"no picture")
+    for n in range(7):
+        Image.fromarray(np.full((60, 60, 3), 9 * n, np.uint8)).save(photos / "p1" / f"{n}.png")
+    told = facesearch(*asked, "--json")  # eleven need more than 400 kB, but nobody asked this time
+    report = json.loads(told.out)
+    assert (told.code, report["described"], len(report["skipped"]), report["search"]) == (3, 7, 1, None)
+    assert "the gallery is searched as before: nothing searches 11 images within 400 kB" in told.err
+    again = facesearch(*asked, "--recall", "1")
+    assert again.code == 2 and "nothing searches 12 images within 400 kB" in again.err  # memory is remembered
+    assert facesearch(*asked, "--max-memory", "1MB").code == 3
+    (Path("db") / "search.json").write_text("{")
+    damaged = facesearch(*asked)
+    assert damaged.code == 1 and "search.json is damaged" in damaged.err
 
 
 def test_labels_from_a_manifest_appear_in_the_results(

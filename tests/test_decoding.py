@@ -46,8 +46,10 @@ def test_a_file_is_read_once_and_identified(pictures: list[Path]) -> None:
     assert one.mtime_ns == stat.st_mtime_ns
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_files_come_in_order_with_the_reasons_of_those_that_cannot_be_read(pictures: list[Path], workers: int) -> None:
+@pytest.mark.parametrize("workers", [None, 2])
+def test_files_come_in_order_with_the_reasons_of_those_that_cannot_be_read(
+    pictures: list[Path], workers: int | None
+) -> None:
     pictures[4].write_bytes(b"")
     pictures[5].unlink()
     batches = list(read_ahead(pictures, 4, workers))
@@ -67,6 +69,33 @@ def test_a_file_that_kills_its_reader_costs_itself_alone(pictures: list[Path]) -
     assert [file.path for file in files] == pictures
     assert [n for n, file in enumerate(files) if file.crop is None] == [3, 4, 9]
     assert files[3].reason == f"{pictures[3]} cannot be read: its decoder crashed; give a whole picture"
+
+
+def test_a_single_file_that_kills_its_reader_does_not_kill_us(pictures: list[Path]) -> None:
+    [[file]] = read_ahead(pictures[3:4], 4, reader=read_unless_deadly)
+    assert file.crop is None and "its decoder crashed" in file.reason
+
+
+def test_where_no_process_can_be_started_files_are_read_here(pictures: list[Path], tmp_path: Path) -> None:
+    script = tmp_path / "script.py"  # a worker would run it again, for want of a guard
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from retrieval.decoding import read_ahead\n"
+        "files = [file for batch in read_ahead(sorted(Path(sys.argv[1]).glob('*.png')), 4) for file in batch]\n"
+        "print('read', sum(file.crop is not None for file in files), flush=True)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, script, tmp_path], capture_output=True, text=True, cwd=ROOT, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "read 10" in ran.stdout.splitlines(), ran.stderr
+    assert "no process can be started" in ran.stderr
+
+
+def test_no_files_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrieval.decoding.ProcessPoolExecutor", None)
+    assert list(read_ahead([], 4)) == []
 
 
 def test_no_more_than_two_batches_are_read_ahead(pictures: list[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from index import plan as planning
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
 from index.plan import EXACT, FLAT, HNSW, IVF, Rates, Requirements, make_plan, read_requirements
-from index.reduction import components, enough
+from index.reduction import components, enough, shares
 from index.shortlist import EFFORTS, scan
 
 SIZE, COUNT, PEOPLE = 96, 3_000, 300
@@ -42,7 +43,8 @@ def people(count: int = COUNT, seed: int = 0) -> NDArray[np.float32]:
 @pytest.fixture
 def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gallery]:
     monkeypatch.setattr("index.preparing.measure_rates", lambda: RATES)
-    monkeypatch.setattr("index.shortlist.FEW", 100)
+    monkeypatch.setattr("index.shortlist.FEW", 100 * SIZE)
+    monkeypatch.setattr("index.preparing.SLOW", RATES)
     monkeypatch.setattr(planning, "FEWEST", dict.fromkeys(planning.FEWEST, 0))
     with Gallery.create(tmp_path / "galerie-é", CONFIG) as made:
         made.add([row(number) for number in range(COUNT)], people())
@@ -89,12 +91,12 @@ def queries(n: int = 50) -> NDArray[np.float32]:
 @pytest.mark.parametrize("count", [40, 400])  # fewer and more than numbers
 def test_directions_are_orthonormal_uncentred_and_in_order(count: int) -> None:
     sample = people(count) + 0.3  # a mean that centring would remove
-    directions, share = components(sample)
-    n = min(count, SIZE)
-    assert directions.shape == (SIZE, n) and share.shape == (n,)
+    directions, share = components(sample, 64), shares(sample)
+    n = min(count, 64)
+    assert directions.shape == (SIZE, n) and share.shape == (min(count, SIZE),)
     np.testing.assert_allclose(directions.T @ directions, np.eye(n), atol=1e-3)
     assert (np.diff(share) <= 1e-6).all() and float(share.sum()) == pytest.approx(1, abs=1e-4)
-    np.testing.assert_allclose(((sample @ directions) ** 2).sum(0) / (sample**2).sum(), share, atol=1e-4)
+    np.testing.assert_allclose(((sample @ directions) ** 2).sum(0) / (sample**2).sum(), share[:n], atol=1e-4)
 
 
 def test_enough_directions_are_a_multiple_that_sees_nine_tenths() -> None:
@@ -195,6 +197,65 @@ def test_added_images_are_found_and_the_index_stays(gallery: Gallery, monkeypatc
     assert not gallery.prepare().built
     gallery.add([row(COUNT + 20 + number) for number in range(400)], people(400, seed=10))
     assert gallery.prepare().built  # more than a tenth is new
+
+
+def test_what_is_measured_is_what_searches_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any order in the descriptors, the graph has to be walked far: not only while recall is measured."""
+    monkeypatch.setattr("index.preparing.measure_rates", lambda: RATES)
+    monkeypatch.setattr("index.preparing.SLOW", RATES)
+    monkeypatch.setattr("index.shortlist.FEW", 100 * SIZE)
+    only(HNSW, monkeypatch)
+    random = np.random.default_rng(2).normal(size=(6000, SIZE)).astype(np.float32)
+    random /= np.linalg.norm(random, axis=1, keepdims=True)
+    with Gallery.create(tmp_path / "db", CONFIG) as gallery:
+        gallery.add([row(number) for number in range(6000)], random)
+        prepared = gallery.prepare(Requirements(recall=0.97))
+        exact, asked = Exact(gallery), random[::60] + random[1::60] / 4
+        hits = [len(set(found(gallery, query)) & set(exact.nearest(query))) / 10 for query in asked]
+    assert prepared.index is not None and np.mean(hits) >= 0.95
+
+
+def test_beyond_the_allowed_memory_no_index_of_everything_is_built(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(FLAT, monkeypatch)
+    gallery.prepare(Requirements(recall=0.9, max_memory=COUNT * SIZE * 3 // 2))
+    query = queries(1)[0]
+    gallery.remove([found(gallery, query)[0]])
+    exact = Exact(gallery)
+    for where in (Filter(), Filter(pose=30)):
+        assert found(gallery, query, where) == exact.nearest(query, where)
+    assert not list(gallery.folder.glob("exact-*"))
+
+
+def test_a_search_that_builds_an_index_of_everything_leaves_the_other_one(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(FLAT, monkeypatch)
+    with Gallery.open(gallery.folder) as reader:
+        monkeypatch.setattr("index.projection.write_index", lambda *_: gallery.prepare(Requirements(recall=0.9)))
+        found(reader, queries(1)[0])
+    assert list(gallery.folder.glob("search-*"))
+
+
+def test_a_data_base_restored_from_a_copy_does_not_take_a_later_index(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(FLAT, monkeypatch)
+    ids = [image.id for image in gallery.images()]
+    gallery.close()
+    copy = tmp_path / "copy"
+    shutil.copytree(gallery.folder, copy)
+    with Gallery.open(gallery.folder) as first:
+        first.remove([ids[1000]])
+        first.prepare(Requirements(recall=0.98))
+    for name in ("gallery.db", "descriptors.f16"):
+        shutil.copy(copy / name, gallery.folder / name)
+    with Gallery.open(gallery.folder) as restored:
+        restored.remove([ids[2000]])
+        own = restored.descriptors([ids[1000]])[0]
+        assert found(restored, own)[0] == ids[1000]
+        assert len(restored.search(own, COUNT)) == COUNT - 1
 
 
 def test_removed_images_are_gone_from_the_disk_too(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from faceedit.errors import AttributeValueError, ImageError, UsageError
 from faceedit.images import read_crop
 from faceedit.modelfile import load_model
 from index.errors import GalleryEmptyError, ModelMismatchError
-from index.gallery import Gallery, GalleryConfig, Labels
+from index.gallery import Filter, Gallery, GalleryConfig, Labels
+from index.where import parse
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
 from retrieval.query import QueryEngine, chain
@@ -58,6 +59,24 @@ def test_results_come_by_rising_true_distance(engine: QueryEngine, gallery: Gall
     assert distances == sorted(distances)
     np.testing.assert_allclose(distances, np.sort(true), atol=2e-4)
     assert sorted(match.image.id for match in answer.matches) == sorted(ids)
+
+
+def test_distinct_results_are_the_nearest_of_each(editor: Editor, photos: Path, tmp_path: Path) -> None:
+    images = find_images(photos)
+    labels = {path: Labels(path.name[:2]) for path in images if not path.name.startswith("p3")}
+    with open_gallery(tmp_path / "db", editor, photos) as gallery:
+        index_folder(gallery, editor, images, labels)
+        engine = QueryEngine(gallery, {"pose": editor})
+        ranked = engine.query(images[0], {"pose": 30}, 100).matches
+        expected, seen = [], set()
+        for match in ranked:
+            if match.image.identity is None or match.image.identity not in seen:  # nobody knows who the others are
+                seen.add(match.image.identity)
+                expected.append(match)
+        for k in (1, 2, len(expected), 100):
+            assert engine.query(images[0], {"pose": 30}, k, distinct="identity").matches == expected[:k]
+        where = Filter(where=parse("identity = 'p1'"))
+        assert [m.image.identity for m in engine.query(images[0], {"pose": 30}, 9, where, "identity").matches] == ["p1"]
 
 
 def test_an_answer_holds_the_crop_and_the_imagined_face(engine: QueryEngine, editor: Editor, photos: Path) -> None:
