@@ -14,7 +14,7 @@ import warnings
 import typer
 from typer.exceptions import TyperException
 
-from cli import data, demo, edit, evaluate, gallery, index, query, reproduce, shrink, synth, train
+from cli import data, demo, doctor, edit, evaluate, gallery, index, query, reproduce, shrink, synth, train
 from faceedit.errors import AttributeValueError, FaceEditError, UsageError
 from retrieval.errors import RetrievalError
 
@@ -35,6 +35,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("train")(train.train)
 app.command("shrink")(shrink.shrink)
 app.command("synth")(synth.synth)
+app.command("doctor")(doctor.doctor)
 app.add_typer(data.group, name="data")
 app.add_typer(gallery.group, name="gallery")
 

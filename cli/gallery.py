@@ -1,28 +1,242 @@
-"""facesearch gallery: look at a gallery."""
+"""facesearch gallery: look at a gallery, correct it, and check it."""
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.answers import aligned, printable
 from cli.options import (
     DbOption,
     JsonOption,
     MaxMemoryOption,
     MaxMsOption,
     RecallOption,
+    WhereOption,
     db_folder,
+    filter_of,
     requirements_of,
 )
+from faceedit.errors import UsageError
 
-group = typer.Typer(help="Look at a gallery: how it is searched, and why.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from index.gallery import Gallery, StoredImage
+
+group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
+
+_SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
+PathsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids")
+]
 
 
-@group.callback()
-def _several() -> None:
-    """Keep `plan` a command of its own, although there is no other yet."""
+@group.command("info")
+def info(db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Say what the gallery holds, where, described by which model, and how it is searched."""
+    from index.gallery import Gallery
+    from index.plan import size_text
+
+    with Gallery.open(db_folder(db)) as gallery:
+        config, images, problems = gallery.config, len(gallery), len(gallery.problems())
+        about: dict[str, Any] = {
+            "gallery": str(gallery.folder),
+            "images": images,
+            "people": gallery.count_identities(),
+            "problems": problems,
+            "image_root": str(config.image_root),
+            "model": config.model_digest[:12],
+            "task": config.task,
+            "values": list(config.values),
+            "descriptor": config.descriptor_size,
+            "bytes": sum(path.stat().st_size for path in gallery.folder.rglob("*") if path.is_file()),
+            "indexes": sorted(path.name for path in gallery.folder.iterdir() if _is_index(path)),
+        }
+    if as_json:
+        print(json.dumps(about))
+        return
+    there = "" if config.image_root.is_dir() else "  (not there now)"
+    lines = [
+        ["gallery", about["gallery"]],
+        ["images", f"{images:,} of {about['people']:,} people" + (f"; {problems:,} files unread" if problems else "")],
+        ["files below", f"{about['image_root']}{there}"],
+        ["described by", f"model {about['model']} for {config.task}, {config.descriptor_size:,} numbers an image"],
+        ["on disk", size_text(about["bytes"])],
+        ["searched by", ", ".join(about["indexes"]) or "no saved index; the next search makes one"],
+    ]
+    print("\n".join(aligned(lines)))
+
+
+@group.command("list")
+def list_images(
+    where: WhereOption = None,
+    db: DbOption = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many [default: all]")] = None,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a line for each image")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values")] = False,
+) -> None:
+    """List images with their labels; `decided` is the value that the network saw."""
+    if as_jsonl and as_csv:
+        raise UsageError("--jsonl and --csv together: choose one")
+    some = filter_of(where)
+    from itertools import islice
+
+    from index.gallery import Gallery
+
+    count = 0
+    writer = csv.DictWriter(sys.stdout, _SHOWN, lineterminator="\n")
+    if as_csv:
+        writer.writeheader()
+    with Gallery.open(db_folder(db)) as gallery:
+        for image in islice(gallery.images(some), limit):
+            row = _row(gallery, image)
+            if as_jsonl:
+                print(json.dumps(row))
+            elif as_csv:
+                writer.writerow(row)
+            else:
+                print("  ".join(_text(row[name]) for name in _SHOWN))
+            count += 1
+    if not count:
+        raise typer.Exit(4)
+
+
+@group.command("show")
+def show(images: PathsArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Show everything that is known of images."""
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery:
+        found = gallery.get(_ids(gallery, images, None))
+        shown = [{**_row(gallery, image), **_details(gallery, image)} for image in found]
+    if as_json:
+        print(json.dumps(shown))
+        return
+    print("\n\n".join("\n".join(aligned([[name, _text(value)] for name, value in one.items()])) for one in shown))
+
+
+@group.command("label")
+def label(
+    images: PathsArgument = None,
+    where: WhereOption = None,
+    identity: Annotated[str | None, typer.Option(help="Who it is; empty for unknown")] = None,
+    pose: Annotated[str | None, typer.Option(help="Degrees; empty for unknown")] = None,
+    illumination: Annotated[str | None, typer.Option(help="Number of the light; empty for unknown")] = None,
+    expression: Annotated[str | None, typer.Option(help="Expression; empty for unknown")] = None,
+    db: DbOption = None,
+) -> None:
+    """Correct the labels of images; those that are not given stay."""
+    texts = {"identity": identity, "expression": expression}
+    changes: dict[str, Any] = {name: text or None for name, text in texts.items() if text is not None}
+    changes |= {
+        name: _number(name, text) for name, text in (("pose", pose), ("illumination", illumination)) if text is not None
+    }
+    if not changes:
+        raise UsageError("say what to change: --identity, --pose, --illumination or --expression")
+    some = filter_of(where) if where is not None else None
+    from dataclasses import replace
+
+    from index.gallery import Gallery, Labels
+
+    with Gallery.open(db_folder(db)) as gallery, gallery.writing():
+        found = gallery.get(_ids(gallery, images, some))
+        new = {
+            image.path: replace(Labels(image.identity, image.pose, image.illumination, image.expression), **changes)
+            for image in found
+        }
+        print(f"{gallery.update_labels(new):,} images labelled")
+
+
+@group.command("remove")
+def remove(
+    images: PathsArgument = None,
+    where: WhereOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are")] = False,
+    db: DbOption = None,
+) -> None:
+    """Remove images from the gallery and erase their descriptors; the files themselves stay."""
+    some = filter_of(where) if where is not None else None
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery:
+        ids = _ids(gallery, images, some)
+        if dry_run:
+            for image in gallery.get(ids):
+                print(printable(image.path))
+            print(f"{len(ids):,} images would be removed", file=sys.stderr)
+        else:
+            print(f"{gallery.remove(ids):,} images removed, their descriptors erased")
+
+
+@group.command("problems")
+def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
+    """List the files that could not be read, and why; `index` tries them again when they change."""
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery:
+        found = gallery.problems()
+    if as_json:
+        print(json.dumps([{"path": one.path, "reason": one.reason, "found": one.found} for one in found]))
+        return
+    for one in found:
+        print(f"{printable(one.path)}  {printable(one.reason)}")
+
+
+@group.command("verify")
+def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Check the data base, every descriptor against its hash, and the index against every descriptor."""
+    from cli.progress import ProgressBar
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery, ProgressBar("checking descriptors") as bar:
+        found = gallery.verify(bar.update)
+    if as_json:
+        print(json.dumps({**asdict(found), "sound": found.sound}))
+    else:
+        unknown = f", {found.unknown:,} without a hash (`gallery repair` notes them)" if found.unknown else ""
+        print(f"{found.images:,} images: {found.checked:,} descriptors agree with their hash{unknown}")
+        print(found.index)
+        print("sound" if found.sound else "\n".join(found.findings))
+    if not found.sound:
+        raise typer.Exit(1)
+
+
+@group.command("repair")
+def repair(db: DbOption = None) -> None:
+    """Mend what can be mended: images with damaged descriptors go, to be described again; indexes are built anew."""
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery:
+        done = gallery.repair()
+    for path in done.removed:
+        print(f"removed: {printable(path)}")
+    again = "; run `facesearch index` to describe them again" if done.removed else ""
+    print(f"{len(done.removed):,} images removed, {done.noted:,} hashes noted{again}")
+
+
+@group.command("relocate")
+def relocate(
+    root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same")],
+    db: DbOption = None,
+) -> None:
+    """Say where the images lie now, after their folder moved."""
+    if not root.is_dir():
+        raise UsageError(f"{root} is no folder: give the one that the images lie in now")
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery:
+        missing = sum(not (root / image.path).exists() for image in gallery.images())
+        if missing == len(gallery) > 0:
+            raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
+        gallery.set_image_root(root.resolve())
+        print(f"{gallery.folder}: images below {root.resolve()}")
+    if missing:
+        print(f"warning: {missing:,} images are not there", file=sys.stderr)
 
 
 @group.command("plan")
@@ -35,7 +249,6 @@ def plan(
 ) -> None:
     """Say how the gallery is searched best within so much memory and time, and why; nothing is changed."""
     requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
-    from cli.answers import aligned
     from index.gallery import Gallery
     from index.plan import KINDS, size_text
 
@@ -57,3 +270,64 @@ def plan(
         print("\n".join(aligned(table)))
         print("times are estimates; an index is measured when it is built")
     made.require()
+
+
+def _ids(gallery: Gallery, names: list[str] | None, where: Any) -> list[int]:
+    """The ids of the images that are meant, ascending. Raises UsageError, UnknownImageError."""
+    if not names and where is None:
+        raise UsageError("say which images: their paths or ids, or --where a condition")
+    if names and where is not None:
+        raise UsageError("paths and --where together: choose one")
+    if not names:
+        ids = [image.id for image in gallery.images(where)]
+        if not ids:
+            raise UsageError("no image fulfils the condition")
+        return ids
+    found = []
+    for name in names:
+        if name.isdecimal():
+            found.append(gallery.get([int(name)])[0].id)
+            continue
+        known = gallery.ids_of([name]) or gallery.ids_of([_relative(gallery, name)])
+        if not known:
+            raise UsageError(f"the gallery holds no image {name!r}: give a path as `facesearch gallery list` shows it")
+        found += known.values()
+    return sorted(set(found))
+
+
+def _relative(gallery: Gallery, name: str) -> str:
+    """The path below the image root of a file that is named as the shell sees it."""
+    path, root = Path(name).absolute(), gallery.config.image_root
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else name
+
+
+def _row(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
+    values = {**vars(image), "decided": gallery.config.values[image.candidate]}
+    return {name: values[name] for name in _SHOWN}
+
+
+def _details(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
+    file = gallery.config.image_root / image.path
+    errors = zip(gallery.config.values, image.errors, strict=True)
+    return {
+        "file": str(file),
+        "there": file.exists(),
+        "sha256": image.sha256,
+        "bytes": image.size,
+        "errors": {str(value): round(error, 1) for value, error in errors if error is not None},
+    }
+
+
+def _number(name: str, text: str) -> int | None:
+    try:
+        return int(text) if text else None
+    except ValueError as error:
+        raise UsageError(f"--{name} {text!r} is no whole number") from error
+
+
+def _is_index(path: Path) -> bool:
+    return path.name.startswith(("exact-", "search-")) and not path.name.endswith(".tmp")
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else printable(str(value))

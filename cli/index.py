@@ -42,6 +42,7 @@ def index(
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
     prune: Annotated[bool, typer.Option("--prune", help="Remove the images whose files have gone")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try files again that could not be read before")] = False,
     max_memory: MaxMemoryOption = None,
     recall: RecallOption = None,
     max_ms: MaxMsOption = None,
@@ -75,7 +76,7 @@ def index(
     prepared = None
     with open_gallery(place, editor, images) as gallery:
         with ProgressBar("describing images") as bar:
-            report = index_folder(gallery, editor, found, known, bar.update, prune)
+            report = index_folder(gallery, editor, found, known, bar.update, prune, retry)
         total = len(gallery)
         if total:
             try:

@@ -5,7 +5,7 @@
 descriptors, for large galleries.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace as changed
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import projection, store
+from index.checking import Repair, Verification, repair, verify
 from index.database import Database
 from index.errors import (
     DescriptorShapeError,
@@ -28,11 +29,35 @@ from index.lock import WriterLock
 from index.plan import Plan, Requirements
 from index.preparing import Prepared, plan_for, prepare
 from index.reading import Reader
-from index.rows import Filter, GalleryConfig, ImageRow, Labels, Match, Move, StoredImage, check_path, checked_columns
+from index.rows import (
+    Filter,
+    GalleryConfig,
+    ImageRow,
+    Labels,
+    Match,
+    Move,
+    Problem,
+    StoredImage,
+    check_path,
+    checked_columns,
+)
+from index.schema import SCHEMA_VERSION
 from index.shortlist import Progress
-from index.vectors import DescriptorFile, FloatArray, checked_descriptors
+from index.upgrade import upgrade
+from index.vectors import DescriptorFile, FloatArray, checked_descriptors, record_hash
 
-__all__ = ["EVERYTHING", "Filter", "Gallery", "GalleryConfig", "ImageRow", "Labels", "Match", "Move", "StoredImage"]
+__all__ = [
+    "EVERYTHING",
+    "Filter",
+    "Gallery",
+    "GalleryConfig",
+    "ImageRow",
+    "Labels",
+    "Match",
+    "Move",
+    "Problem",
+    "StoredImage",
+]
 
 EVERYTHING = Filter()
 
@@ -72,10 +97,11 @@ class Gallery:
 
     @classmethod
     def open(cls, folder: Path) -> "Gallery":
-        """Open an existing gallery.
+        """Open an existing gallery; one of an earlier release is upgraded, and a copy of its database kept.
 
-        Raises GalleryNotFoundError, GalleryVersionError, and GalleryCorruptError when the
-        database or the descriptor file is damaged.
+        Raises GalleryNotFoundError, GalleryVersionError for one of a later release, GalleryLockedError and
+        GalleryStorageError when it cannot be upgraded now, and GalleryCorruptError when the database or the descriptor
+        file is damaged.
         """
         path = folder / DATABASE_NAME
         if not path.is_file():
@@ -84,6 +110,10 @@ class Gallery:
             )
         database = Database(path)
         try:
+            with database.reading() as session:
+                found = store.version(session)
+            if 0 < found < SCHEMA_VERSION:
+                upgrade(path, WriterLock(folder / LOCK_NAME), found)
             with database.reading() as session:
                 config, committed = store.config(session), store.slots_in_use(session)
             gallery = cls(folder, database, config)
@@ -181,7 +211,8 @@ class Gallery:
                 removed = store.remove(session, list(old.values()))
                 store.require_new(session, paths)
                 first = self._file.append(array, committed=store.slots_in_use(session))
-                ids = store.insert_images(session, columns, first)
+                ids = store.insert_images(session, columns, first, [record_hash(record) for record in array])
+                store.forget_problems(session, paths)
                 store.advance(session, removed=removed > 0)
             self._finish_erasures()
         return ids
@@ -206,6 +237,31 @@ class Gallery:
             with self.writing(), self._database.writing() as session:
                 store.move(session, moves)
 
+    def problems(self) -> list[Problem]:
+        """The files that could not be read, by path."""
+        with self._database.reading() as session:
+            return store.problems(session)
+
+    def note_problems(self, found: Sequence[Problem], gone: Sequence[str] = ()) -> None:
+        """Remember these files, and forget those at the paths in `gone`. Raises GalleryLockedError."""
+        if found or gone:
+            with self.writing(), self._database.writing() as session:
+                store.forget_problems(session, gone)
+                store.note_problems(session, found)
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
+        """Check the data base, every record against its hash, and the index against every descriptor."""
+        return verify(self._folder, self._database, self._file, progress)
+
+    def repair(self) -> Repair:
+        """Remove images whose records are damaged, note hashes that are missing, finish what was interrupted and delete
+        indexes, which the next search builds anew. Raises GalleryLockedError."""
+        with self.writing():
+            done = repair(self._folder, self._database, self._file)
+            self.remove(done.removed_ids)
+        self._reader.forget()
+        return done
+
     def set_image_root(self, image_root: Path) -> None:
         """Say where the images lie now; `image_root` is absolute, the paths below it the same."""
         _require_absolute(image_root)
@@ -225,6 +281,11 @@ class Gallery:
                     store.advance(session, removed=True)
             self._finish_erasures()
         return removed
+
+    def count_identities(self) -> int:
+        """How many people the labels name."""
+        with self._database.reading() as session:
+            return store.count_identities(session)
 
     def paths(self) -> set[str]:
         """The paths of all images."""
@@ -318,6 +379,8 @@ class Gallery:
             slots, state = store.erasures(session), store.state(session)
         if not slots:
             return
+        for copy in self._folder.glob(f"{DATABASE_NAME}.v*"):  # of before an upgrade: it still names them
+            copy.unlink(missing_ok=True)
         self._file.zero(slots)
         projection.discard(self._folder, before=state.generation, keep=state.file_name)
         with self._database.writing() as session:

@@ -93,6 +93,19 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """A file that could not be read, as it was then."""
+
+    path: str
+    """relative to the image root, with forward slashes"""
+    size: int
+    mtime_ns: int
+    reason: str
+    found: str = ""
+    """when, ISO 8601 in UTC"""
+
+
+@dataclass(frozen=True)
 class Filter:
     """Which images to consider. A field that is None lets everything pass."""
 

@@ -1,11 +1,11 @@
-"""The two tables of `gallery.db`."""
+"""The tables of `gallery.db`. Every change needs a migration (`index/migrations`) and another SCHEMA_VERSION."""
 
 from datetime import datetime, timezone
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def utc_now() -> str:
@@ -47,7 +47,7 @@ class ImageRecord(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     path: Mapped[str] = mapped_column(unique=True)  # relative to image_root, forward slashes
-    sha256: Mapped[str]
+    sha256: Mapped[str] = mapped_column(index=True)
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     identity: Mapped[str | None] = mapped_column(index=True)
@@ -57,7 +57,20 @@ class ImageRecord(Base):
     candidate: Mapped[int]  # position of the winning value in gallery.attribute_values
     errors: Mapped[list[float | None]] = mapped_column(JSON)  # one per attribute value
     slot: Mapped[int] = mapped_column(unique=True)  # row in the descriptor file
+    record_sha256: Mapped[str | None] = mapped_column(String(64))  # of the bytes there; None: of an earlier release
     created: Mapped[str] = mapped_column(default=utc_now)
+
+
+class ProblemRecord(Base):
+    """A file that could not be read, as it was then: it is not tried again until it changes."""
+
+    __tablename__ = "problem"
+
+    path: Mapped[str] = mapped_column(primary_key=True)  # as of an image
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str]
+    found: Mapped[str] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
 class ErasureRecord(Base):

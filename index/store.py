@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, not_, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from index.errors import (
@@ -18,8 +18,9 @@ from index.errors import (
     UnknownImageError,
 )
 from index.projection import State
-from index.rows import Filter, GalleryConfig, Labels, Move, StoredImage, label_columns
-from index.schema import SCHEMA_VERSION, Base, ErasureRecord, GalleryRecord, ImageRecord
+from index.rows import Filter, GalleryConfig, Labels, Move, Problem, StoredImage, label_columns
+from index.schema import SCHEMA_VERSION, Base, ErasureRecord, GalleryRecord, ImageRecord, ProblemRecord, utc_now
+from index.upgrade import NEWEST
 from index.vectors import IdArray
 from index.where import FIELDS, Both, Comparison, Condition, Not
 
@@ -33,6 +34,8 @@ _T = TypeVar("_T")
 def create(session: Session, config: GalleryConfig) -> None:
     """Make the tables and the one row of an empty gallery."""
     Base.metadata.create_all(session.connection())
+    session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    session.execute(text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": NEWEST})
     session.add(
         GalleryRecord(
             id=1,
@@ -54,18 +57,24 @@ def record(session: Session) -> GalleryRecord:
 
     Raises GalleryVersionError for a schema of another release, GalleryCorruptError for no row.
     """
-    version = session.scalar(select(GalleryRecord.schema_version))  # alone: it must be readable
-    if version is None:
+    found = version(session)
+    if found != SCHEMA_VERSION:
+        raise GalleryVersionError(
+            f"the gallery has schema version {found}; this release reads versions up to "
+            f"{SCHEMA_VERSION}; install a release that reads it, or index the images again"
+        )
+    return session.get_one(GalleryRecord, 1)
+
+
+def version(session: Session) -> int:
+    """The schema version. Raises GalleryCorruptError when there is none."""
+    found: int | None = session.scalar(select(GalleryRecord.schema_version))  # alone: it must be readable
+    if found is None:
         raise GalleryCorruptError(
             "the database holds tables but no gallery: creating it was interrupted; delete the "
             "gallery folder and index the images again"
         )
-    if version != SCHEMA_VERSION:
-        raise GalleryVersionError(
-            f"the gallery has schema version {version}; this release reads version "
-            f"{SCHEMA_VERSION}; install a release that reads it, or index the images again"
-        )
-    return session.get_one(GalleryRecord, 1)
+    return found
 
 
 def config(session: Session) -> GalleryConfig:
@@ -127,6 +136,11 @@ def count(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(ImageRecord)) or 0
 
 
+def count_identities(session: Session) -> int:
+    """How many different identities there are."""
+    return session.scalar(select(func.count(ImageRecord.identity.distinct()))) or 0
+
+
 def slots_in_use(session: Session) -> int:
     """One more than the last slot that an image has or that is still to be erased."""
     slots = (
@@ -136,9 +150,12 @@ def slots_in_use(session: Session) -> int:
     return max(-1 if slot is None else slot for slot in slots) + 1
 
 
-def insert_images(session: Session, columns: list[dict[str, Any]], first: int) -> list[int]:
-    """Insert images with the slots from `first` on; their ids in the same order."""
-    rows = [{**column, "slot": slot} for slot, column in enumerate(columns, start=first)]
+def insert_images(session: Session, columns: list[dict[str, Any]], first: int, hashes: Sequence[str]) -> list[int]:
+    """Insert images with the slots from `first` on, whose records have these hashes; their ids in the same order."""
+    rows = [
+        {**column, "slot": slot, "record_sha256": sha256}
+        for slot, (column, sha256) in enumerate(zip(columns, hashes, strict=True), start=first)
+    ]
     session.execute(insert(ImageRecord), rows)
     ids = select(ImageRecord.id).where(ImageRecord.slot >= first).order_by(ImageRecord.slot)
     return list(session.scalars(ids))
@@ -154,6 +171,46 @@ def remove(session: Session, ids: Sequence[int]) -> int:
             session.execute(delete(ImageRecord).where(ImageRecord.id.in_(some)))
         removed += len(slots)
     return removed
+
+
+def hashes(session: Session, after: int) -> list[tuple[int, int, str, str | None]]:
+    """The next images' ids, slots, paths and record hashes, by ascending slot above `after`."""
+    columns = (ImageRecord.id, ImageRecord.slot, ImageRecord.path, ImageRecord.record_sha256)
+    query = select(*columns).where(ImageRecord.slot > after).order_by(ImageRecord.slot).limit(PAGE)
+    return [(id_, slot, path, sha256) for id_, slot, path, sha256 in session.execute(query)]
+
+
+def note_hashes(session: Session, known: Mapping[int, str]) -> None:
+    """Note the hashes of these images' records."""
+    session.execute(update(ImageRecord), [{"id": id_, "record_sha256": sha256} for id_, sha256 in known.items()])
+
+
+def problems(session: Session) -> list[Problem]:
+    """The files that could not be read, by path."""
+    rows = session.scalars(select(ProblemRecord).order_by(ProblemRecord.path))
+    return [Problem(row.path, row.size, row.mtime_ns, row.reason, row.found) for row in rows]
+
+
+def note_problems(session: Session, found: Sequence[Problem]) -> None:
+    """Add these files, or replace what was known of them."""
+    for problem in found:
+        session.merge(
+            ProblemRecord(
+                path=problem.path, size=problem.size, mtime_ns=problem.mtime_ns, reason=problem.reason, found=utc_now()
+            )
+        )
+
+
+def forget_problems(session: Session, paths: Sequence[str]) -> None:
+    """Leave these files out from now on."""
+    for some in _chunks(paths):
+        session.execute(delete(ProblemRecord).where(ProblemRecord.path.in_(some)))
+
+
+def soundness(session: Session) -> list[str]:
+    """What SQLite finds wrong with the data base."""
+    found = [str(row[0]) for row in session.execute(text("PRAGMA integrity_check"))]
+    return [line for line in found if line != "ok"]
 
 
 def erasures(session: Session) -> list[int]:

@@ -4,6 +4,7 @@ Faiss is imported only when an index is built, read or searched, and is never gi
 cannot open non-ASCII paths everywhere, and it does not write crash-safely.
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -117,6 +118,11 @@ class DescriptorFile:
             os.fsync(file.fileno())
         if new:
             sync_folder(self.path.parent)
+
+
+def record_hash(record: NDArray[Any]) -> str:
+    """sha256 of a descriptor's bytes as they are stored."""
+    return hashlib.sha256(record.astype(RECORD_TYPE).tobytes()).hexdigest()
 
 
 def build_exact(descriptors: NDArray[Any], ids: IdArray, slots: IdArray | None = None) -> Index:

@@ -45,20 +45,24 @@ class Read:
 
 def read(path: Path) -> Read:
     """Read one file once."""
+    size = mtime_ns = 0
     try:
         str(path).encode()
         stat = path.stat()  # before the content: a change from here on is seen by the next run
-        if stat.st_size > MOST_BYTES:
-            return Read(path, reason=f"{path} has {stat.st_size:,} bytes, over {MOST_BYTES:,}: make it smaller")
+        size, mtime_ns = stat.st_size, stat.st_mtime_ns
+        if size > MOST_BYTES:
+            raise ImageError(f"{path} has {size:,} bytes, over {MOST_BYTES:,}: make it smaller")
         content = path.read_bytes()
         crop = read_crop(path, content)
     except UnicodeEncodeError:
-        return Read(path, reason=f"{str(path)!r} has a name that is not Unicode: rename the file")
+        reason = f"{str(path)!r} has a name that is not Unicode: rename the file"
     except FileNotFoundError:
-        return Read(path, reason=f"{path} does not exist any more")
+        reason = f"{path} does not exist any more"
     except (ImageError, OSError) as error:
-        return Read(path, reason=str(error))
-    return Read(path, crop, hashlib.sha256(content).hexdigest(), stat.st_size, stat.st_mtime_ns)
+        reason = str(error)
+    else:
+        return Read(path, crop, hashlib.sha256(content).hexdigest(), size, mtime_ns)
+    return Read(path, size=size, mtime_ns=mtime_ns, reason=reason)
 
 
 def read_ahead(
@@ -130,7 +134,7 @@ class _Workers:
             try:
                 made += self._pool.submit(_read_all, self._reader, [path]).result()
             except BrokenProcessPool:
-                made.append(Read(path, reason=f"{path} cannot be read: its decoder crashed; give a whole picture"))
+                made.append(_crashed(path))
                 if not self._restarted(1):
                     return made + _read_all(self._reader, paths[len(made) :])
         self._restarted(self._count)
@@ -151,6 +155,15 @@ class _Workers:
     def _started(count: int) -> ProcessPoolExecutor:
         # fork is unsafe once torch and Faiss are loaded
         return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _crashed(path: Path) -> Read:
+    reason = f"{path} cannot be read: its decoder crashed; give a whole picture"
+    try:
+        stat = path.stat()
+    except OSError:
+        return Read(path, reason=reason)
+    return Read(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, reason=reason)
 
 
 @contextmanager

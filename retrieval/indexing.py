@@ -14,7 +14,7 @@ from faceedit.editor import Editor
 from faceedit.images import Picture
 from faceedit.manifest import Manifest
 from index.errors import GalleryNotFoundError
-from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Move, StoredImage
+from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Move, Problem, StoredImage
 from retrieval.decoding import Read, read_ahead
 from retrieval.errors import RetrievalError
 
@@ -72,18 +72,20 @@ def index_folder(
     labels: Mapping[Path, Labels] | None = None,
     progress: Callable[[int, int], None] | None = None,
     prune: bool = False,
+    retry: bool = False,
 ) -> IndexReport:
     """Describe the images that the gallery does not hold as they are now, and add them.
 
     images: as `find_images` gives them; labels: by absolute path (`labels_of`), else the identity is the name of the
     folder that an image lies in. progress(done, total) is called after every batch, each of which is kept for good.
-    prune: remove the images whose files have gone.
+    prune: remove the images whose files have gone. Files that could not be read before are passed over until they
+    change, unless retry.
     """
     if labels is not None:
         require_named(images, labels)
     with gallery.writing():
         run = _Run(gallery, editor, images, labels)
-        todo = run.begin()
+        todo = run.begin(retry)
         done, total = len(images) - len(todo), len(images)
         if progress:
             progress(done, total)
@@ -108,12 +110,22 @@ class _Run:
         self._images = {_relative(path, self._root): path for path in images}
         self._labels = labels
         self._known = gallery.known()
+        self._problems = {problem.path: problem for problem in gallery.problems()}
+        self._new_problems: list[Problem] = []
+        self._solved: list[str] = []
         self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
 
-    def begin(self) -> list[Path]:
+    def begin(self, retry: bool) -> list[Path]:
         """The files to look at; all others are as they were."""
-        todo = [path for name, path in self._images.items() if not _unchanged(path, self._known.get(name))]
-        self.report.unchanged = len(self._images) - len(todo)
+        new = [(name, path) for name, path in self._images.items() if not _unchanged(path, self._known.get(name))]
+        self.report.unchanged = len(self._images) - len(new)
+        todo = []
+        for name, path in new:
+            problem = None if retry else self._problems.get(name)
+            if problem is not None and _unchanged(path, problem):
+                self.report.skipped.append((path, problem.reason))
+            else:
+                todo.append(path)
         self.report.relabelled = _relabel(self._gallery, self._known, self._images, self._labels, set(todo))
         return todo
 
@@ -123,7 +135,7 @@ class _Run:
         new: list[tuple[Read, Picture]] = []
         for file in files:
             if file.crop is None:
-                self.report.skipped.append((file.path, file.reason))
+                self._skip(file)
             elif not self._is_known(file, moves):
                 new.append((file, file.crop))
         self._gallery.move(moves)
@@ -134,6 +146,14 @@ class _Run:
         gone = [image.id for name, image in self._known.items() if name not in self._images and self._gone(image)]
         self.report.pruned = self._gallery.remove(gone) if prune and gone else 0
         self.report.vanished = len(gone) - self.report.pruned
+        went = [name for name in self._problems if name not in self._images and not (self._root / name).exists()]
+        self._gallery.note_problems(self._new_problems, [*went, *self._solved])
+
+    def _skip(self, file: Read) -> None:
+        self.report.skipped.append((file.path, file.reason))
+        if file.mtime_ns:
+            name = _relative(file.path, self._root)
+            self._new_problems.append(Problem(name, file.size, file.mtime_ns, file.reason))
 
     def _is_known(self, file: Read, moves: list[Move]) -> bool:
         """Whether the file's content is an image of the gallery already, here or where there is no file any more."""
@@ -147,6 +167,7 @@ class _Run:
             self.report.renamed += 1
         else:
             return False
+        self._solved.append(name)
         if self._labels is not None and file.path in self._labels:
             own = self._labels[file.path]
         else:
@@ -286,7 +307,7 @@ def _relabel(
     return gallery.update_labels(changed) if changed else 0
 
 
-def _unchanged(path: Path, image: StoredImage | None) -> bool:
+def _unchanged(path: Path, image: StoredImage | Problem | None) -> bool:
     if image is None:
         return False
     try:

@@ -20,8 +20,24 @@ from typer.main import get_command
 from cli.app import app, run
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("demo", "index", "query", "edit", "evaluate", "reproduce", "train", "shrink", "synth", "data", "gallery")
-GROUPS = {"data": ("import",), "gallery": ("plan",)}
+COMMANDS = (
+    "demo",
+    "index",
+    "query",
+    "edit",
+    "evaluate",
+    "reproduce",
+    "train",
+    "shrink",
+    "synth",
+    "data",
+    "gallery",
+    "doctor",
+)
+GROUPS = {
+    "data": ("import",),
+    "gallery": ("info", "list", "show", "label", "remove", "problems", "verify", "repair", "relocate", "plan"),
+}
 HEAVY = {"torch", "faiss", "sqlalchemy", "numpy", "PIL", "safetensors", "rich"}
 
 

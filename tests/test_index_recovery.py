@@ -227,7 +227,7 @@ def test_gallery_of_a_newer_release_is_refused(gallery: Gallery) -> None:
     connection.execute("ALTER TABLE gallery DROP COLUMN task")
     connection.commit()
     connection.close()
-    with pytest.raises(GalleryVersionError, match=r"99.*version 1"):
+    with pytest.raises(GalleryVersionError, match=r"99.*versions up to 2"):
         Gallery.open(gallery.folder)
 
 

@@ -367,6 +367,44 @@ def test_a_part_of_the_folder_does_not_prune_the_rest(gallery: Gallery, editor: 
 # --- files that cannot be read ---
 
 
+def test_a_file_that_cannot_be_read_is_remembered_until_it_changes(
+    gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = gallery.config.image_root
+    bad = root / "anna" / "bad.png"
+    bad.write_bytes(b"no picture")
+    first = index_all(gallery, editor)
+    assert [path for path, _ in first.skipped] == [bad]
+    assert [(p.path, p.size) for p in gallery.problems()] == [("anna/bad.png", 10)]
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.indexing.read_ahead", lambda paths, batch: pytest.fail("reads") if paths else iter(()))
+        second = index_all(gallery, editor)
+    assert second.skipped == first.skipped and counts(second) == {"unchanged": 3}
+    assert index_folder(gallery, editor, find_images(root), retry=True).skipped == first.skipped
+    save_picture(bad, 9)
+    assert counts(index_all(gallery, editor)) == {"described": 1, "unchanged": 3}
+    assert gallery.problems() == []
+
+
+def test_a_problem_whose_file_has_gone_is_forgotten(gallery: Gallery, editor: Editor) -> None:
+    bad = gallery.config.image_root / "bad.png"
+    bad.write_bytes(b"")
+    index_all(gallery, editor)
+    bad.unlink()
+    index_all(gallery, editor)
+    assert gallery.problems() == []
+
+
+def test_an_image_that_became_unreadable_stays_a_problem(gallery: Gallery, editor: Editor) -> None:
+    index_all(gallery, editor)
+    path = gallery.config.image_root / "ben" / "1.png"
+    path.write_bytes(path.read_bytes()[:50])
+    for _ in range(3):
+        assert [skipped for skipped, _ in index_all(gallery, editor).skipped] == [path]
+        assert [problem.path for problem in gallery.problems()] == ["ben/1.png"]
+    assert len(gallery) == 3  # what was known of it is not lost
+
+
 def test_unreadable_files_are_skipped_with_reasons_and_the_rest_is_indexed(gallery: Gallery, editor: Editor) -> None:
     root = gallery.config.image_root
     whole = (root / "anna" / "1.png").read_bytes()

@@ -1,0 +1,142 @@
+"""Whether what is on disk is what was put there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from index import projection, store
+from index.database import Database
+from index.errors import GalleryCorruptError, GalleryError
+from index.projection import Projection
+from index.shortlist import AT, scan
+from index.vectors import DescriptorFile, nearest, record_hash
+
+SAMPLE = 50  # images whose neighbours are compared
+
+
+@dataclass
+class Verification:
+    """images: in the gallery; checked: records that agree with their hash; unknown: records without one; damaged: paths
+    of images whose records do not agree; findings: everything that is wrong, a sentence each; index: how the gallery is
+    searched, and how much of what every descriptor finds that finds."""
+
+    images: int = 0
+    checked: int = 0
+    unknown: int = 0
+    damaged: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    index: str = ""
+
+    @property
+    def sound(self) -> bool:
+        return not self.findings
+
+
+@dataclass
+class Repair:
+    """removed: paths of images whose records were damaged, to be described again; noted: hashes that were missing."""
+
+    removed: list[str] = field(default_factory=list)
+    removed_ids: list[int] = field(default_factory=list)
+    noted: int = 0
+
+
+def verify(
+    folder: Path, database: Database, file: DescriptorFile, progress: Callable[[int, int], None] | None = None
+) -> Verification:
+    """Read everything and compare it."""
+    found = Verification()
+    with database.reading() as session:
+        found.findings += [f"the data base: {line}" for line in store.soundness(session)]
+        found.images, committed = store.count(session), store.slots_in_use(session)
+    try:
+        file.require(committed)
+    except GalleryCorruptError as error:
+        found.findings.append(str(error))
+        return found
+    for id_, path, known, actual in _records(database, file):
+        if known is None:
+            found.unknown += 1
+        elif known == actual:
+            found.checked += 1
+        else:
+            found.damaged.append(path)
+            found.findings.append(f"{path}: the descriptor of image {id_} is not what was stored")
+        if progress:
+            progress(found.checked + found.unknown + len(found.damaged), found.images)
+    if found.damaged:
+        found.index = "the index is not compared with damaged descriptors"
+    else:
+        found.index = _verify_index(folder, database, file, found.findings)
+    return found
+
+
+def repair(folder: Path, database: Database, file: DescriptorFile) -> Repair:
+    """What can be mended without the pictures. The caller holds the writer's lock, and removes what is damaged."""
+    done = Repair()
+    known: dict[int, str] = {}
+    for id_, path, noted, actual in _records(database, file):
+        if noted is None:
+            known[id_] = actual
+        elif noted != actual:
+            done.removed.append(path)
+            done.removed_ids.append(id_)
+    if known:
+        with database.writing() as session:
+            store.note_hashes(session, known)
+    done.noted = len(known)
+    projection.discard(folder)
+    return done
+
+
+def _records(database: Database, file: DescriptorFile) -> Iterator[tuple[int, str, str | None, str]]:
+    """Every image's id, path, noted hash and actual hash, by slot."""
+    last = -1
+    while True:
+        with database.reading() as session:
+            page = store.hashes(session, last)
+            records = file.records(store.slots_in_use(session))
+        if not page:
+            return
+        for id_, slot, path, noted in page:
+            yield id_, path, noted, record_hash(records[slot])
+        last = page[-1][1]
+
+
+def _verify_index(folder: Path, database: Database, file: DescriptorFile, findings: list[str]) -> str:
+    """How the gallery is searched; what the saved index finds beside every descriptor goes to the findings."""
+    with database.reading() as session:
+        state, ids, slots = store.snapshot(session)
+        records = file.records(store.slots_in_use(session))
+        short = projection.load_shortlist(folder, state, records, partial(store.has_rows, session))
+    if len(ids) == 0:
+        return "empty"
+    rows = np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)
+    queries = records[slots[rows]].astype(np.float32)
+    truth = [found for _, found in scan(records, slots, ids, queries, AT)]
+    try:
+        exact = projection.load(folder, state, ids, file.size)
+        if short is not None:
+            got = [found for _, found in short.search(records, queries, AT)]
+            name, least = f"{short.about.kind} index of reduced descriptors", short.about.recall - 0.05
+        elif exact is not None:
+            got = list(_by(exact, queries))
+            name, least = "exact index", 0.999
+        else:
+            return "no index is saved; the next search makes one"
+    except GalleryError as error:
+        findings.append(str(error))
+        return "no sound index"
+    agreement = float(np.mean([np.isin(wanted, some).mean() for wanted, some in zip(truth, got, strict=True)]))
+    if agreement < least:
+        findings.append(f"the {name} finds {agreement:.3f} of the nearest; delete it with `facesearch gallery repair`")
+    return f"{name}: {agreement:.3f} of the {AT} nearest of {len(rows)} images found"
+
+
+def _by(exact: Projection, queries: np.ndarray) -> np.ndarray:
+    return nearest(exact.index, queries, AT, exact.ids)[1]

@@ -1,0 +1,158 @@
+"""The commands of `facesearch gallery`, over a gallery without a model's help."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.app import run
+from index.gallery import Gallery, GalleryConfig, ImageRow, Problem
+
+SIZE = 16
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`call("list", ...)` of a gallery of six images, of which p/5.png has no file and nobody's label."""
+    photos = tmp_path / "photos"
+    (photos / "p").mkdir(parents=True)
+    config = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, photos)
+    rows = [
+        ImageRow(f"p/{n}.png", n % 3, (1.0, None, 3.0), "anna" if n < 3 else "ben", (n % 3 - 1) * 15, n)
+        for n in range(5)
+    ]
+    for row in rows:
+        (photos / row.path).touch()
+    with Gallery.create(tmp_path / "db", config) as gallery:
+        gallery.add([*rows, ImageRow("p/5.png", 2, (None,) * 3)], np.random.default_rng(0).normal(size=(6, SIZE)))
+        gallery.note_problems([Problem("p/bad.png", 1, 2, "p/bad.png is empty (0 bytes)")])
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: object) -> tuple[int, str, str]:
+        code = run(["gallery", *map(str, arguments), "--db", "db"])
+        return code, *capsys.readouterr()
+
+    return called
+
+
+def paths(text: str) -> list[str]:
+    return [json.loads(line)["path"] for line in text.splitlines()]
+
+
+def test_info(call: Call) -> None:
+    code, out, _ = call("info", "--json")
+    about = json.loads(out)
+    assert code == 0 and (about["images"], about["people"], about["problems"]) == (6, 2, 1)
+    assert (about["task"], about["values"], about["descriptor"], about["indexes"]) == ("pose", [-15, 0, 15], SIZE, [])
+    assert about["bytes"] > 6 * SIZE * 2
+    assert "6 of 2 people; 1 files unread" in call("info")[1]
+
+
+def test_list(call: Call) -> None:
+    assert paths(call("list", "--jsonl")[1]) == [f"p/{n}.png" for n in range(6)]
+    assert paths(call("list", "--where", "identity = 'ben' and pose >= 0", "--jsonl")[1]) == ["p/4.png"]
+    assert len(call("list", "--limit", "2")[1].splitlines()) == 2
+    lines = list(csv.DictReader(io.StringIO(call("list", "--csv")[1])))
+    assert (lines[1]["path"], lines[1]["pose"], lines[1]["decided"]) == ("p/1.png", "0", "0")
+    assert (lines[5]["pose"], lines[5]["decided"]) == ("", "15")
+    assert call("list", "--where", "identity = 'zoe'")[0] == 4
+
+
+def test_show(call: Call) -> None:
+    shown = json.loads(call("show", "2", "p/5.png", "photos/p/0.png", "--json")[1])
+    assert [one["path"] for one in shown] == ["p/0.png", "p/1.png", "p/5.png"]
+    assert [one["there"] for one in shown] == [True, True, False]
+    assert shown[0]["errors"] == {"-15": 1.0, "15": 3.0}
+    assert "identity      anna" in call("show", "1")[1]
+
+
+def test_label(call: Call) -> None:
+    assert call("label", "p/5.png", "1", "--identity", "zoe", "--pose", "30")[1] == "2 images labelled\n"
+    assert call("label", "--where", "identity = 'zoe' and id = 1", "--pose", "")[0] == 0
+    rows = [json.loads(line) for line in call("list", "--where", "identity = 'zoe'", "--jsonl")[1].splitlines()]
+    assert [(row["path"], row["pose"], row["illumination"]) for row in rows] == [
+        ("p/0.png", None, 0),
+        ("p/5.png", 30, None),
+    ]
+
+
+def test_remove(call: Call, tmp_path: Path) -> None:
+    code, out, err = call("remove", "--where", "identity = 'anna'", "--dry-run")
+    assert (code, out.split(), err) == (0, ["p/0.png", "p/1.png", "p/2.png"], "3 images would be removed\n")
+    assert call("remove", "--where", "identity = 'anna'")[1] == "3 images removed, their descriptors erased\n"
+    assert paths(call("list", "--jsonl")[1]) == ["p/3.png", "p/4.png", "p/5.png"]
+    records = np.fromfile(tmp_path / "db" / "descriptors.f16", np.float16).reshape(-1, SIZE)
+    assert not records[:3].any() and records[3:].any(1).all()
+    assert (tmp_path / "photos" / "p" / "0.png").exists()
+
+
+def test_problems(call: Call) -> None:
+    assert call("problems")[1] == "p/bad.png  p/bad.png is empty (0 bytes)\n"
+    assert json.loads(call("problems", "--json")[1])[0]["path"] == "p/bad.png"
+
+
+def test_verify_and_repair(call: Call, tmp_path: Path) -> None:
+    code, out, _ = call("verify")
+    assert code == 0 and out.splitlines()[0] == "6 images: 6 descriptors agree with their hash"
+    path = tmp_path / "db" / "descriptors.f16"
+    content = bytearray(path.read_bytes())
+    content[2 * SIZE] ^= 1
+    path.write_bytes(content)
+    code, out, _ = call("verify", "--json")
+    assert code == 1 and json.loads(out)["damaged"] == ["p/1.png"]
+    assert call("repair")[1].splitlines() == [
+        "removed: p/1.png", "1 images removed, 0 hashes noted; run `facesearch index` to describe them again",
+    ]  # fmt: skip
+    assert call("verify")[0] == 0
+
+
+def test_relocate(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    assert "(not there now)" in call("info")[1]
+    code, out, err = call("relocate", "elsewhere")
+    assert code == 0 and out.endswith(f"images below {tmp_path / 'elsewhere'}\n")
+    assert err == "warning: 1 images are not there\n"
+    assert json.loads(call("show", "1", "--json")[1])[0]["there"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("show",), "say which images: their paths or ids, or --where"),
+        (("show", "p/9.png"), "the gallery holds no image 'p/9.png'"),
+        (("show", "99"), "holds no image 99"),
+        (("remove",), "say which images"),
+        (("remove", "p/1.png", "--where", "pose = 0"), "paths and --where together: choose one"),
+        (("remove", "--where", "pose = 99"), "no image fulfils the condition"),
+        (("remove", "--where", "pose ="), "it ends; expected a whole number"),
+        (("label", "p/1.png"), "say what to change"),
+        (("label", "p/1.png", "--pose", "left"), "--pose 'left' is no whole number"),
+        (("list", "--csv", "--jsonl"), "--jsonl and --csv together"),
+        (("relocate", "nowhere"), "nowhere is no folder"),
+        (("relocate", "db"), "db holds none of the gallery's 6 images"),
+    ],
+)
+def test_a_mistake_gives_one_line_and_changes_nothing(
+    call: Call, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    before = call("list", "--jsonl")
+    code, out, err = call(*arguments)
+    assert code in (1, 2) and out == "" and len(err.splitlines()) == 1 and words in err
+    assert call("list", "--jsonl") == before
+
+
+def test_no_command_loads_torch() -> None:
+    import subprocess
+    import sys
+
+    root = Path(__file__).resolve().parent.parent
+    code = "import sys, cli.gallery, index.gallery; print({'torch', 'faiss', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
