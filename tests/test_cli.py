@@ -20,23 +20,10 @@ from typer.main import get_command
 from cli.app import app, run
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = (
-    "demo",
-    "index",
-    "query",
-    "edit",
-    "evaluate",
-    "reproduce",
-    "train",
-    "shrink",
-    "synth",
-    "data",
-    "gallery",
-    "doctor",
-)
+COMMANDS = tuple("demo index query edit evaluate reproduce train shrink synth data gallery doctor".split())
 GROUPS = {
     "data": ("import",),
-    "gallery": ("info", "list", "show", "label", "remove", "problems", "verify", "repair", "relocate", "plan"),
+    "gallery": tuple("info list show label remove problems verify repair relocate plan".split()),
 }
 HEAVY = {"torch", "faiss", "sqlalchemy", "numpy", "PIL", "safetensors", "rich"}
 
