@@ -214,7 +214,7 @@ def evaluate(
         report("baselines", i, len(baselines))
         if name == "generated_pixels" and editor.card.neutral and test.has_masks:
             pixels = _flat(on_neutral(test.manifest, test.images))  # as the generated pictures are
-        hits[name] = right_results(test, queries, _nearest_pixels(shown, pixels, test.own_rows(queries)))
+        hits[name] = right_results(test, queries, _nearest_pixels(shown, pixels, test.own_rows(queries), editor.device))
     report("baselines", len(baselines), len(baselines))
     occluded = editor.describe(sources).best if editor.space.occlusion else np.zeros(0, np.int64)
     same = _same_value(editor, test, queries, descriptors)
@@ -258,16 +258,18 @@ def _turn_and_search(
         chunk = queries.part(slice(start, start + _CHUNK))
         edits = editor.edit_many(test.pictures_of(chunk), chunk.targets)
         own = test.own_rows(chunk)
-        nearest = exact_nearest(np.stack([edit.descriptor for edit in edits]), descriptors, own, RANKS[-1])
+        nearest = exact_nearest(
+            np.stack([edit.descriptor for edit in edits]), descriptors, own, RANKS[-1], editor.device
+        )
         generated, refined = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
         parts.append(_Turned(nearest, generated, refined))
         report("queries", start + len(chunk), len(queries))
     return _Turned(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("nearest", "generated", "refined")))
 
 
-def _nearest_pixels(shown: NDArray[np.uint8], pixels: NDArray[np.float32], own: Rows) -> Rows:
+def _nearest_pixels(shown: NDArray[np.uint8], pixels: NDArray[np.float32], own: Rows, device: str) -> Rows:
     parts = [slice(start, start + _CHUNK) for start in range(0, len(shown), _CHUNK)]
-    return np.concatenate([exact_nearest(_flat(shown[p]), pixels, own[p], RANKS[-1]) for p in parts])
+    return np.concatenate([exact_nearest(_flat(shown[p]), pixels, own[p], RANKS[-1], device) for p in parts])
 
 
 def _same_value(editor: Editor, test: LabelledSet, queries: Queries, descriptors: NDArray[np.float16]) -> Bools:
@@ -276,7 +278,7 @@ def _same_value(editor: Editor, test: LabelledSet, queries: Queries, descriptors
     rows = rows[np.linspace(0, len(rows) - 1, min(500, len(rows))).astype(np.int64)]  # spread over all people
     turned = editor.edit_many(test.images[rows], test.values[rows])
     nobody = np.full(len(rows), -1, np.int64)
-    found = exact_nearest(np.stack([edit.descriptor for edit in turned]), descriptors, nobody, RANKS[-1])
+    found = exact_nearest(np.stack([edit.descriptor for edit in turned]), descriptors, nobody, RANKS[-1], editor.device)
     same_key = test.keys[found] == test.keys[rows][:, None]
     return np.asarray(same_key & (test.values[found] == test.values[rows][:, None]))
 

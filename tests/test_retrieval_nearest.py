@@ -1,13 +1,22 @@
-"""exact_nearest against a plain loop and against Faiss."""
+"""exact_nearest against a plain loop and against Faiss, by NumPy and by PyTorch as on a GPU."""
+
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from index.vectors import build_exact, nearest
-from retrieval.nearest import exact_nearest
+from retrieval.nearest import by_torch, exact_nearest
 
 NOBODY = -1
+
+
+@pytest.fixture(params=["numpy", "torch"], autouse=True)
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs twice."""
+    if request.param == "torch":
+        monkeypatch.setitem(globals(), "exact_nearest", partial(by_torch, device="cpu"))
 
 
 def vectors(n: int, size: int = 20, seed: int = 0) -> NDArray[np.float32]:
@@ -55,6 +64,7 @@ def test_a_gallery_of_several_blocks_is_searched_whole(monkeypatch: pytest.Monke
     gallery, queries = vectors(50), vectors(8, seed=1)
     own = np.arange(40, 48, dtype=np.int64)
     monkeypatch.setattr("retrieval.nearest._BLOCK", 7)
+    monkeypatch.setattr("retrieval.nearest._DEVICE_BLOCK", 7)
     assert exact_nearest(queries, gallery, own, 9).tolist() == brute_force(queries, gallery, own, 9)
 
 
