@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from faceedit.editor import Described, reconstruction_errors
+from faceedit.editor import Described, Edit, Editor, reconstruction_errors
 from faceedit.modelfile import Model, Networks
 from faceedit.networks import (
     Describer,
@@ -99,6 +99,29 @@ def describe_plainly(plain: Plain, model: Model, images: NDArray[np.uint8], batc
         best = space.decide(table, None if estimate is None else estimate.numpy())
         parts.append((described.view(b, n, -1)[torch.arange(b), torch.from_numpy(best)].numpy(), best, table))
     return Described(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class PlainEditor(Editor):
+    """An Editor that computes everything plainly, to measure recall with."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model, "cpu")
+        self._model, self._plain = model, Plain(model.networks)
+
+    def describe(self, images: NDArray[np.uint8]) -> Described:
+        return describe_plainly(self._plain, self._model, images)
+
+    @torch.inference_mode()
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
+        edits: list[Edit] = []
+        codes = torch.eye(len(self.space))
+        for start in range(0, len(images), 16):
+            part = slice(start, start + 16)
+            made = self._plain(self._model.card.normalisation.applied(images[part], "cpu"), codes[values[part]])
+            first, second, described = made
+            stages = zip(self._pixels(first), self._pixels(second), described.numpy(), strict=True)
+            edits.extend(Edit(*stage) for stage in stages)
+        return edits
 
 
 def multiply_adds(run: Callable[..., object], *inputs: object) -> float:

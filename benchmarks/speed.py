@@ -8,6 +8,7 @@ Describing, of the paper's architecture (pose-fast) and of the shipped default (
 networks as printed (every candidate from the start, full precision), beside those in ONNX Runtime where it is
 installed, and beside the bound: the multiply-adds that the engine is left with, at the rate of a matrix product in the
 same precision on this machine. How often both decide for the same value, and the least likeness of their descriptors.
+Recall (with DATA): of the same queries, plainly and by the default.
 Indexing: `facesearch index` in a process of its own, beside the engine's own rate. Queries: cold as a command of their
 own; warm in one process, every part included.
 """
@@ -33,13 +34,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import faceedit.engine
-from benchmarks.plain import Plain, describe_plainly, multiply_adds
+from benchmarks.plain import Plain, PlainEditor, describe_plainly, multiply_adds
 from cli.app import _keep_freed_memory
 from faceedit.dataset import read_crops
 from faceedit.editor import ALL, Described, Editor
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model
 from index.gallery import Gallery
+from retrieval.evaluate import OURS, choose_queries, default_match, evaluate, load_test_set, recall
 from retrieval.query import QueryEngine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +49,7 @@ SAMPLE = ROOT / "sample_db"
 MODELS = {"the paper's architecture": "pose-fast", "the default": "pose"}
 Row = tuple[str, str, str, str]
 _TIMED = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 
 if __name__ == "__main__":  # the reading processes import this file, and need nothing of it
@@ -73,16 +75,18 @@ if __name__ == "__main__":  # the reading processes import this file, and need n
     with open_gallery(Path(db), editor, Path(root)) as gallery:
         report = index_folder(gallery, editor, find_images(Path(root)))
     seconds = time.perf_counter() - began
-    print(json.dumps([report.described, seconds, inside, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(json.dumps([report.described, seconds, inside, int(status["VmHWM"].split()[0])]))
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--only", default="", help="parts whose title begins with this: describe, index, query")
+    parser.add_argument("--only", default="", help="one part: describe, recall, index or query")
     parser.add_argument("--images", type=int, default=2000, help="pictures to index and to compare decisions on")
     parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--people", type=int, default=15, help="of DATA, to compare recall on")
     parser.add_argument("--gallery", type=int, default=0, help="pictures in the gallery that is queried [as indexed]")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
@@ -96,6 +100,9 @@ def main() -> None:
             _print(row)
     with tempfile.TemporaryDirectory() as folder:
         rate = _per_second(Editor.load(SAMPLE / "models" / "pose", given.device).describe, images)
+        if given.data and "recall".startswith(given.only):
+            for row in recalls(given.data, given.people, 2000):
+                _print(row)
         if "index".startswith(given.only):
             for row in indexing(some, rate, Path(folder), given.device):
                 _print(row)
@@ -133,6 +140,22 @@ def describing(name: str, model: Model, images: NDArray[np.uint8], device: str) 
         same, likeness = _agreement(made, whole)
         refined = f"{np.isfinite(made.errors).sum(1).mean():.2f} refined a picture"
         yield f"same value, {name}{title}", f"{same:.4f}", refined, f"least cosine {likeness:.4f}"
+
+
+def recalls(data: Path, people: int, queries: int) -> Iterator[Row]:
+    """Recall@1 of the same queries among the same people's pictures, plainly and by the default."""
+    model = load_model(SAMPLE / "models" / "pose")
+    manifest = read_manifest(data).where("split", "test")
+    names = list(dict.fromkeys(manifest.columns["identity"]))[:people]
+    some = manifest.part([row for row, name in enumerate(manifest.columns["identity"]) if name in names])
+    match = default_match(some)
+    test = load_test_set(some, model.card.task, match)
+    asked = choose_queries(test, model.card.task, queries, 0)
+    plain, fast = (
+        recall(evaluate(editor, test, asked, match).hits[OURS], 1) for editor in (PlainEditor(model), Editor(model))
+    )
+    beside = f"plainly {plain:.4f}; {len(asked):,} queries, gallery of {len(test.images):,}"
+    yield "recall@1, the default", f"{fast:.4f}", beside, f"{100 * (fast - plain):+.2f} points"
 
 
 def indexing(paths: list[Path], rate: float, folder: Path, device: str) -> Iterator[Row]:

@@ -81,7 +81,7 @@ def prepare(
         if before is not None:
             projection.discard(folder, keep=state.file_name)
         return Prepared(plan, None, before is not None)
-    if before is not None and _still_good(before.about, kind, plan, new=int(np.sum(ids > before.ids[-1]))):
+    if before is not None and _still_good(before.about, plan, new=int(np.sum(ids > before.ids[-1]))):
         _keep(folder, requirements)
         return Prepared(plan, before.about, False)
     made = build(records, ids, slots, plan, state.removals, progress)
@@ -94,10 +94,11 @@ def _all_compared(plan: Plan) -> bool:
     return plan.chosen is not None and plan.chosen.kind == EXACT
 
 
-def _still_good(about: About, kind: str, plan: Plan, new: int) -> bool:
+def _still_good(about: About, plan: Plan, new: int) -> bool:
     needs = plan.requirements
     kept = about.recall >= needs.recall and about.milliseconds <= needs.max_ms
-    return about.kind == kind and kept and new <= min(STALE * plan.count, MOST_NEW / plan.size)
+    possible = {option.kind for option in plan.options if not option.against}
+    return about.kind in possible and kept and new <= min(STALE * plan.count, MOST_NEW / plan.size)
 
 
 def _keep(folder: Path, requirements: Requirements | None) -> None:

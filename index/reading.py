@@ -68,10 +68,12 @@ class Reader:
         self, state: State, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
     ) -> list[list[Match]]:
         shortlist = self._shortlist_of(state)
+        look = k + len(exclude)  # cheaper than to tell every one of a large gallery from these few
         if shortlist is None:
-            results = self._exactly(state, queries, k, where, exclude)
+            results = self._exactly(state, queries, look, where)
         else:
-            results = self._in_two_looks(shortlist, queries, k, where, exclude)
+            results = self._in_two_looks(shortlist, queries, look, where)
+        results = [_without(exclude, result, k) for result in results]
         unique = sorted({id_ for _, ids in results for id_ in ids.tolist()})
         with self._database.reading() as session:
             if store.state(session).removals != state.removals:
@@ -83,30 +85,30 @@ class Reader:
         ]
 
     def _exactly(
-        self, state: State, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
-    ) -> list[tuple[FloatArray, IdArray]]:
+        self, state: State, queries: FloatArray, k: int, where: Filter
+    ) -> list[tuple[FloatArray, IdArray]]:  # fmt: skip
         with self._database.reading() as session:
             count = store.count(session)
         if 2 * count * self._file.size > read_requirements(self._folder).bytes:
-            return self._by_scanning(queries, k, where, exclude)
+            return self._by_scanning(queries, k, where)
         current = self._current(state)
         if len(current.ids) == 0:
             raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
-        competing = self._competing(current.ids, where, exclude)
+        competing = self._competing(current.ids, where)
         return list(zip(*nearest(current.index, queries, k, competing), strict=True))
 
     def _by_scanning(
-        self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
-    ) -> list[tuple[FloatArray, IdArray]]:
+        self, queries: FloatArray, k: int, where: Filter
+    ) -> list[tuple[FloatArray, IdArray]]:  # fmt: skip
         """In the descriptor file itself, part by part: an index of everything would take more memory than allowed."""
         with self._database.reading() as session:
             _, ids, slots = store.snapshot(session)
             records = self._file.records(store.slots_in_use(session))
-        kept = np.isin(ids, self._competing(ids, where, exclude), assume_unique=True)
+        kept = np.isin(ids, self._competing(ids, where), assume_unique=True)
         return scan(records, slots[kept], ids[kept], queries, k)
 
     def _in_two_looks(
-        self, shortlist: Shortlist, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
+        self, shortlist: Shortlist, queries: FloatArray, k: int, where: Filter
     ) -> list[tuple[FloatArray, IdArray]]:
         """Among the reduced descriptors, and among all that were added since."""
         with self._database.reading() as session:
@@ -114,9 +116,9 @@ class Reader:
             committed = store.slots_in_use(session)
         records = self._file.records(committed)
         old = None
-        if where.restricts or exclude:
-            old = np.isin(shortlist.ids, self._competing(np.asarray(shortlist.ids), where, exclude), assume_unique=True)
-        new = np.isin(ids, self._competing(ids, where, exclude), assume_unique=True)
+        if where.restricts:
+            old = np.isin(shortlist.ids, self._competing(np.asarray(shortlist.ids), where), assume_unique=True)
+        new = np.isin(ids, self._competing(ids, where), assume_unique=True)
         found = shortlist.search(records, queries, k, old)
         if not new.any():
             return found
@@ -135,13 +137,11 @@ class Reader:
                     self._shortlist = projection.load_shortlist(self._folder, state, records, rows)
             return self._shortlist
 
-    def _competing(self, ids: IdArray, where: Filter, exclude: Collection[int]) -> IdArray:
+    def _competing(self, ids: IdArray, where: Filter) -> IdArray:
         if where.restricts:
             with self._database.reading() as session:
                 # Without the images added since the index was built.
                 ids = np.intersect1d(ids, store.select_ids(session, where), assume_unique=True)
-        if exclude:
-            ids = np.setdiff1d(ids, np.fromiter(exclude, dtype=np.int64), assume_unique=True)
         return ids
 
     def _current(self, state: State) -> Projection:
@@ -180,3 +180,10 @@ class Reader:
             f"images of the gallery {self._folder} were removed {ATTEMPTS} times during one read; "
             "wait for the other process to finish and try again"
         )
+
+
+def _without(exclude: Collection[int], result: tuple[FloatArray, IdArray], k: int) -> tuple[FloatArray, IdArray]:
+    """The first k of a result that are not excluded."""
+    distances, ids = result
+    kept = np.flatnonzero(~np.isin(ids, list(exclude)))[:k]
+    return distances[kept], ids[kept]

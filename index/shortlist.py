@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import GalleryCorruptError, RecallError
-from index.plan import FLAT, HNSW, IVF, LINKS, Plan, cells_for
+from index.plan import EXACT, FLAT, HNSW, IVF, LINKS, Plan, cells_for
 from index.reduction import components, enough, shares
 from index.vectors import (
     FloatArray,
@@ -40,6 +40,7 @@ AT = 10  # neighbours that recall is measured at
 LENGTHS = (50, 100, 200, 400, 800, 1600)  # of the list that is compared in full
 EFFORTS = {FLAT: (1,), IVF: (4, 8, 16, 32, 64, 128, 256, 512, 1024), HNSW: (64, 128, 256, 512, 1024)}
 FEW = 8_000_000  # numbers that are rather compared in full
+_MARGIN = 0.25  # share of the misses that are allowed when an index is tuned
 _FURTHER = 32  # times as far at most when only some rows compete
 _CHUNK = 16_000_000  # numbers of full precision at a time
 _CHECKED = 64  # slots whose bytes tell whether an index belongs to a descriptor file
@@ -121,18 +122,26 @@ def dimensions_for(records: HalfArray, slots: IdArray) -> int:
 def build(
     records: HalfArray, ids: IdArray, slots: IdArray, plan: Plan, removals: int, progress: Progress | None = None
 ) -> Shortlist:
-    """Build what the plan chose, measure it, and give it just the effort that its requirements need.
+    """Build what the plan chose, measure it, and give it just the effort that its requirements need; where it cannot
+    keep to them, the next that the plan holds possible.
 
-    Raises RecallError, with the figures, when it cannot keep to them.
+    Raises RecallError, with the figures of the last, when none does.
     """
-    kind = plan.require().kind
+    plan.require()
     tell: Progress = progress or (lambda what, done, total: None)
     tell("reducing descriptors", 0, 1)
     reduction = components(_sample(records, slots, SAMPLE), plan.dimensions)
-    index = _filled(kind, records, slots, reduction, tell)
-    about = About(kind, reduction.shape[1], 1, 1, 0.0, 0.0, removals, checksum(records, slots))
-    made = Shortlist(about, index, reduction, ids, slots)
-    return _tuned(made, records, plan, tell)
+    check = checksum(records, slots)
+    kinds = [option.kind for option in plan.options if not option.against and option.kind != EXACT]
+    for kind in kinds:
+        about = About(kind, reduction.shape[1], 1, 1, 0.0, 0.0, removals, check)
+        made = Shortlist(about, _filled(kind, records, slots, reduction, tell), reduction, ids, slots)
+        try:
+            return _tuned(made, records, plan, tell)
+        except RecallError:
+            if kind == kinds[-1]:
+                raise
+    raise AssertionError("the plan chose to compare every descriptor")
 
 
 def checksum(records: HalfArray, slots: IdArray) -> str:
@@ -226,8 +235,9 @@ def _filled(kind: str, records: HalfArray, slots: IdArray, reduction: FloatArray
 
 
 def _tuned(made: Shortlist, records: HalfArray, plan: Plan, tell: Progress) -> Shortlist:
-    """With the least effort and the shortest list that reach the recall."""
+    """With the least effort and the shortest list that reach the recall, and a margin for queries unlike these."""
     needs = plan.requirements
+    aim = 1 - _MARGIN * (1 - needs.recall)
     queries = _likely_queries(made, records)
     truth = _neighbours(records, made.slots, queries, tell)
     best = made
@@ -236,7 +246,7 @@ def _tuned(made: Shortlist, records: HalfArray, plan: Plan, tell: Progress) -> S
         best = _with(made, effort=effort, length=length)
         recall = _recall(best._look(queries, length), truth)  # as a search looks
         best = _with(best, recall=recall)
-        if recall >= needs.recall:
+        if recall >= aim:
             break
     best = _with(best, milliseconds=_median_ms(best, records, queries))
     if best.about.recall < needs.recall or best.about.milliseconds > needs.max_ms:

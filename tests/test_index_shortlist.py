@@ -281,6 +281,14 @@ def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkey
     assert found(gallery, query) == nearest(gallery, query)
 
 
+def test_what_turns_out_too_slow_gives_way_to_the_next(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "FEWEST", {**dict.fromkeys(planning.FEWEST, 0), EXACT: 10**9})
+    monkeypatch.setattr("index.shortlist._median_ms", lambda made, *_: 99.0 if made.about.kind == FLAT else 1.0)
+    prepared = gallery.prepare(Requirements(recall=0.95, max_ms=50))
+    assert prepared.plan.require().kind == FLAT and prepared.kind == IVF
+    assert not gallery.prepare().built
+
+
 def test_exactness_asked_for_takes_an_index_away(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = dict(planning.FEWEST)
     only(FLAT, monkeypatch)

@@ -75,6 +75,7 @@ class TableEditor(Editor):
     row N to a value gives."""
 
     descriptor_size = 48
+    device = "cpu"
 
     def __init__(self, test: LabelledSet, answers: NDArray[np.int64]) -> None:
         self._pictures, self._answers = test.images, answers
