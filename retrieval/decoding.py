@@ -92,6 +92,13 @@ class _Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        """End the workers, which hold nothing that could be lost: one that started while its pool broke would never be
+        told to end, and be waited for."""
+        for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+            process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def map(self, batches: Sequence[Sequence[Path]]) -> Iterator[list[Read]]:
@@ -142,7 +149,7 @@ class _Workers:
 
     def _restarted(self, count: int) -> bool:
         """Whether new workers answer."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._stop()
         self._pool = self._started(count)
         try:
             with _uninterrupted():
