@@ -1,7 +1,7 @@
 """Read pictures ahead of whoever describes them: in worker processes, in order, never more than a few batches at once.
 
-A worker that a damaged file takes down with it (decoders are C) costs that file alone: what it was reading is read
-again, one file at a time. This module must stay free of torch: every worker imports it.
+A worker that a damaged file takes down with it (decoders are C) costs that file alone: every worker is asked for one
+file at a time. This module must stay free of torch: every worker imports it.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import TracebackType
+from queue import SimpleQueue
 
 from faceedit.errors import ImageError
 from faceedit.images import Picture, read_crop
 
 MOST_BYTES = 500_000_000  # of one file
 FEW = 64  # so few pictures are read by one process
+PATIENCE = 300.0  # seconds for one file
 _log = logging.getLogger(__name__)
-_PARTS = 4  # of each batch, for as many workers
+_SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe once torch and Faiss are loaded
 
 
 @dataclass(frozen=True)
@@ -77,95 +78,122 @@ def read_ahead(
         return
     if workers is None:
         workers = 1 if len(paths) <= FEW else min(8, os.cpu_count() or 1)
+    waiting = iter([paths[i : i + batch] for i in range(0, len(paths), batch)])
+    ahead: deque[list[Future[Read]]] = deque()
     with _Workers(workers, reader) as pool:
-        yield from pool.map([paths[i : i + batch] for i in range(0, len(paths), batch)])
+        while True:
+            while len(ahead) < 2 and (some := next(waiting, None)):  # one that is read, one that lies ready
+                ahead.append([pool.submit(path) for path in some])
+            if not ahead:
+                return
+            yield [future.result() for future in ahead.popleft()]
 
 
 class _Workers:
+    """As many threads, each of which asks a process of its own."""
+
     def __init__(self, count: int, reader: Callable[[Path], Read]) -> None:
-        self._count, self._reader = count, reader
-        self._pool = self._started(count)
+        self._free: SimpleQueue[_Worker] = SimpleQueue()
+        self._all = [_Worker(reader) for _ in range(count)]
+        for worker in self._all:
+            self._free.put(worker)
+        self._threads = ThreadPoolExecutor(count, "reading")
+        resource_tracker.ensure_running()  # which unblocks interrupts in the thread that starts it
 
     def __enter__(self) -> _Workers:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop()
+    def __exit__(self, *_: object) -> None:
+        for worker in self._all:
+            worker.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _stop(self) -> None:
-        """End the workers, which hold nothing that could be lost: one that started while its pool broke would never be
-        told to end, and be waited for."""
-        for process in list((getattr(self._pool, "_processes", None) or {}).values()):
-            process.kill()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def submit(self, path: Path) -> Future[Read]:
+        return self._threads.submit(self._read, path)
 
-    def map(self, batches: Sequence[Sequence[Path]]) -> Iterator[list[Read]]:
-        waiting = iter(batches)
-        ahead: deque[tuple[Sequence[Path], list[Future[list[Read]]]]] = deque()
-        while True:
-            while len(ahead) < 2:  # one that is read, one that lies ready
-                some = next(waiting, None)
-                if some is None:
-                    break
-                ahead.append((some, self._submit(some)))
-            if not ahead:
-                return
-            some, futures = ahead.popleft()
-            try:
-                made = [one for future in futures for one in future.result()]
-            except BrokenProcessPool:
-                made = self._one_by_one(some)
-                ahead = deque((others, self._submit(others)) for others, _ in ahead)
-            yield made
-
-    def _submit(self, paths: Sequence[Path]) -> list[Future[list[Read]]]:
-        step = -(-len(paths) // _PARTS)
-        parts = [list(paths[i : i + step]) for i in range(0, len(paths), step)]
+    def _read(self, path: Path) -> Read:
+        worker = self._free.get()  # there are as many as threads
         try:
-            with _uninterrupted():  # workers start here, and are not to be interrupted by a terminal
-                return [self._pool.submit(_read_all, self._reader, part) for part in parts]
-        except BrokenProcessPool as error:  # found out while others were handed over
-            broken: Future[list[Read]] = Future()
-            broken.set_exception(error)
-            return [broken]
+            return worker.read(path)
+        finally:
+            self._free.put(worker)
 
-    def _one_by_one(self, paths: Sequence[Path]) -> list[Read]:
-        """The same, by one worker, which is replaced whenever a file takes it down."""
-        if not self._restarted(1):
-            _log.warning("no process can be started to read files in: they are read in this one")
-            return _read_all(self._reader, paths)
-        made: list[Read] = []
-        for path in paths:
+
+class _NoProcessError(Exception):
+    pass
+
+
+class _Worker:
+    """A process that reads one file at a time, and is replaced when one takes it down or holds it up."""
+
+    def __init__(self, reader: Callable[[Path], Read]) -> None:
+        self._reader = reader
+        self._process: BaseProcess | None = None
+        self._pipe: Connection[Path, Read | None] | None = None
+        self._lock = threading.Lock()
+        self._closed = self._here = False
+
+    def read(self, path: Path) -> Read:
+        reason = ""
+        for _ in range(2):  # a process may also be killed for another reason, as want of memory
+            if self._here or self._closed:
+                break
             try:
-                made += self._pool.submit(_read_all, self._reader, [path]).result()
-            except BrokenProcessPool:
-                made.append(_crashed(path))
-                if not self._restarted(1):
-                    return made + _read_all(self._reader, paths[len(made) :])
-        self._restarted(self._count)
-        return made
+                pipe = self._pipe or self._start()
+                pipe.send(path)
+                if pipe.poll(PATIENCE):
+                    answer = pipe.recv()
+                    assert answer is not None
+                    return answer
+                reason = f"{path} takes more than {PATIENCE:.0f} s to read: give a whole picture on a disk that answers"
+            except _NoProcessError:
+                _log.warning("no process can be started to read files in: they are read in this one")
+                self._here = True
+            except (EOFError, OSError):
+                reason = f"{path} cannot be read: its decoder crashed; give a whole picture"
+            self._end()
+        if self._closed:
+            return Read(path, reason="reading was ended")  # nobody asks any more
+        return _unread(path, reason) if reason else self._reader(path)
 
-    def _restarted(self, count: int) -> bool:
-        """Whether new workers answer."""
-        self._stop()
-        self._pool = self._started(count)
+    def close(self) -> None:
+        """End the process, whatever it does: it holds nothing that could be lost."""
+        self._closed = True
+        self._end()
+
+    def _start(self) -> Connection[Path, Read | None]:
+        with self._lock:
+            if self._closed:
+                raise EOFError
+            if hasattr(signal, "pthread_sigmask"):  # inherited: a terminal's interrupt is for this process alone
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            ours, theirs = _SPAWN.Pipe()
+            self._process = _SPAWN.Process(target=_serve, args=(theirs, self._reader), daemon=True)
+            try:
+                self._process.start()
+            except OSError as error:
+                self._process = None
+                raise _NoProcessError from error
+            finally:
+                theirs.close()
         try:
-            with _uninterrupted():
-                answer = self._pool.submit(_read_all, self._reader, [])
-            return answer.result() == []
-        except BrokenProcessPool:
-            return False
+            ready = ours.poll(PATIENCE) and ours.recv() is None
+        except (EOFError, OSError):
+            ready = False
+        if not ready and not self._closed:
+            raise _NoProcessError
+        self._pipe = ours
+        return ours
 
-    @staticmethod
-    def _started(count: int) -> ProcessPoolExecutor:
-        # fork is unsafe once torch and Faiss are loaded
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin)
+    def _end(self) -> None:
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._process.join()
+            self._process = self._pipe = None
 
 
-def _crashed(path: Path) -> Read:
-    reason = f"{path} cannot be read: its decoder crashed; give a whole picture"
+def _unread(path: Path, reason: str) -> Read:
     try:
         stat = path.stat()
     except OSError:
@@ -173,31 +201,12 @@ def _crashed(path: Path) -> Read:
     return Read(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, reason=reason)
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Processes that are started in the block never hear of an interrupt, not even before `_begin`."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _read_all(reader: Callable[[Path], Read], paths: Sequence[Path]) -> list[Read]:
-    return [reader(path) for path in paths]
-
-
-def _begin() -> None:
-    """In a worker: an interrupt is for its parent to handle, and it does not outlive its parent."""
+def _serve(pipe: Connection[Read | None, Path], reader: Callable[[Path], Read]) -> None:
+    """In a worker: answer until the other end is closed, or its process gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def leave() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()
+    try:
+        pipe.send(None)
+        while True:
+            pipe.send(reader(pipe.recv()))
+    except (EOFError, OSError):
+        return

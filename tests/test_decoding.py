@@ -94,7 +94,7 @@ def test_where_no_process_can_be_started_files_are_read_here(pictures: list[Path
 
 
 def test_no_files_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.decoding.ProcessPoolExecutor", None)
+    monkeypatch.setattr("retrieval.decoding._Workers", None)
     assert list(read_ahead([], 4)) == []
 
 
