@@ -14,7 +14,7 @@ from index.database import Database
 from index.errors import GalleryCorruptError, GalleryError
 from index.projection import Projection
 from index.shortlist import AT, scan
-from index.vectors import DescriptorFile, nearest, record_hash
+from index.vectors import nearest, record_hash
 
 SAMPLE = 50  # images whose neighbours are compared
 
@@ -46,20 +46,19 @@ class Repair:
     noted: int = 0
 
 
-def verify(
-    folder: Path, database: Database, file: DescriptorFile, progress: Callable[[int, int], None] | None = None
-) -> Verification:
+def verify(folder: Path, database: Database, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Read everything and compare it."""
     found = Verification()
     with database.reading() as session:
         found.findings += [f"the data base: {line}" for line in store.soundness(session)]
-        found.images, committed = store.count(session), store.slots_in_use(session)
+        found.images = store.count(session)
     try:
-        file.require(committed)
+        with database.reading() as session:
+            store.records(session, folder)
     except GalleryCorruptError as error:
         found.findings.append(str(error))
         return found
-    for id_, path, known, actual in _records(database, file):
+    for id_, path, known, actual in _records(folder, database):
         if known is None:
             found.unknown += 1
         elif known == actual:
@@ -72,15 +71,15 @@ def verify(
     if found.damaged:
         found.index = "the index is not compared with damaged descriptors"
     else:
-        found.index = _verify_index(folder, database, file, found.findings)
+        found.index = _verify_index(folder, database, found.findings)
     return found
 
 
-def repair(folder: Path, database: Database, file: DescriptorFile) -> Repair:
+def repair(folder: Path, database: Database) -> Repair:
     """What can be mended without the pictures. The caller holds the writer's lock, and removes what is damaged."""
     done = Repair()
     known: dict[int, str] = {}
-    for id_, path, noted, actual in _records(database, file):
+    for id_, path, noted, actual in _records(folder, database):
         if noted is None:
             known[id_] = actual
         elif noted != actual:
@@ -94,13 +93,13 @@ def repair(folder: Path, database: Database, file: DescriptorFile) -> Repair:
     return done
 
 
-def _records(database: Database, file: DescriptorFile) -> Iterator[tuple[int, str, str | None, str]]:
+def _records(folder: Path, database: Database) -> Iterator[tuple[int, str, str | None, str]]:
     """Every image's id, path, noted hash and actual hash, by slot."""
     last = -1
     while True:
         with database.reading() as session:
             page = store.hashes(session, last)
-            records = file.records(store.slots_in_use(session))
+            records = store.records(session, folder)
         if not page:
             return
         for id_, slot, path, noted in page:
@@ -108,11 +107,11 @@ def _records(database: Database, file: DescriptorFile) -> Iterator[tuple[int, st
         last = page[-1][1]
 
 
-def _verify_index(folder: Path, database: Database, file: DescriptorFile, findings: list[str]) -> str:
+def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:
     """How the gallery is searched; what the saved index finds beside every descriptor goes to the findings."""
     with database.reading() as session:
         state, ids, slots = store.snapshot(session)
-        records = file.records(store.slots_in_use(session))
+        records = store.records(session, folder)
         short = projection.load_shortlist(folder, state, records, partial(store.has_rows, session))
     if len(ids) == 0:
         return "empty"
@@ -120,7 +119,7 @@ def _verify_index(folder: Path, database: Database, file: DescriptorFile, findin
     queries = records[slots[rows]].astype(np.float32)
     truth = [found for _, found in scan(records, slots, ids, queries, AT)]
     try:
-        exact = projection.load(folder, state, ids, file.size)
+        exact = projection.load(folder, state, ids, records.shape[1])
         if short is not None:
             got = [found for _, found in short.search(records, queries, AT)]
             name, least = f"{short.about.kind} index of reduced descriptors", short.about.recall - 0.05

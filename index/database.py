@@ -55,6 +55,17 @@ class Database:
             with session.begin():
                 yield session
 
+    def vacuum(self) -> None:
+        """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
+        connection = _connect(self.path)
+        try:
+            connection.execute("VACUUM").close()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        except sqlite3.Error as error:
+            raise _named(self.path, str(error)) from error
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
         self._engine.dispose()

@@ -8,6 +8,7 @@ GalleryError
 +-- GalleryVersionError      a newer release wrote it
 +-- GalleryLockedError       another process is writing to it
 +-- GalleryBusyError         images were removed again and again during a read
++-- GalleryChangedError      another model describes it since it was opened
 +-- GalleryStorageError      SQLite could not read or write (full disk, no permission, ...)
 +-- ModelMismatchError       another model described its images
 +-- DescriptorShapeError     descriptors of the wrong shape
@@ -52,6 +53,10 @@ class GalleryLockedError(GalleryError):
 
 class GalleryBusyError(GalleryError):
     """A read was overtaken by removals too often to be trusted."""
+
+
+class GalleryChangedError(GalleryError):
+    """The gallery is described by another model than when it was opened."""
 
 
 class GalleryStorageError(GalleryError):

@@ -1,6 +1,6 @@
 """A gallery of described images in one folder: search it, add to it, remove from it.
 
-`gallery.db` (SQLite) is the truth. `descriptors.f16` holds the descriptors, one slot per image.
+`gallery.db` (SQLite) is the truth, and names the file of the descriptors, one slot per image.
 `exact-*.faiss` is a projection of both that the first search after a change rebuilds; `search-*` is one of reduced
 descriptors, for large galleries.
 """
@@ -15,16 +15,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
-from index import projection, store
+from index import projection, staging, store
 from index.checking import Repair, Verification, repair, verify
+from index.compacting import Compaction, compact
 from index.database import Database
 from index.errors import (
     DescriptorShapeError,
+    GalleryChangedError,
     GalleryNotFoundError,
     ModelMismatchError,
 )
-from index.layout import DATABASE_NAME, DESCRIPTORS_NAME, LOCK_NAME, create_files
+from index.layout import DATABASE_NAME, DESCRIPTORS, LOCK_NAME, create_files, discard_descriptors
 from index.lock import WriterLock
 from index.plan import Plan, Requirements
 from index.preparing import Prepared, plan_for, prepare
@@ -43,8 +46,9 @@ from index.rows import (
 )
 from index.schema import SCHEMA_VERSION
 from index.shortlist import Progress
+from index.staging import Migration, Redescribed
 from index.upgrade import upgrade
-from index.vectors import DescriptorFile, FloatArray, checked_descriptors, record_hash
+from index.vectors import FloatArray, checked_descriptors, record_hash
 
 __all__ = [
     "EVERYTHING",
@@ -54,8 +58,10 @@ __all__ = [
     "ImageRow",
     "Labels",
     "Match",
+    "Migration",
     "Move",
     "Problem",
+    "Redescribed",
     "StoredImage",
 ]
 
@@ -74,8 +80,7 @@ class Gallery:
         self._folder = folder
         self._database = database
         self._config = config
-        self._file = DescriptorFile(folder / DESCRIPTORS_NAME, config.descriptor_size)
-        self._reader = Reader(folder, database, self._file)
+        self._reader = Reader(folder, database, (config.model_digest, config.descriptor_size))
         self._lock = WriterLock(folder / LOCK_NAME)
         self._threads = RLock()
 
@@ -115,13 +120,12 @@ class Gallery:
             if 0 < found < SCHEMA_VERSION:
                 upgrade(path, WriterLock(folder / LOCK_NAME), found)
             with database.reading() as session:
-                config, committed = store.config(session), store.slots_in_use(session)
-            gallery = cls(folder, database, config)
-            gallery._file.require(committed)
+                config = store.config(session)
+                store.records(session, folder)
         except BaseException:
             database.close()
             raise
-        return gallery
+        return cls(folder, database, config)
 
     def close(self) -> None:
         """Close the database and give the writer's lock back."""
@@ -185,7 +189,7 @@ class Gallery:
                 return
             self._lock.acquire()
             try:
-                self._finish_erasures()
+                self._tidy()
                 yield
             finally:
                 self._lock.release()
@@ -207,14 +211,16 @@ class Gallery:
             return []
         with self.writing():
             with self._database.writing() as session:
+                self._require_unchanged(session)
                 old = store.ids_by_path(session, paths) if replace else {}
                 removed = store.remove(session, list(old.values()))
                 store.require_new(session, paths)
-                first = self._file.append(array, committed=store.slots_in_use(session))
+                file = store.descriptor_file(session, self._folder)
+                first = file.append(array, committed=store.slots_in_use(session))
                 ids = store.insert_images(session, columns, first, [record_hash(record) for record in array])
                 store.forget_problems(session, paths)
                 store.advance(session, removed=removed > 0)
-            self._finish_erasures()
+            self._tidy()
         return ids
 
     def update_labels(self, labels: Mapping[str, Labels]) -> int:
@@ -251,16 +257,75 @@ class Gallery:
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Check the data base, every record against its hash, and the index against every descriptor."""
-        return verify(self._folder, self._database, self._file, progress)
+        return self._reader.undisturbed(lambda _: verify(self._folder, self._database, progress))
 
     def repair(self) -> Repair:
         """Remove images whose records are damaged, note hashes that are missing, finish what was interrupted and delete
         indexes, which the next search builds anew. Raises GalleryLockedError."""
         with self.writing():
-            done = repair(self._folder, self._database, self._file)
+            done = repair(self._folder, self._database)
             self.remove(done.removed_ids)
         self._reader.forget()
         return done
+
+    def compact(self) -> Compaction:
+        """Give back the space of removed images; ids stay. Raises GalleryLockedError, GalleryStorageError when the disk
+        is too full: then nothing has changed."""
+        with self.writing():
+            before = self._bytes()
+            try:
+                if compact(self._folder, self._database):
+                    projection.discard(self._folder)
+            finally:
+                self._tidy()
+            self._database.vacuum()
+        self._reader.forget()
+        return Compaction(before, self._bytes())
+
+    def migration(self) -> Migration | None:
+        """The migration that was begun and is not finished."""
+        with self._database.reading() as session:
+            return staging.under_way(session)
+
+    def begin_migration(self, config: GalleryConfig) -> None:
+        """Begin to describe all images by the model that `config` names, or go on with it; the gallery stays as it is
+        until `finish_migration`. One to another model is given up. Raises GalleryLockedError."""
+        with self.writing():
+            with self._database.writing() as session:
+                staging.begin(session, config)
+            self._tidy()
+
+    def waiting(self) -> Iterator[StoredImage]:
+        """The images that the migration has yet to describe, by ascending id, read in pages."""
+        yield from self._pages(lambda session, last: staging.waiting(session, last))
+
+    def stage(self, images: Sequence[Redescribed], descriptors: NDArray[Any]) -> None:
+        """Keep what the new model makes of these images, all of it or nothing; descriptors (len(images), size of the
+        migration). Raises GalleryError without a migration, UnknownImageError, ImageRowError, DescriptorShapeError,
+        DescriptorValueError, GalleryLockedError."""
+        with self.writing(), self._database.writing() as session:
+            staging.stage(session, self._folder, images, descriptors)
+
+    def finish_migration(self) -> None:
+        """Make the new model the gallery's, in one step; every image must have been staged. Ids and labels stay. Raises
+        GalleryError, GalleryLockedError."""
+        with self.writing():
+            with self._database.writing() as session:
+                staging.take_over(session)
+            with self._database.reading() as session:
+                self._config = store.config(session)
+            self._reader = Reader(
+                self._folder, self._database, (self._config.model_digest, self._config.descriptor_size)
+            )
+            projection.discard(self._folder)
+            self._tidy()
+
+    def give_up_migration(self) -> None:
+        """Forget a migration that is under way. Raises GalleryLockedError."""
+        with self.writing():
+            with self._database.writing() as session:
+                staging.give_up(session)
+            self._tidy()
 
     def set_image_root(self, image_root: Path) -> None:
         """Say where the images lie now; `image_root` is absolute, the paths below it the same."""
@@ -279,7 +344,7 @@ class Gallery:
                 removed = store.remove(session, list(ids))
                 if removed:
                     store.advance(session, removed=True)
-            self._finish_erasures()
+            self._tidy()
         return removed
 
     def count_identities(self) -> int:
@@ -303,10 +368,13 @@ class Gallery:
 
     def images(self, where: Filter = EVERYTHING) -> Iterator[StoredImage]:
         """The images that pass the filter, by ascending id, read in pages."""
+        yield from self._pages(lambda session, last: store.page(session, where, after=last))
+
+    def _pages(self, read: Callable[[Session, int], list[StoredImage]]) -> Iterator[StoredImage]:
         last = 0
         while True:
             with self._database.reading() as session:
-                page = store.page(session, where, after=last)
+                page = read(session, last)
             if not page:
                 return
             yield from page
@@ -359,7 +427,7 @@ class Gallery:
 
         Raises GalleryEmptyError, FaissMissingError.
         """
-        return plan_for(self._folder, self._database, self._file, requirements)
+        return plan_for(self._folder, self._database, requirements)
 
     def prepare(self, requirements: Requirements | None = None, progress: Progress | None = None) -> Prepared:
         """Build the index that the plan chooses, unless it is there, and measure it against every descriptor.
@@ -369,22 +437,37 @@ class Gallery:
         not installed, and nothing changes. GalleryLockedError.
         """
         with self.writing():
-            prepared = prepare(self._folder, self._database, self._file, requirements, progress)
+            prepared = prepare(self._folder, self._database, requirements, progress)
         self._reader.forget()
         return prepared
 
-    def _finish_erasures(self) -> None:
-        """Zero the descriptors of removed images; also those that a crash left over."""
+    def _tidy(self) -> None:
+        """Zero the descriptors of removed images and delete descriptor files that are not needed any more; also what a
+        crash left over."""
         with self._database.reading() as session:
-            slots, state = store.erasures(session), store.state(session)
-        if not slots:
+            erasures, state = store.erasures(session), store.state(session)
+            files = store.files_in_use(session, self._folder)
+        discard_descriptors(self._folder, keep=files.keys())
+        if not erasures:
             return
         for copy in self._folder.glob(f"{DATABASE_NAME}.v*"):  # of before an upgrade: it still names them
             copy.unlink(missing_ok=True)
-        self._file.zero(slots)
         projection.discard(self._folder, before=state.generation, keep=state.file_name)
-        with self._database.writing() as session:
-            store.erased(session, slots)
+        for name, slots in erasures.items():
+            files[name].zero(slots)
+            with self._database.writing() as session:
+                store.erased(session, name, slots)
+
+    def _require_unchanged(self, session: Session) -> None:
+        """Raise GalleryChangedError when another model describes the gallery since it was opened."""
+        if store.config(session).model_digest != self._config.model_digest:
+            raise GalleryChangedError(
+                f"the gallery {self._folder} was described by another model meanwhile; open it again, with that model"
+            )
+
+    def _bytes(self) -> int:
+        names = (f"{DATABASE_NAME}*", DESCRIPTORS)
+        return sum(path.stat().st_size for name in names for path in self._folder.glob(name))
 
 
 def _require_absolute(image_root: Path) -> None:

@@ -1,5 +1,7 @@
 """The files of a gallery's folder."""
 
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from index import projection, store
@@ -8,7 +10,7 @@ from index.errors import GalleryExistsError
 from index.rows import GalleryConfig
 
 DATABASE_NAME = "gallery.db"
-DESCRIPTORS_NAME = "descriptors.f16"
+DESCRIPTORS = "descriptors*.f16"
 LOCK_NAME = "gallery.lock"
 
 
@@ -38,5 +40,14 @@ def _write_database(path: Path, config: GalleryConfig) -> None:
 
 def _delete_files(folder: Path) -> None:
     projection.discard(folder)
-    for name in (DESCRIPTORS_NAME, *(DATABASE_NAME + suffix for suffix in ("", "-wal", "-shm"))):
-        (folder / name).unlink(missing_ok=True)
+    discard_descriptors(folder, keep=set())
+    for suffix in ("", "-wal", "-shm"):
+        (folder / (DATABASE_NAME + suffix)).unlink(missing_ok=True)
+
+
+def discard_descriptors(folder: Path, keep: Collection[str]) -> None:
+    """Delete descriptor files of other names: what a compaction or a migration replaced, or a crash left of one."""
+    for path in folder.glob(DESCRIPTORS):
+        if path.name not in keep:
+            with suppress(OSError):  # Windows keeps a file that another process has open; the next writer deletes it
+                path.unlink()

@@ -14,7 +14,6 @@ from index.errors import GalleryEmptyError
 from index.plan import EXACT, SLOW, Plan, Requirements, make_plan, measure_rates, read_requirements, write_requirements
 from index.reduction import STEP
 from index.shortlist import About, Progress, build, dimensions_for
-from index.vectors import DescriptorFile
 
 STALE = 0.1  # share of images added since, from which on an index is built anew;
 MOST_NEW = 8_000_000  # or their numbers, which every search compares in full
@@ -39,29 +38,26 @@ class Prepared:
         return 1.0 if self.index is None else self.index.recall
 
 
-def plan_for(
-    folder: Path, database: Database, file: DescriptorFile, requirements: Requirements | None, quickly: bool = False
-) -> Plan:
+def plan_for(folder: Path, database: Database, requirements: Requirements | None, quickly: bool = False) -> Plan:
     """What would be chosen for the gallery as it is. quickly: where every descriptor can be compared, do not find out
     how many numbers a first look would need. Raises GalleryEmptyError."""
     with database.reading() as session:
         _, _, slots = store.snapshot(session)
-        records = file.records(store.slots_in_use(session))
+        records = store.records(session, folder)
     if len(slots) == 0:
         raise GalleryEmptyError(f"the gallery {folder} holds no images yet; index some before planning")
     needs = requirements or read_requirements(folder)
-    if quickly and _all_compared(plan := make_plan(len(slots), file.size, STEP, needs, SLOW)):
+    if quickly and _all_compared(plan := make_plan(len(slots), records.shape[1], STEP, needs, SLOW)):
         return plan  # on any machine
     rates = measure_rates()
-    if quickly and _all_compared(plan := make_plan(len(slots), file.size, STEP, needs, rates)):
+    if quickly and _all_compared(plan := make_plan(len(slots), records.shape[1], STEP, needs, rates)):
         return plan
-    return make_plan(len(slots), file.size, dimensions_for(records, slots), needs, rates)
+    return make_plan(len(slots), records.shape[1], dimensions_for(records, slots), needs, rates)
 
 
 def prepare(
     folder: Path,
     database: Database,
-    file: DescriptorFile,
     requirements: Requirements | None,
     progress: Progress | None = None,
 ) -> Prepared:
@@ -70,11 +66,11 @@ def prepare(
     Raises GalleryEmptyError, RequirementsError when nothing would do, RecallError when what was built does not: then
     the gallery is searched as before.
     """
-    plan = plan_for(folder, database, file, requirements, quickly=True)
+    plan = plan_for(folder, database, requirements, quickly=True)
     kind = plan.require().kind
     with database.reading() as session:
         state, ids, slots = store.snapshot(session)
-        records = file.records(store.slots_in_use(session))
+        records = store.records(session, folder)
         before = projection.load_shortlist(folder, state, records, partial(store.has_rows, session))
     if kind == EXACT:
         _keep(folder, requirements)

@@ -36,6 +36,8 @@ class State:
     stamp: str
     """random, new with each generation: tells it from the same one of a restored copy"""
     removals: int
+    model: tuple[str, int]
+    """digest of the model that described it, and how many numbers its descriptors have"""
 
     @property
     def file_name(self) -> str:

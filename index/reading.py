@@ -14,12 +14,12 @@ import numpy as np
 
 from index import projection, store
 from index.database import Database
-from index.errors import GalleryBusyError, GalleryEmptyError
+from index.errors import GalleryBusyError, GalleryChangedError, GalleryCorruptError, GalleryEmptyError
 from index.plan import read_requirements
 from index.projection import Projection, State
 from index.rows import Filter, Match
 from index.shortlist import Shortlist, merged, scan
-from index.vectors import DescriptorFile, FloatArray, IdArray, build_exact, nearest
+from index.vectors import FloatArray, IdArray, build_exact, nearest
 
 ATTEMPTS = 5
 
@@ -33,10 +33,11 @@ class _OvertakenError(Exception):
 class Reader:
     """Searches a gallery and reads its descriptors; may be shared by threads."""
 
-    def __init__(self, folder: Path, database: Database, file: DescriptorFile) -> None:
+    def __init__(self, folder: Path, database: Database, model: tuple[str, int]) -> None:
+        """model: the digest of the one that describes what is searched for, and its descriptors' size."""
         self._folder = folder
         self._database = database
-        self._file = file
+        self._model = model
         self._building = RLock()
         self._projection: Projection | None = None
         self._shortlist: Shortlist | None = None
@@ -55,14 +56,14 @@ class Reader:
 
         def read(_: State) -> FloatArray:
             with self._database.reading() as session:
-                slots, committed = store.slots(session, ids), store.slots_in_use(session)
-            return self._file.read(slots, committed)
+                slots, records = store.slots(session, ids), store.records(session, self._folder)
+            return records[slots].astype(np.float32)
 
-        return self._undisturbed(read)
+        return self.undisturbed(read)
 
     def search(self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]) -> list[list[Match]]:
         """For each query (n, size) its k nearest among the images that the filters let pass."""
-        return self._undisturbed(lambda state: self._search(state, queries, k, where, exclude))
+        return self.undisturbed(lambda state: self._search(state, queries, k, where, exclude))
 
     def _search(
         self, state: State, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]
@@ -89,7 +90,7 @@ class Reader:
     ) -> list[tuple[FloatArray, IdArray]]:  # fmt: skip
         with self._database.reading() as session:
             count = store.count(session)
-        if 2 * count * self._file.size > read_requirements(self._folder).bytes:
+        if 2 * count * self._model[1] > read_requirements(self._folder).bytes:
             return self._by_scanning(queries, k, where)
         current = self._current(state)
         if len(current.ids) == 0:
@@ -103,7 +104,7 @@ class Reader:
         """In the descriptor file itself, part by part: an index of everything would take more memory than allowed."""
         with self._database.reading() as session:
             _, ids, slots = store.snapshot(session)
-            records = self._file.records(store.slots_in_use(session))
+            records = store.records(session, self._folder)
         kept = np.isin(ids, self._competing(ids, where), assume_unique=True)
         return scan(records, slots[kept], ids[kept], queries, k)
 
@@ -113,8 +114,7 @@ class Reader:
         """Among the reduced descriptors, and among all that were added since."""
         with self._database.reading() as session:
             ids, slots = store.added_after(session, int(shortlist.ids[-1]))
-            committed = store.slots_in_use(session)
-        records = self._file.records(committed)
+            records = store.records(session, self._folder)
         old = None
         if where.restricts:
             old = np.isin(shortlist.ids, self._competing(np.asarray(shortlist.ids), where), assume_unique=True)
@@ -132,7 +132,7 @@ class Reader:
             self._shortlist = None
             if projection.has_shortlist(self._folder):
                 with self._database.reading() as session:
-                    records = self._file.records(store.slots_in_use(session))
+                    records = store.records(session, self._folder)
                     rows = partial(store.has_rows, session)
                     self._shortlist = projection.load_shortlist(self._folder, state, records, rows)
             return self._shortlist
@@ -155,11 +155,11 @@ class Reader:
     def _load_or_build(self) -> Projection:
         with self._database.reading() as session:
             state, ids, slots = store.snapshot(session)
-            committed = store.slots_in_use(session)
-        loaded = projection.load(self._folder, state, ids, self._file.size) if len(ids) else None
+            records = store.records(session, self._folder)
+        loaded = projection.load(self._folder, state, ids, self._model[1]) if len(ids) else None
         if loaded is not None:
             return loaded
-        built = Projection(state, build_exact(self._file.records(committed), ids, slots), ids)
+        built = Projection(state, build_exact(records, ids, slots), ids)
         now = self.state()
         if now.removals != state.removals:
             raise _OvertakenError
@@ -167,12 +167,23 @@ class Reader:
             projection.save(self._folder, built)
         return built
 
-    def _undisturbed(self, read: Callable[[State], _T]) -> _T:
+    def undisturbed(self, read: Callable[[State], _T]) -> _T:
+        """What `read` returns for one state of the gallery, during which no images were removed. Raises
+        GalleryBusyError, GalleryChangedError."""
         for _ in range(ATTEMPTS):
             before = self.state()
+            if before.model != self._model:
+                raise GalleryChangedError(
+                    f"the gallery {self._folder} was described by another model meanwhile ({before.model[0][:12]}); "
+                    "open it again, with that model"
+                )
             try:
                 result = read(before)
             except _OvertakenError:
+                continue
+            except GalleryCorruptError:  # a descriptor file that another one has replaced
+                if self.state().removals == before.removals:
+                    raise
                 continue
             if self.state().removals == before.removals:
                 return result

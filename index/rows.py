@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from index.errors import ImageRowError
 from index.where import Condition
@@ -144,25 +144,43 @@ def checked_columns(row: ImageRow, n_values: int) -> dict[str, Any]:
     candidate that is none of the n_values, or errors that are not n_values finite numbers or None.
     """
     check_path(row.path)
+    return {"path": row.path, **checked_description(row.path, row, n_values), **label_columns(row)}
+
+
+class Described(Protocol):
+    """What a model makes of a file: see ImageRow."""
+
+    @property
+    def candidate(self) -> int: ...
+    @property
+    def errors(self) -> tuple[float | None, ...]: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def mtime_ns(self) -> int: ...
+
+
+def checked_description(name: str, row: Described, n_values: int) -> dict[str, Any]:
+    """The columns of a description as the data base takes them. Raises ImageRowError as `checked_columns`."""
     if not 0 <= row.candidate < n_values:
         raise ImageRowError(
-            f"{row.path}: candidate is {row.candidate}; expected a position from 0 to "
+            f"{name}: candidate is {row.candidate}; expected a position from 0 to "
             f"{n_values - 1} in the gallery's values"
         )
     errors = [None if error is None else float(error) for error in row.errors]
     if len(errors) != n_values or not all(error is None or math.isfinite(error) for error in errors):
         raise ImageRowError(
-            f"{row.path}: errors are {errors}; expected {n_values} finite numbers or None, one for each of "
+            f"{name}: errors are {errors}; expected {n_values} finite numbers or None, one for each of "
             "the gallery's values"
         )
     return {
-        "path": row.path,
         "candidate": int(row.candidate),
         "errors": errors,
         "sha256": row.sha256,
         "size": int(row.size),
         "mtime_ns": int(row.mtime_ns),
-        **label_columns(row),
     }
 
 

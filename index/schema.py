@@ -2,10 +2,11 @@
 
 from datetime import datetime, timezone
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, String
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+FIRST_DESCRIPTORS = "descriptors.f16"
 
 
 def utc_now() -> str:
@@ -30,6 +31,7 @@ class GalleryRecord(Base):
     attribute_values: Mapped[list[int]] = mapped_column(JSON)
     descriptor_size: Mapped[int]
     image_root: Mapped[str]  # absolute, with forward slashes
+    descriptor_file: Mapped[str] = mapped_column(server_default=FIRST_DESCRIPTORS)  # in the gallery's folder
     # One more with every add and remove. The random stamp changes with it, so that a database
     # restored from a copy never takes a later index for its own.
     generation: Mapped[int]
@@ -39,7 +41,19 @@ class GalleryRecord(Base):
     changed: Mapped[str] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
-class ImageRecord(Base):
+class Described:
+    """What the network made of an image's file."""
+
+    sha256: Mapped[str] = mapped_column(index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    candidate: Mapped[int]  # position of the winning value in attribute_values
+    errors: Mapped[list[float | None]] = mapped_column(JSON)  # one per attribute value
+    slot: Mapped[int] = mapped_column(unique=True)  # row in the descriptor file
+    record_sha256: Mapped[str | None] = mapped_column(String(64))  # of the bytes there; None: of an earlier release
+
+
+class ImageRecord(Described, Base):
     """One image: what was found in its file, its labels, and what the network decided."""
 
     __tablename__ = "image"
@@ -47,18 +61,34 @@ class ImageRecord(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     path: Mapped[str] = mapped_column(unique=True)  # relative to image_root, forward slashes
-    sha256: Mapped[str] = mapped_column(index=True)
-    size: Mapped[int] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int] = mapped_column(BigInteger)
     identity: Mapped[str | None] = mapped_column(index=True)
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
-    candidate: Mapped[int]  # position of the winning value in gallery.attribute_values
-    errors: Mapped[list[float | None]] = mapped_column(JSON)  # one per attribute value
-    slot: Mapped[int] = mapped_column(unique=True)  # row in the descriptor file
-    record_sha256: Mapped[str | None] = mapped_column(String(64))  # of the bytes there; None: of an earlier release
     created: Mapped[str] = mapped_column(default=utc_now)
+
+
+class MigrationRecord(Base):
+    """The one row of a migration under way: what the gallery is being described by, into another file."""
+
+    __tablename__ = "migration"
+    __table_args__ = (CheckConstraint("id = 1", name="only_one_migration"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    model_digest: Mapped[str] = mapped_column(String(64))
+    task: Mapped[str]
+    attribute_values: Mapped[list[int]] = mapped_column(JSON)
+    descriptor_size: Mapped[int]
+    descriptor_file: Mapped[str]
+    begun: Mapped[str] = mapped_column(default=utc_now)
+
+
+class StagedRecord(Described, Base):
+    """An image as the model of the migration describes it."""
+
+    __tablename__ = "staged"
+
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
 
 
 class ProblemRecord(Base):
@@ -82,4 +112,5 @@ class ErasureRecord(Base):
 
     __tablename__ = "erasure"
 
+    file: Mapped[str] = mapped_column(primary_key=True)  # in the gallery's folder
     slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, not_, or_, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, not_, or_, select, text, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from index.errors import (
     DuplicatePathError,
@@ -19,9 +19,20 @@ from index.errors import (
 )
 from index.projection import State
 from index.rows import Filter, GalleryConfig, Labels, Move, Problem, StoredImage, label_columns
-from index.schema import SCHEMA_VERSION, Base, ErasureRecord, GalleryRecord, ImageRecord, ProblemRecord, utc_now
+from index.schema import (
+    FIRST_DESCRIPTORS,
+    SCHEMA_VERSION,
+    Base,
+    ErasureRecord,
+    GalleryRecord,
+    ImageRecord,
+    MigrationRecord,
+    ProblemRecord,
+    StagedRecord,
+    utc_now,
+)
 from index.upgrade import NEWEST
-from index.vectors import IdArray
+from index.vectors import DescriptorFile, HalfArray, IdArray
 from index.where import FIELDS, Both, Comparison, Condition, Not
 
 PAGE = 1_000
@@ -45,6 +56,7 @@ def create(session: Session, config: GalleryConfig) -> None:
             attribute_values=list(config.values),
             descriptor_size=config.descriptor_size,
             image_root=config.image_root.as_posix(),
+            descriptor_file=FIRST_DESCRIPTORS,
             generation=0,
             stamp=_stamp(),
             removals=0,
@@ -99,7 +111,20 @@ def state(session: Session) -> State:
     """How far the gallery has come."""
     columns = (GalleryRecord.generation, GalleryRecord.stamp, GalleryRecord.removals)
     generation, stamp, removals = session.execute(select(*columns)).one()
-    return State(generation, stamp, removals)
+    digest, size = session.execute(select(GalleryRecord.model_digest, GalleryRecord.descriptor_size)).one()
+    return State(generation, stamp, removals, (digest, size))
+
+
+def descriptor_file(session: Session, folder: Path) -> DescriptorFile:
+    """The file in the gallery's folder that the slots of images mean."""
+    columns = (GalleryRecord.descriptor_file, GalleryRecord.descriptor_size)
+    name, size = session.execute(select(*columns)).one()
+    return DescriptorFile(folder / name, size)
+
+
+def records(session: Session, folder: Path) -> HalfArray:
+    """The records of all slots in use, (slots, size) float16, mapped into memory. Raises GalleryCorruptError."""
+    return descriptor_file(session, folder).records(slots_in_use(session))
 
 
 def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
@@ -143,11 +168,14 @@ def count_identities(session: Session) -> int:
 
 def slots_in_use(session: Session) -> int:
     """One more than the last slot that an image has or that is still to be erased."""
-    slots = (
-        session.scalar(select(func.max(ImageRecord.slot))),
-        session.scalar(select(func.max(ErasureRecord.slot))),
-    )
-    return max(-1 if slot is None else slot for slot in slots) + 1
+    name = select(GalleryRecord.descriptor_file).scalar_subquery()
+    return behind(session, ImageRecord.slot, ErasureRecord.file == name)
+
+
+def behind(session: Session, slot: InstrumentedAttribute[int], file: ColumnElement[bool]) -> int:
+    """One more than the last of these slots, and of those still to be erased in that file."""
+    slots = (session.scalar(select(func.max(slot))), session.scalar(select(func.max(ErasureRecord.slot)).where(file)))
+    return max(-1 if last is None else last for last in slots) + 1
 
 
 def insert_images(session: Session, columns: list[dict[str, Any]], first: int, hashes: Sequence[str]) -> list[int]:
@@ -164,11 +192,16 @@ def insert_images(session: Session, columns: list[dict[str, Any]], first: int, h
 def remove(session: Session, ids: Sequence[int]) -> int:
     """Delete these images and note their slots for erasure; how many there were."""
     removed = 0
+    current = session.scalar(select(GalleryRecord.descriptor_file))
+    under_way = session.scalar(select(MigrationRecord.descriptor_file))
     for some in _chunks([int(id_) for id_ in ids]):
         slots = list(session.scalars(select(ImageRecord.slot).where(ImageRecord.id.in_(some))))
-        if slots:
-            session.execute(insert(ErasureRecord), [{"slot": slot} for slot in slots])
-            session.execute(delete(ImageRecord).where(ImageRecord.id.in_(some)))
+        staged = list(session.scalars(select(StagedRecord.slot).where(StagedRecord.image_id.in_(some))))
+        erase = [{"file": current, "slot": slot} for slot in slots]
+        erase += [{"file": under_way, "slot": slot} for slot in staged]
+        if erase:
+            session.execute(insert(ErasureRecord), erase)
+            session.execute(delete(ImageRecord).where(ImageRecord.id.in_(some)))  # and, by cascade, what is staged
         removed += len(slots)
     return removed
 
@@ -213,15 +246,47 @@ def soundness(session: Session) -> list[str]:
     return [line for line in found if line != "ok"]
 
 
-def erasures(session: Session) -> list[int]:
-    """The slots whose bytes are still to be zeroed."""
-    return list(session.scalars(select(ErasureRecord.slot).order_by(ErasureRecord.slot)))
+def erasures(session: Session) -> dict[str, list[int]]:
+    """The slots whose bytes are still to be zeroed, by the name of their file."""
+    found: dict[str, list[int]] = {}
+    for name, slot in session.execute(select(ErasureRecord.file, ErasureRecord.slot).order_by(ErasureRecord.slot)):
+        found.setdefault(name, []).append(slot)
+    return found
 
 
-def erased(session: Session, slots: Sequence[int]) -> None:
+def erased(session: Session, name: str, slots: Sequence[int]) -> None:
     """Note that the bytes of these slots are zero."""
     for some in _chunks(slots):
-        session.execute(delete(ErasureRecord).where(ErasureRecord.slot.in_(some)))
+        session.execute(delete(ErasureRecord).where(ErasureRecord.file == name, ErasureRecord.slot.in_(some)))
+
+
+def files_in_use(session: Session, folder: Path) -> dict[str, DescriptorFile]:
+    """The descriptor files that the gallery and a migration under way need, by name."""
+    found = {}
+    for table in (GalleryRecord, MigrationRecord):
+        for name, size in session.execute(select(table.descriptor_file, table.descriptor_size)):
+            found[name] = DescriptorFile(folder / name, size)
+    return found
+
+
+def ordered_slots(session: Session) -> IdArray:
+    """The slots of all images, ascending (n,)."""
+    return np.fromiter(session.scalars(select(ImageRecord.slot).order_by(ImageRecord.slot)), dtype=np.int64)
+
+
+def renumber(session: Session, name: str, slots: IdArray) -> None:
+    """Say that the descriptors lie in the file of this name, those of the slots (n,) one behind the other."""
+    gallery = record(session)
+    session.execute(delete(ErasureRecord).where(ErasureRecord.file == gallery.descriptor_file))
+    gallery.descriptor_file = name
+    moved = [{"old": int(old), "new": -1 - new} for new, old in enumerate(slots) if new != old]
+    if moved:
+        # below zero first: no two images may have one slot, not even for a moment
+        table = Base.metadata.tables["image"]
+        change = update(table).where(table.c.slot == bindparam("old")).values(slot=bindparam("new"))
+        session.connection().execute(change, moved)
+        session.execute(update(ImageRecord).where(ImageRecord.slot < 0).values(slot=-1 - ImageRecord.slot))
+    advance(session, removed=True)  # what was read before means other slots
 
 
 def update_labels(session: Session, labels: Mapping[str, Labels]) -> int:
@@ -279,12 +344,12 @@ def require_new(session: Session, paths: Sequence[str]) -> None:
 def page(session: Session, where: Filter, after: int) -> list[StoredImage]:
     """The next images that pass the filter and have an id above `after`."""
     query = select(ImageRecord).where(ImageRecord.id > after, *_conditions(session, where))
-    return [_stored(image) for image in session.scalars(query.order_by(ImageRecord.id).limit(PAGE))]
+    return [stored(image) for image in session.scalars(query.order_by(ImageRecord.id).limit(PAGE))]
 
 
 def get(session: Session, ids: Sequence[int]) -> list[StoredImage]:
     """The images with these ids, in this order. Raises UnknownImageError."""
-    images = {image.id: _stored(image) for image in _records(session, ids)}
+    images = {image.id: stored(image) for image in _records(session, ids)}
     return [images[id_] for id_ in _require_known(ids, images)]
 
 
@@ -364,7 +429,8 @@ def _compared(given: Comparison, column: ColumnElement[Any]) -> ColumnElement[bo
     return func.coalesce(compared, False)  # without a label it is neither
 
 
-def _stored(image: ImageRecord) -> StoredImage:
+def stored(image: ImageRecord) -> StoredImage:
+    """A row as a value."""
     return StoredImage(
         id=image.id,
         path=image.path,

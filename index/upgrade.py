@@ -12,7 +12,7 @@ from index.errors import GalleryStorageError
 from index.lock import WriterLock
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-FIRST, NEWEST = "0001", "0002"
+FIRST, NEWEST = "0001", "0003"
 
 
 def upgrade(path: Path, lock: WriterLock, version: int) -> Path:

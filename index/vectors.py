@@ -83,10 +83,6 @@ class DescriptorFile:
         blank = bytes(self.record_bytes)
         self._write([(slot, blank) for slot in slots])
 
-    def read(self, slots: IdArray, committed: int) -> FloatArray:
-        """The records of these slots, (n, size) float32, in the order of the slots."""
-        return self.records(committed)[slots].astype(np.float32)
-
     def records(self, committed: int) -> HalfArray:
         """The first `committed` slots, (committed, size) float16, mapped into memory read-only.
 

@@ -22,7 +22,8 @@ from index.errors import (
 )
 from index.gallery import Gallery, GalleryConfig, ImageRow
 from index.reading import Reader
-from index.vectors import DescriptorFile
+from index.schema import SCHEMA_VERSION
+from index.vectors import DescriptorFile, HalfArray
 
 SIZE = 16
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
@@ -227,7 +228,7 @@ def test_gallery_of_a_newer_release_is_refused(gallery: Gallery) -> None:
     connection.execute("ALTER TABLE gallery DROP COLUMN task")
     connection.commit()
     connection.close()
-    with pytest.raises(GalleryVersionError, match=r"99.*versions up to 2"):
+    with pytest.raises(GalleryVersionError, match=rf"99.*versions up to {SCHEMA_VERSION}"):
         Gallery.open(gallery.folder)
 
 
@@ -300,13 +301,13 @@ def test_read_that_a_removal_overtakes_is_made_again(gallery: Gallery, monkeypat
 
 def test_descriptor_zeroed_during_its_read_is_never_returned(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = gallery.add(rows(0, 1), vectors(0, 1))
-    read = DescriptorFile.read
+    records = DescriptorFile.records
 
-    def overtaken(file: DescriptorFile, slots: NDArray[np.int64], committed: int) -> NDArray[np.float32]:
+    def overtaken(file: DescriptorFile, committed: int) -> HalfArray:
         gallery.remove(ids[:1])
-        return read(file, slots, committed)
+        return records(file, committed)
 
-    monkeypatch.setattr(DescriptorFile, "read", overtaken)
+    monkeypatch.setattr(DescriptorFile, "records", overtaken)
     with pytest.raises(UnknownImageError, match=f"no image {ids[0]}"):
         gallery.descriptors(ids)
 

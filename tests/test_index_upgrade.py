@@ -55,6 +55,23 @@ CREATE TABLE erasure (
 	PRIMARY KEY (slot)
 );
 """  # noqa: W291
+# What schema version 2 added to it; never to be changed.
+SECOND = """
+ALTER TABLE image ADD COLUMN record_sha256 VARCHAR(64);
+CREATE INDEX ix_image_sha256 ON image (sha256);
+CREATE TABLE problem (
+	path VARCHAR NOT NULL, 
+	size BIGINT NOT NULL, 
+	mtime_ns BIGINT NOT NULL, 
+	reason VARCHAR NOT NULL, 
+	found VARCHAR NOT NULL, 
+	PRIMARY KEY (path)
+);
+CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('0002');
+INSERT INTO erasure VALUES (1);
+UPDATE gallery SET schema_version = 2;
+"""  # noqa: W291
 
 
 @pytest.fixture
@@ -109,6 +126,23 @@ def test_the_first_release_s_gallery_is_upgraded_and_keeps_everything(first: Pat
         np.testing.assert_array_equal(gallery.descriptors([1, 3]), np.eye(8)[[0, 2]])
         assert gallery.search(np.eye(8)[2], 1)[0].image.id == 3
         assert gallery.add([ImageRow("new.png", 0, (None,) * 3)], np.ones((1, 8))) == [4]
+    Gallery.create(tmp_path / "new", CONFIG).close()
+    assert schema_of(first / "gallery.db") == schema_of(tmp_path / "new" / "gallery.db")
+
+
+def test_the_second_schema_s_gallery_is_upgraded_and_its_erasures_are_finished(first: Path, tmp_path: Path) -> None:
+    database = sqlite3.connect(first / "gallery.db")
+    database.executescript(SECOND)  # the image of slot 1 was removed, and a crash came before its bytes were zeroed
+    database.execute("INSERT INTO problem VALUES ('x.png', 1, 2, 'is empty', '2026')")
+    database.commit()
+    database.close()
+    with Gallery.open(first) as gallery:
+        assert [image.id for image in gallery.images()] == [1, 3]
+        assert [problem.path for problem in gallery.problems()] == ["x.png"]
+        with gallery.writing():
+            pass
+        np.testing.assert_array_equal(gallery.descriptors([1, 3]), np.eye(8)[[0, 2]])
+    assert not np.fromfile(first / "descriptors.f16", np.float16).reshape(3, 8)[1].any()
     Gallery.create(tmp_path / "new", CONFIG).close()
     assert schema_of(first / "gallery.db") == schema_of(tmp_path / "new" / "gallery.db")
 

@@ -169,8 +169,8 @@ def test_descriptor_file_returns_what_was_appended_rounded_to_half(tmp_path: Pat
     assert file.append(array[:3], committed=0) == 0
     assert file.append(array[3:].astype(np.float16), committed=3) == 3
     slots = np.array([6, 0, 3], dtype=np.int64)
-    read = file.read(slots, committed=7)
-    assert read.dtype == np.float32
+    read = file.records(committed=7)[slots]
+    assert read.dtype == np.float16
     np.testing.assert_array_equal(read, rounded(array)[slots])
     np.testing.assert_array_equal(file.records(7), array.astype(np.float16))
     assert file.path.stat().st_size == 7 * 5 * 2
