@@ -14,7 +14,7 @@ import warnings
 import typer
 from typer.exceptions import TyperException
 
-from cli import data, demo, doctor, edit, evaluate, gallery, index, query, reproduce, shrink, synth, train
+from cli import data, demo, doctor, edit, evaluate, index, query, reproduce, shrink, synth, train, upkeep
 from faceedit.errors import AttributeValueError, FaceEditError, UsageError
 from retrieval.errors import RetrievalError
 
@@ -37,7 +37,7 @@ app.command("shrink")(shrink.shrink)
 app.command("synth")(synth.synth)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.group, name="data")
-app.add_typer(gallery.group, name="gallery")
+app.add_typer(upkeep.group, name="gallery")
 
 _INTERRUPTED = "interrupted: what was finished is kept"
 

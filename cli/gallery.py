@@ -15,13 +15,9 @@ from cli.answers import aligned, printable
 from cli.options import (
     DbOption,
     JsonOption,
-    MaxMemoryOption,
-    MaxMsOption,
-    RecallOption,
     WhereOption,
     db_folder,
     filter_of,
-    requirements_of,
 )
 from faceedit.errors import UsageError
 
@@ -44,6 +40,7 @@ def info(db: DbOption = None, as_json: JsonOption = False) -> None:
 
     with Gallery.open(db_folder(db)) as gallery:
         config, images, problems = gallery.config, len(gallery), len(gallery.problems())
+        migration = gallery.migration()
         about: dict[str, Any] = {
             "gallery": str(gallery.folder),
             "images": images,
@@ -54,6 +51,7 @@ def info(db: DbOption = None, as_json: JsonOption = False) -> None:
             "task": config.task,
             "values": list(config.values),
             "descriptor": config.descriptor_size,
+            "migration": asdict(migration) if migration else None,
             "bytes": sum(path.stat().st_size for path in gallery.folder.rglob("*") if path.is_file()),
             "indexes": sorted(path.name for path in gallery.folder.iterdir() if _is_index(path)),
         }
@@ -69,6 +67,9 @@ def info(db: DbOption = None, as_json: JsonOption = False) -> None:
         ["on disk", size_text(about["bytes"])],
         ["searched by", ", ".join(about["indexes"]) or "no saved index; the next search makes one"],
     ]
+    if migration is not None:
+        to = f"to model {migration.model_digest[:12]}: {migration.staged:,} of {images:,} images described"
+        lines.append(["migration", f"{to}; `gallery migrate` goes on, --give-up forgets it"])
     print("\n".join(aligned(lines)))
 
 
@@ -185,91 +186,6 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
         return
     for one in found:
         print(f"{printable(one.path)}  {printable(one.reason)}")
-
-
-@group.command("verify")
-def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Check the data base, every descriptor against its hash, and the index against every descriptor."""
-    from cli.progress import ProgressBar
-    from index.gallery import Gallery
-
-    with Gallery.open(db_folder(db)) as gallery, ProgressBar("checking descriptors") as bar:
-        found = gallery.verify(bar.update)
-    if as_json:
-        print(json.dumps({**asdict(found), "sound": found.sound}))
-    else:
-        unknown = f", {found.unknown:,} without a hash (`gallery repair` notes them)" if found.unknown else ""
-        print(f"{found.images:,} images: {found.checked:,} descriptors agree with their hash{unknown}")
-        print(found.index)
-        print("sound" if found.sound else "\n".join(found.findings))
-    if not found.sound:
-        raise typer.Exit(1)
-
-
-@group.command("repair")
-def repair(db: DbOption = None) -> None:
-    """Mend what can be mended: images with damaged descriptors go, to be described again; indexes are built anew."""
-    from index.gallery import Gallery
-
-    with Gallery.open(db_folder(db)) as gallery:
-        done = gallery.repair()
-    for path in done.removed:
-        print(f"removed: {printable(path)}")
-    again = "; run `facesearch index` to describe them again" if done.removed else ""
-    print(f"{len(done.removed):,} images removed, {done.noted:,} hashes noted{again}")
-
-
-@group.command("relocate")
-def relocate(
-    root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same")],
-    db: DbOption = None,
-) -> None:
-    """Say where the images lie now, after their folder moved."""
-    if not root.is_dir():
-        raise UsageError(f"{root} is no folder: give the one that the images lie in now")
-    from index.gallery import Gallery
-
-    with Gallery.open(db_folder(db)) as gallery:
-        missing = sum(not (root / image.path).exists() for image in gallery.images())
-        if missing == len(gallery) > 0:
-            raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
-        gallery.set_image_root(root.resolve())
-        print(f"{gallery.folder}: images below {root.resolve()}")
-    if missing:
-        print(f"warning: {missing:,} images are not there", file=sys.stderr)
-
-
-@group.command("plan")
-def plan(
-    db: DbOption = None,
-    max_memory: MaxMemoryOption = None,
-    recall: RecallOption = None,
-    max_ms: MaxMsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say how the gallery is searched best within so much memory and time, and why; nothing is changed."""
-    requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
-    from index.gallery import Gallery
-    from index.plan import KINDS, size_text
-
-    with Gallery.open(db_folder(db)) as gallery:
-        made = gallery.plan(requirements)
-    chosen = made.chosen
-    if as_json:
-        print(json.dumps({**asdict(made), "chosen": chosen.kind if chosen else None}))
-    else:
-        print(
-            f"{made.count:,} images, descriptors of {made.size:,} numbers, {made.dimensions} for a first look; "
-            f"within {made.requirements.text}:"
-        )
-        table = [["", "search", "memory", "time", "to build", ""]]
-        for option in made.options:
-            mark = "*" if option is chosen else ""
-            about = [size_text(option.memory), f"{option.milliseconds:.1f} ms", f"{option.build_seconds:.0f} s"]
-            table.append([mark, option.kind, *about, option.against or KINDS[option.kind]])
-        print("\n".join(aligned(table)))
-        print("times are estimates; an index is measured when it is built")
-    made.require()
 
 
 def _ids(gallery: Gallery, names: list[str] | None, where: Any) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from index.database import Database
 from index.errors import GalleryCorruptError, GalleryError
 from index.projection import Projection
 from index.shortlist import AT, scan
-from index.vectors import nearest, record_hash
+from index.vectors import HalfArray, nearest, record_hash
 
 SAMPLE = 50  # images whose neighbours are compared
 
@@ -58,14 +59,14 @@ def verify(folder: Path, database: Database, progress: Callable[[int, int], None
     except GalleryCorruptError as error:
         found.findings.append(str(error))
         return found
-    for id_, path, known, actual in _records(folder, database):
-        if known is None:
+    for one in chain.from_iterable(hashed_records(folder, database)):
+        if one.noted is None:
             found.unknown += 1
-        elif known == actual:
+        elif one.noted == one.actual:
             found.checked += 1
         else:
-            found.damaged.append(path)
-            found.findings.append(f"{path}: the descriptor of image {id_} is not what was stored")
+            found.damaged.append(one.path)
+            found.findings.append(f"{one.path}: the descriptor of image {one.id} is not what was stored")
         if progress:
             progress(found.checked + found.unknown + len(found.damaged), found.images)
     if found.damaged:
@@ -79,12 +80,12 @@ def repair(folder: Path, database: Database) -> Repair:
     """What can be mended without the pictures. The caller holds the writer's lock, and removes what is damaged."""
     done = Repair()
     known: dict[int, str] = {}
-    for id_, path, noted, actual in _records(folder, database):
-        if noted is None:
-            known[id_] = actual
-        elif noted != actual:
-            done.removed.append(path)
-            done.removed_ids.append(id_)
+    for one in chain.from_iterable(hashed_records(folder, database)):
+        if one.noted is None:
+            known[one.id] = one.actual
+        elif one.noted != one.actual:
+            done.removed.append(one.path)
+            done.removed_ids.append(one.id)
     if known:
         with database.writing() as session:
             store.note_hashes(session, known)
@@ -93,8 +94,19 @@ def repair(folder: Path, database: Database) -> Repair:
     return done
 
 
-def _records(folder: Path, database: Database) -> Iterator[tuple[int, str, str | None, str]]:
-    """Every image's id, path, noted hash and actual hash, by slot."""
+@dataclass(frozen=True)
+class Hashed:
+    """An image's descriptor as it lies on the disk, with the hash that was noted for it and the one that it has."""
+
+    id: int
+    path: str
+    noted: str | None
+    actual: str
+    record: HalfArray
+
+
+def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
+    """The descriptors of all images, by slot, in pages."""
     last = -1
     while True:
         with database.reading() as session:
@@ -102,8 +114,7 @@ def _records(folder: Path, database: Database) -> Iterator[tuple[int, str, str |
             records = store.records(session, folder)
         if not page:
             return
-        for id_, slot, path, noted in page:
-            yield id_, path, noted, record_hash(records[slot])
+        yield [Hashed(id_, path, noted, record_hash(records[slot]), records[slot]) for id_, slot, path, noted in page]
         last = page[-1][1]
 
 

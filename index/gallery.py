@@ -27,6 +27,7 @@ from index.errors import (
     GalleryNotFoundError,
     ModelMismatchError,
 )
+from index.exchange import Exported, export
 from index.layout import DATABASE_NAME, DESCRIPTORS, LOCK_NAME, create_files, discard_descriptors
 from index.lock import WriterLock
 from index.plan import Plan, Requirements
@@ -173,8 +174,8 @@ class Gallery:
         if mine != (digest, descriptor_size):
             raise ModelMismatchError(
                 f"the gallery {self._folder} was described by model {mine[0][:12]} (descriptors "
-                f"of {mine[1]} numbers), not by model {digest[:12]} (of {descriptor_size}); use "
-                "the gallery's model, or index the images into a new gallery with this one"
+                f"of {mine[1]} numbers), not by model {digest[:12]} (of {descriptor_size}); use the gallery's "
+                "model, describe it again by this one with `facesearch gallery migrate`, or index into another --db"
             )
 
     @contextmanager
@@ -267,6 +268,14 @@ class Gallery:
             self.remove(done.removed_ids)
         self._reader.forget()
         return done
+
+    def export(
+        self, target: Path, pictures: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> Exported:
+        """Write the gallery into the new folder `target` as plain files; see `index.exchange`, whose `restore` makes a
+        gallery of them. Raises GalleryLockedError, GalleryExistsError, GalleryCorruptError."""
+        with self.writing():
+            return export(self._folder, self._database, target, pictures, progress)
 
     def compact(self) -> Compaction:
         """Give back the space of removed images; ids stay. Raises GalleryLockedError, GalleryStorageError when the disk

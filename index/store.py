@@ -206,6 +206,18 @@ def remove(session: Session, ids: Sequence[int]) -> int:
     return removed
 
 
+def last_id(session: Session) -> int:
+    """The last id that was ever given."""
+    return session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = 'image'")) or 0
+
+
+def reserve_ids(session: Session, last: int) -> None:
+    """Never give an id up to `last` to a new image."""
+    if last > last_id(session):
+        session.execute(text("DELETE FROM sqlite_sequence WHERE name = 'image'"))
+        session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('image', :last)"), {"last": last})
+
+
 def hashes(session: Session, after: int) -> list[tuple[int, int, str, str | None]]:
     """The next images' ids, slots, paths and record hashes, by ascending slot above `after`."""
     columns = (ImageRecord.id, ImageRecord.slot, ImageRecord.path, ImageRecord.record_sha256)

@@ -187,8 +187,7 @@ class _Run:
             for content, descriptor, best, errors in zip(
                 crops, described.descriptors, described.best, described.errors, strict=True
             ):
-                known = tuple(None if np.isnan(error) else float(error) for error in errors)
-                found[content] = _Description(descriptor, int(best), known)
+                found[content] = _Description(descriptor, int(best), known_errors(errors))
         shared = {file.sha256: self._by_content[file.sha256] for file, _ in new if file.sha256 in self._by_content}
         stored = self._gallery.descriptors([image.id for image in shared.values()])
         for (content, image), descriptor in zip(shared.items(), stored, strict=True):
@@ -217,6 +216,11 @@ class _Description:
     descriptor: NDArray[np.float32]
     best: int
     errors: tuple[float | None, ...]
+
+
+def known_errors(errors: NDArray[np.float32]) -> tuple[float | None, ...]:
+    """Errors (n_a,) of an image as a gallery keeps them: None for values that were not refined."""
+    return tuple(None if np.isnan(error) else float(error) for error in errors)
 
 
 def require_named(images: list[Path], labels: Mapping[Path, Labels]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cli.app import run
 from index.gallery import Gallery, GalleryConfig, ImageRow, Problem
@@ -113,6 +114,58 @@ def test_verify_and_repair(call: Call, tmp_path: Path) -> None:
     assert call("verify")[0] == 0
 
 
+def test_compact(call: Call, tmp_path: Path) -> None:
+    call("remove", "1", "3")
+    assert call("compact")[1].startswith("db: ")
+    [file] = (tmp_path / "db").glob("descriptors*")
+    assert file.stat().st_size == 4 * SIZE * 2
+    assert call("verify")[0] == 0 and len(paths(call("list", "--jsonl")[1])) == 4
+
+
+def test_export_and_import(call: Call, tmp_path: Path) -> None:
+    code, out, err = call("export", "out", "--pictures")
+    assert (code, out) == (3, "out: 6 images with their pictures\n")
+    assert err == "not there: p/5.png\nwarning: the files of 1 images are not there and were not copied\n"
+    assert call("export", "plain")[0] == 0
+    shown = call("list", "--jsonl")[1]
+    (tmp_path / "db").rename(tmp_path / "before")
+    code, out, err = call("import", "out")
+    assert (code, out) == (0, f"db: 6 images, whose files lie below {tmp_path / 'out' / 'pictures'}\n")
+    assert err.startswith("warning: the files of 1 images are not there; say where they are with")
+    assert call("list", "--jsonl")[1] == shown and call("verify")[0] == 0
+    (tmp_path / "db").rename(tmp_path / "second")
+    assert call("import", "plain", "--root", "photos")[0] == 0
+    assert json.loads(call("info", "--json")[1])["image_root"] == str(tmp_path / "photos")
+
+
+def test_migrate(call: Call, tmp_path: Path, model_folder: Path, other_model_folder: Path) -> None:
+    from tests.conftest import blob_face
+
+    for n in range(6):
+        Image.fromarray(blob_face(n, 0, 0)).save(tmp_path / "photos" / "p" / f"{n}.png")
+    before = call("list", "--jsonl")[1]
+    code, out, _ = call("migrate", "--model", model_folder, "--device", "cpu")
+    assert code == 0 and out.startswith("db: 6 images described by model ")
+    labels = ("id", "path", "identity", "pose", "illumination")
+    kept = [[json.loads(line)[name] for name in labels] for line in call("list", "--jsonl")[1].splitlines()]
+    assert kept == [[json.loads(line)[name] for name in labels] for line in before.splitlines()]
+    assert call("verify")[0] == 0
+    code, _, err = call("migrate", "--model", model_folder)
+    assert code == 2 and "is described by the model" in err
+    (tmp_path / "photos" / "p" / "4.png").unlink()
+    code, out, err = call("migrate", "--model", other_model_folder, "--device", "cpu", "--json")
+    report = json.loads(out)
+    assert code == 3 and not report["finished"] and report["described"] == 5
+    about = json.loads(call("info", "--json")[1])
+    assert about["migration"]["staged"] == 5
+    assert "5 of 6 images described; `gallery migrate` goes on" in call("info")[1]
+    assert call("migrate", "--give-up")[1] == "5 new descriptions forgotten\n"
+    assert call("migrate", "--give-up")[1] == "no migration was under way\n"
+    code, out, _ = call("migrate", "--model", other_model_folder, "--device", "cpu", "--drop")
+    assert code == 0 and out.endswith(", 1 removed: their files cannot be read\n")
+    assert json.loads(call("info", "--json")[1])["model"] != about["model"]
+
+
 def test_relocate(call: Call, tmp_path: Path) -> None:
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     assert "(not there now)" in call("info")[1]
@@ -136,6 +189,14 @@ def test_relocate(call: Call, tmp_path: Path) -> None:
         (("label", "p/1.png", "--pose", "left"), "--pose 'left' is no whole number"),
         (("list", "--csv", "--jsonl"), "--jsonl and --csv together"),
         (("relocate", "nowhere"), "nowhere is no folder"),
+        (("export", "photos"), "photos is there already: give a folder that does not exist yet"),
+        (("export", "photos/p/0.png/x"), "is a file: give a folder to write into"),
+        (("import", "photos"), "db is there already"),
+        (("import", "photos", "--root", "nowhere"), "nowhere is no folder"),
+        (("migrate", "--model", "nowhere"), "no model folder nowhere"),
+        (("migrate", "--task", "age"), "no task 'age'"),
+        (("migrate", "--descriptor", "long"), "no descriptor 'long'"),
+        (("migrate", "--device", "tpu"), "tpu"),
         (("relocate", "db"), "db holds none of the gallery's 6 images"),
     ],
 )
@@ -153,6 +214,6 @@ def test_no_command_loads_torch() -> None:
     import sys
 
     root = Path(__file__).resolve().parent.parent
-    code = "import sys, cli.gallery, index.gallery; print({'torch', 'faiss', 'PIL'} & set(sys.modules))"
+    code = "import sys, cli.gallery, cli.upkeep, index.gallery; print({'torch', 'faiss', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -1,0 +1,256 @@
+"""facesearch gallery: keep a gallery sound, small, portable, and up to date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.answers import aligned, printable
+from cli.gallery import group as group
+from cli.options import (
+    CandidatesOption,
+    DbOption,
+    DescriptorOption,
+    DeviceOption,
+    JsonOption,
+    MaxMemoryOption,
+    MaxMsOption,
+    ModelOption,
+    RecallOption,
+    TaskOption,
+    chosen_model,
+    db_folder,
+    require_output_folder,
+    requirements_of,
+)
+from faceedit.errors import UsageError
+
+if TYPE_CHECKING:
+    from cli.progress import ProgressBar
+    from index.gallery import Gallery
+
+_FEW = 20  # lines that name what is missing
+
+
+@group.command("verify")
+def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Check the data base, every descriptor against its hash, and the index against every descriptor."""
+    from cli.progress import ProgressBar
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery, ProgressBar("checking descriptors") as bar:
+        found = gallery.verify(bar.update)
+    if as_json:
+        print(json.dumps({**asdict(found), "sound": found.sound}))
+    else:
+        unknown = f", {found.unknown:,} without a hash (`gallery repair` notes them)" if found.unknown else ""
+        print(f"{found.images:,} images: {found.checked:,} descriptors agree with their hash{unknown}")
+        print(found.index)
+        print("sound" if found.sound else "\n".join(found.findings))
+    if not found.sound:
+        raise typer.Exit(1)
+
+
+@group.command("repair")
+def repair(db: DbOption = None) -> None:
+    """Mend what can be mended: images with damaged descriptors go, to be described again; indexes are built anew."""
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery:
+        done = gallery.repair()
+    for path in done.removed:
+        print(f"removed: {printable(path)}")
+    again = "; run `facesearch index` to describe them again" if done.removed else ""
+    print(f"{len(done.removed):,} images removed, {done.noted:,} hashes noted{again}")
+
+
+@group.command("compact")
+def compact(db: DbOption = None) -> None:
+    """Give the space of removed images back to the disk; ids stay."""
+    from cli.progress import ProgressBar
+    from index.gallery import Gallery
+    from index.plan import size_text
+
+    with Gallery.open(db_folder(db)) as gallery:
+        sizes = gallery.compact()
+        with ProgressBar("preparing the search") as bar:
+            _prepare(gallery, bar)
+        print(f"{gallery.folder}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
+
+
+@group.command("migrate")
+def migrate(
+    db: DbOption = None,
+    task: TaskOption = None,
+    model: ModelOption = None,
+    descriptor: DescriptorOption = None,
+    candidates: CandidatesOption = "likely",
+    drop: Annotated[bool, typer.Option("--drop", help="Remove images whose files have gone or cannot be read")] = False,
+    give_up: Annotated[bool, typer.Option("--give-up", help="Forget a migration that was begun")] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Describe every image again by another model, keeping ids and labels. The gallery stays as it is until all are
+    described; an interrupted run is taken up again."""
+    from index.gallery import Gallery
+
+    place = db_folder(db)
+    if give_up:
+        with Gallery.open(place) as gallery:
+            under_way = gallery.migration()
+            gallery.give_up_migration()
+        print("no migration was under way" if under_way is None else f"{under_way.staged:,} new descriptions forgotten")
+        return
+    folder = chosen_model(model, task)
+    from cli.progress import ProgressBar
+    from faceedit.editor import LEARNED, Editor
+    from retrieval.migrating import migrate as run
+
+    with Gallery.open(place) as gallery:
+        editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
+        before = gallery.config
+        if (before.model_digest, before.descriptor_size) == (editor.digest, editor.descriptor_size):
+            if gallery.migration() is not None:
+                gallery.give_up_migration()
+            raise UsageError(f"{gallery.folder} is described by the model {folder} already: give another --model")
+        with ProgressBar("describing images again") as bar:
+            report = run(gallery, editor, drop, bar.update)
+        if report.finished and len(gallery):
+            with ProgressBar("preparing the search") as bar:
+                _prepare(gallery, bar)
+    if as_json:
+        print(json.dumps(asdict(report)))
+    else:
+        for path, reason in report.unread:
+            print(f"not described: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
+        dropped = f", {report.dropped:,} removed: their files cannot be read" if report.dropped else ""
+        print(f"{place}: {report.described + report.before:,} images described by model {editor.digest[:12]}{dropped}")
+        if not report.finished:
+            print(
+                f"the gallery still uses its former model, since {len(report.unread):,} images could not be described: "
+                "bring their files back and run this again, or remove them with --drop"
+            )
+    if not report.finished:
+        raise typer.Exit(3)
+
+
+@group.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder")],
+    pictures: Annotated[bool, typer.Option("--pictures", help="Copy the images as well")] = False,
+    db: DbOption = None,
+) -> None:
+    """Write the gallery as plain files: gallery.json, images.jsonl, descriptors.npy and perhaps pictures/."""
+    require_output_folder(folder)
+    from cli.progress import ProgressBar
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery, ProgressBar("exporting") as bar:
+        done = gallery.export(folder, pictures, bar.update)
+    print(f"{folder}: {done.images:,} images" + (" with their pictures" if pictures else ""))
+    if done.missing:
+        for path in done.missing[:_FEW]:
+            print(f"not there: {printable(path)}", file=sys.stderr)
+        print(f"warning: the files of {len(done.missing):,} images are not there and were not copied", file=sys.stderr)
+        raise typer.Exit(3)
+
+
+@group.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="What `facesearch gallery export` wrote")],
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Where the images lie [default: in the export, or as before]")
+    ] = None,
+    db: DbOption = None,
+) -> None:
+    """Make a gallery of an exported one; ids stay."""
+    if root is not None and not root.is_dir():
+        raise UsageError(f"{root} is no folder: give the one that the images lie in")
+    place = db_folder(db)
+    require_output_folder(place)
+    from cli.progress import ProgressBar
+    from index.exchange import restore
+    from index.gallery import Gallery
+
+    with ProgressBar("importing") as bar:
+        restore(folder, place, None if root is None else root.resolve(), bar.update)
+    with Gallery.open(place) as gallery:
+        root = gallery.config.image_root
+        missing = sum(not (root / image.path).exists() for image in gallery.images())
+        print(f"{place}: {len(gallery):,} images, whose files lie below {root}")
+    if missing:
+        print(
+            f"warning: the files of {missing:,} images are not there; say where they are with "
+            "`facesearch gallery relocate`",
+            file=sys.stderr,
+        )
+
+
+@group.command("relocate")
+def relocate(
+    root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same")],
+    db: DbOption = None,
+) -> None:
+    """Say where the images lie now, after their folder moved."""
+    if not root.is_dir():
+        raise UsageError(f"{root} is no folder: give the one that the images lie in now")
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery:
+        missing = sum(not (root / image.path).exists() for image in gallery.images())
+        if missing == len(gallery) > 0:
+            raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
+        gallery.set_image_root(root.resolve())
+        print(f"{gallery.folder}: images below {root.resolve()}")
+    if missing:
+        print(f"warning: {missing:,} images are not there", file=sys.stderr)
+
+
+@group.command("plan")
+def plan(
+    db: DbOption = None,
+    max_memory: MaxMemoryOption = None,
+    recall: RecallOption = None,
+    max_ms: MaxMsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how the gallery is searched best within so much memory and time, and why; nothing is changed."""
+    requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
+    from index.gallery import Gallery
+    from index.plan import KINDS, size_text
+
+    with Gallery.open(db_folder(db)) as gallery:
+        made = gallery.plan(requirements)
+    chosen = made.chosen
+    if as_json:
+        print(json.dumps({**asdict(made), "chosen": chosen.kind if chosen else None}))
+    else:
+        print(
+            f"{made.count:,} images, descriptors of {made.size:,} numbers, {made.dimensions} for a first look; "
+            f"within {made.requirements.text}:"
+        )
+        table = [["", "search", "memory", "time", "to build", ""]]
+        for option in made.options:
+            mark = "*" if option is chosen else ""
+            about = [size_text(option.memory), f"{option.milliseconds:.1f} ms", f"{option.build_seconds:.0f} s"]
+            table.append([mark, option.kind, *about, option.against or KINDS[option.kind]])
+        print("\n".join(aligned(table)))
+        print("times are estimates; an index is measured when it is built")
+    made.require()
+
+
+def _prepare(gallery: Gallery, bar: ProgressBar) -> None:
+    """Give the gallery the index that its requirements ask for. That none can be built is a warning."""
+    from index.errors import GalleryEmptyError, GalleryError
+
+    try:
+        gallery.prepare(None, lambda what, done, of: bar.update(done, of, title=what))
+    except GalleryEmptyError:
+        pass
+    except (GalleryError, OSError) as error:
+        print(f"warning: the index is not built anew: {error}", file=sys.stderr)

@@ -1,0 +1,142 @@
+"""A gallery written as plain files and made of them again: the same, or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError
+from index.exchange import restore
+from index.gallery import Gallery, GalleryConfig, ImageRow
+
+SIZE = 8
+
+
+def vectors(*numbers: int) -> NDArray[np.float32]:
+    return np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers]).astype("f4")
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    """Images 2, 4 and 5 of six, below photos/, where that of 5 is not there."""
+    photos = tmp_path / "photos"
+    (photos / "ö").mkdir(parents=True)
+    config = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, photos)
+    with Gallery.create(tmp_path / "g", config) as made:
+        rows = [ImageRow(f"ö/{n}.png", n % 3, (1.5, None, 3.0), "anna\n", 15, None, "", "a", n, n) for n in range(6)]
+        ids = made.add(rows, vectors(*range(6)))
+        made.remove([ids[0], ids[2], ids[5]])
+        for n in (1, 3):
+            (photos / f"ö/{n}.png").write_bytes(b"picture")
+        yield made
+
+
+def content(gallery: Gallery) -> tuple[list[object], bytes]:
+    images = list(gallery.images())
+    return list(images), gallery.descriptors([image.id for image in images]).tobytes()
+
+
+def test_a_gallery_comes_back_as_it_was(gallery: Gallery, tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    done = gallery.export(tmp_path / "out", progress=lambda *step: steps.append(step))
+    assert (done.images, done.missing, steps) == (3, [], [(3, 3)])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "descriptors.npy", "gallery.json", "images.jsonl",
+    ]  # fmt: skip
+    records = np.load(tmp_path / "out" / "descriptors.npy")  # as anybody reads it
+    np.testing.assert_array_equal(records, vectors(1, 3, 4).astype(np.float16))
+    restore(tmp_path / "out", tmp_path / "deep" / "again", None)
+    with Gallery.open(tmp_path / "deep" / "again") as again:
+        assert content(again) == content(gallery)
+        assert again.config == gallery.config
+        assert again.verify().checked == 3 and again.verify().sound
+        assert again.search(vectors(3)[0], 1)[0].image.path == "ö/3.png"
+        assert again.add([ImageRow("new.png", 0, (None,) * 3)], vectors(9)) == [7]  # 6 was removed
+
+
+def test_pictures_come_along(gallery: Gallery, tmp_path: Path) -> None:
+    assert gallery.export(tmp_path / "out", pictures=True).missing == ["ö/4.png"]
+    (tmp_path / "out").rename(tmp_path / "moved")
+    restore(tmp_path / "moved", tmp_path / "again", None)
+    with Gallery.open(tmp_path / "again") as again:
+        assert again.config.image_root == tmp_path / "moved" / "pictures"
+        assert (again.config.image_root / "ö/1.png").read_bytes() == b"picture"
+    restore(tmp_path / "moved", tmp_path / "third", tmp_path / "photos")
+    with Gallery.open(tmp_path / "third") as third:
+        assert third.config.image_root == tmp_path / "photos"
+
+
+def test_an_empty_gallery_comes_back(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.remove([image.id for image in gallery.images()])
+    gallery.export(tmp_path / "out")
+    restore(tmp_path / "out", tmp_path / "again", None)
+    with Gallery.open(tmp_path / "again") as again:
+        assert len(again) == 0 and again.add([ImageRow("new.png", 0, (None,) * 3)], vectors(9)) == [7]
+
+
+def test_nothing_is_written_over(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.export(tmp_path / "out")
+    before = (tmp_path / "out" / "gallery.json").read_bytes()
+    with pytest.raises(GalleryExistsError, match="is there already"):
+        gallery.export(tmp_path / "out")
+    with pytest.raises(GalleryExistsError):
+        restore(tmp_path / "out", gallery.folder, None)
+    assert (tmp_path / "out" / "gallery.json").read_bytes() == before and gallery.verify().sound
+
+
+def test_a_damaged_descriptor_is_not_exported(gallery: Gallery, tmp_path: Path) -> None:
+    file = gallery.folder / "descriptors.f16"
+    damaged = bytearray(file.read_bytes())
+    damaged[3 * 2 * SIZE] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(GalleryCorruptError, match=r"ö/3.png is not what was stored: run `facesearch gallery repair`"):
+        gallery.export(tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
+
+
+def flip(path: Path) -> None:
+    damaged = bytearray(path.read_bytes())
+    damaged[-20] ^= 1
+    path.write_bytes(damaged)
+
+
+def rewrite(path: Path, **new: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **new}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda out: flip(out / "descriptors.npy"), r"descriptors\.npy is damaged .its hash is not|it is not there"),
+        (lambda out: flip(out / "images.jsonl"), r"images\.jsonl is damaged"),
+        (lambda out: (out / "images.jsonl").unlink(), r"images\.jsonl is damaged \(it is not there"),
+        (lambda out: (out / "gallery.json").unlink(), "is no exported gallery"),
+        (lambda out: (out / "gallery.json").write_text("{"), r"gallery\.json is damaged"),
+        (lambda out: rewrite(out / "gallery.json", format=9), "has format 9; this release reads format 1"),
+        (lambda out: rewrite(out / "gallery.json", values=[]), r"gallery\.json is damaged \(values are"),
+        (lambda out: rewrite(out / "gallery.json", images=2), r"descriptors\.npy is damaged \(it holds \(3, 8\)"),
+        (lambda out: rewrite(out / "gallery.json", model_digest="x"), "model_digest is 'x'"),
+        (lambda out: rewrite(out / "gallery.json", values=[1]), r"images\.jsonl is damaged \(line 1: ö/1.png"),
+    ],
+)
+def test_a_damaged_export_is_refused_and_leaves_nothing(
+    gallery: Gallery, tmp_path: Path, damage: Callable[[Path], None], words: str
+) -> None:
+    gallery.export(tmp_path / "out")
+    damage(tmp_path / "out")
+    with pytest.raises((GalleryCorruptError, GalleryNotFoundError, GalleryError), match=words):
+        restore(tmp_path / "out", tmp_path / "again", None)
+    assert not (tmp_path / "again").exists() and not (tmp_path / "again.partial").exists()
+
+
+def test_what_an_earlier_run_was_cut_off_from_does_not_matter(gallery: Gallery, tmp_path: Path) -> None:
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "images.jsonl").write_text("cut off")
+    gallery.export(tmp_path / "out")
+    assert len((tmp_path / "out" / "images.jsonl").read_text().splitlines()) == 3
+    assert not (tmp_path / "out.partial").exists()

@@ -1,0 +1,118 @@
+"""A gallery described again by another model: ids and labels stay, and every image is accounted for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.editor import Editor
+from faceedit.images import read_crop
+from index.gallery import Gallery, Labels
+from retrieval.folder import find_images
+from retrieval.indexing import index_folder, open_gallery
+from retrieval.migrating import migrate
+from tests.conftest import blob_face
+
+
+@pytest.fixture(scope="module")
+def editor(model_folder: Path) -> Editor:
+    return Editor.load(model_folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def other(learned_model_folder: Path) -> Editor:
+    return Editor.load(learned_model_folder, "cpu")
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, editor: Editor) -> Iterator[Gallery]:
+    """Four pictures, of which the last has the content of the first."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        Image.fromarray(blob_face(number, 15 * number, 0)).save(photos / f"{number}.png")
+    shutil.copy(photos / "0.png", photos / "3.png")
+    with open_gallery(tmp_path / "db", editor, photos) as opened:
+        index_folder(opened, editor, find_images(photos))
+        opened.update_labels({f"{number}.png": Labels(f"p{number}", number) for number in range(4)})
+        yield opened
+
+
+def test_every_image_is_described_by_the_new_model_and_keeps_what_was_known_of_it(
+    gallery: Gallery, other: Editor
+) -> None:
+    before = {image.id: (image.path, image.identity, image.pose, image.sha256) for image in gallery.images()}
+    steps: list[tuple[int, int]] = []
+    report = migrate(gallery, other, progress=lambda *step: steps.append(step))
+    assert (report.finished, report.described, report.before, report.unread) == (True, 4, 0, [])
+    assert steps == [(0, 4), (4, 4)]
+    images = list(gallery.images())
+    assert {image.id: (image.path, image.identity, image.pose, image.sha256) for image in images} == before
+    gallery.require_model(other.digest, other.descriptor_size)
+    crops = np.stack([read_crop(gallery.config.image_root / image.path) for image in images])
+    expected = other.describe(crops)
+    assert [image.candidate for image in images] == expected.best.tolist()
+    np.testing.assert_allclose(gallery.descriptors(list(before)), expected.descriptors, atol=5e-3)
+    assert gallery.search(expected.descriptors[2], 1)[0].image.path == "2.png"
+    assert gallery.verify().sound
+    again = index_folder(gallery, other, find_images(gallery.config.image_root))
+    assert (again.described, again.unchanged) == (0, 4)
+
+
+def test_an_image_that_cannot_be_read_keeps_the_new_model_from_taking_over(gallery: Gallery, other: Editor) -> None:
+    old = gallery.config
+    path = gallery.config.image_root / "1.png"
+    path.rename(path.with_suffix(".away"))
+    report = migrate(gallery, other)
+    assert not report.finished and report.unread == [("1.png", f"{path} does not exist any more")]
+    assert gallery.config == old and len(gallery) == 4
+    path.with_suffix(".away").rename(path)
+    report = migrate(gallery, other)
+    assert (report.finished, report.described, report.before) == (True, 1, 3)
+    assert gallery.config.model_digest == other.digest and len(gallery) == 4
+
+
+def test_or_it_is_dropped(gallery: Gallery, other: Editor) -> None:
+    (gallery.config.image_root / "1.png").write_bytes(b"")
+    report = migrate(gallery, other, drop=True)
+    assert (report.finished, report.dropped, report.described) == (True, 1, 3)
+    assert sorted(gallery.paths()) == ["0.png", "2.png", "3.png"] and gallery.verify().sound
+
+
+def test_an_image_that_has_changed_is_described_as_it_is_now(gallery: Gallery, other: Editor) -> None:
+    path = gallery.config.image_root / "1.png"
+    Image.fromarray(blob_face(9, 0, 1)).save(path)
+    migrate(gallery, other)
+    [match] = gallery.search(other.describe(read_crop(path)[None]).descriptors[0], 1)
+    assert match.image.path == "1.png" and match.image.size == path.stat().st_size
+    again = index_folder(gallery, other, find_images(gallery.config.image_root))
+    assert (again.described, again.unchanged) == (0, 4)
+
+
+def test_an_interrupted_run_is_taken_up_again(gallery: Gallery, other: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, done = Gallery.stage, []  # type: ignore[var-annotated]
+    monkeypatch.setattr("retrieval.migrating.read_ahead", lambda paths, batch: _in_twos(paths))
+
+    def interrupted(self: Gallery, *given: object) -> None:
+        if done:
+            raise KeyboardInterrupt
+        done.append(True)
+        stage(self, *given)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Gallery, "stage", interrupted)
+        migrate(gallery, other)
+    report = migrate(gallery, other)
+    assert (report.before, report.described, report.finished) == (2, 2, True)
+
+
+def _in_twos(paths: list[Path]) -> Iterator[list[object]]:
+    from retrieval.decoding import read
+
+    for start in range(0, len(paths), 2):
+        yield [read(path) for path in paths[start : start + 2]]
