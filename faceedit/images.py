@@ -8,14 +8,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from faceedit.errors import ImageError
 
 Picture = NDArray[np.uint8]
 SIZE = 60
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")  # no other decoder ever sees a file
 MOST_PIXELS = 100_000_000  # a decompression bomb, not a photograph
+_MOST_PIXELS_OF = {"WEBP": 40_000_000, "JPEG2000": 30_000_000}  # whose decoders take several times the picture
+_LARGE = 4_000_000  # pixels, from which on a picture is made smaller before anything else
+_BAND = 2_000_000  # pixels that are made smaller at a time
+_LONGEST = 65_535  # of a side: JPEG knows no longer one, and what is longer is no photograph
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limit is an error
 
 
@@ -28,21 +33,19 @@ def read_crop(path: Path, content: bytes | None = None) -> Picture:
 
 
 def read_photograph(path: Path, least: int | None = None, content: bytes | None = None) -> Image.Image:
-    """The picture, upright and in mode RGB.
+    """The picture, upright and in mode RGB; of an animation the first.
 
     EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB (transparent parts
-    grey). least: a JPEG may be decoded smaller, to no less than this many pixels a side. content: the file's, where it
-    has been read already. Raises ImageError.
+    grey). least: the picture may come out smaller and, if it is large, cut to its central square, with no less than
+    this many pixels a side where it has as many. content: the file's, where it has been read already.
+    Raises ImageError.
     """
     try:
-        with Image.open(path if content is None else io.BytesIO(content)) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise ImageError(
-                    f"{path} has {image.width} x {image.height} pixels, over {MOST_PIXELS:,}: make it smaller"
-                )
+        with Image.open(path if content is None else io.BytesIO(content), formats=FORMATS) as image:
+            _require_pixels(path, image)
             if least is not None:
                 image.draft("RGB", (least, least))
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _upright(image, least)
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -57,15 +60,64 @@ def read_photograph(path: Path, least: int | None = None, content: bytes | None 
         raise ImageError(f"{path} may not be read: check its permissions") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} has over {MOST_PIXELS:,} pixels: make it smaller") from error
+    except MemoryError as error:
+        raise ImageError(f"{path} takes more memory than there is: make it smaller") from error
     except Exception as error:  # decoders raise struct.error, RuntimeError, TypeError, ... for damaged files
         raise ImageError(f"{path} is damaged or truncated ({error}): give a whole picture") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":  # 16 bits or more: scale to 8
-        values = np.asarray(image, dtype=np.float64)
-        highest = values.max(initial=0)
+def _require_pixels(path: Path, image: Image.Image) -> None:
+    most = _MOST_PIXELS_OF.get(image.format or "", MOST_PIXELS)
+    if image.width * image.height > most:
+        raise ImageError(f"{path} has {image.width} x {image.height} pixels, over {most:,}: make it smaller")
+    if max(image.size) > _LONGEST:
+        raise ImageError(
+            f"{path} has {image.width} x {image.height} pixels, over {_LONGEST:,} on a side: cut out the face"
+        )
+
+
+def _upright(image: Image.Image, least: int | None) -> Image.Image:
+    image.load()  # which turns a TIFF upright
+    highest = _highest(image) if _is_deep(image) else 0.0
+    factor = 1 if least is None else min(image.size) // (2 * least)
+    if image.width * image.height <= _LARGE or factor < 2:
+        return _to_rgb(ImageOps.exif_transpose(image), highest)
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    small = _shrunk(image, factor, highest)
+    small.getexif()[ExifTags.Base.Orientation] = orientation
+    return ImageOps.exif_transpose(small)
+
+
+def _shrunk(image: Image.Image, factor: int, highest: float) -> Image.Image:
+    """The central square of a large picture in RGB, each side a factor smaller, made in bands: whole, in RGB or as
+    floats, it would take several times the memory of the decoded picture."""
+    side = min(image.size) // factor
+    left, top = (image.width - side * factor) // 2, (image.height - side * factor) // 2
+    small = Image.new("RGB", (side, side))
+    rows = max(1, _BAND // (side * factor * factor))
+    for start in range(0, side, rows):
+        end = min(start + rows, side)
+        band = image.crop((left, top + start * factor, left + side * factor, top + end * factor))
+        small.paste(_to_rgb(band, highest).reduce(factor), (0, start))
+    return small
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"  # 16 bits or more
+
+
+def _highest(image: Image.Image) -> float:
+    try:
+        return float(image.getextrema()[1])  # type: ignore[arg-type]
+    except ValueError:  # not of every mode
+        return float(np.asarray(image).max(initial=0))
+
+
+def _to_rgb(image: Image.Image, highest: float) -> Image.Image:
+    """highest: of all values of a picture of 16 bits or more, which is scaled to 8."""
+    if _is_deep(image):
         top = 1.0 if image.mode == "F" and highest <= 1 else 65535.0 if highest > 255 else 255.0
+        values = np.asarray(image, dtype=np.float64)
         return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -27,6 +28,7 @@ from faceedit.images import Picture, read_crop
 
 MOST_BYTES = 500_000_000  # of one file
 FEW = 64  # so few pictures are read by one process
+MOST_MEMORY = 3 * 2**30  # address space of a process that reads
 PATIENCE = 300.0  # seconds for one file
 _log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe once torch and Faiss are loaded
@@ -201,9 +203,22 @@ def _unread(path: Path, reason: str) -> Read:
     return Read(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, reason=reason)
 
 
+def _limit_memory() -> None:
+    """So that a file whose header claims any size is refused, where the system knows such a limit."""
+    try:
+        import resource
+    except ImportError:
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if hard == resource.RLIM_INFINITY or hard > MOST_MEMORY:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, hard))
+
+
 def _serve(pipe: Connection[Read | None, Path], reader: Callable[[Path], Read]) -> None:
     """In a worker: answer until the other end is closed, or its process gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _limit_memory()
     try:
         pipe.send(None)
         while True:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from faceedit.errors import ImageError, ManifestError
-from faceedit.images import read_crop, write_picture
+from faceedit.images import _shrunk, read_crop, write_picture
 from faceedit.manifest import read_manifest
 from tests.conftest import blob_face
 
@@ -66,6 +67,47 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     path = saved(tmp_path / "turned.png", image, exif=exif)
     assert np.array_equal(read_crop(path), FACE)
     assert not np.array_equal(np.asarray(Image.open(path).convert("RGB")), FACE)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "LA", "I;16", "F", "1"])
+def test_a_large_picture_is_made_smaller_first_and_looks_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    image = Image.fromarray(FACE).resize((700, 640), Image.Resampling.BICUBIC)
+    if mode in ("I;16", "F"):
+        grey = np.asarray(image.convert("L"), np.float32)
+        converted = Image.fromarray(grey / 255 if mode == "F" else grey.astype(np.uint16) * 257)
+    else:
+        converted = image.convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    suffix = "tif" if mode in ("CMYK", "F") else "png"
+    path = saved(tmp_path / f"face.{suffix}", converted, exif=exif)
+    whole = read_crop(path).astype(float)
+    monkeypatch.setattr("faceedit.images._LARGE", 1000)
+    monkeypatch.setattr("faceedit.images._BAND", 100_000)
+    shrunk: list[Image.Image] = []
+
+    def watched(*given: Any) -> Image.Image:
+        shrunk.append(_shrunk(*given))
+        return shrunk[-1]
+
+    monkeypatch.setattr("faceedit.images._shrunk", watched)
+    assert np.abs(read_crop(path) - whole).mean() < (20 if mode == "1" else 3)
+    assert [one.size for one in shrunk] == [(320, 320)] and shrunk[0].mode == "RGB"
+
+
+def test_a_decoder_that_takes_much_memory_gets_no_large_picture(tmp_path: Path) -> None:
+    path = saved(tmp_path / "wide.webp", Image.new("RGB", (8000, 5001)))
+    with pytest.raises(ImageError, match=r"has 8000 x 5001 pixels, over 40,000,000: make it smaller"):
+        read_crop(path)
+
+
+def test_formats_that_nobody_photographs_in_are_never_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "face.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 60\n%%EndComments\nshowpage\n")
+    with pytest.raises(ImageError, match="is not an image"):
+        read_crop(path)
 
 
 def png_bytes() -> bytes:
