@@ -8,8 +8,10 @@ from index import projection, store
 from index.database import Database
 from index.errors import GalleryExistsError
 from index.rows import GalleryConfig
+from index.vectors import sync_folder
 
 DATABASE_NAME = "gallery.db"
+_NEW = f"{DATABASE_NAME}.new"
 DESCRIPTORS = "descriptors*.f16"
 LOCK_NAME = "gallery.lock"
 
@@ -30,19 +32,24 @@ def create_files(folder: Path, config: GalleryConfig) -> None:
 
 
 def _write_database(path: Path, config: GalleryConfig) -> None:
-    database = Database(path)
+    """Under another name first: a data base is there with all its tables, or not at all."""
+    new = path.with_name(_NEW)
+    database = Database(new)
     try:
         with database.writing() as session:
             store.create(session, config)
     finally:
         database.close()
+    new.replace(path)
+    sync_folder(path.parent)
 
 
 def _delete_files(folder: Path) -> None:
     projection.discard(folder)
     discard_descriptors(folder, keep=set())
-    for suffix in ("", "-wal", "-shm"):
-        (folder / (DATABASE_NAME + suffix)).unlink(missing_ok=True)
+    for name in (DATABASE_NAME, _NEW):
+        for suffix in ("", "-wal", "-shm"):
+            (folder / (name + suffix)).unlink(missing_ok=True)
 
 
 def discard_descriptors(folder: Path, keep: Collection[str]) -> None:

@@ -1,0 +1,342 @@
+"""Kill a gallery's writers at random moments, or let their disk fail, and look at what is left.
+
+`python -m tests.crashing --kills 200 --faults 60 --seed 1 FOLDER` prints one line of JSON; a finding ends it with 1.
+It forks, so it runs in a process of its own that has started no thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import hashlib
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+import retrieval.indexing
+import retrieval.migrating
+from faceedit.attributes import POSE
+from faceedit.editor import Described
+from index.errors import GalleryEmptyError, GalleryNotFoundError
+from index.gallery import Gallery, Labels
+from retrieval.decoding import Read, read
+from retrieval.folder import find_images
+from retrieval.indexing import index_folder, open_gallery
+from retrieval.migrating import migrate
+
+BATCH = 3
+
+
+class Describer:
+    """Stands for an Editor: descriptors that only the picture and the model decide, in no time."""
+
+    batch, space = BATCH, POSE
+
+    def __init__(self, name: str, size: int) -> None:
+        self.digest, self.descriptor_size = name * 64, size
+
+    def describe(self, crops: np.ndarray) -> Described:
+        made, best = [], []
+        for crop in crops:
+            seed = int.from_bytes(hashlib.sha256(self.digest.encode() + crop.tobytes()).digest()[:8], "big")
+            made.append(np.random.default_rng(seed).normal(size=self.descriptor_size))
+            best.append(seed % len(POSE))
+        errors = np.full((len(crops), len(POSE)), np.nan, np.float32)
+        errors[:, 2] = 1.5
+        return Described(np.array(made, np.float32), np.array(best), errors)
+
+
+MODELS: list[Any] = [Describer("a", 16), Describer("b", 24)]
+
+
+def read_here(paths: list[Path], batch: int) -> Iterator[list[Read]]:
+    """Reading ahead without processes, which would not be killed with ours."""
+    for start in range(0, len(paths), batch):
+        yield [read(path) for path in paths[start : start + batch]]
+
+
+class Campaign:
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.photos, self.db = folder / "photos", folder / "db"
+        self.photos.mkdir(parents=True)
+        self.rng = np.random.default_rng(seed)
+        self.made = 0
+        self.count: Counter[str] = Counter()
+        self.typical: dict[str, float] = {}
+
+    # --- what users do ---
+
+    def change_photos(self) -> None:
+        """Some pictures are new, one is another, one has another name, one is a copy, one has gone."""
+        for _ in range(int(self.rng.integers(1, 8))):
+            self._save(self.photos / f"p{int(self.rng.integers(3))}" / f"{self.made:05d}.png")
+        there = sorted(self.photos.rglob("*.png"))
+        self.rng.shuffle(there)
+        if len(there) > 40:
+            for path in there[40:]:
+                path.unlink()
+        if self.rng.random() < 0.5:
+            self._save(there[0])
+        if self.rng.random() < 0.5:
+            there[1 % len(there)].rename(self.photos / f"renamed-{self.made:05d}.png")
+        if self.rng.random() < 0.3:
+            shutil.copy(there[0], self.photos / f"copy-{self.made:05d}.png")
+        if self.rng.random() < 0.2:
+            (self.photos / f"empty-{self.made:05d}.png").touch()
+
+    def _save(self, path: Path) -> None:
+        self.made += 1
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(self.made).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+
+    def index(self) -> None:
+        with open_gallery(self.db, self._model(), self.photos) as gallery:
+            index_folder(gallery, self._model(), find_images(self.photos), prune=bool(self.rng.random() < 0.5))
+
+    def compact(self) -> None:
+        with Gallery.open(self.db) as gallery:
+            gallery.compact()
+
+    def remove(self) -> None:
+        with Gallery.open(self.db) as gallery:
+            ids = [image.id for image in gallery.images()]
+            gallery.remove(self.rng.choice(ids, size=min(5, len(ids)), replace=False).tolist() if ids else [])
+
+    def label(self) -> None:
+        with Gallery.open(self.db) as gallery:
+            gallery.update_labels({path: Labels("somebody", 15) for path in sorted(gallery.paths())[::2]})
+
+    def migrate(self) -> None:
+        with Gallery.open(self.db) as gallery:
+            migrate(gallery, self._model(other=True), drop=True)
+
+    def search(self) -> None:
+        with Gallery.open(self.db) as gallery:
+            try:
+                gallery.search(np.ones(gallery.config.descriptor_size), 3)
+            except GalleryEmptyError:
+                pass
+
+    def _model(self, other: bool = False) -> Any:
+        try:
+            with Gallery.open(self.db) as gallery:
+                at = [model.digest for model in MODELS].index(gallery.config.model_digest)
+        except GalleryNotFoundError:
+            at = 0
+        return MODELS[(at + other) % 2]
+
+    # --- what befalls them ---
+
+    def interrupted(self, name: str) -> None:
+        """Run it in a process that is killed at some moment."""
+        typical = self.typical.get(name, 0.05)
+        slowness = int(self.rng.integers(2**31))
+
+        def run() -> None:
+            _slow_sync(np.random.default_rng(slowness))
+            getattr(self, name)()
+
+        child = _fork(run)
+        started = time.monotonic()
+        deadline = started + float(self.rng.uniform(0, 1.2 * typical))
+        while time.monotonic() < deadline:
+            if _ended(child) is not None:
+                break
+            time.sleep(0.0002)
+        else:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            self.count["kills"] += 1
+            self.count[f"killed while: {name}"] += 1
+            self.typical[name] = 1.15 * typical  # it may be that it was never given enough time
+            return
+        self.count["finished before the kill"] += 1
+        self.typical[name] = 0.7 * typical + 0.3 * (time.monotonic() - started)
+
+    def failing(self, name: str) -> None:
+        """Run it in a process whose disk fails at some moment."""
+        kind = ("full disk", "input/output error", "largest file")[int(self.rng.integers(3))]
+        number = int(self.rng.integers(1, 12))
+        biggest = max((path.stat().st_size for path in self.db.glob("*") if path.is_file()), default=0)
+        most = int(self.rng.uniform(0.2, 1.3) * biggest)
+
+        def run() -> None:
+            {"full disk": _full_disk, "input/output error": _failing_sync, "largest file": _largest_file}[kind](
+                most if kind == "largest file" else number
+            )
+            getattr(self, name)()
+
+        child = _fork(run)
+        while (code := _ended(child)) is None:
+            time.sleep(0.0005)
+        self.count["faults" if code else "faults that came too late"] += 1
+        if code:
+            self.count[f"fault: {kind}"] += 1
+
+    # --- what is left ---
+
+    def check(self, complete: bool) -> None:
+        """Every finding is an error that ends the campaign. complete: bring the gallery up to date, without
+        interruption, and compare it with one that never knew any."""
+
+        def look() -> None:
+            if not (self.db / "gallery.db").exists():
+                return
+            with Gallery.open(self.db) as gallery:
+                found = gallery.verify()
+                assert found.sound, found.findings
+                assert found.checked == found.images == len(gallery)
+                with gallery.writing():  # finishes what was cut off
+                    pass
+                assert gallery.verify().sound
+                assert len(list(self.db.glob("descriptors*"))) <= 2, "descriptor files are left over"
+            if complete:
+                self._compare()
+
+        child = _fork(look, loud=True)
+        while (code := _ended(child)) is None:
+            time.sleep(0.0005)
+        if code:
+            raise SystemExit(f"a finding after {json.dumps(self.count)}")
+
+    def _compare(self) -> None:
+        model = self._model()
+        for _ in range(2):  # the second time nothing is left to do
+            with open_gallery(self.db, model, self.photos) as gallery:
+                report = index_folder(gallery, model, find_images(self.photos), prune=True)
+        assert (report.described, report.pruned, report.renamed, report.duplicates) == (0, 0, 0, 0), report
+        fresh = self.db.with_name("fresh")
+        shutil.rmtree(fresh, ignore_errors=True)
+        with open_gallery(fresh, model, self.photos) as expected:
+            index_folder(expected, model, find_images(self.photos))
+            with Gallery.open(self.db) as gallery:
+                assert _content(gallery) == _content(expected)
+                assert _found(gallery) == _found(expected)
+                gallery.compact()
+                assert _content(gallery) == _content(expected)
+
+
+def _content(gallery: Gallery) -> dict[str, object]:
+    images = list(gallery.images())
+    descriptors = gallery.descriptors([image.id for image in images])
+    return {
+        image.path: (image.sha256, image.size, image.mtime_ns, image.candidate, image.errors, descriptor.tobytes())
+        for image, descriptor in zip(images, descriptors, strict=True)
+    }
+
+
+def _found(gallery: Gallery) -> list[tuple[str, float]]:
+    """By content: of equals, the one that was added first comes first."""
+    query = np.ones(gallery.config.descriptor_size, np.float32)
+    return [(match.image.sha256, match.distance) for match in gallery.search(query, 5)]
+
+
+def _fork(work: Callable[[], None], loud: bool = False) -> int:
+    """The process id of a child that does this."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:
+        if loud:
+            traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _ended(child: int) -> int | None:
+    pid, status = os.waitpid(child, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if pid else None
+
+
+def _slow_sync(rng: np.random.Generator) -> None:
+    """A disk that takes its time, before and after: more of the moments at which something is half done."""
+    sync = os.fsync
+
+    def slow(handle: int) -> None:
+        time.sleep(rng.uniform(0, 0.004))
+        sync(handle)
+        time.sleep(rng.uniform(0, 0.004))
+
+    os.fsync = slow  # type: ignore[assignment]
+
+
+def _full_disk(pages: int) -> None:
+    """The data base may grow by so many pages."""
+
+    def limit(connection: Any, _: object) -> None:
+        have = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {have + pages // 4}")
+
+    event.listen(Engine, "connect", limit)
+
+
+def _failing_sync(number: int) -> None:
+    """The descriptors cannot be brought onto the disk, the n-th time and from then on."""
+    sync, calls = os.fsync, [0]
+
+    def failing(handle: int) -> None:
+        calls[0] += 1
+        if calls[0] >= number // 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(handle)
+
+    os.fsync = failing  # type: ignore[assignment]
+
+
+def _largest_file(most: int) -> None:
+    """No file may become longer: writes fail in the system itself, also SQLite's."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+
+OPERATIONS = ("index", "index", "index", "compact", "compact", "migrate", "migrate", "remove", "label", "search")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    for name in ("kills", "faults", "seed"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    given = parser.parse_args()
+    for module in (retrieval.indexing, retrieval.migrating):
+        setattr(module, "read_ahead", read_here)  # noqa: B010
+    campaign = Campaign(given.folder, given.seed)
+    rounds = 0
+    while campaign.count["kills"] < given.kills or campaign.count["faults"] < given.faults:
+        rounds += 1
+        campaign.change_photos()
+        if rounds % 15 == 0:  # begin anew: creating a gallery may be cut off as well
+            shutil.rmtree(campaign.db, ignore_errors=True)
+        there = (campaign.db / "gallery.db").exists()
+        name = OPERATIONS[int(campaign.rng.integers(len(OPERATIONS)))] if there else "index"
+        if campaign.count["faults"] >= given.faults or rounds % 4:
+            campaign.interrupted(name)
+        else:
+            campaign.failing(name)
+        campaign.check(complete=rounds % 20 == 0)
+    campaign.check(complete=True)
+    print(json.dumps(campaign.count))
+
+
+if __name__ == "__main__":
+    main()
