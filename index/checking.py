@@ -130,7 +130,7 @@ def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:
     queries = records[slots[rows]].astype(np.float32)
     truth = [found for _, found in scan(records, slots, ids, queries, AT)]
     try:
-        exact = projection.load(folder, state, ids, records.shape[1])
+        exact = projection.load(folder, state, ids, slots, records.shape[1])
         if short is not None:
             got = [found for _, found in short.search(records, queries, AT)]
             name, least = f"{short.about.kind} index of reduced descriptors", short.about.recall - 0.05

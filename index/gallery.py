@@ -258,7 +258,7 @@ class Gallery:
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Check the data base, every record against its hash, and the index against every descriptor."""
-        return self._reader.undisturbed(lambda _: verify(self._folder, self._database, progress))
+        return self._reader.undisturbed(lambda: verify(self._folder, self._database, progress))
 
     def repair(self) -> Repair:
         """Remove images whose records are damaged, note hashes that are missing, finish what was interrupted and delete

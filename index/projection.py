@@ -53,11 +53,13 @@ class Projection:
     index: Index
     ids: IdArray
     """all ids in the index, ascending"""
+    slots: IdArray
+    """where their descriptors lie"""
 
 
-def load(folder: Path, state: State, ids: IdArray, size: int) -> Projection | None:
+def load(folder: Path, state: State, ids: IdArray, slots: IdArray, size: int) -> Projection | None:
     """The saved index of this state, or None when there is none that is sound, of descriptors of this size, and has
-    these ids."""
+    these ids, whose descriptors lie at these slots."""
     path = folder / state.file_name
     if not path.exists():
         return None
@@ -67,7 +69,7 @@ def load(folder: Path, state: State, ids: IdArray, size: int) -> Projection | No
         _log.warning("%s", error)
         return None
     same = index.d == padded(size) and np.array_equal(index_ids(index), ids)
-    return Projection(state, index, ids) if same else None
+    return Projection(state, index, ids, slots) if same else None
 
 
 def save(folder: Path, projection: Projection) -> None:

@@ -4,6 +4,7 @@ import operator
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -135,17 +136,18 @@ def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
 def added_after(session: Session, last: int) -> tuple[IdArray, IdArray]:
     """The ids (n,) and slots (n,) of all images with an id above `last`, by ascending id."""
     query = select(ImageRecord.id, ImageRecord.slot).where(ImageRecord.id > last).order_by(ImageRecord.id)
-    table = np.array([(id_, slot) for id_, slot in session.execute(query)], dtype=np.int64).reshape(-1, 2)
+    table = np.fromiter(chain.from_iterable(session.execute(query)), dtype=np.int64).reshape(-1, 2)
     return table[:, 0].copy(), table[:, 1].copy()
 
 
-def has_rows(session: Session, ids: IdArray, slots: IdArray) -> bool:
-    """Whether the images up to the last of these ids (n,), ascending, are these at these slots (n,), by a sum of
+def has_rows(session: Session, ids: IdArray, slots: IdArray, last: int | None = None) -> bool:
+    """Whether the images up to the id `last` (None: the last of these) are these, ids (n,) at slots (n,), by a sum of
     products: read in a moment, and by chance alike once in two thousand million."""
     mixed = (ImageRecord.id * _MIX[0] + ImageRecord.slot * _MIX[1]) % _MIX[2]
-    query = select(func.count(), func.sum(mixed)).where(ImageRecord.id <= int(ids[-1]))
+    query = select(func.count(), func.sum(mixed)).where(ImageRecord.id <= (int(ids[-1]) if last is None else last))
     expected = int(((ids.astype(np.int64) * _MIX[0] + slots * _MIX[1]) % _MIX[2]).sum())
-    return tuple(session.execute(query).one()) == (len(ids), expected)
+    count, total = session.execute(query).one()
+    return (count, total or 0) == (len(ids), expected)
 
 
 def advance(session: Session, *, removed: bool) -> None:
@@ -363,6 +365,11 @@ def get(session: Session, ids: Sequence[int]) -> list[StoredImage]:
     """The images with these ids, in this order. Raises UnknownImageError."""
     images = {image.id: stored(image) for image in _records(session, ids)}
     return [images[id_] for id_ in _require_known(ids, images)]
+
+
+def present(session: Session, ids: Sequence[int]) -> list[StoredImage]:
+    """Those of these images that the gallery holds."""
+    return [stored(image) for image in _records(session, ids)]
 
 
 def slots(session: Session, ids: Sequence[int]) -> IdArray:

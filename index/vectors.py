@@ -213,7 +213,11 @@ def nearest(index: Index, queries: FloatArray, k: int, ids: IdArray) -> tuple[Fl
         return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
     parameters = None
     if len(ids) < index.ntotal:
-        parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(ids))
+        others = np.setdiff1d(index_ids(index), ids, assume_unique=True)
+        if len(others) < len(ids):  # every comparison looks an id up: the fewer there are, the faster
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorNot(faiss.IDSelectorBatch(others)))
+        else:
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(ids))
     queries = _padded_rows(queries, index.d)
     asked = min(wanted + 1, len(ids))
     while True:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from index.errors import (
     UnknownImageError,
 )
 from index.gallery import Gallery, GalleryConfig, ImageRow
-from index.reading import Reader
+from index.reading import Found, Reader
 from index.schema import SCHEMA_VERSION
 from index.vectors import DescriptorFile, HalfArray
 
@@ -285,18 +286,52 @@ def test_read_that_a_removal_overtakes_is_made_again(gallery: Gallery, monkeypat
 
     monkeypatch.setattr(Reader, "_load_or_build", overtaken)
     assert nearest_path(gallery, 0) != "0.jpg"
-    left = ids[1:]
+    monkeypatch.setattr(Reader, "_load_or_build", load)
+    numbers = range(10, 20)
+    new = gallery.add(rows(*numbers), vectors(*numbers))
+    find = Reader._exactly
 
-    def always(reader: Reader) -> projection.Projection:
-        built = load(reader)
-        gallery.remove(gallery.add(rows(9), vectors(9)))
-        return built
+    def always(reader: Reader, *given: Any) -> Found:
+        found = find(reader, *given)
+        gallery.remove(found[0][1].tolist())
+        return found
 
-    monkeypatch.setattr(Reader, "_load_or_build", always)
-    gallery.add(rows(5), vectors(5))
-    with pytest.raises(GalleryBusyError, match="5 times"):
-        nearest_path(gallery, 1)
-    assert set(left) < {image.id for image in gallery.images()}
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "_exactly", always)
+        with pytest.raises(GalleryBusyError, match="5 times"):
+            nearest_path(gallery, 12)
+    assert len(gallery) == 3 + 10 - 5 and new[2] not in gallery.ids_of(["12.jpg"]).values()
+    assert nearest_path(gallery, 12) != "12.jpg"
+
+
+def test_images_removed_while_an_index_is_built_are_not_found_in_it(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = gallery.add(rows(*range(40)), vectors(*range(40)))
+    build = sys.modules["index.reading"].build_exact
+
+    def meanwhile(*given: Any) -> Any:
+        gallery.remove(ids[3:6])  # their bytes are zeros now
+        return build(*given)
+
+    monkeypatch.setattr("index.reading.build_exact", meanwhile)
+    found = gallery.search(np.zeros(SIZE), 40)
+    assert len(found) == 37 and not {match.image.id for match in found} & set(ids[3:6])
+    assert saved_indexes(gallery) == []  # it is of no state of the gallery
+
+
+def test_an_index_in_memory_goes_on_to_hold_when_few_images_are_removed(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = gallery.add(rows(*range(40)), vectors(*range(40)))
+    assert nearest_path(gallery, 7) == "7.jpg"
+    crash_at(monkeypatch, sys.modules["index.reading"], "build_exact")
+    gallery.remove(ids[7:9])
+    found = [match.image.path for match in gallery.search(vectors(7)[0], 40)]
+    assert len(found) == 38 and not {"7.jpg", "8.jpg"} & set(found)
+    monkeypatch.undo()
+    with Gallery.open(gallery.folder) as fresh:
+        assert [match.image.path for match in fresh.search(vectors(7)[0], 40)] == found
 
 
 def test_descriptor_zeroed_during_its_read_is_never_returned(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

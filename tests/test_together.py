@@ -1,0 +1,54 @@
+"""Readers never wait for a writer, and are never wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.together import measure
+from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
+from index.vectors import build_exact
+
+
+def test_a_thousand_searches_while_another_process_adds_and_removes(tmp_path: Path) -> None:
+    found = measure(tmp_path, images=3_000, size=64, queries=1_000)
+    assert (found.queries, found.wrong) == (1_000, 0)
+    assert found.added > 100 and found.states > 10, "the other process hardly wrote"
+    assert found.waits.max() < 1.0
+
+
+def test_what_is_added_is_searched_beside_the_index_and_finds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 16)).astype(np.float32)
+    vectors[55] = vectors[3]  # a copy: of equals, the first one comes first
+    config = GalleryConfig("a" * 64, "pose", (0, 1), 16, tmp_path)
+    rows = [ImageRow(f"{n}.png", n % 2, (1.0, 2.0), identity=str(n % 3)) for n in range(60)]
+    built: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        built.append(len(given[1]))
+        return build_exact(*given)
+
+    monkeypatch.setattr("index.reading.build_exact", counted)
+    with Gallery.create(tmp_path / "db", config) as gallery:
+        gallery.add(rows[:55], vectors[:55])
+        gallery.search(vectors[0], 1)
+        gallery.add(rows[55:57], vectors[55:57])
+        gallery.search(vectors[0], 1)
+        gallery.search(vectors[1], 1)
+        gallery.add(rows[57:], vectors[57:])
+        found = gallery.search_many(vectors, 12)
+        assert built == [55, 2, 5]  # the large one once
+        assert [match.image.path for match in found[3][:2]] == ["3.png", "55.png"]
+        with Gallery.open(tmp_path / "db") as fresh:
+            assert fresh.search_many(vectors, 12) == found
+            where = Filter(identity="1")
+            assert fresh.search_many(vectors, 12, where=where) == gallery.search_many(vectors, 12, where=where)
+        gallery.add([ImageRow("last.png", 0, (1.0, 2.0))], vectors[:1])  # now more than one in ten is new
+        gallery.search(vectors[0], 1)
+        assert built[-1] == 61
