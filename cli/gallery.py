@@ -171,7 +171,10 @@ def remove(
                 print(printable(image.path))
             print(f"{len(ids):,} images would be removed", file=sys.stderr)
         else:
+            reduced = any(gallery.folder.glob("search-*"))  # an index that only `prepare` makes
             print(f"{gallery.remove(ids):,} images removed, their descriptors erased")
+            if reduced:
+                prepare_search(gallery)
 
 
 @group.command("problems")
@@ -186,6 +189,20 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
         return
     for one in found:
         print(f"{printable(one.path)}  {printable(one.reason)}")
+
+
+def prepare_search(gallery: Gallery) -> None:
+    """Give the gallery the index that its requirements ask for. That none can be built is a warning."""
+    from cli.progress import ProgressBar
+    from index.errors import GalleryEmptyError, GalleryError
+
+    try:
+        with ProgressBar("preparing the search") as bar:
+            gallery.prepare(None, lambda what, done, of: bar.update(done, of, title=what))
+    except GalleryEmptyError:
+        pass
+    except (GalleryError, OSError) as error:
+        print(f"warning: the index is not built anew: {error}", file=sys.stderr)
 
 
 def _ids(gallery: Gallery, names: list[str] | None, where: Any) -> list[int]:

@@ -6,12 +6,13 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cli.answers import aligned, printable
 from cli.gallery import group as group
+from cli.gallery import prepare_search
 from cli.options import (
     CandidatesOption,
     DbOption,
@@ -29,10 +30,6 @@ from cli.options import (
     requirements_of,
 )
 from faceedit.errors import UsageError
-
-if TYPE_CHECKING:
-    from cli.progress import ProgressBar
-    from index.gallery import Gallery
 
 _FEW = 20  # lines that name what is missing
 
@@ -72,14 +69,12 @@ def repair(db: DbOption = None) -> None:
 @group.command("compact")
 def compact(db: DbOption = None) -> None:
     """Give the space of removed images back to the disk; ids stay."""
-    from cli.progress import ProgressBar
     from index.gallery import Gallery
     from index.plan import size_text
 
     with Gallery.open(db_folder(db)) as gallery:
         sizes = gallery.compact()
-        with ProgressBar("preparing the search") as bar:
-            _prepare(gallery, bar)
+        prepare_search(gallery)
         print(f"{gallery.folder}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
 
 
@@ -121,8 +116,7 @@ def migrate(
         with ProgressBar("describing images again") as bar:
             report = run(gallery, editor, drop, bar.update)
         if report.finished and len(gallery):
-            with ProgressBar("preparing the search") as bar:
-                _prepare(gallery, bar)
+            prepare_search(gallery)
     if as_json:
         print(json.dumps(asdict(report)))
     else:
@@ -242,15 +236,3 @@ def plan(
         print("\n".join(aligned(table)))
         print("times are estimates; an index is measured when it is built")
     made.require()
-
-
-def _prepare(gallery: Gallery, bar: ProgressBar) -> None:
-    """Give the gallery the index that its requirements ask for. That none can be built is a warning."""
-    from index.errors import GalleryEmptyError, GalleryError
-
-    try:
-        gallery.prepare(None, lambda what, done, of: bar.update(done, of, title=what))
-    except GalleryEmptyError:
-        pass
-    except (GalleryError, OSError) as error:
-        print(f"warning: the index is not built anew: {error}", file=sys.stderr)
