@@ -75,7 +75,8 @@ def measure(folder: Path, images: int, size: int, queries: int) -> Together:
 def _write(folder: Path, size: int, begun: Event, stop: Event) -> None:
     rng, count = np.random.default_rng(1), 0
     with Gallery.open(folder) as gallery:
-        while not stop.is_set():
+        parent = multiprocessing.parent_process()
+        while not stop.is_set() and parent is not None and parent.is_alive():
             ids = gallery.add(_rows("new", range(count, count + BATCH)), _vectors(rng, BATCH, size))
             count += BATCH
             if count % (BATCH * REMOVE_EVERY) == 0:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,7 +87,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
         create_files(made, config)
         database = Database(made / DATABASE_NAME)
         try:
-            _fill(database, made, _rows(source / IMAGES, len(config.values)), records, progress)
+            _fill(database, made, source / IMAGES, _rows(source / IMAGES, len(config.values)), records, progress)
             with database.writing() as session:
                 store.reserve_ids(session, int(about["last_id"]))
         finally:
@@ -176,20 +177,27 @@ def _rows(path: Path, values: int) -> Iterator[dict[str, Any]]:
 
 
 def _fill(
-    database: Database, folder: Path, rows: Iterator[dict[str, Any]], records: HalfArray, progress: Progress | None
+    database: Database,
+    folder: Path,
+    source: Path,
+    rows: Iterator[dict[str, Any]],
+    records: HalfArray,
+    progress: Progress | None,
 ) -> None:
     for start in range(0, len(records), _BATCH):
         some = np.array(records[start : start + _BATCH])
-        columns = [row for row, _ in zip(rows, some, strict=False)]
+        columns = list(islice(rows, len(some)))
         hashes = [record_hash(record) for record in some]
         if len(columns) != len(some) or hashes != [row.pop("record_sha256") for row in columns]:
-            raise _damaged(folder, "its images are not those of its descriptors")
+            raise _damaged(source, "its images are not those of the descriptors")
         with database.writing() as session:
             first = store.descriptor_file(session, folder).append(some, committed=store.slots_in_use(session))
             store.insert_images(session, columns, first, hashes)
             store.advance(session, removed=False)
         if progress:
             progress(start + len(some), len(records))
+    if next(rows, None) is not None:
+        raise _damaged(source, "it has more images than there are descriptors")
 
 
 def _require_new(folder: Path) -> None:

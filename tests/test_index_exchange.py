@@ -41,7 +41,11 @@ def content(gallery: Gallery) -> tuple[list[object], bytes]:
     return list(images), gallery.descriptors([image.id for image in images]).tobytes()
 
 
-def test_a_gallery_comes_back_as_it_was(gallery: Gallery, tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [500, 2])
+def test_a_gallery_comes_back_as_it_was(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("index.exchange._BATCH", batch)
     steps: list[tuple[int, int]] = []
     done = gallery.export(tmp_path / "out", progress=lambda *step: steps.append(step))
     assert (done.images, done.missing, steps) == (3, [], [(3, 3)])
