@@ -63,7 +63,7 @@ def index(
     if known is not None:
         require_named(found, known)
     from cli.progress import ProgressBar
-    from faceedit.editor import Editor
+    from faceedit.editor import ALL, Editor
     from index.errors import GalleryError
     from index.plan import read_requirements
 
@@ -78,6 +78,7 @@ def index(
         with ProgressBar("describing images") as bar:
             report = index_folder(gallery, editor, found, known, bar.update, prune, retry)
         total = len(gallery)
+        kept = sum(None in image.errors for image in gallery.images()) if candidates == ALL and report.unchanged else 0
         if total:
             try:
                 with ProgressBar("preparing the search") as bar:
@@ -90,6 +91,12 @@ def index(
         print(json.dumps({"gallery": str(place), "images": total, **_content(report, prepared)}))
     else:
         _print(f"{place}: {total:,} images", report, prepared, time.monotonic() - started)
+    if kept:
+        print(
+            f"warning: {kept:,} images were described before by their likely candidates alone, and stay as they are; "
+            "to try all of them, index into another --db",
+            file=sys.stderr,
+        )
     if report.vanished:
         print(
             f"warning: the files of {report.vanished:,} images in the gallery have gone; --prune removes them",

@@ -200,6 +200,18 @@ def test_index_says_what_it_did_as_json_and_does_it_once(facesearch: Command, ph
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
 
 
+def test_images_that_keep_an_earlier_description_are_told(
+    facesearch: Command, photos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("index", photos, "--db", "db", "--model", model_folder)
+    monkeypatch.setattr("faceedit.editor._BEHIND", 0.0)
+    facesearch(*asked)
+    assert facesearch(*asked).err == ""
+    told = facesearch(*asked, "--candidates", "all")
+    assert "4 images were described before by their likely candidates alone" in told.err and told.code == 0
+    assert "likely" not in facesearch(*asked[:3], "db2", *asked[4:], "--candidates", "all").err
+
+
 def test_several_images_are_queried_one_after_the_other(
     facesearch: Command, photos: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
