@@ -69,7 +69,7 @@ def info(db: DbOption = None, as_json: JsonOption = False) -> None:
     ]
     if migration is not None:
         to = f"to model {migration.model_digest[:12]}: {migration.staged:,} of {images:,} images described"
-        lines.append(["migration", f"{to}; `gallery migrate` goes on, --give-up forgets it"])
+        lines.append(["migration", f"{to}; `gallery migrate --model` with that model goes on, --give-up forgets it"])
     print("\n".join(aligned(lines)))
 
 

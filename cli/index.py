@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.answers import printable
 from cli.options import (
     CandidatesOption,
     DbOption,
@@ -57,7 +58,8 @@ def index(
     folder = chosen_model(model, task)
     place = db_folder(db)
     requirements = requirements_of(place, max_memory, recall, max_ms)
-    found = find_images(images)
+    refused: list[tuple[Path, str]] = []
+    found = find_images(images, refused)
     require_output_folder(place)
     known = labels_of(read_manifest(labels)) if labels else None
     if known is not None:
@@ -85,8 +87,10 @@ def index(
                     prepared = gallery.prepare(requirements, lambda what, done, of: bar.update(done, of, title=what))
             except (GalleryError, OSError) as error:
                 failure = error
+    report.skipped += refused
     for path, reason in report.skipped:
-        print(f"skipped: {reason if str(path) in reason else f'{path}: {reason}'}", file=sys.stderr)
+        told = reason if str(path) in reason else f"{path}: {reason}"
+        print(f"skipped: {printable(told)}", file=sys.stderr)
     if as_json:
         print(json.dumps({"gallery": str(place), "images": total, **_content(report, prepared)}))
     else:
@@ -126,6 +130,7 @@ def _print(begin: str, report: IndexReport, prepared: Prepared | None, seconds: 
     for number, what in (
         (report.renamed, "were known under another name"),
         (report.duplicates, "have the content of another image, and share its description"),
+        (report.changed, "have other content than before, and keep their labels"),
         (report.pruned, "were removed: their files have gone"),
         (report.relabelled, "got new labels"),
     ):

@@ -110,9 +110,11 @@ def migrate(
         editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
         before = gallery.config
         if (before.model_digest, before.descriptor_size) == (editor.digest, editor.descriptor_size):
-            if gallery.migration() is not None:
-                gallery.give_up_migration()
-            raise UsageError(f"{gallery.folder} is described by the model {folder} already: give another --model")
+            under_way = gallery.migration()
+            goes_on = f"; to go on with the migration to {under_way.model_digest[:12]}, its model" if under_way else ""
+            raise UsageError(
+                f"{gallery.folder} is described by the model {folder} already: give another --model{goes_on}"
+            )
         with ProgressBar("describing images again") as bar:
             report = run(gallery, editor, drop, bar.update)
         if report.finished and len(gallery):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from faceedit.errors import ImageError
 
 Picture = NDArray[np.uint8]
 SIZE = 60
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+SUFFIXES = frozenset(
+    f".{name}" for name in "png apng jpg jpeg jpe jfif webp bmp dib tif tiff gif ppm pgm pbm jp2 j2k jpx".split()
+)
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")  # no other decoder ever sees a file
 MOST_PIXELS = 100_000_000  # a decompression bomb, not a photograph
 _MOST_PIXELS_OF = {"WEBP": 40_000_000, "JPEG2000": 30_000_000}  # whose decoders take several times the picture
@@ -108,9 +111,12 @@ def _is_deep(image: Image.Image) -> bool:
 
 def _highest(image: Image.Image) -> float:
     try:
-        return float(image.getextrema()[1])  # type: ignore[arg-type]
+        highest = float(image.getextrema()[1])  # type: ignore[arg-type]
     except ValueError:  # not of every mode
-        return float(np.asarray(image).max(initial=0))
+        highest = float(np.asarray(image).max(initial=0))
+    if image.mode == "F" and not (math.isfinite(highest) and math.isfinite(float(np.asarray(image).sum()))):
+        raise ValueError("it has values that are no numbers")
+    return highest
 
 
 def _to_rgb(image: Image.Image, highest: float) -> Image.Image:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from index import projection, store
+from index import projection, staging, store
 from index.database import Database
-from index.errors import GalleryCorruptError, GalleryError
+from index.errors import GalleryError
 from index.projection import Projection
 from index.shortlist import AT, scan
 from index.vectors import HalfArray, nearest, record_hash
@@ -53,12 +53,6 @@ def verify(folder: Path, database: Database, progress: Callable[[int, int], None
     with database.reading() as session:
         found.findings += [f"the data base: {line}" for line in store.soundness(session)]
         found.images = store.count(session)
-    try:
-        with database.reading() as session:
-            store.records(session, folder)
-    except GalleryCorruptError as error:
-        found.findings.append(str(error))
-        return found
     for one in chain.from_iterable(hashed_records(folder, database)):
         if one.noted is None:
             found.unknown += 1
@@ -69,6 +63,8 @@ def verify(folder: Path, database: Database, progress: Callable[[int, int], None
             found.findings.append(f"{one.path}: the descriptor of image {one.id} is not what was stored")
         if progress:
             progress(found.checked + found.unknown + len(found.damaged), found.images)
+    with database.reading() as session:
+        found.findings += staging.damage(session, folder)
     if found.damaged:
         found.index = "the index is not compared with damaged descriptors"
     else:
@@ -111,11 +107,17 @@ def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
     while True:
         with database.reading() as session:
             page = store.hashes(session, last)
-            records = store.records(session, folder)
+            records = store.descriptor_file(session, folder).whole()
         if not page:
             return
-        yield [Hashed(id_, path, noted, record_hash(records[slot]), records[slot]) for id_, slot, path, noted in page]
+        yield [_hashed(records, *one) for one in page]
         last = page[-1][1]
+
+
+def _hashed(records: HalfArray, id_: int, slot: int, path: str, noted: str | None) -> Hashed:
+    if slot >= len(records):  # cut off
+        return Hashed(id_, path, noted or "unknown", "", np.zeros(records.shape[1], np.float16))
+    return Hashed(id_, path, noted, record_hash(records[slot]), records[slot])
 
 
 def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -14,12 +16,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from sqlalchemy.exc import IntegrityError
 
 from index import store
 from index.checking import hashed_records
 from index.database import Database
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError, ImageRowError
 from index.layout import DATABASE_NAME, create_files
+from index.lock import WriterLock
 from index.rows import GalleryConfig, ImageRow, checked_columns
 from index.vectors import RECORD_TYPE, HalfArray, record_hash, sync_folder
 
@@ -27,6 +31,8 @@ FORMAT = 1
 ABOUT, IMAGES, DESCRIPTORS, PICTURES = "gallery.json", "images.jsonl", "descriptors.npy", "pictures"
 _ROW = tuple(field.name for field in fields(ImageRow))
 _BATCH = 500
+_LARGEST = 2**63
+_MARK = ".facesearch-partial"  # in a folder that is being written, locked
 
 Progress = Callable[[int, int], None]
 
@@ -73,13 +79,15 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
     """
     _require_new(folder)
     about, records = _read(source)
-    if image_root is None:
-        inside = source / PICTURES
-        image_root = inside.resolve() if inside.is_dir() else Path(about["image_root"])
+    inside = source / PICTURES
     try:
+        if image_root is None:
+            image_root = inside.resolve() if inside.is_dir() else Path(about["image_root"])
+        values = tuple(about["values"])
+        if not image_root.is_absolute() or not all(isinstance(value, int) for value in values):
+            raise ValueError("expected an absolute image_root, and whole numbers as values")
         config = GalleryConfig(
-            str(about["model_digest"]), str(about["task"]), tuple(about["values"]), int(about["descriptor_size"]),
-            image_root,
+            str(about["model_digest"]), str(about["task"]), values, int(about["descriptor_size"]), image_root
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(source / ABOUT, str(error)) from error
@@ -149,7 +157,8 @@ def _read(source: Path) -> tuple[dict[str, Any], HalfArray]:
         if about["format"] != FORMAT:
             raise GalleryError(f"{path} has format {about['format']}; this release reads format {FORMAT}")
         sums, shape = dict(about["sha256"]), (int(about["images"]), int(about["descriptor_size"]))
-        int(about["last_id"])
+        if not 0 <= int(about["last_id"]) < _LARGEST:
+            raise ValueError(f"last_id is {about['last_id']}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
     for name in (IMAGES, DESCRIPTORS):
@@ -171,9 +180,20 @@ def _rows(path: Path, values: int) -> Iterator[dict[str, Any]]:
                 given = json.loads(line)
                 row = ImageRow(**{name: given[name] for name in _ROW})
                 columns = checked_columns(row, values)
-                yield {**columns, "id": int(given["id"]), "record_sha256": str(given["record_sha256"])}
+                id_ = int(given["id"])
+                if not 0 < id_ < _LARGEST or abs(row.size) >= _LARGEST or abs(row.mtime_ns) >= _LARGEST:
+                    raise ValueError("expected an id above 0, and numbers of 63 bits")
+                _require_labels(row)
+                yield {**columns, "id": id_, "record_sha256": str(given["record_sha256"])}
             except (ValueError, KeyError, TypeError, ImageRowError) as error:
                 raise _damaged(path, f"line {number}: {error}") from error
+
+
+def _require_labels(row: ImageRow) -> None:
+    for name, kind in (("identity", str), ("expression", str), ("pose", int), ("illumination", int)):
+        value = getattr(row, name)
+        if value is not None and (not isinstance(value, kind) or (isinstance(value, int) and abs(value) >= _LARGEST)):
+            raise ValueError(f"{name} is {value!r}")
 
 
 def _fill(
@@ -192,7 +212,10 @@ def _fill(
             raise _damaged(source, "its images are not those of the descriptors")
         with database.writing() as session:
             first = store.descriptor_file(session, folder).append(some, committed=store.slots_in_use(session))
-            store.insert_images(session, columns, first, hashes)
+            try:
+                store.insert_images(session, columns, first, hashes)
+            except IntegrityError as error:
+                raise _damaged(source, f"an id or a path stands there twice: {error.orig}") from error
             store.advance(session, removed=False)
         if progress:
             progress(start + len(some), len(records))
@@ -201,27 +224,54 @@ def _fill(
 
 
 def _require_new(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+    if there or folder.resolve() == Path.cwd():
         raise GalleryExistsError(f"{folder} is there already: give a folder that does not exist yet, or is empty")
 
 
 @contextmanager
 def _whole(target: Path) -> Iterator[Path]:
-    """A folder that gets its name when the block ends well; what an earlier run was cut off from is deleted."""
+    """A folder that gets its name when the block ends well. What a killed run of ours left is deleted, nothing else."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = target.with_name(f"{target.name}.partial")
-    if made.exists():
-        shutil.rmtree(made)
-    made.mkdir()
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        _discard_left(left)
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    made.chmod(0o777 & ~_umask())
+    lock = WriterLock(made / _MARK)
+    lock.acquire()
     try:
         yield made
+        (made / _MARK).unlink()
         if target.exists():
             target.rmdir()
         made.rename(target)
         sync_folder(target.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(made, ignore_errors=True)
+        if isinstance(error, OSError) and target.is_dir() and any(target.iterdir()):
+            raise GalleryExistsError(f"{target} came into being meanwhile: give another folder") from error
         raise
+    finally:
+        lock.release()
+
+
+def _discard_left(folder: Path) -> None:
+    """Delete a folder that a killed run has left: one with our mark, which nobody holds."""
+    if not (folder / _MARK).is_file():
+        return
+    lock = WriterLock(folder / _MARK)
+    try:
+        lock.acquire()
+    except GalleryError:
+        return  # somebody is at it
+    lock.release()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _hash(path: Path) -> str:

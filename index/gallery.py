@@ -24,6 +24,7 @@ from index.database import Database
 from index.errors import (
     DescriptorShapeError,
     GalleryChangedError,
+    GalleryError,
     GalleryNotFoundError,
     ModelMismatchError,
 )
@@ -106,8 +107,7 @@ class Gallery:
         """Open an existing gallery; one of an earlier release is upgraded, and a copy of its database kept.
 
         Raises GalleryNotFoundError, GalleryVersionError for one of a later release, GalleryLockedError and
-        GalleryStorageError when it cannot be upgraded now, and GalleryCorruptError when the database or the descriptor
-        file is damaged.
+        GalleryStorageError when it cannot be upgraded now, and GalleryCorruptError when the database is damaged.
         """
         path = folder / DATABASE_NAME
         if not path.is_file():
@@ -122,7 +122,6 @@ class Gallery:
                 upgrade(path, WriterLock(folder / LOCK_NAME), found)
             with database.reading() as session:
                 config = store.config(session)
-                store.records(session, folder)
         except BaseException:
             database.close()
             raise
@@ -298,10 +297,11 @@ class Gallery:
 
     def begin_migration(self, config: GalleryConfig) -> None:
         """Begin to describe all images by the model that `config` names, or go on with it; the gallery stays as it is
-        until `finish_migration`. One to another model is given up. Raises GalleryLockedError."""
+        until `finish_migration`. Raises GalleryError where one to another model is under way, GalleryLockedError."""
         with self.writing():
             with self._database.writing() as session:
                 staging.begin(session, config)
+            self._drop_damaged()
             self._tidy()
 
     def waiting(self) -> Iterator[StoredImage]:
@@ -316,9 +316,18 @@ class Gallery:
             staging.stage(session, self._folder, images, descriptors)
 
     def finish_migration(self) -> None:
-        """Make the new model the gallery's, in one step; every image must have been staged. Ids and labels stay. Raises
-        GalleryError, GalleryLockedError."""
+        """Make the new model the gallery's, in one step; every image must have been staged. Ids and labels stay.
+
+        Raises GalleryError, also for descriptions that are not on the disk as they were written: they are waiting
+        again. GalleryLockedError.
+        """
         with self.writing():
+            damaged = self._drop_damaged()
+            if damaged:
+                raise GalleryError(
+                    f"{damaged:,} new descriptions are not what was stored: run the migration again, which makes them "
+                    "anew; the gallery is as it was"
+                )
             with self._database.writing() as session:
                 staging.take_over(session)
             with self._database.reading() as session:
@@ -401,6 +410,18 @@ class Gallery:
         """
         return self._reader.descriptors(ids)
 
+    def sound_descriptors(self, ids: Sequence[int]) -> dict[int, FloatArray]:
+        """The descriptors (descriptor_size,) of those of these images whose records agree with their hash, or have
+        none. Raises UnknownImageError."""
+        with self._database.reading() as session:
+            noted = store.record_hashes(session, ids)
+        descriptors = self.descriptors(ids)
+        return {
+            id_: descriptor
+            for id_, descriptor in zip(ids, descriptors, strict=True)
+            if noted[id_] in (None, record_hash(descriptor))
+        }
+
     def search(
         self,
         descriptor: NDArray[Any],
@@ -436,7 +457,7 @@ class Gallery:
 
         Raises GalleryEmptyError, FaissMissingError.
         """
-        return plan_for(self._folder, self._database, requirements)
+        return self._reader.repeated(lambda: plan_for(self._folder, self._database, requirements))
 
     def prepare(self, requirements: Requirements | None = None, progress: Progress | None = None) -> Prepared:
         """Build the index that the plan chooses, unless it is there, and measure it against every descriptor.
@@ -460,12 +481,17 @@ class Gallery:
         if not erasures:
             return
         for copy in self._folder.glob(f"{DATABASE_NAME}.v*"):  # of before an upgrade: it still names them
-            copy.unlink(missing_ok=True)
+            if copy.name.removeprefix(f"{DATABASE_NAME}.v").isdecimal():
+                copy.unlink(missing_ok=True)
         projection.discard(self._folder, before=state.generation, keep=state.file_name)
         for name, slots in erasures.items():
             files[name].zero(slots)
             with self._database.writing() as session:
                 store.erased(session, name, slots)
+
+    def _drop_damaged(self) -> int:
+        with self._database.writing() as session:
+            return staging.drop_damaged(session, self._folder)
 
     def _require_unchanged(self, session: Session) -> None:
         """Raise GalleryChangedError when another model describes the gallery since it was opened."""

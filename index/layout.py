@@ -1,5 +1,6 @@
 """The files of a gallery's folder."""
 
+import re
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from index.rows import GalleryConfig
 from index.vectors import sync_folder
 
 DATABASE_NAME = "gallery.db"
+_OWN = re.compile(r"descriptors(-[0-9a-f]{8})?\.f16")
 _NEW = f"{DATABASE_NAME}.new"
 DESCRIPTORS = "descriptors*.f16"
 LOCK_NAME = "gallery.lock"
@@ -55,6 +57,6 @@ def _delete_files(folder: Path) -> None:
 def discard_descriptors(folder: Path, keep: Collection[str]) -> None:
     """Delete descriptor files of other names: what a compaction or a migration replaced, or a crash left of one."""
     for path in folder.glob(DESCRIPTORS):
-        if path.name not in keep:
+        if path.name not in keep and _OWN.fullmatch(path.name):
             with suppress(OSError):  # Windows keeps a file that another process has open; the next writer deletes it
                 path.unlink()

@@ -84,6 +84,12 @@ def save(folder: Path, projection: Projection) -> None:
         _log.warning("the search index of %s is not saved: %s", folder, error)
 
 
+def discard_file(folder: Path, state: State) -> None:
+    """Delete the saved index of this state."""
+    with suppress(OSError):
+        (folder / state.file_name).unlink(missing_ok=True)
+
+
 def discard(folder: Path, *, before: int | None = None, keep: str = "") -> None:
     """Delete saved indexes, finished or not: all, or those up to the generation `before`. The caller holds the writer's
     lock, since indexes of reduced descriptors are made under it."""

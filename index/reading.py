@@ -82,11 +82,11 @@ class Reader:
                 store.slots(session, ids)  # still there, so not zeroed
             return made
 
-        return self._repeated(read)
+        return self.repeated(read)
 
     def search(self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]) -> list[list[Match]]:
         """For each query (n, size) its k nearest among the images that the filters let pass."""
-        return self._repeated(lambda: self._search(queries, k, where, exclude))
+        return self.repeated(lambda: self._search(queries, k, where, exclude))
 
     def undisturbed(self, read: Callable[[], _T]) -> _T:
         """What `read` returns while no image is removed. Raises GalleryBusyError, GalleryChangedError."""
@@ -98,9 +98,11 @@ class Reader:
                 raise _OvertakenError
             return result
 
-        return self._repeated(watched)
+        return self.repeated(watched)
 
-    def _repeated(self, read: Callable[[], _T]) -> _T:
+    def repeated(self, read: Callable[[], _T]) -> _T:
+        """What `read` returns; made again where a compaction or a removal came between. Raises GalleryBusyError,
+        GalleryChangedError."""
         for _ in range(ATTEMPTS):
             before = self.state()
             if before.model != self._model:
@@ -246,6 +248,8 @@ class Reader:
         built = Projection(state, build_exact(records, ids, slots), ids, slots)
         if self.state() == state:
             projection.save(self._folder, built)
+            if self.state() != state:  # what was removed meanwhile must not lie there
+                projection.discard_file(self._folder, state)
         return built
 
 

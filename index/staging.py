@@ -64,13 +64,18 @@ def under_way(session: Session) -> Migration | None:
 
 
 def begin(session: Session, config: GalleryConfig) -> None:
-    """Begin a migration to what `config` says of the model, or go on with it; another one is given up."""
+    """Begin a migration to what `config` says of the model, or go on with it. Raises GalleryError where one to another
+    model is under way."""
     found = under_way(session)
     wanted = (config.model_digest, config.task, config.values, config.descriptor_size)
     if found is not None:
         if (found.model_digest, found.task, found.values, found.descriptor_size) == wanted:
             return
-        give_up(session)
+        raise GalleryError(
+            f"a migration to model {found.model_digest[:12]} ({found.descriptor_size} numbers) is under way, with "
+            f"{found.staged:,} images described: go on with that model, or forget it with `facesearch gallery migrate "
+            "--give-up`"
+        )
     session.add(
         MigrationRecord(
             id=1,
@@ -115,6 +120,33 @@ def stage(session: Session, folder: Path, images: Sequence[Redescribed], descrip
     for slot, (row, record) in enumerate(zip(rows, descriptors, strict=True), start=first):
         row |= {"slot": slot, "record_sha256": record_hash(record)}
     session.execute(insert(StagedRecord), rows)
+
+
+def damage(session: Session, folder: Path) -> list[str]:
+    """A sentence for each description of a migration under way that is not what was stored."""
+    found = _damaged(session, folder)
+    return [f"the migration: the new descriptor of image {id_} is not what was stored" for id_ in found]
+
+
+def drop_damaged(session: Session, folder: Path) -> int:
+    """Forget descriptions whose records are not what was stored, so that they are made again; how many."""
+    found = _damaged(session, folder)
+    for start in range(0, len(found), store.PAGE):
+        session.execute(delete(StagedRecord).where(StagedRecord.image_id.in_(found[start : start + store.PAGE])))
+    return len(found)
+
+
+def _damaged(session: Session, folder: Path) -> list[int]:
+    migration = session.get(MigrationRecord, 1)
+    if migration is None:
+        return []
+    records = DescriptorFile(folder / migration.descriptor_file, migration.descriptor_size).whole()
+    columns = (StagedRecord.image_id, StagedRecord.slot, StagedRecord.record_sha256)
+    return [
+        id_
+        for id_, slot, noted in session.execute(select(*columns).order_by(StagedRecord.slot)).yield_per(store.PAGE)
+        if slot >= len(records) or record_hash(records[slot]) != noted
+    ]
 
 
 def take_over(session: Session) -> None:

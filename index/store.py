@@ -220,6 +220,11 @@ def reserve_ids(session: Session, last: int) -> None:
         session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('image', :last)"), {"last": last})
 
 
+def record_hashes(session: Session, ids: Sequence[int]) -> dict[int, str | None]:
+    """The hashes that were noted for the records of these images."""
+    return {image.id: image.record_sha256 for image in _records(session, ids)}
+
+
 def hashes(session: Session, after: int) -> list[tuple[int, int, str, str | None]]:
     """The next images' ids, slots, paths and record hashes, by ascending slot above `after`."""
     columns = (ImageRecord.id, ImageRecord.slot, ImageRecord.path, ImageRecord.record_sha256)
@@ -323,12 +328,16 @@ def move(session: Session, moves: Sequence[Move]) -> None:
     ids = [move.id for move in moves]
     _require_known(ids, {image.id: image for image in _records(session, ids)})
     holders = ids_by_path(session, [move.path for move in moves])
-    taken = [move.path for move in moves if holders.get(move.path, move.id) != move.id]
+    going = set(ids)
+    taken = [move.path for move in moves if holders.get(move.path, move.id) not in going]
     if taken:
         raise DuplicatePathError(f"{taken[0]!r} is another image of the gallery; remove that first")
     rows = [
         {"id": m.id, "path": m.path, "size": m.size, "mtime_ns": m.mtime_ns, **label_columns(m.labels)} for m in moves
     ]
+    if any(holders.get(move.path, move.id) != move.id for move in moves):
+        # no two images may have one path, not even for a moment
+        session.execute(update(ImageRecord), [{"id": id_, "path": f"//{id_}"} for id_ in ids])
     session.execute(update(ImageRecord), rows)
 
 

@@ -20,6 +20,7 @@ from index.errors import (
     DescriptorValueError,
     FaissMissingError,
     GalleryCorruptError,
+    GalleryStorageError,
 )
 
 RECORD_TYPE = np.dtype("<f2")  # half precision, little-endian on every machine
@@ -91,7 +92,15 @@ class DescriptorFile:
         self.require(committed)
         if committed == 0:
             return np.empty((0, self.size), dtype=RECORD_TYPE)
-        return np.memmap(self.path, dtype=RECORD_TYPE, mode="r", shape=(committed, self.size))
+        try:
+            return np.memmap(self.path, dtype=RECORD_TYPE, mode="r", shape=(committed, self.size))
+        except (OSError, ValueError) as error:  # replaced since it was looked at
+            raise GalleryCorruptError(f"{self.path} cannot be read ({error}); try again") from error
+
+    def whole(self) -> HalfArray:
+        """All records that are there, whole ones, (n, size) float16, mapped into memory read-only."""
+        present = self.path.stat().st_size if self.path.exists() else 0
+        return self.records(present // self.record_bytes)
 
     def require(self, committed: int) -> None:
         """Raise GalleryCorruptError if the file holds fewer than `committed` slots."""
@@ -99,11 +108,20 @@ class DescriptorFile:
         expected = committed * self.record_bytes
         if present < expected:
             raise GalleryCorruptError(
-                f"{self.path} has {present} bytes; the database expects at least {expected}; "
-                "restore it from a copy, or delete the gallery folder and index the images again"
+                f"{self.path} has {present} bytes; the database expects at least {expected}; restore it from a copy, "
+                "or run `facesearch gallery repair`, which removes the images whose descriptors are missing"
             )
 
     def _write(self, pieces: list[tuple[int, bytes]]) -> None:
+        try:
+            self._write_out(pieces)
+        except OSError as error:
+            raise GalleryStorageError(
+                f"{self.path} cannot be written ({error.strerror or error}); check the free space and the permissions "
+                "there; what was finished is kept"
+            ) from error
+
+    def _write_out(self, pieces: list[tuple[int, bytes]]) -> None:
         new = not self.path.exists()
         # Not "ab": on POSIX that always writes at the end, also behind what a crash left.
         with self.path.open("xb" if new else "r+b") as file:

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
+from stat import S_ISREG
 
 from faceedit.errors import ImageError
 from faceedit.images import Picture, read_crop
@@ -36,7 +37,8 @@ _SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe once torch and F
 
 @dataclass(frozen=True)
 class Read:
-    """One file: its crop (60, 60, 3) uint8 and what identifies it, or the reason why there is none."""
+    """One file: its crop (60, 60, 3) uint8 and what identifies it, or the reason why there is none. there: whether a
+    file of this size and time can be remembered."""
 
     path: Path
     crop: Picture | None = None
@@ -44,15 +46,18 @@ class Read:
     size: int = 0
     mtime_ns: int = 0
     reason: str = ""
+    there: bool = True
 
 
 def read(path: Path) -> Read:
     """Read one file once."""
-    size = mtime_ns = 0
+    size, mtime_ns, there = 0, 0, False
     try:
         str(path).encode()
         stat = path.stat()  # before the content: a change from here on is seen by the next run
-        size, mtime_ns = stat.st_size, stat.st_mtime_ns
+        size, mtime_ns, there = stat.st_size, stat.st_mtime_ns, True
+        if not S_ISREG(stat.st_mode):
+            raise ImageError(f"{path} is no regular file: give a picture")
         if size > MOST_BYTES:
             raise ImageError(f"{path} has {size:,} bytes, over {MOST_BYTES:,}: make it smaller")
         content = path.read_bytes()
@@ -65,7 +70,21 @@ def read(path: Path) -> Read:
         reason = str(error)
     else:
         return Read(path, crop, hashlib.sha256(content).hexdigest(), size, mtime_ns)
-    return Read(path, size=size, mtime_ns=mtime_ns, reason=reason)
+    return Read(path, size=size, mtime_ns=mtime_ns, reason=reason, there=there)
+
+
+def content_of(path: Path) -> str | None:
+    """sha256 of a file's content; None for one that cannot be read or is too large."""
+    found = hashlib.sha256()
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                found.update(block)
+    except OSError:
+        return None
+    return found.hexdigest()
 
 
 def read_ahead(
@@ -199,7 +218,7 @@ def _unread(path: Path, reason: str) -> Read:
     try:
         stat = path.stat()
     except OSError:
-        return Read(path, reason=reason)
+        return Read(path, reason=reason, there=False)
     return Read(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, reason=reason)
 
 

@@ -15,21 +15,24 @@ from faceedit.images import Picture
 from faceedit.manifest import Manifest
 from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Move, Problem, StoredImage
-from retrieval.decoding import Read, read_ahead
+from retrieval.decoding import Read, content_of, read_ahead
 from retrieval.errors import RetrievalError
+from retrieval.folder import is_gone
 
 
 @dataclass
 class IndexReport:
     """What one run did. unchanged: the same file, or a newer one with the same content; renamed: known content at a new
-    place, whose old one has gone; duplicates: content that another image has, whose descriptor they share; vanished:
-    how many images the gallery still holds although their files have gone; pruned: how many of these were removed;
-    skipped: unreadable files with their reasons."""
+    place, whose old one has gone or is another's now; changed: files with other content than before; duplicates:
+    content that another image has, whose descriptor they share; vanished: how many images the gallery still holds
+    although their files have gone; pruned: how many of these were removed; skipped: unreadable files with their
+    reasons."""
 
     described: int = 0
     unchanged: int = 0
     renamed: int = 0
     duplicates: int = 0
+    changed: int = 0
     relabelled: int = 0
     vanished: int = 0
     pruned: int = 0
@@ -57,7 +60,8 @@ def open_gallery(folder: Path, editor: Editor, image_root: Path) -> Gallery:
         elif elsewhere:
             raise RetrievalError(
                 f"the gallery {folder} holds images of {gallery.config.image_root}, not of {root}: "
-                "give that folder or one below it, or another --db"
+                "give that folder or one below it, or another --db; after the images have moved, say so with "
+                "`facesearch gallery relocate`"
             )
     except BaseException:
         gallery.close()
@@ -111,7 +115,6 @@ class _Run:
         self._labels = labels
         self._known = gallery.known()
         self._problems = {problem.path: problem for problem in gallery.problems()}
-        self._new_problems: list[Problem] = []
         self._solved: list[str] = []
         self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
 
@@ -119,6 +122,7 @@ class _Run:
         """The files to look at; all others are as they were."""
         new = [(name, path) for name, path in self._images.items() if not _unchanged(path, self._known.get(name))]
         self.report.unchanged = len(self._images) - len(new)
+        self._solved += self._problems.keys() & self._images.keys() - {name for name, _ in new}
         todo = []
         for name, path in new:
             problem = None if retry else self._problems.get(name)
@@ -126,6 +130,7 @@ class _Run:
                 self.report.skipped.append((path, problem.reason))
             else:
                 todo.append(path)
+        todo = self._exchanged(todo)
         self.report.relabelled = _relabel(self._gallery, self._known, self._images, self._labels, set(todo))
         return todo
 
@@ -133,11 +138,13 @@ class _Run:
         """Keep what was read: content that is known costs nothing, the rest is described."""
         moves: list[Move] = []
         new: list[tuple[Read, Picture]] = []
+        problems: list[Problem] = []
         for file in files:
             if file.crop is None:
-                self._skip(file)
+                self._skip(file, problems)
             elif not self._is_known(file, moves):
                 new.append((file, file.crop))
+        self._gallery.note_problems(problems)
         self._gallery.move(moves)
         if new:
             self._add(new)
@@ -146,14 +153,53 @@ class _Run:
         gone = [image.id for name, image in self._known.items() if name not in self._images and self._gone(image)]
         self.report.pruned = self._gallery.remove(gone) if prune and gone else 0
         self.report.vanished = len(gone) - self.report.pruned
-        went = [name for name in self._problems if name not in self._images and not (self._root / name).exists()]
-        self._gallery.note_problems(self._new_problems, [*went, *self._solved])
+        went = [name for name in self._problems if name not in self._images and is_gone(self._root / name)]
+        self._gallery.note_problems([], [*went, *self._solved])
 
-    def _skip(self, file: Read) -> None:
+    def _skip(self, file: Read, problems: list[Problem]) -> None:
         self.report.skipped.append((file.path, file.reason))
-        if file.mtime_ns:
-            name = _relative(file.path, self._root)
-            self._new_problems.append(Problem(name, file.size, file.mtime_ns, file.reason))
+        if file.there:
+            problems.append(Problem(_relative(file.path, self._root), file.size, file.mtime_ns, file.reason))
+
+    def _exchanged(self, todo: list[Path]) -> list[Path]:
+        """Follow files that took the names of others, as when two are swapped: with each one's content goes all that is
+        known of it. What is left to do."""
+        names = [_relative(path, self._root) for path in todo]
+        taken = {name for name in names if name in self._known}
+        if not taken or len(todo) < 2:
+            return todo
+        contents = {name: content_of(self._root / name) for name in names}
+        free: dict[str, list[StoredImage]] = {}  # images whose content is not where it was
+        for image in self._known.values():
+            changed = image.path in taken and contents[image.path] not in (None, image.sha256)
+            if image.sha256 and (changed or (image.path not in self._images and self._gone(image))):
+                free.setdefault(image.sha256, []).append(image)
+        moved: dict[str, StoredImage] = {}
+        for name in names:
+            content = contents[name]
+            if content and free.get(content) and not (name in taken and self._known[name].sha256 == content):
+                moved[name] = free[content].pop(0)
+        if not moved:
+            return todo
+        stay = {image.id for image in moved.values()}
+        lost = [self._known[name].id for name in moved if name in taken and self._known[name].id not in stay]
+        moves = []
+        for name, image in moved.items():
+            stat = (self._root / name).stat()
+            own = self._labels_at(name, replace(image, identity=_renamed_identity(image, name)))
+            moves.append(Move(image.id, name, stat.st_size, stat.st_mtime_ns, own))
+        self._gallery.remove(lost)  # their files were written over
+        self._gallery.move(moves)
+        self.report.renamed += len(moves)
+        self._solved += moved
+        self._known = self._gallery.known()
+        self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
+        return [path for path, name in zip(todo, names, strict=True) if name not in moved]
+
+    def _labels_at(self, name: str, image: StoredImage) -> Labels:
+        """The manifest's labels for the file of this name, else those of the image."""
+        given = None if self._labels is None else self._labels.get(self._root / name)
+        return given or _labels_in(image)
 
     def _is_known(self, file: Read, moves: list[Move]) -> bool:
         """Whether the file's content is an image of the gallery already, here or where there is no file any more."""
@@ -168,10 +214,7 @@ class _Run:
         else:
             return False
         self._solved.append(name)
-        if self._labels is not None and file.path in self._labels:
-            own = self._labels[file.path]
-        else:
-            own = _labels_in(before)
+        own = self._labels_at(name, before)
         moves.append(Move(before.id, name, file.size, file.mtime_ns, own))
         self._remember(
             replace(before, path=name, size=file.size, mtime_ns=file.mtime_ns, **vars(own)), before.sha256
@@ -180,21 +223,24 @@ class _Run:
 
     def _add(self, new: list[tuple[Read, Picture]]) -> None:
         """Describe each content once, and share it."""
-        crops = {file.sha256: crop for file, crop in new if file.sha256 not in self._by_content}
-        found: dict[str, _Description] = {}
+        shared = {file.sha256: self._by_content[file.sha256] for file, _ in new if file.sha256 in self._by_content}
+        sound = self._gallery.sound_descriptors([image.id for image in shared.values()])
+        found = {
+            content: _Description(sound[image.id], image.candidate, image.errors)
+            for content, image in shared.items()
+            if image.id in sound  # a damaged one must not spread
+        }
+        crops = {file.sha256: crop for file, crop in new if file.sha256 not in found}
         if crops:
             described = self._editor.describe(np.stack(list(crops.values())))
             for content, descriptor, best, errors in zip(
                 crops, described.descriptors, described.best, described.errors, strict=True
             ):
                 found[content] = _Description(descriptor, int(best), known_errors(errors))
-        shared = {file.sha256: self._by_content[file.sha256] for file, _ in new if file.sha256 in self._by_content}
-        stored = self._gallery.descriptors([image.id for image in shared.values()])
-        for (content, image), descriptor in zip(shared.items(), stored, strict=True):
-            found[content] = _Description(descriptor, image.candidate, image.errors)
         labelling = _Labelling(self._root, self._labels, self._known)
         rows = [_row(file, labelling, found[file.sha256]) for file, _ in new]
         ids = self._gallery.add(rows, np.stack([found[file.sha256].descriptor for file, _ in new]), replace=True)
+        self.report.changed += sum(row.path in self._known for row in rows)
         for row, id_ in zip(rows, ids, strict=True):
             self._remember(StoredImage(**vars(row), id=id_), row.sha256)
         self.report.described += len(crops)
@@ -208,7 +254,7 @@ class _Run:
         self._by_content[content] = image
 
     def _gone(self, image: StoredImage) -> bool:
-        return not (self._root / image.path).exists()
+        return is_gone(self._root / image.path)
 
 
 @dataclass(frozen=True)

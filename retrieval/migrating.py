@@ -11,6 +11,7 @@ import numpy as np
 from faceedit.editor import Editor
 from index.gallery import Gallery, GalleryConfig, Redescribed
 from retrieval.decoding import Read, read_ahead
+from retrieval.errors import RetrievalError
 from retrieval.indexing import known_errors
 
 
@@ -34,9 +35,16 @@ def migrate(
 
     An image whose file has changed is described as it is now. drop: remove images whose files have gone or cannot be
     read; otherwise they keep the new model from taking over. progress(done, total) is called after every batch.
+    Raises RetrievalError where the images' folder, or every file, is missing, GalleryError where a migration to another
+    model is under way.
     """
     config, report = gallery.config, MigrationReport()
     space = editor.space
+    if not config.image_root.is_dir():
+        raise RetrievalError(
+            f"the images' folder {config.image_root} is not there: bring it back, or say where it is with "
+            "`facesearch gallery relocate`"
+        )
     with gallery.writing():
         gallery.begin_migration(
             GalleryConfig(editor.digest, space.name, space.values, editor.descriptor_size, config.image_root)
@@ -55,6 +63,10 @@ def migrate(
             if progress:
                 progress(done, total)
         report.described = len(ids) - len(unread)
+        if drop and unread and len(unread) == total:
+            raise RetrievalError(
+                f"none of the {total:,} images can be read ({unread[0].reason}): the gallery stays as it is"
+            )
         if drop:
             report.dropped = gallery.remove([ids[file.path] for file in unread])
         else:

@@ -158,7 +158,7 @@ def test_migrate(call: Call, tmp_path: Path, model_folder: Path, other_model_fol
     assert code == 3 and not report["finished"] and report["described"] == 5
     about = json.loads(call("info", "--json")[1])
     assert about["migration"]["staged"] == 5
-    assert "5 of 6 images described; `gallery migrate` goes on" in call("info")[1]
+    assert "5 of 6 images described; `gallery migrate --model` with that model goes on" in call("info")[1]
     assert call("migrate", "--give-up")[1] == "5 new descriptions forgotten\n"
     assert call("migrate", "--give-up")[1] == "no migration was under way\n"
     code, out, _ = call("migrate", "--model", other_model_folder, "--device", "cpu", "--drop")

@@ -103,6 +103,15 @@ def test_a_decoder_that_takes_much_memory_gets_no_large_picture(tmp_path: Path) 
         read_crop(path)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_damage(tmp_path: Path, value: float) -> None:
+    grey = np.asarray(Image.fromarray(FACE).convert("L"), np.float32) / 255
+    grey[3, 3] = value
+    path = saved(tmp_path / "face.tif", Image.fromarray(grey))
+    with pytest.raises(ImageError, match="it has values that are no numbers"):
+        read_crop(path)
+
+
 def test_formats_that_nobody_photographs_in_are_never_decoded(tmp_path: Path) -> None:
     path = tmp_path / "face.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 60\n%%EndComments\nshowpage\n")

@@ -55,7 +55,7 @@ def test_a_flipped_bit_is_found_and_its_image_removed(gallery: Gallery) -> None:
 def test_a_short_descriptor_file_is_found(gallery: Gallery) -> None:
     path = gallery.folder / "descriptors.f16"
     path.write_bytes(path.read_bytes()[:-2])
-    assert any("the database expects at least" in line for line in gallery.verify().findings)
+    assert gallery.verify().damaged == [f"{COUNT - 1}.png"]
 
 
 def test_hashes_of_an_earlier_release_are_noted(gallery: Gallery) -> None:

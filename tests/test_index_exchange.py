@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError
 from index.exchange import restore
 from index.gallery import Gallery, GalleryConfig, ImageRow
+from index.lock import WriterLock
 
 SIZE = 8
 
@@ -100,7 +102,7 @@ def test_a_damaged_descriptor_is_not_exported(gallery: Gallery, tmp_path: Path) 
     file.write_bytes(damaged)
     with pytest.raises(GalleryCorruptError, match=r"ö/3.png is not what was stored: run `facesearch gallery repair`"):
         gallery.export(tmp_path / "out")
-    assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".*"))
 
 
 def flip(path: Path) -> None:
@@ -111,6 +113,14 @@ def flip(path: Path) -> None:
 
 def rewrite(path: Path, **new: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **new}))
+
+
+def rewrite_lines(out: Path, **new: object) -> None:
+    """Every image with these values, and hashes that agree."""
+    lines = [json.loads(line) | new for line in (out / "images.jsonl").read_text().splitlines()]
+    (out / "images.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("images.jsonl", "descriptors.npy")}
+    rewrite(out / "gallery.json", sha256=sums)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,15 @@ def rewrite(path: Path, **new: object) -> None:
         (lambda out: rewrite(out / "gallery.json", values=[]), r"gallery\.json is damaged \(values are"),
         (lambda out: rewrite(out / "gallery.json", images=2), r"descriptors\.npy is damaged \(it holds \(3, 8\)"),
         (lambda out: rewrite(out / "gallery.json", model_digest="x"), "model_digest is 'x'"),
+        (lambda out: rewrite(out / "gallery.json", values=["a", "b", "c"]), "whole numbers as values"),
+        (lambda out: rewrite(out / "gallery.json", image_root=5), r"gallery\.json is damaged"),
+        (lambda out: rewrite(out / "gallery.json", image_root="photos"), "an absolute image_root"),
+        (lambda out: rewrite(out / "gallery.json", last_id=10**30), "last_id is"),
+        (lambda out: rewrite_lines(out, id=4), "an id or a path stands there twice"),
+        (lambda out: rewrite_lines(out, id=-4), "an id above 0"),
+        (lambda out: rewrite_lines(out, path="a.png"), "an id or a path stands there twice"),
+        (lambda out: rewrite_lines(out, identity=["anna"]), "identity is"),
+        (lambda out: rewrite_lines(out, pose=10**30), "pose is"),
         (lambda out: rewrite(out / "gallery.json", values=[1]), r"images\.jsonl is damaged \(line 1: ö/1.png"),
     ],
 )
@@ -135,12 +154,45 @@ def test_a_damaged_export_is_refused_and_leaves_nothing(
     damage(tmp_path / "out")
     with pytest.raises((GalleryCorruptError, GalleryNotFoundError, GalleryError), match=words):
         restore(tmp_path / "out", tmp_path / "again", None)
-    assert not (tmp_path / "again").exists() and not (tmp_path / "again.partial").exists()
+    assert not (tmp_path / "again").exists() and not list(tmp_path.glob(".*"))
 
 
-def test_what_an_earlier_run_was_cut_off_from_does_not_matter(gallery: Gallery, tmp_path: Path) -> None:
-    (tmp_path / "out.partial").mkdir()
-    (tmp_path / "out.partial" / "images.jsonl").write_text("cut off")
+def test_what_a_killed_run_left_is_deleted_and_nothing_else(gallery: Gallery, tmp_path: Path) -> None:
+    killed, busy, own = (tmp_path / f".out.{name}.partial" for name in ("abc", "def", "ghi"))
+    for folder in (killed, busy, own, tmp_path / "out.partial"):
+        folder.mkdir()
+        (folder / "descriptors.npy").write_text("cut off")
+    for folder in (killed, busy):
+        (folder / ".facesearch-partial").touch()
+    lock = WriterLock(busy / ".facesearch-partial")
+    lock.acquire()
     gallery.export(tmp_path / "out")
-    assert len((tmp_path / "out" / "images.jsonl").read_text().splitlines()) == 3
-    assert not (tmp_path / "out.partial").exists()
+    lock.release()
+    assert not killed.exists() and busy.exists() and own.exists() and (tmp_path / "out.partial").exists()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir())[0] == "descriptors.npy"
+
+
+def test_two_into_one_folder_do_not_mix(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.export(tmp_path / "one")
+    gallery.remove([image.id for image in gallery.images()][:1])
+    gallery.export(tmp_path / "two")
+
+    def meanwhile(*_: int) -> None:
+        if not (tmp_path / "again").exists():
+            restore(tmp_path / "two", tmp_path / "again", None)
+
+    with pytest.raises(GalleryExistsError, match="came into being meanwhile"):
+        restore(tmp_path / "one", tmp_path / "again", None, meanwhile)
+    with Gallery.open(tmp_path / "again") as again:
+        assert len(again) == 2 and again.verify().sound
+
+
+def test_a_link_or_the_current_folder_is_no_new_folder(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    monkeypatch.chdir(tmp_path / "empty")
+    for target in (tmp_path / "link", Path()):
+        with pytest.raises(GalleryExistsError, match="is there already"):
+            gallery.export(target)

@@ -219,8 +219,20 @@ def test_database_that_is_none_is_corrupt(gallery: Gallery) -> None:
 def test_missing_descriptors_are_corrupt(gallery: Gallery) -> None:
     gallery.add(rows(0), vectors(0))
     (gallery.folder / "descriptors.f16").unlink()
-    with pytest.raises(GalleryCorruptError, match=r"descriptors\.f16 has 0 bytes"):
-        Gallery.open(gallery.folder)
+    with Gallery.open(gallery.folder) as again:
+        assert len(list(again.images())) == 1
+        with pytest.raises(GalleryCorruptError, match=r"descriptors\.f16 has 0 bytes.*facesearch gallery repair"):
+            again.search(vectors(0)[0], 1)
+
+
+def test_a_file_that_was_cut_off_costs_what_was_cut_off(gallery: Gallery) -> None:
+    gallery.add(rows(0, 1, 2, 3), vectors(0, 1, 2, 3))
+    os.truncate(gallery.folder / "descriptors.f16", 4 * SIZE * 2 - 5)
+    with Gallery.open(gallery.folder) as again:
+        assert again.verify().damaged == ["3.jpg"]
+        assert again.repair().removed == ["3.jpg"]
+        assert again.verify().sound and len(again) == 3
+        assert nearest_path(again, 2) == "2.jpg"
 
 
 def test_gallery_of_a_newer_release_is_refused(gallery: Gallery) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,13 +77,17 @@ def test_a_migration_goes_on_where_it_was_interrupted(gallery: Gallery) -> None:
     assert len(left) == 3 and not {image.id for image in left} & {image.id for image in done}
 
 
-def test_one_to_another_model_is_given_up(gallery: Gallery) -> None:
+def test_one_to_another_model_must_be_given_up_first(gallery: Gallery) -> None:
     gallery.begin_migration(NEW)
-    stage(gallery)
-    first = files(gallery)
-    gallery.begin_migration(GalleryConfig("c" * 64, "pose", (0, 1), 12, NEW.image_root))
+    stage(gallery, 3)
+    third = GalleryConfig("c" * 64, "pose", (0, 1), 12, NEW.image_root)
+    with pytest.raises(GalleryError, match=r"model bbbbbbbbbbbb \(12 numbers\) is under way, with 3 images described"):
+        gallery.begin_migration(third)
+    assert len(list(gallery.waiting())) == 2 and len(files(gallery)) == 2
+    gallery.give_up_migration()
+    assert files(gallery) == ["descriptors.f16"]
+    gallery.begin_migration(third)
     assert len(list(gallery.waiting())) == 5
-    assert files(gallery) == ["descriptors.f16"] and len(first) == 2
     gallery.give_up_migration()
     assert gallery.migration() is None and list(gallery.waiting()) == list(gallery.images())
 
@@ -95,6 +100,27 @@ def test_it_does_not_take_over_before_every_image_is_described(gallery: Gallery)
     with pytest.raises(GalleryError, match=r"'4.jpg' is not described by the new model yet"):
         gallery.finish_migration()
     assert gallery.config == OLD and gallery.verify().sound
+
+
+@pytest.mark.parametrize("damage", ["cut off", "changed"])
+def test_a_damaged_description_never_takes_over(gallery: Gallery, damage: str) -> None:
+    gallery.begin_migration(NEW)
+    stage(gallery)
+    path = gallery.folder / next(name for name in files(gallery) if name != "descriptors.f16")
+    if damage == "cut off":
+        os.truncate(path, path.stat().st_size - 10)
+    else:
+        content = bytearray(path.read_bytes())
+        content[-10] ^= 1
+        path.write_bytes(content)
+    assert any("new descriptor of image 5" in line for line in gallery.verify().findings)
+    with pytest.raises(GalleryError, match="1 new descriptions are not what was stored: run the migration again"):
+        gallery.finish_migration()
+    assert gallery.config == OLD and gallery.search(vectors(8, 4)[0], 1)[0].image.path == "4.jpg"
+    gallery.begin_migration(NEW)
+    assert len(stage(gallery)) == 1
+    gallery.finish_migration()
+    assert gallery.verify().checked == 5
 
 
 def test_images_may_come_go_and_be_labelled_meanwhile(gallery: Gallery) -> None:

@@ -307,6 +307,90 @@ def test_an_identity_that_a_folder_gave_changes_with_the_folder(gallery: Gallery
     assert gallery.known()["ben/9.png"].identity == "ben"
 
 
+def test_files_that_take_each_other_s_names_take_labels_and_ids_along(
+    gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 -> 2 -> 3, and what was 3 is written over by nothing: it has gone."""
+    root = gallery.config.image_root / "anna"
+    save_picture(root / "3.png", 30)
+    index_all(gallery, editor)
+    gallery.update_labels({f"anna/{n}.png": Labels(f"person {n}") for n in (1, 2, 3)})
+    before = {path: (image.id, image.identity) for path, image in gallery.known().items()}
+    (root / "3.png").unlink()
+    (root / "2.png").rename(root / "3.png")
+    (root / "1.png").rename(root / "2.png")
+    save_picture(root / "4.png", 40)
+    report = index_all(gallery, editor)
+    assert counts(report) == {"unchanged": 1, "renamed": 2, "described": 1}
+    after = {path: (image.id, image.identity) for path, image in gallery.known().items()}
+    assert after["anna/2.png"] == before["anna/1.png"] and after["anna/3.png"] == before["anna/2.png"]
+    assert "anna/1.png" not in after and before["anna/3.png"][0] not in {id_ for id_, _ in after.values()}
+    assert gallery.verify().sound
+    assert counts(index_all(gallery, editor)) == {"unchanged": 4}
+
+
+def test_a_damaged_descriptor_is_not_given_to_a_copy(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root
+    index_all(gallery, editor)
+    [expected] = gallery.descriptors([gallery.known()["anna/1.png"].id])
+    with (gallery.folder / "descriptors.f16").open("r+b") as file:
+        file.write(np.full(200, np.nan, np.float16).tobytes())
+    shutil.copy(root / "anna" / "1.png", root / "anna" / "copy.png")
+    assert counts(index_all(gallery, editor)) == {"unchanged": 3, "described": 1}
+    np.testing.assert_allclose(gallery.descriptors([gallery.known()["anna/copy.png"].id])[0], expected, atol=1e-3)
+    assert gallery.repair().removed == ["anna/1.png"]
+    assert counts(index_all(gallery, editor)) == {"unchanged": 3, "duplicates": 1}
+    assert gallery.verify().sound
+
+
+def test_a_problem_is_forgotten_when_the_file_is_as_the_gallery_has_it(gallery: Gallery, editor: Editor) -> None:
+    path = gallery.config.image_root / "anna" / "1.png"
+    index_all(gallery, editor)
+    content, times = path.read_bytes(), path.stat()
+    path.write_bytes(b"junk")
+    index_all(gallery, editor)
+    assert [problem.path for problem in gallery.problems()] == ["anna/1.png"]
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    index_all(gallery, editor)
+    assert gallery.problems() == []
+
+
+def test_a_file_of_1970_is_a_problem_like_any_other(gallery: Gallery, editor: Editor) -> None:
+    path = gallery.config.image_root / "anna" / "1.png"
+    path.write_bytes(b"junk")
+    os.utime(path, ns=(0, 0))
+    index_all(gallery, editor)
+    assert [problem.path for problem in gallery.problems()] == ["anna/1.png"]
+
+
+def test_folders_that_may_not_be_read_are_told_and_what_they_hold_is_not_taken_for_gone(
+    gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = gallery.config.image_root
+    index_all(gallery, editor)
+    scan, stat = os.scandir, Path.stat
+
+    def scanned(folder: str) -> object:
+        if str(folder).endswith("ben"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    def looked_at(path: Path, **options: bool) -> os.stat_result:
+        if path.parent.name == "ben":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scanned)
+        patch.setattr(Path, "stat", looked_at)
+        refused: list[tuple[Path, str]] = []
+        found = find_images(root, refused)
+        report = index_folder(gallery, editor, found, prune=True)
+    assert refused == [(root / "ben", f"{root / 'ben'} cannot be read (Permission denied): check its permissions")]
+    assert (report.unchanged, report.pruned, report.vanished) == (2, 0, 0) and len(gallery) == 3
+
+
 def test_files_that_change_places_keep_their_descriptors(gallery: Gallery, editor: Editor) -> None:
     root = gallery.config.image_root
     index_all(gallery, editor)
@@ -315,7 +399,13 @@ def test_files_that_change_places_keep_their_descriptors(gallery: Gallery, edito
     first.rename(root / "aside")
     second.rename(first)
     (root / "aside").rename(second)
-    assert counts(index_all(gallery, editor)) == {"unchanged": 1, "duplicates": 2}
+    gallery.update_labels({"anna/1.png": Labels("anna", 15), "ben/1.png": Labels("benjamin", 30)})
+    ids = {path: image.id for path, image in gallery.known().items()}
+    assert counts(index_all(gallery, editor)) == {"unchanged": 1, "renamed": 2}
+    images = gallery.known()
+    assert (images["anna/1.png"].identity, images["anna/1.png"].pose) == ("benjamin", 30)
+    assert (images["ben/1.png"].identity, images["ben/1.png"].pose) == ("ben", 15)  # anna was her folder's name
+    assert images["anna/1.png"].id == ids["ben/1.png"] and images["ben/1.png"].id == ids["anna/1.png"]
     assert len(gallery) == 3
     after = {path: gallery.descriptors([image.id])[0] for path, image in gallery.known().items()}
     np.testing.assert_allclose(after["anna/1.png"], before["ben/1.png"], rtol=0)

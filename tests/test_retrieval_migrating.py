@@ -13,6 +13,7 @@ from PIL import Image
 from faceedit.editor import Editor
 from faceedit.images import read_crop
 from index.gallery import Gallery, Labels
+from retrieval.errors import RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
 from retrieval.migrating import migrate
@@ -92,6 +93,17 @@ def test_an_image_that_has_changed_is_described_as_it_is_now(gallery: Gallery, o
     assert match.image.path == "1.png" and match.image.size == path.stat().st_size
     again = index_folder(gallery, other, find_images(gallery.config.image_root))
     assert (again.described, again.unchanged) == (0, 4)
+
+
+def test_nothing_is_dropped_when_every_file_is_missing(gallery: Gallery, other: Editor) -> None:
+    photos = gallery.config.image_root
+    photos.rename(photos.with_name("away"))
+    with pytest.raises(RetrievalError, match=r"photos is not there: bring it back, or say where it is with"):
+        migrate(gallery, other, drop=True)
+    photos.mkdir()
+    with pytest.raises(RetrievalError, match="none of the 4 images can be read"):
+        migrate(gallery, other, drop=True)
+    assert len(gallery) == 4
 
 
 def test_an_interrupted_run_is_taken_up_again(gallery: Gallery, other: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
