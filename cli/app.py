@@ -6,6 +6,7 @@ gate was missed, 130 interrupt.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -51,6 +52,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what ails a picture stands in our own message
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # and one that is not Unicode
     sys.exit(run(sys.argv[1:]))
 
 
@@ -89,14 +92,23 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone
         return 1
+    except UnicodeEncodeError as error:
+        return _fail(f"{error.object!r} is not valid Unicode: give it in UTF-8", 2)
     except OSError as error:
-        return _fail(str(error), 1)
+        return _fail(_refused(error), 1)
     except Exception as error:
         from index.errors import GalleryError, RecallError, RequirementsError, WhereError
 
         if isinstance(error, GalleryError):
             return _fail(str(error), {RecallError: 5, RequirementsError: 2, WhereError: 2}.get(type(error), 1))
         raise
+
+
+def _refused(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
+        where = f" {error.filename}" if error.filename else ""
+        return f"the disk refuses{where} ({error.strerror}): make room or give another place; what was finished is kept"
+    return str(error)
 
 
 def _fail(message: str, code: int) -> int:

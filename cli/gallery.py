@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 
+_LARGEST = 2**63
 _SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
 PathsArgument = Annotated[
     list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids")
@@ -52,7 +55,7 @@ def info(db: DbOption = None, as_json: JsonOption = False) -> None:
             "values": list(config.values),
             "descriptor": config.descriptor_size,
             "migration": asdict(migration) if migration else None,
-            "bytes": sum(path.stat().st_size for path in gallery.folder.rglob("*") if path.is_file()),
+            "bytes": _bytes(gallery.folder),
             "indexes": sorted(path.name for path in gallery.folder.iterdir() if _is_index(path)),
         }
     if as_json:
@@ -214,11 +217,12 @@ def _ids(gallery: Gallery, names: list[str] | None, where: Any) -> list[int]:
     if not names:
         ids = [image.id for image in gallery.images(where)]
         if not ids:
-            raise UsageError("no image fulfils the condition")
+            print("no image fulfils the condition", file=sys.stderr)
+            raise typer.Exit(4)
         return ids
     found = []
     for name in names:
-        if name.isdecimal():
+        if name.isdecimal() and len(name) < len(str(_LARGEST)):
             found.append(gallery.get([int(name)])[0].id)
             continue
         known = gallery.ids_of([name]) or gallery.ids_of([_relative(gallery, name)])
@@ -240,11 +244,13 @@ def _row(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
 
 
 def _details(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
+    from retrieval.folder import is_gone
+
     file = gallery.config.image_root / image.path
     errors = zip(gallery.config.values, image.errors, strict=True)
     return {
         "file": str(file),
-        "there": file.exists(),
+        "there": not is_gone(file),
         "sha256": image.sha256,
         "bytes": image.size,
         "errors": {str(value): round(error, 1) for value, error in errors if error is not None},
@@ -253,9 +259,21 @@ def _details(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
 
 def _number(name: str, text: str) -> int | None:
     try:
-        return int(text) if text else None
+        number = int(text) if text else None
     except ValueError as error:
         raise UsageError(f"--{name} {text!r} is no whole number") from error
+    if number is not None and abs(number) >= _LARGEST:
+        raise UsageError(f"--{name} {text!r} is too large a number")
+    return number
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process works there
+            stat = path.stat()
+            total += stat.st_size if S_ISREG(stat.st_mode) else 0
+    return total
 
 
 def _is_index(path: Path) -> bool:

@@ -166,7 +166,7 @@ def require_file(path: Path, what: str) -> None:
     if not path.exists():
         raise FaceEditError(f"{path} does not exist: give the path of {what}")
     if not path.is_file():
-        raise FaceEditError(f"{path} is a folder: give the path of {what}")
+        raise FaceEditError(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}: give the path of {what}")
 
 
 def require_writable_parent(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.answers import FORMATS, printer, write_sheet
+from cli.answers import FORMATS, printable, printer, write_sheet
 from cli.asking import (
     AllIlluminationsOption,
     AllPosesOption,
@@ -102,12 +102,13 @@ def query(
 
         for image in _each(images) if single is None else [single]:
             try:
+                require_file(image, "an image")
                 answers = answers_for(image)
             except FaceEditError as error:
                 if single is not None:
                     raise
                 failures += 1
-                print(f"skipped: {error}", file=sys.stderr)
+                print(f"skipped: {printable(str(error))}", file=sys.stderr)
                 continue
             show(image, answers)
             found |= any(answer.matches for answer in answers)

@@ -172,12 +172,13 @@ def import_(
     from cli.progress import ProgressBar
     from index.exchange import restore
     from index.gallery import Gallery
+    from retrieval.folder import is_gone
 
     with ProgressBar("importing") as bar:
         restore(folder, place, None if root is None else root.resolve(), bar.update)
     with Gallery.open(place) as gallery:
         root = gallery.config.image_root
-        missing = sum(not (root / image.path).exists() for image in gallery.images())
+        missing = sum(is_gone(root / image.path) for image in gallery.images())
         print(f"{place}: {len(gallery):,} images, whose files lie below {root}")
     if missing:
         print(
@@ -196,9 +197,10 @@ def relocate(
     if not root.is_dir():
         raise UsageError(f"{root} is no folder: give the one that the images lie in now")
     from index.gallery import Gallery
+    from retrieval.folder import is_gone
 
     with Gallery.open(db_folder(db)) as gallery:
-        missing = sum(not (root / image.path).exists() for image in gallery.images())
+        missing = sum(is_gone(root / image.path) for image in gallery.images())
         if missing == len(gallery) > 0:
             raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
         gallery.set_image_root(root.resolve())

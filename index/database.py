@@ -1,13 +1,16 @@
 """SQLite as the gallery uses it: durable, strict, one writer, and errors with names."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
 
@@ -35,7 +38,9 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         url = URL.create("sqlite", database=str(path))
-        self._engine = create_engine(url, creator=lambda: _connect(path))
+        # where nothing can be written, no connection is kept: it would not see what another user writes
+        pool = None if _writable(path) else NullPool
+        self._engine = create_engine(url, creator=lambda: _connect(path), poolclass=pool)
         event.listen(self._engine, "begin", _begin)
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
 
@@ -71,7 +76,29 @@ class Database:
         self._engine.dispose()
 
 
+def _writable(path: Path) -> bool:
+    return not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """On a medium that cannot be written to: SQLite needs to be told that nothing changes."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise GalleryStorageError(
+            f"{path.parent} cannot be written to and holds {log.name}: somebody is writing, or the gallery was copied "
+            "while it was being written; wait, or copy it to a folder that can be written to"
+        )
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+    connection.execute("PRAGMA foreign_keys = ON").close()
+    return connection
+
+
 def _connect(path: Path) -> sqlite3.Connection:
+    if not _writable(path):
+        return _connect_read_only(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         for pragma in PRAGMAS:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from index.errors import GalleryLockedError
+from index.errors import GalleryLockedError, GalleryStorageError
 
 
 class WriterLock:
@@ -25,8 +25,14 @@ class WriterLock:
         return self._file is not None
 
     def acquire(self) -> None:
-        """Take the lock at once, or raise GalleryLockedError naming the holder's process id."""
-        file = self._path.open("a+", encoding="ascii", errors="replace")
+        """Take the lock at once, or raise GalleryLockedError naming the holder's process id. Raises GalleryStorageError
+        where nothing can be written."""
+        try:
+            file = self._path.open("a+", encoding="ascii", errors="replace")
+        except OSError as error:
+            raise GalleryStorageError(
+                f"{self._path} cannot be written ({error.strerror}): give a gallery's folder that can be written to"
+            ) from error
         try:
             _lock(file)
         except OSError as error:

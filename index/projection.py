@@ -5,6 +5,7 @@ The state stands in the file's name, so that index and state reach the disk in o
 """
 
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -77,6 +78,8 @@ def save(folder: Path, projection: Projection) -> None:
 
     A disk that refuses costs only time at the next start, so it is logged and not raised.
     """
+    if not os.access(folder, os.W_OK):
+        return
     try:
         write_index(projection.index, folder / projection.state.file_name)
         _discard(folder, "exact-*", projection.state.generation, projection.state.file_name)

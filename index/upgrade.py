@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from index.database import Database
 from index.errors import GalleryStorageError
@@ -21,11 +21,15 @@ def upgrade(path: Path, lock: WriterLock, version: int) -> Path:
     Raises GalleryLockedError while somebody writes, GalleryStorageError where nothing can be written.
     """
     lock.acquire()
+    copy = path.with_name(f"{path.name}.v{version}")
     try:
-        copy = path.with_name(f"{path.name}.v{version}")
-        _copy(path, copy)
         database = Database(path)
         try:
+            with database.reading() as session:
+                found = session.execute(text("SELECT schema_version FROM gallery")).scalar()
+            if found != version:  # somebody else has been at it
+                return copy
+            _copy(path, copy)
             with database.writing() as session:
                 to_newest(session.connection())
         finally:

@@ -29,6 +29,7 @@ TEXTS = ("identity", "expression", "path", "sha256")
 FIELDS = (*NUMBERS, *TEXTS)
 LONGEST = 10_000  # characters
 DEEPEST = 50  # nested conditions
+MOST = 500  # comparisons
 _OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>[-+]?\d+(?![\w.]))
@@ -86,6 +87,7 @@ class _Parser:
         self._tokens = list(_tokens(text))
         self._next = 0
         self._depth = 0
+        self._comparisons = 0
 
     def whole(self) -> Condition:
         condition = self._any()
@@ -120,6 +122,9 @@ class _Parser:
             self._depth -= 1
 
     def _comparison(self) -> Condition:
+        self._comparisons += 1
+        if self._comparisons > MOST:
+            raise WhereError(f"the condition has more than {MOST} comparisons; use `in (...)`, or ask several times")
         token = self._take()
         field = token.text.lower()
         if token.kind != "word" or field not in FIELDS:
@@ -154,7 +159,7 @@ class _Parser:
     def _value(self, field: str) -> Value:
         token = self._take()
         if field in NUMBERS:
-            if token.kind != "number" or abs(int(token.text)) >= 2**63:
+            if token.kind != "number" or len(token.text) > 20 or abs(int(token.text)) >= 2**63:
                 self._fail(f"a whole number to compare {field} with", token)
             return int(token.text)
         if token.kind != "text":

@@ -94,6 +94,12 @@ class Campaign:
         if self.rng.random() < 0.5:
             there[1 % len(there)].rename(self.photos / f"renamed-{self.made:05d}.png")
         if self.rng.random() < 0.3:
+            first, second, aside = there[0], there[-1], self.photos / "aside"
+            if first.exists() and second.exists() and first != second:
+                first.rename(aside)
+                second.rename(first)
+                aside.rename(second)
+        if self.rng.random() < 0.3 and there[0].exists():
             shutil.copy(there[0], self.photos / f"copy-{self.made:05d}.png")
         if self.rng.random() < 0.2:
             (self.photos / f"empty-{self.made:05d}.png").touch()

@@ -18,6 +18,7 @@ from index.errors import (
     GalleryBusyError,
     GalleryCorruptError,
     GalleryLockedError,
+    GalleryStorageError,
     GalleryVersionError,
     UnknownImageError,
 )
@@ -233,6 +234,52 @@ def test_a_file_that_was_cut_off_costs_what_was_cut_off(gallery: Gallery) -> Non
         assert again.repair().removed == ["3.jpg"]
         assert again.verify().sound and len(again) == 3
         assert nearest_path(again, 2) == "2.jpg"
+
+
+def test_a_gallery_that_cannot_be_written_to_can_be_read(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery.add(rows(0, 1, 2), vectors(0, 1, 2))
+    gallery.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    before = {path.name for path in gallery.folder.iterdir()}
+    with Gallery.open(gallery.folder) as again:
+        assert nearest_path(again, 1) == "1.jpg" and len(again) == 3 and again.verify().sound
+        assert {path.name for path in gallery.folder.iterdir()} == before
+        with pytest.raises(GalleryStorageError, match="readonly"):
+            again.add(rows(3), vectors(3))
+    (gallery.folder / "gallery.db-wal").write_bytes(b"not folded in")
+    with pytest.raises(GalleryStorageError, match=r"cannot be written to and holds gallery\.db-wal: somebody"):
+        Gallery.open(gallery.folder)
+
+
+def test_a_lock_that_cannot_be_written_is_told(gallery: Gallery) -> None:
+    gallery.close()
+    (gallery.folder / "gallery.lock").unlink()
+    (gallery.folder / "gallery.lock").mkdir()
+    with pytest.raises(GalleryStorageError, match=r"gallery\.lock cannot be written \(Is a directory\): give"):
+        Gallery.open(gallery.folder).add(rows(0), vectors(0))
+
+
+def test_own_copies_in_the_gallery_s_folder_stay(gallery: Gallery) -> None:
+    ids = gallery.add(rows(0, 1), vectors(0, 1))
+    own = [gallery.folder / name for name in ("descriptors-backup.f16", "descriptors (copy).f16", "gallery.db.vorher")]
+    for path in own:
+        path.write_bytes(b"mine")
+    gallery.remove(ids[:1])
+    gallery.compact()
+    assert all(path.read_bytes() == b"mine" for path in own)
+
+
+def test_an_index_saved_just_after_a_removal_does_not_stay(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = gallery.add(rows(0, 1), vectors(0, 1))
+    save = projection.save
+
+    def late(*given: Any) -> None:
+        gallery.remove(ids[:1])
+        save(*given)
+
+    monkeypatch.setattr(projection, "save", late)
+    assert nearest_path(gallery, 0) == "1.jpg"
+    assert [path.name[:8] for path in saved_indexes(gallery)] == ["exact-2-"]  # made again, without it
 
 
 def test_gallery_of_a_newer_release_is_refused(gallery: Gallery) -> None:

@@ -12,6 +12,7 @@ from index.errors import GalleryCorruptError, GalleryLockedError, GalleryStorage
 from index.gallery import Gallery, GalleryConfig, ImageRow
 from index.lock import WriterLock
 from index.schema import SCHEMA_VERSION
+from index.upgrade import upgrade
 
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 8, Path("/photos").absolute())
 # What release 0.1 wrote, to the letter; never to be changed.
@@ -175,6 +176,13 @@ def test_an_upgrade_that_fails_changes_nothing(first: Path, monkeypatch: pytest.
 def list_of(folder: Path) -> list[str]:
     with Gallery.open(folder) as gallery:
         return sorted(gallery.paths())
+
+
+def test_a_second_upgrade_leaves_the_first_one_s_copy(first: Path) -> None:
+    Gallery.open(first).close()
+    before = (first / "gallery.db.v1").read_bytes()
+    upgrade(first / "gallery.db", WriterLock(first / "gallery.lock"), 1)  # it read the version just before the other
+    assert (first / "gallery.db.v1").read_bytes() == before
 
 
 def test_nothing_is_upgraded_under_a_writer(first: Path) -> None:
