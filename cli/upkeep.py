@@ -64,6 +64,10 @@ def repair(db: DbOption = None) -> None:
         print(f"removed: {printable(path)}")
     again = "; run `facesearch index` to describe them again" if done.removed else ""
     print(f"{len(done.removed):,} images removed, {done.noted:,} hashes noted{again}")
+    if done.waiting:
+        print(
+            f"{done.waiting:,} damaged descriptions of the migration under way will be made anew by `gallery migrate`"
+        )
 
 
 @group.command("compact")
@@ -111,10 +115,10 @@ def migrate(
         before = gallery.config
         if (before.model_digest, before.descriptor_size) == (editor.digest, editor.descriptor_size):
             under_way = gallery.migration()
-            goes_on = f"; to go on with the migration to {under_way.model_digest[:12]}, its model" if under_way else ""
-            raise UsageError(
-                f"{gallery.folder} is described by the model {folder} already: give another --model{goes_on}"
-            )
+            other = "another --model"
+            if under_way is not None:
+                other = f"the model {under_way.model_digest[:12]} to go on with the migration under way, or --give-up"
+            raise UsageError(f"{gallery.folder} is described by the model {folder} already: give {other}")
         with ProgressBar("describing images again") as bar:
             report = run(gallery, editor, drop, bar.update)
         if report.finished and len(gallery):

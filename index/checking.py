@@ -40,11 +40,13 @@ class Verification:
 
 @dataclass
 class Repair:
-    """removed: paths of images whose records were damaged, to be described again; noted: hashes that were missing."""
+    """removed: paths of images whose records were damaged, to be described again; noted: hashes that were missing;
+    waiting: damaged descriptions of a migration under way, which will be made anew."""
 
     removed: list[str] = field(default_factory=list)
     removed_ids: list[int] = field(default_factory=list)
     noted: int = 0
+    waiting: int = 0
 
 
 def verify(folder: Path, database: Database, progress: Callable[[int, int], None] | None = None) -> Verification:

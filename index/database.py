@@ -83,7 +83,11 @@ def _writable(path: Path) -> bool:
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     """On a medium that cannot be written to: SQLite needs to be told that nothing changes."""
     log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
+    try:
+        written = log.stat().st_size
+    except FileNotFoundError:
+        written = 0
+    if written:
         raise GalleryStorageError(
             f"{path.parent} cannot be written to and holds {log.name}: somebody is writing, or the gallery was copied "
             "while it was being written; wait, or copy it to a folder that can be written to"

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -238,13 +238,18 @@ def _whole(target: Path) -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     made.chmod(0o777 & ~_umask())
     lock = WriterLock(made / _MARK)
-    lock.acquire()
+    try:
+        lock.acquire()
+    except GalleryError:  # another run took it for a leftover
+        with _whole(target) as another:
+            yield another
+        return
     try:
         yield made
-        (made / _MARK).unlink()
         if target.exists():
             target.rmdir()
         made.rename(target)
+        (target / _MARK).unlink()
         sync_folder(target.parent)
     except BaseException as error:
         shutil.rmtree(made, ignore_errors=True)
@@ -258,6 +263,8 @@ def _whole(target: Path) -> Iterator[Path]:
 def _discard_left(folder: Path) -> None:
     """Delete a folder that a killed run has left: one with our mark, which nobody holds."""
     if not (folder / _MARK).is_file():
+        with suppress(OSError):
+            folder.rmdir()  # if it is empty
         return
     lock = WriterLock(folder / _MARK)
     try:

@@ -5,8 +5,9 @@
 descriptors, for large galleries.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace as changed
 from pathlib import Path
 from threading import RLock
@@ -232,16 +233,22 @@ class Gallery:
         with self.writing(), self._database.writing() as session:
             return store.update_labels(session, labels)
 
-    def move(self, moves: Sequence[Move]) -> None:
+    def move(self, moves: Sequence[Move], remove: Sequence[int] = ()) -> None:
         """Note where the files of images are now, all of it or nothing; ids and descriptors stay.
 
-        Raises UnknownImageError, DuplicatePathError, ImageRowError, GalleryLockedError.
+        remove: images that go in the same step, since others take their paths. Raises UnknownImageError,
+        DuplicatePathError, ImageRowError, GalleryLockedError.
         """
         for move in moves:
             check_path(move.path)
-        if moves:
-            with self.writing(), self._database.writing() as session:
+        if not moves:
+            return
+        with self.writing():
+            with self._database.writing() as session:
+                if store.remove(session, remove):
+                    store.advance(session, removed=True)
                 store.move(session, moves)
+            self._tidy()
 
     def problems(self) -> list[Problem]:
         """The files that could not be read, by path."""
@@ -265,6 +272,7 @@ class Gallery:
         with self.writing():
             done = repair(self._folder, self._database)
             self.remove(done.removed_ids)
+            done.waiting = self._drop_damaged()
         self._reader.forget()
         return done
 
@@ -273,7 +281,7 @@ class Gallery:
     ) -> Exported:
         """Write the gallery into the new folder `target` as plain files; see `index.exchange`, whose `restore` makes a
         gallery of them. Raises GalleryLockedError, GalleryExistsError, GalleryCorruptError."""
-        with self.writing():
+        with self.writing() if os.access(self._folder, os.W_OK) else nullcontext():
             return export(self._folder, self._database, target, pictures, progress)
 
     def compact(self) -> Compaction:

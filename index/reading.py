@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from index import projection, store
 from index.database import Database
@@ -23,7 +24,7 @@ from index.plan import read_requirements
 from index.projection import Projection, State
 from index.rows import Filter, Match
 from index.shortlist import Shortlist, merged, scan
-from index.vectors import FloatArray, IdArray, build_exact, nearest
+from index.vectors import FloatArray, HalfArray, IdArray, build_exact, nearest
 
 ATTEMPTS = 5
 FEW = 10  # one image in so many may be new or removed before an index is built anew
@@ -48,6 +49,14 @@ class _View:
     added: Projection | None
 
 
+@dataclass(frozen=True)
+class _Alive:
+    """Which rows of a shortlist are still there, after so many removals; None: all."""
+
+    removals: int
+    rows: NDArray[np.bool_] | None = None
+
+
 class Reader:
     """Searches a gallery and reads its descriptors; may be shared by threads."""
 
@@ -59,8 +68,7 @@ class Reader:
         self._building = RLock()
         self._view: _View | None = None
         self._shortlist: Shortlist | None = None
-        # which of the shortlist's rows are still there, after so many removals
-        self._alive: tuple[int, NDArray[np.bool_] | None] = (-1, None)
+        self._alive = _Alive(-1)
 
     def state(self) -> State:
         """How far the gallery has come."""
@@ -76,7 +84,7 @@ class Reader:
 
         def read() -> FloatArray:
             with self._database.reading() as session:
-                slots, records = store.slots(session, ids), store.records(session, self._folder)
+                slots, records = store.slots(session, ids), self._records(session)
             made: FloatArray = records[slots].astype(np.float32)
             with self._database.reading() as session:
                 store.slots(session, ids)  # still there, so not zeroed
@@ -123,12 +131,12 @@ class Reader:
         )
 
     def _search(self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]) -> list[list[Match]]:
-        shortlist = self._current_shortlist()
+        held = self._current_shortlist()
         look = k + len(exclude)  # cheaper than to tell every one of a large gallery from these few
-        if shortlist is None:
+        if held is None:
             results = self._exactly(queries, look, where)
         else:
-            results = self._in_two_looks(shortlist, queries, look, where)
+            results = self._in_two_looks(*held, queries, look, where)
         results = [_without(exclude, result, k) for result in results]
         unique = sorted({id_ for _, ids in results for id_ in ids.tolist()})
         with self._database.reading() as session:
@@ -154,16 +162,20 @@ class Reader:
         """In the descriptor file itself, part by part: an index of everything would take more memory than allowed."""
         with self._database.reading() as session:
             _, ids, slots = store.snapshot(session)
-            records = store.records(session, self._folder)
+            records = self._records(session)
         kept = np.isin(ids, self._competing(ids, where), assume_unique=True)
         return scan(records, slots[kept], ids[kept], queries, k)
 
-    def _in_two_looks(self, shortlist: Shortlist, queries: FloatArray, k: int, where: Filter) -> Found:
+    def _in_two_looks(
+        self, shortlist: Shortlist, alive: _Alive, queries: FloatArray, k: int, where: Filter
+    ) -> Found:  # fmt: skip
         """Among the reduced descriptors, and among all that were added since."""
         with self._database.reading() as session:
+            if store.state(session).removals != alive.removals:  # the slots may be others
+                raise _OvertakenError
             ids, slots = store.added_after(session, int(shortlist.ids[-1]))
-            records = store.records(session, self._folder)
-        old = self._alive[1]
+            records = self._records(session)
+        old = alive.rows
         if where.restricts:
             old = np.isin(shortlist.ids, self._competing(np.asarray(shortlist.ids), where), assume_unique=True)
         found = shortlist.search(records, queries, k, old)
@@ -172,26 +184,32 @@ class Reader:
             return found
         return [merged(both, k) for both in zip(found, scan(records, slots[new], ids[new], queries, k), strict=True)]
 
-    def _current_shortlist(self) -> Shortlist | None:
-        """The index of reduced descriptors, where there is one that still holds; `_alive` is which of its rows do."""
+    def _current_shortlist(self) -> tuple[Shortlist, _Alive] | None:
+        """The index of reduced descriptors, where there is one that still holds, and which of its rows do."""
         with self._building:
             state, held = self.state(), self._shortlist
-            if held is not None and self._alive[0] == state.removals:
-                return held
+            if held is not None and self._alive.removals == state.removals:
+                return held, self._alive
             self._shortlist = None
             if held is not None:
                 with self._database.reading() as session:
                     state, ids, slots = store.snapshot(session)
                 alive = _still_there(held.ids, held.slots, ids, slots)
                 if alive is not None:
-                    self._shortlist, self._alive = held, (state.removals, alive)
+                    self._shortlist, self._alive = held, _Alive(state.removals, alive)
             elif projection.has_shortlist(self._folder):
                 with self._database.reading() as session:
-                    state, records = store.state(session), store.records(session, self._folder)
+                    state, records = store.state(session), self._records(session)
                     rows = partial(store.has_rows, session)
                     self._shortlist = projection.load_shortlist(self._folder, state, records, rows)
-                self._alive = (state.removals, None)
-            return self._shortlist
+                self._alive = _Alive(state.removals)
+            return None if self._shortlist is None else (self._shortlist, self._alive)
+
+    def _records(self, session: Session) -> HalfArray:
+        """The descriptor file's records, of the model that the reader is for."""
+        if store.state(session).model != self._model:
+            raise _OvertakenError
+        return store.records(session, self._folder)
 
     def _competing(self, ids: IdArray, where: Filter) -> IdArray:
         if where.restricts:
@@ -219,7 +237,7 @@ class Reader:
         view of an earlier state by the same index."""
         last = int(base.ids[-1])
         with self._database.reading() as session:
-            state, records = store.state(session), store.records(session, self._folder)
+            state, records = store.state(session), self._records(session)
             if before is not None and store.has_rows(session, before.alive, before.alive_slots, last):
                 old, old_slots = before.alive, before.alive_slots
                 new, new_slots = store.added_after(session, last)
@@ -238,7 +256,7 @@ class Reader:
     def _load_or_build(self) -> Projection:
         with self._database.reading() as session:
             state, ids, slots = store.snapshot(session)
-            records = store.records(session, self._folder)
+            records = self._records(session)
         if len(ids) == 0:
             raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
         loaded = projection.load(self._folder, state, ids, slots, self._model[1])

@@ -123,9 +123,14 @@ def stage(session: Session, folder: Path, images: Sequence[Redescribed], descrip
 
 
 def damage(session: Session, folder: Path) -> list[str]:
-    """A sentence for each description of a migration under way that is not what was stored."""
+    """A sentence where descriptions of a migration under way are not what was stored."""
     found = _damaged(session, folder)
-    return [f"the migration: the new descriptor of image {id_} is not what was stored" for id_ in found]
+    if not found:
+        return []
+    return [
+        f"{len(found):,} descriptions of the migration under way are not what was stored: run `facesearch gallery "
+        "repair`, and they are made anew"
+    ]
 
 
 def drop_damaged(session: Session, folder: Path) -> int:

@@ -44,6 +44,23 @@ def is_gone(path: Path) -> bool:
     return False
 
 
+def is_unicode(path: Path) -> bool:
+    """Whether the file's name is Unicode: no other can be kept."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    """None where that cannot be told."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def _below(root: Path, refused: Refused) -> list[Path]:
     def refuse(error: OSError) -> None:
         place = Path(error.filename)

@@ -17,7 +17,7 @@ from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Move, Problem, StoredImage
 from retrieval.decoding import Read, content_of, read_ahead
 from retrieval.errors import RetrievalError
-from retrieval.folder import is_gone
+from retrieval.folder import is_gone, is_unicode, stat_of
 
 
 @dataclass
@@ -162,39 +162,43 @@ class _Run:
             problems.append(Problem(_relative(file.path, self._root), file.size, file.mtime_ns, file.reason))
 
     def _exchanged(self, todo: list[Path]) -> list[Path]:
-        """Follow files that took the names of others, as when two are swapped: with each one's content goes all that is
-        known of it. What is left to do."""
-        names = [_relative(path, self._root) for path in todo]
-        taken = {name for name in names if name in self._known}
-        if not taken or len(todo) < 2:
-            return todo
-        contents = {name: content_of(self._root / name) for name in names}
+        """Follow files to their new names, also names that were others' before, as when two are swapped: with each
+        one's content goes all that is known of it. What is left to do."""
+        files = {_relative(path, self._root): path for path in todo if is_unicode(path)}
+        stats = {name: stat for name, path in files.items() if (stat := stat_of(path))}  # before the content is read
+        taken = stats.keys() & self._known.keys()
+        gone = [image for name, image in self._known.items() if name not in self._images and self._gone(image)]
+        old = [*(self._known[name] for name in taken), *gone]
+        sizes = {image.size for image in old}
+        contents = {name: content_of(files[name]) for name, stat in stats.items() if stat.st_size in sizes}
         free: dict[str, list[StoredImage]] = {}  # images whose content is not where it was
-        for image in self._known.values():
-            changed = image.path in taken and contents[image.path] not in (None, image.sha256)
-            if image.sha256 and (changed or (image.path not in self._images and self._gone(image))):
+        for image in old:
+            if image.sha256 and contents.get(image.path, "") not in (None, image.sha256):
                 free.setdefault(image.sha256, []).append(image)
         moved: dict[str, StoredImage] = {}
-        for name in names:
-            content = contents[name]
+        for name, content in contents.items():
             if content and free.get(content) and not (name in taken and self._known[name].sha256 == content):
                 moved[name] = free[content].pop(0)
         if not moved:
             return todo
         stay = {image.id for image in moved.values()}
-        lost = [self._known[name].id for name in moved if name in taken and self._known[name].id not in stay]
-        moves = []
-        for name, image in moved.items():
-            stat = (self._root / name).stat()
-            own = self._labels_at(name, replace(image, identity=_renamed_identity(image, name)))
-            moves.append(Move(image.id, name, stat.st_size, stat.st_mtime_ns, own))
-        self._gallery.remove(lost)  # their files were written over
-        self._gallery.move(moves)
-        self.report.renamed += len(moves)
+        written_over = [self._known[name].id for name in moved if name in taken and self._known[name].id not in stay]
+        self._gallery.move(
+            [
+                Move(
+                    image.id, name, stats[name].st_size, stats[name].st_mtime_ns,
+                    self._labels_at(name, replace(image, identity=_renamed_identity(image, name))),
+                )
+                for name, image in moved.items()
+            ],
+            remove=written_over,
+        )  # fmt: skip
+        self.report.renamed += len(moved)
         self._solved += moved
         self._known = self._gallery.known()
         self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
-        return [path for path, name in zip(todo, names, strict=True) if name not in moved]
+        done = {files[name] for name in moved}
+        return [path for path in todo if path not in done]
 
     def _labels_at(self, name: str, image: StoredImage) -> Labels:
         """The manifest's labels for the file of this name, else those of the image."""

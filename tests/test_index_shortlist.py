@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from index import plan as planning
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
 from index.plan import EXACT, FLAT, HNSW, IVF, Rates, Requirements, make_plan, read_requirements
+from index.reading import Reader
 from index.reduction import components, enough, shares
 from index.shortlist import EFFORTS, scan
 
@@ -268,6 +270,28 @@ def test_removed_images_are_gone_from_the_disk_too(gallery: Gallery, monkeypatch
     assert first not in found(gallery, query)
     assert gallery.prepare().built
     assert first not in found(gallery, query)
+
+
+def test_a_compaction_in_the_middle_of_a_search_is_noticed(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of an index in memory mean slots of the file that it was made from."""
+    only(FLAT, monkeypatch)
+    gallery.prepare(Requirements(recall=0.98))
+    query = people(COUNT)[700]
+    found(gallery, query)
+    gallery.remove([image.id for image in gallery.images()][:50])
+    look = Reader._in_two_looks
+    done: list[bool] = []
+
+    def overtaken(reader: Reader, *given: Any) -> Any:
+        if not done:
+            done.append(True)
+            with Gallery.open(gallery.folder) as other:
+                other.compact()
+        return look(reader, *given)
+
+    monkeypatch.setattr(Reader, "_in_two_looks", overtaken)
+    assert found(gallery, query) == nearest(gallery, query)
+    assert done
 
 
 def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

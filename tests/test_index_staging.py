@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from index.errors import DescriptorShapeError, GalleryChangedError, GalleryError, ImageRowError, UnknownImageError
 from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Redescribed, StoredImage
+from index.reading import Reader
 
 OLD = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 8, Path("/photos").absolute())
 NEW = GalleryConfig("b" * 64, "illumination", (1, 2), 12, Path("/photos").absolute())
@@ -113,7 +115,7 @@ def test_a_damaged_description_never_takes_over(gallery: Gallery, damage: str) -
         content = bytearray(path.read_bytes())
         content[-10] ^= 1
         path.write_bytes(content)
-    assert any("new descriptor of image 5" in line for line in gallery.verify().findings)
+    assert [line[:46] for line in gallery.verify().findings] == ["1 descriptions of the migration under way are "]
     with pytest.raises(GalleryError, match="1 new descriptions are not what was stored: run the migration again"):
         gallery.finish_migration()
     assert gallery.config == OLD and gallery.search(vectors(8, 4)[0], 1)[0].image.path == "4.jpg"
@@ -165,6 +167,28 @@ def test_wrong_descriptions_are_refused_and_nothing_is_kept(gallery: Gallery) ->
     with pytest.raises(DescriptorShapeError):
         gallery.stage([Redescribed(image.id, 0, (1.0, 2.0), "", 0, 0)], vectors(8, 1))
     assert len(list(gallery.waiting())) == 5
+
+
+@pytest.mark.parametrize("point", ["_current_shortlist", "_exactly", "_current_view"])
+def test_a_migration_that_ends_in_the_middle_of_a_search_is_told(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    with Gallery.open(gallery.folder) as other:
+        other.search(vectors(8, 1)[0], 1)
+        plainly, done = getattr(Reader, point), []  # type: ignore[var-annotated]
+
+        def overtaken(reader: Reader, *given: Any) -> Any:
+            if not done:
+                done.append(True)
+                gallery.begin_migration(NEW)
+                stage(gallery)
+                gallery.finish_migration()
+            return plainly(reader, *given)
+
+        monkeypatch.setattr(Reader, point, overtaken)
+        with pytest.raises(GalleryChangedError, match="described by another model meanwhile"):
+            other.search(vectors(8, 1)[0], 1)
+        assert done
 
 
 def test_others_who_had_it_open_are_told_that_another_model_describes_it(gallery: Gallery) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from faceedit.images import read_crop
 from faceedit.manifest import read_manifest
 from index.errors import ModelMismatchError
 from index.gallery import Gallery, Labels
+from retrieval.decoding import content_of
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import IndexReport, index_folder, labels_of, open_gallery
@@ -327,6 +329,63 @@ def test_files_that_take_each_other_s_names_take_labels_and_ids_along(
     assert "anna/1.png" not in after and before["anna/3.png"][0] not in {id_ for id_, _ in after.values()}
     assert gallery.verify().sound
     assert counts(index_all(gallery, editor)) == {"unchanged": 4}
+
+
+def test_a_name_that_is_taken_over_goes_with_the_content_whatever_else_is_there(
+    gallery: Gallery, editor: Editor
+) -> None:
+    root = gallery.config.image_root / "anna"
+    index_all(gallery, editor)
+    gallery.update_labels({"anna/1.png": Labels("one"), "anna/2.png": Labels("two")})
+    ids = {path: image.id for path, image in gallery.known().items()}
+    (root / "1.png").replace(root / "2.png")
+    assert counts(index_all(gallery, editor)) == {"unchanged": 1, "renamed": 1}
+    image = gallery.known()["anna/2.png"]
+    assert (image.id, image.identity, len(gallery)) == (ids["anna/1.png"], "one", 2)
+
+
+def test_a_renamed_picture_keeps_its_labels_although_there_is_a_copy(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root / "anna"
+    shutil.copy(root / "1.png", root / "zcopy.png")
+    index_all(gallery, editor)
+    gallery.update_labels({"anna/1.png": Labels("Ada", 15)})
+    (root / "1.png").rename(root / "ada.png")
+    report = index_folder(gallery, editor, find_images(gallery.config.image_root), prune=True)
+    assert counts(report) == {"unchanged": 3, "renamed": 1}
+    assert (gallery.known()["anna/ada.png"].identity, gallery.known()["anna/ada.png"].pose) == ("Ada", 15)
+    assert gallery.known()["anna/zcopy.png"].identity == "anna"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not Unicode")
+def test_a_name_that_is_not_unicode_stops_nothing(gallery: Gallery, editor: Editor) -> None:
+    root = gallery.config.image_root / "anna"
+    index_all(gallery, editor)
+    gallery.update_labels({"anna/2.png": Labels("two")})
+    (root / "1.png").rename(os.fsdecode(os.fsencode(root) + b"/gr\xfc\xdf.png"))
+    (root / "2.png").rename(root / "1.png")
+    report = index_all(gallery, editor)
+    assert counts(report) == {"unchanged": 1, "renamed": 1}
+    assert [reason[-42:] for _, reason in report.skipped] == ["has a name that is not Unicode: rename the file"[-42:]]
+    assert gallery.known()["anna/1.png"].identity == "two"
+
+
+def test_a_file_that_changes_after_it_was_looked_at_is_seen_by_the_next_run(
+    gallery: Gallery, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = gallery.config.image_root / "anna"
+    index_all(gallery, editor)
+    (root / "1.png").replace(root / "2.png")
+
+    def then_changed(path: Path) -> str | None:
+        found = content_of(path)
+        save_picture(path, 77)
+        os.utime(path, ns=(5, 5))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.indexing.content_of", then_changed)
+        index_all(gallery, editor)
+    assert counts(index_all(gallery, editor)) == {"unchanged": 1, "described": 1, "changed": 1}
 
 
 def test_a_damaged_descriptor_is_not_given_to_a_copy(gallery: Gallery, editor: Editor) -> None:
