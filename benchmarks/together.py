@@ -1,6 +1,6 @@
 """Search a gallery while another process adds to it and removes from it: errors, wrong answers, and the longest wait.
 
-    python benchmarks/together.py --images 20860 --size 176 --queries 1000
+    python benchmarks/together.py --images 20860 --size 775 --queries 1000
 
 Descriptors are random, so that the right answer is known: each query is one of the images that stay, and must come
 first. The writer adds 24 images every 20 ms, several times as many as could be described, and removes every tenth
@@ -97,7 +97,7 @@ def _vectors(rng: np.random.Generator, count: int, size: int) -> NDArray[np.floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    for name, value in (("images", 20_860), ("size", 176), ("queries", 1_000)):
+    for name, value in (("images", 20_860), ("size", 775), ("queries", 1_000)):
         parser.add_argument(f"--{name}", type=int, default=value)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -194,7 +194,7 @@ class Reader:
             if held is not None:
                 with self._database.reading() as session:
                     state, ids, slots = store.snapshot(session)
-                alive = _still_there(held.ids, held.slots, ids, slots)
+                alive = _still_there(held.ids, held.slots, ids, slots, 1 / FEW)
                 if alive is not None:
                     self._shortlist, self._alive = held, _Alive(state.removals, alive)
             elif projection.has_shortlist(self._folder):
@@ -223,18 +223,18 @@ class Reader:
         with self._building:
             if self._view is None or self._view.state != self.state():
                 before, self._view = self._view, None
-                view = None if before is None else self._view_by(before.base, before)
+                view = None if before is None else self._view_by(before.base, 1 / FEW, before)
                 if view is None:
                     del before  # two at once may not fit into memory
-                    view = self._view_by(self._load_or_build())
+                    view = self._view_by(self._load_or_build(), 1.0)  # much may have come while it was built
                 if view is None:
                     raise _OvertakenError
                 self._view = view
             return self._view
 
-    def _view_by(self, base: Projection, before: _View | None = None) -> _View | None:
-        """None where too much has changed since that index was built, or the gallery has another history. before: the
-        view of an earlier state by the same index."""
+    def _view_by(self, base: Projection, most: float, before: _View | None = None) -> _View | None:
+        """None where more than a share `most` has changed since that index was built, or the gallery has another
+        history. before: the view of an earlier state by the same index."""
         last = int(base.ids[-1])
         with self._database.reading() as session:
             state, records = store.state(session), self._records(session)
@@ -243,12 +243,12 @@ class Reader:
                 new, new_slots = store.added_after(session, last)
             else:
                 _, ids, slots = store.snapshot(session)
-                alive = _still_there(base.ids, base.slots, ids, slots)
+                alive = _still_there(base.ids, base.slots, ids, slots, most)
                 if alive is None:
                     return None
                 old, old_slots = base.ids[alive], base.slots[alive]
                 new, new_slots = ids[ids > last], slots[ids > last]
-        if len(new) > len(base.ids) // FEW:
+        if len(new) > most * len(base.ids) and most < 1:
             return None
         added = Projection(state, build_exact(records, new, new_slots), new, new_slots) if len(new) else None
         return _View(state, base, old, old_slots, added)
@@ -271,13 +271,15 @@ class Reader:
         return built
 
 
-def _still_there(ids: IdArray, slots: IdArray, now: IdArray, slots_now: IdArray) -> NDArray[np.bool_] | None:
-    """Which of the ids (n,) with these slots are among those of now, all ascending. None where too many are not, or
-    where those of now up to the last one are others."""
+def _still_there(
+    ids: IdArray, slots: IdArray, now: IdArray, slots_now: IdArray, most: float
+) -> NDArray[np.bool_] | None:  # fmt: skip
+    """Which of the ids (n,) with these slots are among those of now, all ascending. None where more than a share `most`
+    are not, or where those of now up to the last one are others."""
     old = now <= ids[-1]
     place = np.searchsorted(ids, now[old])
     same = np.array_equal(ids[place], now[old]) and np.array_equal(slots[place], slots_now[old])
-    if not same or len(ids) - len(place) > len(ids) // FEW:
+    if not same or len(ids) - len(place) > most * len(ids):
         return None
     alive = np.zeros(len(ids), bool)
     alive[place] = True
