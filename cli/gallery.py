@@ -22,13 +22,13 @@ from cli.options import (
     filter_of,
 )
 from faceedit.errors import UsageError
+from index.where import LARGEST
 
 if TYPE_CHECKING:
     from index.gallery import Gallery, StoredImage
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 
-_LARGEST = 2**63
 _SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
 PathsArgument = Annotated[
     list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids")
@@ -222,7 +222,7 @@ def _ids(gallery: Gallery, names: list[str] | None, where: Any) -> list[int]:
         return ids
     found = []
     for name in names:
-        if name.isdecimal() and len(name) < len(str(_LARGEST)):
+        if name.isdecimal() and len(name) < len(str(LARGEST)):
             found.append(gallery.get([int(name)])[0].id)
             continue
         known = gallery.ids_of([name]) or gallery.ids_of([_relative(gallery, name)])
@@ -262,7 +262,7 @@ def _number(name: str, text: str) -> int | None:
         number = int(text) if text else None
     except ValueError as error:
         raise UsageError(f"--{name} {text!r} is no whole number") from error
-    if number is not None and abs(number) >= _LARGEST:
+    if number is not None and abs(number) >= LARGEST:
         raise UsageError(f"--{name} {text!r} is too large a number")
     return number
 

@@ -28,8 +28,7 @@ class Compaction:
 
 def compact(folder: Path, database: Database) -> bool:
     """Write the descriptors anew, one behind the other, and let the gallery mean that file; whether there was need to.
-    The caller holds the writer's lock, and deletes what is
-    not needed any more.
+    The caller holds the writer's lock, and deletes what is not needed any more.
 
     Raises GalleryStorageError when the disk is too full; then nothing has changed.
     """

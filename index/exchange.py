@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import json
 import os
 import shutil
@@ -22,16 +21,17 @@ from index import store
 from index.checking import hashed_records
 from index.database import Database
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError, ImageRowError
+from index.hashing import file_hash
 from index.layout import DATABASE_NAME, create_files
 from index.lock import WriterLock
 from index.rows import GalleryConfig, ImageRow, checked_columns
 from index.vectors import RECORD_TYPE, HalfArray, record_hash, sync_folder
+from index.where import LARGEST
 
 FORMAT = 1
 ABOUT, IMAGES, DESCRIPTORS, PICTURES = "gallery.json", "images.jsonl", "descriptors.npy", "pictures"
 _ROW = tuple(field.name for field in fields(ImageRow))
 _BATCH = 500
-_LARGEST = 2**63
 _MARK = ".facesearch-partial"  # in a folder that is being written, locked
 
 Progress = Callable[[int, int], None]
@@ -65,7 +65,7 @@ def export(
             "format": FORMAT, "model_digest": config.model_digest, "task": config.task, "values": list(config.values),
             "descriptor_size": config.descriptor_size, "image_root": config.image_root.as_posix(),
             "images": count, "last_id": last,
-            "sha256": {name: _hash(made / name) for name in (IMAGES, DESCRIPTORS)},
+            "sha256": {name: file_hash(made / name) for name in (IMAGES, DESCRIPTORS)},
         }  # fmt: skip
         (made / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return Exported(count, missing)
@@ -157,12 +157,12 @@ def _read(source: Path) -> tuple[dict[str, Any], HalfArray]:
         if about["format"] != FORMAT:
             raise GalleryError(f"{path} has format {about['format']}; this release reads format {FORMAT}")
         sums, shape = dict(about["sha256"]), (int(about["images"]), int(about["descriptor_size"]))
-        if not 0 <= int(about["last_id"]) < _LARGEST:
+        if not 0 <= int(about["last_id"]) < LARGEST:
             raise ValueError(f"last_id is {about['last_id']}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
     for name in (IMAGES, DESCRIPTORS):
-        if not (source / name).is_file() or _hash(source / name) != sums.get(name):
+        if not (source / name).is_file() or file_hash(source / name) != sums.get(name):
             raise _damaged(source / name, f"it is not there or its hash is not what {ABOUT} says")
     try:
         records = np.load(source / DESCRIPTORS, mmap_mode="r" if shape[0] else None, allow_pickle=False)
@@ -181,7 +181,7 @@ def _rows(path: Path, values: int) -> Iterator[dict[str, Any]]:
                 row = ImageRow(**{name: given[name] for name in _ROW})
                 columns = checked_columns(row, values)
                 id_ = int(given["id"])
-                if not 0 < id_ < _LARGEST or abs(row.size) >= _LARGEST or abs(row.mtime_ns) >= _LARGEST:
+                if not 0 < id_ < LARGEST or abs(row.size) >= LARGEST or abs(row.mtime_ns) >= LARGEST:
                     raise ValueError("expected an id above 0, and numbers of 63 bits")
                 _require_labels(row)
                 yield {**columns, "id": id_, "record_sha256": str(given["record_sha256"])}
@@ -192,7 +192,7 @@ def _rows(path: Path, values: int) -> Iterator[dict[str, Any]]:
 def _require_labels(row: ImageRow) -> None:
     for name, kind in (("identity", str), ("expression", str), ("pose", int), ("illumination", int)):
         value = getattr(row, name)
-        if value is not None and (not isinstance(value, kind) or (isinstance(value, int) and abs(value) >= _LARGEST)):
+        if value is not None and (not isinstance(value, kind) or (isinstance(value, int) and abs(value) >= LARGEST)):
             raise ValueError(f"{name} is {value!r}")
 
 
@@ -279,14 +279,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _hash(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            found.update(block)
-    return found.hexdigest()
 
 
 def _sync(file: IO[Any]) -> None:

@@ -24,7 +24,6 @@ from index.compacting import Compaction, compact
 from index.database import Database
 from index.errors import (
     DescriptorShapeError,
-    GalleryChangedError,
     GalleryError,
     GalleryNotFoundError,
     ModelMismatchError,
@@ -212,7 +211,7 @@ class Gallery:
             return []
         with self.writing():
             with self._database.writing() as session:
-                self._require_unchanged(session)
+                self._reader.require_model(store.state(session))
                 old = store.ids_by_path(session, paths) if replace else {}
                 removed = store.remove(session, list(old.values()))
                 store.require_new(session, paths)
@@ -500,13 +499,6 @@ class Gallery:
     def _drop_damaged(self) -> int:
         with self._database.writing() as session:
             return staging.drop_damaged(session, self._folder)
-
-    def _require_unchanged(self, session: Session) -> None:
-        """Raise GalleryChangedError when another model describes the gallery since it was opened."""
-        if store.config(session).model_digest != self._config.model_digest:
-            raise GalleryChangedError(
-                f"the gallery {self._folder} was described by another model meanwhile; open it again, with that model"
-            )
 
     def _bytes(self) -> int:
         names = (f"{DATABASE_NAME}*", DESCRIPTORS)

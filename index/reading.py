@@ -113,11 +113,7 @@ class Reader:
         GalleryChangedError."""
         for _ in range(ATTEMPTS):
             before = self.state()
-            if before.model != self._model:
-                raise GalleryChangedError(
-                    f"the gallery {self._folder} was described by another model meanwhile ({before.model[0][:12]}); "
-                    "open it again, with that model"
-                )
+            self.require_model(before)
             try:
                 return read()
             except _OvertakenError:
@@ -129,6 +125,14 @@ class Reader:
             f"images of the gallery {self._folder} were removed {ATTEMPTS} times during one read; "
             "wait for the other process to finish and try again"
         )
+
+    def require_model(self, state: State) -> None:
+        """Raise GalleryChangedError when another model describes the gallery since it was opened."""
+        if state.model != self._model:
+            raise GalleryChangedError(
+                f"the gallery {self._folder} was described by another model meanwhile ({state.model[0][:12]}); "
+                "open it again, with that model"
+            )
 
     def _search(self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]) -> list[list[Match]]:
         held = self._current_shortlist()

@@ -30,6 +30,7 @@ FIELDS = (*NUMBERS, *TEXTS)
 LONGEST = 10_000  # characters
 DEEPEST = 50  # nested conditions
 MOST = 500  # comparisons
+LARGEST = 2**63  # numbers that SQLite can hold are smaller
 _OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>[-+]?\d+(?![\w.]))
@@ -159,7 +160,7 @@ class _Parser:
     def _value(self, field: str) -> Value:
         token = self._take()
         if field in NUMBERS:
-            if token.kind != "number" or len(token.text) > 20 or abs(int(token.text)) >= 2**63:
+            if token.kind != "number" or len(token.text) > 20 or abs(int(token.text)) >= LARGEST:
                 self._fail(f"a whole number to compare {field} with", token)
             return int(token.text)
         if token.kind != "text":

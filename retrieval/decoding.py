@@ -26,6 +26,8 @@ from stat import S_ISREG
 
 from faceedit.errors import ImageError
 from faceedit.images import Picture, read_crop
+from index.hashing import file_hash
+from retrieval.folder import stat_of
 
 MOST_BYTES = 500_000_000  # of one file
 FEW = 64  # so few pictures are read by one process
@@ -75,16 +77,10 @@ def read(path: Path) -> Read:
 
 def content_of(path: Path) -> str | None:
     """sha256 of a file's content; None for one that cannot be read or is too large."""
-    found = hashlib.sha256()
     try:
-        if path.stat().st_size > MOST_BYTES:
-            return None
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                found.update(block)
+        return None if path.stat().st_size > MOST_BYTES else file_hash(path)
     except OSError:
         return None
-    return found.hexdigest()
 
 
 def read_ahead(
@@ -215,9 +211,8 @@ class _Worker:
 
 
 def _unread(path: Path, reason: str) -> Read:
-    try:
-        stat = path.stat()
-    except OSError:
+    stat = stat_of(path)
+    if stat is None:
         return Read(path, reason=reason, there=False)
     return Read(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, reason=reason)
 

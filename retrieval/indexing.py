@@ -206,23 +206,16 @@ class _Run:
         return given or _labels_in(image)
 
     def _is_known(self, file: Read, moves: list[Move]) -> bool:
-        """Whether the file's content is an image of the gallery already, here or where there is no file any more."""
+        """Whether the file has the content that the gallery knows of it, and was only touched."""
         name = _relative(file.path, self._root)
-        before, same = self._known.get(name), self._by_content.get(file.sha256)
-        if before is not None and before.sha256 == file.sha256:
-            self.report.unchanged += 1
-        elif before is None and same is not None and same.path not in self._images and self._gone(same):
-            del self._known[same.path]
-            before = replace(same, identity=_renamed_identity(same, name))
-            self.report.renamed += 1
-        else:
+        before = self._known.get(name)
+        if before is None or before.sha256 != file.sha256:
             return False
+        self.report.unchanged += 1
         self._solved.append(name)
         own = self._labels_at(name, before)
         moves.append(Move(before.id, name, file.size, file.mtime_ns, own))
-        self._remember(
-            replace(before, path=name, size=file.size, mtime_ns=file.mtime_ns, **vars(own)), before.sha256
-        )  # fmt: skip
+        self._remember(replace(before, size=file.size, mtime_ns=file.mtime_ns, **vars(own)), before.sha256)
         return True
 
     def _add(self, new: list[tuple[Read, Picture]]) -> None:
@@ -362,11 +355,8 @@ def _relabel(
 
 
 def _unchanged(path: Path, image: StoredImage | Problem | None) -> bool:
-    if image is None:
-        return False
-    try:
-        stat = path.stat()
-    except OSError:
+    stat = None if image is None else stat_of(path)
+    if image is None or stat is None:
         return False  # reading it will say why
     return (stat.st_size, stat.st_mtime_ns) == (image.size, image.mtime_ns)
 
