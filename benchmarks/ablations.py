@@ -36,21 +36,29 @@ import torch
 from numpy.typing import NDArray
 
 from faceedit.attributes import ILLUMINATION, POSE
-from faceedit.augmentation import Augmentation
-from faceedit.dataset import PairSampler, PairSet, load_pairs
 from faceedit.devices import autocast, choose_device
 from faceedit.editor import Editor, reconstruction_errors
 from faceedit.files import write_whole
-from faceedit.knobs import turned
 from faceedit.manifest import Manifest, join, read_manifest
 from faceedit.modelfile import Model, load_model, model_digest, new_networks
 from faceedit.networks import initialise
-from faceedit.pictures import Photographer
-from faceedit.recipes import BEST, Recipe
-from faceedit.run import TrainingRun
-from faceedit.training import EVEN, train
-from retrieval.evaluate import OURS, bootstrap, choose_queries, default_match, evaluate, load_test_set, recall
-from retrieval.quality import quality
+from faceedit.training.augmentation import Augmentation
+from faceedit.training.batches import Photographer
+from faceedit.training.knobs import turned
+from faceedit.training.pairs import PairSampler, PairSet, load_pairs
+from faceedit.training.recipes import BEST, Recipe
+from faceedit.training.run import TrainingRun
+from faceedit.training.trainer import EVEN, train
+from retrieval.evaluation.evaluate import (
+    OURS,
+    bootstrap,
+    choose_queries,
+    default_match,
+    evaluate,
+    load_test_set,
+    recall,
+)
+from retrieval.evaluation.quality import quality
 
 Manifests = list[Manifest]
 MATCH = ("identity", "expression", "pose")

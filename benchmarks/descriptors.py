@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from faceedit.editor import LEARNED, PAPER, Editor
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model
-from retrieval.described import describe_all
-from retrieval.evaluate import (
+from retrieval.evaluation.described import describe_all
+from retrieval.evaluation.evaluate import (
     LabelledSet,
     Queries,
     bootstrap,
@@ -34,7 +34,7 @@ from retrieval.evaluate import (
     recall,
     right_results,
 )
-from retrieval.nearest import exact_nearest
+from retrieval.evaluation.nearest import exact_nearest
 
 Floats = NDArray[np.floating]
 PCA_SIZE, RANKS, BLOCK = 512, (1, 5, 10), 2048

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from faceedit.attributes import POSE
-from faceedit.augmentation import Augmentation
-from faceedit.dataset import load_pairs
 from faceedit.images import write_picture
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Normalisation
-from faceedit.pictures import Photographer
+from faceedit.training.augmentation import Augmentation
+from faceedit.training.batches import Photographer
+from faceedit.training.pairs import load_pairs
 
 KEPT = ("identity", "pose", "illumination", "expression")
 CHUNK = 256

@@ -21,10 +21,18 @@ from cli.progress import ProgressBar
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
-from faceedit.recipes import Recipe
-from retrieval.evaluate import RANKS, Evaluation, choose_queries, default_match, evaluate, load_test_set, spread
-from retrieval.report import measure
-from retrieval.sheet import GREEN, RED, Cell, draw_sheet
+from faceedit.training.recipes import Recipe
+from retrieval.evaluation.evaluate import (
+    RANKS,
+    Evaluation,
+    choose_queries,
+    default_match,
+    evaluate,
+    load_test_set,
+    spread,
+)
+from retrieval.evaluation.report import measure
+from retrieval.sheets import GREEN, RED, Cell, draw_sheet
 
 MODELS = Path(__file__).resolve().parent.parent / "sample_db" / "models"
 DEFAULT = ("paper=pose-paper", "fast=pose-fast", "best=pose")

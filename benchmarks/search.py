@@ -27,13 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.options import parsed_size
-from faceedit.dataset import read_crops
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
-from index.plan import EXACT, Requirements, make_plan, measure_rates, size_text
-from index.reduction import components
-from index.shortlist import build, dimensions_for, scan
-from index.vectors import build_exact, nearest
+from faceedit.training.pairs import read_crops
+from index.descriptors import build_exact, nearest
+from index.search.plan import EXACT, Requirements, make_plan, measure_rates, size_text
+from index.search.reduction import components
+from index.search.shortlist import build, dimensions_for, scan
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_db"
 PICTURES = 140  # of each person

@@ -21,8 +21,15 @@ from numpy.typing import NDArray
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model
-from retrieval.evaluate import LabelledSet, choose_queries, default_match, load_test_set, recall, right_results
-from retrieval.nearest import exact_nearest
+from retrieval.evaluation.evaluate import (
+    LabelledSet,
+    choose_queries,
+    default_match,
+    load_test_set,
+    recall,
+    right_results,
+)
+from retrieval.evaluation.nearest import exact_nearest
 
 ESTIMATES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)

@@ -36,12 +36,12 @@ from torch import Tensor
 import faceedit.engine
 from benchmarks.plain import Plain, PlainEditor, describe_plainly, multiply_adds
 from cli.app import _keep_freed_memory
-from faceedit.dataset import read_crops
 from faceedit.editor import ALL, Described, Editor
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model
+from faceedit.training.pairs import read_crops
 from index.gallery import Gallery
-from retrieval.evaluate import OURS, choose_queries, default_match, evaluate, load_test_set, recall
+from retrieval.evaluation.evaluate import OURS, choose_queries, default_match, evaluate, load_test_set, recall
 from retrieval.query import QueryEngine
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -83,7 +83,7 @@ def write_sheet(engine: QueryEngine, answers: Sequence[Answer], path: Path) -> N
     """One row for each answer: the query, every step of the edit, then the results."""
     from faceedit.errors import ImageError
     from faceedit.images import read_crop, write_picture
-    from retrieval.sheet import GREY, Cell, draw_sheet
+    from retrieval.sheets import GREY, Cell, draw_sheet
 
     rows = []
     for answer in answers:

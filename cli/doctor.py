@@ -164,7 +164,7 @@ def _optional() -> list[Finding]:
 def _machine() -> list[Finding]:
     import shutil
 
-    from index.plan import half_of_memory, size_text
+    from index.search.plan import half_of_memory, size_text
 
     free = shutil.disk_usage(Path.cwd()).free
     about = (

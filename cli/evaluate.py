@@ -48,9 +48,9 @@ def evaluate(
     from cli.progress import ProgressBar
     from faceedit.editor import LEARNED, PAPER, Editor
     from faceedit.modelfile import model_digest
-    from retrieval.evaluate import choose_queries, default_match, load_test_set
-    from retrieval.evaluate import evaluate as measure
-    from retrieval.report import write_report
+    from retrieval.evaluation.evaluate import choose_queries, default_match, load_test_set
+    from retrieval.evaluation.evaluate import evaluate as measure
+    from retrieval.evaluation.report import write_report
 
     columns = default_match(manifest) if match is None else columns
     editor = Editor.load(folder, device, descriptor or LEARNED, candidates)

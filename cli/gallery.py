@@ -39,7 +39,7 @@ PathsArgument = Annotated[
 def info(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Say what the gallery holds, where, described by which model, and how it is searched."""
     from index.gallery import Gallery
-    from index.plan import size_text
+    from index.search.plan import size_text
 
     with Gallery.open(db_folder(db)) as gallery:
         config, images, problems = gallery.config, len(gallery), len(gallery.problems())

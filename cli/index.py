@@ -29,8 +29,8 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from index.plan import Requirements
-    from index.preparing import Prepared
+    from index.search.plan import Requirements
+    from index.search.prepare import Prepared
     from retrieval.indexing import IndexReport
 
 
@@ -67,7 +67,7 @@ def index(
     from cli.progress import ProgressBar
     from faceedit.editor import ALL, Editor
     from index.errors import GalleryError
-    from index.plan import read_requirements
+    from index.search.plan import read_requirements
 
     read_requirements(place)  # say now that they are damaged
     started = time.monotonic()
@@ -137,7 +137,7 @@ def _print(begin: str, report: IndexReport, prepared: Prepared | None, seconds: 
         if number:
             print(f"{number:,} {what}")
     if prepared is not None and prepared.index is not None:
-        from index.plan import KINDS
+        from index.search.plan import KINDS
 
         print(
             f"searched by {KINDS[prepared.kind]}: {prepared.recall:.4f} of the ten nearest found in "
@@ -149,8 +149,8 @@ def _require_possible(db: Path, found: int, size: int, requirements: Requirement
     """Refuse, before anything is described, what no way of searching could keep to."""
     from index.errors import GalleryNotFoundError
     from index.gallery import Gallery
-    from index.plan import make_plan, measure_rates
-    from index.reduction import STEP
+    from index.search.plan import make_plan, measure_rates
+    from index.search.reduction import STEP
 
     try:
         with Gallery.open(db) as gallery:

@@ -13,8 +13,8 @@ import typer
 from faceedit.errors import FaceEditError, UsageError
 
 if TYPE_CHECKING:
-    from index.plan import Requirements
-    from index.rows import Filter
+    from index.search.plan import Requirements
+    from index.values import Filter
 
 SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
 
@@ -84,7 +84,7 @@ WhereOption = Annotated[
 
 def filter_of(where: str | None) -> Filter:
     """The images that --where lets pass. Raises WhereError."""
-    from index.rows import Filter
+    from index.values import Filter
     from index.where import parse
 
     return Filter(where=None if where is None else parse(where))
@@ -95,7 +95,7 @@ def requirements_of(
 ) -> Requirements | None:  # fmt: skip
     """What the options ask of a search, and for the rest what was asked before; None where none of them is given.
     Raises RequirementsError, GalleryCorruptError."""
-    from index.plan import Requirements, read_requirements
+    from index.search.plan import Requirements, read_requirements
 
     if max_memory is None and recall is None and max_ms is None:
         return None

@@ -28,10 +28,10 @@ def reproduce(
     require_output_folder(out)
     from cli.answers import aligned
     from cli.progress import ProgressBar
-    from retrieval.reproduce.claims import VERDICTS
-    from retrieval.reproduce.measure import Settings
-    from retrieval.reproduce.run import find_models, require_own_report
-    from retrieval.reproduce.run import reproduce as measure
+    from retrieval.evaluation.reproduce.claims import VERDICTS
+    from retrieval.evaluation.reproduce.measure import Settings
+    from retrieval.evaluation.reproduce.run import find_models, require_own_report
+    from retrieval.evaluation.reproduce.run import reproduce as measure
 
     find_models(folder)
     require_own_report(out)

@@ -38,9 +38,9 @@ def synth(
         raise MissingPackageError(
             "rendering needs embreex: in the folder of facesearch, pip install '.[synth]'"
         ) from error
-    from faceedit.knobs import turned
     from faceedit.synth.database import SynthConfig, render_database
     from faceedit.synth.variety import Variety
+    from faceedit.training.knobs import turned
 
     chosen = turned(Variety(), knob or []) if variety else None
     config = SynthConfig(identities=identities, seed=int(variety) if seed is None else seed, variety=chosen)

@@ -48,9 +48,9 @@ def train(
     """Train stage one, then stage two, from a manifest's training split."""
     from faceedit.attributes import TASKS
     from faceedit.errors import TrainingError
-    from faceedit.knobs import turned
     from faceedit.manifest import join, read_manifest
-    from faceedit.recipes import recipe_named
+    from faceedit.training.knobs import turned
+    from faceedit.training.recipes import recipe_named
 
     require_task(task)
     space = TASKS[task]
@@ -70,12 +70,12 @@ def train(
     manifest, roots = join(manifests), [each.root for each in manifests]
     _require_fitting(task, roots)
 
-    from faceedit.dataset import load_pairs
     from faceedit.devices import choose_device
     from faceedit.modelfile import load_model
-    from faceedit.run import TrainingRun
-    from faceedit.training import Progress
-    from faceedit.training import train as train_model
+    from faceedit.training.pairs import load_pairs
+    from faceedit.training.run import TrainingRun
+    from faceedit.training.trainer import Progress
+    from faceedit.training.trainer import train as train_model
 
     run = TrainingRun(
         space, chosen, out, seed=seed, device=choose_device(device),

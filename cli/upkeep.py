@@ -74,7 +74,7 @@ def repair(db: DbOption = None) -> None:
 def compact(db: DbOption = None) -> None:
     """Give the space of removed images back to the disk; ids stay."""
     from index.gallery import Gallery
-    from index.plan import size_text
+    from index.search.plan import size_text
 
     with Gallery.open(db_folder(db)) as gallery:
         sizes = gallery.compact()
@@ -108,7 +108,7 @@ def migrate(
     folder = chosen_model(model, task)
     from cli.progress import ProgressBar
     from faceedit.editor import LEARNED, Editor
-    from retrieval.migrating import migrate as run
+    from retrieval.redescribing import migrate as run
 
     with Gallery.open(place) as gallery:
         editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
@@ -174,7 +174,7 @@ def import_(
     place = db_folder(db)
     require_output_folder(place)
     from cli.progress import ProgressBar
-    from index.exchange import restore
+    from index.care.exchange import restore
     from index.gallery import Gallery
     from retrieval.folder import is_gone
 
@@ -224,7 +224,7 @@ def plan(
     """Say how the gallery is searched best within so much memory and time, and why; nothing is changed."""
     requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
     from index.gallery import Gallery
-    from index.plan import KINDS, size_text
+    from index.search.plan import KINDS, size_text
 
     with Gallery.open(db_folder(db)) as gallery:
         made = gallery.plan(requirements)

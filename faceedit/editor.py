@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
-from faceedit.augmentation import NEUTRAL
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import Picture
 from faceedit.modelfile import Model, ModelCard, load_model, new_networks
 from faceedit.networks import DESCRIPTOR_SIZE, SIZE, Describer, NetworkConfig, count_parameters
+from faceedit.training.augmentation import NEUTRAL
 
 Floats = NDArray[np.float32]
 LEARNED, PAPER = "learned", "paper"

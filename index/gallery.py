@@ -18,23 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from index import projection, staging, store
-from index.checking import Repair, Verification, repair, verify
-from index.compacting import Compaction, compact
-from index.database import Database
+from index.care.compact import Compaction, compact
+from index.care.exchange import Exported, export
+from index.care.verify import Repair, Verification, repair, verify
+from index.descriptors import FloatArray, checked_descriptors, record_hash
 from index.errors import (
     DescriptorShapeError,
     GalleryError,
     GalleryNotFoundError,
     ModelMismatchError,
 )
-from index.exchange import Exported, export
 from index.layout import DATABASE_NAME, DESCRIPTORS, LOCK_NAME, create_files, discard_descriptors
 from index.lock import WriterLock
-from index.plan import Plan, Requirements
-from index.preparing import Prepared, plan_for, prepare
-from index.reading import Reader
-from index.rows import (
+from index.search import projection
+from index.search.plan import Plan, Requirements
+from index.search.prepare import Prepared, plan_for, prepare
+from index.search.reader import Reader
+from index.search.shortlist import Progress
+from index.truth import redescribing, store
+from index.truth.database import Database
+from index.truth.redescribing import Migration, Redescribed
+from index.truth.schema import SCHEMA_VERSION
+from index.truth.upgrade import upgrade
+from index.values import (
     Filter,
     GalleryConfig,
     ImageRow,
@@ -46,11 +52,6 @@ from index.rows import (
     check_path,
     checked_columns,
 )
-from index.schema import SCHEMA_VERSION
-from index.shortlist import Progress
-from index.staging import Migration, Redescribed
-from index.upgrade import upgrade
-from index.vectors import FloatArray, checked_descriptors, record_hash
 
 __all__ = [
     "EVERYTHING",
@@ -278,8 +279,8 @@ class Gallery:
     def export(
         self, target: Path, pictures: bool = False, progress: Callable[[int, int], None] | None = None
     ) -> Exported:
-        """Write the gallery into the new folder `target` as plain files; see `index.exchange`, whose `restore` makes a
-        gallery of them. Raises GalleryLockedError, GalleryExistsError, GalleryCorruptError."""
+        """Write the gallery into the new folder `target` as plain files; see `index.care.exchange`, whose `restore`
+        makes a gallery of them. Raises GalleryLockedError, GalleryExistsError, GalleryCorruptError."""
         with self.writing() if os.access(self._folder, os.W_OK) else nullcontext():
             return export(self._folder, self._database, target, pictures, progress)
 
@@ -300,27 +301,27 @@ class Gallery:
     def migration(self) -> Migration | None:
         """The migration that was begun and is not finished."""
         with self._database.reading() as session:
-            return staging.under_way(session)
+            return redescribing.under_way(session)
 
     def begin_migration(self, config: GalleryConfig) -> None:
         """Begin to describe all images by the model that `config` names, or go on with it; the gallery stays as it is
         until `finish_migration`. Raises GalleryError where one to another model is under way, GalleryLockedError."""
         with self.writing():
             with self._database.writing() as session:
-                staging.begin(session, config)
+                redescribing.begin(session, config)
             self._drop_damaged()
             self._tidy()
 
     def waiting(self) -> Iterator[StoredImage]:
         """The images that the migration has yet to describe, by ascending id, read in pages."""
-        yield from self._pages(lambda session, last: staging.waiting(session, last))
+        yield from self._pages(lambda session, last: redescribing.waiting(session, last))
 
     def stage(self, images: Sequence[Redescribed], descriptors: NDArray[Any]) -> None:
         """Keep what the new model makes of these images, all of it or nothing; descriptors (len(images), size of the
         migration). Raises GalleryError without a migration, UnknownImageError, ImageRowError, DescriptorShapeError,
         DescriptorValueError, GalleryLockedError."""
         with self.writing(), self._database.writing() as session:
-            staging.stage(session, self._folder, images, descriptors)
+            redescribing.stage(session, self._folder, images, descriptors)
 
     def finish_migration(self) -> None:
         """Make the new model the gallery's, in one step; every image must have been staged. Ids and labels stay.
@@ -336,7 +337,7 @@ class Gallery:
                     "anew; the gallery is as it was"
                 )
             with self._database.writing() as session:
-                staging.take_over(session)
+                redescribing.take_over(session)
             with self._database.reading() as session:
                 self._config = store.config(session)
             self._reader = Reader(
@@ -349,7 +350,7 @@ class Gallery:
         """Forget a migration that is under way. Raises GalleryLockedError."""
         with self.writing():
             with self._database.writing() as session:
-                staging.give_up(session)
+                redescribing.give_up(session)
             self._tidy()
 
     def set_image_root(self, image_root: Path) -> None:
@@ -498,7 +499,7 @@ class Gallery:
 
     def _drop_damaged(self) -> int:
         with self._database.writing() as session:
-            return staging.drop_damaged(session, self._folder)
+            return redescribing.drop_damaged(session, self._folder)
 
     def _bytes(self) -> int:
         names = (f"{DATABASE_NAME}*", DESCRIPTORS)

@@ -5,11 +5,12 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from index import projection, store
-from index.database import Database
+from index.descriptors import sync_folder
 from index.errors import GalleryExistsError
-from index.rows import GalleryConfig
-from index.vectors import sync_folder
+from index.search import projection
+from index.truth import store
+from index.truth.database import Database
+from index.values import GalleryConfig
 
 DATABASE_NAME = "gallery.db"
 _OWN = re.compile(r"descriptors(-[0-9a-f]{8})?\.f16")

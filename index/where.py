@@ -12,7 +12,7 @@
     text       = 'in single quotes; '' is one of them' | "or in double ones"
 
 Words are read in either case. An image without a label is unlike every value: `identity != 'anna'` lets it pass,
-`pose < 0` does not. What is parsed here becomes expressions of SQLAlchemy (`index.store`), never a string of SQL.
+`pose < 0` does not. What is parsed here becomes expressions of SQLAlchemy (`index.truth.store`), never a string of SQL.
 """
 
 from __future__ import annotations

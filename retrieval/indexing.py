@@ -15,9 +15,9 @@ from faceedit.images import Picture
 from faceedit.manifest import Manifest
 from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Move, Problem, StoredImage
-from retrieval.decoding import Read, content_of, read_ahead
 from retrieval.errors import RetrievalError
 from retrieval.folder import is_gone, is_unicode, stat_of
+from retrieval.reading import Read, content_of, read_ahead
 
 
 @dataclass

@@ -28,15 +28,15 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 import retrieval.indexing
-import retrieval.migrating
+import retrieval.redescribing
 from faceedit.attributes import POSE
 from faceedit.editor import Described
 from index.errors import GalleryEmptyError, GalleryNotFoundError
 from index.gallery import Gallery, Labels
-from retrieval.decoding import Read, read
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
-from retrieval.migrating import migrate
+from retrieval.reading import Read, read
+from retrieval.redescribing import migrate
 
 BATCH = 3
 
@@ -324,7 +324,7 @@ def main() -> None:
     for name in ("kills", "faults", "seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
     given = parser.parse_args()
-    for module in (retrieval.indexing, retrieval.migrating):
+    for module in (retrieval.indexing, retrieval.redescribing):
         setattr(module, "read_ahead", read_here)  # noqa: B010
     campaign = Campaign(given.folder, given.seed)
     rounds = 0

@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from faceedit.attributes import INPAINTING, POSE
-from faceedit.augmentation import (
+from faceedit.errors import ManifestError
+from faceedit.manifest import Manifest, read_manifest
+from faceedit.modelfile import Normalisation
+from faceedit.training.augmentation import (
     NEUTRAL,
     Augmentation,
     colourless,
@@ -21,11 +24,8 @@ from faceedit.augmentation import (
     tone,
     toned,
 )
-from faceedit.dataset import PairSet, load_pairs, on_neutral
-from faceedit.errors import ManifestError
-from faceedit.manifest import Manifest, read_manifest
-from faceedit.modelfile import Normalisation
-from faceedit.pictures import Photographer
+from faceedit.training.batches import Photographer
+from faceedit.training.pairs import PairSet, load_pairs, on_neutral
 from tests.conftest import write_cut_out
 
 PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from faceedit.images import read_crop
-from retrieval.decoding import Read, read, read_ahead
+from retrieval.reading import Read, read, read_ahead
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,7 +81,7 @@ def test_where_no_process_can_be_started_files_are_read_here(pictures: list[Path
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from retrieval.decoding import read_ahead\n"
+        "from retrieval.reading import read_ahead\n"
         "files = [file for batch in read_ahead(sorted(Path(sys.argv[1]).glob('*.png')), 4) for file in batch]\n"
         "print('read', sum(file.crop is not None for file in files), flush=True)\n"
     )
@@ -94,7 +94,7 @@ def test_where_no_process_can_be_started_files_are_read_here(pictures: list[Path
 
 
 def test_no_files_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.decoding._Workers", None)
+    monkeypatch.setattr("retrieval.reading._Workers", None)
     assert list(read_ahead([], 4)) == []
 
 
@@ -118,7 +118,7 @@ def test_workers_do_not_outlive_a_killed_parent(pictures: list[Path], tmp_path: 
     code = (
         "import multiprocessing, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from retrieval.decoding import read_ahead\n"
+        "from retrieval.reading import read_ahead\n"
         "if __name__ == '__main__':\n"
         "    batches = read_ahead(sorted(Path(sys.argv[1]).glob('*.png')), 2, 2)\n"
         "    next(batches)\n"

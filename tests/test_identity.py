@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 
 from faceedit.attributes import POSE
-from faceedit.dataset import FaceSampler, PairSet, load_pairs
 from faceedit.identity import IdentityNetwork, info_nce
 from faceedit.manifest import join, read_manifest
 from faceedit.networks import DESCRIPTOR_SIZE, Describer, NetworkConfig, descriptor, initialise
+from faceedit.training.pairs import FaceSampler, PairSet, load_pairs
 from tests.conftest import write_cut_out, write_data_set
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from index.gallery import Gallery, GalleryConfig, ImageRow, Problem
-from index.plan import Requirements
+from index.search.plan import Requirements
 
 SIZE, COUNT = 32, 120
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
@@ -87,7 +87,7 @@ def test_an_index_that_says_something_else_is_found_and_built_anew(gallery: Gall
 
 
 def test_an_index_of_reduced_descriptors_is_checked(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.plan.FEWEST", {"exact": 10**9, "flat": 0, "ivf": 10**9, "hnsw": 10**9})
+    monkeypatch.setattr("index.search.plan.FEWEST", {"exact": 10**9, "flat": 0, "ivf": 10**9, "hnsw": 10**9})
     gallery.prepare(Requirements(recall=0.9))
     found = gallery.verify()
     assert found.sound and found.index.startswith("flat index of reduced descriptors: ")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import store
+from index.descriptors import DescriptorFile, HalfArray
 from index.errors import GalleryStorageError
 from index.gallery import Gallery, GalleryConfig, ImageRow
-from index.vectors import DescriptorFile, HalfArray
+from index.truth import store
 
 SIZE = 16
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
@@ -101,7 +101,9 @@ def test_cut_off_anywhere_the_gallery_is_as_before(
         raise Crash
 
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr("index.compacting.sync_folder" if point == "sync_folder" else f"index.store.{point}", crash)
+        patch.setattr(
+            "index.care.compact.sync_folder" if point == "sync_folder" else f"index.truth.store.{point}", crash
+        )
         patch.setattr(Gallery, "_tidy", lambda _: None)  # nor is there anybody to tidy up
         gallery.compact()
     assert len(files(gallery)) == 2

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from index.care.exchange import restore
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError
-from index.exchange import restore
 from index.gallery import Gallery, GalleryConfig, ImageRow
 from index.lock import WriterLock
 
@@ -47,7 +47,7 @@ def content(gallery: Gallery) -> tuple[list[object], bytes]:
 def test_a_gallery_comes_back_as_it_was(
     gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr("index.exchange._BATCH", batch)
+    monkeypatch.setattr("index.care.exchange._BATCH", batch)
     steps: list[tuple[int, int]] = []
     done = gallery.export(tmp_path / "out", progress=lambda *step: steps.append(step))
     assert (done.images, done.missing, steps) == (3, [], [(3, 3)])

@@ -182,7 +182,7 @@ def test_integers_of_numpy_are_stored_as_numbers(gallery: Gallery) -> None:
 
 def test_images_come_by_id_page_after_page(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     ids, _ = filled(gallery, 20)
-    monkeypatch.setattr("index.store.PAGE", 3)
+    monkeypatch.setattr("index.truth.store.PAGE", 3)
     assert [image.id for image in gallery.images()] == ids == sorted(ids)
     smiling = [image.id for image in gallery.images(Filter(expression="smile", illumination=0))]
     assert smiling == [ids[position] for position in (3, 9, 15)]

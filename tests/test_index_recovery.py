@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import projection, store
+from index.descriptors import DescriptorFile, HalfArray
 from index.errors import (
     GalleryBusyError,
     GalleryCorruptError,
@@ -23,9 +23,10 @@ from index.errors import (
     UnknownImageError,
 )
 from index.gallery import Gallery, GalleryConfig, ImageRow
-from index.reading import Found, Reader
-from index.schema import SCHEMA_VERSION
-from index.vectors import DescriptorFile, HalfArray
+from index.search import projection
+from index.search.reader import Found, Reader
+from index.truth import store
+from index.truth.schema import SCHEMA_VERSION
 
 SIZE = 16
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
@@ -135,7 +136,7 @@ def test_saved_index_is_used_again_and_old_ones_are_deleted(gallery: Gallery, mo
     assert nearest_path(gallery, 2) == "2.jpg"
     [second] = saved_indexes(gallery)
     assert second != first
-    crash_at(monkeypatch, sys.modules["index.reading"], "build_exact")
+    crash_at(monkeypatch, sys.modules["index.search.reader"], "build_exact")
     with Gallery.open(gallery.folder) as again:
         assert nearest_path(again, 2) == "2.jpg"
 
@@ -367,13 +368,13 @@ def test_images_removed_while_an_index_is_built_are_not_found_in_it(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = gallery.add(rows(*range(40)), vectors(*range(40)))
-    build = sys.modules["index.reading"].build_exact
+    build = sys.modules["index.search.reader"].build_exact
 
     def meanwhile(*given: Any) -> Any:
         gallery.remove(ids[3:6])  # their bytes are zeros now
         return build(*given)
 
-    monkeypatch.setattr("index.reading.build_exact", meanwhile)
+    monkeypatch.setattr("index.search.reader.build_exact", meanwhile)
     found = gallery.search(np.zeros(SIZE), 40)
     assert len(found) == 37 and not {match.image.id for match in found} & set(ids[3:6])
     assert saved_indexes(gallery) == []  # it is of no state of the gallery
@@ -384,7 +385,7 @@ def test_an_index_in_memory_goes_on_to_hold_when_few_images_are_removed(
 ) -> None:
     ids = gallery.add(rows(*range(40)), vectors(*range(40)))
     assert nearest_path(gallery, 7) == "7.jpg"
-    crash_at(monkeypatch, sys.modules["index.reading"], "build_exact")
+    crash_at(monkeypatch, sys.modules["index.search.reader"], "build_exact")
     gallery.remove(ids[7:9])
     found = [match.image.path for match in gallery.search(vectors(7)[0], 40)]
     assert len(found) == 38 and not {"7.jpg", "8.jpg"} & set(found)

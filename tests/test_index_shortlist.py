@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import plan as planning
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
-from index.plan import EXACT, FLAT, HNSW, IVF, Rates, Requirements, make_plan, read_requirements
-from index.reading import Reader
-from index.reduction import components, enough, shares
-from index.shortlist import EFFORTS, scan
+from index.search import plan as planning
+from index.search.plan import EXACT, FLAT, HNSW, IVF, Rates, Requirements, make_plan, read_requirements
+from index.search.reader import Reader
+from index.search.reduction import components, enough, shares
+from index.search.shortlist import EFFORTS, scan
 
 SIZE, COUNT, PEOPLE = 96, 3_000, 300
 CONFIG = GalleryConfig("0123456789abcdef" * 4, "pose", (-45, -30, -15, 0, 15, 30, 45), SIZE, Path("/photos").absolute())
@@ -44,9 +44,9 @@ def people(count: int = COUNT, seed: int = 0) -> NDArray[np.float32]:
 
 @pytest.fixture
 def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gallery]:
-    monkeypatch.setattr("index.preparing.measure_rates", lambda: RATES)
-    monkeypatch.setattr("index.shortlist.FEW", 100 * SIZE)
-    monkeypatch.setattr("index.preparing.SLOW", RATES)
+    monkeypatch.setattr("index.search.prepare.measure_rates", lambda: RATES)
+    monkeypatch.setattr("index.search.shortlist.FEW", 100 * SIZE)
+    monkeypatch.setattr("index.search.prepare.SLOW", RATES)
     monkeypatch.setattr(planning, "FEWEST", dict.fromkeys(planning.FEWEST, 0))
     with Gallery.create(tmp_path / "galerie-é", CONFIG) as made:
         made.add([row(number) for number in range(COUNT)], people())
@@ -203,9 +203,9 @@ def test_added_images_are_found_and_the_index_stays(gallery: Gallery, monkeypatc
 
 def test_what_is_measured_is_what_searches_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any order in the descriptors, the graph has to be walked far: not only while recall is measured."""
-    monkeypatch.setattr("index.preparing.measure_rates", lambda: RATES)
-    monkeypatch.setattr("index.preparing.SLOW", RATES)
-    monkeypatch.setattr("index.shortlist.FEW", 100 * SIZE)
+    monkeypatch.setattr("index.search.prepare.measure_rates", lambda: RATES)
+    monkeypatch.setattr("index.search.prepare.SLOW", RATES)
+    monkeypatch.setattr("index.search.shortlist.FEW", 100 * SIZE)
     only(HNSW, monkeypatch)
     random = np.random.default_rng(2).normal(size=(6000, SIZE)).astype(np.float32)
     random /= np.linalg.norm(random, axis=1, keepdims=True)
@@ -235,7 +235,7 @@ def test_a_search_that_builds_an_index_of_everything_leaves_the_other_one(
 ) -> None:
     only(FLAT, monkeypatch)
     with Gallery.open(gallery.folder) as reader:
-        monkeypatch.setattr("index.projection.write_index", lambda *_: gallery.prepare(Requirements(recall=0.9)))
+        monkeypatch.setattr("index.search.projection.write_index", lambda *_: gallery.prepare(Requirements(recall=0.9)))
         found(reader, queries(1)[0])
     assert list(gallery.folder.glob("search-*"))
 
@@ -296,7 +296,7 @@ def test_a_compaction_in_the_middle_of_a_search_is_noticed(gallery: Gallery, mon
 
 def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     only(FLAT, monkeypatch)
-    monkeypatch.setattr("index.shortlist.LENGTHS", (1,))  # hopeless
+    monkeypatch.setattr("index.search.shortlist.LENGTHS", (1,))  # hopeless
     with pytest.raises(RecallError, match=r"the flat index finds 0\.\d+ of the 10 nearest in .* not installed"):
         gallery.prepare(Requirements(recall=0.98))
     assert not list(gallery.folder.glob("search-*"))
@@ -307,7 +307,7 @@ def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkey
 
 def test_what_turns_out_too_slow_gives_way_to_the_next(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "FEWEST", {**dict.fromkeys(planning.FEWEST, 0), EXACT: 10**9})
-    monkeypatch.setattr("index.shortlist._median_ms", lambda made, *_: 99.0 if made.about.kind == FLAT else 1.0)
+    monkeypatch.setattr("index.search.shortlist._median_ms", lambda made, *_: 99.0 if made.about.kind == FLAT else 1.0)
     prepared = gallery.prepare(Requirements(recall=0.95, max_ms=50))
     assert prepared.plan.require().kind == FLAT and prepared.kind == IVF
     assert not gallery.prepare().built
@@ -357,7 +357,7 @@ def test_a_scan_is_exact_whatever_the_parts(monkeypatch: pytest.MonkeyPatch) -> 
     slots = np.random.default_rng(1).permutation(500)[:300]
     ids = np.arange(300) + 1
     whole = scan(records, slots, ids, queries(3), 10)
-    monkeypatch.setattr("index.shortlist._CHUNK", 7 * SIZE)
+    monkeypatch.setattr("index.search.shortlist._CHUNK", 7 * SIZE)
     for (distances, found_ids), (same, same_ids), query in zip(
         whole, scan(records, slots, ids, queries(3), 10), queries(3), strict=True
     ):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from index.errors import DescriptorShapeError, GalleryChangedError, GalleryError, ImageRowError, UnknownImageError
 from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Redescribed, StoredImage
-from index.reading import Reader
+from index.search.reader import Reader
 
 OLD = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 8, Path("/photos").absolute())
 NEW = GalleryConfig("b" * 64, "illumination", (1, 2), 12, Path("/photos").absolute())

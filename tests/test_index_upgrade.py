@@ -11,8 +11,8 @@ import pytest
 from index.errors import GalleryCorruptError, GalleryLockedError, GalleryStorageError, GalleryVersionError
 from index.gallery import Gallery, GalleryConfig, ImageRow
 from index.lock import WriterLock
-from index.schema import SCHEMA_VERSION
-from index.upgrade import upgrade
+from index.truth.schema import SCHEMA_VERSION
+from index.truth.upgrade import upgrade
 
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 8, Path("/photos").absolute())
 # What release 0.1 wrote, to the letter; never to be changed.
@@ -198,7 +198,7 @@ def test_where_nothing_can_be_written_the_message_says_so(first: Path, monkeypat
     def refuse(*_: object) -> None:
         raise OSError("read-only")
 
-    monkeypatch.setattr("index.upgrade._copy", refuse)
+    monkeypatch.setattr("index.truth.upgrade._copy", refuse)
     with pytest.raises(GalleryStorageError, match=r"cannot be upgraded \(read-only\): give it a folder that can be"):
         Gallery.open(first)
 

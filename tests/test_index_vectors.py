@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import vectors
-from index.errors import (
-    DescriptorShapeError,
-    DescriptorValueError,
-    FaissMissingError,
-    GalleryCorruptError,
-)
-from index.vectors import (
+from index import descriptors as vectors
+from index.descriptors import (
     DescriptorFile,
     build_exact,
     checked_descriptors,
@@ -22,6 +16,12 @@ from index.vectors import (
     nearest,
     read_index,
     write_index,
+)
+from index.errors import (
+    DescriptorShapeError,
+    DescriptorValueError,
+    FaissMissingError,
+    GalleryCorruptError,
 )
 
 
@@ -145,7 +145,7 @@ def test_failed_write_keeps_the_old_index_and_leaves_nothing_behind(
     def full(_: int) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("index.vectors.os.fsync", full)
+    monkeypatch.setattr("index.descriptors.os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         write_index(build_exact(unit_vectors(3, 4, seed=1), ids), path)
     assert path.read_bytes() == old

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from faceedit.errors import UsageError
-from faceedit.knobs import knobs_of, turned
-from faceedit.recipes import BEST, FAST
 from faceedit.synth.variety import Variety
+from faceedit.training.knobs import knobs_of, turned
+from faceedit.training.recipes import BEST, FAST
 
 
 def test_knobs_are_set_by_name_wherever_they_are() -> None:

@@ -13,22 +13,22 @@ import torch
 
 from cli.app import run
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE
-from faceedit.augmentation import NEUTRAL
-from faceedit.dataset import load_pairs
 from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
 from faceedit.errors import TrainingError, UsageError
-from faceedit.knobs import turned
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model, new_networks, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
-from faceedit.pictures import Photographer
-from faceedit.recipes import BEST, FAST, Recipe, recipe_named
-from faceedit.run import TrainingRun
-from faceedit.training import EVEN, Progress, _Trainer, train
-from faceedit.whitening import whitening
+from faceedit.training.augmentation import NEUTRAL
+from faceedit.training.batches import Photographer
+from faceedit.training.knobs import turned
+from faceedit.training.pairs import load_pairs
+from faceedit.training.recipes import BEST, FAST, Recipe, recipe_named
+from faceedit.training.run import TrainingRun
+from faceedit.training.trainer import EVEN, Progress, _Trainer, train
+from faceedit.training.whitening import whitening
 from index.gallery import Gallery
-from retrieval.evaluate import choose_queries, evaluate, load_test_set
-from retrieval.report import measure
+from retrieval.evaluation.evaluate import choose_queries, evaluate, load_test_set
+from retrieval.evaluation.report import measure
 from tests.conftest import blob_face
 
 TINY_BEST = replace(
@@ -125,7 +125,7 @@ def test_only_the_person_decides_where_backgrounds_are_neutral(learned_model_fol
 def test_best_trains_three_stages_and_resumes_to_the_bit(
     cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faceedit.training._COMPARED", 2)
+    monkeypatch.setattr("faceedit.training.trainer._COMPARED", 2)
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     recipe = replace(TINY_BEST, whitening=0.1)
 
@@ -354,7 +354,7 @@ def changed_between(first: Model, second: Model) -> set[str]:
 
 
 def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faceedit.training._COMPARED", 12)
+    monkeypatch.setattr("faceedit.training.trainer._COMPARED", 12)
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
     trained = train(TrainingRun(POSE, replace(TINY_BEST, whitening=0.01), tmp_path / "trained"), pairs)
@@ -470,7 +470,7 @@ def test_a_neutral_model_is_compared_with_the_truth_on_grey(learned_model_folder
 def test_train_best_index_and_query_with_either_descriptor(
     cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(__import__("faceedit.recipes").recipes.RECIPES, "best", TINY_BEST)
+    monkeypatch.setitem(__import__("faceedit.training.recipes").recipes.RECIPES, "best", TINY_BEST)
     out = tmp_path / "model"
     data = ["--data", str(cut_out), "--data", str(cut_out)]
     assert run(["train", "pose", "--recipe", "best", *data, "--out", str(out)]) == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from faceedit.dataset import pictures
 from faceedit.occlusion import PATTERNS, occlude, occlusion_mask, patterns
+from faceedit.training.pairs import pictures
 
 
 def test_there_are_ten_different_shapes_and_a_seed_names_them() -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from faceedit.editor import face_window
-from retrieval.quality import quality
+from retrieval.evaluation.quality import quality
 
 
 def pictures(n: int = 3) -> np.ndarray:

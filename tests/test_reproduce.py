@@ -21,13 +21,13 @@ from faceedit.attributes import POSE
 from faceedit.editor import Editor
 from faceedit.errors import ManifestError, ModelFileError
 from faceedit.manifest import read_manifest
-from retrieval.described import describe_all
-from retrieval.evaluate import choose_queries, default_match, load_test_set, truth_rows
-from retrieval.reproduce import paper
-from retrieval.reproduce.claims import check_claims
-from retrieval.reproduce.figures import map_figure
-from retrieval.reproduce.measure import Settings, measure_errors
-from retrieval.reproduce.run import find_models, reproduce
+from retrieval.evaluation.described import describe_all
+from retrieval.evaluation.evaluate import choose_queries, default_match, load_test_set, truth_rows
+from retrieval.evaluation.reproduce import paper
+from retrieval.evaluation.reproduce.claims import check_claims
+from retrieval.evaluation.reproduce.figures import map_figure
+from retrieval.evaluation.reproduce.measure import Settings, measure_errors
+from retrieval.evaluation.reproduce.run import find_models, reproduce
 from tests.conftest import blob_face, write_model
 
 POSES, LIGHTS, PEOPLE = (-15, 0, 15, 30), 3, 3
@@ -148,8 +148,8 @@ def test_what_is_finished_is_not_measured_again(
         raise AssertionError("measured again")
 
     before = numbers(report)
-    monkeypatch.setattr("retrieval.reproduce.run.measure_retrieval", fail)
-    monkeypatch.setattr("retrieval.reproduce.run.measure_errors", fail)
+    monkeypatch.setattr("retrieval.evaluation.reproduce.run.measure_retrieval", fail)
+    monkeypatch.setattr("retrieval.evaluation.reproduce.run.measure_errors", fail)
     assert reproduce(read_manifest(data), models, report, SETTINGS, "cpu") == before
     kept = report / "work/pose-retrieval.json"
     kept.rename(kept.with_suffix(".aside"))
@@ -164,8 +164,8 @@ def test_what_is_finished_is_not_measured_again(
 def test_an_interrupted_description_goes_on(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     editor = Editor.load(models / "pose", "cpu")
     images = np.stack([blob_face(i % 9, 15 * (i % 7) - 45, i) for i in range(30)])
-    monkeypatch.setattr("retrieval.described._STEP", 5)
-    monkeypatch.setattr("retrieval.described._KEEP", 10)
+    monkeypatch.setattr("retrieval.evaluation.described._STEP", 5)
+    monkeypatch.setattr("retrieval.evaluation.described._KEEP", 10)
     whole, best = describe_all(editor, images)
 
     def stop(done: int, total: int) -> None:

@@ -19,7 +19,7 @@ from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import ModelCard, Normalisation
 from faceedit.networks import NetworkConfig
 from retrieval.errors import EvaluationError
-from retrieval.evaluate import (
+from retrieval.evaluation.evaluate import (
     OURS,
     Evaluation,
     LabelledSet,
@@ -31,7 +31,7 @@ from retrieval.evaluate import (
     per_pixel_mse,
     recall,
 )
-from retrieval.report import write_report
+from retrieval.evaluation.report import write_report
 
 PAPER = ("identity", "illumination", "pose")
 COLUMNS = ("path", "identity", "pose", "illumination", "expression", "split")
@@ -306,7 +306,7 @@ def test_a_gallery_smaller_than_ten_is_measured(tmp_path: Path) -> None:
 def test_more_pictures_than_one_batch_are_described_in_order(
     test_set: LabelledSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.evaluate._CHUNK", 32)
+    monkeypatch.setattr("retrieval.evaluation.evaluate._CHUNK", 32)
     assert len(test_set.images) > 64
     calls: list[tuple[str, int, int]] = []
     queries = choose_queries(test_set, POSE, 70, 0)

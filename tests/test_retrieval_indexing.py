@@ -17,10 +17,10 @@ from faceedit.images import read_crop
 from faceedit.manifest import read_manifest
 from index.errors import ModelMismatchError
 from index.gallery import Gallery, Labels
-from retrieval.decoding import content_of
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import IndexReport, index_folder, labels_of, open_gallery
+from retrieval.reading import content_of
 from tests.conftest import blob_face
 
 

@@ -16,7 +16,7 @@ from index.gallery import Gallery, Labels
 from retrieval.errors import RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
-from retrieval.migrating import migrate
+from retrieval.redescribing import migrate
 from tests.conftest import blob_face
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_dropped_when_every_file_is_missing(gallery: Gallery, other: 
 
 def test_an_interrupted_run_is_taken_up_again(gallery: Gallery, other: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
     stage, done = Gallery.stage, []  # type: ignore[var-annotated]
-    monkeypatch.setattr("retrieval.migrating.read_ahead", lambda paths, batch: _in_twos(paths))
+    monkeypatch.setattr("retrieval.redescribing.read_ahead", lambda paths, batch: _in_twos(paths))
 
     def interrupted(self: Gallery, *given: object) -> None:
         if done:
@@ -124,7 +124,7 @@ def test_an_interrupted_run_is_taken_up_again(gallery: Gallery, other: Editor, m
 
 
 def _in_twos(paths: list[Path]) -> Iterator[list[object]]:
-    from retrieval.decoding import read
+    from retrieval.reading import read
 
     for start in range(0, len(paths), 2):
         yield [read(path) for path in paths[start : start + 2]]

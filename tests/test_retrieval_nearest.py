@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.vectors import build_exact, nearest
-from retrieval.nearest import by_torch, exact_nearest
+from index.descriptors import build_exact, nearest
+from retrieval.evaluation.nearest import by_torch, exact_nearest
 
 NOBODY = -1
 
@@ -63,8 +63,8 @@ def test_a_half_precision_gallery_is_compared_in_full_precision() -> None:
 def test_a_gallery_of_several_blocks_is_searched_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, queries = vectors(50), vectors(8, seed=1)
     own = np.arange(40, 48, dtype=np.int64)
-    monkeypatch.setattr("retrieval.nearest._BLOCK", 7)
-    monkeypatch.setattr("retrieval.nearest._DEVICE_BLOCK", 7)
+    monkeypatch.setattr("retrieval.evaluation.nearest._BLOCK", 7)
+    monkeypatch.setattr("retrieval.evaluation.nearest._DEVICE_BLOCK", 7)
     assert exact_nearest(queries, gallery, own, 9).tolist() == brute_force(queries, gallery, own, 9)
 
 

@@ -19,7 +19,7 @@ from index.where import parse
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
 from retrieval.query import QueryEngine, chain
-from retrieval.sheet import GREEN, Cell, draw_sheet
+from retrieval.sheets import GREEN, Cell, draw_sheet
 from tests.conftest import blob_face
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 
 from cli.app import run
 from faceedit.attributes import POSE
-from faceedit.dataset import load_pairs
 from faceedit.errors import ImportSourceError
 from faceedit.images import read_crop
 from faceedit.manifest import read_manifest
@@ -20,6 +19,7 @@ from faceedit.sources.folders import list_folders
 from faceedit.sources.importing import CropSettings, LandmarkFile, import_photographs
 from faceedit.sources.multipie import CAMERAS, list_multipie
 from faceedit.sources.table import list_table
+from faceedit.training.pairs import load_pairs
 
 HEADER: list[object] = [
     "path",

@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE, TASKS, AttributeSpace
-from faceedit.dataset import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.editor import Editor
 from faceedit.errors import AttributeValueError, TrainingError
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model, shrink_model
-from faceedit.recipes import FAST, PAPER
-from faceedit.run import TrainingRun
-from faceedit.training import train
-from retrieval.evaluate import choose_queries, evaluate, load_test_set, truth_rows
+from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
+from faceedit.training.recipes import FAST, PAPER
+from faceedit.training.run import TrainingRun
+from faceedit.training.trainer import train
+from retrieval.evaluation.evaluate import choose_queries, evaluate, load_test_set, truth_rows
 from tests.conftest import blob_face
 
 MATCH = ("identity", "illumination", "pose")

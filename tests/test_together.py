@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.together import measure
+from index.descriptors import build_exact
 from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
-from index.vectors import build_exact
 
 
 def test_a_thousand_searches_while_another_process_adds_and_removes(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_what_is_added_is_searched_beside_the_index_and_finds_the_same(
         built.append(len(given[1]))
         return build_exact(*given)
 
-    monkeypatch.setattr("index.reading.build_exact", counted)
+    monkeypatch.setattr("index.search.reader.build_exact", counted)
     with Gallery.create(tmp_path / "db", config) as gallery:
         gallery.add(rows[:55], vectors[:55])
         gallery.search(vectors[0], 1)

@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 
 from faceedit.attributes import INPAINTING, POSE, AttributeSpace
-from faceedit.dataset import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.errors import ManifestError, TrainingError, UsageError
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import Model, record_metrics
-from faceedit.recipes import FAST, PAPER, Recipe, recipe_named
-from faceedit.run import TrainingRun
-from faceedit.training import Progress, _Trainer, normalisation_of, train
+from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
+from faceedit.training.recipes import FAST, PAPER, Recipe, recipe_named
+from faceedit.training.run import TrainingRun
+from faceedit.training.trainer import Progress, _Trainer, normalisation_of, train
 
 TINY_FAST = replace(FAST, sources=2, targets=3, steps_one=5, steps_two=3, warmup=2, contrast_people=2,
                     contrast_conditions=2)  # fmt: skip

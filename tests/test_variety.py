@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from faceedit.attributes import POSE
-from faceedit.dataset import load_pairs
 from faceedit.errors import FaceModelError, ManifestError
 from faceedit.manifest import read_manifest
 from faceedit.synth.database import SynthConfig, _claim, render_database
@@ -20,6 +19,7 @@ from faceedit.synth.head import MorphableHead, load_head
 from faceedit.synth.person import Person, sample_person
 from faceedit.synth.scene import ILLUMINATIONS
 from faceedit.synth.variety import Variety, expression_name, sample_expression, sample_illumination
+from faceedit.training.pairs import load_pairs
 
 TINY = Variety(expressions=2, lights=2)
 

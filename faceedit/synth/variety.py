@@ -2,7 +2,7 @@
 pictures. Each can be turned off on its own, so that an ablation shows what it is worth.
 
 Backgrounds, exposure, white balance, gamma, misalignment and mirroring are not here: they are drawn anew for every
-batch (`faceedit.augmentation`), from the masks that the data base holds.
+batch (`faceedit.training.augmentation`), from the masks that the data base holds.
 """
 
 from __future__ import annotations

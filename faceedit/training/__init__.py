@@ -1,0 +1,1 @@
+"""Training. The runtime never imports this wing."""

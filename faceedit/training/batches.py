@@ -1,0 +1,134 @@
+"""Batches of pictures for training: rows of a data set become normalised tensors, plain or augmented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from faceedit.modelfile import Normalisation
+from faceedit.networks import SIZE
+from faceedit.occlusion import occlusion_mask
+from faceedit.training.augmentation import (
+    NEUTRAL,
+    Augmentation,
+    colourless,
+    composite,
+    focused,
+    misaligned,
+    random_backgrounds,
+    tone,
+    toned,
+)
+from faceedit.training.pairs import PairSet, pictures
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One batch. sources (S, 3, 60, 60) and targets (S K, 3, 60, 60), normalised, the K targets of a source side by
+    side; values (S, K) the targets' positions in the attribute space."""
+
+    sources: Tensor
+    targets: Tensor
+    values: Tensor
+
+
+class Photographer:
+    """Makes the batches of a run. A batch depends on nothing but the run's seed, its stage and its number."""
+
+    def __init__(
+        self, pairs: PairSet, normalisation: Normalisation, augmentation: Augmentation | None, device: str
+    ) -> None:  # fmt: skip
+        self._pairs, self._knobs, self._device = pairs, augmentation, device
+        self._mean, self._std = normalisation.tensors(device)
+
+    def sitting(self, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]) -> Sitting:
+        """sources (S,) and targets (S, K) are rows, values (S, K) positions; people (S,): sources with the same number
+        were photographed together, so that they share exposure and colours."""
+        if self._knobs is None:
+            plain = [self._normalised(self._plain(rows, draw)) for rows in (sources, targets.ravel())]
+            return Sitting(plain[0], plain[1], torch.from_numpy(values).to(self._device))
+        return self._augmented(self._knobs, sources, targets, values, people, draw)
+
+    def _augmented(
+        self, knobs: Augmentation, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]
+    ) -> Sitting:  # fmt: skip
+        random = _generator(draw)
+        k = targets.shape[1]
+        gamma, gain = tone(int(people.max()) + 1, knobs, random, self._device)
+        mirror = self._pairs.mirror
+        mirrored = knobs.mirror and mirror is not None and float(torch.rand(1, generator=random)) < 0.5
+        of_source = torch.from_numpy(people)
+        of_target = of_source.repeat_interleave(k)
+        behind = self._behind(len(sources), knobs, random)
+        shown = self._shown(sources, behind, gamma[of_source], gain[of_source], knobs, random)
+        shown = self._hidden(shown, sources, draw)
+        wanted, wanted_mask = self._people(targets.ravel())
+        wanted = toned(wanted, wanted_mask, gamma[of_target], gain[of_target])
+        grey = torch.tensor(NEUTRAL, device=self._device)
+        wanted = composite(wanted, wanted_mask, grey if knobs.neutral else behind.repeat_interleave(k, 0))
+        wanted = self._hidden(wanted, targets.ravel(), draw)
+        if mirrored and mirror is not None:
+            shown, wanted, values = shown.flip(3), wanted.flip(3), mirror[values]
+        return Sitting(
+            self._normalised(255 * shown), self._normalised(255 * wanted), torch.from_numpy(values).to(self._device)
+        )
+
+    def portraits(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
+        """Sources (R, 3, 60, 60) that have nothing in common but who is on them: each has its own background, light,
+        colours and side."""
+        knobs = self._knobs
+        if knobs is None:
+            return self._normalised(self._plain(rows, draw))
+        random = _generator(draw)
+        gamma, gain = tone(len(rows), knobs, random, self._device)
+        behind = self._behind(len(rows), knobs, random)
+        shown = colourless(self._shown(rows, behind, gamma, gain, knobs, random), knobs.grey, random)
+        if knobs.mirror:
+            mirrored = torch.rand(len(rows), 1, 1, 1, generator=random).to(self._device) < 0.5
+            shown = torch.where(mirrored, shown.flip(3), shown)
+        return self._normalised(255 * shown)
+
+    def _behind(self, count: int, knobs: Augmentation, random: torch.Generator) -> Tensor:
+        if knobs.backgrounds:
+            return random_backgrounds(count, SIZE, random, self._device)
+        return torch.full((count, 3, SIZE, SIZE), NEUTRAL, device=self._device)
+
+    def _shown(
+        self, rows: Rows, behind: Tensor, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator
+    ) -> Tensor:  # fmt: skip
+        person, mask = self._people(rows)
+        shown = composite(toned(person, mask, gamma, gain), mask, behind)
+        return misaligned(focused(shown, knobs, random), knobs, random)
+
+    def _hidden(self, shown: Tensor, rows: Rows, draw: tuple[int, ...]) -> Tensor:
+        """The pictures (R, 3, 60, 60), those of rows beyond the last under their occlusion."""
+        n = len(self._pairs.images)
+        for i in np.flatnonzero(rows >= n):
+            pattern = occlusion_mask(np.random.default_rng([*draw, int(rows[i]) - n]))
+            shown[i, :, torch.from_numpy(pattern).to(self._device)] = 0
+        return shown
+
+    def _people(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """People on black (R, 3, 60, 60) and their masks (R, 1, 60, 60), 0..1."""
+        assert self._pairs.masks is not None and self._pairs.mask_rows is not None
+        rows = rows % len(self._pairs.images)
+        person = torch.from_numpy(self._pairs.images[rows]).to(self._device).permute(0, 3, 1, 2).float() / 255
+        mask = torch.from_numpy(self._pairs.masks[self._pairs.mask_rows[rows]]).to(self._device)[:, None].float() / 255
+        return person, mask
+
+    def _plain(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
+        pixels = torch.from_numpy(pictures(self._pairs.images, rows, draw)).to(self._device)
+        return pixels.permute(0, 3, 1, 2).float()
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+
+def _generator(draw: tuple[int, ...]) -> torch.Generator:
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))

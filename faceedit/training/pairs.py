@@ -1,0 +1,290 @@
+"""Pairs for training: every ordered pair of attribute values of the same person under the same conditions.
+
+A row of a data set numbers a picture. Where an attribute's second value is made by occlusion, row N + r is picture r of
+N with a pattern laid over it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.attributes import AttributeSpace
+from faceedit.errors import ManifestError, TrainingError
+from faceedit.images import read_crop
+from faceedit.manifest import Manifest
+from faceedit.occlusion import occlude
+from faceedit.training.augmentation import NEUTRAL
+
+
+def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
+    """All pictures as one array (N, 60, 60, 3) uint8."""
+    out = np.empty((len(paths), 60, 60, 3), np.uint8)
+
+    def read(i: int) -> None:
+        out[i] = read_crop(paths[i])
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(read, range(len(paths))):
+            pass
+    return out
+
+
+def pictures(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[int]) -> NDArray[np.uint8]:
+    """The pictures (R, 60, 60, 3) of these rows (R,). A row N + r is picture r occluded; the same numbers `draw` give
+    it the same pattern at the same place."""
+    n = len(images)
+    out = images[rows % n]
+    for i in np.flatnonzero(rows >= n):
+        out[i] = occlude(out[i], np.random.default_rng([*draw, int(rows[i]) - n]))
+    return out
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """images (N, 60, 60, 3) uint8; groups (G, n_a) int64: the row of each attribute value's picture of one person
+    under one condition, or -1 where there is none; people (G,) int64: a number for each group's person; faces (G,)
+    int64: a number for each person making one face (people, where expressions are not known); leads (n_a, n_a) bool:
+    from which value which can be learnt; mirror (n_a,): each value's position in a mirrored picture, or None where
+    pictures cannot be mirrored. Where pictures are people on black: masks (M, 60, 60) uint8 alpha and mask_rows (N,)
+    each picture's."""
+
+    images: NDArray[np.uint8]
+    groups: NDArray[np.int64]
+    people: NDArray[np.int64]
+    faces: NDArray[np.int64]
+    leads: NDArray[np.bool_]
+    mirror: NDArray[np.int64] | None
+    masks: NDArray[np.uint8] | None = None
+    mask_rows: NDArray[np.int64] | None = None
+
+    def digest(self) -> str:
+        """sha256 of the pictures and how they are grouped: another data set has another."""
+        content = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        for table in (self.groups, self.people, self.faces, self.masks, self.mask_rows):
+            if table is not None:
+                content.update(np.ascontiguousarray(table).data)
+        return content.hexdigest()
+
+    @property
+    def pairs(self) -> int:
+        """How many ordered pairs of different values there are."""
+        held = self.groups >= 0
+        different = self.leads & ~np.eye(held.shape[1], dtype=bool)
+        return int(np.einsum("gi,gj,ij->", held, held, different, dtype=np.int64))
+
+
+def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False) -> PairSet:
+    """Read every picture of a manifest and group them for one attribute. cut_out: people on black, with their masks,
+    so that training can choose the background.
+
+    Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
+    a single pair.
+    """
+    manifest.require(("path", "identity", *space.columns))
+    groups, first = group_rows(manifest, space)
+    if not ((groups >= 0).sum(1) >= 2).any():
+        raise TrainingError(
+            f"the manifest in {manifest.root} holds no two pictures that share {' and '.join(space.shared)} "
+            f"and differ in {space.name}: there is nothing to learn from"
+        )
+    names = manifest.columns["identity"]
+    expressions = manifest.columns.get("expression", ("",) * len(manifest))
+    people = _numbers([names[row] for row in first])
+    faces = _numbers([(names[row], expressions[row]) for row in first])
+    n = range(len(space))
+    leads = np.array([[space.leads(source, target) for target in n] for source in n])
+    mirror = None if space.mirrored is None else np.array(space.mirrored, np.int64)
+    if cut_out:
+        require_masks(manifest)
+    images = read_crops(manifest.paths())
+    if not cut_out:
+        return PairSet(images, groups, people, faces, leads, mirror)
+    return PairSet(groups=groups, people=people, faces=faces, leads=leads, mirror=mirror, **_cut_out(manifest, images))
+
+
+def on_neutral(manifest: Manifest, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The manifest's pictures (N, 60, 60, 3) with neutral grey instead of what is behind the person.
+
+    Raises ManifestError for a picture without a mask.
+    """
+    require_masks(manifest)
+    cut = _cut_out(manifest, images.copy())
+    clear = 255 - cut["masks"][cut["mask_rows"]].astype(np.uint16)[..., None]
+    grey = (clear * round(255 * NEUTRAL) + 127) // 255
+    return np.asarray(np.minimum(cut["images"] + grey, 255), dtype=np.uint8)
+
+
+def _numbers(keys: Sequence[object]) -> NDArray[np.int64]:
+    """Equal keys get equal numbers, in order of appearance."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], np.int64)
+
+
+def require_masks(manifest: Manifest) -> None:
+    """Raise ManifestError unless every picture has a mask."""
+    advice = "train with --recipe fast, or on pictures that `facesearch synth` rendered"
+    if "mask" not in manifest.columns:
+        raise ManifestError(
+            f"the manifest in {manifest.root} has no column 'mask', so that backgrounds cannot be chosen: {advice}"
+        )
+    for path, mask in zip(manifest.columns["path"], manifest.columns["mask"], strict=True):
+        if not mask:
+            raise ManifestError(f"{path} has no mask, so that its background cannot be chosen: {advice}")
+
+
+def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
+    """images on black, masks and mask_rows, of a manifest that has masks (`require_masks`)."""
+    names = {name: number for number, name in enumerate(dict.fromkeys(manifest.columns["mask"]))}
+    masks = read_crops([manifest.root / name for name in names])[..., 0]
+    mask_rows = np.array([names[name] for name in manifest.columns["mask"]], np.int64)
+    if "background" in manifest.columns:  # take it away: image = person + (1 - alpha) * background
+        behind = {name: read_crop(manifest.root / name) for name in set(manifest.columns["background"]) if name}
+        for row, name in enumerate(manifest.columns["background"]):
+            if not name:  # on black already
+                continue
+            clear = 255 - masks[mask_rows[row]].astype(np.int32)[..., None]
+            rest = images[row] - (clear * behind[name] + 127) // 255
+            images[row] = rest.clip(0, 255)
+    return {"images": images, "masks": masks, "mask_rows": mask_rows}
+
+
+def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows by what a pair shares: (G, n_a) row numbers or -1, and a manifest row (G,) of each group.
+
+    Raises ManifestError for two pictures of one person, under the same conditions, with the same value.
+    """
+    if space.occlusion:
+        rows = np.arange(len(manifest))
+        return np.stack([rows, rows + len(rows)], axis=1), rows
+    table: dict[tuple[str, ...], NDArray[np.int64]] = {}
+    optional = [name for name in space.shared_where_known if name in manifest.columns]
+    shared = [manifest.labels(name) for name in (*space.shared, *optional)]
+    for row, value in enumerate(manifest.integers(space.name)):
+        if value not in space.values:
+            raise ManifestError(
+                f"{manifest.columns['path'][row]}: {space.name} {value} is not one of "
+                f"{', '.join(map(str, space.values))}; leave such rows out"
+            )
+        key = tuple(column[row] for column in shared)
+        group = table.setdefault(key, np.full(len(space), -1, np.int64))
+        position = space.values.index(int(value))
+        if group[position] >= 0:
+            paths = manifest.columns["path"]
+            raise ManifestError(
+                f"{paths[row]} and {paths[group[position]]} agree in "
+                f"{', '.join((*space.shared, *optional, space.name))}: "
+                "leave one out, or tell them apart in a column 'expression' or 'session'"
+            )
+        group[position] = row
+    groups = np.array(list(table.values()), np.int64).reshape(-1, len(space))
+    return groups, groups.max(1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """sources (B,), targets (B, K) rows of the images, and values (B, K) the targets' positions in the space."""
+
+    sources: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    values: NDArray[np.int64]
+
+
+class PairSampler:
+    """Random batches of pairs. A batch depends on nothing but the seed and its number, so that a run can resume."""
+
+    def __init__(self, pairs: PairSet, seed: int, include_same: bool) -> None:
+        self._groups, self._seed = pairs.groups, seed
+        # (n_a, n_a): which targets a source of a value may have
+        self._leads = pairs.leads if include_same else pairs.leads & ~np.eye(len(pairs.leads), dtype=bool)
+        held = self._groups >= 0
+        self._source_slots = np.argwhere(held & (held @ self._leads.T))  # (pictures, 2): group and value
+
+    def batch(self, number: int, sources: int, targets: int) -> Batch:
+        """`sources` random pictures with `targets` random other values of the same group each."""
+        rng = np.random.default_rng([self._seed, number])
+        slots = self._source_slots[rng.integers(len(self._source_slots), size=sources)]
+        values = np.stack([self._targets(rng, group, value, targets) for group, value in slots])
+        rows = self._groups[slots[:, :1], values]
+        return Batch(self._groups[slots[:, 0], slots[:, 1]], rows, values)
+
+    def _targets(self, rng: np.random.Generator, group: int, value: int, count: int) -> NDArray[np.int64]:
+        allowed = np.flatnonzero((self._groups[group] >= 0) & self._leads[value])
+        if len(allowed) >= count:
+            return rng.permutation(allowed)[:count]
+        return rng.choice(allowed, size=count)
+
+
+class ContrastSampler:
+    """Batches in which the same edit is reached from two sources, among look-alikes: two attribute values of people
+    under several lights each. Who has more of them comes more often."""
+
+    def __init__(self, pairs: PairSet, seed: int) -> None:
+        self._groups, self._people, self._seed = pairs.groups, pairs.people, seed
+        self._held = pairs.groups >= 0
+        self._somewhere = _together(self._held)
+
+    def batch(
+        self, number: int, people: int, conditions: int, own_values: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of sources (G, 2), the positions (G, 2) of their attribute values, rising, and whose they are (G,).
+
+        All have the same two values, which makes people look-alikes too; with own_values, every person has two.
+        """
+        rng = np.random.default_rng([self._seed, number, 1])
+        shared = None if own_values else rng.choice(self._somewhere)
+        shuffled = rng.permutation(len(self._groups))
+        chosen: list[NDArray[np.int64]] = []
+        values: list[NDArray[np.int64]] = []
+        whose = self._people[shuffled]
+        for person in dict.fromkeys(whose.tolist()):
+            own = shuffled[whose == person]
+            choice = _together(self._held[own]) if shared is None else shared[None]
+            if not len(choice):
+                continue
+            pair = rng.choice(choice)
+            own = own[self._held[own][:, pair].all(1)][:conditions]
+            if not len(own):
+                continue
+            chosen.append(own)
+            values.append(np.tile(pair, (len(own), 1)))
+            if len(chosen) == people:
+                break
+        rows, both = np.concatenate(chosen), np.concatenate(values)
+        return self._groups[rows[:, None], both], both, self._people[rows]
+
+
+def _together(held: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(P, 2) the pairs of different values, in rising order, that some group (G, n_a) has both of."""
+    return np.argwhere(np.triu((held[:, :, None] & held[:, None, :]).any(0), 1))
+
+
+class FaceSampler:
+    """Batches of pairs of pictures that show one person making one face: rows (faces, 2). Where a person makes
+    several faces, `expressions` of them are in the batch side by side, as each other's look-alikes."""
+
+    def __init__(self, pairs: PairSet, seed: int) -> None:
+        self._seed = seed
+        self._people: list[list[NDArray[np.int64]]] = []
+        for person in np.unique(pairs.people):
+            own = np.flatnonzero(pairs.people == person)
+            faces = [pairs.groups[own[pairs.faces[own] == face]].ravel() for face in np.unique(pairs.faces[own])]
+            self._people.append([rows[rows >= 0] for rows in faces])
+
+    def batch(self, number: int, people: int, expressions: int = 2) -> NDArray[np.int64]:
+        """Rows (F, 2) of `people` people with up to `expressions` faces each."""
+        rng = np.random.default_rng([self._seed, number, 2])
+        pairs = []
+        for person in rng.permutation(len(self._people))[:people]:
+            faces = self._people[person]
+            pairs += [
+                rng.choice(faces[i], 2, replace=len(faces[i]) < 2) for i in rng.permutation(len(faces))[:expressions]
+            ]
+        return np.stack(pairs)

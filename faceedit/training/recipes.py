@@ -1,0 +1,147 @@
+"""Training recipes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from faceedit.errors import UsageError
+from faceedit.networks import NetworkConfig
+from faceedit.training.augmentation import Augmentation
+
+_OF_NETWORK = ("mixing", "width", "head", "identity", "share", "candidate", "skip", "look_back", "estimate")
+_NEEDS = {
+    **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "steps_identity", "identity_people"), "identity"),
+    "whitening": "head",
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train both stages.
+
+    sources, targets: pictures and targets of each in one batch; steps_one, steps_two: updates per stage.
+    summed_loss: squared error summed over a picture (averaged over the batch) instead of its mean.
+    include_same: a picture's own pose is a target too, as it is when a gallery picture is described.
+    contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
+    look-alikes (InfoNCE, van den Oord et al. 2018): at most contrast_people x contrast_conditions such edits, between
+    the same two values or, where an identity network tells people apart already, between two of each person's own and
+    among that person's alone.
+    Beyond the paper: gradient: weight of a gradient difference loss; augmentation: what is drawn anew
+    for every batch (needs a data set with masks), and targets on neutral grey; mixing, width, head, identity, share,
+    candidate, skip, look_back, estimate: of the network, see NetworkConfig; steps_identity: updates of the identity
+    network, which learns first, from identity_people people in a batch; perceptual: weight of a feature loss, between
+    what the identity network sees in a picture and in its truth; joint: stage two goes on training the generation
+    network, on the contrast as well, instead of standing on what stage one left; whitening: after stage two, make each
+    direction of the head's descriptors count for less, the more those of the imagined and of the stored picture differ
+    along it, with so many times the mean variance added in each (0: leave them).
+    """
+
+    name: str
+    optimiser: str
+    learning_rate: float
+    sources: int
+    targets: int
+    steps_one: int
+    steps_two: int
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    warmup: int = 0
+    cosine: bool = False
+    clip: float = 0.0
+    summed_loss: bool = False
+    include_same: bool = False
+    contrast: float = 0.0
+    contrast_scale: float = 32.0
+    contrast_people: int = 6
+    contrast_conditions: int = 5
+    gradient: float = 0.0
+    augmentation: Augmentation | None = None
+    mixing: int = 0
+    width: int = 128
+    head: int = 0
+    identity: int = 0
+    steps_identity: int = 0
+    identity_people: int = 64
+    perceptual: float = 0.0
+    share: float = 0.5
+    candidate: float = 0.0
+    skip: bool = False
+    look_back: bool = False
+    estimate: float = 0.0
+    whitening: float = 0.0
+    joint: bool = False
+
+    def __post_init__(self) -> None:
+        counts = ("sources", "targets", "contrast_people", "contrast_conditions", "identity_people")
+        small = [name for name in counts if getattr(self, name) < 1]
+        if small:
+            raise ValueError(f"{', '.join(small)} must be at least 1")
+        if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
+            raise ValueError("share and candidate must be in 0..1")
+        if self.estimate > 0 and self.identity > 0 and self.contrast == 0:
+            raise ValueError("an estimate is learnt together with the contrast: set contrast above 0, or estimate to 0")
+        if self.whitening < 0:
+            raise ValueError("whitening must be 0 or more")
+        if self.whitening > 0 and self.head > 0 and self.contrast == 0:
+            raise ValueError("whitening compares what the contrast does: set contrast above 0, or whitening to 0")
+        self.network(1)  # raises ValueError for sizes that no network has
+
+    def idle(self, names: Iterable[str]) -> list[str]:
+        """What to tell about those settings among `names` that do nothing, since another one is 0."""
+        unused = [(n, _NEEDS[n]) for n in names if n in _NEEDS and getattr(self, n) and not getattr(self, _NEEDS[n])]
+        return [f"{name} has no effect without {needed}" for name, needed in unused]
+
+    @property
+    def neutral(self) -> bool:
+        """Whether targets stand on neutral grey."""
+        return self.augmentation is not None and self.augmentation.neutral
+
+    def network(self, values: int, middle: int = 64) -> NetworkConfig:
+        """The network that this recipe trains, for an attribute with so many values. A head looks back, and a value is
+        estimated, only where there is an identity network to see with."""
+        sizes = {name: getattr(self, name) for name in _OF_NETWORK}
+        sizes["look_back"] = self.look_back and self.head > 0 and self.identity > 0
+        sizes["estimate"] = self.estimate if self.identity > 0 else 0.0
+        return NetworkConfig(attributes=values, middle=middle, **sizes)
+
+    def shape(self, values: int) -> tuple[int, int]:
+        """Sources and targets of each in a batch, for an attribute with so many values: where it has fewer than
+        `targets`, more sources make as many pairs."""
+        targets = min(self.targets, values)
+        return self.sources * self.targets // targets, targets
+
+    def pairs_seen(self, values: int) -> tuple[int, int]:
+        """How many pairs each stage learns from, at most: not everybody has contrast_conditions pictures to compare."""
+        sources, targets = self.shape(values)
+        two = 4 * self.contrast_people * self.contrast_conditions if self.contrast > 0 else sources * targets
+        return self.steps_one * sources * targets, self.steps_two * two
+
+
+PAPER = Recipe(
+    name="paper", optimiser="sgd", learning_rate=1e-6, momentum=0.95, sources=32, targets=1,
+    steps_one=20_000, steps_two=10_000, summed_loss=True,
+)  # fmt: skip
+
+FAST = Recipe(
+    name="fast", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-4, sources=8, targets=7,
+    steps_one=8_000, steps_two=1_200, warmup=200, cosine=True, clip=1.0, include_same=True, contrast=0.2,
+)  # fmt: skip
+
+BEST = Recipe(
+    name="best", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-2, sources=8, targets=4,
+    steps_one=7_000, steps_two=2_500, warmup=300, cosine=True, clip=1.0, include_same=True,
+    contrast=0.5, contrast_scale=16.0, contrast_people=4, contrast_conditions=8,
+    gradient=0.2, augmentation=Augmentation(grey=0.1), mixing=4, head=512,
+    identity=256, steps_identity=2_500, perceptual=0.2, share=0.7, candidate=0.3,
+    skip=True, look_back=True, estimate=0.2, joint=True, whitening=0.1,
+)  # fmt: skip
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of this name; raises UsageError for an unknown one."""
+    if name not in RECIPES:
+        raise UsageError(f"no recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,164 @@
+"""What a training run is, and what it begins with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from faceedit.attributes import AttributeSpace
+from faceedit.errors import TrainingError
+from faceedit.modelfile import Model, Networks, new_networks
+from faceedit.networks import GenerationNetwork, NetworkConfig, expand, initialise
+from faceedit.training import checkpoint
+from faceedit.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; network: its
+    sizes, if not the recipe's; start: a model whose weights to begin with: its refinement network (without the decoder,
+    where only one of the two adds it to the first picture) and, where they have the same sizes, its identity network,
+    its descriptor's head and, for the same task, its generation network and its value estimator."""
+
+    space: AttributeSpace
+    recipe: Recipe
+    out: Path
+    seed: int = 0
+    device: str = "cpu"
+    checkpoint_every: int = 100
+    provenance: dict[str, object] = field(default_factory=dict)
+    licence: str = "unspecified"
+    network: NetworkConfig | None = None
+    start: Model | None = None
+
+    @property
+    def config(self) -> NetworkConfig:
+        return self.network or self.recipe.network(len(self.space))
+
+    @property
+    def takes_generation(self) -> bool:
+        """Whether stage one begins with the weights of `start`."""
+        if self.start is None or self.start.card.task != self.space:
+            return False
+        mine, other = self.config, self.start.card.network
+        generation = ["attributes", "hidden", "middle", "attribute_relu", "mixing", *(["width"] if mine.mixing else [])]
+        return all(getattr(mine, name) == getattr(other, name) for name in generation)
+
+    @property
+    def takes_identity(self) -> bool:
+        """Whether the identity network begins with the weights of `start`."""
+        return self.start is not None and self.start.card.network.identity == self.config.identity > 0
+
+    @property
+    def takes_estimator(self) -> bool:
+        """Whether the value estimator begins with the weights of `start`."""
+        if self.start is None or self.start.card.task != self.space or not self.takes_identity:
+            return False
+        return self.config.estimate > 0 and self.start.card.network.estimate > 0
+
+    @property
+    def takes_head(self) -> bool:
+        """Whether the descriptor's head begins with the weights of `start`."""
+        if self.start is None:
+            return False
+        mine, other = self.config, self.start.card.network
+        if mine.look_back and not self.takes_identity:  # it would see through other eyes
+            return False
+        return mine.head == other.head > 0 and mine.look_back == other.look_back
+
+    @property
+    def takes_refinement(self) -> bool:
+        """Whether all that stage two trains begins with the weights of `start`, and nothing is left over."""
+        if self.start is None or self.start.card.task != self.space:
+            return False
+        mine, other = self.config, self.start.card.network
+        head = self.takes_head if mine.head else other.head == 0
+        estimator = self.takes_estimator if mine.estimate else other.estimate == 0
+        return head and estimator and mine.skip == other.skip and mine.identity == other.identity
+
+    def require_startable(self, resume: bool) -> None:
+        """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
+        if self.recipe.steps_one == 0 and not self.takes_generation:
+            raise TrainingError(
+                f"without a single update stage one has to start from a trained model for {self.space.name} of the "
+                "same sizes: give one with --start"
+            )
+        if self.config.identity and self.recipe.steps_identity == 0 and not self.takes_identity:
+            raise TrainingError(
+                "without a single update the identity network has to be a trained model's: give one of the same size "
+                "with --start, or set --knob identity=0"
+            )
+        if self.recipe.steps_two == 0:
+            self._require_whitenable()
+        place = checkpoint.Checkpoint(self.out / "checkpoint", {})
+        if resume:
+            place.require_present()
+            return
+        place.require_empty()
+        if (self.out / "model.json").exists():
+            raise TrainingError(f"{self.out} holds a model already: train to another --out")
+
+    def _require_whitenable(self) -> None:
+        """Without an update of stage two, all that can be done is to whiten the head of a finished model."""
+        recipe = self.recipe
+        if recipe.whitening == 0 or self.config.head == 0:
+            raise TrainingError("no update of stage two, and no descriptor head to whiten: set --steps-two above 0")
+        if recipe.steps_one or (self.config.identity and recipe.steps_identity):
+            raise TrainingError(
+                "without an update of stage two nothing before it may change: set --steps-one 0 and "
+                "--knob steps_identity=0 too, or --steps-two above 0"
+            )
+        if not self.takes_refinement:
+            raise TrainingError(
+                f"without a single update stage two has to be that of a trained model for {self.space.name}, with the "
+                "same skip, head, look_back, identity and estimator: give one with --start"
+            )
+        if self.start is not None and self.start.card.neutral != recipe.neutral:
+            raise TrainingError(
+                "without a single update faces stay before the background they were trained for: set --knob "
+                f"neutral={'on' if self.start.card.neutral else 'off'}"
+            )
+
+
+def begin(run: TrainingRun) -> Networks:
+    """New networks on the run's device, with what fits of the weights of `start`."""
+    networks = new_networks(run.config)
+    random = torch.Generator().manual_seed(run.seed)
+    for network in networks:
+        initialise(network, random)
+    if run.config.skip:
+        networks.refinement.begin_without_correction()
+    if run.start is not None:
+        _take(run, run.start, networks)
+    for network in networks:
+        network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return networks
+
+
+def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
+    mine, other = networks.refinement, start.refinement
+    mine.encoder.load_state_dict(other.encoder.state_dict())
+    if mine.skip == other.skip:  # else one decoder makes pictures and the other corrections
+        mine.decoder.load_state_dict(other.decoder.state_dict())
+    parts = {"identity": run.takes_identity, "head": run.takes_head, "estimator": run.takes_estimator}
+    for part, taken in parts.items():
+        if taken:
+            getattr(networks.describer, part).load_state_dict(getattr(start.describer, part).state_dict())
+    if run.takes_generation:
+        begun = start.generation
+        if isinstance(begun, GenerationNetwork) and begun.config.compact:
+            begun = expand(begun)
+        networks.generation.load_state_dict(begun.state_dict())
+
+
+def began_with(start: Model | None) -> dict[str, object]:
+    """For the new model's card: which model's weights the run began with, how and on what those were trained, and what
+    those began with in turn."""
+    if start is None:
+        return {}
+    card = start.card
+    begun: dict[str, object] = {"model": start.digest, "task": card.task.name, "recipe": card.recipe}
+    begun |= {name: card.provenance[name] for name in ("seed", "data", "started_from") if name in card.provenance}
+    return {"started_from": begun}

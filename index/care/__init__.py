@@ -1,0 +1,1 @@
+"""What keeps a gallery sound, small and portable."""

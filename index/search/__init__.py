@@ -1,0 +1,1 @@
+"""Indexes that answer searches: derived from the truth, and free to be deleted."""

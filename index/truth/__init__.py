@@ -1,0 +1,1 @@
+"""The rows of a gallery: the truth about its images."""

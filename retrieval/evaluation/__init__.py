@@ -1,0 +1,1 @@
+"""Measuring: recall, errors, the paper's tables."""

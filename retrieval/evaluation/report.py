@@ -1,0 +1,225 @@
+"""Write what an evaluation measured: report.json for machines, report.md with pictures for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.images import write_picture
+from retrieval.evaluation.evaluate import OURS, RANKS, Bools, Evaluation, bootstrap, per_pixel_mse, recall, spread
+from retrieval.evaluation.quality import quality
+from retrieval.sheets import GREEN, RED, Cell, draw_sheet
+
+_EXAMPLES = 12
+
+
+def write_report(evaluation: Evaluation, out: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Write out/report.json, out/report.md and out/pictures/; return what report.json holds.
+
+    about: what was evaluated (model digest, data set, seed), copied into the report.
+    """
+    (out / "pictures").mkdir(parents=True, exist_ok=True)
+    figures = {**measure(evaluation), "about": about}
+    (out / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    people = evaluation.test.identities[evaluation.test.rows_of(evaluation.queries)]
+    chosen = spread(people, _EXAMPLES, np.random.default_rng(0))
+    write_picture(_result_sheet(evaluation, chosen), out / "pictures" / "results.png")
+    write_picture(_stage_sheet(evaluation, chosen), out / "pictures" / "stages.png")
+    (out / "report.md").write_text(_markdown(evaluation, figures), encoding="utf-8")
+    return figures
+
+
+def measure(evaluation: Evaluation) -> dict[str, Any]:
+    """Every figure of the report."""
+    test, queries, space = evaluation.test, evaluation.queries, evaluation.space
+    ours = evaluation.hits[OURS]
+    people = test.identities[test.rows_of(queries)]
+    truths = evaluation.true_pictures()
+    one, two = (per_pixel_mse(p, truths) for p in (evaluation.generated, evaluation.refined))
+    from_values = test.values_of(queries)
+    own = np.concatenate([test.values, np.ones_like(evaluation.occluded_best)])
+    decided = np.concatenate([evaluation.best, evaluation.occluded_best])
+    distance = np.abs(decided - own)
+    return {
+        "task": space.name,
+        "queries": len(queries),
+        "gallery": len(test.images),
+        "identities": len(np.unique(test.identities)),
+        "match": list(evaluation.match),
+        "recall": _recalls(ours, people),
+        "by_source": _split(space.values, from_values, ours),
+        "by_target": _split(space.values, queries.targets, ours),
+        "mse": {"stage1": round(float(one.mean()), 2), "stage2": round(float(two.mean()), 2)},
+        "face": {
+            "stage1": quality(evaluation.generated, truths).summary(),
+            "stage2": quality(evaluation.refined, truths).summary(),
+        },
+        "mse_by_pair": mse_table(space.values, from_values, queries.targets, two),
+        "baselines": {name: _recalls(hits, people) for name, hits in evaluation.hits.items() if name != OURS},
+        "first_result": _first_result(evaluation),
+        "recall_same_value": {str(k): round(recall(evaluation.same_value_hits, k), 4) for k in RANKS},
+        "candidate_accuracy": round(float((distance == 0).mean()), 4),
+        "candidate_within_one": round(float((distance <= 1).mean()), 4),
+        "candidate_confusion": _confusion(len(space), own, decided),
+    }
+
+
+def _recalls(hits: Bools, people: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    out = {}
+    for rank in RANKS:
+        low, high = bootstrap(hits, rank, people)
+        out[str(rank)] = {"value": round(recall(hits, rank), 4), "low": round(low, 4), "high": round(high, 4)}
+    return out
+
+
+def _split(values: Sequence[int], by: NDArray[np.int64], hits: Bools) -> dict[str, dict[str, float]]:
+    out: dict[str, dict[str, float]] = {}
+    for position, value in enumerate(values):
+        chosen = hits[by == position]
+        if len(chosen):
+            row: dict[str, float] = {str(rank): round(recall(chosen, rank), 4) for rank in RANKS}
+            out[str(value)] = {"queries": len(chosen), **row}
+    return out
+
+
+def mse_table(
+    values: Sequence[int], sources: NDArray[np.int64], targets: NDArray[np.int64], errors: NDArray[np.float64]
+) -> dict[str, dict[str, float]]:
+    """Mean error by source value, then target value; sources and targets (Q,) are positions, errors (Q,)."""
+    out: dict[str, dict[str, float]] = {}
+    for s, source in enumerate(values):
+        for t, target in enumerate(values):
+            chosen = errors[(sources == s) & (targets == t)]
+            if len(chosen):
+                out.setdefault(str(source), {})[str(target)] = round(float(chosen.mean()), 1)
+    return out
+
+
+def _first_result(evaluation: Evaluation) -> dict[str, float]:
+    """How often each thing about the first result is right on its own."""
+    test, queries = evaluation.test, evaluation.queries
+    first = evaluation.nearest[:, 0]
+    out = {}
+    if not evaluation.space.occlusion:  # there, every picture of the gallery is complete
+        out[evaluation.space.name] = float((test.values[first] == queries.targets).mean())
+    for column in evaluation.match:
+        if column != evaluation.space.name:
+            texts = np.array(test.manifest.columns[column])
+            out[column] = float((texts[first] == texts[test.rows_of(queries)]).mean())
+    return {name: round(share, 4) for name, share in out.items()}
+
+
+def _confusion(n: int, labels: NDArray[np.int64], decided: NDArray[np.int64]) -> list[list[int]]:
+    counts = np.zeros((n, n), np.int64)
+    np.add.at(counts, (labels, decided), 1)
+    return counts.tolist()
+
+
+def _result_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
+    test, queries, space = evaluation.test, evaluation.queries, evaluation.space
+    own = test.values_of(queries)
+    rows = []
+    for i, picture in zip(chosen, test.pictures_of(queries.part(chosen)), strict=True):
+        row = [
+            Cell(picture, f"query\n{space.text(space.values[own[i]])}"),
+            Cell(evaluation.refined[i], f"imagined\n{space.text(space.values[queries.targets[i]])}"),
+        ]
+        for rank in range(min(5, evaluation.nearest.shape[1])):
+            found = int(evaluation.nearest[i, rank])
+            frame = GREEN if evaluation.hits[OURS][i, rank] else RED
+            row.append(Cell(test.images[found], test.manifest.columns["identity"][found], frame))
+        rows.append(row)
+    return draw_sheet(rows, gap_after=2)
+
+
+def _stage_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]:
+    test, shown = evaluation.test, evaluation.test.pictures_of(evaluation.queries.part(chosen))
+    return draw_sheet(
+        [
+            [
+                Cell(picture, "query"),
+                Cell(evaluation.generated[i], "stage one"),
+                Cell(evaluation.refined[i], "stage two"),
+                Cell(test.images[int(evaluation.truths[i])], "truth"),
+            ]
+            for i, picture in zip(chosen, shown, strict=True)
+        ]
+    )
+
+
+def _markdown(evaluation: Evaluation, figures: dict[str, Any]) -> str:
+    first = ", ".join(f"{name} right {share:.3f}" for name, share in figures["first_result"].items())
+    rule = (
+        "Each query is one of them with a black pattern laid over the face."
+        if evaluation.space.occlusion
+        else f"The target always differs from the query's own {evaluation.space.name}; the query itself never counts."
+    )
+    lines = [
+        f"# Evaluation: {evaluation.space.name}",
+        "",
+        f"{figures['queries']:,} queries, a gallery of {figures['gallery']:,} pictures of "
+        f"{figures['identities']} people. A result is right when {', '.join(evaluation.match)} all agree. {rule} "
+        "In brackets: 95 % interval, people resampled.",
+        "",
+        "| method | recall@1 | recall@5 | recall@10 |",
+        "| --- | --- | --- | --- |",
+        _recall_row("**two-stage descriptor**", figures["recall"]),
+        *(_recall_row(name.replace("_", " "), figures["baselines"][name]) for name in figures["baselines"]),
+        "",
+        f"Per-pixel MSE (0..255): stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}"
+        f"{evaluation.compared_on}. {_face(figures['face'])} "
+        f"Candidate {evaluation.space.name} right: {figures['candidate_accuracy']:.3f} exactly, "
+        f"{figures['candidate_within_one']:.3f} within one step. "
+        f"First result: {first}. "
+        f"Asked for its own {evaluation.space.name}, with the query left in the gallery: "
+        f"recall@1 {figures['recall_same_value']['1']:.3f}.",
+        "",
+        *_value_table(f"source {evaluation.space.name}", figures["by_source"]),
+        *_value_table(f"target {evaluation.space.name}", figures["by_target"]),
+        *(_mse_table(figures["mse_by_pair"]) if len(evaluation.space) <= 7 else []),
+        "## Results",
+        "",
+        "Query, imagined face, first five results; a green frame is right.",
+        "",
+        "![results](pictures/results.png)",
+        "",
+        "## Both stages beside the truth",
+        "",
+        "![stages](pictures/stages.png)",
+        "",
+        "Measured with: " + ", ".join(f"{key} {value}" for key, value in figures["about"].items()) + ".",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _face(figures: dict[str, dict[str, float]]) -> str:
+    stages = (
+        f"{name} MSE {of['mse']}, SSIM {of['ssim']:.3f}, sharpness {of['sharpness']:.2f} of the truth's"
+        for name, of in (("stage one", figures["stage1"]), ("stage two", figures["stage2"]))
+    )
+    return f"The face alone: {'; '.join(stages)} (variance of the Laplacian)."
+
+
+def _recall_row(name: str, recalls: dict[str, dict[str, float]]) -> str:
+    cells = [f"{r['value']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for r in recalls.values()]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _value_table(which: str, rows: dict[str, dict[str, float]]) -> list[str]:
+    head = [f"## By {which}", "", f"| {which} | queries | recall@1 | recall@5 | recall@10 |", "| --- " * 5 + "|"]
+    body = [f"| {v} | {r['queries']} | {r['1']:.3f} | {r['5']:.3f} | {r['10']:.3f} |" for v, r in rows.items()]
+    return [*head, *body, ""]
+
+
+def _mse_table(table: dict[str, dict[str, float]]) -> list[str]:
+    targets = sorted({int(t) for row in table.values() for t in row})
+    head = ["## Per-pixel MSE of stage two, source (rows) to target (columns)", ""]
+    title = "| | " + " | ".join(map(str, targets)) + " |"
+    rows = [f"| {s} | " + " | ".join(str(row.get(str(t), "")) for t in targets) + " |" for s, row in table.items()]
+    return [*head, title, "| --- " * (len(targets) + 1) + "|", *rows, ""]

@@ -1,0 +1,172 @@
+"""Measure everything, one task after the other; what is finished is kept, so that an interrupted run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from faceedit.attributes import TASKS
+from faceedit.editor import Editor
+from faceedit.errors import ManifestError, ModelFileError
+from faceedit.files import write_whole
+from faceedit.manifest import Manifest
+from faceedit.modelfile import CARD, read_card
+from faceedit.training.recipes import Recipe
+from retrieval.errors import EvaluationError
+from retrieval.evaluation.reproduce.claims import check_claims
+from retrieval.evaluation.reproduce.figures import Figure
+from retrieval.evaluation.reproduce.measure import Report, Settings, measure_errors, measure_retrieval
+from retrieval.evaluation.reproduce.page import write_page
+
+VERSIONS = {"errors": 2, "retrieval": 1}  # of what is measured and how: kept parts of another are measured again
+
+
+def find_models(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The model of each task (the folder of its name), and further models to compare, by folder name.
+
+    The paper measures whole pictures, so a model that puts faces on neutral grey is left out; for its task TASK-fast
+    stands in. Raises ModelFileError when a task has no model.
+    """
+    found = {path.name: path for path in sorted(folder.iterdir()) if (path / CARD).is_file()}
+    cards = {name: read_card(path)[0] for name, path in found.items()}
+    for name in (name for name in TASKS if name in found):
+        if cards[name].task.name != name:
+            raise ModelFileError(f"{found[name]} is a model for {cards[name].task.name}: name its folder so")
+    whole = {name: path for name, path in found.items() if not cards[name].neutral}
+    missing = [name for name in TASKS if name not in found and f"{name}-fast" not in found]
+    if missing:
+        raise ModelFileError(
+            f"{folder} has no model {', '.join(missing)}: give a folder that holds {', '.join(TASKS)}, each a model"
+        )
+    main = {}
+    for name in TASKS:
+        chosen = next((n for n in (name, f"{name}-fast") if n in whole and cards[n].task.name == name), None)
+        if chosen is None:
+            raise ModelFileError(
+                f"{folder / name} puts faces on neutral grey, but the paper's figures are of whole pictures: put a "
+                f"model that was trained with --recipe fast or paper beside it, as {name}-fast"
+            )
+        main[name] = whole[chosen]
+    return main, {name: path for name, path in whole.items() if path not in main.values()}
+
+
+def reproduce(
+    manifest: Manifest, models: Path, out: Path, settings: Settings, device: str = "auto", report: Report | None = None
+) -> dict[str, Any]:
+    """Write out/report.html (one page, self-contained) and out/report.json (all numbers); return the latter.
+
+    A task of which the data set has no pairs is reported as not measured. report(what, done, total) is called as work
+    goes on; out/work keeps what is finished. Raises ModelFileError, ManifestError for a data set without the columns
+    path, identity, pose, illumination, EvaluationError when `out` holds another report or nothing can be measured.
+    """
+    manifest.require(("path", "identity", "pose", "illumination"))
+    main, others = find_models(models)
+    require_own_report(out)
+    run = _Run(manifest, settings, report or (lambda what, done, total: None), out / "work")
+    tasks: dict[str, Any] = {}
+    figures: list[dict[str, Any]] = []
+    for name, folder in main.items():
+        editor = Editor.load(folder, device)
+        tasks[name], own = run.task(name, editor)
+        tasks[name]["folder"] = folder.name
+        figures.extend(own)
+    if not any("mse" in task for task in tasks.values()):
+        raise EvaluationError(f"nothing can be measured: {tasks['pose']['not_measured']}")
+    comparison = {name: run.errors(name, Editor.load(folder, device))[0] for name, folder in others.items()}
+    return _write(out, tasks, comparison, figures, {"data": manifest.root.resolve().name, **asdict(settings)})
+
+
+def require_own_report(out: Path) -> None:
+    """Raise EvaluationError when a report in `out` was written by something else."""
+    if (out / "report.json").exists() and not (out / "work").is_dir():
+        raise EvaluationError(f"{out} holds another report: give another --out")
+
+
+class _Run:
+    """One measurement, whose parts are kept in `work` as they are finished."""
+
+    def __init__(self, manifest: Manifest, settings: Settings, report: Report, work: Path) -> None:
+        self._manifest, self._settings, self._report, self._work = manifest, settings, report, work
+        work.mkdir(parents=True, exist_ok=True)
+        self._data = _data_digest(manifest)
+
+    def task(self, name: str, editor: Editor) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Every number of one task, and its figures."""
+        numbers, figures = self.errors(name, editor)
+        if "not_measured" in numbers:
+            return numbers, []
+        cache = self._work / "cache"
+        found = self._kept(
+            f"{name}-retrieval", editor,
+            lambda: measure_retrieval(editor, self._manifest, self._settings, self._report, cache),
+        )  # fmt: skip
+        shutil.rmtree(cache, ignore_errors=True)
+        return {**numbers, "retrieval": found["numbers"]}, [*figures, *found["figures"]]
+
+    def errors(self, name: str, editor: Editor) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The errors of one model, how it was trained, and the figures of its edits."""
+        found = self._kept(
+            f"{name}-errors", editor, lambda: measure_errors(editor, self._manifest, self._settings, self._report)
+        )
+        return {**found["numbers"], **_made(editor)}, found["figures"]
+
+    def _kept(
+        self, name: str, editor: Editor, make: Callable[[], tuple[dict[str, Any], list[Figure]]]
+    ) -> dict[str, Any]:  # fmt: skip
+        """What an earlier run wrote about the same model, data and settings, or what is measured now."""
+        file = self._work / f"{name}.json"
+        parts = [VERSIONS[name.rpartition("-")[2]], editor.digest, editor.device, self._data, asdict(self._settings)]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+            if before["key"] == key and {"numbers", "figures"} <= before.keys():
+                return dict(before)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # nothing usable is there
+        try:
+            numbers, figures = make()
+        except (EvaluationError, ManifestError) as error:
+            return {"numbers": {"task": editor.space.name, "not_measured": str(error)}, "figures": []}
+        made = {"key": key, "numbers": numbers, "figures": [figure.as_json() for figure in figures]}
+        write_whole(file, json.dumps(made).encode())
+        return made
+
+
+def _write(
+    out: Path, tasks: dict[str, Any], comparison: dict[str, Any], figures: list[dict[str, Any]], about: dict[str, Any]
+) -> dict[str, Any]:
+    claims = [{**asdict(claim), "holds": claim.holds} for claim in check_claims(tasks)]
+    content = {"about": about, "claims": claims, "tasks": tasks, "comparison": comparison}
+    write_whole(out / "report.json", (json.dumps(content, indent=2) + "\n").encode())
+    write_whole(out / "report.html", write_page({**content, "figures": figures}).encode())
+    return content
+
+
+def _made(editor: Editor) -> dict[str, Any]:
+    """How a model was trained, as far as its card says."""
+    recipe, card = editor.card.recipe, editor.card
+    try:
+        pairs = list(Recipe(**recipe).pairs_seen(len(editor.space)))
+    except TypeError:  # a recipe of another version, or none
+        pairs = [0, 0]
+    began = card.provenance.get("started_from")
+    return {
+        "recipe": str(recipe.get("name", "unknown")),
+        "middle": card.network.middle,
+        "training_pairs": pairs,
+        "started_from": began.get("model", "")[:12] if isinstance(began, dict) else "",
+    }
+
+
+def _data_digest(manifest: Manifest) -> str:
+    """Of the table, and of every file's size and time."""
+    content = hashlib.sha256(json.dumps(manifest.columns, sort_keys=True).encode())
+    for path in manifest.paths():
+        if path.is_file():
+            content.update(f"{path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+    return content.hexdigest()

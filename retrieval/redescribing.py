@@ -1,0 +1,95 @@
+"""Describe a gallery again, by another model. Restartable: what is described is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from faceedit.editor import Editor
+from index.gallery import Gallery, GalleryConfig, Redescribed
+from retrieval.errors import RetrievalError
+from retrieval.indexing import known_errors
+from retrieval.reading import Read, read_ahead
+
+
+@dataclass
+class MigrationReport:
+    """What one run did. described: images; before: those that an earlier run had done; dropped: images that were
+    removed since their files cannot be read; unread: the paths of such images with the reason, where they were not to
+    be removed; finished: whether the new model has taken over."""
+
+    described: int = 0
+    before: int = 0
+    dropped: int = 0
+    unread: list[tuple[str, str]] = field(default_factory=list)
+    finished: bool = False
+
+
+def migrate(
+    gallery: Gallery, editor: Editor, drop: bool = False, progress: Callable[[int, int], None] | None = None
+) -> MigrationReport:
+    """Describe every image by this editor's model, keeping ids and labels, and then make it the gallery's own.
+
+    An image whose file has changed is described as it is now. drop: remove images whose files have gone or cannot be
+    read; otherwise they keep the new model from taking over. progress(done, total) is called after every batch.
+    Raises RetrievalError where the images' folder, or every file, is missing, GalleryError where a migration to another
+    model is under way.
+    """
+    config, report = gallery.config, MigrationReport()
+    space = editor.space
+    if not config.image_root.is_dir():
+        raise RetrievalError(
+            f"the images' folder {config.image_root} is not there: bring it back, or say where it is with "
+            "`facesearch gallery relocate`"
+        )
+    with gallery.writing():
+        gallery.begin_migration(
+            GalleryConfig(editor.digest, space.name, space.values, editor.descriptor_size, config.image_root)
+        )
+        ids = {config.image_root / image.path: image.id for image in gallery.waiting()}
+        total = len(gallery)
+        report.before = total - len(ids)
+        done = report.before
+        if progress:
+            progress(done, total)
+        unread: list[Read] = []
+        for files in read_ahead(list(ids), editor.batch):
+            unread += [file for file in files if file.crop is None]
+            _stage(gallery, editor, ids, [file for file in files if file.crop is not None])
+            done += len(files)
+            if progress:
+                progress(done, total)
+        report.described = len(ids) - len(unread)
+        if drop and unread and len(unread) == total:
+            raise RetrievalError(
+                f"none of the {total:,} images can be read ({unread[0].reason}): the gallery stays as it is"
+            )
+        if drop:
+            report.dropped = gallery.remove([ids[file.path] for file in unread])
+        else:
+            report.unread = [(file.path.relative_to(config.image_root).as_posix(), file.reason) for file in unread]
+        if not report.unread:
+            gallery.finish_migration()
+            report.finished = True
+    return report
+
+
+def _stage(gallery: Gallery, editor: Editor, ids: dict[Path, int], files: list[Read]) -> None:
+    """Describe each content once, and share it."""
+    crops = {file.sha256: file.crop for file in files if file.crop is not None}
+    if not crops:
+        return
+    described = editor.describe(np.stack(list(crops.values())))
+    place = {content: row for row, content in enumerate(crops)}
+    rows = [place[file.sha256] for file in files]
+    images = [
+        Redescribed(
+            ids[file.path], int(described.best[row]), known_errors(described.errors[row]),
+            file.sha256, file.size, file.mtime_ns,
+        )
+        for file, row in zip(files, rows, strict=True)
+    ]  # fmt: skip
+    gallery.stage(images, described.descriptors[rows])
