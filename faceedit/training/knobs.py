@@ -22,7 +22,7 @@ def knobs_of(settings: Any) -> dict[str, Value]:
 
 def _paths(settings: Any, above: str = "") -> Iterator[tuple[str, Value]]:
     """The same by full names, such as 'network.mixing'."""
-    kept = getattr(settings, "not_knobs", frozenset())
+    kept: frozenset[str] = getattr(settings, "not_knobs", frozenset())
     for field in fields(settings):
         value = getattr(settings, field.name)
         if isinstance(value, bool | int | float):

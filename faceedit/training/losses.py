@@ -24,15 +24,15 @@ def gradient_difference(error: Tensor) -> Tensor:
 
 
 def feature_loss(here: Sequence[Tensor], there: Sequence[Tensor]) -> Tensor:
-    """How far activations `here` are from those `there`, layer by layer of any shapes: the mean square of the difference
-    over the mean square there, averaged over the layers (Johnson, Alahi, Fei-Fei, ECCV 2016)."""
+    """How far activations `here` are from those `there`, layer by layer, of any shapes: the mean square of the
+    difference over the mean square there, averaged over the layers (Johnson, Alahi, Fei-Fei, ECCV 2016)."""
     ratios = [((a.float() - b.float()) ** 2).mean() / (b.float() ** 2).mean() for a, b in zip(here, there, strict=True)]
     return torch.stack(ratios).mean()
 
 
 def info_nce(a: Tensor, b: Tensor, scale: float = 16.0) -> Tensor:
-    """Mean over both directions of -log p(own | all), for rows of length 1 (B, D) that belong together in order (van den
-    Oord, Li, Vinyals 2018)."""
+    """Mean over both directions of -log p(own | all), for rows of length 1 (B, D) that belong together in order
+    (van den Oord, Li, Vinyals 2018)."""
     likeness = scale * a @ b.T
     own = torch.arange(len(a), device=a.device)
     return (F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own)) / 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from faceedit.errors import UsageError
@@ -15,10 +15,7 @@ _NEEDS = {
     **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "steps_identity", "identity_people"), "identity"),
     **dict.fromkeys(("whitening", "steps_whitening"), "head"),
 }
-_GOES_WITH = {
-    "identity": ("look_back=off", "estimate=0"),
-    "head": ("look_back=off",),
-}  # what a network cannot have alone
+_GOES_WITH = {"identity": ("look_back=off", "estimate=0"), "head": ("look_back=off",)}  # no network has it alone
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Recipe:
     contrast_conditions: int = 5
     gradient: float = 0.0
     augmentation: Augmentation | None = None
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     steps_identity: int = 0
     identity_people: int = 64
     perceptual: float = 0.0

@@ -21,8 +21,8 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pictures of G groups at two values each. shot: 2 G sources, asked for both values; leads (G, from, to) whether the
-    one value leads to the other; people (G,) whose they are."""
+    """Pictures of G groups at two values each. shot: 2 G sources, asked for both values; leads (G, from, to) whether
+    the one value leads to the other; people (G,) whose they are."""
 
     shot: Sitting
     leads: NDArray[np.bool_]
@@ -71,7 +71,8 @@ class RefinementStage:
     def steps(self) -> int:
         return self._recipe.steps_two
 
-    def parameters(self) -> list[nn.Parameter]:
+    def begin(self) -> list[nn.Parameter]:
+        self._material.keep_identity()
         networks = self._material.networks
         before = networks.generation if self._recipe.joint else None
         describer = networks.describer

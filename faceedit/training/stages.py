@@ -51,8 +51,8 @@ class Stage(Protocol):
         """How many updates there are."""
         ...
 
-    def parameters(self) -> list[nn.Parameter]:
-        """What it trains."""
+    def begin(self) -> list[nn.Parameter]:
+        """What it trains, made ready to learn; the identity network only learns in its own stage."""
         ...
 
     def lesson(self, step: int) -> Lesson:
@@ -80,6 +80,11 @@ class Material:
         photographer = Photographer(pairs, normalisation, run.recipe.augmentation, run.device)
         return cls(run, pairs, networks, normalisation, photographer)
 
+    def keep_identity(self) -> None:
+        """From now on the identity network stands still."""
+        if self.networks.describer.identity is not None:
+            self.networks.describer.identity.eval().requires_grad_(False)
+
     def pictures_loss(self, stage: int, step: int, made: Tensor, wanted: Tensor) -> Tensor:
         """`picture_loss` by the run's recipe and identity network."""
         draw = (self.run.seed, stage, step, 3)
@@ -93,7 +98,7 @@ class Material:
     def shot(
         self, stage: int, step: int, sources: Rows, targets: Rows, values: Rows, together: Rows | None = None
     ) -> Sitting:
-        """Pictures of a step, see `Photographer.sitting`; each source has a sitting of its own unless said otherwise."""
+        """Pictures of a step, see `Photographer.sitting`. together (S,): its `people`; None: each source is alone."""
         own = np.arange(len(sources)) if together is None else together
         return self.photographer.sitting(sources, targets, values, own, (self.run.seed, stage, step))
 
@@ -146,8 +151,8 @@ class IdentityStage:
     def steps(self) -> int:
         return self._recipe.steps_identity if self._network is not None else 0
 
-    def parameters(self) -> list[nn.Parameter]:
-        return [] if self._network is None else list(self._network.parameters())
+    def begin(self) -> list[nn.Parameter]:
+        return [] if self._network is None else list(self._network.train().requires_grad_(True).parameters())
 
     def lesson(self, step: int) -> Lesson:
         assert self._network is not None
@@ -174,7 +179,8 @@ class GenerationStage:
     def steps(self) -> int:
         return self._recipe.steps_one
 
-    def parameters(self) -> list[nn.Parameter]:
+    def begin(self) -> list[nn.Parameter]:
+        self._material.keep_identity()
         return list(self._network.parameters())
 
     def lesson(self, step: int) -> Lesson:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import nn
 
-from faceedit.modelfile import Model, ModelCard, Networks, read_card, save_model
+from faceedit.modelfile import Model, ModelCard, read_card, save_model
 from faceedit.training import checkpoint
 from faceedit.training.pairs import PairSet
 from faceedit.training.recipes import Recipe
@@ -138,17 +138,14 @@ class Trainer:
         lesson = stage.lesson(self._place.step)
         lesson.loss.backward()  # type: ignore[no-untyped-call]
         if recipe.clip > 0:
-            nn.utils.clip_grad_norm_(stage.parameters(), recipe.clip)
+            nn.utils.clip_grad_norm_(self._optimiser.param_groups[0]["params"], recipe.clip)
         self._optimiser.step()
         return float(lesson.loss.detach()), lesson.figure, lesson.pairs
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
-        """Of what the current stage trains. The identity network only learns in its own."""
+        """Of what the current stage trains, or the last one did."""
         stage = self._stages[min(self._place.stage, len(self._stages) - 1)]
-        identity = self._networks.describer.identity
-        if identity is not None:
-            identity.train(stage.number == 0).requires_grad_(stage.number == 0)
-        return optimiser_of(stage.parameters(), self._run.recipe)
+        return optimiser_of(stage.begin(), self._run.recipe)
 
     def _step_to(self, average: float) -> None:
         self._place = replace(self._place, step=self._place.step + 1, average=average)
@@ -187,11 +184,9 @@ class _Speed:
 def _settings(material: Material) -> dict[str, object]:
     """What must be equal for a run to go on from a checkpoint."""
     run = material.run
+    settings = {"recipe": asdict(run.recipe), "seed": run.seed, "task": run.space.name, "network": asdict(run.config)}
     begun = {"started_from": run.start.digest} if run.start else {}
-    return {
-        "recipe": asdict(run.recipe), "seed": run.seed, "task": run.space.name, "network": asdict(run.config),
-        "data": material.pairs.digest(), **begun,
-    }  # fmt: skip
+    return {**settings, "data": material.pairs.digest(), **begun}
 
 
 def optimiser_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
@@ -202,8 +197,8 @@ def optimiser_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Of one step of a stage: rising over the warm-up, and falling as a half cosine where the recipe says so (Loshchilov,
-    Hutter, ICLR 2017)."""
+    """Of one step of a stage: rising over the warm-up, and falling as a half cosine where the recipe says so
+    (Loshchilov, Hutter, ICLR 2017)."""
     rate = recipe.learning_rate
     warmup = min(recipe.warmup, steps // 5)  # a short run is not all warm-up
     if warmup:
