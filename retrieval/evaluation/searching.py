@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
 from faceedit.editor import Editor
-from index.descriptors import Index, build_exact, nearest
+from index.descriptors import Index, faiss_module, nearest
 from index.errors import GalleryError
 from index.gallery import Gallery, GalleryConfig, ImageRow
 from retrieval.evaluation.queries import Rows
@@ -59,8 +59,11 @@ def nearest_rows(gallery: Gallery, descriptors: NDArray[np.float32], own: Rows, 
 
 
 def pixel_index(pictures: Pictures) -> Index:
-    """An exact index of pictures (N, 60, 60, 3); half precision holds 0..255 exactly."""
-    return build_exact(pictures.reshape(len(pictures), -1), np.arange(len(pictures), dtype=np.int64))
+    """An index of pictures (N, 60, 60, 3) in full precision: it compares by matrix products, which for thousands of
+    queries at once is many times as fast as a gallery's."""
+    flat = faiss_module().IndexFlatL2(pictures[0].size)
+    flat.add(pictures.reshape(len(pictures), -1).astype(np.float32))
+    return flat
 
 
 def nearest_pictures(index: Index, shown: Pictures, own: Rows, k: int) -> Rows:
