@@ -15,10 +15,10 @@ from faceedit.modelfile import load_model
 from index.gallery import Gallery
 from retrieval.evaluation.searching import (
     decided_values,
+    flat_index,
     gallery_of,
-    nearest_pictures,
     nearest_rows,
-    pixel_index,
+    nearest_vectors,
     without_own,
 )
 from tests.conftest import blob_face
@@ -71,9 +71,9 @@ def test_pixels_are_compared_as_a_plain_loop_does() -> None:
     shown[2, :30] = pictures[11, :30]
     flat, asked = pictures.reshape(20, -1), shown.reshape(3, -1)
     for k in (1, 2, 19):
-        found = nearest_pictures(pixel_index(pictures), shown, own, k)
+        found = nearest_vectors(flat_index(flat), asked, own, k)
         assert found.tolist() == brute_force(asked, flat, own, k)
-    assert nearest_pictures(pixel_index(pictures), shown, own, 1).tolist() == [[3], [3], [11]]
+    assert nearest_vectors(flat_index(flat), asked, own, 1).tolist() == [[3], [3], [11]]
 
 
 def test_a_query_s_own_row_never_counts_and_the_next_comes_up() -> None:
