@@ -45,6 +45,7 @@ def test_the_sample_gallery_holds_no_picture_to_query_with() -> None:
     assert not set(gallery.values()) & set(queries.values())
 
 
+@pytest.mark.slow
 def test_the_demo_puts_the_right_picture_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--out", str(tmp_path), "--device", "cpu"]) == 0
     blocks = capsys.readouterr().out.split("\n\n")
