@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from index.errors import GalleryEmptyError
-from index.search import projection
+from index.files import discard_indexes, exact_path
+from index.search import shortlist
 from index.search.plan import (
     EXACT,
     SLOW,
@@ -21,8 +22,9 @@ from index.search.plan import (
     write_requirements,
 )
 from index.search.reduction import STEP
-from index.search.shortlist import About, Progress, build, dimensions_for
-from index.truth import store
+from index.search.shortlist import About
+from index.search.tuning import Progress, build, dimensions_for
+from index.truth import records
 from index.truth.database import Database
 
 STALE = 0.1  # share of images added since, from which on an index is built anew;
@@ -52,17 +54,17 @@ def plan_for(folder: Path, database: Database, requirements: Requirements | None
     """What would be chosen for the gallery as it is. quickly: where every descriptor can be compared, do not find out
     how many numbers a first look would need. Raises GalleryEmptyError."""
     with database.reading() as session:
-        _, _, slots = store.snapshot(session)
-        records = store.records(session, folder)
+        _, _, slots = records.snapshot(session)
+        content = records.records(session, folder)
     if len(slots) == 0:
         raise GalleryEmptyError(f"the gallery {folder} holds no images yet; index some before planning")
     needs = requirements or read_requirements(folder)
-    if quickly and _all_compared(plan := make_plan(len(slots), records.shape[1], STEP, needs, SLOW)):
+    if quickly and _all_compared(plan := make_plan(len(slots), content.shape[1], STEP, needs, SLOW)):
         return plan  # on any machine
     rates = measure_rates()
-    if quickly and _all_compared(plan := make_plan(len(slots), records.shape[1], STEP, needs, rates)):
+    if quickly and _all_compared(plan := make_plan(len(slots), content.shape[1], STEP, needs, rates)):
         return plan
-    return make_plan(len(slots), records.shape[1], dimensions_for(records, slots), needs, rates)
+    return make_plan(len(slots), content.shape[1], dimensions_for(content, slots), needs, rates)
 
 
 def prepare(
@@ -79,19 +81,19 @@ def prepare(
     plan = plan_for(folder, database, requirements, quickly=True)
     kind = plan.require().kind
     with database.reading() as session:
-        state, ids, slots = store.snapshot(session)
-        records = store.records(session, folder)
-        before = projection.load_shortlist(folder, state, records, partial(store.has_rows, session))
+        state, ids, slots = records.snapshot(session)
+        content = records.records(session, folder)
+        before = shortlist.load(folder, state, content, partial(records.has_rows, session))
     if kind == EXACT:
         _keep(folder, requirements)
         if before is not None:
-            projection.discard(folder, keep=state.file_name)
+            discard_indexes(folder, keep=exact_path(folder, state.generation, state.stamp))
         return Prepared(plan, None, before is not None)
     if before is not None and _still_good(before.about, plan, new=int(np.sum(ids > before.ids[-1]))):
         _keep(folder, requirements)
         return Prepared(plan, before.about, False)
-    made = build(records, ids, slots, plan, state.removals, progress)
-    projection.save_shortlist(folder, state, made)
+    made = build(content, ids, slots, plan, state.removals, progress)
+    shortlist.save(folder, state, made)
     _keep(folder, requirements)
     return Prepared(plan, made.about, True)
 

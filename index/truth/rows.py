@@ -1,0 +1,79 @@
+"""Values as rows of the tables, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from index.truth.schema import FaceRow, PhotoRow, RecordRow, sealed
+from index.values import LABELS, ORIGINS, Decision, Face, FileStamp, Labels, Photo, identity_key
+
+STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
+_LETTERS = "-hfds"  # of ORIGINS, in that order
+_FACE = (
+    FaceRow.id, FaceRow.identity, FaceRow.pose, FaceRow.illumination, FaceRow.expression, FaceRow.origins,
+    FaceRow.decided, FaceRow.errors, PhotoRow.path, PhotoRow.sha256,
+    PhotoRow.size, PhotoRow.mtime_ns, PhotoRow.inode, PhotoRow.ctime_ns,
+)  # fmt: skip
+
+
+def select_faces() -> Select[*tuple[Any, ...]]:
+    """Faces with their photos, for `face_of`."""
+    return select(*_FACE).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+
+
+def face_of(row: Any) -> Face:
+    """A row of `select_faces` as a value."""
+    id_, identity, pose, illumination, expression, origins, decided, errors, path, sha256, *stamp = row
+    labels = Labels(identity, pose, illumination, expression, tuple(ORIGINS[_LETTERS.index(one)] for one in origins))
+    return Face(Photo(path, sha256 or "", FileStamp(*stamp)), labels, Decision(decided, tuple(errors)), id_)
+
+
+def stamp_columns(stamp: FileStamp) -> dict[str, int]:
+    """Plain integers, also of NumPy's."""
+    return {name: int(getattr(stamp, name)) for name in STAMP}
+
+
+def label_columns(labels: Labels) -> dict[str, str | int | None]:
+    """Plain integers, also of NumPy's, which SQLite would store as bytes."""
+    numbers = {"pose": labels.pose, "illumination": labels.illumination}
+    return {
+        "identity": labels.identity,
+        "identity_key": None if labels.identity is None else identity_key(labels.identity),
+        "expression": labels.expression,
+        **{name: None if number is None else int(number) for name, number in numbers.items()},
+        "origins": "".join(_LETTERS[ORIGINS.index(origin)] for origin in _complete(labels)),
+    }
+
+
+def decision_columns(decision: Decision) -> dict[str, Any]:
+    """Errors to a thousandth of a squared grey level: what more they say is noise, and costs space."""
+    errors = [None if error is None else round(float(error), 3) for error in decision.errors]
+    return {"decided": int(decision.decided), "errors": errors}
+
+
+def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+    """A sealed row of the table photo; problem: its reason and reader."""
+    given = {"reason": None, "reader": None, **(problem or {})}
+    columns = {"id": id_, "path": photo.path, "sha256": photo.sha256 or None, "added": added, **given}
+    return sealed("photo", columns | stamp_columns(photo.stamp))
+
+
+def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> dict[str, Any]:
+    """A sealed row of the table face."""
+    columns = {"id": id_, "photo_id": photo_id, "number": 0}
+    return sealed("face", columns | label_columns(labels) | decision_columns(decision))
+
+
+def record_row(file: int, slot: int, face_id: int, sha256: str) -> dict[str, Any]:
+    """A sealed row of the table record."""
+    return sealed(RecordRow.__tablename__, {"file": file, "slot": slot, "face_id": face_id, "sha256": sha256})
+
+
+def _complete(labels: Labels) -> tuple[str, ...]:
+    """Where each label comes from: one that nobody said anything of comes from a hand."""
+    given = (getattr(labels, name) for name in LABELS)
+    origins = zip(given, labels.origins, strict=True)
+    return tuple("" if label is None else origin or "hand" for label, origin in origins)
