@@ -84,7 +84,8 @@ class DescriptorFile:
         if committed == 0:
             return np.empty((0, self.size), dtype=RECORD_TYPE)
         try:
-            return np.memmap(self.path, dtype=RECORD_TYPE, mode="r", shape=(committed, self.size))
+            # as a plain array, whose rows are taken several times as fast; it keeps the map alive
+            return np.asarray(np.memmap(self.path, dtype=RECORD_TYPE, mode="r", shape=(committed, self.size)))
         except (OSError, ValueError) as error:  # replaced since it was looked at
             raise GalleryCorruptError(f"{self.path} cannot be read ({error}); try again") from error
 
@@ -126,4 +127,4 @@ class DescriptorFile:
 
 def record_hash(record: NDArray[Any]) -> str:
     """sha256 of a descriptor's bytes as they are stored."""
-    return hashlib.sha256(record.astype(RECORD_TYPE).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(record, RECORD_TYPE).data).hexdigest()

@@ -7,7 +7,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from index.errors import ImageRowError
@@ -234,6 +234,8 @@ def _bounded(number: int) -> int:
 
 def identity_key(identity: str) -> str:
     """What a condition compares: composed, and without case, so that every engine gives one answer."""
+    if identity.isascii():
+        return identity.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", identity).casefold())
 
 
@@ -259,9 +261,7 @@ def check_photo(photo: Photo) -> None:
 
 def check_path(path: str) -> None:
     """Raise ImageRowError for a path that is not a plain relative path with forward slashes."""
-    pure = PurePosixPath(path)
-    plain = str(pure) == path and not pure.is_absolute() and ".." not in pure.parts
-    if not plain or path == "." or "\0" in path:
+    if "\0" in path or not all(part not in ("", ".", "..") for part in path.split("/")):
         raise ImageRowError(
             f"image path is {path!r}; expected a path below the image root, relative to it and "
             "with forward slashes, such as 'holiday/anna.jpg'"

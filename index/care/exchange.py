@@ -136,7 +136,7 @@ def _write_content(
             for one, face in zip(page, faces, strict=True):
                 if one.noted != one.actual:
                     raise GalleryCorruptError(
-                        f"the descriptor of {one.path} is not what was stored: run `facesearch gallery repair`, "
+                        f"the descriptor of {face.path} is not what was stored: run `facesearch gallery repair`, "
                         "and export again"
                     )
                 descriptors.write(one.record.tobytes())
@@ -220,7 +220,7 @@ def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[in
                 check_photo(face.photo)
                 check_decision(face.photo.path, face.decision, config.values)
                 yield _whole_number(given["id"], 1), face, str(given["record_sha256"])
-            except (ValueError, KeyError, TypeError, IndexError, ImageRowError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError, ImageRowError) as error:
                 raise _damaged(path, f"line {number}: {error}") from error
 
 
@@ -252,7 +252,7 @@ def _whole_number(value: Any, least: int) -> int:
 def _require_labels(labels: dict[str, Any]) -> None:
     for name, kind in (("identity", str), ("expression", str), ("pose", int), ("illumination", int)):
         value = labels[name]
-        if value is not None and (not isinstance(value, kind) or (isinstance(value, int) and abs(value) >= LARGEST)):
+        if value is not None and (type(value) is not kind or (kind is int and abs(value) >= LARGEST)):  # True is no pose
             raise ValueError(f"{name} is {value!r}")
 
 

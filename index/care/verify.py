@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import text
 
 from index.errors import GalleryError
 from index.files import discard_indexes
@@ -60,12 +59,12 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
     with database.reading() as session:
         found.images = store.count(session)
     found.findings += damaged_rows(database)
-    for one in chain.from_iterable(records.hashed_records(folder, database)):
-        if one.noted == one.actual:
-            found.checked += 1
-        else:
-            found.damaged.append(one.path)
-            found.findings.append(f"{one.path}: the descriptor of image {one.id} is not what was stored")
+    for page in records.hashed_records(folder, database):
+        damaged = [one.id for one in page if one.noted != one.actual]
+        found.checked += len(page) - len(damaged)
+        for path, id_ in _paths(database, damaged):
+            found.damaged.append(path)
+            found.findings.append(f"{path}: the descriptor of image {id_} is not what was stored")
         if progress:
             progress(found.checked + len(found.damaged), found.images)
     without = found.images - found.checked - len(found.damaged)
@@ -83,23 +82,35 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
 def damaged_rows(database: Database) -> Iterator[str]:
     """A sentence for each row that is not what was written."""
     for table in TABLES:
+        names = [column.name for column in table.columns]  # the digest is the last
+        query = text(f"SELECT {', '.join(names)} FROM {table.name}")  # as the engine keeps them
         with database.reading() as session:
-            for row in session.execute(select(table)).yield_per(PAGE).mappings():
-                erased = table.name == "record" and row["face_id"] is None  # its face was removed since
-                if not erased and row_digest(table.name, row) != row["digest"]:
-                    named = ", ".join(f"{column.name} {row[column]!r}" for column in table.primary_key)
+            for row in session.execute(query).yield_per(PAGE):
+                values = tuple(row)
+                erased = table.name == "record" and values[names.index("face_id")] is None  # removed since
+                if not erased and row_digest(values[:-1]) != values[-1]:
+                    key = zip(names, values[: len(table.primary_key)], strict=False)
+                    named = ", ".join(f"{name} {value!r}" for name, value in key)
                     yield f"the database: the row of {table.name} with {named} is not what was written"
 
 
 def repair(folder: Path, database: Database) -> Repair:
     """What can be mended without the pictures. The caller holds the writer's lock, and removes what is damaged."""
     done = Repair()
-    for one in chain.from_iterable(records.hashed_records(folder, database)):
-        if one.noted != one.actual:
-            done.removed.append(one.path)
-            done.removed_ids.append(one.id)
+    for page in records.hashed_records(folder, database):
+        for path, id_ in _paths(database, [one.id for one in page if one.noted != one.actual]):
+            done.removed.append(path)
+            done.removed_ids.append(id_)
     discard_indexes(folder)
     return done
+
+
+def _paths(database: Database, ids: list[int]) -> list[tuple[str, int]]:
+    """Where the photos of these faces are."""
+    if not ids:
+        return []
+    with database.reading() as session:
+        return [(face.path, face.id) for face in store.present(session, ids)]
 
 
 def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:

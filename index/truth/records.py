@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from index.descriptors import DescriptorFile, HalfArray, IdArray, record_hash
@@ -16,7 +16,7 @@ from index.errors import UnknownImageError
 from index.files import descriptor_numbers, descriptor_path
 from index.truth.database import PAGE, Database, chunks
 from index.truth.rows import record_row
-from index.truth.schema import FaceRow, GalleryRow, PhotoRow, RecordRow, RedescriptionRow
+from index.truth.schema import GalleryRow, RecordRow, RedescriptionRow, insert_rows
 from index.truth.state import advance, gallery, state
 from index.values import State
 
@@ -93,8 +93,7 @@ def insert_records(session: Session, file: int, first: int, ids: Sequence[int], 
         record_row(file, slot, id_, sha256)
         for slot, (id_, sha256) in enumerate(zip(ids, hashes, strict=True), start=first)
     ]
-    if rows:
-        session.execute(insert(RecordRow), rows)
+    insert_rows(session, "record", rows)
 
 
 def noted_hashes(session: Session, ids: Sequence[int]) -> dict[int, str]:
@@ -112,7 +111,6 @@ class Hashed:
     """A face's descriptor as it lies on the disk, with the hash that was noted for it and the one that it has."""
 
     id: int
-    path: str
     noted: str
     actual: str
     record: HalfArray
@@ -121,25 +119,22 @@ class Hashed:
 def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
     """The descriptors of all faces, by slot, in pages."""
     last = -1
-    columns = (RecordRow.face_id, RecordRow.slot, RecordRow.sha256, PhotoRow.path)
     while True:
         with database.reading() as session:
-            file = gallery(session).file
-            query = select(*columns).join(FaceRow, FaceRow.id == RecordRow.face_id)
-            query = query.join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
-            query = query.where(RecordRow.file == file, RecordRow.slot > last).order_by(RecordRow.slot).limit(PAGE)
-            page = session.execute(query).all()
+            query = select(RecordRow.face_id, RecordRow.slot, RecordRow.sha256)
+            query = query.where(RecordRow.file == gallery(session).file, RecordRow.face_id.is_not(None))
+            page = session.execute(query.where(RecordRow.slot > last).order_by(RecordRow.slot).limit(PAGE)).all()
             content = descriptor_file(session, folder).whole()
         if not page:
             return
-        yield [_hashed(content, id_, slot, path, noted) for id_, slot, noted, path in page if id_ is not None]
+        yield [_hashed(content, int(id_ or 0), slot, noted) for id_, slot, noted in page]
         last = page[-1][1]
 
 
-def _hashed(content: HalfArray, id_: int, slot: int, path: str, noted: str) -> Hashed:
+def _hashed(content: HalfArray, id_: int, slot: int, noted: str) -> Hashed:
     if slot >= len(content):  # cut off
-        return Hashed(id_, path, noted, "", np.zeros(content.shape[1], np.float16))
-    return Hashed(id_, path, noted, record_hash(content[slot]), content[slot])
+        return Hashed(id_, noted, "", np.zeros(content.shape[1], np.float16))
+    return Hashed(id_, noted, record_hash(content[slot]), content[slot])
 
 
 def erasures(session: Session) -> dict[int, list[int]]:

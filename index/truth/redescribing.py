@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from index.descriptors import DescriptorFile, FloatArray, record_hash
@@ -16,7 +16,7 @@ from index.files import descriptor_path
 from index.truth.database import PAGE, chunks
 from index.truth.records import insert_records, next_file, require_known, slots_in_use
 from index.truth.rows import decision_columns, face_of, select_faces, stamp_columns
-from index.truth.schema import FaceRow, RecordRow, RedescriptionRow, StagedRow, sealed, utc_now
+from index.truth.schema import FaceRow, RecordRow, RedescriptionRow, StagedRow, insert_rows, stored, utc_now
 from index.truth.state import advance, gallery
 from index.truth.store import redecide
 from index.values import Face, GalleryConfig, Redescribed, check_decision
@@ -97,13 +97,13 @@ def stage(session: Session, folder: Path, faces: Sequence[Redescribed], descript
     file = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size)
     first = file.append(descriptors, slots_in_use(session, row.file))
     staged = [
-        sealed(
+        stored(
             "staged",
             {"face_id": one.id, "sha256": one.sha256} | stamp_columns(one.stamp) | decision_columns(one.decision),
         )
         for one in faces
     ]
-    session.execute(insert(StagedRow), staged)
+    insert_rows(session, "staged", staged)
     insert_records(session, row.file, first, ids, [record_hash(record) for record in descriptors])
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from index.truth.schema import FaceRow, PhotoRow, RecordRow, sealed
-from index.values import LABELS, ORIGINS, Decision, Face, FileStamp, Labels, Photo, identity_key
+from index.truth.schema import FaceRow, PhotoRow, stored
+from index.values import HAND, ORIGINS, Decision, Face, FileStamp, Labels, Photo, identity_key
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
+Row = tuple[Any, ...]
 _LETTERS = "-hfds"  # of ORIGINS, in that order
+_LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
 _FACE = (
     FaceRow.id, FaceRow.identity, FaceRow.pose, FaceRow.illumination, FaceRow.expression, FaceRow.origins,
     FaceRow.decided, FaceRow.errors, PhotoRow.path, PhotoRow.sha256,
@@ -38,13 +40,19 @@ def stamp_columns(stamp: FileStamp) -> dict[str, int]:
 
 def label_columns(labels: Labels) -> dict[str, str | int | None]:
     """Plain integers, also of NumPy's, which SQLite would store as bytes."""
-    numbers = {"pose": labels.pose, "illumination": labels.illumination}
+    identity, pose, illumination = labels.identity, labels.pose, labels.illumination
+    given = (identity, pose, illumination, labels.expression)
+    origins = (
+        "-" if label is None else _LETTER_OF[origin or HAND]  # what nobody said anything of comes from a hand
+        for label, origin in zip(given, labels.origins, strict=True)
+    )
     return {
-        "identity": labels.identity,
-        "identity_key": None if labels.identity is None else identity_key(labels.identity),
+        "identity": identity,
+        "identity_key": None if identity is None else identity_key(identity),
+        "pose": None if pose is None else int(pose),
+        "illumination": None if illumination is None else int(illumination),
         "expression": labels.expression,
-        **{name: None if number is None else int(number) for name, number in numbers.items()},
-        "origins": "".join(_LETTERS[ORIGINS.index(origin)] for origin in _complete(labels)),
+        "origins": "".join(origins),
     }
 
 
@@ -54,26 +62,19 @@ def decision_columns(decision: Decision) -> dict[str, Any]:
     return {"decided": int(decision.decided), "errors": errors}
 
 
-def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, str | None] | None = None) -> dict[str, Any]:
-    """A sealed row of the table photo; problem: its reason and reader."""
+def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, str | None] | None = None) -> Row:
+    """A row of the table photo as it is stored; problem: its reason and reader."""
     given = {"reason": None, "reader": None, **(problem or {})}
     columns = {"id": id_, "path": photo.path, "sha256": photo.sha256 or None, "added": added, **given}
-    return sealed("photo", columns | stamp_columns(photo.stamp))
+    return stored("photo", columns | stamp_columns(photo.stamp))
 
 
-def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> dict[str, Any]:
-    """A sealed row of the table face."""
+def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> Row:
+    """A row of the table face as it is stored."""
     columns = {"id": id_, "photo_id": photo_id, "number": 0}
-    return sealed("face", columns | label_columns(labels) | decision_columns(decision))
+    return stored("face", columns | label_columns(labels) | decision_columns(decision))
 
 
-def record_row(file: int, slot: int, face_id: int, sha256: str) -> dict[str, Any]:
-    """A sealed row of the table record."""
-    return sealed(RecordRow.__tablename__, {"file": file, "slot": slot, "face_id": face_id, "sha256": sha256})
-
-
-def _complete(labels: Labels) -> tuple[str, ...]:
-    """Where each label comes from: one that nobody said anything of comes from a hand."""
-    given = (getattr(labels, name) for name in LABELS)
-    origins = zip(given, labels.origins, strict=True)
-    return tuple("" if label is None else origin or "hand" for label, origin in origins)
+def record_row(file: int, slot: int, face_id: int, sha256: str) -> Row:
+    """A row of the table record as it is stored."""
+    return stored("record", {"file": file, "slot": slot, "face_id": face_id, "sha256": sha256})

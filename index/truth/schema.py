@@ -7,12 +7,14 @@ bytes still to be zeroed. Every row carries a digest over its other columns, so 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
     Dialect,
@@ -22,15 +24,37 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    Text,
     event,
 )
 from sqlalchemy.engine import Connection, RowMapping
-from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from index.errors import GalleryCorruptError
 
 SCHEMA_VERSION = 4
 FIRST_FILE = 1  # number of the descriptor file of a new gallery
 _Long = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only an INTEGER key by itself
+
+
+class Numbers(TypeDecorator[list[Any]]):
+    """A list of numbers or None as JSON text, which is the same on every engine."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> list[Any] | None:
+        """Raises GalleryCorruptError for text that is no list of JSON."""
+        try:
+            return None if value is None else list(json.loads(value))
+        except (ValueError, TypeError) as error:
+            raise GalleryCorruptError(
+                f"the database holds {value!r:.40} where numbers belong: `facesearch gallery verify` says in which rows"
+            ) from error
 
 
 class Hash(TypeDecorator[str]):
@@ -66,7 +90,7 @@ class GalleryRow(Base):
     schema_version: Mapped[int]
     model_digest: Mapped[str] = mapped_column(String(64))  # sha256, hexadecimal
     attribute: Mapped[str]
-    attribute_values: Mapped[list[int]] = mapped_column(JSON)
+    attribute_values: Mapped[list[int]] = mapped_column(Numbers)
     descriptor_size: Mapped[int]
     image_root: Mapped[str]  # absolute, with forward slashes
     file: Mapped[int]  # number of the descriptor file
@@ -114,7 +138,7 @@ class FaceRow(Base):
     expression: Mapped[str | None]
     origins: Mapped[str]  # of the four labels above, one letter each; index.truth.rows says which
     decided: Mapped[int]  # one of attribute_values
-    errors: Mapped[list[float | None]] = mapped_column(JSON)  # one per attribute value
+    errors: Mapped[list[float | None]] = mapped_column(Numbers)  # one per attribute value
     digest: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -141,7 +165,7 @@ class RedescriptionRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     model_digest: Mapped[str] = mapped_column(String(64))
     attribute: Mapped[str]
-    attribute_values: Mapped[list[int]] = mapped_column(JSON)
+    attribute_values: Mapped[list[int]] = mapped_column(Numbers)
     descriptor_size: Mapped[int]
     file: Mapped[int]
     begun: Mapped[str] = mapped_column(String)
@@ -161,29 +185,64 @@ class StagedRow(Base):
     inode: Mapped[int] = mapped_column(BigInteger)
     ctime_ns: Mapped[int] = mapped_column(BigInteger)
     decided: Mapped[int]
-    errors: Mapped[list[float | None]] = mapped_column(JSON)
+    errors: Mapped[list[float | None]] = mapped_column(Numbers)
     digest: Mapped[int] = mapped_column(BigInteger)
 
 
 TABLES: tuple[Table, ...] = tuple(Base.metadata.sorted_tables)
+_STORED: Mapping[type[Any], Callable[[Any], object]] = {
+    Hash: bytes.fromhex,
+    Numbers: partial(json.dumps, separators=(",", ":")),
+}
 _COLUMNS = {table.name: tuple(c.name for c in table.columns if c.name != "digest") for table in TABLES}
+_VALUES = {name: itemgetter(*columns) for name, columns in _COLUMNS.items()}
+_CONVERTED = {
+    table.name: tuple(
+        (place, _STORED[type(column.type)])
+        for place, column in enumerate(table.columns)
+        if type(column.type) in _STORED
+    )
+    for table in TABLES
+}
 
 
-def row_digest(table: str, columns: Mapping[str, Any] | RowMapping) -> int:
-    """What a row's other columns amount to, as a signed number of 64 bits. It finds damage, not forgery."""
-    content = repr([columns[name] for name in _COLUMNS[table]]).encode("utf-8", "surrogatepass")
+def stored(table: str, columns: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
+    """A row as the engine keeps it, in the order of the table's columns, with its digest at the end."""
+    values = list(_VALUES[table](columns))
+    for place, convert in _CONVERTED[table]:
+        if values[place] is not None:
+            values[place] = convert(values[place])
+    return (*values, row_digest(tuple(values)))
+
+
+def row_digest(values: tuple[Any, ...]) -> int:
+    """What a row's other columns amount to, as the engine keeps them: a signed number of 64 bits. It finds damage, not
+    forgery."""
+    content = repr(values).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
-def sealed(table: str, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `table` with its digest."""
-    return {**columns, "digest": row_digest(table, columns)}
+def insert_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows that `stored` made, as they are: what SQLAlchemy does for each value takes longer than all else."""
+    if rows:
+        connection = session.connection()
+        statement = Base.metadata.tables[table].insert().compile(dialect=connection.dialect)
+        connection.exec_driver_sql(str(statement), list(rows))
+
+
+def update_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Replace rows of the same id by those that `stored` made; the id is their first column."""
+    if rows:
+        names = [*_COLUMNS[table][1:], "digest"]
+        changes = ", ".join(f"{name} = ?" for name in names)
+        statement = f"UPDATE {table} SET {changes} WHERE id = ?"
+        session.connection().exec_driver_sql(statement, [(*row[1:], row[0]) for row in rows])
 
 
 @event.listens_for(GalleryRow, "before_insert")
 @event.listens_for(GalleryRow, "before_update")
 @event.listens_for(RedescriptionRow, "before_insert")
 def _seal(mapper: Mapper[Any], connection: Connection, target: GalleryRow | RedescriptionRow) -> None:
-    """The two single rows are written as objects; all others in bulk, sealed where they are made."""
+    """The two single rows are written as objects; all others in bulk."""
     name = target.__tablename__
-    target.digest = row_digest(name, {column: getattr(target, column) for column in _COLUMNS[name]})
+    target.digest = stored(name, {column: getattr(target, column) for column in _COLUMNS[name]})[-1]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Select, Table, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from index.descriptors import IdArray
@@ -18,7 +18,7 @@ from index.truth.conditions import expression
 from index.truth.database import PAGE, chunks
 from index.truth.records import require_known
 from index.truth.rows import STAMP, face_of, face_row, label_columns, photo_row, select_faces, stamp_columns
-from index.truth.schema import Base, FaceRow, PhotoRow, sealed
+from index.truth.schema import Base, FaceRow, PhotoRow, insert_rows, stored, update_rows
 from index.truth.state import gallery
 from index.values import Face, FileStamp, Labels, Move, NewFace, Photo, Problem
 from index.where import Condition
@@ -48,8 +48,8 @@ def insert_faces(session: Session, faces: Sequence[NewFace], ids: Sequence[int] 
         face_row(id_, photo + n, new.labels, new.decision)
         for n, (id_, new) in enumerate(zip(given, faces, strict=True))
     ]
-    session.execute(insert(PhotoRow), photos)
-    session.execute(insert(FaceRow), rows)
+    insert_rows(session, "photo", photos)
+    insert_rows(session, "face", rows)
     return given
 
 
@@ -109,9 +109,7 @@ def note_problems(session: Session, found: Sequence[Problem]) -> None:
             new.append((Photo(problem.path, "", problem.stamp), said))
     _rewrite(session, _PHOTO, changes)
     first = last_id(session, "photo") + 1
-    if new:
-        rows = [photo_row(first + n, photo, now, said) for n, (photo, said) in enumerate(new)]
-        session.execute(insert(PhotoRow), rows)
+    insert_rows(session, "photo", [photo_row(first + n, photo, now, said) for n, (photo, said) in enumerate(new)])
 
 
 def forget_problems(session: Session, paths: Sequence[str]) -> None:
@@ -246,12 +244,9 @@ def _rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, 
     done: dict[int, None] = {}
     for some in chunks(list(changes)):
         rows = session.execute(select(table).where(table.c.id.in_(some))).mappings()
-        new = [sealed(table.name, {**row, **changes[row["id"]]}) for row in rows]
-        if new:
-            named: dict[str, Any] = {name: bindparam(name) for name in new[0] if name != "id"}
-            statement = update(table).where(table.c.id == bindparam("own")).values(**named)
-            session.connection().execute(statement, [{**row, "own": row["id"]} for row in new])
-        done.update(dict.fromkeys(row["id"] for row in new))
+        new = [stored(table.name, {**row, **changes[row["id"]]}) for row in rows]
+        update_rows(session, table.name, new)
+        done.update(dict.fromkeys(row[0] for row in new))
     return done
 
 

@@ -18,7 +18,7 @@ def _model() -> tuple[sa.Column[object], ...]:
     return (
         sa.Column("model_digest", sa.String(64), nullable=False),
         sa.Column("attribute", sa.String, nullable=False),
-        sa.Column("attribute_values", sa.JSON, nullable=False),
+        sa.Column("attribute_values", sa.Text, nullable=False),
         sa.Column("descriptor_size", sa.Integer, nullable=False),
     )
 
@@ -66,7 +66,7 @@ def upgrade() -> None:
         sa.Column("expression", sa.String),
         sa.Column("origins", sa.String, nullable=False),
         sa.Column("decided", sa.Integer, nullable=False),
-        sa.Column("errors", sa.JSON, nullable=False),
+        sa.Column("errors", sa.Text, nullable=False),
         _digest(),
         sqlite_autoincrement=True,
     )
@@ -95,6 +95,6 @@ def upgrade() -> None:
         sa.Column("sha256", sa.LargeBinary(32), nullable=False),
         *_stamp(),
         sa.Column("decided", sa.Integer, nullable=False),
-        sa.Column("errors", sa.JSON, nullable=False),
+        sa.Column("errors", sa.Text, nullable=False),
         _digest(),
     )
