@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, NewFace, Photo
+from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
 from index.where import parse
 
 BATCH, POSES = 1_000, (-45, -30, -15, 0, 15, 30, 45)
 THEN = 1_700_000_000_000_000_000  # nanoseconds
 
 
-def faces(first: int, count: int) -> list[NewFace]:
+def faces(first: int, count: int) -> list[Face]:
     """Faces as indexing makes them: 50 of each person, one error known."""
     made = []
     for n in range(first, first + count):
@@ -33,7 +33,7 @@ def faces(first: int, count: int) -> list[NewFace]:
         )
         photo = Photo(f"person{n // 50:06d}/photograph_{n:08d}.jpg", f"{n:064x}", stamp)
         labels = Labels.given("folder", identity=f"person{n // 50:06d}")
-        made.append(NewFace(photo, labels, Decision(POSES[n % 7], errors)))
+        made.append(Face(photo, labels, Decision(POSES[n % 7], errors)))
     return made
 
 

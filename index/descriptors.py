@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,9 @@ from index.errors import (
     GalleryStorageError,
 )
 from index.files import sync_folder, to_disk
+from index.values import FloatArray, HalfArray
 
 RECORD_TYPE = np.dtype("<f2")  # half precision, little-endian on every machine
-
-FloatArray: TypeAlias = NDArray[np.float32]
-HalfArray: TypeAlias = NDArray[np.float16]
-IdArray: TypeAlias = NDArray[np.int64]
 
 
 def checked_descriptors(descriptors: NDArray[Any], size: int) -> FloatArray:

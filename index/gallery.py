@@ -23,13 +23,12 @@ from sqlalchemy.orm import Session
 from index.care.compact import Compaction, compact
 from index.care.exchange import Exported, export
 from index.care.verify import Repair, Verification, repair, verify
-from index.descriptors import FloatArray, checked_descriptors, record_hash
+from index.descriptors import checked_descriptors, record_hash
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
 from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
 from index.search.plan import Plan, Requirements
-from index.search.prepare import Prepared, plan_for, prepare
+from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
-from index.search.tuning import Progress
 from index.truth import records, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
@@ -38,14 +37,12 @@ from index.values import (
     Decision,
     Face,
     FileStamp,
+    FloatArray,
     GalleryConfig,
     Labels,
     Match,
-    Move,
-    NewFace,
     Photo,
     Problem,
-    Redescribed,
     check_decision,
     check_path,
     check_photo,
@@ -61,11 +58,8 @@ __all__ = [
     "GalleryConfig",
     "Labels",
     "Match",
-    "Move",
-    "NewFace",
     "Photo",
     "Problem",
-    "Redescribed",
     "Redescription",
 ]
 
@@ -190,7 +184,7 @@ class Gallery:
             finally:
                 self._lock.release()
 
-    def add(self, faces: Sequence[NewFace], descriptors: NDArray[Any], *, replace: bool = False) -> list[int]:
+    def add(self, faces: Sequence[Face], descriptors: NDArray[Any], *, replace: bool = False) -> list[int]:
         """Add faces with their descriptors, all of them or none; their ids in the same order.
 
         descriptors: (len(faces), descriptor_size), float32 or float16, stored in half precision.
@@ -230,21 +224,22 @@ class Gallery:
         with self.writing(), self._database.writing() as session:
             return store.update_labels(session, labels)
 
-    def move(self, moves: Sequence[Move], remove: Sequence[int] = ()) -> None:
-        """Note where the files of faces are now, all of it or nothing; ids and descriptors stay.
+    def move(self, faces: Sequence[Face], remove: Sequence[int] = ()) -> None:
+        """Note where the photos of faces are now, with their stamps and the faces' labels, all of it or nothing;
+        content, decisions and descriptors stay.
 
         remove: faces that go in the same step, since others take their paths. Raises UnknownImageError,
         DuplicatePathError, ImageRowError, GalleryLockedError.
         """
-        for move in moves:
-            check_path(move.path)
-        if not moves:
+        for face in faces:
+            check_path(face.path)
+        if not faces:
             return
         with self.writing():
             with self._database.writing() as session:
                 if store.remove(session, remove):
                     state.advance(session, removed=True)
-                store.move(session, moves)
+                store.move(session, faces)
             self._tidy()
 
     def problems(self) -> list[Problem]:
@@ -314,10 +309,11 @@ class Gallery:
         """The faces that the redescription has yet to describe, by ascending id, read in pages."""
         yield from self._pages(lambda session, last: redescribing.waiting(session, last))
 
-    def stage(self, faces: Sequence[Redescribed], descriptors: NDArray[Any]) -> None:
-        """Keep what the new model makes of these faces, all of it or nothing; descriptors (len(faces), size of the
-        redescription). Raises GalleryError without a redescription, UnknownImageError, ImageRowError,
-        DescriptorShapeError, DescriptorValueError, GalleryLockedError."""
+    def stage(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> None:
+        """Keep what the new model makes of these faces, all of it or nothing: their decisions, and the content and stamp
+        of their photos as they are now; descriptors (len(faces), size of the redescription). Raises GalleryError
+        without a redescription, UnknownImageError, ImageRowError, DescriptorShapeError, DescriptorValueError,
+        GalleryLockedError."""
         with self.writing(), self._database.writing() as session:
             redescribing.stage(session, self._folder, faces, descriptors)
 

@@ -8,9 +8,16 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from index.errors import ImageRowError
+
+FloatArray: TypeAlias = NDArray[np.float32]
+HalfArray: TypeAlias = NDArray[np.float16]
+IdArray: TypeAlias = NDArray[np.int64]
 
 HAND, FILE, FOLDER, SUGGESTION = "hand", "file", "folder", "suggestion"
 ORIGINS = ("", HAND, FILE, FOLDER, SUGGESTION)
@@ -145,24 +152,18 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class NewFace:
-    """A face to add: where it is, what is said of it, and what the network made of it."""
+class Face:
+    """One individual in a photo: where it is, what is said of it, and what the network made of it."""
 
     photo: Photo
     labels: Labels
     decision: Decision
+    id: int = 0
+    """stable, and never given to another face; 0: not in a gallery yet"""
 
     @property
     def path(self) -> str:
         return self.photo.path
-
-
-@dataclass(frozen=True)
-class Face(NewFace):
-    """One face of the gallery."""
-
-    id: int
-    """stable, and never given to another face"""
 
     @property
     def identity(self) -> str | None:
@@ -183,26 +184,6 @@ class Face(NewFace):
     @property
     def decided(self) -> int:
         return self.decision.decided
-
-
-@dataclass(frozen=True)
-class Move:
-    """A face's file as it is now: elsewhere, newer, or with other labels, but with the same content."""
-
-    id: int
-    path: str
-    stamp: FileStamp
-    labels: Labels
-
-
-@dataclass(frozen=True)
-class Redescribed:
-    """What another model makes of a face, and its photo's file as it is now."""
-
-    id: int
-    decision: Decision
-    sha256: str
-    stamp: FileStamp
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from index.descriptors import HalfArray, IdArray
 from index.errors import GalleryStorageError
 from index.files import descriptor_path, sync_folder, to_disk
 from index.truth import records
 from index.truth.database import Database
+from index.values import HalfArray, IdArray
 
 _CHUNK_BYTES = 64 * 2**20
 

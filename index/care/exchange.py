@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.exc import IntegrityError
 
-from index.descriptors import RECORD_TYPE, HalfArray, record_hash
+from index.descriptors import RECORD_TYPE, record_hash
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError, ImageRowError
 from index.files import DATABASE, WriterLock, file_hash, sync_folder, to_disk
 from index.truth import records, state, store
@@ -34,8 +34,8 @@ from index.values import (
     Face,
     FileStamp,
     GalleryConfig,
+    HalfArray,
     Labels,
-    NewFace,
     Photo,
     check_decision,
     check_photo,
@@ -207,7 +207,7 @@ def _read(source: Path) -> tuple[dict[str, Any], HalfArray]:
     return about, content
 
 
-def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[int, NewFace, str]]:
+def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[int, Face, str]]:
     """The id, the face, and the hash of the descriptor on each line."""
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -224,7 +224,7 @@ def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[in
                 raise _damaged(path, f"line {number}: {error}") from error
 
 
-def _face(given: dict[str, Any]) -> NewFace:
+def _face(given: dict[str, Any]) -> Face:
     stamp = FileStamp(*(_whole_number(given[name], -LARGEST) for name in ("size", "mtime_ns", "inode", "ctime_ns")))
     origins = tuple(str(given["origins"].get(name, "")) for name in LABELS)
     if not set(origins) <= set(ORIGINS):
@@ -232,7 +232,7 @@ def _face(given: dict[str, Any]) -> NewFace:
     labels = {name: given[name] for name in LABELS}
     _require_labels(labels)
     decision = Decision(_whole_number(given["decided"], -LARGEST), tuple(given["errors"]))
-    return NewFace(Photo(str(given["path"]), str(given["sha256"]), stamp), Labels(**labels, origins=origins), decision)
+    return Face(Photo(str(given["path"]), str(given["sha256"]), stamp), Labels(**labels, origins=origins), decision)
 
 
 def _origins_before(given: dict[str, Any]) -> dict[str, str]:
@@ -252,7 +252,7 @@ def _whole_number(value: Any, least: int) -> int:
 def _require_labels(labels: dict[str, Any]) -> None:
     for name, kind in (("identity", str), ("expression", str), ("pose", int), ("illumination", int)):
         value = labels[name]
-        if value is not None and (type(value) is not kind or (kind is int and abs(value) >= LARGEST)):  # True is no pose
+        if value is not None and (type(value) is not kind or (isinstance(value, int) and abs(value) >= LARGEST)):
             raise ValueError(f"{name} is {value!r}")
 
 
@@ -260,7 +260,7 @@ def _fill(
     database: Database,
     folder: Path,
     source: Path,
-    faces: Iterator[tuple[int, NewFace, str]],
+    faces: Iterator[tuple[int, Face, str]],
     content: HalfArray,
     progress: Progress | None,
 ) -> None:

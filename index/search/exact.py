@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.descriptors import FloatArray, HalfArray, IdArray
 from index.errors import DescriptorShapeError, GalleryCorruptError
 from index.files import discard_indexes, exact_path
 from index.search.indexes import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
 from index.search.searcher import Found, Rows, merged, rows_of
-from index.values import State
+from index.values import FloatArray, HalfArray, IdArray, State
 
 LANES = 16  # numbers that Faiss compares at once
 _CHUNK_BYTES = 32 * 2**20  # of float32 handed to Faiss at a time

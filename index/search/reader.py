@@ -17,7 +17,6 @@ from typing import TypeVar
 import numpy as np
 from sqlalchemy.orm import Session
 
-from index.descriptors import FloatArray, HalfArray, IdArray
 from index.errors import GalleryBusyError, GalleryChangedError, GalleryCorruptError, GalleryEmptyError
 from index.search import exact, shortlist
 from index.search.exact import Exact, Scan
@@ -26,7 +25,7 @@ from index.search.searcher import Found, Rows, Searcher, merged
 from index.search.shortlist import Shortlist
 from index.truth import records, state, store
 from index.truth.database import Database
-from index.values import Match, State
+from index.values import FloatArray, HalfArray, IdArray, Match, State
 from index.where import Condition
 
 ATTEMPTS = 5

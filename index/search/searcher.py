@@ -8,8 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from index.descriptors import FloatArray, HalfArray, IdArray
-from index.values import State
+from index.values import FloatArray, HalfArray, IdArray, State
 
 Found: TypeAlias = tuple[FloatArray, IdArray]
 """One query's results: Euclidean distances (m,) and ids (m,), nearest first, equals by id."""

@@ -1,7 +1,7 @@
 """A search in two looks: reduced descriptors say which few hundred may be nearest, the full ones which are.
 
 The first look never decides: distances, their order and ties are those of the descriptors in half precision. It can
-only miss, and how often it does is measured when it is built (`index.search.tuning`), against every descriptor.
+only miss, and how often it does is measured when it is built (`index.search.prepare`), against every descriptor.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.descriptors import FloatArray, HalfArray, IdArray
 from index.errors import GalleryCorruptError
 from index.files import discard_indexes, folder_written_whole, shortlist_path, shortlists, to_disk
 from index.search.exact import scan
 from index.search.indexes import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
 from index.search.plan import HNSW, IVF
 from index.search.searcher import Found, Rows, rows_of
-from index.values import State
+from index.values import FloatArray, HalfArray, IdArray, State
 
 AT = 10  # neighbours that recall is measured at
 _FEW = 8_000_000  # numbers that are rather compared in full

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,14 +11,13 @@ import numpy as np
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from index.descriptors import DescriptorFile, HalfArray, IdArray, record_hash
-from index.errors import UnknownImageError
+from index.descriptors import DescriptorFile, record_hash
 from index.files import descriptor_numbers, descriptor_path
 from index.truth.database import PAGE, Database, chunks
-from index.truth.rows import record_row
+from index.truth.rows import record_row, require_known
 from index.truth.schema import GalleryRow, RecordRow, RedescriptionRow, insert_rows
 from index.truth.state import advance, gallery, state
-from index.values import State
+from index.values import HalfArray, IdArray, State
 
 _MIX = (2_654_435_761, 40_503, 2_147_483_647)
 _CURRENT = select(GalleryRow.file).scalar_subquery()
@@ -75,16 +74,6 @@ def slots_of(session: Session, ids: Sequence[int]) -> IdArray:
         found.update((face, slot) for face, slot in rows if face is not None)
     require_known(ids, found)
     return np.array([found[int(id_)] for id_ in ids], dtype=np.int64)
-
-
-def require_known(ids: Sequence[int], found: Mapping[int, object]) -> None:
-    """Raise UnknownImageError for the first of the ids that is not among those found."""
-    missing = [int(id_) for id_ in ids if int(id_) not in found]
-    if missing:
-        raise UnknownImageError(
-            f"the gallery holds no image {missing[0]} ({len(missing)} of {len(ids)} ids are "
-            "unknown); expected ids that it gave and has not removed: list its images"
-        )
 
 
 def insert_records(session: Session, file: int, first: int, ids: Sequence[int], hashes: Sequence[str]) -> None:

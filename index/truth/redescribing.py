@@ -10,16 +10,16 @@ from pathlib import Path
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from index.descriptors import DescriptorFile, FloatArray, record_hash
+from index.descriptors import DescriptorFile, record_hash
 from index.errors import GalleryError
 from index.files import descriptor_path
 from index.truth.database import PAGE, chunks
-from index.truth.records import insert_records, next_file, require_known, slots_in_use
-from index.truth.rows import decision_columns, face_of, select_faces, stamp_columns
+from index.truth.records import insert_records, next_file, slots_in_use
+from index.truth.rows import decision_columns, face_of, require_known, select_faces, stamp_columns
 from index.truth.schema import FaceRow, RecordRow, RedescriptionRow, StagedRow, insert_rows, stored, utc_now
 from index.truth.state import advance, gallery
 from index.truth.store import redecide
-from index.values import Face, GalleryConfig, Redescribed, check_decision
+from index.values import Face, FloatArray, GalleryConfig, check_decision
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def waiting(session: Session, after: int) -> list[Face]:
     return [face_of(row) for row in session.execute(query.order_by(FaceRow.id).limit(PAGE))]
 
 
-def stage(session: Session, folder: Path, faces: Sequence[Redescribed], descriptors: FloatArray) -> None:
+def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> None:
     """Keep descriptors (n, size) of the new model. Raises UnknownImageError, ImageRowError and as `DescriptorFile`."""
     row = _required(session)
     for one in faces:
@@ -99,7 +99,9 @@ def stage(session: Session, folder: Path, faces: Sequence[Redescribed], descript
     staged = [
         stored(
             "staged",
-            {"face_id": one.id, "sha256": one.sha256} | stamp_columns(one.stamp) | decision_columns(one.decision),
+            {"face_id": one.id, "sha256": one.photo.sha256}
+            | stamp_columns(one.photo.stamp)
+            | decision_columns(one.decision),
         )
         for one in faces
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, select
 
+from index.errors import UnknownImageError
 from index.truth.schema import FaceRow, PhotoRow, stored
 from index.values import HAND, ORIGINS, Decision, Face, FileStamp, Labels, Photo, identity_key
 
@@ -78,3 +79,13 @@ def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> Row
 def record_row(file: int, slot: int, face_id: int, sha256: str) -> Row:
     """A row of the table record as it is stored."""
     return stored("record", {"file": file, "slot": slot, "face_id": face_id, "sha256": sha256})
+
+
+def require_known(ids: Sequence[int], found: Mapping[int, object]) -> None:
+    """Raise UnknownImageError for the first of the ids that is not among those found."""
+    missing = [int(id_) for id_ in ids if int(id_) not in found]
+    if missing:
+        raise UnknownImageError(
+            f"the gallery holds no image {missing[0]} ({len(missing)} of {len(ids)} ids are "
+            "unknown); expected ids that it gave and has not removed: list its images"
+        )

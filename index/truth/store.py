@@ -12,15 +12,22 @@ import numpy as np
 from sqlalchemy import Select, Table, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from index.descriptors import IdArray
 from index.errors import DuplicatePathError
 from index.truth.conditions import expression
 from index.truth.database import PAGE, chunks
-from index.truth.records import require_known
-from index.truth.rows import STAMP, face_of, face_row, label_columns, photo_row, select_faces, stamp_columns
+from index.truth.rows import (
+    STAMP,
+    face_of,
+    face_row,
+    label_columns,
+    photo_row,
+    require_known,
+    select_faces,
+    stamp_columns,
+)
 from index.truth.schema import Base, FaceRow, PhotoRow, insert_rows, stored, update_rows
 from index.truth.state import gallery
-from index.values import Face, FileStamp, Labels, Move, NewFace, Photo, Problem
+from index.values import Face, FileStamp, IdArray, Labels, Photo, Problem
 from index.where import Condition
 
 _PHOTO, _FACE = Base.metadata.tables["photo"], Base.metadata.tables["face"]
@@ -36,7 +43,7 @@ def count_identities(session: Session) -> int:
     return session.scalar(select(func.count(FaceRow.identity_key.distinct()))) or 0
 
 
-def insert_faces(session: Session, faces: Sequence[NewFace], ids: Sequence[int] | None = None) -> list[int]:
+def insert_faces(session: Session, faces: Sequence[Face], ids: Sequence[int] | None = None) -> list[int]:
     """Insert faces, each with its photo; their ids in the same order, which are those given or the next ones."""
     if not faces:
         return []
@@ -129,26 +136,26 @@ def update_labels(session: Session, labels: Mapping[int, Labels]) -> int:
     return len(done)
 
 
-def move(session: Session, moves: Sequence[Move]) -> None:
+def move(session: Session, faces: Sequence[Face]) -> None:
     """Give faces' photos these paths and stamps, and faces these labels. Raises UnknownImageError,
     DuplicatePathError."""
-    photos = _photos_of(session, [move.id for move in moves])
-    require_known([move.id for move in moves], photos)
-    holders = photo_ids(session, [move.path for move in moves])
+    photos = _photos_of(session, [face.id for face in faces])
+    require_known([face.id for face in faces], photos)
+    holders = photo_ids(session, [face.path for face in faces])
     going = set(photos.values())
-    in_the_way = [id_ for path, id_ in holders.items() if id_ not in going]
+    in_the_way = [id_ for id_ in holders.values() if id_ not in going]
     taken = set(session.scalars(select(FaceRow.photo_id).where(FaceRow.photo_id.in_(in_the_way))))
     for path, id_ in holders.items():
         if id_ in taken:
             raise DuplicatePathError(f"{path!r} is another image of the gallery; remove that first")
     session.execute(delete(PhotoRow).where(PhotoRow.id.in_(in_the_way)))  # could not be read, and now others
-    if any(holders.get(one.path, photos[one.id]) != photos[one.id] for one in moves):
+    if any(holders.get(face.path, photos[face.id]) != photos[face.id] for face in faces):
         # no two photos may have one path, not even for a moment
         session.execute(update(PhotoRow), [{"id": id_, "path": f"//{id_}"} for id_ in going])
     now = {"reason": None, "reader": None}
-    changes = {photos[one.id]: {"path": one.path, **stamp_columns(one.stamp), **now} for one in moves}
+    changes = {photos[face.id]: {"path": face.path, **stamp_columns(face.photo.stamp), **now} for face in faces}
     _rewrite(session, _PHOTO, changes)
-    _rewrite(session, _FACE, {one.id: label_columns(one.labels) for one in moves})
+    _rewrite(session, _FACE, {face.id: label_columns(face.labels) for face in faces})
 
 
 def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
