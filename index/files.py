@@ -6,10 +6,12 @@ It must stay light: every process that reads pictures imports it.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,11 +19,12 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from index.errors import GalleryLockedError, GalleryStorageError
+from index.errors import GalleryError, GalleryExistsError, GalleryLockedError, GalleryStorageError
 
 DATABASE = "gallery.db"
 _NEW_DATABASE = f"{DATABASE}.new"
 _LOCK = "gallery.lock"
+_MARK = ".facesearch-partial"  # in a folder that is being written, locked
 _DESCRIPTORS = re.compile(r"descriptors-(\d{1,18})\.f16")
 _INDEX = re.compile(r"(?:exact|search)-(\d{1,18})-([0-9a-f]{8})(?:\.faiss)?(\.\d+\.tmp)?")
 
@@ -209,6 +212,66 @@ class WriterLock:
             return self._holder.read_text(encoding="ascii", errors="replace").strip() or "unknown"
         except OSError:
             return "unknown"
+
+
+def require_new_folder(folder: Path) -> None:
+    """Raise GalleryExistsError for a folder that holds something, is a link, or is the one we are in."""
+    there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+    if there or folder.resolve() == Path.cwd():
+        raise GalleryExistsError(f"{folder} is there already: give a folder that does not exist yet, or is empty")
+
+
+@contextmanager
+def new_folder_whole(target: Path) -> Iterator[Path]:
+    """A folder that gets its name when the block ends well. What a killed run of ours left is deleted, nothing else."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        _discard_left(left)
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    made.chmod(0o777 & ~_umask())
+    lock = WriterLock(made, _MARK)
+    try:
+        lock.acquire()
+    except GalleryError:  # another run took it for a leftover
+        with new_folder_whole(target) as another:
+            yield another
+        return
+    try:
+        yield made
+        if target.exists():
+            target.rmdir()
+        made.rename(target)
+        for mark in target.glob(f"{_MARK}*"):  # and the name of who held it
+            mark.unlink()
+        sync_folder(target.parent)
+    except BaseException as error:
+        shutil.rmtree(made, ignore_errors=True)
+        if isinstance(error, OSError) and target.is_dir() and any(target.iterdir()):
+            raise GalleryExistsError(f"{target} came into being meanwhile: give another folder") from error
+        raise
+    finally:
+        lock.release()
+
+
+def _discard_left(folder: Path) -> None:
+    """Delete a folder that a killed run has left: one with our mark, which nobody holds."""
+    if not (folder / _MARK).is_file():
+        with suppress(OSError):
+            folder.rmdir()  # if it is empty
+        return
+    lock = WriterLock(folder, _MARK)
+    try:
+        lock.acquire()
+    except GalleryError:
+        return  # somebody is at it
+    lock.release()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _unwritable(path: Path, error: OSError) -> GalleryStorageError:

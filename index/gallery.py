@@ -310,8 +310,8 @@ class Gallery:
         yield from self._pages(lambda session, last: redescribing.waiting(session, last))
 
     def stage(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> None:
-        """Keep what the new model makes of these faces, all of it or nothing: their decisions, and the content and stamp
-        of their photos as they are now; descriptors (len(faces), size of the redescription). Raises GalleryError
+        """Keep what the new model makes of these faces, all of it or nothing: their decisions, and the content and
+        stamp of their photos as they are now; descriptors (len(faces), size of the redescription). Raises GalleryError
         without a redescription, UnknownImageError, ImageRowError, DescriptorShapeError, DescriptorValueError,
         GalleryLockedError."""
         with self.writing(), self._database.writing() as session:

@@ -5,13 +5,9 @@ Format 2. Exports of format 1 (releases up to 0.3: images.jsonl, the decided val
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -21,8 +17,8 @@ import numpy as np
 from sqlalchemy.exc import IntegrityError
 
 from index.descriptors import RECORD_TYPE, record_hash
-from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError, ImageRowError
-from index.files import DATABASE, WriterLock, file_hash, sync_folder, to_disk
+from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
+from index.files import DATABASE, file_hash, to_disk
 from index.truth import records, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
@@ -46,7 +42,6 @@ FORMAT = 2
 ABOUT, FACES, DESCRIPTORS, PICTURES = "gallery.json", "faces.jsonl", "descriptors.npy", "pictures"
 _FACES_OF = {1: "images.jsonl", 2: FACES}  # by format
 _BATCH = 500
-_MARK = ".facesearch-partial"  # in a folder that is being written, locked
 
 Progress = Callable[[int, int], None]
 
@@ -67,11 +62,11 @@ def export(
     pictures: copy the photos' files as well. Raises GalleryExistsError, GalleryCorruptError for a descriptor that is
     not what was stored, OSError.
     """
-    _require_new(target)
+    require_new_folder(target)
     with database.reading() as session:
         config, last = state.config(session), store.last_id(session, "face")
     missing: list[str] = []
-    with _whole(target) as made:
+    with new_folder_whole(target) as made:
         count = _write_content(folder, database, made, config, progress)
         if pictures:
             missing = _copy_pictures(database, config.image_root, made / PICTURES)
@@ -96,7 +91,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
     image_root: where the images lie, absolute; None: in the export where it holds them, else where they lay. Raises
     GalleryExistsError, GalleryNotFoundError, GalleryCorruptError, OSError.
     """
-    _require_new(folder)
+    require_new_folder(folder)
     about, content = _read(source)
     inside = source / PICTURES
     try:
@@ -109,7 +104,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
         config = GalleryConfig(str(about["model_digest"]), attribute, values, int(about["descriptor_size"]), image_root)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(source / ABOUT, str(error)) from error
-    with _whole(folder) as made:
+    with new_folder_whole(folder) as made:
         create_files(made, config)
         database = SQLite(made / DATABASE)
         lines = source / _FACES_OF[about["format"]]
@@ -207,8 +202,8 @@ def _read(source: Path) -> tuple[dict[str, Any], HalfArray]:
     return about, content
 
 
-def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[int, Face, str]]:
-    """The id, the face, and the hash of the descriptor on each line."""
+def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[Face, str]]:
+    """The face on each line, with its id, and the hash of its descriptor."""
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
@@ -219,7 +214,7 @@ def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[in
                 face = _face(given)
                 check_photo(face.photo)
                 check_decision(face.photo.path, face.decision, config.values)
-                yield _whole_number(given["id"], 1), face, str(given["record_sha256"])
+                yield face, str(given["record_sha256"])
             except (ValueError, KeyError, TypeError, AttributeError, IndexError, ImageRowError) as error:
                 raise _damaged(path, f"line {number}: {error}") from error
 
@@ -232,7 +227,8 @@ def _face(given: dict[str, Any]) -> Face:
     labels = {name: given[name] for name in LABELS}
     _require_labels(labels)
     decision = Decision(_whole_number(given["decided"], -LARGEST), tuple(given["errors"]))
-    return Face(Photo(str(given["path"]), str(given["sha256"]), stamp), Labels(**labels, origins=origins), decision)
+    photo = Photo(str(given["path"]), str(given["sha256"]), stamp)
+    return Face(photo, Labels(**labels, origins=origins), decision, _whole_number(given["id"], 1))
 
 
 def _origins_before(given: dict[str, Any]) -> dict[str, str]:
@@ -260,7 +256,7 @@ def _fill(
     database: Database,
     folder: Path,
     source: Path,
-    faces: Iterator[tuple[int, Face, str]],
+    faces: Iterator[tuple[Face, str]],
     content: HalfArray,
     progress: Progress | None,
 ) -> None:
@@ -268,14 +264,14 @@ def _fill(
         some = np.array(content[start : start + _BATCH])
         given = list(islice(faces, len(some)))
         hashes = [record_hash(record) for record in some]
-        if len(given) != len(some) or hashes != [sha256 for *_, sha256 in given]:
+        if len(given) != len(some) or hashes != [sha256 for _, sha256 in given]:
             raise _damaged(source, "its images are not those of the descriptors")
         with database.writing() as session:
             number = state.gallery(session).file
             file = records.descriptor_file(session, folder)
             first = file.append(some, committed=records.slots_in_use(session, number))
             try:
-                ids = store.insert_faces(session, [face for _, face, _ in given], [id_ for id_, *_ in given])
+                ids = store.insert_faces(session, [face for face, _ in given], keep_ids=True)
                 records.insert_records(session, number, first, ids, hashes)
             except IntegrityError as error:
                 raise _damaged(source, f"an id or a path stands there twice: {error.orig}") from error
@@ -284,65 +280,6 @@ def _fill(
             progress(start + len(some), len(content))
     if next(faces, None) is not None:
         raise _damaged(source, "it has more images than there are descriptors")
-
-
-def _require_new(folder: Path) -> None:
-    there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
-    if there or folder.resolve() == Path.cwd():
-        raise GalleryExistsError(f"{folder} is there already: give a folder that does not exist yet, or is empty")
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A folder that gets its name when the block ends well. What a killed run of ours left is deleted, nothing else."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
-        _discard_left(left)
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    made.chmod(0o777 & ~_umask())
-    lock = WriterLock(made, _MARK)
-    try:
-        lock.acquire()
-    except GalleryError:  # another run took it for a leftover
-        with _whole(target) as another:
-            yield another
-        return
-    try:
-        yield made
-        if target.exists():
-            target.rmdir()
-        made.rename(target)
-        for mark in target.glob(f"{_MARK}*"):  # and the name of who held it
-            mark.unlink()
-        sync_folder(target.parent)
-    except BaseException as error:
-        shutil.rmtree(made, ignore_errors=True)
-        if isinstance(error, OSError) and target.is_dir() and any(target.iterdir()):
-            raise GalleryExistsError(f"{target} came into being meanwhile: give another folder") from error
-        raise
-    finally:
-        lock.release()
-
-
-def _discard_left(folder: Path) -> None:
-    """Delete a folder that a killed run has left: one with our mark, which nobody holds."""
-    if not (folder / _MARK).is_file():
-        with suppress(OSError):
-            folder.rmdir()  # if it is empty
-        return
-    lock = WriterLock(folder, _MARK)
-    try:
-        lock.acquire()
-    except GalleryError:
-        return  # somebody is at it
-    lock.release()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _damaged(path: Path, reason: str) -> GalleryCorruptError:

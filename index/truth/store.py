@@ -43,12 +43,12 @@ def count_identities(session: Session) -> int:
     return session.scalar(select(func.count(FaceRow.identity_key.distinct()))) or 0
 
 
-def insert_faces(session: Session, faces: Sequence[Face], ids: Sequence[int] | None = None) -> list[int]:
-    """Insert faces, each with its photo; their ids in the same order, which are those given or the next ones."""
+def insert_faces(session: Session, faces: Sequence[Face], keep_ids: bool = False) -> list[int]:
+    """Insert faces, each with its photo; their ids in the same order: the next ones, or those that they have."""
     if not faces:
         return []
     photo, face = last_id(session, "photo") + 1, last_id(session, "face") + 1
-    given = list(range(face, face + len(faces)) if ids is None else ids)
+    given = [one.id for one in faces] if keep_ids else list(range(face, face + len(faces)))
     now = int(time.time())
     photos = [photo_row(photo + n, new.photo, now) for n, new in enumerate(faces)]
     rows = [
