@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from index.descriptors import RECORD_TYPE, record_hash
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
-from index.files import DATABASE, file_hash, to_disk
+from index.files import DATABASE, file_hash, new_folder_whole, require_new_folder, to_disk
 from index.truth import records, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite

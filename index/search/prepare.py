@@ -84,7 +84,7 @@ def plan_for(folder: Path, database: Database, requirements: Requirements | None
     rates = measure_rates()
     if quickly and _all_compared(plan := make_plan(len(slots), content.shape[1], STEP, needs, rates)):
         return plan
-    return make_plan(len(slots), content.shape[1], _dimensions_for(content, slots), needs, rates)
+    return make_plan(len(slots), content.shape[1], dimensions_for(content, slots), needs, rates)
 
 
 def prepare(
@@ -112,7 +112,7 @@ def prepare(
     if before is not None and _still_good(before.about, plan, new=int(np.sum(ids > before.ids[-1]))):
         _keep(folder, requirements)
         return Prepared(plan, before.about, False)
-    made = _build(content, ids, slots, plan, state.removals, progress)
+    made = build(content, ids, slots, plan, state.removals, progress)
     shortlist.save(folder, state, made)
     _keep(folder, requirements)
     return Prepared(plan, made.about, True)
@@ -134,12 +134,12 @@ def _keep(folder: Path, requirements: Requirements | None) -> None:
         write_requirements(folder, requirements)
 
 
-def _dimensions_for(records: HalfArray, slots: IdArray) -> int:
+def dimensions_for(records: HalfArray, slots: IdArray) -> int:
     """How many numbers the first look needs."""
     return enough(shares(_sample(records, slots, PLANNED)))
 
 
-def _build(
+def build(
     records: HalfArray, ids: IdArray, slots: IdArray, plan: Plan, removals: int, progress: Progress | None = None
 ) -> Shortlist:
     """Build what the plan chose, measure it, and give it just the effort that its requirements need; where it cannot
