@@ -1,6 +1,6 @@
 """The tables of `gallery.db`. Every change needs a migration (`index/migrations`) and another SCHEMA_VERSION."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -11,7 +11,7 @@ FIRST_DESCRIPTORS = "descriptors.f16"
 
 def utc_now() -> str:
     """The present moment as ISO 8601 text in UTC: readable in any SQLite browser."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Base(DeclarativeBase):
