@@ -14,7 +14,7 @@ help:
 	@echo "make demo      install, index the sample gallery, query it, and say where the pictures are"
 	@echo "make test      install, check types and style, run the fast tests (about three minutes)"
 	@echo "make test-all  the same with every test (about an hour)"
-	@echo "make docs      write docs/commands.md anew from the commands' --help"
+	@echo "make docs      write docs/commands.md and docs/house.md anew, from the commands and the modules themselves"
 	@echo "make bench     measure describing, indexing, querying and searching (20 minutes and 4 GB of disk; DATA=data/synth)"
 	@echo "make reproduce render the paper's data set and measure everything in its section 4 (FACE_MODEL=path, about an hour)"
 	@echo "make evaluate  render the paper's data set and measure recall (needs FACE_MODEL=path, about 25 minutes)"
@@ -53,6 +53,7 @@ test-all: lint
 
 docs: develop
 	PYTHONPATH=. $(BIN)/python docs/make_commands.py
+	PYTHONPATH=. $(BIN)/python docs/make_house.py
 
 # The newest versions that pyproject.toml allows, from a virtual environment of their own: try them with make test-all.
 # A build's own suffix (torch 2.13.0+cpu) goes: another machine takes another build of the same version.
