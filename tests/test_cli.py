@@ -144,12 +144,6 @@ def test_no_command_at_all_shows_the_help(facesearch: Command) -> None:
     assert all(command in shown.err for command in COMMANDS)
 
 
-@pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="there is no README.md")
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_readme_shows_every_command(command: str) -> None:
-    assert f"facesearch {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
 # --- index and query ---
 
 
