@@ -48,8 +48,8 @@ def evaluate(
     from cli.progress import ProgressBar
     from faceedit.editor import LEARNED, PAPER, Editor
     from faceedit.modelfile import model_digest
-    from retrieval.evaluation.evaluate import choose_queries, default_match, load_test_set
     from retrieval.evaluation.evaluate import evaluate as measure
+    from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
     from retrieval.evaluation.report import write_report
 
     columns = default_match(manifest) if match is None else columns
@@ -74,7 +74,7 @@ def evaluate(
         f"within the face: MSE {face['stage1']['mse']}, {face['stage2']['mse']}; SSIM {face['stage2']['ssim']:.3f}; "
         f"sharpness {face['stage2']['sharpness']:.2f} of the truth's"
     )
-    print(f"candidate {editor.space.name} right {figures['candidate_accuracy']:.3f}")
+    print(f"{editor.space.name} decided right {figures['decided_accuracy']:.3f}")
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:
         from faceedit.modelfile import record_metrics

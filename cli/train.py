@@ -22,8 +22,11 @@ def train(
     recipe: Annotated[str, typer.Option(help="best, fast, or paper (as printed)")] = "fast",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result on one machine")] = 0,
     middle: Annotated[
-        int, typer.Option(min=1, help="Channels between the generation decoder's unpoolings; 1 is the paper's letter")
-    ] = 64,
+        int | None,
+        typer.Option(
+            min=1, help="Channels between the generation decoder's unpoolings [default: 64]; 1 is the paper's letter"
+        ),
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -49,14 +52,13 @@ def train(
     from faceedit.attributes import TASKS
     from faceedit.errors import TrainingError
     from faceedit.manifest import join, read_manifest
-    from faceedit.training.knobs import turned
     from faceedit.training.recipes import recipe_named
 
     require_task(task)
     space = TASKS[task]
-    options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast}
+    options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast, "middle": middle}
     knobs = [f"{name}={value}" for name, value in options.items() if value is not None] + (knob or [])
-    chosen = turned(recipe_named(recipe), knobs)
+    chosen = recipe_named(recipe).turned(knobs)
     for note in chosen.idle(text.partition("=")[0].strip() for text in knobs):
         print(f"note: {note}", file=sys.stderr)
     manifests = []
@@ -80,7 +82,7 @@ def train(
     run = TrainingRun(
         space, chosen, out, seed=seed, device=choose_device(device),
         provenance=_provenance(roots), licence=_licence(roots),
-        network=chosen.network(len(space), middle), start=load_model(start) if start else None,
+        start=load_model(start) if start else None,
     )  # fmt: skip
     run.require_startable(resume)
     require_output_folder(out)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
+from faceedit.crops import NEUTRAL
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import Picture
 from faceedit.modelfile import Model, ModelCard, load_model, new_networks
 from faceedit.networks import DESCRIPTOR_SIZE, SIZE, Describer, NetworkConfig, count_parameters
-from faceedit.training.augmentation import NEUTRAL
 
 Floats = NDArray[np.float32]
 LEARNED, PAPER = "learned", "paper"
@@ -29,7 +29,7 @@ LIKELY, ALL = "likely", "all"
 CANDIDATES = (LIKELY, ALL)
 _FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: eyes at 21, chin at 54 (align.py)
 _SOFT = 0.3  # width of its edge
-_UNLIKELY, _BEHIND = 2.0, 0.5  # margins of log error within which a value can still win (benchmarks/candidates.py):
+_UNLIKELY, _BEHIND = 2.0, 0.5  # margins of log error within which a value can still win:
 # by the estimate of the value, before anything is made of it; by stage one's error, before it is refined
 _SURELY, _HARDLY = 16.0, 0.02  # grey levels from neutral that count as person; the weight of neutral grey itself
 

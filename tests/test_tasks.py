@@ -20,7 +20,8 @@ from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_
 from faceedit.training.recipes import FAST, PAPER
 from faceedit.training.run import TrainingRun
 from faceedit.training.trainer import train
-from retrieval.evaluation.evaluate import choose_queries, evaluate, load_test_set, truth_rows
+from retrieval.evaluation.evaluate import evaluate
+from retrieval.evaluation.queries import choose_queries, load_test_set, truth_rows
 from tests.conftest import blob_face
 
 MATCH = ("identity", "illumination", "pose")

@@ -14,7 +14,9 @@ from PIL import Image
 
 from faceedit.editor import Editor
 from faceedit.images import Picture
-from retrieval.evaluation.evaluate import OURS, Evaluation, LabelledSet, Queries, per_pixel_mse, spread
+from retrieval.evaluation.evaluate import OURS, Evaluation
+from retrieval.evaluation.quality import per_pixel_mse
+from retrieval.evaluation.queries import LabelledSet, Queries, spread
 
 _COLOURS = ((0, 0, 4), (60, 15, 110), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))  # dark to light
 
