@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from cli import data, demo, doctor, edit, evaluate, index, query, reproduce, shrink, synth, train, upkeep
 from faceedit.errors import AttributeValueError, FaceEditError, UsageError
+from faceedit.memory import keep_freed_memory
 from retrieval.errors import RetrievalError
 
 app = typer.Typer(
@@ -48,29 +49,13 @@ def main() -> None:
     # Threads that spin while they wait slow down everything else on the machine; a user's own setting wins.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    _keep_freed_memory()
+    keep_freed_memory()
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what ails a picture stands in our own message
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # and one that is not Unicode
     sys.exit(run(sys.argv[1:]))
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to keep large blocks that were freed instead of giving them back to the system.
-
-    Each layer's activations are such a block; fetching it anew, page by page and zeroed, took 40 % of a training step.
-    Elsewhere than on Linux with glibc nothing happens.
-    """
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for a large request
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: bytes that may lie idle at the heap's end
 
 
 def run(arguments: list[str]) -> int:
