@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from faceedit.crops import read_crops
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
-from index.descriptors import build_exact, nearest
+from index.search.exact import build_index, nearest, scan
 from index.search.plan import EXACT, Requirements, make_plan, measure_rates, size_text
+from index.search.prepare import build, dimensions_for
 from index.search.reduction import components
-from index.search.shortlist import build, dimensions_for, scan
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_db"
 PICTURES = 140  # of each person
@@ -142,7 +142,7 @@ def ours(records: NDArray[np.float16], queries: Floats, truth: list[NDArray[np.i
     kind = plan.require().kind
     search: Callable[[Floats], NDArray[np.int64]]
     if kind == EXACT:
-        index = build_exact(records, ids)
+        index = build_index(records, ids)
         about = kind
 
         def search(query: Floats) -> NDArray[np.int64]:

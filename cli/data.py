@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import require_output_folder
+from retrieval.files import require_output_folder
 
 if TYPE_CHECKING:
     from faceedit.sources.listing import Listing
@@ -24,14 +24,16 @@ def data() -> None:
 
 @group.command("import")
 def import_(
-    layout: Annotated[str, typer.Argument(help="multipie, folders (one for each person) or csv")],
-    root: Annotated[Path, typer.Argument(help="The folder, or the CSV file")],
-    out: Annotated[Path, typer.Option(help="Folder of the data set to write; an unfinished one is continued")],
-    landmarks: Annotated[Path | None, typer.Option(help="CSV: path, eye_left_x, eye_left_y, ... (see docs)")] = None,
-    size: Annotated[int, typer.Option(min=8, max=1024, help="Side of the crops, pixels")] = 60,
-    upright: Annotated[bool, typer.Option("--upright", help="Also turn each face until its eyes are level")] = False,
-    sessions: Annotated[str, typer.Option(help="Multi-PIE's sessions, such as 1 or 1,2")] = "1",
-    recordings: Annotated[str, typer.Option(help="Multi-PIE's recordings; 1 is the neutral face")] = "1",
+    layout: Annotated[str, typer.Argument(help="Say multipie, folders (one for each person) or csv.")],
+    root: Annotated[Path, typer.Argument(help="The folder, or the CSV file.")],
+    out: Annotated[Path, typer.Option(help="Write the data set into this folder; an unfinished one is continued.")],
+    landmarks: Annotated[
+        Path | None, typer.Option(help="A CSV that says path, eye_left_x, eye_left_y, ... (see docs).")
+    ] = None,
+    size: Annotated[int, typer.Option(min=8, max=1024, help="Make crops with so many pixels a side.")] = 60,
+    upright: Annotated[bool, typer.Option("--upright", help="Also turn each face until its eyes are level.")] = False,
+    sessions: Annotated[str, typer.Option(help="Take these sessions of Multi-PIE, such as 1 or 1,2.")] = "1",
+    recordings: Annotated[str, typer.Option(help="Take these recordings of Multi-PIE; 1 is the neutral face.")] = "1",
 ) -> None:
     """Align by eyes and chin (or mouth), crop, and write images/, manifest.csv and skipped.csv."""
     from faceedit.errors import FaceEditError
@@ -43,9 +45,9 @@ def import_(
             "Multi-PIE's photographs are not aligned: give --landmarks CSV (path, eye_left_x, eye_left_y, ...)"
         )
     listing = _listed(layout, root, *chosen)
-    from cli.answers import printable
     from cli.progress import ProgressBar
     from faceedit.sources.importing import CropSettings, LandmarkFile, import_photographs
+    from retrieval.tables import printable
 
     points = LandmarkFile(landmarks) if landmarks else None
     with ProgressBar("aligning photographs") as bar:

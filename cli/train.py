@@ -9,53 +9,60 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import DeviceOption, KnobOption, require_output_folder, require_task
+from cli.options import DeviceOption, KnobOption
 from cli.progress import ProgressBar, duration
+from retrieval.files import require_output_folder
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="What the model edits: pose, illumination or inpainting")],
+    task: Annotated[str, typer.Argument(help="Say what the model edits: pose, illumination or inpainting.")],
     data: Annotated[
-        list[Path], typer.Option(help="Data set: a folder with a manifest.csv, or the file; give it again for more")
+        list[Path], typer.Option(help="A data set: a folder with a manifest.csv, or the file; give it again for more.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the model to write")],
-    recipe: Annotated[str, typer.Option(help="best, fast, or paper (as printed)")] = "fast",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result on one machine")] = 0,
+    out: Annotated[Path, typer.Option(help="Write the model into this folder.")],
+    recipe: Annotated[str, typer.Option(help="Take the recipe best, fast, or paper (as printed).")] = "fast",
+    seed: Annotated[
+        int, typer.Option(min=0, help="Begin with this number: the same one gives the same result on one machine.")
+    ] = 0,
     middle: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Channels between the generation decoder's unpoolings [default: 64]; 1 is the paper's letter"
+            min=1,
+            help="Have so many channels between the generation decoder's unpoolings; 1 is the paper's letter. "
+            "[default: 64]",
         ),
     ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
-            help="Model to begin with: whatever of its networks has the same sizes and, for stage one, the same task"
+            help="Begin with this model: whatever of its networks has the same sizes and, for stage one, the same task."
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
-    steps_one: Annotated[int | None, typer.Option(min=0, help="Updates of stage one, instead of the recipe's")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    steps_one: Annotated[
+        int | None, typer.Option(min=0, help="Make so many updates of stage one, instead of the recipe's.")
+    ] = None,
     steps_two: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Updates of stage two, instead of the recipe's; 0 only whitens a descriptor of --start"
+            min=0,
+            help="Make so many updates of stage two, instead of the recipe's; 0 only whitens a descriptor of --start.",
         ),
     ] = None,
     contrast: Annotated[
         float | None,
-        typer.Option(min=0, help="Weight of telling look-alikes apart in stage two, instead of the recipe's"),
+        typer.Option(min=0, help="Weigh telling look-alikes apart by this in stage two, instead of the recipe's."),
     ] = None,
     knob: KnobOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Train stage one, then stage two, from a manifest's training split."""
-    from faceedit.attributes import TASKS
     from faceedit.errors import TrainingError
     from faceedit.manifest import join, read_manifest
     from faceedit.training.recipes import recipe_named
+    from retrieval.wishes import attribute_named
 
-    require_task(task)
-    space = TASKS[task]
+    space = attribute_named(task)
     options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast, "middle": middle}
     knobs = [f"{name}={value}" for name, value in options.items() if value is not None] + (knob or [])
     chosen = recipe_named(recipe).turned(knobs)

@@ -172,9 +172,10 @@ def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
         raise ModelFileError(f"cannot write {folder / CARD} ({error}): check its permissions") from error
 
 
-def load_model(folder: Path) -> Model:
-    """Read a model folder. Raises ModelFileError for a missing, altered, incomplete or unknown one."""
-    card, checksum = read_card(folder)
+def load_model(folder: Path, about: tuple[ModelCard, str] | None = None) -> Model:
+    """Read a model folder. about: what `read_card` gave for it, where it was read already. Raises ModelFileError for a
+    missing, altered, incomplete or unknown one."""
+    card, checksum = about or read_card(folder)
     data = _read(folder, WEIGHTS)
     found = hashlib.sha256(data).hexdigest()
     if found != checksum:

@@ -23,6 +23,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 from stat import S_ISREG
+from typing import Protocol
 
 from faceedit.errors import ImageError
 from faceedit.images import Picture, read_crop
@@ -49,6 +50,26 @@ class Read:
     mtime_ns: int = 0
     reason: str = ""
     there: bool = True
+
+
+class ReadsFiles(Protocol):
+    """What `retrieval.indexing` and `retrieval.redescribing` read files with."""
+
+    def content(self, path: Path, /) -> str | None:
+        """sha256 of a file's content; None for one that cannot be read or is too large."""
+
+    def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
+        """The files in order, `batch` at a time."""
+
+
+class FileReader:
+    """Reads in worker processes, ahead of whoever asks; see `read_ahead`."""
+
+    def content(self, path: Path, /) -> str | None:
+        return content_of(path)
+
+    def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
+        return read_ahead(paths, batch)
 
 
 def read(path: Path) -> Read:

@@ -5,41 +5,56 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from faceedit.editor import Editor
+from faceedit.describes import Describes
 from index.gallery import Gallery, GalleryConfig, Redescribed
 from retrieval.errors import RetrievalError
 from retrieval.indexing import known_errors
-from retrieval.reading import Read, read_ahead
+from retrieval.reading import FileReader, Read, ReadsFiles
 
 
 @dataclass
-class MigrationReport:
-    """What one run did. described: images; before: those that an earlier run had done; dropped: images that were
-    removed since their files cannot be read; unread: the paths of such images with the reason, where they were not to
-    be removed; finished: whether the new model has taken over."""
+class RedescribeReport:
+    """What one run did.
 
+    model: its digest; described: images; before: those that an earlier run had done; dropped: images that were removed
+    since their files cannot be read; unread: the paths of such images with the reason, where they were not to be
+    removed; finished: whether the new model has taken over; not_searched: why there is no index of it yet, where one
+    cannot be built.
+    """
+
+    model: str
     described: int = 0
     before: int = 0
     dropped: int = 0
     unread: list[tuple[str, str]] = field(default_factory=list)
     finished: bool = False
+    not_searched: Exception | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return {name: getattr(self, name) for name in ("described", "before", "dropped", "unread", "finished")}
 
 
-def migrate(
-    gallery: Gallery, editor: Editor, drop: bool = False, progress: Callable[[int, int], None] | None = None
-) -> MigrationReport:
-    """Describe every image by this editor's model, keeping ids and labels, and then make it the gallery's own.
+def redescribe(
+    gallery: Gallery,
+    describer: Describes,
+    drop: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    reader: ReadsFiles | None = None,
+) -> RedescribeReport:
+    """Describe every image by this model, keeping ids and labels, and then make it the gallery's own.
 
     An image whose file has changed is described as it is now. drop: remove images whose files have gone or cannot be
     read; otherwise they keep the new model from taking over. progress(done, total) is called after every batch.
-    Raises RetrievalError where the images' folder, or every file, is missing, GalleryError where a migration to another
-    model is under way.
+    Raises RetrievalError where the images' folder, or every file, is missing, GalleryError where the gallery is being
+    redescribed by another model.
     """
-    config, report = gallery.config, MigrationReport()
-    space = editor.space
+    config, report, reader = gallery.config, RedescribeReport(describer.digest), reader or FileReader()
+    attribute = describer.attribute
     if not config.image_root.is_dir():
         raise RetrievalError(
             f"the images' folder {config.image_root} is not there: bring it back, or say where it is with "
@@ -47,7 +62,9 @@ def migrate(
         )
     with gallery.writing():
         gallery.begin_migration(
-            GalleryConfig(editor.digest, space.name, space.values, editor.descriptor_size, config.image_root)
+            GalleryConfig(
+                describer.digest, attribute.name, attribute.values, describer.descriptor_size, config.image_root
+            )
         )
         ids = {config.image_root / image.path: image.id for image in gallery.waiting()}
         total = len(gallery)
@@ -56,9 +73,9 @@ def migrate(
         if progress:
             progress(done, total)
         unread: list[Read] = []
-        for files in read_ahead(list(ids), editor.batch):
+        for files in reader.ahead(list(ids), describer.batch):
             unread += [file for file in files if file.crop is None]
-            _stage(gallery, editor, ids, [file for file in files if file.crop is not None])
+            _stage(gallery, describer, ids, [file for file in files if file.crop is not None])
             done += len(files)
             if progress:
                 progress(done, total)
@@ -77,19 +94,23 @@ def migrate(
     return report
 
 
-def _stage(gallery: Gallery, editor: Editor, ids: dict[Path, int], files: list[Read]) -> None:
+def _stage(gallery: Gallery, describer: Describes, ids: dict[Path, int], files: list[Read]) -> None:
     """Describe each content once, and share it."""
     crops = {file.sha256: file.crop for file in files if file.crop is not None}
     if not crops:
         return
-    described = editor.describe(np.stack(list(crops.values())))
+    described = describer.describe(np.stack(list(crops.values())))
     place = {content: row for row, content in enumerate(crops)}
     rows = [place[file.sha256] for file in files]
     images = [
         Redescribed(
-            ids[file.path], int(described.best[row]), known_errors(described.errors[row]),
-            file.sha256, file.size, file.mtime_ns,
+            ids[file.path],
+            int(described.best[row]),
+            known_errors(described.errors[row]),
+            file.sha256,
+            file.size,
+            file.mtime_ns,
         )
         for file, row in zip(files, rows, strict=True)
-    ]  # fmt: skip
+    ]
     gallery.stage(images, described.descriptors[rows])

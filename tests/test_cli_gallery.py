@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from cli.app import run
+from faceedit.modelfile import model_digest
 from index.gallery import Gallery, GalleryConfig, ImageRow, Problem
+from tests.conftest import blob_face
+from tests.stand_ins import stand_in_search
 
 SIZE = 16
 Call = Callable[..., tuple[int, str, str]]
@@ -37,7 +40,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: object) -> tuple[int, str, str]:
-        code = run(["gallery", *map(str, arguments), "--db", "db"])
+        code = run(["gallery", *map(str, arguments), "--db", "db"], stand_in_search)
         return code, *capsys.readouterr()
 
     return called
@@ -59,11 +62,13 @@ def test_info(call: Call) -> None:
 def test_list(call: Call) -> None:
     assert paths(call("list", "--jsonl")[1]) == [f"p/{n}.png" for n in range(6)]
     assert paths(call("list", "--where", "identity = 'ben' and pose >= 0", "--jsonl")[1]) == ["p/4.png"]
-    assert len(call("list", "--limit", "2")[1].splitlines()) == 2
-    lines = list(csv.DictReader(io.StringIO(call("list", "--csv")[1])))
-    assert (lines[1]["path"], lines[1]["pose"], lines[1]["decided"]) == ("p/1.png", "0", "0")
-    assert (lines[5]["pose"], lines[5]["decided"]) == ("", "15")
-    assert call("list", "--where", "identity = 'zoe'")[0] == 4
+    title, *lines = call("list", "--limit", "2")[1].splitlines()
+    assert title.split() == ["id", "path", "identity", "pose", "illumination", "expression", "decided"]
+    assert [line.split()[1] for line in lines] == ["p/0.png", "p/1.png"]
+    rows = list(csv.DictReader(io.StringIO(call("list", "--csv")[1])))
+    assert (rows[1]["path"], rows[1]["pose"], rows[1]["decided"]) == ("p/1.png", "0", "0")
+    assert (rows[5]["pose"], rows[5]["decided"]) == ("", "15")
+    assert call("list", "--where", "identity = 'zoe'")[:2] == (4, "")
 
 
 def test_show(call: Call) -> None:
@@ -138,32 +143,41 @@ def test_export_and_import(call: Call, tmp_path: Path) -> None:
     assert json.loads(call("info", "--json")[1])["image_root"] == str(tmp_path / "photos")
 
 
-def test_migrate(call: Call, tmp_path: Path, model_folder: Path, other_model_folder: Path) -> None:
-    from tests.conftest import blob_face
-
+def test_redescribe(call: Call, tmp_path: Path) -> None:
     for n in range(6):
         Image.fromarray(blob_face(n, 0, 0)).save(tmp_path / "photos" / "p" / f"{n}.png")
     before = call("list", "--jsonl")[1]
-    code, out, _ = call("migrate", "--model", model_folder, "--device", "cpu")
+    code, out, _ = call("redescribe", "--model", "one")
     assert code == 0 and out.startswith("db: 6 images described by model ")
     labels = ("id", "path", "identity", "pose", "illumination")
     kept = [[json.loads(line)[name] for name in labels] for line in call("list", "--jsonl")[1].splitlines()]
     assert kept == [[json.loads(line)[name] for name in labels] for line in before.splitlines()]
     assert call("verify")[0] == 0
-    code, _, err = call("migrate", "--model", model_folder)
+    code, _, err = call("redescribe", "--model", "one")
     assert code == 2 and "is described by the model" in err
     (tmp_path / "photos" / "p" / "4.png").unlink()
-    code, out, err = call("migrate", "--model", other_model_folder, "--device", "cpu", "--json")
+    code, out, err = call("redescribe", "--model", "another", "--json")
     report = json.loads(out)
     assert code == 3 and not report["finished"] and report["described"] == 5
     about = json.loads(call("info", "--json")[1])
-    assert about["migration"]["staged"] == 5
-    assert "5 of 6 images described; `gallery migrate --model` with that model goes on" in call("info")[1]
-    assert call("migrate", "--give-up")[1] == "5 new descriptions forgotten\n"
-    assert call("migrate", "--give-up")[1] == "no migration was under way\n"
-    code, out, _ = call("migrate", "--model", other_model_folder, "--device", "cpu", "--drop")
+    assert about["redescription"]["staged"] == 5
+    assert "5 of 6 images described; `gallery redescribe --model` with that model goes on" in call("info")[1]
+    assert call("redescribe", "--give-up")[1] == "5 new descriptions forgotten\n"
+    assert call("redescribe", "--give-up")[1] == "nothing was under way\n"
+    code, out, _ = call("redescribe", "--model", "another", "--drop")
     assert code == 0 and out.endswith(", 1 removed: their files cannot be read\n")
     assert json.loads(call("info", "--json")[1])["model"] != about["model"]
+
+
+def test_redescribe_by_a_network(
+    call: Call, tmp_path: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(6):
+        Image.fromarray(blob_face(n, 0, 0)).save(tmp_path / "photos" / "p" / f"{n}.png")
+    asked = ["gallery", "redescribe", "--db", "db", "--model", str(model_folder), "--device", "cpu"]
+    assert run(asked) == 0
+    assert capsys.readouterr().out == f"db: 6 images described by model {model_digest(model_folder)[:12]}\n"
+    assert run(asked) == 2
 
 
 def test_relocate(call: Call, tmp_path: Path) -> None:
@@ -200,10 +214,7 @@ def test_relocate(call: Call, tmp_path: Path) -> None:
         (("export", "photos/p/0.png/x"), "is a file: give a folder to write into"),
         (("import", "photos"), "db is there already"),
         (("import", "photos", "--root", "nowhere"), "nowhere is no folder"),
-        (("migrate", "--model", "nowhere"), "no model folder nowhere"),
-        (("migrate", "--task", "age"), "no task 'age'"),
-        (("migrate", "--descriptor", "long"), "no descriptor 'long'"),
-        (("migrate", "--device", "tpu"), "tpu"),
+        (("redescribe", "--task", "age"), "no task 'age'"),
         (("relocate", "db"), "db holds none of the gallery's 6 images"),
     ],
 )
@@ -214,6 +225,22 @@ def test_a_mistake_gives_one_line_and_changes_nothing(
     code, out, err = call(*arguments)
     assert code in (1, 2, 4) and out == "" and len(err.splitlines()) == 1 and words in err
     assert call("list", "--jsonl") == before
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--model", "nowhere"), "no model folder nowhere"),
+        (("--descriptor", "long"), "no descriptor 'long'"),
+        (("--device", "tpu"), "tpu"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_refused(
+    call: Call, capsys: pytest.CaptureFixture[str], option: tuple[str, ...], words: str
+) -> None:
+    code = run(["gallery", "redescribe", "--db", "db", *option])
+    out, err = capsys.readouterr()
+    assert code in (1, 2) and out == "" and len(err.splitlines()) == 1 and words in err
 
 
 def test_no_command_loads_torch() -> None:

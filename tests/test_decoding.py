@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -93,9 +95,10 @@ def test_where_no_process_can_be_started_files_are_read_here(pictures: list[Path
     assert "no process can be started" in ran.stderr
 
 
-def test_no_files_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.reading._Workers", None)
+def test_no_files_start_no_process() -> None:
+    before = threading.active_count()
     assert list(read_ahead([], 4)) == []
+    assert multiprocessing.active_children() == [] and threading.active_count() == before
 
 
 def test_no_more_than_two_batches_are_read_ahead(pictures: list[Path]) -> None:

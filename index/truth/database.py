@@ -1,13 +1,16 @@
-"""SQLite as the gallery uses it: durable, strict, one writer, and errors with names."""
+"""Where the truth is kept: what a gallery asks of a database, and SQLite, which keeps it in one file."""
+
+from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
@@ -26,11 +29,42 @@ PRAGMAS = (
     "PRAGMA secure_delete = ON",  # a removed row leaves no text behind
 )
 
+PAGE = 1_000  # rows that are read at a time
+VARIABLES = 10_000  # in one statement; SQLite's own limit is 32,766
+_T = TypeVar("_T")
+
+
+def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """The items in parts that fit into one statement."""
+    for start in range(0, len(items), VARIABLES):
+        yield items[start : start + VARIABLES]
+
+
+class Database(Protocol):
+    """Transactions over a gallery's tables. May be shared by threads."""
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A transaction that sees one state of the database throughout."""
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A transaction that no other writer can enter; committed at the end of the block, and undone where it raises.
+        Raises GalleryLockedError when another writes for too long, GalleryStorageError, GalleryCorruptError."""
+
+    def soundness(self) -> list[str]:
+        """What the engine itself finds wrong with the database, a line each."""
+
+    def vacuum(self) -> None:
+        """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
 CORRUPT_SIGNS = ("malformed", "not a database", "no such table", "no such column")
 
 
-class Database:
-    """The engine of one `gallery.db`, with a reading and a writing transaction.
+class SQLite:
+    """The database in one `gallery.db`, with a reading and a writing transaction.
 
     Sessions are opened per operation, so that one Database may serve several threads.
     """
@@ -59,6 +93,13 @@ class Database:
         with _named_errors(self.path), Session(self._writer, autoflush=False) as session:
             with session.begin():
                 yield session
+
+    def soundness(self) -> list[str]:
+        """What SQLite finds wrong: in its pages and indexes, and rows that point to none."""
+        with self.reading() as session:
+            found = [str(row[0]) for row in session.execute(text("PRAGMA integrity_check"))]
+            lost = session.execute(text("PRAGMA foreign_key_check")).all()
+        return [line for line in found if line != "ok"] + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
 
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
 from faceedit.editor import Editor
-from index.descriptors import Index, faiss_module, nearest
 from index.errors import GalleryError
-from index.gallery import Gallery, GalleryConfig, ImageRow
+from index.gallery import Decision, Face, Gallery, GalleryConfig, Labels, Photo
+from index.search.exact import nearest
+from index.search.indexes import Index, faiss_module
 from retrieval.evaluation.queries import Rows
 from retrieval.indexing import known_errors
 
@@ -47,7 +48,7 @@ def gallery_of(
 
 def decided_values(gallery: Gallery, space: AttributeSpace) -> Rows:
     """(N,) the positions of the values that the pictures of a `gallery_of` were decided to have."""
-    decided = {int(image.path): image.candidate for image in gallery.images()}
+    decided = {int(face.path): space.values.index(face.decided) for face in gallery.faces()}
     return np.array([decided[row] for row in range(len(decided))], np.int64)
 
 
@@ -55,7 +56,7 @@ def nearest_rows(gallery: Gallery, descriptors: NDArray[np.float32], own: Rows, 
     """(Q, k) the rows nearest to descriptors (Q, D) in a `gallery_of`, nearest first, equals by row. own (Q,): each
     query's own row, which never counts, or -1. Fewer columns come back when the gallery is smaller."""
     found = gallery.search_many(descriptors, k + 1)
-    rows = np.array([[int(match.image.path) for match in matches] for matches in found], np.int64)
+    rows = np.array([[int(match.face.path) for match in matches] for matches in found], np.int64)
     return without_own(rows.reshape(len(descriptors), -1), own, k)
 
 
@@ -102,7 +103,7 @@ def _can_go_on(editor: Editor, contents: list[str], folder: Path) -> bool:
     try:
         with Gallery.open(folder) as gallery:
             gallery.require_model(editor.digest, editor.descriptor_size)
-            known = {image.path: image.sha256 for image in gallery.images()}
+            known = {face.path: face.photo.sha256 for face in gallery.faces()}
     except GalleryError:
         return False
     return known.items() <= {str(row): content for row, content in enumerate(contents)}.items()
@@ -116,10 +117,14 @@ def _describe(
     for start in range(0, len(todo), editor.batch):
         rows = todo[start : start + editor.batch]
         described = editor.describe(pictures[rows])
-        images = [
-            ImageRow(str(row), int(best), known_errors(errors), sha256=contents[row])
+        faces = [
+            Face(
+                Photo(str(row), contents[row]),
+                Labels(),
+                Decision(editor.space.values[int(best)], known_errors(errors)),
+            )
             for row, best, errors in zip(rows, described.best, described.errors, strict=True)
         ]
-        gallery.add(images, described.descriptors)
+        gallery.add(faces, described.descriptors)
         if progress:
             progress(len(pictures) - len(todo) + start + len(rows), len(pictures))

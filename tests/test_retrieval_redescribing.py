@@ -10,28 +10,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.editor import Editor
 from faceedit.images import read_crop
 from index.gallery import Gallery, Labels
 from retrieval.errors import RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
-from retrieval.redescribing import migrate
+from retrieval.redescribing import redescribe
 from tests.conftest import blob_face
-
-
-@pytest.fixture(scope="module")
-def editor(model_folder: Path) -> Editor:
-    return Editor.load(model_folder, "cpu")
-
-
-@pytest.fixture(scope="module")
-def other(learned_model_folder: Path) -> Editor:
-    return Editor.load(learned_model_folder, "cpu")
+from tests.stand_ins import HashEditor, ReadsHere
 
 
 @pytest.fixture
-def gallery(tmp_path: Path, editor: Editor) -> Iterator[Gallery]:
+def editor() -> HashEditor:
+    return HashEditor("before")
+
+
+@pytest.fixture
+def other() -> HashEditor:
+    return HashEditor("after", descriptor_size=24)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, editor: HashEditor) -> Iterator[Gallery]:
     """Four pictures, of which the last has the content of the first."""
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -45,11 +45,11 @@ def gallery(tmp_path: Path, editor: Editor) -> Iterator[Gallery]:
 
 
 def test_every_image_is_described_by_the_new_model_and_keeps_what_was_known_of_it(
-    gallery: Gallery, other: Editor
+    gallery: Gallery, other: HashEditor
 ) -> None:
     before = {image.id: (image.path, image.identity, image.pose, image.sha256) for image in gallery.images()}
     steps: list[tuple[int, int]] = []
-    report = migrate(gallery, other, progress=lambda *step: steps.append(step))
+    report = redescribe(gallery, other, progress=lambda *step: steps.append(step))
     assert (report.finished, report.described, report.before, report.unread) == (True, 4, 0, [])
     assert steps == [(0, 4), (4, 4)]
     images = list(gallery.images())
@@ -65,66 +65,54 @@ def test_every_image_is_described_by_the_new_model_and_keeps_what_was_known_of_i
     assert (again.described, again.unchanged) == (0, 4)
 
 
-def test_an_image_that_cannot_be_read_keeps_the_new_model_from_taking_over(gallery: Gallery, other: Editor) -> None:
+def test_an_image_that_cannot_be_read_keeps_the_new_model_from_taking_over(gallery: Gallery, other: HashEditor) -> None:
     old = gallery.config
     path = gallery.config.image_root / "1.png"
     path.rename(path.with_suffix(".away"))
-    report = migrate(gallery, other)
+    report = redescribe(gallery, other)
     assert not report.finished and report.unread == [("1.png", f"{path} does not exist any more")]
     assert gallery.config == old and len(gallery) == 4
     path.with_suffix(".away").rename(path)
-    report = migrate(gallery, other)
+    report = redescribe(gallery, other)
     assert (report.finished, report.described, report.before) == (True, 1, 3)
     assert gallery.config.model_digest == other.digest and len(gallery) == 4
 
 
-def test_or_it_is_dropped(gallery: Gallery, other: Editor) -> None:
+def test_or_it_is_dropped(gallery: Gallery, other: HashEditor) -> None:
     (gallery.config.image_root / "1.png").write_bytes(b"")
-    report = migrate(gallery, other, drop=True)
+    report = redescribe(gallery, other, drop=True)
     assert (report.finished, report.dropped, report.described) == (True, 1, 3)
     assert sorted(gallery.paths()) == ["0.png", "2.png", "3.png"] and gallery.verify().sound
 
 
-def test_an_image_that_has_changed_is_described_as_it_is_now(gallery: Gallery, other: Editor) -> None:
+def test_an_image_that_has_changed_is_described_as_it_is_now(gallery: Gallery, other: HashEditor) -> None:
     path = gallery.config.image_root / "1.png"
     Image.fromarray(blob_face(9, 0, 1)).save(path)
-    migrate(gallery, other)
+    redescribe(gallery, other)
     [match] = gallery.search(other.describe(read_crop(path)[None]).descriptors[0], 1)
     assert match.image.path == "1.png" and match.image.size == path.stat().st_size
     again = index_folder(gallery, other, find_images(gallery.config.image_root))
     assert (again.described, again.unchanged) == (0, 4)
 
 
-def test_nothing_is_dropped_when_every_file_is_missing(gallery: Gallery, other: Editor) -> None:
+def test_nothing_is_dropped_when_every_file_is_missing(gallery: Gallery, other: HashEditor) -> None:
     photos = gallery.config.image_root
     photos.rename(photos.with_name("away"))
     with pytest.raises(RetrievalError, match=r"photos is not there: bring it back, or say where it is with"):
-        migrate(gallery, other, drop=True)
+        redescribe(gallery, other, drop=True)
     photos.mkdir()
     with pytest.raises(RetrievalError, match="none of the 4 images can be read"):
-        migrate(gallery, other, drop=True)
+        redescribe(gallery, other, drop=True)
     assert len(gallery) == 4
 
 
-def test_an_interrupted_run_is_taken_up_again(gallery: Gallery, other: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage, done = Gallery.stage, []  # type: ignore[var-annotated]
-    monkeypatch.setattr("retrieval.redescribing.read_ahead", lambda paths, batch: _in_twos(paths))
-
-    def interrupted(self: Gallery, *given: object) -> None:
-        if done:
+def test_an_interrupted_run_is_taken_up_again(gallery: Gallery, other: HashEditor) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == 2:
             raise KeyboardInterrupt
-        done.append(True)
-        stage(self, *given)  # type: ignore[arg-type]
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Gallery, "stage", interrupted)
-        migrate(gallery, other)
-    report = migrate(gallery, other)
+    with pytest.raises(KeyboardInterrupt):
+        redescribe(gallery, other, progress=interrupt, reader=ReadsHere(most=2))
+    assert gallery.config.model_digest != other.digest
+    report = redescribe(gallery, other)
     assert (report.before, report.described, report.finished) == (2, 2, True)
-
-
-def _in_twos(paths: list[Path]) -> Iterator[list[object]]:
-    from retrieval.reading import read
-
-    for start in range(0, len(paths), 2):
-        yield [read(path) for path in paths[start : start + 2]]

@@ -1,0 +1,87 @@
+"""Where an image's labels come from: a manifest, else what the gallery knew of it, else its folder's name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from faceedit.manifest import Manifest, read_manifest
+from index.gallery import Labels, StoredImage
+from retrieval.errors import RetrievalError
+
+AnyLabels = str | os.PathLike[str] | Manifest | Mapping[Path, Labels]
+"""A manifest or its path, or labels by absolute path."""
+
+
+def read_labels(given: AnyLabels | None) -> Mapping[Path, Labels] | None:
+    """Labels by absolute path. Raises ManifestError."""
+    if isinstance(given, str | os.PathLike):
+        given = read_manifest(Path(given))
+    return labels_of(given) if isinstance(given, Manifest) else given
+
+
+def labels_of(manifest: Manifest) -> dict[Path, Labels]:
+    """Labels by absolute path; an empty cell is an unknown label."""
+
+    def number(column: str, row: int) -> int | None:
+        cell = text(column, row)
+        return int(cell) if cell else None
+
+    def text(column: str, row: int) -> str | None:
+        return manifest.columns[column][row] or None if column in manifest.columns else None
+
+    return {
+        Path(os.path.normpath(path)): Labels(
+            identity=text("identity", row),
+            pose=number("pose", row),
+            illumination=number("illumination", row),
+            expression=text("expression", row),
+        )
+        for row, path in enumerate(manifest.root.resolve() / name for name in manifest.columns["path"])
+    }
+
+
+def require_named(images: list[Path], labels: Mapping[Path, Labels]) -> None:
+    """Raise RetrievalError when the labels name not a single image: then they are another folder's."""
+    if not any(path in labels for path in images):
+        raise RetrievalError(
+            "the labels' manifest names none of the images: its paths start from the manifest's own folder; check them"
+        )
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The labels of the images below a root; manifest: by absolute path."""
+
+    root: Path
+    manifest: Mapping[Path, Labels] | None
+
+    def of_new(self, name: str, before: StoredImage | None) -> Labels:
+        """For a file whose content is new; before: what was known at its name."""
+        given = self._given(name)
+        if given is not None:
+            return given
+        if before is not None:
+            return labels_in(before)
+        return Labels() if self.manifest is not None else Labels(identity=_folder_of(name))
+
+    def of_same(self, name: str, image: StoredImage) -> Labels:
+        """For a known image that lies at this name now; an identity that its folder gave it changes with the folder."""
+        own = labels_in(image)
+        if own.identity == _folder_of(image.path):
+            own = Labels(_folder_of(name), own.pose, own.illumination, own.expression)
+        return self._given(name) or own
+
+    def _given(self, name: str) -> Labels | None:
+        return None if self.manifest is None else self.manifest.get(self.root / name)
+
+
+def labels_in(image: StoredImage) -> Labels:
+    """All that is said of an image."""
+    return Labels(image.identity, image.pose, image.illumination, image.expression)
+
+
+def _folder_of(name: str) -> str | None:
+    return PurePosixPath(name).parent.name or None
