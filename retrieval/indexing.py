@@ -277,7 +277,7 @@ class _Run:
         self._by_content[face.photo.sha256] = face
 
     def _is_unchanged(self, name: str, path: Path) -> bool:
-        face = self._known.get(name)
+        face = None if name in self._problems else self._known.get(name)
         return face is not None and _is_as_it_was(path, face.photo.stamp)
 
     def _gone(self, face: Face) -> bool:
