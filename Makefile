@@ -12,8 +12,8 @@ PIP := $(BIN)/python -m pip
 
 help:
 	@echo "make demo      install, index the sample gallery, query it, and say where the pictures are"
-	@echo "make test      install, check types and style, run the fast tests (about three minutes)"
-	@echo "make test-all  the same with every test (about an hour)"
+	@echo "make test      install, check types and style, run the fast tests"
+	@echo "make test-all  the same with every test"
 	@echo "make docs      write docs/commands.md and docs/house.md anew, from the commands and the modules themselves"
 	@echo "make bench     measure describing, indexing, querying and searching (20 minutes and 4 GB of disk; DATA=data/synth)"
 	@echo "make reproduce render the paper's data set and measure everything in its section 4 (FACE_MODEL=path, about an hour)"

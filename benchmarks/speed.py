@@ -35,13 +35,15 @@ from torch import Tensor
 
 import faceedit.engine
 from benchmarks.plain import Plain, PlainEditor, describe_plainly, multiply_adds
-from cli.app import _keep_freed_memory
+from faceedit.crops import read_crops
 from faceedit.editor import ALL, Described, Editor
 from faceedit.manifest import read_manifest
+from faceedit.memory import keep_freed_memory
 from faceedit.modelfile import Model, load_model
-from faceedit.training.pairs import read_crops
 from index.gallery import Gallery
-from retrieval.evaluation.evaluate import OURS, choose_queries, default_match, evaluate, load_test_set, recall
+from retrieval.evaluation.evaluate import OURS, evaluate
+from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
+from retrieval.evaluation.recall import recall
 from retrieval.query import QueryEngine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,12 +55,12 @@ import json, sys, time
 from pathlib import Path
 
 if __name__ == "__main__":  # the reading processes import this file, and need nothing of it
-    from cli.app import _keep_freed_memory
-    _keep_freed_memory()
     from faceedit.editor import Editor
+    from faceedit.memory import keep_freed_memory
     from retrieval.folder import find_images
     from retrieval.indexing import index_folder, open_gallery
 
+    keep_freed_memory()
     root, db, model, device = sys.argv[1:]
     editor = Editor.load(Path(model), device)
     describe, inside = editor.describe, 0.0
@@ -90,7 +92,7 @@ def main() -> None:
     parser.add_argument("--gallery", type=int, default=0, help="pictures in the gallery that is queried [as indexed]")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
-    _keep_freed_memory()
+    keep_freed_memory()
     paths = _pictures(given.data)
     some = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))[: given.images]]
     images = read_crops(some)

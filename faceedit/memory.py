@@ -1,8 +1,11 @@
-"""How this process deals with the memory that networks take. This module must stay free of torch."""
+"""How the process keeps its memory. This module must stay free of torch: a command asks before it loads anything."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
+
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # of mallopt (glibc, malloc.h)
 
 
 def keep_freed_memory() -> None:
@@ -13,9 +16,7 @@ def keep_freed_memory() -> None:
     """
     if sys.platform != "linux":
         return
-    import ctypes
-
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for a large request
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: bytes that may lie idle at the heap's end
+        mallopt(_MMAP_MAX, 0)  # no block of its own for a large request
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)  # bytes that may lie idle at the heap's end

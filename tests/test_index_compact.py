@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.descriptors import DescriptorFile, HalfArray
+from index.descriptors import DescriptorFile
 from index.errors import GalleryStorageError
-from index.gallery import Gallery, GalleryConfig, ImageRow
-from index.truth import store
+from index.gallery import Face, Gallery, GalleryConfig
+from index.values import HalfArray
+from tests.faces import new_face
 
 SIZE = 16
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
@@ -33,7 +34,9 @@ def vectors(*numbers: int) -> NDArray[np.float32]:
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
     """Ten images, of which the fourth, the sixth and the last have been removed."""
     with Gallery.create(tmp_path / "g", CONFIG) as made:
-        ids = made.add([ImageRow(f"{n}.jpg", n % 3, (1.0, 2.0, 3.0)) for n in range(10)], vectors(*range(10)))
+        ids = made.add(
+            [new_face(f"{n}.jpg", CONFIG.values[n % 3], (1.0, 2.0, 3.0)) for n in range(10)], vectors(*range(10))
+        )
         made.remove([ids[3], ids[5], ids[9]])
         yield made
 
@@ -41,9 +44,9 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
 LEFT = (0, 1, 2, 4, 6, 7, 8)
 
 
-def content(gallery: Gallery) -> tuple[list[object], bytes]:
-    images = list(gallery.images())
-    return list(images), gallery.descriptors([image.id for image in images]).tobytes()
+def content(gallery: Gallery) -> tuple[list[Face], bytes]:
+    faces = list(gallery.faces())
+    return faces, gallery.descriptors([face.id for face in faces]).tobytes()
 
 
 def files(gallery: Gallery) -> list[Path]:
@@ -59,10 +62,10 @@ def test_space_is_given_back_and_nothing_else_changes(gallery: Gallery) -> None:
     assert content(gallery) == before
     assert gallery.search(vectors(6)[0], 7) == found
     assert gallery.verify().sound
-    [new] = gallery.add([ImageRow("new.jpg", 0, (None,) * 3)], vectors(77))
+    [new] = gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(77))
     assert new == 11  # as if nothing had been removed: an id is never given twice
     with Gallery.open(gallery.folder) as again:
-        assert again.search(vectors(77)[0], 1)[0].image.path == "new.jpg"
+        assert again.search(vectors(77)[0], 1)[0].face.path == "new.jpg"
         assert again.verify().checked == 8
 
 
@@ -84,28 +87,29 @@ def test_what_a_crash_left_behind_the_last_record_is_given_back(gallery: Gallery
 
 
 def test_an_empty_gallery_can_be_compacted(gallery: Gallery) -> None:
-    gallery.remove([image.id for image in gallery.images()])
+    gallery.remove([face.id for face in gallery.faces()])
     gallery.compact()
     assert sum(file.stat().st_size for file in files(gallery)) == 0
-    [id_] = gallery.add([ImageRow("new.jpg", 0, (None,) * 3)], vectors(77))
+    [id_] = gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(77))
     np.testing.assert_array_equal(gallery.descriptors([id_]), vectors(77).astype(np.float16))
 
 
-@pytest.mark.parametrize("point", ["renumber", "advance", "sync_folder"])
+def crash(*_: object, **__: object) -> None:
+    raise Crash
+
+
+@pytest.mark.parametrize(
+    "point", ["index.truth.records.insert_records", "index.truth.records.advance", "index.care.compact.sync_folder"]
+)
 def test_cut_off_anywhere_the_gallery_is_as_before(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     before = content(gallery)
-
-    def crash(*_: object, **__: object) -> None:
-        raise Crash
-
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr(
-            "index.care.compact.sync_folder" if point == "sync_folder" else f"index.truth.store.{point}", crash
-        )
-        patch.setattr(Gallery, "_tidy", lambda _: None)  # nor is there anybody to tidy up
-        gallery.compact()
+        with gallery.writing():
+            patch.setattr(point, crash)
+            patch.setattr("index.gallery.discard_descriptors", crash)  # nor is there anybody to tidy up
+            gallery.compact()
     assert len(files(gallery)) == 2
     with Gallery.open(gallery.folder) as again:
         assert content(again) == before
@@ -118,9 +122,10 @@ def test_cut_off_after_the_change_the_new_file_is_used_and_the_old_one_goes(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = content(gallery)
-    with monkeypatch.context() as patch:
-        patch.setattr(Gallery, "_tidy", lambda _: None)
-        gallery.compact()
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        with gallery.writing():
+            patch.setattr("index.gallery.discard_descriptors", crash)
+            gallery.compact()
     assert len(files(gallery)) == 2
     with Gallery.open(gallery.folder) as again:
         assert content(again) == before
@@ -153,7 +158,7 @@ def test_a_disk_that_fills_up_meanwhile_changes_nothing(gallery: Gallery, monkey
 def test_a_reader_that_has_the_old_file_open_gets_right_answers(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = [image.id for image in gallery.images()]
+    ids = [face.id for face in gallery.faces()]
     expected = gallery.descriptors(ids)
     with Gallery.open(gallery.folder) as reader:
         records = DescriptorFile.records
@@ -167,11 +172,12 @@ def test_a_reader_that_has_the_old_file_open_gets_right_answers(
 
         monkeypatch.setattr(DescriptorFile, "records", overtaken)
         np.testing.assert_array_equal(reader.descriptors(ids), expected)
-        assert [match.image.path for match in reader.search(vectors(6)[0], 1)] == ["6.jpg"]
+        assert [match.face.path for match in reader.search(vectors(6)[0], 1)] == ["6.jpg"]
 
 
-def test_slots_are_looked_up_in_the_file_they_mean(gallery: Gallery) -> None:
+def test_the_new_file_holds_what_is_left_in_the_order_that_it_had(gallery: Gallery) -> None:
     gallery.compact()
-    with gallery._database.reading() as session:
-        np.testing.assert_array_equal(store.ordered_slots(session), np.arange(len(LEFT)))
-        np.testing.assert_array_equal(store.records(session, gallery.folder), vectors(*LEFT).astype(np.float16))
+    [file] = files(gallery)
+    assert file.name == "descriptors-2.f16"
+    np.testing.assert_array_equal(np.fromfile(file, "<f2").reshape(-1, SIZE), vectors(*LEFT).astype(np.float16))
+    np.testing.assert_array_equal(gallery.descriptors([7, 1]), vectors(6, 0).astype(np.float16))

@@ -7,22 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import descriptors as vectors
-from index.descriptors import (
-    DescriptorFile,
-    build_exact,
-    checked_descriptors,
-    index_ids,
-    nearest,
-    read_index,
-    write_index,
-)
-from index.errors import (
-    DescriptorShapeError,
-    DescriptorValueError,
-    FaissMissingError,
-    GalleryCorruptError,
-)
+from index.descriptors import DescriptorFile, checked_descriptors
+from index.errors import DescriptorShapeError, DescriptorValueError, FaissMissingError, GalleryCorruptError
+from index.search.exact import build_index, index_ids, nearest, read_index
+from index.search.indexes import write_index
 
 
 def unit_vectors(n: int, size: int, seed: int = 0) -> NDArray[np.float32]:
@@ -51,7 +39,7 @@ def brute_force(
 def test_exact_index_agrees_with_brute_force_on_half_precision_vectors(n: int, size: int) -> None:
     stored, queries = unit_vectors(n, size), unit_vectors(5, size, seed=1)
     ids = np.arange(n, dtype=np.int64) * 3 + 11
-    index = build_exact(stored, ids)
+    index = build_index(stored, ids)
     distances, found = nearest(index, queries, 10, ids)
     for row, query in enumerate(queries):
         expected_distances, expected_ids = brute_force(stored, ids, query, 10)
@@ -63,26 +51,25 @@ def test_exact_index_agrees_with_brute_force_on_half_precision_vectors(n: int, s
 def test_each_vector_is_its_own_nearest_neighbour(size: int) -> None:
     stored = unit_vectors(30, size)
     ids = np.arange(30, dtype=np.int64)
-    distances, found = nearest(build_exact(stored, ids), stored, 1, ids)
+    distances, found = nearest(build_index(stored, ids), stored, 1, ids)
     assert found[:, 0].tolist() == ids.tolist()
     assert distances.max() < 1e-3  # only the rounding to half precision
 
 
-def test_index_built_in_many_chunks_is_the_index_built_in_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stored, ids = unit_vectors(50, 16), np.arange(50, dtype=np.int64)
-    whole = nearest(build_exact(stored, ids), stored[:4], 50, ids)
-    monkeypatch.setattr(vectors, "CHUNK_BYTES", 3 * 16 * 4)
-    pieces = nearest(build_exact(stored, ids), stored[:4], 50, ids)
-    np.testing.assert_array_equal(whole[0], pieces[0])
-    np.testing.assert_array_equal(whole[1], pieces[1])
+def test_index_of_many_chunks_holds_every_descriptor() -> None:
+    stored = unit_vectors(320, 28_800)  # 37 MB in full precision: several chunks
+    ids = np.arange(320, dtype=np.int64)
+    index = build_index(stored, ids)
+    assert index_ids(index).tolist() == ids.tolist()
+    some = ids[::29]
+    distances, found = nearest(index, stored[some], 1, ids)
+    assert found[:, 0].tolist() == some.tolist() and distances.max() < 1e-3
 
 
 def test_slots_choose_the_rows_of_the_descriptors() -> None:
     stored = unit_vectors(9, 8)
     ids, slots = np.array([5, 6, 7], dtype=np.int64), np.array([8, 0, 4], dtype=np.int64)
-    _, found = nearest(build_exact(stored, ids, slots), stored[slots], 1, ids)
+    _, found = nearest(build_index(stored, ids, slots), stored[slots], 1, ids)
     assert found[:, 0].tolist() == [5, 6, 7]
 
 
@@ -93,7 +80,7 @@ def test_among_equals_the_lowest_ids_win_wherever_they_were_inserted(copies: int
     order = np.random.default_rng(copies).permutation(len(stored))
     ids = order.astype(np.int64)
     query = unit_vectors(1, 24)
-    _, found = nearest(build_exact(stored[order], ids), query, k, np.sort(ids))
+    _, found = nearest(build_index(stored[order], ids), query, k, np.sort(ids))
     _, expected = brute_force(stored, np.arange(len(stored)), query[0], k)
     assert found[0].tolist() == expected
 
@@ -101,16 +88,16 @@ def test_among_equals_the_lowest_ids_win_wherever_they_were_inserted(copies: int
 def test_only_the_given_ids_compete() -> None:
     stored, ids = unit_vectors(100, 12), np.arange(100, dtype=np.int64)
     allowed = np.array([3, 50, 51, 99], dtype=np.int64)
-    _, found = nearest(build_exact(stored, ids), stored[:2], 3, allowed)
+    _, found = nearest(build_index(stored, ids), stored[:2], 3, allowed)
     for row in (0, 1):
         expected = brute_force(stored[allowed], allowed, stored[row], 3)[1]
         assert found[row].tolist() == expected
-    assert nearest(build_exact(stored, ids), stored[:2], 3, allowed[:0])[1].shape == (2, 0)
+    assert nearest(build_index(stored, ids), stored[:2], 3, allowed[:0])[1].shape == (2, 0)
 
 
 def test_written_index_is_read_back_from_a_non_ascii_path(tmp_path: Path) -> None:
     stored, ids = unit_vectors(30, 20), np.arange(30, dtype=np.int64) * 2
-    index, path = build_exact(stored, ids), tmp_path / "gesicht-ß-顔.faiss"
+    index, path = build_index(stored, ids), tmp_path / "gesicht-ß-顔.faiss"
     write_index(index, path)
     again = read_index(path)
     assert index_ids(again).tolist() == ids.tolist()
@@ -122,7 +109,7 @@ def test_written_index_is_read_back_from_a_non_ascii_path(tmp_path: Path) -> Non
 @pytest.mark.parametrize("keep", [0, 1, 40, 200, -1])
 def test_cut_index_is_refused(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "index"
-    write_index(build_exact(unit_vectors(30, 20), np.arange(30, dtype=np.int64)), path)
+    write_index(build_index(unit_vectors(30, 20), np.arange(30, dtype=np.int64)), path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(GalleryCorruptError, match="rebuilds"):
         read_index(path)
@@ -139,15 +126,15 @@ def test_failed_write_keeps_the_old_index_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, ids = tmp_path / "index", np.arange(3, dtype=np.int64)
-    write_index(build_exact(unit_vectors(3, 4), ids), path)
+    write_index(build_index(unit_vectors(3, 4), ids), path)
     old = path.read_bytes()
 
     def full(_: int) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("index.descriptors.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
-        write_index(build_exact(unit_vectors(3, 4, seed=1), ids), path)
+        write_index(build_index(unit_vectors(3, 4, seed=1), ids), path)
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
 
@@ -160,7 +147,7 @@ def test_full_disk_is_reported_as_an_os_error(tmp_path: Path) -> None:
     path.with_name(f"index.{os.getpid()}.tmp").symlink_to("/dev/full")
     many = unit_vectors(2_000, 400)
     with pytest.raises(OSError, match=r"space|Errno 28"):
-        write_index(build_exact(many, np.arange(2_000, dtype=np.int64)), path)
+        write_index(build_index(many, np.arange(2_000, dtype=np.int64)), path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -221,6 +208,6 @@ def test_missing_faiss_names_both_ways_to_install_it(monkeypatch: pytest.MonkeyP
     def absent(name: str) -> Any:
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(vectors, "import_module", absent)
+    monkeypatch.setattr("index.search.indexes.import_module", absent)
     with pytest.raises(FaissMissingError, match=r"pip install \'\.\[cpu\]\', or \'\.\[gpu\]\'"):
-        build_exact(unit_vectors(2, 3), np.arange(2, dtype=np.int64))
+        build_index(unit_vectors(2, 3), np.arange(2, dtype=np.int64))
