@@ -16,7 +16,7 @@ from index.where import LARGEST, parse
 from retrieval.tables import aligned, printable, shown
 
 if TYPE_CHECKING:
-    from index.gallery import Gallery, StoredImage
+    from index.gallery import Face, Gallery
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -65,10 +65,10 @@ def list_images(
     if as_jsonl and as_csv:
         raise UsageError("--jsonl and --csv together: choose one")
     condition = parse(where) if where is not None else None
-    from index.gallery import Filter, Gallery
+    from index.gallery import Gallery
 
     with Gallery.open(db_folder(db)) as gallery:
-        rows = (_row(gallery, image) for image in islice(gallery.images(Filter(where=condition)), limit))
+        rows = (_row(face) for face in islice(gallery.faces(condition), limit))
         first = next(rows, None)
         if as_csv:
             writer = csv.DictWriter(sys.stdout, _SHOWN, lineterminator="\n")
@@ -94,7 +94,7 @@ def show(images: PathsArgument = None, db: DbOption = None, as_json: JsonOption 
 
     with Gallery.open(db_folder(db)) as gallery:
         found = gallery.get(chosen_ids(gallery, images or (), None))
-        rows = [{**_row(gallery, image), **_details(gallery, image)} for image in found]
+        rows = [{**_row(face), **_details(gallery, face)} for face in found]
     if as_json:
         print(json.dumps(rows))
         return
@@ -166,21 +166,20 @@ def warn_not_searched(reason: Exception | None) -> None:
         print(f"warning: the index is not built anew: {reason}", file=sys.stderr)
 
 
-def _row(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
-    values = {**vars(image), "decided": gallery.config.values[image.candidate]}
-    return {name: values[name] for name in _SHOWN}
+def _row(face: Face) -> dict[str, Any]:
+    return {name: getattr(face, name) for name in _SHOWN}
 
 
-def _details(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
+def _details(gallery: Gallery, face: Face) -> dict[str, Any]:
     from retrieval.folder import is_gone
 
-    file = gallery.config.image_root / image.path
-    errors = zip(gallery.config.values, image.errors, strict=True)
+    file = gallery.config.image_root / face.path
+    errors = zip(gallery.config.values, face.decision.errors, strict=True)
     return {
         "file": str(file),
         "there": not is_gone(file),
-        "sha256": image.sha256,
-        "bytes": image.size,
+        "sha256": face.photo.sha256,
+        "bytes": face.photo.stamp.size,
         "errors": {str(value): round(error, 1) for value, error in errors if error is not None},
     }
 

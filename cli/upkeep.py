@@ -47,8 +47,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps({**asdict(found), "sound": found.sound}))
     else:
-        unknown = f", {found.unknown:,} without a hash (`gallery repair` notes them)" if found.unknown else ""
-        print(f"{found.images:,} images: {found.checked:,} descriptors agree with their hash{unknown}")
+        print(f"{found.images:,} images: {found.checked:,} descriptors agree with their hash")
         print(found.index)
         print("sound" if found.sound else "\n".join(found.findings))
     if not found.sound:
@@ -65,7 +64,7 @@ def repair(db: DbOption = None) -> None:
     for path in done.removed:
         print(f"removed: {printable(path)}")
     again = "; run `facesearch index` to describe them again" if done.removed else ""
-    print(f"{len(done.removed):,} images removed, {done.noted:,} hashes noted{again}")
+    print(f"{len(done.removed):,} images removed{again}")
     if done.waiting:
         print(f"{done.waiting:,} damaged descriptions by the next model will be made anew by `gallery redescribe`")
 
@@ -174,7 +173,7 @@ def import_(
         restore(folder, place, None if root is None else root.resolve(), bar.update)
     with Gallery.open(place) as gallery:
         root = gallery.config.image_root
-        missing = sum(is_gone(root / image.path) for image in gallery.images())
+        missing = sum(is_gone(root / face.path) for face in gallery.faces())
         print(f"{place}: {len(gallery):,} images, whose files lie below {root}")
     if missing:
         print(
@@ -196,7 +195,7 @@ def relocate(
     from retrieval.folder import is_gone
 
     with Gallery.open(db_folder(db)) as gallery:
-        missing = sum(is_gone(root / image.path) for image in gallery.images())
+        missing = sum(is_gone(root / face.path) for face in gallery.faces())
         if missing == len(gallery) > 0:
             raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
         gallery.set_image_root(root.resolve())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from index.errors import GalleryNotFoundError as GalleryNotFoundError
     from index.errors import WhereError as WhereError
     from index.gallery import Gallery as Gallery
-    from index.gallery import StoredImage as Face
+    from index.values import Face as Face
     from retrieval.answers import Answer as Answer
     from retrieval.answers import Result as Result
     from retrieval.errors import RetrievalError as RetrievalError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _FROM = {
     "Answer": "retrieval.answers",
     "Editor": "faceedit.editor",
-    "Face": "index.gallery",
+    "Face": "index.values",
     "FaceEditError": "faceedit.errors",
     "FaceSearch": "retrieval.search",
     "Gallery": "index.gallery",
@@ -71,7 +71,7 @@ require_own_packages()
 def __getattr__(name: str) -> object:
     if name not in _FROM:
         raise AttributeError(f"module 'facesearch' has no attribute {name!r}")
-    value: object = getattr(import_module(_FROM[name]), {"Face": "StoredImage"}.get(name, name))
+    value: object = getattr(import_module(_FROM[name]), name)
     globals()[name] = value
     return value
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
-from index.gallery import Gallery, Migration
+from index.files import gallery_bytes, saved_indexes
+from index.gallery import Gallery, Redescription
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class GalleryInfo:
     task: str
     values: tuple[int, ...]
     descriptor: int
-    redescription: Migration | None
+    redescription: Redescription | None
     bytes: int
     indexes: tuple[str, ...]
 
@@ -49,23 +48,10 @@ def about(gallery: Gallery) -> GalleryInfo:
         problems=len(gallery.problems()),
         image_root=config.image_root,
         model=config.model_digest,
-        task=config.task,
+        task=config.attribute,
         values=config.values,
         descriptor=config.descriptor_size,
-        redescription=gallery.migration(),
-        bytes=_bytes(gallery.folder),
-        indexes=tuple(sorted(path.name for path in gallery.folder.iterdir() if _is_index(path))),
+        redescription=gallery.redescription(),
+        bytes=gallery_bytes(gallery.folder),
+        indexes=tuple(path.name for path in saved_indexes(gallery.folder)),
     )
-
-
-def _bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # another process works there
-            stat = path.stat()
-            total += stat.st_size if S_ISREG(stat.st_mode) else 0
-    return total
-
-
-def _is_index(path: Path) -> bool:
-    return path.name.startswith(("exact-", "search-")) and not path.name.endswith(".tmp")

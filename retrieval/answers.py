@@ -19,7 +19,7 @@ from faceedit.images import Picture
 from retrieval.tables import aligned, shown
 
 if TYPE_CHECKING:
-    from index.gallery import StoredImage
+    from index.values import Face
 
 SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
 
@@ -46,15 +46,18 @@ class Step:
 @dataclass(frozen=True)
 class Result:
     """One picture of the gallery. rank: from 1, the nearest; distance: Euclidean, of the descriptors; path: its file,
-    absolute; face: what the gallery knows of it; attribute, decided: what the model looked for, and which value it
-    decided that this picture has."""
+    absolute; face: what the gallery knows of it; attribute: what the model looked for."""
 
     rank: int
     distance: float
     path: Path
-    face: StoredImage
+    face: Face
     attribute: str
-    decided: int
+
+    @property
+    def decided(self) -> int:
+        """The value of the attribute that the model decided for."""
+        return self.face.decided
 
     @property
     def identity(self) -> str | None:

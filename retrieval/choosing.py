@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faceedit.errors import UsageError
-from index.gallery import Filter, Gallery
+from index.gallery import Gallery
 from index.where import LARGEST, Condition
 from retrieval.errors import NothingFoundError
 
@@ -27,7 +27,7 @@ def chosen_ids(gallery: Gallery, meant: Sequence[Meant], where: Condition | None
         raise UsageError("paths and --where together: choose one")
     if meant:
         return sorted({_id_of(gallery, one) for one in meant})
-    ids = [image.id for image in gallery.images(Filter(where=where))]
+    ids = [face.id for face in gallery.faces(where)]
     if not ids:
         raise NothingFoundError("no image fulfils the condition")
     return ids

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faceedit.describes import Describes
 from faceedit.images import Picture
 from index.errors import GalleryNotFoundError
-from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Move, Problem, StoredImage
+from index.gallery import Face, FileStamp, Gallery, GalleryConfig, Labels, Photo, Problem
 from index.search.prepare import Prepared
+from retrieval.describing import Description, describe_contents
 from retrieval.errors import RetrievalError
-from retrieval.folder import is_gone, is_unicode, stat_of
-from retrieval.labelling import Labelling, labels_in, require_named
+from retrieval.folder import is_gone, is_unicode, stamp_of
+from retrieval.labelling import Labelling, require_named, says_the_same
 from retrieval.reading import FileReader, Read, ReadsFiles
 from retrieval.renames import follow
 
@@ -145,192 +145,148 @@ class _Run:
         self._gallery, self._describer = gallery, describer
         self._root = gallery.config.image_root
         self._images = {_relative(path, self._root): path for path in images}
-        self._labels, self._labelling = labels, Labelling(self._root, labels)
-        self._known = gallery.known()
+        self._labelling = Labelling(self._root, labels)
         self._problems = {problem.path: problem for problem in gallery.problems()}
         self._solved: list[str] = []
-        self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
+        self._know(gallery.known())
 
     def begin(self, retry: bool) -> list[Path]:
         """The files to look at; all others are as they were."""
-        new = [(name, path) for name, path in self._images.items() if not _unchanged(path, self._known.get(name))]
+        new = [(name, path) for name, path in self._images.items() if not self._is_unchanged(name, path)]
         self.report.unchanged = len(self._images) - len(new)
         self._solved += self._problems.keys() & self._images.keys() - {name for name, _ in new}
         todo = []
         for name, path in new:
             problem = None if retry else self._problems.get(name)
-            if problem is not None and _unchanged(path, problem):
+            if problem is not None and problem.reader == self.reader.name and _is_as_it_was(path, problem.stamp):
                 self.report.skipped.append((path, problem.reason))
             else:
                 todo.append(path)
         todo = self._exchanged(todo)
-        self.report.relabelled = _relabel(self._gallery, self._known, self._images, self._labels, set(todo))
+        self._relabel(set(self._images.values()) - set(todo))
         return todo
 
     def take(self, files: list[Read]) -> None:
         """Keep what was read: content that is known costs nothing, the rest is described."""
-        moves: list[Move] = []
+        touched: list[Face] = []
         new: list[tuple[Read, Picture]] = []
         problems: list[Problem] = []
         for file in files:
             if file.crop is None:
                 self._skip(file, problems)
-            elif not self._is_known(file, moves):
+            elif not self._is_known(file, touched):
                 new.append((file, file.crop))
         self._gallery.note_problems(problems)
-        self._gallery.move(moves)
+        self._gallery.move(touched)
         if new:
             self._add(new)
 
     def end(self, prune: bool) -> None:
-        gone = [image.id for name, image in self._known.items() if name not in self._images and self._gone(image)]
+        gone = [face.id for name, face in self._known.items() if name not in self._images and self._gone(face)]
         self.report.pruned = self._gallery.remove(gone) if prune and gone else 0
         self.report.vanished = len(gone) - self.report.pruned
         went = [name for name in self._problems if name not in self._images and is_gone(self._root / name)]
         self._gallery.note_problems([], [*went, *self._solved])
 
+    def _know(self, known: dict[str, Face]) -> None:
+        self._known = known
+        self._by_content = {face.photo.sha256: face for face in known.values() if face.photo.sha256}
+
     def _skip(self, file: Read, problems: list[Problem]) -> None:
         self.report.skipped.append((file.path, file.reason))
-        if file.there:
-            problems.append(Problem(_relative(file.path, self._root), file.size, file.mtime_ns, file.reason))
+        if file.lasting:
+            problems.append(Problem(_relative(file.path, self._root), file.stamp, file.reason, self.reader.name))
 
     def _exchanged(self, todo: list[Path]) -> list[Path]:
         """Follow files to their new names, also names that were others' before, as when two are swapped: with each
         one's content goes all that is known of it. What is left to do."""
         files = {_relative(path, self._root): path for path in todo if is_unicode(path)}
-        stats = {name: stat for name, path in files.items() if (stat := stat_of(path))}  # before the content is read
-        taken = [name for name in stats if name in self._known]
-        gone = [image for name, image in self._known.items() if name not in self._images and self._gone(image)]
-        old = [*(self._known[name] for name in taken), *gone]
-        sizes = {image.size for image in old}
-        contents = {name: self.reader.content(files[name]) for name, stat in stats.items() if stat.st_size in sizes}
+        stamps = {name: stamp for name, path in files.items() if (stamp := stamp_of(path))}  # before content is read
+        gone = [face for name, face in self._known.items() if name not in self._images and self._gone(face)]
+        old = [*(self._known[name] for name in stamps if name in self._known), *gone]
+        sizes = {face.photo.stamp.size for face in old}
+        contents = {name: self.reader.content(files[name]) for name, stamp in stamps.items() if stamp.size in sizes}
         renames = follow(old, contents)
         if not renames.moved:
             return todo
-        self._gallery.move(
-            [
-                Move(
-                    image.id,
-                    name,
-                    stats[name].st_size,
-                    stats[name].st_mtime_ns,
-                    self._labelling.of_same(name, image),
-                )
-                for name, image in renames.moved.items()
-            ],
-            remove=renames.written_over,
-        )
-        self.report.renamed += len(renames.moved)
+        moved = [self._as_it_is(face, name, stamps[name]) for name, face in renames.moved.items()]
+        self._gallery.move(moved, remove=renames.written_over)
+        self.report.renamed += len(moved)
         self._solved += renames.moved
-        self._known = self._gallery.known()
-        self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
+        self._know(self._gallery.known())
         done = {files[name] for name in renames.moved}
         return [path for path in todo if path not in done]
 
-    def _is_known(self, file: Read, moves: list[Move]) -> bool:
+    def _is_known(self, file: Read, touched: list[Face]) -> bool:
         """Whether the file has the content that the gallery knows of it, and was only touched."""
         name = _relative(file.path, self._root)
         before = self._known.get(name)
-        if before is None or before.sha256 != file.sha256:
+        if before is None or before.photo.sha256 != file.sha256:
             return False
         self.report.unchanged += 1
         self._solved.append(name)
-        own = self._labelling.of_same(name, before)
-        moves.append(Move(before.id, name, file.size, file.mtime_ns, own))
-        self._remember(replace(before, size=file.size, mtime_ns=file.mtime_ns, **vars(own)), before.sha256)
+        touched.append(self._as_it_is(before, name, file.stamp))
+        self._remember(touched[-1])
         return True
+
+    def _as_it_is(self, face: Face, name: str, stamp: FileStamp) -> Face:
+        """A known face whose file lies at this name now, and looks like this."""
+        photo = replace(face.photo, path=name, stamp=stamp)
+        return replace(face, photo=photo, labels=self._labelling.of_same(name, face))
 
     def _add(self, new: list[tuple[Read, Picture]]) -> None:
         """Describe each content once, and share it."""
         shared = {file.sha256: self._by_content[file.sha256] for file, _ in new if file.sha256 in self._by_content}
-        sound = self._gallery.sound_descriptors([image.id for image in shared.values()])
+        sound = self._gallery.sound_descriptors([face.id for face in shared.values()])
         found = {
-            content: _Description(sound[image.id], image.candidate, image.errors)
-            for content, image in shared.items()
-            if image.id in sound  # a damaged one must not spread
+            content: Description(face.decision, sound[face.id])
+            for content, face in shared.items()
+            if face.id in sound  # a damaged one must not spread
         }
         crops = {file.sha256: crop for file, crop in new if file.sha256 not in found}
-        if crops:
-            described = self._describer.describe(np.stack(list(crops.values())))
-            for content, descriptor, best, errors in zip(
-                crops, described.descriptors, described.best, described.errors, strict=True
-            ):
-                found[content] = _Description(descriptor, int(best), known_errors(errors))
-        rows = []
-        for file, _ in new:
-            name = _relative(file.path, self._root)
-            own = self._labelling.of_new(name, self._known.get(name))
-            rows.append(_row(name, file, own, found[file.sha256]))
-        ids = self._gallery.add(rows, np.stack([found[file.sha256].descriptor for file, _ in new]), replace=True)
-        self.report.changed += sum(row.path in self._known for row in rows)
-        for row, id_ in zip(rows, ids, strict=True):
-            self._remember(StoredImage(**vars(row), id=id_), row.sha256)
+        found |= describe_contents(self._describer, crops)
+        faces = [self._new_face(file, found[file.sha256]) for file, _ in new]
+        ids = self._gallery.add(faces, np.stack([found[file.sha256].descriptor for file, _ in new]), replace=True)
+        self.report.changed += sum(face.path in self._known for face in faces)
+        for face, id_ in zip(faces, ids, strict=True):
+            self._remember(replace(face, id=id_))
         self.report.described += len(crops)
         self.report.duplicates += len(new) - len(crops)
 
-    def _remember(self, image: StoredImage, content: str) -> None:
-        before = self._known.get(image.path)
-        if before is not None and self._by_content.get(before.sha256) == before:
-            del self._by_content[before.sha256]
-        self._known[image.path] = image
-        self._by_content[content] = image
+    def _new_face(self, file: Read, found: Description) -> Face:
+        name = _relative(file.path, self._root)
+        labels = self._labelling.of_new(name, self._known.get(name))
+        return Face(Photo(name, file.sha256, file.stamp), labels, found.decision)
 
-    def _gone(self, image: StoredImage) -> bool:
-        return is_gone(self._root / image.path)
+    def _relabel(self, files: set[Path]) -> None:
+        """Give the faces in files that stay their new labels; without a manifest the labels they have stay."""
+        changed = {}
+        for name, path in self._images.items():
+            face, given = self._known.get(name), self._labelling.given(name)
+            if face is not None and given is not None and path in files and face.labels != given:
+                changed[face.id] = given
+                self.report.relabelled += not says_the_same(given, face.labels)
+        if changed:
+            self._gallery.update_labels(changed)
 
+    def _remember(self, face: Face) -> None:
+        before = self._known.get(face.path)
+        if before is not None and self._by_content.get(before.photo.sha256) == before:
+            del self._by_content[before.photo.sha256]
+        self._known[face.path] = face
+        self._by_content[face.photo.sha256] = face
 
-@dataclass(frozen=True)
-class _Description:
-    descriptor: NDArray[np.float32]
-    best: int
-    errors: tuple[float | None, ...]
+    def _is_unchanged(self, name: str, path: Path) -> bool:
+        face = None if name in self._problems else self._known.get(name)
+        return face is not None and _is_as_it_was(path, face.photo.stamp)
 
-
-def known_errors(errors: NDArray[np.float32]) -> tuple[float | None, ...]:
-    """Errors (n_a,) of an image as a gallery keeps them: None for values that were not refined."""
-    return tuple(None if np.isnan(error) else float(error) for error in errors)
-
-
-def _row(name: str, file: Read, own: Labels, found: _Description) -> ImageRow:
-    return ImageRow(
-        path=name,
-        candidate=found.best,
-        errors=found.errors,
-        identity=own.identity,
-        pose=own.pose,
-        illumination=own.illumination,
-        expression=own.expression,
-        sha256=file.sha256,
-        size=file.size,
-        mtime_ns=file.mtime_ns,
-    )
+    def _gone(self, face: Face) -> bool:
+        return is_gone(self._root / face.path)
 
 
-def _relabel(
-    gallery: Gallery,
-    known: Mapping[str, StoredImage],
-    images: Mapping[str, Path],
-    labels: Mapping[Path, Labels] | None,
-    todo: set[Path],
-) -> int:
-    """Give images that stay their new labels; without a manifest the labels they have stay."""
-    if labels is None:
-        return 0
-    changed = {}
-    for name, path in images.items():
-        image, new = known.get(name), labels.get(path)
-        if path in todo or image is None or new is None:
-            continue
-        if labels_in(image) != new:
-            changed[name] = new
-    return gallery.update_labels(changed) if changed else 0
-
-
-def _unchanged(path: Path, image: StoredImage | Problem | None) -> bool:
-    stat = None if image is None else stat_of(path)
-    if image is None or stat is None:
-        return False  # reading it will say why
-    return (stat.st_size, stat.st_mtime_ns) == (image.size, image.mtime_ns)
+def _is_as_it_was(path: Path, before: FileStamp) -> bool:
+    stamp = stamp_of(path)
+    return stamp is not None and before.same_as(stamp)  # where that cannot be told, reading it will say why
 
 
 def _relative(path: Path, root: Path) -> str:

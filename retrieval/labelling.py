@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from faceedit.manifest import Manifest, read_manifest
-from index.gallery import Labels, StoredImage
+from index.values import FILE, FOLDER, LABELS, Face, Labels
 from retrieval.errors import RetrievalError
 
 AnyLabels = str | os.PathLike[str] | Manifest | Mapping[Path, Labels]
@@ -33,7 +33,8 @@ def labels_of(manifest: Manifest) -> dict[Path, Labels]:
         return manifest.columns[column][row] or None if column in manifest.columns else None
 
     return {
-        Path(os.path.normpath(path)): Labels(
+        Path(os.path.normpath(path)): Labels.given(
+            FILE,
             identity=text("identity", row),
             pose=number("pose", row),
             illumination=number("illumination", row),
@@ -58,29 +59,30 @@ class Labelling:
     root: Path
     manifest: Mapping[Path, Labels] | None
 
-    def of_new(self, name: str, before: StoredImage | None) -> Labels:
+    def given(self, name: str) -> Labels | None:
+        """What the manifest says."""
+        return None if self.manifest is None else self.manifest.get(self.root / name)
+
+    def of_new(self, name: str, before: Face | None) -> Labels:
         """For a file whose content is new; before: what was known at its name."""
-        given = self._given(name)
+        given = self.given(name)
         if given is not None:
             return given
         if before is not None:
-            return labels_in(before)
-        return Labels() if self.manifest is not None else Labels(identity=_folder_of(name))
+            return before.labels
+        return Labels() if self.manifest is not None else Labels.given(FOLDER, identity=_folder_of(name))
 
-    def of_same(self, name: str, image: StoredImage) -> Labels:
-        """For a known image that lies at this name now; an identity that its folder gave it changes with the folder."""
-        own = labels_in(image)
-        if own.identity == _folder_of(image.path):
-            own = Labels(_folder_of(name), own.pose, own.illumination, own.expression)
-        return self._given(name) or own
-
-    def _given(self, name: str) -> Labels | None:
-        return None if self.manifest is None else self.manifest.get(self.root / name)
+    def of_same(self, name: str, face: Face) -> Labels:
+        """For a known face whose file lies at this name now; an identity that the folder gave changes with it."""
+        own = face.labels
+        if own.origin("identity") == FOLDER:
+            own = own.changed(FOLDER, identity=_folder_of(name))
+        return self.given(name) or own
 
 
-def labels_in(image: StoredImage) -> Labels:
-    """All that is said of an image."""
-    return Labels(image.identity, image.pose, image.illumination, image.expression)
+def says_the_same(labels: Labels, others: Labels) -> bool:
+    """Whether they are equal, whoever said so."""
+    return all(getattr(labels, name) == getattr(others, name) for name in LABELS)
 
 
 def _folder_of(name: str) -> str | None:

@@ -103,7 +103,7 @@ class ModelFolders:
     def to_query(self, attributes: Iterable[str], gallery: GalleryConfig) -> Mapping[str, Edits]:
         from faceedit.editor import descriptor_kind
 
-        own = gallery.task
+        own = gallery.attribute
         folders = {name: self._folder(name, name == own) for name in dict.fromkeys([own, *attributes])}
         folders |= self._whole(folders, own)
         self._require_attributes(folders)

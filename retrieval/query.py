@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from faceedit.describes import Edits
 from faceedit.errors import UsageError
 from faceedit.images import Picture
-from index.gallery import Filter, Gallery, Match
+from index.gallery import Gallery, Match
 from index.where import Condition, parse
 from retrieval.answers import Answer, Result, Step
 from retrieval.pictures import Source
@@ -47,7 +47,7 @@ def answer(
     does not, the edited face is described as a gallery picture is. The query's own file never counts. Raises
     ModelMismatchError, AttributeValueError, UsageError for an attribute without an editor, GalleryEmptyError.
     """
-    own = gallery.config.task
+    own = gallery.config.attribute
     if own not in editors:
         raise UsageError(f"the gallery {gallery.folder} was described by a model for {own}: give that model too")
     gallery.require_model(editors[own].digest, editors[own].descriptor_size)
@@ -94,7 +94,7 @@ def _search(
 ) -> list[Match]:
     look = k
     while True:
-        matches = gallery.search(descriptor, look, where=Filter(where=where), exclude=own)
+        matches = gallery.search(descriptor, look, where=where, exclude=own)
         groups: dict[object, Match] = {}
         for match in matches:
             groups.setdefault(_group(match, distinct), match)
@@ -106,14 +106,14 @@ def _search(
 
 def _group(match: Match, distinct: str | None) -> object:
     """What a match has in common with those that it stands for."""
-    image = match.image
-    value = {"identity": image.identity, "content": image.sha256}.get(distinct or "")
-    return (value,) if value else image.id
+    face = match.face
+    value = {"identity": face.identity, "content": face.photo.sha256}.get(distinct or "")
+    return (value,) if value else face.id
 
 
 def _result(gallery: Gallery, rank: int, match: Match) -> Result:
-    config, face = gallery.config, match.image
-    return Result(rank, match.distance, config.image_root / face.path, face, config.task, config.values[face.candidate])
+    path = gallery.config.image_root / match.face.path
+    return Result(rank, match.distance, path, match.face, gallery.config.attribute)
 
 
 def _own(gallery: Gallery, path: Path | None) -> list[int]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from faceedit.describes import Describes
-from index.gallery import Gallery, GalleryConfig, Redescribed
+from index.gallery import Face, Gallery, GalleryConfig, Photo
+from retrieval.describing import describe_contents
 from retrieval.errors import RetrievalError
-from retrieval.indexing import known_errors
 from retrieval.reading import FileReader, Read, ReadsFiles
 
 
@@ -61,56 +61,46 @@ def redescribe(
             "`facesearch gallery relocate`"
         )
     with gallery.writing():
-        gallery.begin_migration(
+        gallery.begin_redescription(
             GalleryConfig(
                 describer.digest, attribute.name, attribute.values, describer.descriptor_size, config.image_root
             )
         )
-        ids = {config.image_root / image.path: image.id for image in gallery.waiting()}
+        faces = {config.image_root / face.path: face for face in gallery.waiting()}
         total = len(gallery)
-        report.before = total - len(ids)
+        report.before = total - len(faces)
         done = report.before
         if progress:
             progress(done, total)
         unread: list[Read] = []
-        for files in reader.ahead(list(ids), describer.batch):
+        for files in reader.ahead(list(faces), describer.batch):
             unread += [file for file in files if file.crop is None]
-            _stage(gallery, describer, ids, [file for file in files if file.crop is not None])
+            _stage(gallery, describer, faces, [file for file in files if file.crop is not None])
             done += len(files)
             if progress:
                 progress(done, total)
-        report.described = len(ids) - len(unread)
+        report.described = len(faces) - len(unread)
         if drop and unread and len(unread) == total:
             raise RetrievalError(
                 f"none of the {total:,} images can be read ({unread[0].reason}): the gallery stays as it is"
             )
         if drop:
-            report.dropped = gallery.remove([ids[file.path] for file in unread])
+            report.dropped = gallery.remove([faces[file.path].id for file in unread])
         else:
             report.unread = [(file.path.relative_to(config.image_root).as_posix(), file.reason) for file in unread]
         if not report.unread:
-            gallery.finish_migration()
+            gallery.finish_redescription()
             report.finished = True
     return report
 
 
-def _stage(gallery: Gallery, describer: Describes, ids: dict[Path, int], files: list[Read]) -> None:
+def _stage(gallery: Gallery, describer: Describes, faces: dict[Path, Face], files: list[Read]) -> None:
     """Describe each content once, and share it."""
-    crops = {file.sha256: file.crop for file in files if file.crop is not None}
-    if not crops:
-        return
-    described = describer.describe(np.stack(list(crops.values())))
-    place = {content: row for row, content in enumerate(crops)}
-    rows = [place[file.sha256] for file in files]
-    images = [
-        Redescribed(
-            ids[file.path],
-            int(described.best[row]),
-            known_errors(described.errors[row]),
-            file.sha256,
-            file.size,
-            file.mtime_ns,
-        )
-        for file, row in zip(files, rows, strict=True)
-    ]
-    gallery.stage(images, described.descriptors[rows])
+    found = describe_contents(describer, {file.sha256: file.crop for file in files if file.crop is not None})
+    staged = []
+    for file in files:
+        face = faces[file.path]
+        photo = Photo(face.path, file.sha256, file.stamp)
+        staged.append(replace(face, photo=photo, decision=found[file.sha256].decision))
+    if staged:
+        gallery.stage(staged, np.stack([found[file.sha256].descriptor for file in files]))

@@ -22,17 +22,18 @@ from faceedit.describes import Describes, Edits
 from faceedit.errors import UsageError
 from index.care.compact import Compaction
 from index.errors import GalleryEmptyError, GalleryError, GalleryNotFoundError
-from index.gallery import Gallery, Labels
+from index.gallery import Gallery
 from index.search.plan import Requirements, make_plan, measure_rates, read_requirements
 from index.search.prepare import Prepared
 from index.search.reduction import STEP
+from index.values import HAND
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.choosing import Meant, chosen_ids
 from retrieval.files import require_output_folder
 from retrieval.folder import Refused, find_images
 from retrieval.indexing import IndexReport, index_folder, open_gallery, require_fitting
-from retrieval.labelling import AnyLabels, labels_in, read_labels, require_named
+from retrieval.labelling import AnyLabels, read_labels, require_named
 from retrieval.models import GivenModels, ModelFolders, Models
 from retrieval.pictures import AnyPicture, Source, read_source
 from retrieval.query import Where, answer, chain, condition_of
@@ -187,7 +188,7 @@ class FaceSearch:
         report.skipped += refused
         report.images = len(gallery)
         if self._all and report.unchanged:
-            report.likely_only = sum(None in image.errors for image in gallery.images())
+            report.likely_only = sum(None in face.decision.errors for face in gallery.faces())
         try:
             report.search = self.prepare(requirements, progress)
         except (GalleryError, OSError) as error:
@@ -214,7 +215,7 @@ class FaceSearch:
             describer.digest,
             describer.descriptor_size,
         ):
-            under_way = gallery.migration()
+            under_way = gallery.redescription()
             other = "another --model"
             if under_way is not None:
                 other = f"the model {under_way.model_digest[:12]} to go on with the one under way, or --give-up"
@@ -228,8 +229,8 @@ class FaceSearch:
 
     def give_up_redescription(self) -> int | None:
         """Forget one that was begun and is not finished: how many new descriptions; None where there was none."""
-        under_way = self.gallery.migration()
-        self.gallery.give_up_migration()
+        under_way = self.gallery.redescription()
+        self.gallery.give_up_redescription()
         return None if under_way is None else under_way.staged
 
     # --- questions ---
@@ -318,8 +319,7 @@ class FaceSearch:
         condition, gallery = condition_of(where), self.gallery
         with gallery.writing():
             found = gallery.get(chosen_ids(gallery, images, condition))
-            new = {image.path: Labels(**{**vars(labels_in(image)), **changes}) for image in found}
-            return gallery.update_labels(new)
+            return gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})
 
     def remove(self, *images: Meant, where: Where = None, progress: Progress | None = None) -> Removal:
         """Remove images that are named by path or id, or that fulfil a condition, and erase their descriptors.

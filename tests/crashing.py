@@ -27,7 +27,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from index.errors import GalleryEmptyError, GalleryNotFoundError
-from index.gallery import Gallery, Labels
+from index.gallery import Gallery
+from index.values import HAND
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
 from retrieval.redescribing import redescribe
@@ -93,12 +94,17 @@ class Campaign:
 
     def remove(self) -> None:
         with Gallery.open(self.db) as gallery:
-            ids = [image.id for image in gallery.images()]
+            ids = [image.id for image in gallery.faces()]
             gallery.remove(self.rng.choice(ids, size=min(5, len(ids)), replace=False).tolist() if ids else [])
 
     def label(self) -> None:
         with Gallery.open(self.db) as gallery:
-            gallery.update_labels({path: Labels("somebody", 15) for path in sorted(gallery.paths())[::2]})
+            gallery.update_labels(
+                {
+                    face.id: face.labels.changed(HAND, identity="somebody", pose=15)
+                    for face in list(gallery.faces())[::2]
+                }
+            )
 
     def redescribe(self) -> None:
         with Gallery.open(self.db) as gallery:
@@ -211,10 +217,10 @@ class Campaign:
 
 
 def _content(gallery: Gallery) -> dict[str, object]:
-    images = list(gallery.images())
+    images = list(gallery.faces())
     descriptors = gallery.descriptors([image.id for image in images])
     return {
-        image.path: (image.sha256, image.size, image.mtime_ns, image.candidate, image.errors, descriptor.tobytes())
+        image.path: (image.photo, image.decision, descriptor.tobytes())
         for image, descriptor in zip(images, descriptors, strict=True)
     }
 
@@ -222,7 +228,7 @@ def _content(gallery: Gallery) -> dict[str, object]:
 def _found(gallery: Gallery) -> list[tuple[str, float]]:
     """By content: of equals, the one that was added first comes first."""
     query = np.ones(gallery.config.descriptor_size, np.float32)
-    return [(match.image.sha256, match.distance) for match in gallery.search(query, 5)]
+    return [(match.face.photo.sha256, match.distance) for match in gallery.search(query, 5)]
 
 
 def _fork(work: Callable[[], None], loud: bool = False) -> int:

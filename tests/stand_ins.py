@@ -14,7 +14,7 @@ from faceedit.attributes import POSE, TASKS, AttributeSpace
 from faceedit.describes import Described, Edit, Floats
 from faceedit.errors import ImageError
 from faceedit.images import SIZE, Picture
-from retrieval.reading import Read, content_of, read
+from retrieval.reading import READER, Read, content_of, read
 from retrieval.search import FaceSearch
 
 
@@ -72,6 +72,8 @@ def stand_in_search(
 
 class ReadsHere:
     """Reads files in this process, `most` at a time where that is given."""
+
+    name = READER
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most

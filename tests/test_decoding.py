@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from faceedit.images import read_crop
+from index.values import FileStamp
 from retrieval.reading import Read, read, read_ahead
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,8 +45,7 @@ def test_a_file_is_read_once_and_identified(pictures: list[Path]) -> None:
     one = read(pictures[7])
     assert one.crop is not None and (one.crop == 7).all() and one.reason == ""
     content, stat = pictures[7].read_bytes(), pictures[7].stat()
-    assert (one.sha256, one.size) == (hashlib.sha256(content).hexdigest(), len(content))
-    assert one.mtime_ns == stat.st_mtime_ns
+    assert (one.sha256, one.stamp) == (hashlib.sha256(content).hexdigest(), FileStamp.of(stat))
 
 
 @pytest.mark.parametrize("workers", [None, 2])

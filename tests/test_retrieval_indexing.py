@@ -5,23 +5,25 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from faceedit.attributes import POSE
 from faceedit.images import read_crop
 from faceedit.manifest import read_manifest
 from index.errors import ModelMismatchError
-from index.gallery import Gallery, Labels
+from index.gallery import FileStamp, Gallery, Labels
+from index.values import FILE, HAND
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import IndexReport, index_folder, open_gallery
 from retrieval.labelling import labels_of
 from retrieval.reading import Read
 from tests.conftest import blob_face
+from tests.faces import label
 from tests.stand_ins import HashEditor, ReadsHere
 
 
@@ -53,6 +55,17 @@ def gallery(photos: Path, tmp_path: Path, editor: HashEditor) -> Iterator[Galler
 
 def index_all(gallery: Gallery, editor: HashEditor, labels: dict[Path, Labels] | None = None) -> IndexReport:
     return index_folder(gallery, editor, find_images(gallery.config.image_root), labels)
+
+
+def said(
+    identity: str, pose: int | None = None, illumination: int | None = None, expression: str | None = None
+) -> Labels:
+    """As a manifest says it."""
+    return Labels.given(FILE, identity=identity, pose=pose, illumination=illumination, expression=expression)
+
+
+def by_hand(identity: str, pose: int | None = None) -> Labels:
+    return Labels.given(HAND, identity=identity, pose=pose)
 
 
 def write_manifest(path: Path, *lines: str) -> Path:
@@ -117,12 +130,12 @@ def test_every_image_is_kept_once_with_the_errors_of_what_could_win(gallery: Gal
     images = gallery.known()
     assert sorted(images) == ["anna/1.png", "anna/2.png", "ben/1.png"]
     for image in images.values():
-        known = {position: error for position, error in enumerate(image.errors) if error is not None}
-        assert len(image.errors) == 7 and len(known) != 1  # a value that alone could win is not refined
-        assert not known or image.candidate == min(known, key=lambda position: known[position])
+        known = {position: error for position, error in enumerate(image.decision.errors) if error is not None}
+        assert len(image.decision.errors) == 7 and len(known) != 1  # a value that alone could win is not refined
+        assert not known or POSE.values.index(image.decided) == min(known, key=lambda position: known[position])
         file = gallery.config.image_root / image.path
-        assert image.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-        assert (image.size, image.mtime_ns) == (file.stat().st_size, file.stat().st_mtime_ns)
+        assert image.photo.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert image.photo.stamp == FileStamp.of(file.stat())
 
 
 def test_stored_descriptors_are_those_of_the_editor_in_half_precision(gallery: Gallery, editor: HashEditor) -> None:
@@ -133,9 +146,9 @@ def test_stored_descriptors_are_those_of_the_editor_in_half_precision(gallery: G
     rows = [known[path.relative_to(gallery.config.image_root).as_posix()] for path in paths]
     stored = gallery.descriptors([row.id for row in rows])
     np.testing.assert_array_equal(stored, described.descriptors.astype(np.float16).astype(np.float32))
-    errors = np.array([row.errors for row in rows], np.float32)  # NaN for None
+    errors = np.array([row.decision.errors for row in rows], np.float32)  # NaN for None
     np.testing.assert_allclose(errors, described.errors, rtol=1e-6)
-    assert [row.candidate for row in rows] == described.best.tolist()
+    assert [row.decided for row in rows] == [POSE.values[best] for best in described.best]
 
 
 def test_identity_is_the_parent_folder_where_there_is_one(gallery: Gallery, editor: HashEditor) -> None:
@@ -183,7 +196,7 @@ def test_a_new_image_is_the_only_one_described(gallery: Gallery, editor: HashEdi
 
 def test_a_changed_image_is_described_again_and_keeps_its_labels(gallery: Gallery, editor: HashEditor) -> None:
     root = gallery.config.image_root
-    labels = {path: Labels("someone", 15, 3, "smile") for path in find_images(root)}
+    labels = {path: said("someone", 15, 3, "smile") for path in find_images(root)}
     index_all(gallery, editor, labels)
     before = gallery.known()
     save_picture(root / "anna" / "2.png", 7)
@@ -192,11 +205,8 @@ def test_a_changed_image_is_described_again_and_keeps_its_labels(gallery: Galler
     assert (report.described, report.unchanged) == (1, 2)
     after = gallery.known()
     changed = after["anna/2.png"]
-    assert changed.sha256 != before["anna/2.png"].sha256
-    assert (
-        Labels(changed.identity, changed.pose, changed.illumination, changed.expression)
-        == labels[root / "anna" / "2.png"]
-    )
+    assert changed.photo.sha256 != before["anna/2.png"].photo.sha256
+    assert changed.labels == labels[root / "anna" / "2.png"]
     assert len(after) == 3
     assert after["anna/1.png"] == before["anna/1.png"]
 
@@ -209,7 +219,7 @@ def test_a_change_that_keeps_the_file_s_size_is_seen(gallery: Gallery, editor: H
     os.utime(path, ns=(1, 1))
     assert path.stat().st_size == size
     assert index_all(gallery, editor).described == 1
-    assert gallery.known()["anna/3.bmp"].sha256 != before.sha256
+    assert gallery.known()["anna/3.bmp"].photo.sha256 != before.photo.sha256
 
 
 def test_a_changed_image_that_a_new_manifest_does_not_name_keeps_its_labels(
@@ -218,7 +228,7 @@ def test_a_changed_image_that_a_new_manifest_does_not_name_keeps_its_labels(
     root = gallery.config.image_root
     index_all(gallery, editor)
     save_picture(root / "ben" / "1.png", 7)
-    assert index_all(gallery, editor, {root / "anna" / "1.png": Labels("Anna")}).described == 1
+    assert index_all(gallery, editor, {root / "anna" / "1.png": said("Anna")}).described == 1
     assert gallery.known()["ben/1.png"].identity == "ben"
 
 
@@ -232,7 +242,7 @@ def test_an_interrupted_run_is_continued(gallery: Gallery) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         index_folder(gallery, editor, images, progress=interrupt)
-    assert sorted(gallery.paths()) == ["anna/1.png", "anna/2.png"]
+    assert sorted(gallery.known()) == ["anna/1.png", "anna/2.png"]
     report = index_folder(gallery, editor, images)
     assert (report.described, report.unchanged) == (1, 2)
     assert len(gallery) == 3
@@ -251,7 +261,7 @@ def test_a_folder_below_the_root_can_be_indexed_alone(gallery: Gallery, editor: 
     root = gallery.config.image_root
     with open_gallery(tmp_path / "db", editor, root / "ben") as same:
         index_folder(same, editor, find_images(root / "ben"))
-    assert gallery.paths() == {"ben/1.png"}
+    assert gallery.known().keys() == {"ben/1.png"}
     assert gallery.known()["ben/1.png"].identity == "ben"
 
 
@@ -268,30 +278,35 @@ def test_a_touched_file_with_the_same_content_is_not_described_again(gallery: Ga
     os.utime(path, ns=(1, 1))
     assert counts(index_all(gallery, editor)) == {"unchanged": 3}
     after = gallery.known()["ben/1.png"]
-    assert (after.id, after.mtime_ns, after.sha256) == (before.id, path.stat().st_mtime_ns, before.sha256)
+    assert (after.id, after.photo.stamp, after.photo.sha256) == (
+        before.id,
+        FileStamp.of(path.stat()),
+        before.photo.sha256,
+    )
     assert find_changed(gallery) == []
 
 
 def find_changed(gallery: Gallery) -> list[str]:
     """Paths of images whose file looks different from what is noted."""
-    stats = {name: (gallery.config.image_root / name).stat() for name in gallery.paths()}
     return [
-        i.path for i in gallery.images() if (stats[i.path].st_size, stats[i.path].st_mtime_ns) != (i.size, i.mtime_ns)
+        path
+        for path, face in gallery.known().items()
+        if FileStamp.of((gallery.config.image_root / path).stat()) != face.photo.stamp
     ]
 
 
 def test_a_renamed_file_keeps_its_id_its_labels_and_its_descriptor(gallery: Gallery, editor: HashEditor) -> None:
     root = gallery.config.image_root
-    index_all(
-        gallery, editor, {root / "anna" / "1.png": Labels("Anna K.", 15, 3, "smile"), root / "ben/1.png": Labels()}
-    )
+    index_all(gallery, editor, {root / "anna" / "1.png": said("Anna K.", 15, 3, "smile"), root / "ben/1.png": Labels()})
     before = gallery.known()["anna/1.png"]
+    [descriptor] = gallery.descriptors([before.id])
     (root / "new").mkdir()
     (root / "anna" / "1.png").rename(root / "new" / "é.png")
     assert counts(index_all(gallery, editor)) == {"unchanged": 2, "renamed": 1}
     known = gallery.known()
     assert sorted(known) == ["anna/2.png", "ben/1.png", "new/é.png"]
-    assert known["new/é.png"] == replace(before, path="new/é.png")
+    assert (known["new/é.png"].id, known["new/é.png"].labels) == (before.id, before.labels)
+    np.testing.assert_array_equal(gallery.descriptors([before.id])[0], descriptor)
     assert counts(index_all(gallery, editor)) == {"unchanged": 3}
 
 
@@ -308,7 +323,7 @@ def test_files_that_take_each_other_s_names_take_labels_and_ids_along(gallery: G
     root = gallery.config.image_root / "anna"
     save_picture(root / "3.png", 30)
     index_all(gallery, editor)
-    gallery.update_labels({f"anna/{n}.png": Labels(f"person {n}") for n in (1, 2, 3)})
+    label(gallery, {f"anna/{n}.png": by_hand(f"person {n}") for n in (1, 2, 3)})
     before = {path: (image.id, image.identity) for path, image in gallery.known().items()}
     (root / "3.png").unlink()
     (root / "2.png").rename(root / "3.png")
@@ -328,7 +343,7 @@ def test_a_name_that_is_taken_over_goes_with_the_content_whatever_else_is_there(
 ) -> None:
     root = gallery.config.image_root / "anna"
     index_all(gallery, editor)
-    gallery.update_labels({"anna/1.png": Labels("one"), "anna/2.png": Labels("two")})
+    label(gallery, {"anna/1.png": by_hand("one"), "anna/2.png": by_hand("two")})
     ids = {path: image.id for path, image in gallery.known().items()}
     (root / "1.png").replace(root / "2.png")
     assert counts(index_all(gallery, editor)) == {"unchanged": 1, "renamed": 1}
@@ -340,7 +355,7 @@ def test_a_renamed_picture_keeps_its_labels_although_there_is_a_copy(gallery: Ga
     root = gallery.config.image_root / "anna"
     shutil.copy(root / "1.png", root / "zcopy.png")
     index_all(gallery, editor)
-    gallery.update_labels({"anna/1.png": Labels("Ada", 15)})
+    label(gallery, {"anna/1.png": by_hand("Ada", 15)})
     (root / "1.png").rename(root / "ada.png")
     report = index_folder(gallery, editor, find_images(gallery.config.image_root), prune=True)
     assert counts(report) == {"unchanged": 3, "renamed": 1}
@@ -352,7 +367,7 @@ def test_a_renamed_picture_keeps_its_labels_although_there_is_a_copy(gallery: Ga
 def test_a_name_that_is_not_unicode_stops_nothing(gallery: Gallery, editor: HashEditor) -> None:
     root = gallery.config.image_root / "anna"
     index_all(gallery, editor)
-    gallery.update_labels({"anna/2.png": Labels("two")})
+    label(gallery, {"anna/2.png": by_hand("two")})
     (root / "1.png").rename(os.fsdecode(os.fsencode(root) + b"/gr\xfc\xdf.png"))
     (root / "2.png").rename(root / "1.png")
     report = index_all(gallery, editor)
@@ -385,7 +400,8 @@ def test_a_damaged_descriptor_is_not_given_to_a_copy(gallery: Gallery, editor: H
     root = gallery.config.image_root
     index_all(gallery, editor)
     [expected] = gallery.descriptors([gallery.known()["anna/1.png"].id])
-    with (gallery.folder / "descriptors.f16").open("r+b") as file:
+    [descriptors] = gallery.folder.glob("descriptors*.f16")
+    with descriptors.open("r+b") as file:
         file.write(np.full(editor.descriptor_size, np.nan, np.float16).tobytes())
     shutil.copy(root / "anna" / "1.png", root / "anna" / "copy.png")
     assert counts(index_all(gallery, editor)) == {"unchanged": 3, "described": 1}
@@ -451,7 +467,8 @@ def test_files_that_change_places_keep_their_descriptors(gallery: Gallery, edito
     first.rename(root / "aside")
     second.rename(first)
     (root / "aside").rename(second)
-    gallery.update_labels({"anna/1.png": Labels("anna", 15), "ben/1.png": Labels("benjamin", 30)})
+    label(gallery, {"anna/1.png": gallery.known()["anna/1.png"].labels.changed(HAND, pose=15)})
+    label(gallery, {"ben/1.png": by_hand("benjamin", 30)})
     ids = {path: image.id for path, image in gallery.known().items()}
     assert counts(index_all(gallery, editor)) == {"unchanged": 1, "renamed": 2}
     images = gallery.known()
@@ -476,7 +493,7 @@ def test_the_same_content_is_described_once(gallery: Gallery, editor: HashEditor
     same = [known[name] for name in ("anna/2.png", "anna/copy.png", "zoe.png", "ben/late.png")]
     stored = gallery.descriptors([image.id for image in same])
     assert (stored == stored[0]).all() and len({image.id for image in same}) == 4
-    assert len({(image.candidate, image.errors, image.sha256) for image in same}) == 1
+    assert len({(image.decision, image.photo.sha256) for image in same}) == 1
     assert [image.identity for image in same] == ["anna", "anna", None, "ben"]
 
 
@@ -488,7 +505,7 @@ def test_vanished_files_are_reported_and_pruned_when_asked(gallery: Gallery, edi
     assert counts(index_folder(gallery, editor, images)) == {"unchanged": 2, "vanished": 1}
     assert len(gallery) == 3
     assert counts(index_folder(gallery, editor, images, prune=True)) == {"unchanged": 2, "pruned": 1}
-    assert gallery.paths() == {"anna/2.png", "ben/1.png"}
+    assert gallery.known().keys() == {"anna/2.png", "ben/1.png"}
 
 
 def test_a_part_of_the_folder_does_not_prune_the_rest(gallery: Gallery, editor: HashEditor) -> None:
@@ -513,7 +530,7 @@ def test_a_file_that_cannot_be_read_is_remembered_until_it_changes(gallery: Gall
     bad.write_bytes(b"no picture")
     first = index_all(gallery, editor)
     assert [path for path, _ in first.skipped] == [bad]
-    assert [(p.path, p.size) for p in gallery.problems()] == [("anna/bad.png", 10)]
+    assert [(p.path, p.stamp.size) for p in gallery.problems()] == [("anna/bad.png", 10)]
     second = index_folder(gallery, editor, find_images(root), reader=ReadsNothing())
     assert second.skipped == first.skipped and counts(second) == {"unchanged": 3}
     assert index_folder(gallery, editor, find_images(root), retry=True).skipped == first.skipped
@@ -558,7 +575,7 @@ def test_unreadable_files_are_skipped_with_reasons_and_the_rest_is_kept(gallery:
     for name, (_, words) in broken.items():
         assert str(root / name) in reasons[name]
         assert words in reasons[name]
-    assert sorted(gallery.paths()) == ["anna/1.png", "anna/2.png", "ben/1.png"]
+    assert sorted(gallery.known()) == ["anna/1.png", "anna/2.png", "ben/1.png"]
 
 
 @pytest.mark.parametrize("name", [b"x\xff.png", b"folder\xff/x.png"])
@@ -603,7 +620,7 @@ def test_labels_come_from_a_manifest_in_another_folder(gallery: Gallery, editor:
 def test_new_labels_reach_images_that_are_not_described_again(gallery: Gallery, editor: HashEditor) -> None:
     index_all(gallery, editor)
     ids = {path: image.id for path, image in gallery.known().items()}
-    report = index_all(gallery, editor, {gallery.config.image_root / "anna" / "1.png": Labels("Anna", 45)})
+    report = index_all(gallery, editor, {gallery.config.image_root / "anna" / "1.png": said("Anna", 45)})
     assert (report.relabelled, report.unchanged) == (1, 3)
     assert editor.described == [3]
     known = gallery.known()
@@ -616,7 +633,7 @@ def test_a_manifest_that_names_none_of_the_images_is_refused_before_any_work(
     gallery: Gallery, editor: HashEditor
 ) -> None:
     with pytest.raises(RetrievalError, match="names none of the images"):
-        index_all(gallery, editor, {Path("/elsewhere/1.png"): Labels("x")})
+        index_all(gallery, editor, {Path("/elsewhere/1.png"): said("x")})
     assert (editor.described, len(gallery)) == ([], 0)
 
 

@@ -10,7 +10,7 @@ from faceedit.attributes import ILLUMINATION, INPAINTING
 from faceedit.errors import AttributeValueError, ImageError, UsageError
 from faceedit.images import read_crop
 from index.errors import GalleryEmptyError, ModelMismatchError, WhereError
-from index.gallery import Labels
+from index.values import FILE, Labels
 from index.where import parse
 from retrieval.answers import Answer
 from retrieval.folder import find_images
@@ -38,7 +38,10 @@ def asked(data_set: Path) -> Path:
 @pytest.fixture(scope="module")
 def faces(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceSearch]:
     first, second, *_ = find_images(photos)
-    labels = {first: Labels("labelled", pose=45), second: Labels("unlabelled")}
+    labels = {
+        first: Labels.given(FILE, identity="labelled", pose=45),
+        second: Labels.given(FILE, identity="unlabelled"),
+    }
     with FaceSearch(tmp_path_factory.mktemp("place") / "gallery", describer=HashEditor(), reader=ReadsHere()) as opened:
         opened.index(photos, labels)
         yield opened
@@ -49,7 +52,7 @@ def found_paths(faces: FaceSearch, path: Path, k: int = 100) -> list[Path]:
 
 
 def true_distances(faces: FaceSearch, descriptor: np.ndarray) -> np.ndarray:
-    ids = [image.id for image in faces.gallery.images()]
+    ids = [image.id for image in faces.gallery.faces()]
     return np.sort(np.linalg.norm(faces.gallery.descriptors(ids) - descriptor, axis=1))
 
 
@@ -63,7 +66,7 @@ def test_results_come_by_rising_true_distance(faces: FaceSearch, asked: Path) ->
 
 def test_distinct_results_are_the_nearest_of_each(data_set: Path, tmp_path: Path) -> None:
     images = find_images(data_set / "images")
-    labels = {path: Labels(path.name[:2]) for path in images if not path.name.startswith("p3")}
+    labels = {path: Labels.given(FILE, identity=path.name[:2]) for path in images if not path.name.startswith("p3")}
     with FaceSearch(tmp_path / "db", describer=HashEditor(), reader=ReadsHere()) as faces:
         faces.index(data_set / "images", labels)
         ranked = faces.query(images[0], pose=30, k=100).results

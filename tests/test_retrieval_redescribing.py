@@ -12,11 +12,13 @@ from PIL import Image
 
 from faceedit.images import read_crop
 from index.gallery import Gallery, Labels
+from index.values import HAND
 from retrieval.errors import RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
 from retrieval.redescribing import redescribe
 from tests.conftest import blob_face
+from tests.faces import label
 from tests.stand_ins import HashEditor, ReadsHere
 
 
@@ -40,26 +42,26 @@ def gallery(tmp_path: Path, editor: HashEditor) -> Iterator[Gallery]:
     shutil.copy(photos / "0.png", photos / "3.png")
     with open_gallery(tmp_path / "db", editor, photos) as opened:
         index_folder(opened, editor, find_images(photos))
-        opened.update_labels({f"{number}.png": Labels(f"p{number}", number) for number in range(4)})
+        label(opened, {f"{number}.png": Labels.given(HAND, identity=f"p{number}", pose=number) for number in range(4)})
         yield opened
 
 
 def test_every_image_is_described_by_the_new_model_and_keeps_what_was_known_of_it(
     gallery: Gallery, other: HashEditor
 ) -> None:
-    before = {image.id: (image.path, image.identity, image.pose, image.sha256) for image in gallery.images()}
+    before = {face.id: (face.photo.path, face.photo.sha256, face.labels) for face in gallery.faces()}
     steps: list[tuple[int, int]] = []
     report = redescribe(gallery, other, progress=lambda *step: steps.append(step))
     assert (report.finished, report.described, report.before, report.unread) == (True, 4, 0, [])
     assert steps == [(0, 4), (4, 4)]
-    images = list(gallery.images())
-    assert {image.id: (image.path, image.identity, image.pose, image.sha256) for image in images} == before
+    images = list(gallery.faces())
+    assert {face.id: (face.photo.path, face.photo.sha256, face.labels) for face in images} == before
     gallery.require_model(other.digest, other.descriptor_size)
     crops = np.stack([read_crop(gallery.config.image_root / image.path) for image in images])
     expected = other.describe(crops)
-    assert [image.candidate for image in images] == expected.best.tolist()
+    assert [face.decided for face in images] == [other.attribute.values[best] for best in expected.best]
     np.testing.assert_allclose(gallery.descriptors(list(before)), expected.descriptors, atol=5e-3)
-    assert gallery.search(expected.descriptors[2], 1)[0].image.path == "2.png"
+    assert gallery.search(expected.descriptors[2], 1)[0].face.path == "2.png"
     assert gallery.verify().sound
     again = index_folder(gallery, other, find_images(gallery.config.image_root))
     assert (again.described, again.unchanged) == (0, 4)
@@ -82,7 +84,7 @@ def test_or_it_is_dropped(gallery: Gallery, other: HashEditor) -> None:
     (gallery.config.image_root / "1.png").write_bytes(b"")
     report = redescribe(gallery, other, drop=True)
     assert (report.finished, report.dropped, report.described) == (True, 1, 3)
-    assert sorted(gallery.paths()) == ["0.png", "2.png", "3.png"] and gallery.verify().sound
+    assert sorted(gallery.known()) == ["0.png", "2.png", "3.png"] and gallery.verify().sound
 
 
 def test_an_image_that_has_changed_is_described_as_it_is_now(gallery: Gallery, other: HashEditor) -> None:
@@ -90,7 +92,7 @@ def test_an_image_that_has_changed_is_described_as_it_is_now(gallery: Gallery, o
     Image.fromarray(blob_face(9, 0, 1)).save(path)
     redescribe(gallery, other)
     [match] = gallery.search(other.describe(read_crop(path)[None]).descriptors[0], 1)
-    assert match.image.path == "1.png" and match.image.size == path.stat().st_size
+    assert match.face.path == "1.png" and match.face.photo.stamp.size == path.stat().st_size
     again = index_folder(gallery, other, find_images(gallery.config.image_root))
     assert (again.described, again.unchanged) == (0, 4)
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
-from index.gallery import StoredImage
+from index.values import Face
 from retrieval.renames import follow
+from tests.faces import new_face
 
 
-def picture(id_: int, path: str, content: str) -> StoredImage:
-    return StoredImage(path, 0, (None,), sha256=content, id=id_)
+def picture(id_: int, path: str, content: str) -> Face:
+    return replace(new_face(path, sha256=content), id=id_)
 
 
 A, B, C = (picture(n, f"{name}.png", name) for n, name in enumerate("abc", start=1))
 
 
-def ids(moved: dict[str, StoredImage]) -> dict[str, int]:
+def ids(moved: dict[str, Face]) -> dict[str, int]:
     return {name: face.id for name, face in moved.items()}
 
 

@@ -18,8 +18,8 @@ from faceedit.editor import Editor
 from index.errors import GalleryError
 from index.gallery import Decision, Face, Gallery, GalleryConfig, Labels, Photo
 from index.search.exact import scan
+from retrieval.describing import known_errors
 from retrieval.evaluation.queries import Rows
-from retrieval.indexing import known_errors
 
 Progress = Callable[[int, int], None]
 Pictures = NDArray[np.uint8]
