@@ -180,14 +180,14 @@ def others(
 def faiss_flat(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]]:
     index = faiss.IndexFlatL2(vectors.shape[1])
     index.add(vectors)
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 def faiss_hnsw(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]]:
     index = faiss.IndexHNSWFlat(vectors.shape[1], 32)
     index.add(vectors)
     index.hnsw.efSearch = 128
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 def hnsw_library(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | None:
@@ -199,7 +199,7 @@ def hnsw_library(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | Non
     index.init_index(len(vectors), ef_construction=100, M=32)
     index.add_items(vectors)
     index.set_ef(128)
-    return lambda query: index.knn_query(query[None], 10)[0][0].astype(np.int64)  # type: ignore[no-any-return]
+    return lambda query: index.knn_query(query[None], 10)[0][0].astype(np.int64)
 
 
 def autofaiss_choice(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | None:
@@ -218,7 +218,7 @@ def autofaiss_choice(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] |
             verbose=50,
             index_infos_path=str(Path(folder) / "i.json"),
         )
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 OTHERS: dict[str, Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | None]] = {
