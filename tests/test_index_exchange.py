@@ -51,11 +51,7 @@ def content(gallery: Gallery) -> tuple[list[Face], bytes]:
     return faces, gallery.descriptors([face.id for face in faces]).tobytes()
 
 
-@pytest.mark.parametrize("batch", [500, 2])
-def test_a_gallery_comes_back_as_it_was(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
-    monkeypatch.setattr("index.care.exchange._BATCH", batch)
+def test_a_gallery_comes_back_as_it_was(gallery: Gallery, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     done = gallery.export(tmp_path / "out", progress=lambda *step: steps.append(step))
     assert (done.images, done.missing, steps) == (3, [], [(3, 3)])
@@ -71,6 +67,18 @@ def test_a_gallery_comes_back_as_it_was(
         assert again.verify().checked == 3 and again.verify().sound
         assert again.search(vectors(3)[0], 1)[0].face.path == "ö/3.png"
         assert again.add([new_face("new.png", 0, (None,) * 3)], vectors(9)) == [7]  # 6 was removed
+
+
+def test_a_gallery_of_many_pages_and_batches_comes_back(gallery: Gallery, tmp_path: Path) -> None:
+    ids = gallery.add([new_face(f"{n}.png", 15) for n in range(2_200)], vectors(*range(10, 2_210)))
+    gallery.remove(ids[7::10])
+    gallery.export(tmp_path / "out")
+    steps: list[tuple[int, int]] = []
+    restore(tmp_path / "out", tmp_path / "again", None, lambda *step: steps.append(step))
+    with Gallery.open(tmp_path / "again") as again:
+        assert content(again) == content(gallery) and len(again) == 1_983
+        assert again.verify().checked == 1_983 and again.verify().sound
+    assert len(steps) > 2 and steps[-1] == (1_983, 1_983) and steps == sorted(steps)
 
 
 def test_pictures_come_along(gallery: Gallery, tmp_path: Path) -> None:
