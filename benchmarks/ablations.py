@@ -263,10 +263,13 @@ class _Bench:
             wanted = len(POSE) - 1 - positions if mirrored else positions
             right.append(np.abs(self._decided(model, shot.sources) - wanted) <= 1)
         real = [
-            np.abs(self._decided(model, EVEN.applied(self._real.images[i : i + CHUNK], self._device))
-                   - self._real.values[i : i + CHUNK]) <= 1
+            np.abs(
+                self._decided(model, EVEN.applied(self._real.images[i : i + CHUNK], self._device))
+                - self._real.values[i : i + CHUNK]
+            )
+            <= 1
             for i in range(0, len(self._real.images), CHUNK)
-        ]  # fmt: skip
+        ]
         return {
             **quality(np.concatenate(made), np.concatenate(truths)).summary(),
             "pose, validation": round(float(np.concatenate(right).mean()), 4),

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from faceedit.editor import LEARNED, PAPER, Editor
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model
-from index.descriptors import build_exact
 from retrieval.evaluation.queries import (
     LabelledSet,
     Queries,
@@ -104,8 +103,7 @@ def _principal(gallery: Floats, sample: int = 2000) -> Floats:
 
 
 def _row(name: str, wanted: Floats, gallery: Floats, test: LabelledSet, queries: Queries) -> None:
-    index = build_exact(gallery, np.arange(len(gallery), dtype=np.int64))  # in half precision, as a gallery keeps them
-    nearest = nearest_vectors(index, wanted, test.own_rows(queries), RANKS[-1])
+    nearest = nearest_vectors(gallery, wanted, test.own_rows(queries), RANKS[-1])
     hits = right_results(test, queries, nearest)
     low, high = bootstrap(hits, 1, test.identities[test.rows_of(queries)])
     cells = [f"{recall(hits, 1):.3f} ({low:.3f} to {high:.3f})", *(f"{recall(hits, rank):.3f}" for rank in RANKS[1:])]

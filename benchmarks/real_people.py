@@ -104,10 +104,13 @@ def _write_people(evaluation: Evaluation, file: Path, attribution: str) -> None:
     people: list[list[Cell]] = []
     for i, picture in zip(chosen, test.pictures_of(queries.part(chosen)), strict=True):
         value = evaluation.space.values[int(queries.targets[i])]
-        people.append([
-            Cell(picture, "query"), Cell(evaluation.refined[i], f"imagined {value}"),
-            Cell(test.images[int(evaluation.truths[i])], "truth", GREEN if right[i] else RED),
-        ])  # fmt: skip
+        people.append(
+            [
+                Cell(picture, "query"),
+                Cell(evaluation.refined[i], f"imagined {value}"),
+                Cell(test.images[int(evaluation.truths[i])], "truth", GREEN if right[i] else RED),
+            ]
+        )
     rows = [[cell for cells in people[i : i + ACROSS] for cell in cells] for i in range(0, len(people), ACROSS)]
     sheet = Image.fromarray(draw_sheet(rows))
     framed = Image.new("RGB", (sheet.width, sheet.height + 24), (255, 255, 255))

@@ -211,7 +211,9 @@ def read_card(folder: Path) -> tuple[ModelCard, str]:
                 f"{folder / CARD} has format {content['format']}, this version reads up to {FORMAT}: "
                 "train again or use the matching version of facesearch"
             )
-        task: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content["task"].items()}
+        task: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in content["task"].items() if k != "unit"
+        }
         card = ModelCard(
             task=AttributeSpace(**task),
             network=NetworkConfig(**content["network"]),
@@ -248,6 +250,7 @@ def _digest(card: ModelCard, checksum: str) -> str:
     }
     for part, fields in _NEWER.items():  # a model of format 1 keeps the digest that galleries are pinned to
         parts[part] = {name: v for name, v in parts[part].items() if name not in fields or v != fields[name]}
+    parts["task"]["unit"] = "degrees" if card.task.name == "pose" else ""  # cards had it when galleries were pinned
     if card.neutral:
         parts["neutral"] = True
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

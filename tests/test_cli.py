@@ -528,6 +528,7 @@ def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
     assert again == report  # written all the same, and the same seed gives the same figures
 
 
+@pytest.mark.slow
 def test_a_model_that_was_just_trained_answers_queries(facesearch: Command, data_set: Path, photos: Path) -> None:
     steps = ("--steps-one", "2", "--steps-two", "2")
     trained = facesearch("train", "pose", "--data", data_set, "--out", "model", *steps)
@@ -542,6 +543,7 @@ def test_a_model_that_was_just_trained_answers_queries(facesearch: Command, data
 # --- the demo, and being interrupted ---
 
 
+@pytest.mark.slow
 def test_the_demo_answers_the_sample_queries_and_draws_them(
     facesearch: Command,
     data_set: Path,

@@ -13,6 +13,7 @@ from cli.app import run
 from retrieval.models import SAMPLE_DB
 
 
+@pytest.mark.slow
 def test_the_demo_puts_the_right_picture_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--out", str(tmp_path), "--device", "cpu"]) == 0
     blocks = capsys.readouterr().out.split("\n\n")

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the campaign forks")
 def test_a_gallery_survives_two_hundred_kills_and_sixty_faults(tmp_path: Path) -> None:
     """What is looked at after each of them, and how the end is compared, is `tests/crashing.py`."""

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_cut_off_after_the_change_the_new_file_is_used_and_the_old_one_goes(
 
 
 def test_a_full_disk_is_found_out_before_anything_is_written(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=10, free=0))
     with pytest.raises(GalleryStorageError, match=r"needs 0\.0 GB on its disk for a moment"):
         gallery.compact()
     assert gallery.verify().sound and len(files(gallery)) == 1

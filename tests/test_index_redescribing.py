@@ -17,6 +17,7 @@ from index.errors import DescriptorShapeError, GalleryChangedError, GalleryError
 from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
 from index.search.exact import Exact
 from index.truth import records, store
+from index.where import parse
 from tests.faces import new_face
 
 OLD = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 8, Path("/photos").absolute())
@@ -166,6 +167,14 @@ def test_removing_the_last_staged_image_does_not_let_its_slot_be_taken_before_it
     assert gallery.verify().sound and gallery.verify().checked == 5
 
 
+def test_a_file_whose_content_is_not_known_has_no_hash(gallery: Gallery) -> None:
+    gallery.begin_redescription(NEW)
+    faces = [replace(face, photo=Photo(face.path)) for face in redescribed(list(gallery.waiting()))]
+    gallery.stage(faces, vectors(12, *range(5)))
+    gallery.finish_redescription()
+    assert [face.photo for face in gallery.faces(parse("sha256 is null"))] == [face.photo for face in faces]
+
+
 def test_wrong_descriptions_are_refused_and_nothing_is_kept(gallery: Gallery) -> None:
     gallery.begin_redescription(NEW)
     face = next(gallery.waiting())
@@ -173,6 +182,8 @@ def test_wrong_descriptions_are_refused_and_nothing_is_kept(gallery: Gallery) ->
         gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(1, (1.0, 2.0)), 99)], vectors(12, 1))
     with pytest.raises(ImageRowError, match="decided is 3; expected one of 1, 2"):
         gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(3, (1.0, 2.0)), face.id)], vectors(12, 1))
+    with pytest.raises(ImageRowError, match=r"x\.jpg: sha256 is 'x'"):
+        gallery.stage([Face(Photo("x.jpg", "x"), Labels(), Decision(1, (1.0, 2.0)), face.id)], vectors(12, 1))
     with pytest.raises(DescriptorShapeError):
         gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(1, (1.0, 2.0)), face.id)], vectors(8, 1))
     assert len(list(gallery.waiting())) == 5

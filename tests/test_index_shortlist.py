@@ -16,7 +16,6 @@ from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Condition, Face, Gallery, GalleryConfig
 from index.search import plan as planning
-from index.search.exact import scan
 from index.search.plan import EXACT, FLAT, HNSW, IVF, Rates, Requirements, make_plan, read_requirements
 from index.search.prepare import EFFORTS
 from index.search.reduction import components, enough, shares
@@ -356,21 +355,6 @@ def test_damaged_requirements_are_named(gallery: Gallery) -> None:
     (gallery.folder / "search.json").write_text("{")
     with pytest.raises(GalleryCorruptError, match=r"search\.json is damaged"):
         gallery.prepare()
-
-
-def test_a_scan_is_exact_whatever_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = people(500).astype(np.float16)
-    slots = np.random.default_rng(1).permutation(500)[:300]
-    ids = np.arange(300) + 1
-    whole = scan(records, slots, ids, queries(3), 10)
-    monkeypatch.setattr("index.search.exact._CHUNK", 7 * SIZE)
-    for (distances, found_ids), (same, same_ids), query in zip(
-        whole, scan(records, slots, ids, queries(3), 10), queries(3), strict=True
-    ):
-        expected = np.linalg.norm(records[slots].astype(np.float32) - query, axis=1)
-        np.testing.assert_array_equal(found_ids, same_ids)
-        np.testing.assert_allclose(distances, np.sort(expected)[:10], rtol=1e-5)
-        np.testing.assert_allclose(same, distances, rtol=1e-6)
 
 
 def test_a_plan_is_a_value(gallery: Gallery) -> None:

@@ -126,6 +126,7 @@ def sized(recipe: Recipe, **sizes: float) -> Recipe:
     return replace(recipe, network=replace(recipe.network, **sizes))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     recipe = replace(TINY_BEST, whitening=0.1, steps_whitening=2)
@@ -156,6 +157,7 @@ def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path
     assert again.digest == whole.digest
 
 
+@pytest.mark.slow
 def test_the_identity_network_stands_still_after_its_stage(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     states = {}
@@ -212,6 +214,7 @@ def test_a_head_that_looks_back_sees_each_source_beside_its_own_targets() -> Non
         NetworkConfig(head=16, look_back=True)
 
 
+@pytest.mark.slow
 def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
@@ -279,6 +282,7 @@ def noise_of(run: TrainingRun, pairs: PairSet) -> torch.Tensor:
     return noise
 
 
+@pytest.mark.slow
 def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
@@ -305,6 +309,7 @@ def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> No
     assert flatness[1] < 0.5 * flatness[0]  # differences are more alike in all directions
 
 
+@pytest.mark.slow
 def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, model_folder: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
@@ -330,6 +335,7 @@ def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, 
     TrainingRun(POSE, still, tmp_path / "fits", start=first).require_startable(resume=False)
 
 
+@pytest.mark.slow
 def test_weights_that_are_taken_keep_their_normalisation(cut_out: Path, tmp_path: Path, model_folder: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=False)
     start = load_model(model_folder)
@@ -339,6 +345,7 @@ def test_weights_that_are_taken_keep_their_normalisation(cut_out: Path, tmp_path
     assert taken.card.normalisation == start.card.normalisation != fresh.card.normalisation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skip", [True, False])
 def test_a_correction_is_not_taken_for_a_picture(cut_out: Path, tmp_path: Path, skip: bool) -> None:
     """A decoder that makes corrections does not begin as one that makes pictures, nor the other way round."""

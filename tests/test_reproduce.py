@@ -70,6 +70,7 @@ def numbers(report: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_every_task_has_its_errors_and_its_retrieval(report: Path) -> None:
     tasks = numbers(report)["tasks"]
     assert set(tasks) == {"pose", "illumination", "inpainting"}
@@ -83,6 +84,7 @@ def test_every_task_has_its_errors_and_its_retrieval(report: Path) -> None:
     assert set(numbers(report)["comparison"]) == {"pose-another"}
 
 
+@pytest.mark.slow
 def test_the_mse_is_that_of_the_editor_s_own_pictures(report: Path, data: Path, models: Path) -> None:
     """The table's mean against a naive loop over the very same pairs."""
     editor = Editor.load(models / "pose", "cpu")
@@ -116,6 +118,7 @@ class _Page(HTMLParser):
         self.text.append(data)
 
 
+@pytest.mark.slow
 def test_the_page_holds_everything_and_needs_no_network(report: Path) -> None:
     html = (report / "report.html").read_text(encoding="utf-8")
     page = _Page()
@@ -134,6 +137,7 @@ def test_the_page_holds_everything_and_needs_no_network(report: Path) -> None:
     assert "<p0>" in text and "<p0>" not in html  # names are escaped
 
 
+@pytest.mark.slow
 def test_figure_7_shows_every_light_and_its_truth(report: Path) -> None:
     figures = json.loads((report / "work/illumination-errors.json").read_text())["figures"]
     figure = next(figure for figure in figures if figure["name"] == "Figure 7")
@@ -141,6 +145,7 @@ def test_figure_7_shows_every_light_and_its_truth(report: Path) -> None:
     assert [cell["caption"] for cell in figure["rows"][0][1:]] == [str(light) for light in range(20)]
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_measured_again(report: Path, data: Path, models: Path) -> None:
     def refuse(what: str, done: int, total: int) -> None:
         raise AssertionError(f"measured again: {what}")
@@ -157,6 +162,7 @@ def test_what_is_finished_is_not_measured_again(report: Path, data: Path, models
         reproduce(read_manifest(data), models, report, Settings(pairs=41, queries=8), "cpu", refuse)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_while_it_described_goes_on(data: Path, models: Path, tmp_path: Path) -> None:
     class Stop(Exception):
         pass
@@ -259,6 +265,7 @@ def test_another_session_s_picture_is_neither_truth_nor_hit(models: Path, tmp_pa
     assert numbers["mse_neutral"]["pairs"] == 8  # light 00 is light 0
 
 
+@pytest.mark.slow
 def test_a_card_with_a_foreign_recipe_is_measured_all_the_same(data: Path, models: Path, tmp_path: Path) -> None:
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
@@ -269,6 +276,7 @@ def test_a_card_with_a_foreign_recipe_is_measured_all_the_same(data: Path, model
     assert content["tasks"]["pose"]["recipe"] == "unknown"
 
 
+@pytest.mark.slow
 def test_a_task_that_the_data_cannot_measure_says_so(data: Path, models: Path, tmp_path: Path) -> None:
     one_light = read_manifest(data).where("illumination", "0")
     content = reproduce(one_light, models, tmp_path, Settings(10, 4), "cpu")

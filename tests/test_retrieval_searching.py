@@ -15,7 +15,6 @@ from faceedit.modelfile import load_model
 from index.gallery import Gallery
 from retrieval.evaluation.searching import (
     decided_values,
-    flat_index,
     gallery_of,
     nearest_rows,
     nearest_vectors,
@@ -52,12 +51,12 @@ def test_rows_of_a_gallery_are_those_of_a_plain_loop_and_of_its_own_exclusion(ed
     noise = 0.01 * np.random.default_rng(0).normal(size=(4, 28_800)).astype(np.float32)
     asked = editor.describe(pictures[own]).descriptors + noise
     with gallery_of(editor, pictures) as gallery:
-        stored = gallery.descriptors([image.id for image in gallery.faces()])
+        stored = gallery.descriptors([face.id for face in gallery.faces()])
         assert decided_values(gallery, POSE).tolist() == editor.describe(pictures).best.tolist()
         for k in (1, 7, 23):
             found = nearest_rows(gallery, asked, own, k)
             assert found.tolist() == brute_force(asked, stored, own, k)
-        ids = {int(image.path): image.id for image in gallery.faces()}
+        ids = {int(face.path): face.id for face in gallery.faces()}
         alone = gallery.search(asked[1], 7, exclude=[ids[5]])
         assert nearest_rows(gallery, asked, own, 7)[1].tolist() == [int(match.face.path) for match in alone]
         folder = gallery.folder
@@ -71,9 +70,9 @@ def test_pixels_are_compared_as_a_plain_loop_does() -> None:
     shown[2, :30] = pictures[11, :30]
     flat, asked = pictures.reshape(20, -1), shown.reshape(3, -1)
     for k in (1, 2, 19):
-        found = nearest_vectors(flat_index(flat), asked, own, k)
+        found = nearest_vectors(flat, asked, own, k)
         assert found.tolist() == brute_force(asked, flat, own, k)
-    assert nearest_vectors(flat_index(flat), asked, own, 1).tolist() == [[3], [3], [11]]
+    assert nearest_vectors(flat, asked, own, 1).tolist() == [[3], [3], [11]]
 
 
 def test_a_query_s_own_row_never_counts_and_the_next_comes_up() -> None:
@@ -95,7 +94,7 @@ def test_an_interrupted_description_goes_on(editor: Editor, tmp_path: Path) -> N
         raise AssertionError("not to be reached")
     done: list[int] = []
     with gallery_of(editor, pictures, folder, lambda now, total: done.append(now)) as gallery:
-        resumed = gallery.descriptors([image.id for image in gallery.faces()])
+        resumed = gallery.descriptors([face.id for face in gallery.faces()])
     assert done == [30, 34]  # twenty were kept
     np.testing.assert_array_equal(resumed, editor.describe(pictures).descriptors.astype(np.float16))
     with gallery_of(editor, pictures, folder, lambda now, total: done.append(now)):
@@ -107,7 +106,7 @@ def test_what_is_of_other_pictures_or_another_model_or_no_gallery_is_thrown_away
 ) -> None:
     pictures, folder = faces(12), tmp_path / "gallery"
     with gallery_of(editor, pictures, folder) as gallery:
-        first = gallery.descriptors([image.id for image in gallery.faces()])
+        first = gallery.descriptors([face.id for face in gallery.faces()])
     done: list[int] = []
     other = pictures.copy()
     other[11] = 255 - other[11]
@@ -118,9 +117,9 @@ def test_what_is_of_other_pictures_or_another_model_or_no_gallery_is_thrown_away
     another = Editor(load_model(other_model_folder), "cpu", pairs=5)
     with gallery_of(another, pictures, folder) as gallery:
         assert gallery.config.model_digest == another.digest
-        assert not np.array_equal(gallery.descriptors([image.id for image in gallery.faces()]), first)
+        assert not np.array_equal(gallery.descriptors([face.id for face in gallery.faces()]), first)
     (folder / "gallery.db").write_bytes(b"nothing of the kind" * 100)
     with gallery_of(editor, pictures, folder) as gallery:
-        np.testing.assert_array_equal(gallery.descriptors([image.id for image in gallery.faces()]), first)
+        np.testing.assert_array_equal(gallery.descriptors([face.id for face in gallery.faces()]), first)
     with Gallery.open(folder) as gallery:
         assert len(gallery) == 12

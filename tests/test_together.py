@@ -15,6 +15,7 @@ from index.where import parse
 from tests.faces import new_face
 
 
+@pytest.mark.slow
 def test_a_thousand_searches_while_another_process_adds_and_removes(tmp_path: Path) -> None:
     found = measure(tmp_path, images=3_000, size=64, queries=1_000)
     assert (found.queries, found.wrong) == (1_000, 0)

@@ -135,6 +135,7 @@ def without_poses(manifest: Manifest, gone: set[str]) -> Manifest:
     return Manifest(manifest.root, {k: tuple(v[i] for i in keep) for k, v in manifest.columns.items()})
 
 
+@pytest.mark.slow
 def test_a_data_set_of_three_poses_is_trained(manifest: Manifest, tmp_path: Path) -> None:
     three = load_pairs(without_poses(manifest, {"-30", "-15", "15", "30"}), POSE)
     sampler = ContrastSampler(three, seed=0)
@@ -175,6 +176,7 @@ def equal(a: Model, b: Model) -> bool:
     return all(torch.equal(x[k], y[k]) for k in x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [TINY_FAST, TINY_PAPER], ids=["fast", "paper"])
 def test_resuming_equals_an_uninterrupted_run_to_the_bit(pairs: PairSet, tmp_path: Path, recipe: Recipe) -> None:
     whole = train(run_of(tmp_path / "whole", recipe), pairs)
@@ -196,12 +198,14 @@ def test_resuming_equals_an_uninterrupted_run_to_the_bit(pairs: PairSet, tmp_pat
     assert equal(whole, resumed) and whole.digest == resumed.digest
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_and_another_seed_others(pairs: PairSet, tmp_path: Path) -> None:
     a, b = (train(run_of(tmp_path / name, TINY_FAST), pairs) for name in ("a", "b"))
     c = train(run_of(tmp_path / "c", TINY_FAST, seed=1), pairs)
     assert equal(a, b) and not equal(a, c)
 
 
+@pytest.mark.slow
 def test_another_run_is_neither_overwritten_nor_resumed(pairs: PairSet, tmp_path: Path) -> None:
     train(run_of(tmp_path, TINY_FAST), pairs)
     record_metrics(tmp_path, {"recall@1": 0.5})
@@ -228,6 +232,7 @@ def test_a_damaged_checkpoint_is_named(pairs: PairSet, tmp_path: Path) -> None:
         train(run_of(tmp_path, TINY_FAST), pairs, resume=True)
 
 
+@pytest.mark.slow
 def test_training_learns(pairs: PairSet, tmp_path: Path) -> None:
     losses: list[float] = []
     recipe = replace(TINY_FAST, sources=4, targets=2, steps_one=30, steps_two=1, warmup=3)

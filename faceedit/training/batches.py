@@ -62,7 +62,7 @@ class Photographer:
 
     def __init__(
         self, pairs: PairSet, normalisation: Normalisation, augmentation: Augmentation | None, device: str
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._pairs, self._knobs, self._device = pairs, augmentation, device
         self._mean, self._std = normalisation.tensors(device)
 
@@ -76,7 +76,7 @@ class Photographer:
 
     def _augmented(
         self, knobs: Augmentation, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]
-    ) -> Sitting:  # fmt: skip
+    ) -> Sitting:
         random = _generator(draw)
         k = targets.shape[1]
         gamma, gain = tone(int(people.max()) + 1, knobs, random, self._device)
@@ -120,7 +120,7 @@ class Photographer:
 
     def _shown(
         self, rows: Rows, behind: Tensor, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         person, mask = self._people(rows)
         shown = composite(toned(person, mask, gamma, gain), mask, behind)
         return misaligned(focused(shown, knobs, random), knobs, random)

@@ -112,24 +112,67 @@ class Recipe:
 
 
 PAPER = Recipe(
-    name="paper", optimiser="sgd", learning_rate=1e-6, momentum=0.95, sources=32, targets=1,
-    steps_one=20_000, steps_two=10_000, summed_loss=True,
-)  # fmt: skip
+    name="paper",
+    optimiser="sgd",
+    learning_rate=1e-6,
+    momentum=0.95,
+    sources=32,
+    targets=1,
+    steps_one=20_000,
+    steps_two=10_000,
+    summed_loss=True,
+)
 
 FAST = Recipe(
-    name="fast", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-4, sources=8, targets=7,
-    steps_one=8_000, steps_two=1_200, warmup=200, cosine=True, clip=1.0, include_same=True, contrast=0.2,
-)  # fmt: skip
+    name="fast",
+    optimiser="adamw",
+    learning_rate=1e-3,
+    weight_decay=1e-4,
+    sources=8,
+    targets=7,
+    steps_one=8_000,
+    steps_two=1_200,
+    warmup=200,
+    cosine=True,
+    clip=1.0,
+    include_same=True,
+    contrast=0.2,
+)
 
 BEST = Recipe(
-    name="best", optimiser="adamw", learning_rate=1e-3, weight_decay=1e-2, sources=8, targets=4,
-    steps_one=7_000, steps_two=2_500, warmup=300, cosine=True, clip=1.0, include_same=True,
-    contrast=0.5, contrast_scale=16.0, contrast_people=4, contrast_conditions=8,
-    gradient=0.2, augmentation=Augmentation(grey=0.1), steps_identity=2_500, perceptual=0.2, joint=True, whitening=0.1,
+    name="best",
+    optimiser="adamw",
+    learning_rate=1e-3,
+    weight_decay=1e-2,
+    sources=8,
+    targets=4,
+    steps_one=7_000,
+    steps_two=2_500,
+    warmup=300,
+    cosine=True,
+    clip=1.0,
+    include_same=True,
+    contrast=0.5,
+    contrast_scale=16.0,
+    contrast_people=4,
+    contrast_conditions=8,
+    gradient=0.2,
+    augmentation=Augmentation(grey=0.1),
+    steps_identity=2_500,
+    perceptual=0.2,
+    joint=True,
+    whitening=0.1,
     network=NetworkConfig(
-        mixing=4, head=512, identity=256, share=0.7, candidate=0.3, skip=True, look_back=True, estimate=0.2,
+        mixing=4,
+        head=512,
+        identity=256,
+        share=0.7,
+        candidate=0.3,
+        skip=True,
+        look_back=True,
+        estimate=0.2,
     ),
-)  # fmt: skip
+)
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}
 

@@ -44,8 +44,8 @@ class Verification:
 
 @dataclass
 class Repair:
-    """removed: paths of images whose descriptors were damaged, to be described again; waiting: damaged descriptions of
-    a redescription under way, which will be made anew."""
+    """removed: paths of images whose descriptors were damaged or are missing, to be described again; waiting: damaged
+    descriptions of a redescription under way, which will be made anew."""
 
     removed: list[str] = field(default_factory=list)
     removed_ids: list[int] = field(default_factory=list)
@@ -67,10 +67,9 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
             found.findings.append(f"{path}: the descriptor of image {id_} is not what was stored")
         if progress:
             progress(found.checked + len(found.damaged), found.images)
-    without = found.images - found.checked - len(found.damaged)
-    if without > 0:
-        found.findings.append(f"{without:,} images have no descriptor")
     with database.reading() as session:
+        without = len(records.without_record(session))
+        found.findings += [f"{without:,} images have no descriptor"] if without else []
         found.findings += redescribing.damage(session, folder)
     if found.damaged:
         found.index = "the index is not compared with damaged descriptors"
@@ -101,6 +100,11 @@ def repair(folder: Path, database: Database) -> Repair:
         for path, id_ in _paths(database, [one.id for one in page if one.noted != one.actual]):
             done.removed.append(path)
             done.removed_ids.append(id_)
+    with database.reading() as session:
+        without = records.without_record(session)
+    for path, id_ in _paths(database, without):
+        done.removed.append(path)
+        done.removed_ids.append(id_)
     discard_indexes(folder)
     return done
 

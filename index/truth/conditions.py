@@ -22,8 +22,8 @@ _COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "identity": FaceRow.identity_key.expression,
     "expression": FaceRow.expression.expression,
     "path": PhotoRow.path.expression,
-    # as text, so that it may be compared and ordered like any
-    "sha256": func.lower(func.hex(cast(PhotoRow.sha256, LargeBinary))),
+    # as text, so that it may be compared and ordered like any; SQLite's hex makes an empty one of NULL
+    "sha256": func.nullif(func.lower(func.hex(cast(PhotoRow.sha256, LargeBinary))), ""),
 }
 _LABELS = {"pose", "illumination", "identity", "expression"}
 

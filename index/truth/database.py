@@ -17,10 +17,9 @@ from sqlalchemy.pool import NullPool
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
 
-BUSY_TIMEOUT_MS = 10_000
+PATIENCE = 10.0  # seconds that a writer waits for another one
 
 PRAGMAS = (
-    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA journal_mode = WAL",
     # NORMAL may forget the last commits at a power cut. The bytes of a removed descriptor are
     # zeroed after the commit, so a forgotten removal would leave an image with a zero descriptor.
@@ -60,7 +59,7 @@ class Database(Protocol):
         """Close all connections."""
 
 
-CORRUPT_SIGNS = ("malformed", "not a database", "no such table", "no such column")
+CORRUPT_SIGNS = ("malformed", "not a database", "no such table", "no such column", "Could not decode to UTF-8")
 
 
 class SQLite:
@@ -69,28 +68,30 @@ class SQLite:
     Sessions are opened per operation, so that one Database may serve several threads.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        """patience: seconds to wait for another writer."""
         self.path = path
+        self._patience = patience
         url = URL.create("sqlite", database=str(path))
         # where nothing can be written, no connection is kept: it would not see what another user writes
         pool = None if _writable(path) else NullPool
-        self._engine = create_engine(url, creator=lambda: _connect(path), poolclass=pool)
+        self._engine = create_engine(url, creator=lambda: _connect(path, patience), poolclass=pool)
         event.listen(self._engine, "begin", _begin)
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that sees one state of the database throughout."""
-        with _named_errors(self.path), Session(self._engine) as session:
+        with _named_errors(self.path, self._patience), Session(self._engine) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that no other writer can enter; committed at the end of the block.
 
-        Raises GalleryLockedError when another process writes for longer than the busy timeout.
+        Raises GalleryLockedError when another one writes for longer than this one is patient.
         """
-        with _named_errors(self.path), Session(self._writer, autoflush=False) as session:
+        with _named_errors(self.path, self._patience), Session(self._writer, autoflush=False) as session:
             with session.begin():
                 yield session
 
@@ -103,12 +104,12 @@ class SQLite:
 
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
-        connection = _connect(self.path)
+        connection = _connect(self.path, self._patience)
         try:
             connection.execute("VACUUM").close()
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         except sqlite3.Error as error:
-            raise _named(self.path, str(error)) from error
+            raise _named(self.path, self._patience, str(error)) from error
         finally:
             connection.close()
 
@@ -141,12 +142,12 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
     if not _writable(path):
         return _connect_read_only(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in PRAGMAS:
+        for pragma in (f"PRAGMA busy_timeout = {1000 * patience:.0f}", *PRAGMAS):
             connection.execute(pragma).close()
     except BaseException:
         connection.close()
@@ -161,20 +162,20 @@ def _begin(connection: Connection) -> None:
 
 
 @contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
+def _named_errors(path: Path, patience: float) -> Iterator[None]:
     try:
         yield
     except IntegrityError:
         raise
     except DatabaseError as error:
-        raise _named(path, str(error.orig)) from error
+        raise _named(path, patience, str(error.orig)) from error
 
 
-def _named(path: Path, reason: str) -> GalleryError:
+def _named(path: Path, patience: float, reason: str) -> GalleryError:
     if "locked" in reason or "busy" in reason:
         return GalleryLockedError(
-            f"{path} is locked: another process has been writing for more than "
-            f"{BUSY_TIMEOUT_MS // 1000} s; wait for it to finish and try again"
+            f"{path} is locked: another process has been writing for more than {patience:g} s; "
+            "wait for it to finish and try again"
         )
     if any(sign in reason for sign in CORRUPT_SIGNS):
         return GalleryCorruptError(

@@ -8,14 +8,14 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from index.descriptors import DescriptorFile, record_hash
 from index.files import descriptor_numbers, descriptor_path
 from index.truth.database import PAGE, Database, chunks
 from index.truth.rows import record_row, require_known
-from index.truth.schema import GalleryRow, RecordRow, RedescriptionRow, insert_rows
+from index.truth.schema import FaceRow, GalleryRow, RecordRow, RedescriptionRow, insert_rows
 from index.truth.state import advance, gallery, state
 from index.values import HalfArray, IdArray, State
 
@@ -124,6 +124,12 @@ def _hashed(content: HalfArray, id_: int, slot: int, noted: str) -> Hashed:
     if slot >= len(content):  # cut off
         return Hashed(id_, noted, "", np.zeros(content.shape[1], np.float16))
     return Hashed(id_, noted, record_hash(content[slot]), content[slot])
+
+
+def without_record(session: Session) -> list[int]:
+    """The faces whose descriptors no slot is said to hold, which only damage can bring about."""
+    recorded = exists().where(RecordRow.face_id == FaceRow.id, RecordRow.file == gallery(session).file)
+    return list(session.scalars(select(FaceRow.id).where(~recorded).order_by(FaceRow.id)))
 
 
 def erasures(session: Session) -> dict[int, list[int]]:

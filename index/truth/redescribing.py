@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from index.descriptors import DescriptorFile, record_hash
@@ -19,7 +19,7 @@ from index.truth.rows import decision_columns, face_of, require_known, select_fa
 from index.truth.schema import FaceRow, RecordRow, RedescriptionRow, StagedRow, insert_rows, stored, utc_now
 from index.truth.state import advance, gallery
 from index.truth.store import redecide
-from index.values import Face, FloatArray, GalleryConfig, check_decision
+from index.values import Face, FloatArray, GalleryConfig, check_decision, check_photo
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: Fl
     """Keep descriptors (n, size) of the new model. Raises UnknownImageError, ImageRowError and as `DescriptorFile`."""
     row = _required(session)
     for one in faces:
+        check_photo(one.photo)
         check_decision(str(one.id), one.decision, row.attribute_values)
     ids = [one.id for one in faces]
     require_known(ids, dict.fromkeys(session.scalars(select(FaceRow.id).where(FaceRow.id.in_(ids)))))
@@ -136,11 +137,13 @@ def _damaged(session: Session, folder: Path) -> list[int]:
         return []
     content = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size).whole()
     query = select(RecordRow.face_id, RecordRow.slot, RecordRow.sha256).where(RecordRow.file == row.file)
-    return [
+    wrong = [
         id_
         for id_, slot, noted in session.execute(query.order_by(RecordRow.slot)).yield_per(PAGE)
         if id_ is not None and (slot >= len(content) or record_hash(content[slot]) != noted)
     ]
+    recorded = exists().where(RecordRow.face_id == StagedRow.face_id, RecordRow.file == row.file)
+    return wrong + list(session.scalars(select(StagedRow.face_id).where(~recorded)))
 
 
 def take_over(session: Session) -> None:

@@ -7,14 +7,15 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from index.errors import UnknownImageError
+from index.errors import GalleryCorruptError, UnknownImageError
 from index.truth.schema import FaceRow, PhotoRow, stored
-from index.values import HAND, ORIGINS, Decision, Face, FileStamp, Labels, Photo, identity_key
+from index.values import HAND, LABELS, ORIGINS, Decision, Face, FileStamp, Labels, Photo, identity_key
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
 Row = tuple[Any, ...]
 _LETTERS = "-hfds"  # of ORIGINS, in that order
 _LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
+_ORIGIN_OF = dict(zip(_LETTERS, ORIGINS, strict=True))
 _FACE = (
     FaceRow.id, FaceRow.identity, FaceRow.pose, FaceRow.illumination, FaceRow.expression, FaceRow.origins,
     FaceRow.decided, FaceRow.errors, PhotoRow.path, PhotoRow.sha256,
@@ -28,9 +29,15 @@ def select_faces() -> Select[*tuple[Any, ...]]:
 
 
 def face_of(row: Any) -> Face:
-    """A row of `select_faces` as a value."""
-    id_, identity, pose, illumination, expression, origins, decided, errors, path, sha256, *stamp = row
-    labels = Labels(identity, pose, illumination, expression, tuple(ORIGINS[_LETTERS.index(one)] for one in origins))
+    """A row of `select_faces` as a value. Raises GalleryCorruptError for letters that say no origins."""
+    id_, identity, pose, illumination, expression, letters, decided, errors, path, sha256, *stamp = row
+    origins = tuple(_ORIGIN_OF[letter] for letter in letters if letter in _ORIGIN_OF)
+    if not len(origins) == len(letters) == len(LABELS):
+        raise GalleryCorruptError(
+            f"the database holds {letters!r:.40} as where the labels of image {id_} come from: `facesearch gallery "
+            "verify` says what else is damaged; restore gallery.db from a copy, or remove the image and index it again"
+        )
+    labels = Labels(identity, pose, illumination, expression, origins)
     return Face(Photo(path, sha256 or "", FileStamp(*stamp)), labels, Decision(decided, tuple(errors)), id_)
 
 

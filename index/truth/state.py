@@ -51,7 +51,10 @@ def gallery(session: Session) -> GalleryRow:
             f"the gallery has schema version {found}; this release reads version {SCHEMA_VERSION}; install a release "
             "that reads it, or index the images again"
         )
-    return session.get_one(GalleryRow, 1)
+    row = session.get(GalleryRow, 1)
+    if row is None:
+        raise _damaged("its id is not 1")
+    return row
 
 
 def version(session: Session) -> int:
@@ -77,10 +80,7 @@ def config(session: Session) -> GalleryConfig:
             image_root=Path(row.image_root),
         )
     except (ValueError, TypeError) as error:
-        raise GalleryCorruptError(
-            f"the gallery's own row is damaged ({error}); restore gallery.db from a copy, or "
-            "delete the gallery folder and index the images again"
-        ) from error
+        raise _damaged(str(error)) from error
 
 
 def state(session: Session) -> State:
@@ -97,6 +97,13 @@ def advance(session: Session, *, removed: bool) -> None:
     row.generation += 1
     row.stamp = _stamp()
     row.removals += int(removed)
+
+
+def _damaged(reason: str) -> GalleryCorruptError:
+    return GalleryCorruptError(
+        f"the gallery's own row is damaged ({reason}); restore gallery.db from a copy, or delete the gallery folder "
+        "and index the images again"
+    )
 
 
 def _stamp() -> str:

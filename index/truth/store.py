@@ -164,8 +164,11 @@ def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
     photos = _photos_of(session, list(rows))
     own = ("decided", "errors")
     _rewrite(session, _FACE, {id_: {name: row[name] for name in own} for id_, row in rows.items()})
-    file = ("sha256", *STAMP)
-    _rewrite(session, _PHOTO, {photos[id_]: {name: row[name] for name in file} for id_, row in rows.items()})
+    files = {
+        photos[id_]: {"sha256": row["sha256"] or None, **{name: row[name] for name in STAMP}}
+        for id_, row in rows.items()
+    }
+    _rewrite(session, _PHOTO, files)
 
 
 def photo_ids(session: Session, paths: Sequence[str]) -> dict[str, int]:

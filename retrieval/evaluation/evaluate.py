@@ -19,7 +19,7 @@ from faceedit.editor import Editor
 from index.gallery import Gallery
 from retrieval.evaluation.queries import Bools, LabelledSet, Queries, Rows, right_results, truth_rows
 from retrieval.evaluation.recall import RANKS
-from retrieval.evaluation.searching import decided_values, flat_index, gallery_of, nearest_rows, nearest_vectors
+from retrieval.evaluation.searching import decided_values, gallery_of, nearest_rows, nearest_vectors
 
 OURS = "descriptor"
 Progress = Callable[[str, int, int], None]
@@ -134,13 +134,13 @@ def _baselines(
     editor: Editor, test: LabelledSet, queries: Queries, refined: NDArray[np.uint8], report: Progress
 ) -> dict[str, Bools]:
     """What pixels find: those of the query, of its mirror image, and of the imagined face."""
-    sources, pixels = test.pictures_of(queries), flat_index(_flat(test.images))
+    sources, pixels = test.pictures_of(queries), _flat(test.images)
     shown = {"unedited_pixels": sources, "mirrored_pixels": sources[:, :, ::-1], "generated_pixels": refined}
     hits = {}
     for number, (name, pictures) in enumerate(shown.items()):
         report("baselines", number, len(shown))
         if name == "generated_pixels" and editor.card.neutral and test.has_masks:
-            pixels = flat_index(_flat(on_neutral(test.manifest, test.images)))  # as the generated pictures are
+            pixels = _flat(on_neutral(test.manifest, test.images))  # as the generated pictures are
         found = nearest_vectors(pixels, _flat(pictures), test.own_rows(queries), RANKS[-1])
         hits[name] = right_results(test, queries, found)
     report("baselines", len(shown), len(shown))

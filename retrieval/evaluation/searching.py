@@ -17,8 +17,7 @@ from faceedit.attributes import AttributeSpace
 from faceedit.editor import Editor
 from index.errors import GalleryError
 from index.gallery import Decision, Face, Gallery, GalleryConfig, Labels, Photo
-from index.search.exact import nearest
-from index.search.indexes import Index, faiss_module
+from index.search.exact import scan
 from retrieval.describing import known_errors
 from retrieval.evaluation.queries import Rows
 
@@ -60,19 +59,11 @@ def nearest_rows(gallery: Gallery, descriptors: NDArray[np.float32], own: Rows, 
     return without_own(rows.reshape(len(descriptors), -1), own, k)
 
 
-def flat_index(vectors: NDArray[Any]) -> Index:
-    """An index of vectors (N, D) in full precision: it compares by matrix products, which for thousands of queries at
-    once is many times as fast as a gallery's."""
-    flat = faiss_module().IndexFlatL2(vectors.shape[1])
-    flat.add(np.ascontiguousarray(vectors, np.float32))
-    return flat
-
-
-def nearest_vectors(index: Index, asked: NDArray[Any], own: Rows, k: int) -> Rows:
-    """(Q, k) the rows of a `flat_index` nearest to vectors asked (Q, D), as `nearest_rows` gives them."""
-    rows = np.arange(index.ntotal, dtype=np.int64)
-    found = nearest(index, np.ascontiguousarray(asked, np.float32), k + 1, rows)[1]
-    return without_own(found, own, k)
+def nearest_vectors(stored: NDArray[Any], asked: NDArray[Any], own: Rows, k: int) -> Rows:
+    """(Q, k) the rows of vectors stored (N, D) nearest to vectors asked (Q, D), as `nearest_rows` gives them."""
+    rows = np.arange(len(stored), dtype=np.int64)
+    found = scan(stored, rows, rows, np.ascontiguousarray(asked, np.float32), k + 1)
+    return without_own(np.stack([ids for _, ids in found]), own, k)
 
 
 def without_own(rows: Rows, own: Rows, k: int) -> Rows:

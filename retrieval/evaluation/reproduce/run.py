@@ -101,9 +101,10 @@ class _Run:
             return numbers, []
         cache = self._work / "cache"
         found = self._kept(
-            f"{name}-retrieval", editor,
+            f"{name}-retrieval",
+            editor,
             lambda: measure_retrieval(editor, self._manifest, self._settings, self._report, cache),
-        )  # fmt: skip
+        )
         shutil.rmtree(cache, ignore_errors=True)
         return {**numbers, "retrieval": found["numbers"]}, [*figures, *found["figures"]]
 
@@ -116,7 +117,7 @@ class _Run:
 
     def _kept(
         self, name: str, editor: Editor, make: Callable[[], tuple[dict[str, Any], list[Figure]]]
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """What an earlier run wrote about the same model, data and settings, or what is measured now."""
         file = self._work / f"{name}.json"
         parts = [VERSIONS[name.rpartition("-")[2]], editor.digest, editor.device, self._data, asdict(self._settings)]
