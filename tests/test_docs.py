@@ -91,12 +91,12 @@ def command_lines(markdown: str) -> list[str]:
 def what_is_wrong(line: str) -> str:
     """Why the command would refuse this line, by its name and options alone, or an empty string."""
     command, words = get_command(app), shlex.split(line, comments=True)[1:]
-    context = command.context_class(command, info_name="facesearch")
+    context = command.context_class(command, info_name="facesearch", **command.context_settings)
     while isinstance(command, TyperGroup) and words:
         if words[0] not in command.commands:
             return f"{context.command_path} has no command {words[0]}"
         command = command.commands[words[0]]
-        context = command.context_class(command, info_name=words.pop(0), parent=context)
+        context = command.context_class(command, info_name=words.pop(0), parent=context, **command.context_settings)
     try:
         _, left, _ = command.make_parser(context).parse_args(words)
     except TyperException as error:
