@@ -16,7 +16,7 @@ from index.where import LARGEST, parse
 from retrieval.tables import aligned, printable, shown
 
 if TYPE_CHECKING:
-    from index.gallery import Face, Gallery
+    from index.gallery import Face
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,26 +31,7 @@ def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = Fals
     """Say what the gallery holds, where, described by which model, and how it is searched."""
     with face_search(context, db) as faces:
         found = faces.info()
-    if as_json:
-        print(json.dumps(found.as_json()))
-        return
-    from index.search.plan import size_text
-
-    there = "" if found.image_root.is_dir() else "  (not there now)"
-    unread = f"; {found.problems:,} files unread" if found.problems else ""
-    lines = [
-        ["gallery", str(found.gallery)],
-        ["images", f"{found.images:,} of {found.people:,} people{unread}"],
-        ["files below", f"{found.image_root}{there}"],
-        ["described by", f"model {found.model[:12]} for {found.task}, {found.descriptor:,} numbers an image"],
-        ["on disk", size_text(found.bytes)],
-        ["searched by", ", ".join(found.indexes) or "no saved index; the next search makes one"],
-    ]
-    if found.redescription is not None:
-        to = f"by model {found.redescription.model_digest[:12]}: {found.redescription.staged:,} of {found.images:,}"
-        how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
-        lines.append(["redescribed", f"{to} images described; {how}"])
-    print("\n".join(aligned(lines)))
+    print(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
 
 
 @group.command("list")
@@ -90,11 +71,12 @@ def list_images(
 def show(images: PathsArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show everything that is known of images."""
     from index.gallery import Gallery
+    from retrieval.about import face_details
     from retrieval.choosing import chosen_ids
 
     with Gallery.open(db_folder(db)) as gallery:
         found = gallery.get(chosen_ids(gallery, images or (), None))
-        rows = [{**_row(face), **_details(gallery, face)} for face in found]
+        rows = [{**_row(face), **face_details(gallery, face)} for face in found]
     if as_json:
         print(json.dumps(rows))
         return
@@ -168,20 +150,6 @@ def warn_not_searched(reason: Exception | None) -> None:
 
 def _row(face: Face) -> dict[str, Any]:
     return {name: getattr(face, name) for name in _SHOWN}
-
-
-def _details(gallery: Gallery, face: Face) -> dict[str, Any]:
-    from retrieval.folder import is_gone
-
-    file = gallery.config.image_root / face.path
-    errors = zip(gallery.config.values, face.decision.errors, strict=True)
-    return {
-        "file": str(file),
-        "there": not is_gone(file),
-        "sha256": face.photo.sha256,
-        "bytes": face.photo.stamp.size,
-        "errors": {str(value): round(error, 1) for value, error in errors if error is not None},
-    }
 
 
 def _number(name: str, text: str | None) -> int | None:

@@ -61,7 +61,7 @@ def index(
     if as_json:
         print(json.dumps({"gallery": str(place), **report.as_json()}))
     else:
-        _print(place, report, time.monotonic() - started)
+        print("\n".join(report.lines(place, time.monotonic() - started)))
     _warn(report)
     if report.not_searched is not None and requirements is not None:
         raise report.not_searched
@@ -90,27 +90,4 @@ def _warn(report: IndexReport) -> None:
         print(
             f"warning: the files of {report.vanished:,} images in the gallery have gone; --prune removes them",
             file=sys.stderr,
-        )
-
-
-def _print(place: Path, report: IndexReport, seconds: float) -> None:
-    print(
-        f"{place}: {report.images:,} images; {report.described:,} described, {report.unchanged:,} unchanged, "
-        f"{len(report.skipped):,} skipped in {seconds:.1f} s"
-    )
-    for number, what in (
-        (report.renamed, "were known under another name"),
-        (report.duplicates, "have the content of another image, and share its description"),
-        (report.changed, "have other content than before, and keep their labels"),
-        (report.pruned, "were removed: their files have gone"),
-        (report.relabelled, "got new labels"),
-    ):
-        if number:
-            print(f"{number:,} {what}")
-    if report.search is not None and report.search.index is not None:
-        from index.search.plan import KINDS
-
-        print(
-            f"searched by {KINDS[report.search.kind]}: {report.search.recall:.4f} of the ten nearest found in "
-            f"{report.search.index.milliseconds:.1f} ms"
         )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -27,13 +25,7 @@ from cli.options import (
     swept,
 )
 
-if TYPE_CHECKING:
-    from faceedit.attributes import AttributeSpace
-    from retrieval.answers import Answer
-
 _STANDARD_INPUT = Path("-")
-_FORMATS = ("table", "json", "jsonl", "csv")
-_Show = Callable[[Path, "Sequence[Answer]"], None]
 
 
 def query(
@@ -76,11 +68,13 @@ def query(
     require_distinct(distinct)
     from faceedit.images import write_picture
     from index.where import parse
+    from retrieval.formats import Format
     from retrieval.pictures import read_source
     from retrieval.sheets import answer_sheet
+    from retrieval.tables import printable
 
     single, condition = _single(images), parse(where) if where is not None else None
-    show = _printer(_format(as_json, as_jsonl, as_csv), attribute, single)
+    form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)
     _check_files(images, single, sheet, as_json)
     wishes: dict[str, Any] = {
         "pose": pose,
@@ -90,6 +84,8 @@ def query(
         "distinct": distinct,
     }
     found, failures = False, 0
+    if form.head is not None:
+        print(form.head, flush=True)
     with face_search(context, db, model=model, models=models, device=device) as faces:
         for image in _each(images):
             try:
@@ -98,13 +94,13 @@ def query(
                 if single is not None:
                     raise
                 failures += 1
-                print(f"skipped: {_printable(str(error))}", file=sys.stderr)
+                print(f"skipped: {printable(str(error))}", file=sys.stderr)
                 continue
             if attribute is None:
                 answers = [faces.query(source, k=k or 5, **wishes)]
             else:
                 answers = faces.sweep(source, attribute.name, k=k or 1, **wishes)
-            show(image, answers)
+            print(form.text(str(image), answers), flush=True)
             found |= any(answer.results for answer in answers)
             if sheet is not None:
                 write_picture(answer_sheet(answers), sheet)
@@ -118,10 +114,10 @@ def query(
 def _format(as_json: bool, as_jsonl: bool, as_csv: bool) -> str:
     from faceedit.errors import UsageError
 
-    chosen = [name for name, on in zip(_FORMATS[1:], (as_json, as_jsonl, as_csv), strict=True) if on]
+    chosen = [name for name, on in (("json", as_json), ("jsonl", as_jsonl), ("csv", as_csv)) if on]
     if len(chosen) > 1:
         raise UsageError(f"--{' and --'.join(chosen)} together: choose one")
-    return chosen[0] if chosen else _FORMATS[0]
+    return chosen[0] if chosen else "table"
 
 
 def _single(images: Sequence[Path]) -> Path | None:
@@ -158,48 +154,3 @@ def _each(images: Sequence[Path]) -> Iterator[Path]:
             yield from find_images(image)
         else:
             yield image
-
-
-def _printer(form: str, attribute: AttributeSpace | None, single: Path | None) -> _Show:
-    """What prints the answers to one query image: one, or one for each value of the attribute."""
-    from retrieval.answers import table
-
-    if form == "csv":
-        return _csv_printer()
-    if form in ("json", "jsonl"):
-        return lambda image, answers: print(json.dumps(_content(image, answers, attribute)), flush=True)
-
-    def show(image: Path, answers: Sequence[Answer]) -> None:
-        title = [] if single is not None else [_printable(str(image))]
-        print("\n".join([*title, *table(answers, attribute)]), flush=True)
-
-    return show
-
-
-def _csv_printer() -> _Show:
-    from retrieval.answers import SHOWN
-
-    names = ["query", "asked", "rank", "distance", "identity", *SHOWN, "path"]
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-    writer.writeheader()
-
-    def show(image: Path, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            asked = ", ".join(f"{name} {value}" for name, value in answer.asked.items())
-            writer.writerows({"query": str(image), "asked": asked, **result.as_json()} for result in answer.results)
-        sys.stdout.flush()
-
-    return show
-
-
-def _content(image: Path, answers: Sequence[Answer], attribute: AttributeSpace | None) -> dict[str, object]:
-    contents = [answer.as_json() for answer in answers]
-    if attribute is None:
-        return contents[0]
-    return {"query": str(image), "answers": [{k: v for k, v in one.items() if k != "query"} for one in contents]}
-
-
-def _printable(text: str) -> str:
-    from retrieval.tables import printable
-
-    return printable(text)

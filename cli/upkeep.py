@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -29,9 +29,6 @@ from cli.options import (
 from faceedit.errors import UsageError
 from retrieval.files import require_output_folder
 from retrieval.tables import aligned, printable
-
-if TYPE_CHECKING:
-    from retrieval.redescribing import RedescribeReport
 
 _FEW = 20  # lines that name what is missing
 
@@ -112,22 +109,12 @@ def redescribe(
     if as_json:
         print(json.dumps(report.as_json()))
     else:
-        _print_redescribed(faces.folder, report)
+        for path, reason in report.unread:
+            print(f"not described: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
+        print("\n".join(report.lines(faces.folder)))
     warn_not_searched(report.not_searched)
     if not report.finished:
         raise typer.Exit(3)
-
-
-def _print_redescribed(place: Path, report: RedescribeReport) -> None:
-    for path, reason in report.unread:
-        print(f"not described: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
-    dropped = f", {report.dropped:,} removed: their files cannot be read" if report.dropped else ""
-    print(f"{place}: {report.described + report.before:,} images described by model {report.model[:12]}{dropped}")
-    if not report.finished:
-        print(
-            f"the gallery still uses its former model, since {len(report.unread):,} images could not be described: "
-            "bring their files back and run this again, or remove them with --drop"
-        )
 
 
 @group.command("export")
@@ -167,39 +154,28 @@ def import_(
     from cli.progress import ProgressBar
     from index.care.exchange import restore
     from index.gallery import Gallery
-    from retrieval.folder import is_gone
+    from retrieval.about import missing_files
 
     with ProgressBar("importing") as bar:
         restore(folder, place, None if root is None else root.resolve(), bar.update)
     with Gallery.open(place) as gallery:
-        root = gallery.config.image_root
-        missing = sum(is_gone(root / face.path) for face in gallery.faces())
-        print(f"{place}: {len(gallery):,} images, whose files lie below {root}")
+        missing = missing_files(gallery, gallery.config.image_root)
+        print(f"{place}: {len(gallery):,} images, whose files lie below {gallery.config.image_root}")
     if missing:
-        print(
-            f"warning: the files of {missing:,} images are not there; say where they are with "
-            "`facesearch gallery relocate`",
-            file=sys.stderr,
-        )
+        where = "say where they are with `facesearch gallery relocate`"
+        print(f"warning: the files of {missing:,} images are not there; {where}", file=sys.stderr)
 
 
 @group.command("relocate")
 def relocate(
+    context: typer.Context,
     root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same.")],
     db: DbOption = None,
 ) -> None:
     """Say where the images lie now, after their folder moved."""
-    if not root.is_dir():
-        raise UsageError(f"{root} is no folder: give the one that the images lie in now")
-    from index.gallery import Gallery
-    from retrieval.folder import is_gone
-
-    with Gallery.open(db_folder(db)) as gallery:
-        missing = sum(is_gone(root / face.path) for face in gallery.faces())
-        if missing == len(gallery) > 0:
-            raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
-        gallery.set_image_root(root.resolve())
-        print(f"{gallery.folder}: images below {root.resolve()}")
+    with face_search(context, db) as faces:
+        missing = faces.relocate(root)
+        print(f"{faces.folder}: images below {root.resolve()}")
     if missing:
         print(f"warning: {missing:,} images are not there", file=sys.stderr)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from index.files import gallery_bytes, saved_indexes
-from index.gallery import Gallery, Redescription
+from index.gallery import Face, Gallery, Redescription
+from index.search.plan import size_text
+from retrieval.folder import is_gone
+from retrieval.tables import aligned
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,42 @@ class GalleryInfo:
         plain = {"gallery": str(self.gallery), "image_root": str(self.image_root), "model": self.model[:12]}
         lists = {"values": list(self.values), "indexes": list(self.indexes), "redescription": under_way}
         return {**vars(self), **plain, **lists}
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        there = "" if self.image_root.is_dir() else "  (not there now)"
+        unread = f"; {self.problems:,} files unread" if self.problems else ""
+        rows = [
+            ["gallery", str(self.gallery)],
+            ["images", f"{self.images:,} of {self.people:,} people{unread}"],
+            ["files below", f"{self.image_root}{there}"],
+            ["described by", f"model {self.model[:12]} for {self.task}, {self.descriptor:,} numbers an image"],
+            ["on disk", size_text(self.bytes)],
+            ["searched by", ", ".join(self.indexes) or "no saved index; the next search makes one"],
+        ]
+        if self.redescription is not None:
+            next_one = f"by model {self.redescription.model_digest[:12]}: {self.redescription.staged:,}"
+            how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
+            rows.append(["redescribed", f"{next_one} of {self.images:,} images described; {how}"])
+        return aligned(rows)
+
+
+def face_details(gallery: Gallery, face: Face) -> dict[str, Any]:
+    """What is known of a face besides its labels."""
+    file, stamp = gallery.config.image_root / face.path, face.photo.stamp
+    errors = zip(gallery.config.values, face.decision.errors, strict=True)
+    return {
+        "file": str(file),
+        "there": not is_gone(file),
+        "sha256": face.photo.sha256,
+        "bytes": stamp.size,
+        "errors": {str(value): round(error, 1) for value, error in errors if error is not None},
+    }
+
+
+def missing_files(gallery: Gallery, root: Path) -> int:
+    """How many images would not be there if they lay below this root."""
+    return sum(is_gone(root / face.path) for face in gallery.faces())
 
 
 def about(gallery: Gallery) -> GalleryInfo:

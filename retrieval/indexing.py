@@ -13,6 +13,7 @@ from faceedit.describes import Describes
 from faceedit.images import Picture
 from index.errors import GalleryNotFoundError
 from index.gallery import Face, FileStamp, Gallery, GalleryConfig, Labels, Photo, Problem
+from index.search.plan import KINDS
 from index.search.prepare import Prepared
 from retrieval.describing import Description, describe_contents
 from retrieval.errors import RetrievalError
@@ -57,7 +58,28 @@ class IndexReport:
             "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
         }
 
+    def lines(self, gallery: object, seconds: float) -> list[str]:
+        """What was done, for people."""
+        first = (
+            f"{gallery}: {self.images:,} images; {self.described:,} described, {self.unchanged:,} unchanged, "
+            f"{len(self.skipped):,} skipped in {seconds:.1f} s"
+        )
+        told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
+        if self.search is not None and self.search.index is not None:
+            told.append(
+                f"searched by {KINDS[self.search.kind]}: {self.search.recall:.4f} of the ten nearest found in "
+                f"{self.search.index.milliseconds:.1f} ms"
+            )
+        return [first, *told]
 
+
+_TOLD = {
+    "renamed": "were known under another name",
+    "duplicates": "have the content of another image, and share its description",
+    "changed": "have other content than before, and keep their labels",
+    "pruned": "were removed: their files have gone",
+    "relabelled": "got new labels",
+}
 _COUNTS = "images described unchanged renamed duplicates changed relabelled vanished pruned".split()
 
 

@@ -2,6 +2,9 @@
 
 A worker that a damaged file takes down with it (decoders are C) costs that file alone: every worker is asked for one
 file at a time. This module must stay free of torch: every worker imports it.
+
+Workers of our own and not pebble's (5.2), which print tracebacks when a terminal's interrupt meets them while they
+start, and leave a script without a main guard with an error instead of its pictures.
 """
 
 from __future__ import annotations

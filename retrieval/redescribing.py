@@ -38,6 +38,17 @@ class RedescribeReport:
         """What `json.dumps` takes."""
         return {name: getattr(self, name) for name in ("described", "before", "dropped", "unread", "finished")}
 
+    def lines(self, gallery: object) -> list[str]:
+        """What was done, for people."""
+        dropped = f", {self.dropped:,} removed: their files cannot be read" if self.dropped else ""
+        told = [f"{gallery}: {self.described + self.before:,} images described by model {self.model[:12]}{dropped}"]
+        if not self.finished:
+            told.append(
+                f"the gallery still uses its former model, since {len(self.unread):,} images could not be described: "
+                "bring their files back and run this again, or remove them with --drop"
+            )
+        return told
+
 
 def redescribe(
     gallery: Gallery,

@@ -27,7 +27,7 @@ from index.search.plan import Requirements, make_plan, measure_rates, read_requi
 from index.search.prepare import Prepared
 from index.search.reduction import STEP
 from index.values import HAND
-from retrieval.about import GalleryInfo, about
+from retrieval.about import GalleryInfo, about, missing_files
 from retrieval.answers import Answer, Step
 from retrieval.choosing import Meant, chosen_ids
 from retrieval.files import require_output_folder
@@ -330,6 +330,18 @@ class FaceSearch:
         reduced = any(gallery.folder.glob("search-*"))  # an index that only `prepare` makes
         removed = gallery.remove(chosen_ids(gallery, images, condition))
         return Removal(removed, self._prepared_again(progress) if reduced else None)
+
+    def relocate(self, root: str | os.PathLike[str]) -> int:
+        """Say where the images lie now, after their folder moved; below it their paths are the same. How many are not
+        there. Raises UsageError for a folder that holds none of them."""
+        place, gallery = Path(root), self.gallery
+        if not place.is_dir():
+            raise UsageError(f"{place} is no folder: give the one that the images lie in now")
+        missing = missing_files(gallery, place)
+        if missing == len(gallery) > 0:
+            raise UsageError(f"{place} holds none of the gallery's {missing:,} images: give the folder they moved to")
+        gallery.set_image_root(place.resolve())
+        return missing
 
     def compact(self, progress: Progress | None = None) -> Compacted:
         """Give the space of removed images back to the disk; ids stay."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -114,6 +115,41 @@ def test_a_file_larger_than_any_picture_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(600_000_000)
     assert "has 600,000,000 bytes, over 500,000,000: make it smaller" in read(path).reason
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("after", [0.0, 0.3, 0.6, 1.2])
+def test_a_terminal_s_interrupt_reaches_this_process_alone(pictures: list[Path], tmp_path: Path, after: float) -> None:
+    """A terminal sends it to every process at once, also to workers that are just being started."""
+    script = tmp_path / "reads.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from retrieval.reading import read_ahead\n"
+        "if __name__ == '__main__':\n"
+        "    paths = sorted(Path(sys.argv[1]).glob('*.png')) * 1000\n"
+        "    print('begins', flush=True)\n"
+        "    try:\n"
+        "        for _ in read_ahead(paths, 8, 2):\n"
+        "            pass\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted', flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, script, tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "begins\n"
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (out, err, process.returncode) == ("interrupted\n", "", 0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
