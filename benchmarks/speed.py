@@ -40,11 +40,10 @@ from faceedit.editor import ALL, Described, Editor
 from faceedit.manifest import read_manifest
 from faceedit.memory import keep_freed_memory
 from faceedit.modelfile import Model, load_model
-from index.gallery import Gallery
 from retrieval.evaluation.evaluate import OURS, evaluate
 from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
 from retrieval.evaluation.recall import recall
-from retrieval.query import QueryEngine
+from retrieval.search import FaceSearch
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_db"
@@ -195,16 +194,15 @@ def querying(paths: list[Path], queries: int, folder: Path, device: str) -> Iter
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
         cold.append(1000 * (time.perf_counter() - began))
     yield "query, cold", f"{np.median(cold):.0f} ms", f"{len(paths):,} images", f"slowest {max(cold):.0f} ms"
-    with Gallery.open(db) as gallery:
-        engine = QueryEngine(gallery, {"pose": editor})
+    with FaceSearch(db, describer=editor) as faces:
         random, times = np.random.default_rng(1), []
         for number in range(queries + 10):
             path, pose = paths[random.integers(len(paths))], int(random.choice(editor.space.values))
             began = time.perf_counter()
-            answer = engine.query(path, {"pose": pose}, 10)
+            answer = faces.query(path, pose=pose, k=10)
             if number >= 10:
                 times.append(1000 * (time.perf_counter() - began))
-            assert len(answer.matches) == min(10, len(paths) - 1)
+            assert len(answer) == min(10, len(paths) - 1)
     middle, worst = np.percentile(times, [50, 99])
     yield "query, warm", f"p50 {middle:.1f} ms", f"{len(paths):,} images", f"p99 {worst:.1f} ms"
     yield "this process, peak memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB", "", ""
