@@ -146,7 +146,7 @@ def ours(records: NDArray[np.float16], queries: Floats, truth: list[NDArray[np.i
         about = kind
 
         def search(query: Floats) -> NDArray[np.int64]:
-            return nearest(index, query[None], 10, ids)[1][0]
+            return np.asarray(nearest(index, query[None], 10, ids)[1][0])
     else:
         made = build(records, ids, slots, plan, 0)
         about = f"{kind}, {made.about.dimensions} numbers, effort {made.about.effort}, {made.about.length} in full"
@@ -159,9 +159,12 @@ def ours(records: NDArray[np.float16], queries: Floats, truth: list[NDArray[np.i
 
 
 def others(
-    name: str, make: Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | None],
-    records: NDArray[np.float16], queries: Floats, truth: list[NDArray[np.int64]],
-) -> None:  # fmt: skip
+    name: str,
+    make: Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | None],
+    records: NDArray[np.float16],
+    queries: Floats,
+    truth: list[NDArray[np.int64]],
+) -> None:
     vectors = records.astype(np.float32)
     before = _resident() - vectors.nbytes
     began = time.perf_counter()
@@ -177,14 +180,14 @@ def others(
 def faiss_flat(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]]:
     index = faiss.IndexFlatL2(vectors.shape[1])
     index.add(vectors)
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 def faiss_hnsw(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]]:
     index = faiss.IndexHNSWFlat(vectors.shape[1], 32)
     index.add(vectors)
     index.hnsw.efSearch = 128
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 def hnsw_library(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | None:
@@ -196,7 +199,7 @@ def hnsw_library(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | Non
     index.init_index(len(vectors), ef_construction=100, M=32)
     index.add_items(vectors)
     index.set_ef(128)
-    return lambda query: index.knn_query(query[None], 10)[0][0].astype(np.int64)  # type: ignore[no-any-return]
+    return lambda query: index.knn_query(query[None], 10)[0][0].astype(np.int64)
 
 
 def autofaiss_choice(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | None:
@@ -206,10 +209,16 @@ def autofaiss_choice(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] |
         return None
     with tempfile.TemporaryDirectory() as folder:
         index, _ = build_index(
-            vectors, metric_type="l2", max_index_memory_usage="2GB", current_memory_available="8GB",
-            max_index_query_time_ms=25, save_on_disk=False, verbose=50, index_infos_path=str(Path(folder) / "i.json"),
-        )  # fmt: skip
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+            vectors,
+            metric_type="l2",
+            max_index_memory_usage="2GB",
+            current_memory_available="8GB",
+            max_index_query_time_ms=25,
+            save_on_disk=False,
+            verbose=50,
+            index_infos_path=str(Path(folder) / "i.json"),
+        )
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 OTHERS: dict[str, Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | None]] = {
@@ -221,9 +230,13 @@ OTHERS: dict[str, Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | Non
 
 
 def _report(
-    name: str, built: float, search: Callable[[Floats], NDArray[np.int64]], queries: Floats,
-    truth: list[NDArray[np.int64]], before: int,
-) -> None:  # fmt: skip
+    name: str,
+    built: float,
+    search: Callable[[Floats], NDArray[np.int64]],
+    queries: Floats,
+    truth: list[NDArray[np.int64]],
+    before: int,
+) -> None:
     times, hits = [], []
     for query, wanted in zip(queries, truth, strict=True):
         began = time.perf_counter()

@@ -30,7 +30,8 @@ work together is told in [galleries.md](galleries.md) and [training.md](training
 def commands_page() -> str:
     """The whole of docs/commands.md."""
     root = get_command(app)
-    context = root.context_class(root, info_name="facesearch", max_content_width=WIDTH, terminal_width=WIDTH)
+    wide = {**root.context_settings, "max_content_width": WIDTH, "terminal_width": WIDTH}
+    context = root.context_class(root, info_name="facesearch", **wide)
     sections = list(_sections(root, context))
     return "\n".join([HEAD, *(f"- {_link(title)}" for title, _ in sections), "", *(text for _, text in sections)])
 
@@ -39,7 +40,7 @@ def _sections(command: Command, context: Context) -> Iterator[tuple[str, str]]:
     """(title, Markdown) of a command and of all that are below it."""
     yield context.command_path, _section(command, context)
     for name, below in getattr(command, "commands", {}).items():
-        inner = below.context_class(below, info_name=name, parent=context)
+        inner = below.context_class(below, info_name=name, parent=context, **below.context_settings)
         yield from _sections(below, inner)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typer.main import get_command
 from cli.app import app
 from docs.make_commands import commands_page
 from docs.make_house import house_page
+from facesearch import FaceSearch
+from tests.test_facesearch import SIX_LINES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "sample_db" / "README.md"])
@@ -88,12 +91,12 @@ def command_lines(markdown: str) -> list[str]:
 def what_is_wrong(line: str) -> str:
     """Why the command would refuse this line, by its name and options alone, or an empty string."""
     command, words = get_command(app), shlex.split(line, comments=True)[1:]
-    context = command.context_class(command, info_name="facesearch")
+    context = command.context_class(command, info_name="facesearch", **command.context_settings)
     while isinstance(command, TyperGroup) and words:
         if words[0] not in command.commands:
             return f"{context.command_path} has no command {words[0]}"
         command = command.commands[words[0]]
-        context = command.context_class(command, info_name=words.pop(0), parent=context)
+        context = command.context_class(command, info_name=words.pop(0), parent=context, **command.context_settings)
     try:
         _, left, _ = command.make_parser(context).parse_args(words)
     except TyperException as error:
@@ -133,6 +136,28 @@ def test_every_command_is_shown_with_an_example() -> None:
     titles = re.findall(r"^## (facesearch .+)$", text_of("docs/commands.md"), re.MULTILINE)
     assert len(titles) > 20
     assert [title for title in titles if not any(f"{line} ".startswith(f"{title} ") for line in shown)] == []
+
+
+# --- Python ---
+
+
+def python_blocks(markdown: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
+
+
+def test_the_lines_of_python_in_the_readme_are_those_that_are_explained() -> None:
+    [lines] = python_blocks(text_of("README.md"))
+    assert lines in python_blocks(text_of("docs/python.md"))
+
+
+def test_the_lines_of_python_in_the_readme_are_those_that_are_run() -> None:
+    [lines] = python_blocks(text_of("README.md"))
+    assert ast.dump(ast.parse(lines)) == ast.dump(ast.parse(SIX_LINES))
+
+
+@pytest.mark.parametrize("name", [name for name in dir(FaceSearch) if not name.startswith("_")])
+def test_every_method_of_facesearch_is_explained(name: str) -> None:
+    assert re.search(rf"[`.]{name}[(`]", text_of("docs/python.md"))
 
 
 # --- files, make, and generated pages ---

@@ -191,6 +191,16 @@ def test_integers_of_numpy_are_stored_as_numbers(gallery: Gallery) -> None:
     assert gallery.verify().sound
 
 
+def test_texts_of_numpy_are_stored_as_text(gallery: Gallery) -> None:
+    names = np.array(["a.jpg", "Anna", "smile", "b.jpg"])
+    [id_] = gallery.add([row(1, path=names[0], identity=names[1], expression=names[2])], unit_vectors(1))
+    assert gallery.verify().sound
+    [stored] = gallery.get([id_])
+    assert (stored.path, stored.identity, stored.expression) == ("a.jpg", "Anna", "smile")
+    gallery.move([replace(stored, photo=replace(stored.photo, path=names[3]))])
+    assert gallery.verify().sound and gallery.ids_of(["b.jpg"]) == {"b.jpg": id_}
+
+
 def test_errors_are_kept_to_a_thousandth(gallery: Gallery) -> None:
     [id_] = gallery.add([row(0, errors=(1.23456, 1e6 + 0.0004, None, 0.0, -0.0006, 5e-324, 7.0))], unit_vectors(1))
     assert gallery.get([id_])[0].decision.errors == (1.235, 1e6, None, 0.0, -0.001, 0.0, 7.0)

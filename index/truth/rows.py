@@ -47,7 +47,7 @@ def stamp_columns(stamp: FileStamp) -> dict[str, int]:
 
 
 def label_columns(labels: Labels) -> dict[str, str | int | None]:
-    """Plain integers, also of NumPy's, which SQLite would store as bytes."""
+    """Plain values, also of NumPy's: SQLite would store its integers as bytes, and its text has another digest."""
     identity, pose, illumination = labels.identity, labels.pose, labels.illumination
     given = (identity, pose, illumination, labels.expression)
     origins = (
@@ -55,11 +55,11 @@ def label_columns(labels: Labels) -> dict[str, str | int | None]:
         for label, origin in zip(given, labels.origins, strict=True)
     )
     return {
-        "identity": identity,
+        "identity": None if identity is None else str(identity),
         "identity_key": None if identity is None else identity_key(identity),
         "pose": None if pose is None else int(pose),
         "illumination": None if illumination is None else int(illumination),
-        "expression": labels.expression,
+        "expression": None if labels.expression is None else str(labels.expression),
         "origins": "".join(origins),
     }
 
@@ -73,7 +73,7 @@ def decision_columns(decision: Decision) -> dict[str, Any]:
 def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, str | None] | None = None) -> Row:
     """A row of the table photo as it is stored; problem: its reason and reader."""
     given = {"reason": None, "reader": None, **(problem or {})}
-    columns = {"id": id_, "path": photo.path, "sha256": photo.sha256 or None, "added": added, **given}
+    columns = {"id": id_, "path": str(photo.path), "sha256": photo.sha256 or None, "added": added, **given}
     return stored("photo", columns | stamp_columns(photo.stamp))
 
 
