@@ -19,9 +19,10 @@ from index.gallery import FileStamp, Gallery, Labels
 from index.values import FILE, HAND
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.folder import find_images
-from retrieval.indexing import IndexReport, index_folder, open_gallery
+from retrieval.indexing import index_folder, open_gallery
 from retrieval.labelling import labels_of
 from retrieval.reading import Read
+from retrieval.reports import IndexReport
 from tests.conftest import blob_face
 from tests.faces import label
 from tests.stand_ins import HashEditor, ReadsHere

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.editor import Editor
 from faceedit.errors import ImageError, UsageError
 from index.errors import GalleryNotFoundError, RequirementsError, UnknownImageError
 from index.gallery import Gallery
@@ -269,7 +268,7 @@ def test_eight_threads_query_while_another_process_indexes(faces: FaceSearch, ph
 def test_eight_threads_that_open_everything_at_once_get_what_one_gets(
     photos: Path, tmp_path: Path, model_folder: Path
 ) -> None:
-    with FaceSearch(tmp_path / "db", describer=Editor.load(model_folder, "cpu"), reader=ReadsHere()) as faces:
+    with FaceSearch(tmp_path / "db", model=model_folder, device="cpu", reader=ReadsHere()) as faces:
         faces.index(photos)
     crops = [blob_face(seed, 0, 0) for seed in range(100, 108)]
     with FaceSearch(tmp_path / "db", model=model_folder, device="cpu") as faces:
