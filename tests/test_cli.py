@@ -515,7 +515,7 @@ def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
     assert (done.code, done.err) == (0, "")
     report = json.loads(Path("report/report.json").read_text(encoding="utf-8"))
     needed = {"queries", "gallery", "recall", "by_source", "by_target", "mse", "baselines"}
-    assert needed | {"candidate_accuracy"} <= set(report)
+    assert needed | {"decided_accuracy"} <= set(report)
     assert (report["queries"], report["gallery"], report["about"]["seed"]) == (10, 28, 3)
     assert Path("report/report.md").is_file()
     assert "report/report.md" in done.out
