@@ -76,16 +76,8 @@ def query(
     single, condition = _single(images), parse(where) if where is not None else None
     form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)
     _check_files(images, single, sheet, as_json)
-    wishes: dict[str, Any] = {
-        "pose": pose,
-        "illumination": illumination,
-        "inpaint": inpaint,
-        "where": condition,
-        "distinct": distinct,
-    }
-    found, failures = False, 0
-    if form.head is not None:
-        print(form.head, flush=True)
+    wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
+    found, answered, failures = False, 0, 0
     with face_search(context, db, model=model, models=models, device=device) as faces:
         for image in _each(images):
             try:
@@ -97,10 +89,11 @@ def query(
                 print(f"skipped: {printable(str(error))}", file=sys.stderr)
                 continue
             if attribute is None:
-                answers = [faces.query(source, k=k or 5, **wishes)]
+                answers = [faces.query(source, k=k or 5, where=condition, distinct=distinct, **wishes)]
             else:
-                answers = faces.sweep(source, attribute.name, k=k or 1, **wishes)
-            print(form.text(str(image), answers), flush=True)
+                answers = faces.sweep(source, attribute.name, k=k or 1, where=condition, distinct=distinct, **wishes)
+            print(form.text(str(image), answers, first=answered == 0), flush=True)
+            answered += 1
             found |= any(answer.results for answer in answers)
             if sheet is not None:
                 write_picture(answer_sheet(answers), sheet)

@@ -49,7 +49,8 @@ class FaceSearch:
 
     May be shared by threads. Opening is guarded by a lock; the networks are not changed by use; a search sees the
     gallery as some moment's writers left it, and needs no lock; writers (index, label, remove, redescribe) wait for one
-    another, and other processes' are refused with GalleryLockedError. `close` only when no call is under way.
+    another, and other processes' are refused with GalleryLockedError. `close` only when no call is under way. After
+    another process has had the gallery redescribed, calls raise GalleryChangedError: make a new one.
     """
 
     def __init__(

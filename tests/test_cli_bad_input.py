@@ -108,6 +108,7 @@ FAILURES = [  # with a stand-in for the network
     (f"query good.png --pose 30 --sheet photos/../good.png {KNOWN}", "is the picture itself and would be lost"),
     # galleries
     ("query good.png --pose 30 --db nowhere --model model", "nowhere holds no gallery"),
+    ("query good.png --pose 30 --csv --db nowhere --model model", "nowhere holds no gallery"),
     ("query good.png --pose 30 --db empty-db --model model", "empty-db is empty"),
     ("query good.png --pose 30 --db db --model other-model", "db was described by model"),
     ("index photos --db db --model other-model", "db was described by model"),

@@ -175,6 +175,13 @@ def test_a_query_decodes_its_picture_once_and_reads_model_json_once(
     assert done.stdout.splitlines()[-1:] == ["1 1"], done.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_waited_for(faces: FaceSearch, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="is no regular file"):
+        faces.query(tmp_path / "pipe.png")
+
+
 # --- editing ---
 
 
