@@ -196,7 +196,7 @@ class _Trainer:
         batch = self._sampler.batch(self._step, *self._recipe.shape(len(self._run.space)))
         shot = self._shot(batch.sources, batch.targets, batch.values)
         with autocast(self._run.device):
-            made = self._generation.many(shot.sources, shot.values)
+            made = self._generation.many(shot.sources, shot.values)[:, :3]
         error = made.float() - shot.targets
         return self._picture_loss(made, shot.targets, error), error, len(error)
 
@@ -280,7 +280,8 @@ class _Trainer:
         its targets."""
         first, features = self._features(source, values)
         with autocast(self._run.device):
-            return first, features, self._refinement.picture(features, first)
+            repeated = source.repeat_interleave(values.shape[1], 0)
+            return first[:, :3], features, self._refinement.picture(features, first, repeated)
 
     def _features(self, source: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """The first two of `_two_stages`."""
