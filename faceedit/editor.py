@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -193,6 +194,22 @@ class Editor:
             stages = zip(self._pixels(first[:, :3]), self._pixels(second), described, strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
+
+    @torch.inference_mode()
+    def enlarge(self, image: Picture, attribute: int) -> Picture:
+        """The face of a crop (S, S, 3) uint8 under an attribute value at the crop's own size: where the model moves
+        pixels it is as sharp as the crop. Raises AttributeValueError for an unknown value, ImageError for a crop that
+        is not square or smaller than 60 pixels."""
+        side = image.shape[0]
+        if image.dtype != np.uint8 or image.shape != (side, side, 3) or side < SIZE:
+            raise ImageError(f"a crop of shape {image.shape} {image.dtype}: give a square one of {SIZE} pixels or more")
+        large = self._card.normalisation.applied(image[None], self._device)
+        prepared = self._engine.prepare(F.interpolate(large, size=(SIZE, SIZE), mode="area"))
+        rows, values = self._pairs_of(np.array([[0, self.space.index(attribute)]]))
+        first = self._engine.first(prepared, rows, values)
+        features = self._engine.features(prepared, rows, first)
+        second = self._engine.second(prepared, rows, features, first)
+        return np.asarray(self._pixels(self._engine.large(prepared, rows, values, second, large))[0], np.uint8)
 
     @torch.inference_mode()
     def candidates(self, image: Picture) -> Candidates:

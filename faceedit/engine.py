@@ -28,6 +28,7 @@ from faceedit.networks import (
     RefinementNetwork,
     UnpoolConvolution,
     blended,
+    enlarged,
 )
 
 Step = Callable[[Tensor], Tensor]
@@ -99,6 +100,14 @@ class Engine:
     def second(self, prepared: Prepared, rows: Tensor, features: Tensor, first: Tensor) -> Tensor:
         """Stage two (P, 3, 60, 60) float32, normalised, of the descriptor layer's activation and stage one."""
         return self._refinement.picture(prepared.half, rows, features, first)
+
+    def large(self, prepared: Prepared, rows: Tensor, values: Tensor, second: Tensor, source: Tensor) -> Tensor:
+        """Stage two's picture (P, 3, 60, 60) as large as the sources (P, 3, S, S) of these rows, normalised. Where no
+        pixels are moved nothing becomes finer."""
+        if isinstance(self._generation, _Moving):
+            said = self._generation.make(prepared.encoded, rows, values).float()
+            return enlarged(source, said, second)
+        return F.interpolate(second, size=source.shape[-2:], mode="bicubic", align_corners=False)
 
     def describe(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
         """Descriptors (P, D) float32 of the descriptor layer's activation."""

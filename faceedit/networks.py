@@ -372,6 +372,19 @@ def moved_twice(source: Tensor, flow: Tensor, mirrored: Tensor) -> tuple[Tensor,
     return first, second
 
 
+def enlarged(source: Tensor, said: Tensor, second: Tensor) -> Tensor:
+    """The picture at the resolution of large sources (N, 3, S, S): what is coarse as stage two (N, 3, 60, 60) has it,
+    what is fine as the flow moves it, since that is smooth: said (N, 10, 60, 60) by stage one's decoder."""
+    size = source.shape[-1]
+    finer = F.interpolate(said, size=(size, size), mode="bilinear", align_corners=False)
+    moved = blended(source, finer, pixel_grid(size).to(source.device)).picture
+    return moved - _resized(F.interpolate(moved, size=(SIZE, SIZE), mode="area"), size) + _resized(second, size)
+
+
+def _resized(pictures: Tensor, size: int) -> Tensor:
+    return F.interpolate(pictures, size=(size, size), mode="bicubic", align_corners=False)
+
+
 def pixel_grid(size: int = SIZE) -> Tensor:
     """(size, size, 2) where each pixel's middle lies, across and down, -1..1 from border to border."""
     axis = (torch.arange(size) + 0.5) * 2 / size - 1
