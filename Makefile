@@ -1,16 +1,20 @@
-# Two commands: `make demo` shows it work from nothing, `make test` proves it.
+# Two commands: `make demo` shows it work from nothing, `make test` proves it. Versions are those of constraints.txt.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # faiss-cpu or faiss-gpu, never both: make demo FAISS=gpu
 FAISS ?= cpu
 
-.PHONY: help demo test lint install develop bench evaluate reproduce clean
+PIP := $(BIN)/python -m pip
+
+.PHONY: help demo test test-all lint install develop docs constraints bench evaluate reproduce clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      install, index the sample gallery, query it, and say where the pictures are"
-	@echo "make test      install, check types and style, run the tests"
+	@echo "make test      install, check types and style, run the fast tests"
+	@echo "make test-all  the same with every test"
+	@echo "make docs      write docs/commands.md and docs/house.md anew, from the commands and the modules themselves"
 	@echo "make bench     measure describing, indexing, querying and searching (20 minutes and 4 GB of disk; DATA=data/synth)"
 	@echo "make reproduce render the paper's data set and measure everything in its section 4 (FACE_MODEL=path, about an hour)"
 	@echo "make evaluate  render the paper's data set and measure recall (needs FACE_MODEL=path, about 25 minutes)"
@@ -19,14 +23,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The two Faiss packages provide the same module and must never both be installed.
-$(VENV)/.faiss-$(FAISS): pyproject.toml | $(BIN)/python
+$(VENV)/.faiss-$(FAISS): pyproject.toml constraints.txt | $(BIN)/python
 	rm -f $(VENV)/.faiss-* $(VENV)/.developer
-	$(BIN)/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2>/dev/null
-	$(BIN)/python -m pip install --quiet --editable '.[$(FAISS)]'
+	$(PIP) uninstall --quiet --yes faiss-cpu faiss-gpu 2>/dev/null
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS)]'
 	touch $@
 
 $(VENV)/.developer: $(VENV)/.faiss-$(FAISS)
-	$(BIN)/python -m pip install --quiet --editable '.[$(FAISS),synth,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),synth,dev]'
 	touch $@
 
 install: $(VENV)/.faiss-$(FAISS)
@@ -42,7 +46,23 @@ lint: develop
 	$(BIN)/mypy
 
 test: lint
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: lint
 	$(BIN)/python -m pytest -q
+
+docs: develop
+	PYTHONPATH=. $(BIN)/python docs/make_commands.py
+	PYTHONPATH=. $(BIN)/python docs/make_house.py
+
+# The newest versions that pyproject.toml allows, from a virtual environment of their own: try them with make test-all.
+# A build's own suffix (torch 2.13.0+cpu) goes: another machine takes another build of the same version.
+constraints:
+	rm -rf $(VENV)-newest
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --editable '.[cpu,synth,dev]'
+	$(VENV)-newest/bin/python -m pip freeze --exclude-editable | sed 's/+.*//' > constraints.txt
+	rm -rf $(VENV)-newest
 
 # DATA: a data set to take the pictures from; ROWS: sizes of generated galleries
 ROWS ?= 20000 1000000

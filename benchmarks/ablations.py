@@ -43,22 +43,15 @@ from faceedit.manifest import Manifest, join, read_manifest
 from faceedit.modelfile import Model, load_model, model_digest, new_networks
 from faceedit.networks import initialise
 from faceedit.training.augmentation import Augmentation
-from faceedit.training.batches import Photographer
-from faceedit.training.knobs import turned
+from faceedit.training.batches import EVEN, Photographer
 from faceedit.training.pairs import PairSampler, PairSet, load_pairs
 from faceedit.training.recipes import BEST, Recipe
 from faceedit.training.run import TrainingRun
-from faceedit.training.trainer import EVEN, train
-from retrieval.evaluation.evaluate import (
-    OURS,
-    bootstrap,
-    choose_queries,
-    default_match,
-    evaluate,
-    load_test_set,
-    recall,
-)
+from faceedit.training.trainer import train
+from retrieval.evaluation.evaluate import OURS, evaluate
 from retrieval.evaluation.quality import quality
+from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
+from retrieval.evaluation.recall import bootstrap, recall
 
 Manifests = list[Manifest]
 MATCH = ("identity", "expression", "pose")
@@ -193,7 +186,7 @@ class _Bench:
         return row
 
     def _recipe(self, part: str, variant: Variant) -> Recipe:
-        given, recipe = self._given, turned(BEST, variant.knobs)
+        given, recipe = self._given, BEST.turned(variant.knobs)
         if part == "identity":
             return replace(recipe, steps_identity=given.steps_identity, steps_one=0, steps_two=0)
         if part == "generation":
@@ -270,10 +263,13 @@ class _Bench:
             wanted = len(POSE) - 1 - positions if mirrored else positions
             right.append(np.abs(self._decided(model, shot.sources) - wanted) <= 1)
         real = [
-            np.abs(self._decided(model, EVEN.applied(self._real.images[i : i + CHUNK], self._device))
-                   - self._real.values[i : i + CHUNK]) <= 1
+            np.abs(
+                self._decided(model, EVEN.applied(self._real.images[i : i + CHUNK], self._device))
+                - self._real.values[i : i + CHUNK]
+            )
+            <= 1
             for i in range(0, len(self._real.images), CHUNK)
-        ]  # fmt: skip
+        ]
         return {
             **quality(np.concatenate(made), np.concatenate(truths)).summary(),
             "pose, validation": round(float(np.concatenate(right).mean()), 4),
@@ -306,7 +302,7 @@ class _Bench:
 
 def _second_stage_anew(model: Model, recipe: Recipe) -> Model:
     """The model with a refinement network and a head that have learnt nothing, of the recipe's sizes."""
-    config = recipe.network(len(POSE))
+    config = recipe.network_for(len(POSE))
     networks = new_networks(config)
     for network in networks:
         initialise(network, torch.Generator().manual_seed(0))

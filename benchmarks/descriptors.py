@@ -23,21 +23,19 @@ from numpy.typing import NDArray
 from faceedit.editor import LEARNED, PAPER, Editor
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model
-from retrieval.evaluation.described import describe_all
-from retrieval.evaluation.evaluate import (
+from retrieval.evaluation.queries import (
     LabelledSet,
     Queries,
-    bootstrap,
     choose_queries,
     default_match,
     load_test_set,
-    recall,
     right_results,
 )
-from retrieval.evaluation.nearest import exact_nearest
+from retrieval.evaluation.recall import RANKS, bootstrap, recall
+from retrieval.evaluation.searching import nearest_vectors
 
 Floats = NDArray[np.floating]
-PCA_SIZE, RANKS, BLOCK = 512, (1, 5, 10), 2048
+PCA_SIZE, BLOCK = 512, 2048
 
 
 def main() -> None:
@@ -64,7 +62,8 @@ def main() -> None:
 
 
 def _compare(name: str, editor: Editor, test: LabelledSet, queries: Queries, identity: int) -> None:
-    gallery, _ = describe_all(editor, test.images)
+    parts = [editor.describe(test.images[i : i + BLOCK]).descriptors for i in range(0, len(test.images), BLOCK)]
+    gallery = np.concatenate([part.astype(np.float16) for part in parts])
     sources = test.pictures_of(queries)
     edits = editor.edit_many(sources, queries.targets)
     turned = np.stack([edit.descriptor for edit in edits])
@@ -104,8 +103,7 @@ def _principal(gallery: Floats, sample: int = 2000) -> Floats:
 
 
 def _row(name: str, wanted: Floats, gallery: Floats, test: LabelledSet, queries: Queries) -> None:
-    wanted = np.ascontiguousarray(wanted, np.float32)
-    nearest = exact_nearest(wanted, np.ascontiguousarray(gallery), test.own_rows(queries), RANKS[-1])
+    nearest = nearest_vectors(gallery, wanted, test.own_rows(queries), RANKS[-1])
     hits = right_results(test, queries, nearest)
     low, high = bootstrap(hits, 1, test.identities[test.rows_of(queries)])
     cells = [f"{recall(hits, 1):.3f} ({low:.3f} to {high:.3f})", *(f"{recall(hits, rank):.3f}" for rank in RANKS[1:])]

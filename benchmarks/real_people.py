@@ -17,21 +17,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cli.progress import ProgressBar
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
-from faceedit.training.recipes import Recipe
-from retrieval.evaluation.evaluate import (
-    RANKS,
-    Evaluation,
-    choose_queries,
-    default_match,
-    evaluate,
-    load_test_set,
-    spread,
-)
+from retrieval.evaluation.evaluate import Evaluation, evaluate
+from retrieval.evaluation.queries import choose_queries, default_match, load_test_set, spread
+from retrieval.evaluation.recall import RANKS
 from retrieval.evaluation.report import measure
+from retrieval.evaluation.reproduce.run import pairs_seen
 from retrieval.sheets import GREEN, RED, Cell, draw_sheet
 
 MODELS = Path(__file__).resolve().parent.parent / "sample_db" / "models"
@@ -78,10 +71,8 @@ def _evaluated(editor: Editor, data: Path, match: tuple[str, ...] | None, count:
     match = match or default_match(manifest)
     test = load_test_set(manifest, editor.space, match)
     queries = choose_queries(test, editor.space, count, 0)
-    with ProgressBar(title) as bar:
-        return evaluate(
-            editor, test, queries, match, lambda what, done, total: bar.update(done, total, title=f"{title}: {what}")
-        )
+    print(f"{title}: {len(queries):,} queries, gallery of {len(test.images):,}", flush=True)
+    return evaluate(editor, test, queries, match)
 
 
 def _trained(editor: Editor) -> str:
@@ -93,8 +84,7 @@ def _trained(editor: Editor) -> str:
     while run is not None:
         if not run.get("recipe"):  # cards of older formats do not keep what their start was trained by
             return f"{' + '.join(sets)}, pairs unknown"
-        known = {name: value for name, value in run["recipe"].items() if name in Recipe.__dataclass_fields__}
-        pairs += Recipe(**{**known, "augmentation": None}).pairs_seen(len(editor.space))
+        pairs += np.array(pairs_seen(run["recipe"], len(editor.space)))
         run = run.get("started_from")
     return f"{' + '.join(sets)}, up to {pairs[0]:,} and {pairs[1]:,} pairs"
 
@@ -114,10 +104,13 @@ def _write_people(evaluation: Evaluation, file: Path, attribution: str) -> None:
     people: list[list[Cell]] = []
     for i, picture in zip(chosen, test.pictures_of(queries.part(chosen)), strict=True):
         value = evaluation.space.values[int(queries.targets[i])]
-        people.append([
-            Cell(picture, "query"), Cell(evaluation.refined[i], f"imagined {value}"),
-            Cell(test.images[int(evaluation.truths[i])], "truth", GREEN if right[i] else RED),
-        ])  # fmt: skip
+        people.append(
+            [
+                Cell(picture, "query"),
+                Cell(evaluation.refined[i], f"imagined {value}"),
+                Cell(test.images[int(evaluation.truths[i])], "truth", GREEN if right[i] else RED),
+            ]
+        )
     rows = [[cell for cells in people[i : i + ACROSS] for cell in cells] for i in range(0, len(people), ACROSS)]
     sheet = Image.fromarray(draw_sheet(rows))
     framed = Image.new("RGB", (sheet.width, sheet.height + 24), (255, 255, 255))
@@ -138,16 +131,16 @@ def _table(results: dict[str, dict[str, Any]]) -> str:
         cells = [_cell(own[kind]["recall"], rank) for kind in kinds for rank in RANKS[:2]]
         lines.append(f"| `{name}` | {' | '.join(cells)} | {own['real']['person_and_pose']:.3f} |")
     faces = " | ".join(f"{kind}: MSE | SSIM | sharpness" for kind in kinds)
-    decided = "candidate pose exactly, within one: renders | real"
+    decided = "pose decided exactly, within one: renders | real"
     lines += ["", *(f"`{name}`: trained on {own['real']['trained']}." for name, own in results.items())]
     lines += ["", f"| faces | {faces} | {decided} |", "| --- " * 9 + "|"]
     for name, own in results.items():
         shown = [f"{own[kind]['face']['stage2'][key]:g}" for kind in kinds for key in ("mse", "ssim", "sharpness")]
-        poses = [f"{own[kind]['candidate_accuracy']:.3f}, {own[kind]['candidate_within_one']:.3f}" for kind in kinds]
+        poses = [f"{own[kind]['decided_accuracy']:.3f}, {own[kind]['decided_within_one']:.3f}" for kind in kinds]
         lines.append(f"| `{name}` | {' | '.join(shown + poses)} |")
     for kind in kinds:
-        lines += ["", f"Candidate pose of `{list(results)[-1]}` on {kind}, rows: label, columns: decision.", ""]
-        table = zip(POSE.values, last[kind]["candidate_confusion"], strict=True)
+        lines += ["", f"Pose decided by `{list(results)[-1]}` on {kind}, rows: label, columns: decision.", ""]
+        table = zip(POSE.values, last[kind]["decided_confusion"], strict=True)
         lines += ["| | " + " | ".join(map(str, POSE.values)) + " |", "| --- " * 8 + "|"]
         lines += [f"| {value} | {' | '.join(map(str, row))} |" for value, row in table if sum(row)]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 """How fast large galleries are searched, in how much memory, and how much is found.
 
     OMP_WAIT_POLICY=PASSIVE python benchmarks/search.py [--rows 20000 1000000] [--size 0] [--data DATA] [--work FOLDER]
-        [--others 200000] [--max-memory 2GB] [--recall 0.99] [--max-ms 25]
+        [--others 200000] [--max-memory 2] [--recall 0.99] [--max-ms 25]
 
 Descriptors are generated with the statistics of real ones: the spread between people and that among one person's
 pictures, for each decided pose, as in pictures of DATA (the sample gallery by default); 140 pictures a person. Queries
@@ -26,14 +26,13 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.options import parsed_size
+from faceedit.crops import read_crops
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
-from faceedit.training.pairs import read_crops
-from index.descriptors import build_exact, nearest
+from index.search.exact import build_index, nearest, scan
 from index.search.plan import EXACT, Requirements, make_plan, measure_rates, size_text
+from index.search.prepare import build, dimensions_for
 from index.search.reduction import components
-from index.search.shortlist import build, dimensions_for, scan
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_db"
 PICTURES = 140  # of each person
@@ -73,12 +72,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "facesearch-search-benchmark")
     parser.add_argument("--others", type=int, default=200_000)
-    parser.add_argument("--max-memory", default="2GB")
+    parser.add_argument("--max-memory", type=float, default=2.0, help="GB")
     parser.add_argument("--recall", type=float, default=0.99)
     parser.add_argument("--max-ms", type=float, default=25.0)
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    needs = Requirements(given.recall, given.max_ms, parsed_size(given.max_memory))
+    needs = Requirements(given.recall, given.max_ms, int(1e9 * given.max_memory))
     statistics = measured(given.data, given.size)
     print(f"descriptors of {statistics.people.shape[1]} numbers; {faiss.omp_get_max_threads()} threads", flush=True)
     for count in given.rows:
@@ -143,11 +142,11 @@ def ours(records: NDArray[np.float16], queries: Floats, truth: list[NDArray[np.i
     kind = plan.require().kind
     search: Callable[[Floats], NDArray[np.int64]]
     if kind == EXACT:
-        index = build_exact(records, ids)
+        index = build_index(records, ids)
         about = kind
 
         def search(query: Floats) -> NDArray[np.int64]:
-            return nearest(index, query[None], 10, ids)[1][0]
+            return np.asarray(nearest(index, query[None], 10, ids)[1][0])
     else:
         made = build(records, ids, slots, plan, 0)
         about = f"{kind}, {made.about.dimensions} numbers, effort {made.about.effort}, {made.about.length} in full"
@@ -160,9 +159,12 @@ def ours(records: NDArray[np.float16], queries: Floats, truth: list[NDArray[np.i
 
 
 def others(
-    name: str, make: Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | None],
-    records: NDArray[np.float16], queries: Floats, truth: list[NDArray[np.int64]],
-) -> None:  # fmt: skip
+    name: str,
+    make: Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | None],
+    records: NDArray[np.float16],
+    queries: Floats,
+    truth: list[NDArray[np.int64]],
+) -> None:
     vectors = records.astype(np.float32)
     before = _resident() - vectors.nbytes
     began = time.perf_counter()
@@ -178,14 +180,14 @@ def others(
 def faiss_flat(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]]:
     index = faiss.IndexFlatL2(vectors.shape[1])
     index.add(vectors)
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 def faiss_hnsw(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]]:
     index = faiss.IndexHNSWFlat(vectors.shape[1], 32)
     index.add(vectors)
     index.hnsw.efSearch = 128
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 def hnsw_library(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | None:
@@ -197,7 +199,7 @@ def hnsw_library(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | Non
     index.init_index(len(vectors), ef_construction=100, M=32)
     index.add_items(vectors)
     index.set_ef(128)
-    return lambda query: index.knn_query(query[None], 10)[0][0].astype(np.int64)  # type: ignore[no-any-return]
+    return lambda query: index.knn_query(query[None], 10)[0][0].astype(np.int64)
 
 
 def autofaiss_choice(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] | None:
@@ -207,10 +209,16 @@ def autofaiss_choice(vectors: Floats) -> Callable[[Floats], NDArray[np.int64]] |
         return None
     with tempfile.TemporaryDirectory() as folder:
         index, _ = build_index(
-            vectors, metric_type="l2", max_index_memory_usage="2GB", current_memory_available="8GB",
-            max_index_query_time_ms=25, save_on_disk=False, verbose=50, index_infos_path=str(Path(folder) / "i.json"),
-        )  # fmt: skip
-    return lambda query: index.search(query[None], 10)[1][0]  # type: ignore[no-any-return]
+            vectors,
+            metric_type="l2",
+            max_index_memory_usage="2GB",
+            current_memory_available="8GB",
+            max_index_query_time_ms=25,
+            save_on_disk=False,
+            verbose=50,
+            index_infos_path=str(Path(folder) / "i.json"),
+        )
+    return lambda query: index.search(query[None], 10)[1][0]
 
 
 OTHERS: dict[str, Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | None]] = {
@@ -222,9 +230,13 @@ OTHERS: dict[str, Callable[[Floats], Callable[[Floats], NDArray[np.int64]] | Non
 
 
 def _report(
-    name: str, built: float, search: Callable[[Floats], NDArray[np.int64]], queries: Floats,
-    truth: list[NDArray[np.int64]], before: int,
-) -> None:  # fmt: skip
+    name: str,
+    built: float,
+    search: Callable[[Floats], NDArray[np.int64]],
+    queries: Floats,
+    truth: list[NDArray[np.int64]],
+    before: int,
+) -> None:
     times, hits = [], []
     for query, wanted in zip(queries, truth, strict=True):
         began = time.perf_counter()

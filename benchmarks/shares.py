@@ -21,15 +21,9 @@ from numpy.typing import NDArray
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model
-from retrieval.evaluation.evaluate import (
-    LabelledSet,
-    choose_queries,
-    default_match,
-    load_test_set,
-    recall,
-    right_results,
-)
-from retrieval.evaluation.nearest import exact_nearest
+from retrieval.evaluation.queries import LabelledSet, choose_queries, default_match, load_test_set, right_results
+from retrieval.evaluation.recall import recall
+from retrieval.evaluation.searching import nearest_vectors
 
 ESTIMATES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -67,8 +61,8 @@ def main() -> None:
         for share in SHARES:
             cells = []
             for candidate in CANDIDATES:
-                weighted = [_joined(parts, share, candidate) for parts in (asked, stored)]
-                nearest = exact_nearest(*weighted, test.own_rows(queries), 5)
+                wanted, held = (_joined(parts, share, candidate) for parts in (asked, stored))
+                nearest = nearest_vectors(held, wanted, test.own_rows(queries), 5)
                 hits = right_results(test, queries, nearest)
                 cells.append(f"{recall(hits, 1):.3f}, {recall(hits, 5):.3f}")
             print(f"| {share} | " + " | ".join(cells) + " |", flush=True)

@@ -35,14 +35,15 @@ from torch import Tensor
 
 import faceedit.engine
 from benchmarks.plain import Plain, PlainEditor, describe_plainly, multiply_adds
-from cli.app import _keep_freed_memory
+from faceedit.crops import read_crops
 from faceedit.editor import ALL, Described, Editor
 from faceedit.manifest import read_manifest
+from faceedit.memory import keep_freed_memory
 from faceedit.modelfile import Model, load_model
-from faceedit.training.pairs import read_crops
-from index.gallery import Gallery
-from retrieval.evaluation.evaluate import OURS, choose_queries, default_match, evaluate, load_test_set, recall
-from retrieval.query import QueryEngine
+from retrieval.evaluation.evaluate import OURS, evaluate
+from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
+from retrieval.evaluation.recall import recall
+from retrieval.search import FaceSearch
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_db"
@@ -53,12 +54,12 @@ import json, sys, time
 from pathlib import Path
 
 if __name__ == "__main__":  # the reading processes import this file, and need nothing of it
-    from cli.app import _keep_freed_memory
-    _keep_freed_memory()
     from faceedit.editor import Editor
+    from faceedit.memory import keep_freed_memory
     from retrieval.folder import find_images
     from retrieval.indexing import index_folder, open_gallery
 
+    keep_freed_memory()
     root, db, model, device = sys.argv[1:]
     editor = Editor.load(Path(model), device)
     describe, inside = editor.describe, 0.0
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument("--gallery", type=int, default=0, help="pictures in the gallery that is queried [as indexed]")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
-    _keep_freed_memory()
+    keep_freed_memory()
     paths = _pictures(given.data)
     some = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))[: given.images]]
     images = read_crops(some)
@@ -117,9 +118,10 @@ def describing(name: str, model: Model, images: NDArray[np.uint8], device: str) 
     every = Editor(model, device, candidates=ALL)
     part = images[: min(len(images), 64)]
     mine, theirs, all_of_them = _alternately(
-        lambda: editor.describe(images[:448]), lambda: describe_plainly(plain, model, part),
+        lambda: editor.describe(images[:448]),
+        lambda: describe_plainly(plain, model, part),
         lambda: every.describe(images[:224]),
-    )  # fmt: skip
+    )
     rate, plain_rate = min(448, len(images)) / mine, len(part) / theirs
     yield f"describe, {name}", f"{rate:.1f}/s", f"as printed {plain_rate:.1f}/s", f"{rate / plain_rate:.1f} x"
     all_rate = min(224, len(images)) / all_of_them
@@ -131,10 +133,11 @@ def describing(name: str, model: Model, images: NDArray[np.uint8], device: str) 
         work, product = _work(editing, images[:224]), _product_rate(editing.precision, device)
         bound = product / work
         yield (
-            f"bound, {name}{kind}", f"{images_per_second:.1f}/s",
+            f"bound, {name}{kind}",
+            f"{images_per_second:.1f}/s",
             f"{work / 1e9:.2f} G multiply-adds a picture at {2 * product / 1e9:.0f} GFLOP/s: {bound:.1f}/s",
             f"{images_per_second / bound:.0%} of it",
-        )  # fmt: skip
+        )
     whole = describe_plainly(plain, model, images)
     for title, made in (("", editor.describe(images)), (", all candidates", every.describe(images))):
         same, likeness = _agreement(made, whole)
@@ -167,9 +170,13 @@ def indexing(paths: list[Path], rate: float, folder: Path, device: str) -> Itera
     script = folder / "timed.py"
     script.write_text(_TIMED)
     ran = subprocess.run(
-        [sys.executable, script, root, folder / "db", SAMPLE / "models" / "pose", device], check=True,
-        stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, str(script), str(root), str(folder / "db"), str(SAMPLE / "models" / "pose"), device],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     described, seconds, inside, peak = json.loads(ran.stdout)
     made = described / seconds
     yield "index, default", f"{made:.1f}/s", f"the engine alone {rate:.1f}/s", f"{made / rate:.0%}"
@@ -186,23 +193,23 @@ def querying(paths: list[Path], queries: int, folder: Path, device: str) -> Iter
     root = Path(os.path.commonpath(paths))
     with open_gallery(db, editor, root) as gallery:
         index_folder(gallery, editor, sorted(paths))
-    command = [sys.executable, "-m", "cli.app", "query", paths[0], "--pose", "30", "--db", db, "--device", device]
+    asked = ["query", str(paths[0]), "--pose", "30", "--db", str(db), "--device", device]
+    command = [sys.executable, "-m", "cli.app", *asked]
     cold = []
     for _ in range(5):
         began = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
         cold.append(1000 * (time.perf_counter() - began))
     yield "query, cold", f"{np.median(cold):.0f} ms", f"{len(paths):,} images", f"slowest {max(cold):.0f} ms"
-    with Gallery.open(db) as gallery:
-        engine = QueryEngine(gallery, {"pose": editor})
+    with FaceSearch(db, describer=editor) as faces:
         random, times = np.random.default_rng(1), []
         for number in range(queries + 10):
             path, pose = paths[random.integers(len(paths))], int(random.choice(editor.space.values))
             began = time.perf_counter()
-            answer = engine.query(path, {"pose": pose}, 10)
+            answer = faces.query(path, pose=pose, k=10)
             if number >= 10:
                 times.append(1000 * (time.perf_counter() - began))
-            assert len(answer.matches) == min(10, len(paths) - 1)
+            assert len(answer.results) == min(10, len(paths) - 1)
     middle, worst = np.percentile(times, [50, 99])
     yield "query, warm", f"p50 {middle:.1f} ms", f"{len(paths):,} images", f"p99 {worst:.1f} ms"
     yield "this process, peak memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB", "", ""

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.gallery import Gallery, GalleryConfig, ImageRow
+from index.gallery import Decision, Face, Gallery, GalleryConfig, Labels, Photo
 
 BATCH, REMOVE_EVERY, PAUSE = 24, 10, 0.02  # images, batches, seconds
 
@@ -45,7 +45,7 @@ def measure(folder: Path, images: int, size: int, queries: int) -> Together:
         ids: list[int] = []
         for start in range(0, images, 2_000):
             some = range(start, min(start + 2_000, images))
-            ids += gallery.add(_rows("old", some), _vectors(rng, len(some), size))
+            ids += gallery.add(_faces("old", some), _vectors(rng, len(some), size))
         gallery.prepare()
         asked = rng.choice(ids, queries)
         wanted = gallery.descriptors(asked.tolist())
@@ -61,7 +61,7 @@ def measure(folder: Path, images: int, size: int, queries: int) -> Together:
                 started = time.perf_counter()
                 found = gallery.search(descriptor, 10)
                 waits.append(time.perf_counter() - started)
-                wrong += found[0].image.id != id_ or found[0].distance > 1e-3
+                wrong += found[0].face.id != id_ or found[0].distance > 1e-3
                 states += gallery.generation != last
                 last = gallery.generation
         finally:
@@ -77,7 +77,7 @@ def _write(folder: Path, size: int, begun: Event, stop: Event) -> None:
     with Gallery.open(folder) as gallery:
         parent = multiprocessing.parent_process()
         while not stop.is_set() and parent is not None and parent.is_alive():
-            ids = gallery.add(_rows("new", range(count, count + BATCH)), _vectors(rng, BATCH, size))
+            ids = gallery.add(_faces("new", range(count, count + BATCH)), _vectors(rng, BATCH, size))
             count += BATCH
             if count % (BATCH * REMOVE_EVERY) == 0:
                 gallery.remove(ids)
@@ -85,8 +85,8 @@ def _write(folder: Path, size: int, begun: Event, stop: Event) -> None:
             stop.wait(PAUSE)
 
 
-def _rows(name: str, numbers: range) -> list[ImageRow]:
-    return [ImageRow(f"{name}/{number}.png", number % 2, (1.0, 2.0)) for number in numbers]
+def _faces(name: str, numbers: range) -> list[Face]:
+    return [Face(Photo(f"{name}/{number}.png"), Labels(), Decision(number % 2, (1.0, 2.0))) for number in numbers]
 
 
 def _vectors(rng: np.random.Generator, count: int, size: int) -> NDArray[np.float32]:

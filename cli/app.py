@@ -1,7 +1,7 @@
 """The command's front: every command by name, and what an error becomes.
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 partial (some files were skipped, and are listed), 4 nothing found, 5 a quality
-gate was missed, 130 interrupt.
+gate was missed, 130 interrupt. Those of errors stand on their classes.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import io
 import os
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from cli import data, demo, doctor, edit, evaluate, index, query, reproduce, shrink, synth, train, upkeep
-from faceedit.errors import AttributeValueError, FaceEditError, UsageError
-from retrieval.errors import RetrievalError
+from cli.options import Factory
+from faceedit.memory import keep_freed_memory
 
 app = typer.Typer(
     name="facesearch",
-    help="Find a person's photograph by the look you ask for: imagine the face, then search the gallery.",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
 app.command("index")(index.index)
@@ -43,12 +43,29 @@ app.add_typer(upkeep.group, name="gallery")
 _INTERRUPTED = "interrupted: what was finished is kept"
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"facesearch {version('facesearch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def facesearch(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Find a person's photograph by the look you ask for: imagine the face, then search the gallery."""
+
+
 def main() -> None:
     """Run the command line and leave with its exit code."""
     # Threads that spin while they wait slow down everything else on the machine; a user's own setting wins.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    _keep_freed_memory()
+    keep_freed_memory()
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what ails a picture stands in our own message
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
@@ -57,26 +74,13 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _keep_freed_memory() -> None:
-    """Tell glibc to keep large blocks that were freed instead of giving them back to the system.
+def run(arguments: list[str], factory: Factory | None = None) -> int:
+    """The exit code of one command line; every foreseen error becomes one line on stderr.
 
-    Each layer's activations are such a block; fetching it anew, page by page and zeroed, took 40 % of a training step.
-    Elsewhere than on Linux with glibc nothing happens.
+    factory: what makes the FaceSearch of a command; by default `retrieval.search.FaceSearch` itself.
     """
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for a large request
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: bytes that may lie idle at the heap's end
-
-
-def run(arguments: list[str]) -> int:
-    """The exit code of one command line; every foreseen error becomes one line on stderr."""
     try:
-        code = int(app(arguments, standalone_mode=False) or 0)
+        code = int(app(arguments, standalone_mode=False, obj=factory) or 0)
         return _fail(_INTERRUPTED, code) if code == 130 else code  # Typer makes an interrupt an exit without a word
     except (typer.Abort, KeyboardInterrupt):
         return _fail(_INTERRUPTED, 130)
@@ -85,10 +89,6 @@ def run(arguments: list[str]) -> int:
             print(error.format_message(), file=sys.stderr)
             return 2
         return _fail(error.format_message(), 2)
-    except (AttributeValueError, UsageError) as error:
-        return _fail(str(error), 2)
-    except (FaceEditError, RetrievalError) as error:
-        return _fail(str(error), 1)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone
         return 1
@@ -97,11 +97,9 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         return _fail(_refused(error), 1)
     except Exception as error:
-        from index.errors import GalleryError, RecallError, RequirementsError, WhereError
-
-        if isinstance(error, GalleryError):
-            return _fail(str(error), {RecallError: 5, RequirementsError: 2, WhereError: 2}.get(type(error), 1))
-        raise
+        if not hasattr(error, "exit_code"):  # a mistake of ours
+            raise
+        return _fail(str(error), error.exit_code)
 
 
 def _refused(error: OSError) -> str:

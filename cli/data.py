@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cli.options import require_output_folder
-
-if TYPE_CHECKING:
-    from faceedit.sources.listing import Listing
+from retrieval.files import require_output_folder
 
 group = typer.Typer(help="Make a data set from Multi-PIE, from folders or from a CSV.", no_args_is_help=True)
 _LISTED = 20  # skipped files named on stderr; skipped.csv names them all
@@ -24,29 +21,31 @@ def data() -> None:
 
 @group.command("import")
 def import_(
-    layout: Annotated[str, typer.Argument(help="multipie, folders (one for each person) or csv")],
-    root: Annotated[Path, typer.Argument(help="The folder, or the CSV file")],
-    out: Annotated[Path, typer.Option(help="Folder of the data set to write; an unfinished one is continued")],
-    landmarks: Annotated[Path | None, typer.Option(help="CSV: path, eye_left_x, eye_left_y, ... (see docs)")] = None,
-    size: Annotated[int, typer.Option(min=8, max=1024, help="Side of the crops, pixels")] = 60,
-    upright: Annotated[bool, typer.Option("--upright", help="Also turn each face until its eyes are level")] = False,
-    sessions: Annotated[str, typer.Option(help="Multi-PIE's sessions, such as 1 or 1,2")] = "1",
-    recordings: Annotated[str, typer.Option(help="Multi-PIE's recordings; 1 is the neutral face")] = "1",
+    layout: Annotated[str, typer.Argument(help="Say multipie, folders (one for each person) or csv.")],
+    root: Annotated[Path, typer.Argument(help="The folder, or the CSV file.")],
+    out: Annotated[Path, typer.Option(help="Write the data set into this folder; an unfinished one is continued.")],
+    landmarks: Annotated[
+        Path | None, typer.Option(help="A CSV that says path, eye_left_x, eye_left_y, ... (see docs).")
+    ] = None,
+    size: Annotated[int, typer.Option(min=8, max=1024, help="Make crops with so many pixels a side.")] = 60,
+    upright: Annotated[bool, typer.Option("--upright", help="Also turn each face until its eyes are level.")] = False,
+    sessions: Annotated[str, typer.Option(help="Take these sessions of Multi-PIE, such as 1 or 1,2.")] = "1",
+    recordings: Annotated[str, typer.Option(help="Take these recordings of Multi-PIE; 1 is the neutral face.")] = "1",
 ) -> None:
     """Align by eyes and chin (or mouth), crop, and write images/, manifest.csv and skipped.csv."""
     from faceedit.errors import FaceEditError
 
     require_output_folder(out)
-    chosen = _numbers(sessions, "--sessions"), _numbers(recordings, "--recordings")
     if layout == "multipie" and landmarks is None:
         raise FaceEditError(
             "Multi-PIE's photographs are not aligned: give --landmarks CSV (path, eye_left_x, eye_left_y, ...)"
         )
-    listing = _listed(layout, root, *chosen)
-    from cli.answers import printable
     from cli.progress import ProgressBar
     from faceedit.sources.importing import CropSettings, LandmarkFile, import_photographs
+    from faceedit.sources.layouts import list_layout
+    from retrieval.tables import printable
 
+    listing = list_layout(layout, root, sessions, recordings)
     points = LandmarkFile(landmarks) if landmarks else None
     with ProgressBar("aligning photographs") as bar:
         made = import_photographs(listing, out, points, CropSettings(size, upright), bar.update)
@@ -58,30 +57,3 @@ def import_(
     print(f"{made.manifest}: {made.crops:,} crops; {len(made.problems):,} skipped, {left_out:,} not asked for")
     if made.problems:
         raise typer.Exit(3)
-
-
-def _listed(layout: str, root: Path, sessions: list[int], recordings: list[int]) -> Listing:
-    from faceedit.errors import UsageError
-
-    if layout == "multipie":
-        from faceedit.sources.multipie import list_multipie
-
-        return list_multipie(root, sessions, recordings)
-    if layout == "folders":
-        from faceedit.sources.folders import list_folders
-
-        return list_folders(root)
-    if layout == "csv":
-        from faceedit.sources.table import list_table
-
-        return list_table(root)
-    raise UsageError(f"no layout {layout!r}: choose one of multipie, folders, csv")
-
-
-def _numbers(text: str, option: str) -> list[int]:
-    from faceedit.errors import UsageError
-
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"{option} {text!r}: give whole numbers, such as 1 or 1,2") from None

@@ -10,49 +10,50 @@ from typing import Annotated
 
 import typer
 
-from cli.options import SAMPLE_DB, DeviceOption, require_output_folder
+from cli.options import DeviceOption, face_search
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the demo's gallery and picture")] = Path("demo"),
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="The folder for the demo's gallery and picture.")] = Path("demo"),
+    sample: Annotated[
+        Path | None, typer.Option(help="The folder of the sample. [default: the one that comes along]")
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Index the sample gallery, answer queries of each task, and draw the results."""
+    from cli.progress import ProgressBar
     from faceedit.errors import FaceEditError
+    from faceedit.images import write_picture
+    from retrieval.files import require_output_folder
+    from retrieval.models import SAMPLE_DB
 
-    if not (SAMPLE_DB / "queries" / "queries.csv").is_file():
-        raise FaceEditError(f"the sample gallery is not at {SAMPLE_DB}: run the demo from a clone of the project")
-    with (SAMPLE_DB / "queries" / "queries.csv").open(newline="", encoding="utf-8") as stream:
+    sample = sample or SAMPLE_DB
+    if not (sample / "queries" / "queries.csv").is_file():
+        raise FaceEditError(f"the sample gallery is not at {sample}: run the demo from a clone of the project")
+    with (sample / "queries" / "queries.csv").open(newline="", encoding="utf-8") as stream:
         queries = list(csv.DictReader(stream))
     require_output_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    from cli.answers import printer, write_sheet
-    from cli.asking import asked_for, load_editors
-    from cli.progress import ProgressBar
-    from faceedit.manifest import read_manifest
-    from retrieval.folder import find_images
-    from retrieval.indexing import index_folder, labels_of, open_gallery
-    from retrieval.query import QueryEngine
-
-    images = find_images(SAMPLE_DB / "gallery")
-    labels = labels_of(read_manifest(SAMPLE_DB / "gallery"))
-    editors = load_editors(("pose", "illumination", "inpainting"), SAMPLE_DB / "models", device, {})
-    editor = editors["pose"]
-    # a gallery belongs to one model and one place: another gets its own
-    place = hashlib.sha256(f"{editor.digest} {SAMPLE_DB}".encode()).hexdigest()[:8]
-    with open_gallery(out / f"gallery-{place}", editor, SAMPLE_DB / "gallery") as gallery:
-        with ProgressBar("describing the sample gallery") as bar:
-            index_folder(gallery, editor, images, labels, bar.update)
-        engine = QueryEngine(gallery, editors)
+    with face_search(context, _gallery(out, sample), models=sample / "models", device=device) as faces:
+        with ProgressBar() as bar:
+            images = faces.index(sample / "gallery", sample / "gallery", progress=bar.tell).images
         for query in queries:
-            path = SAMPLE_DB / "queries" / query["path"]
+            path = sample / "queries" / query["path"]
             pose, light = (int(query[name]) if query[name] else None for name in ("ask_pose", "ask_illumination"))
-            answer = engine.query(path, asked_for(pose, light, query["ask_inpaint"] == "yes"))
+            answer = faces.query(path, pose=pose, illumination=light, inpaint=query["ask_inpaint"] == "yes")
             wanted = ", ".join(step.text for step in answer.steps)
             picture = out / f"{path.stem}_{wanted.replace(', ', '_').replace(' ', '_')}.png"
-            print(f"\n{path.name}: person {query['identity']}, {wanted}?  -> {picture}")
-            printer("table", engine, None, several=False)(path, [answer])
-            write_sheet(engine, [answer], picture)
-    print(f"\n{len(images):,} images indexed and {len(queries)} queries answered in {time.monotonic() - started:.1f} s")
+            print(f"\n{path.name}: person {query['identity']}, {wanted}?  -> {picture}\n{answer}")
+            write_picture(answer.sheet, picture)
+    print(f"\n{images:,} images indexed and {len(queries)} queries answered in {time.monotonic() - started:.1f} s")
     print(f"Look at the pictures in {out.resolve()}")
+
+
+def _gallery(out: Path, sample: Path) -> Path:
+    """A gallery belongs to one model and one place: another gets its own."""
+    from faceedit.modelfile import model_digest
+
+    named = f"{model_digest(sample / 'models' / 'pose')} {sample}"
+    return out / f"gallery-{hashlib.sha256(named.encode()).hexdigest()[:8]}"

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from importlib import import_module, metadata
-from pathlib import Path
+from dataclasses import asdict
 
 import typer
 
-from cli.options import JsonOption, ModelsOption, models_folder
-
-
-@dataclass(frozen=True)
-class Finding:
-    """state: 'ok', 'optional' (missing, and some commands need it) or 'broken'; mend: how to."""
-
-    name: str
-    state: str
-    about: str
-    mend: str = ""
+from cli.options import JsonOption, ModelsOption
 
 
 def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
     """Look at versions, devices, OpenMP, SQLite, models and optional parts; exit code 1 when something is broken."""
-    found = [finding for check in _checks(models) for finding in _safely(check)]
+    from retrieval.installation import examine
+
+    found = examine(models)
     if as_json:
         print(json.dumps([asdict(finding) for finding in found]))
     else:
@@ -39,142 +25,3 @@ def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
                 print(f"{'':8}  {'':{width}}  -> {finding.mend}")
     if any(finding.state == "broken" for finding in found):
         raise typer.Exit(1)
-
-
-def _checks(models: Path | None) -> list[Callable[[], list[Finding]]]:
-    return [_python, _torch, _faiss, _openmp, _sqlite, _pillow, lambda: _models(models), _optional, _machine]
-
-
-def _safely(check: Callable[[], list[Finding]]) -> list[Finding]:
-    try:
-        return check()
-    except Exception as error:  # a doctor does not fall ill
-        return [Finding(getattr(check, "__name__", "check").strip("_"), "broken", f"{type(error).__name__}: {error}")]
-
-
-def _python() -> list[Finding]:
-    version = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    good = sys.version_info >= (3, 10)
-    try:
-        own = metadata.version("facesearch")
-    except metadata.PackageNotFoundError:
-        own = "not installed, run from its folder"
-    return [
-        Finding("facesearch", "ok", own),
-        Finding("python", "ok" if good else "broken", version, "" if good else "install Python 3.10 or newer"),
-    ]
-
-
-def _torch() -> list[Finding]:
-    try:
-        import torch
-    except ImportError as error:
-        return [Finding("torch", "broken", str(error), "pip install 'torch>=2.6,<2.14'")]
-    from faceedit.devices import has_bf16
-
-    precision = "bfloat16" if has_bf16("cpu") else "full precision: this processor has no bfloat16, which is slower"
-    found = [Finding("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads, {precision}")]
-    if torch.cuda.is_available():
-        found.append(Finding("gpu", "ok", torch.cuda.get_device_name(0)))
-    else:
-        why = (
-            "this build has no CUDA" if torch.version.cuda is None else "no GPU is to be seen, or its driver is too old"
-        )
-        found.append(Finding("gpu", "optional", f"none: {why}", "--device cuda needs one; everything works without"))
-    return found
-
-
-def _faiss() -> list[Finding]:
-    installed = [name for name in ("faiss-cpu", "faiss-gpu") if _version(name)]
-    if len(installed) == 2:
-        return [Finding("faiss", "broken", "faiss-cpu and faiss-gpu are both installed",
-                        "pip uninstall both, then install one: pip install '.[cpu]' or '.[gpu]'")]  # fmt: skip
-    try:
-        version = import_module("faiss").__version__
-    except ImportError as error:
-        return [Finding("faiss", "broken", str(error), "searching needs it: pip install '.[cpu]'")]
-    return [Finding("faiss", "ok", f"{version} ({', '.join(installed) or 'not from pip'})")]
-
-
-def _openmp() -> list[Finding]:
-    """Two runtimes in one process are usual here (torch's and Faiss's); threads that spin while they wait are not."""
-    policy = os.environ.get("OMP_WAIT_POLICY", "not set")
-    about = f"OMP_WAIT_POLICY {policy}"
-    maps = Path("/proc/self/maps")
-    if maps.exists():
-        lines = maps.read_text(encoding="utf-8", errors="replace").splitlines()
-        names = sorted({Path(line.split()[-1]).name for line in lines if "omp" in line.rpartition("/")[2]})
-        about += f"; loaded: {', '.join(names) or 'none'}"
-    if policy.upper() == "ACTIVE":
-        return [Finding("openmp", "broken", about, "unset OMP_WAIT_POLICY: waiting threads slow down everything else")]
-    return [Finding("openmp", "ok", about)]
-
-
-def _sqlite() -> list[Finding]:
-    import sqlite3
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        database = sqlite3.connect(Path(folder) / "test.db")
-        mode = database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        database.close()
-    about = f"{sqlite3.sqlite_version}, journal mode {mode}"
-    if mode != "wal":
-        return [Finding("sqlite", "broken", about, "galleries need write-ahead logging: keep them on a local disk")]
-    return [Finding("sqlite", "ok", about)]
-
-
-def _pillow() -> list[Finding]:
-    import PIL
-    from PIL import features
-
-    kinds = {"jpg": "JPEG", "zlib": "PNG", "webp": "WebP", "libtiff": "TIFF"}
-    missing = [name for key, name in kinds.items() if not features.check(key)]
-    about = f"{PIL.__version__}" + (f", without {', '.join(missing)}" if missing else "")
-    if missing:
-        return [Finding("pillow", "optional", about, "such pictures are skipped; reinstall pillow from its own wheel")]
-    return [Finding("pillow", "ok", about)]
-
-
-def _models(models: Path | None) -> list[Finding]:
-    from faceedit.errors import FaceEditError
-    from faceedit.modelfile import load_model
-
-    try:
-        root = models_folder(models)
-    except FaceEditError as error:
-        return [Finding("models", "broken", str(error))]
-    found = []
-    for task in ("pose", "illumination", "inpainting"):
-        try:
-            model = load_model(root / task)
-            found.append(Finding(f"model {task}", "ok", f"{model.digest[:12]} in {root / task}"))
-        except FaceEditError as error:
-            found.append(Finding(f"model {task}", "broken", str(error), "install facesearch again, or give --models"))
-    return found
-
-
-def _optional() -> list[Finding]:
-    version = _version("embreex")
-    if version:
-        return [Finding("embreex", "ok", version)]
-    return [Finding("embreex", "optional", "not installed", "`facesearch synth` needs it: pip install '.[synth]'")]
-
-
-def _machine() -> list[Finding]:
-    import shutil
-
-    from index.search.plan import half_of_memory, size_text
-
-    free = shutil.disk_usage(Path.cwd()).free
-    about = (
-        f"{os.cpu_count()} processors, {size_text(2 * half_of_memory())} memory, {size_text(free)} free on this disk"
-    )
-    return [Finding("machine", "ok", about)]
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cli.asking import (
+from cli.options import (
     AllIlluminationsOption,
     AllPosesOption,
+    DeviceOption,
     IlluminationOption,
     InpaintOption,
+    ModelOption,
+    ModelsOption,
     PoseOption,
-    asked_for,
-    load_editors,
+    face_search,
     swept,
 )
-from cli.options import DeviceOption, ModelOption, ModelsOption, require_file, require_picture_name
 
 
 def edit(
-    image: Annotated[Path, typer.Argument(help="An aligned face")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write")],
+    context: typer.Context,
+    image: Annotated[Path, typer.Argument(help="An aligned face.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Write the picture to this file.")],
     pose: PoseOption = None,
     illumination: IlluminationOption = None,
     inpaint: InpaintOption = False,
@@ -33,29 +35,27 @@ def edit(
     device: DeviceOption = "auto",
 ) -> None:
     """Imagine a face as asked; with --all-poses (or nothing asked) a strip of all seven."""
-    asked = asked_for(pose, illumination, inpaint)
-    space = swept(all_poses or not (asked or all_illuminations), all_illuminations, asked)
-    names = [*asked, *([space.name] if space else [])]
-    if model is not None and len(names) > 1:
-        from faceedit.errors import UsageError
+    from retrieval.files import require_file, require_picture_name
+    from retrieval.wishes import asked_for
 
-        raise UsageError(f"one --model, but {' and '.join(names)} to edit: give a --models folder with both")
+    asked = asked_for(pose, illumination, inpaint)
+    attribute = swept(all_poses or not (asked or all_illuminations), all_illuminations, asked)
     require_file(image, "an image")
     require_picture_name(output, image)
     import numpy as np
 
-    from faceedit.images import read_crop, write_picture
+    from faceedit.images import write_picture
+    from retrieval.pictures import read_source
 
-    crop = read_crop(image)
-    from retrieval.query import chain
-
-    editors = load_editors(names, models, device, {names[0]: model} if model else {})
-    if space is None:
-        steps = chain(crop, asked, editors)
-        write_picture(steps[-1].edit.refined, output)
-        print(f"{output}: {', '.join(step.text for step in steps)}")
-        return
-    strip = [chain(crop, {**asked, space.name: value}, editors)[-1].edit.refined for value in space.values]
-    write_picture(np.concatenate(strip, axis=1), output)
-    best = space.values[editors[space.name].candidates(crop).best]
-    print(f"{output}: {space.name} {', '.join(map(str, space.values))}; the image itself looks like {best}")
+    source = read_source(image)
+    wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
+    with face_search(context, model=model, models=models, device=device) as faces:
+        if attribute is None:
+            steps = faces.edit(source, **wishes)
+            write_picture(steps[-1].picture, output)
+            print(f"{output}: {', '.join(step.text for step in steps)}")
+            return
+        strip = [faces.edit(source, **{**wishes, attribute.name: value})[-1].picture for value in attribute.values]
+        write_picture(np.concatenate(strip, axis=1), output)
+        own = faces.decide(source, attribute.name)
+    print(f"{output}: {attribute.name} {', '.join(map(str, attribute.values))}; the image itself looks like {own}")

@@ -7,50 +7,46 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
-    CandidatesOption,
-    DescriptorOption,
-    DeviceOption,
-    ModelOption,
-    TaskOption,
-    chosen_model,
-    require_output_folder,
-)
+from cli.options import CandidatesOption, DescriptorOption, DeviceOption, ModelOption, TaskOption
+from retrieval.files import require_output_folder
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
-    out: Annotated[Path, typer.Option(help="Folder of the report to write")],
+    data: Annotated[Path, typer.Option(help="The data set: a folder with a manifest.csv, or the file.")],
+    out: Annotated[Path, typer.Option(help="Write the report into this folder.")],
     task: TaskOption = None,
     model: ModelOption = None,
-    queries: Annotated[int, typer.Option(min=1, help="How many random queries (all when there are fewer)")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Which queries")] = 0,
+    queries: Annotated[
+        int, typer.Option(min=1, help="Ask so many random queries, or all when there are fewer.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Choose the queries by this number.")] = 0,
     match: Annotated[
         str | None,
         typer.Option(
-            help="Manifest columns that must agree [default: identity,illumination,pose; expression, session]"
+            help="Let these columns agree in a right result. [default: identity,illumination,pose; expression, session]"
         ),
     ] = None,
-    gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this")] = None,
-    record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's model.json")] = False,
+    gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's model.json.")] = False,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
     device: DeviceOption = "auto",
 ) -> None:
-    """Recall@1, 5 and 10 beside three baselines; writes report.json and report.md."""
+    """Measure recall@1, 5 and 10 beside three baselines, and write report.json and report.md."""
     from faceedit.manifest import read_manifest
+    from retrieval.models import ModelFolders
 
-    folder = chosen_model(model, task)
+    folder = ModelFolders(model=model).own_folder(task)
     columns = tuple(name.strip() for name in (match or "").split(",") if name.strip())
     manifest = read_manifest(data, required=("path", "identity", *columns))
     require_output_folder(out)
-    from cli.answers import aligned
     from cli.progress import ProgressBar
     from faceedit.editor import LEARNED, PAPER, Editor
     from faceedit.modelfile import model_digest
-    from retrieval.evaluation.evaluate import choose_queries, default_match, load_test_set
     from retrieval.evaluation.evaluate import evaluate as measure
+    from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
     from retrieval.evaluation.report import write_report
+    from retrieval.tables import aligned
 
     columns = default_match(manifest) if match is None else columns
     editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
@@ -74,7 +70,7 @@ def evaluate(
         f"within the face: MSE {face['stage1']['mse']}, {face['stage2']['mse']}; SSIM {face['stage2']['ssim']:.3f}; "
         f"sharpness {face['stage2']['sharpness']:.2f} of the truth's"
     )
-    print(f"candidate {editor.space.name} right {figures['candidate_accuracy']:.3f}")
+    print(f"{editor.space.name} decided right {figures['decided_accuracy']:.3f}")
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:
         from faceedit.modelfile import record_metrics

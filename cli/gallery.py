@@ -1,183 +1,131 @@
-"""facesearch gallery: look at a gallery, correct it, and check it."""
+"""facesearch gallery: look at a gallery, and correct it."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
-from stat import S_ISREG
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.answers import aligned, printable
-from cli.options import (
-    DbOption,
-    JsonOption,
-    WhereOption,
-    db_folder,
-    filter_of,
-)
+from cli.options import DbOption, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
-from index.where import LARGEST
+from index.where import LARGEST, parse
+from retrieval.tables import aligned, printable, shown
 
 if TYPE_CHECKING:
-    from index.gallery import Gallery, StoredImage
+    from index.gallery import Face
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 
 _SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
 PathsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids")
+    list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids.")
 ]
 
 
 @group.command("info")
-def info(db: DbOption = None, as_json: JsonOption = False) -> None:
+def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Say what the gallery holds, where, described by which model, and how it is searched."""
-    from index.gallery import Gallery
-    from index.search.plan import size_text
-
-    with Gallery.open(db_folder(db)) as gallery:
-        config, images, problems = gallery.config, len(gallery), len(gallery.problems())
-        migration = gallery.migration()
-        about: dict[str, Any] = {
-            "gallery": str(gallery.folder),
-            "images": images,
-            "people": gallery.count_identities(),
-            "problems": problems,
-            "image_root": str(config.image_root),
-            "model": config.model_digest[:12],
-            "task": config.task,
-            "values": list(config.values),
-            "descriptor": config.descriptor_size,
-            "migration": asdict(migration) if migration else None,
-            "bytes": _bytes(gallery.folder),
-            "indexes": sorted(path.name for path in gallery.folder.iterdir() if _is_index(path)),
-        }
-    if as_json:
-        print(json.dumps(about))
-        return
-    there = "" if config.image_root.is_dir() else "  (not there now)"
-    lines = [
-        ["gallery", about["gallery"]],
-        ["images", f"{images:,} of {about['people']:,} people" + (f"; {problems:,} files unread" if problems else "")],
-        ["files below", f"{about['image_root']}{there}"],
-        ["described by", f"model {about['model']} for {config.task}, {config.descriptor_size:,} numbers an image"],
-        ["on disk", size_text(about["bytes"])],
-        ["searched by", ", ".join(about["indexes"]) or "no saved index; the next search makes one"],
-    ]
-    if migration is not None:
-        to = f"to model {migration.model_digest[:12]}: {migration.staged:,} of {images:,} images described"
-        lines.append(["migration", f"{to}; `gallery migrate --model` with that model goes on, --give-up forgets it"])
-    print("\n".join(aligned(lines)))
+    with face_search(context, db) as faces:
+        found = faces.info()
+    print(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
 
 
 @group.command("list")
 def list_images(
     where: WhereOption = None,
     db: DbOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many [default: all]")] = None,
-    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a line for each image")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Show at most so many. [default: all]")] = None,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a line for each image.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """List images with their labels; `decided` is the value that the network saw."""
     if as_jsonl and as_csv:
         raise UsageError("--jsonl and --csv together: choose one")
-    some = filter_of(where)
-    from itertools import islice
-
+    condition = parse(where) if where is not None else None
     from index.gallery import Gallery
 
-    count = 0
-    writer = csv.DictWriter(sys.stdout, _SHOWN, lineterminator="\n")
-    if as_csv:
-        writer.writeheader()
     with Gallery.open(db_folder(db)) as gallery:
-        for image in islice(gallery.images(some), limit):
-            row = _row(gallery, image)
+        rows = (_row(face) for face in islice(gallery.faces(condition), limit))
+        first = next(rows, None)
+        if as_csv:
+            writer = csv.DictWriter(sys.stdout, _SHOWN, lineterminator="\n")
+            writer.writeheader()
+        if first is None:
+            raise typer.Exit(4)
+        if not as_csv and not as_jsonl:
+            print("  ".join(_SHOWN))
+        for row in (first, *rows):
             if as_jsonl:
                 print(json.dumps(row))
             elif as_csv:
                 writer.writerow(row)
             else:
-                print("  ".join(_text(row[name]) for name in _SHOWN))
-            count += 1
-    if not count:
-        raise typer.Exit(4)
+                print("  ".join(shown(row[name]) for name in _SHOWN))
 
 
 @group.command("show")
 def show(images: PathsArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show everything that is known of images."""
     from index.gallery import Gallery
+    from retrieval.about import face_details
+    from retrieval.choosing import chosen_ids
 
     with Gallery.open(db_folder(db)) as gallery:
-        found = gallery.get(_ids(gallery, images, None))
-        shown = [{**_row(gallery, image), **_details(gallery, image)} for image in found]
+        found = gallery.get(chosen_ids(gallery, images or (), None))
+        rows = [{**_row(face), **face_details(gallery, face)} for face in found]
     if as_json:
-        print(json.dumps(shown))
+        print(json.dumps(rows))
         return
-    print("\n\n".join("\n".join(aligned([[name, _text(value)] for name, value in one.items()])) for one in shown))
+    print("\n\n".join("\n".join(aligned([[name, shown(value)] for name, value in row.items()])) for row in rows))
 
 
 @group.command("label")
 def label(
+    context: typer.Context,
     images: PathsArgument = None,
     where: WhereOption = None,
-    identity: Annotated[str | None, typer.Option(help="Who it is; empty for unknown")] = None,
-    pose: Annotated[str | None, typer.Option(help="Degrees; empty for unknown")] = None,
-    illumination: Annotated[str | None, typer.Option(help="Number of the light; empty for unknown")] = None,
-    expression: Annotated[str | None, typer.Option(help="Expression; empty for unknown")] = None,
+    identity: Annotated[str | None, typer.Option(help="Say who it is; empty for unknown.")] = None,
+    pose: Annotated[str | None, typer.Option(help="Say the pose in degrees; empty for unknown.")] = None,
+    illumination: Annotated[str | None, typer.Option(help="Say the number of the light; empty for unknown.")] = None,
+    expression: Annotated[str | None, typer.Option(help="Say the expression; empty for unknown.")] = None,
     db: DbOption = None,
 ) -> None:
     """Correct the labels of images; those that are not given stay."""
-    texts = {"identity": identity, "expression": expression}
-    changes: dict[str, Any] = {name: text or None for name, text in texts.items() if text is not None}
-    changes |= {
-        name: _number(name, text) for name, text in (("pose", pose), ("illumination", illumination)) if text is not None
-    }
-    if not changes:
-        raise UsageError("say what to change: --identity, --pose, --illumination or --expression")
-    some = filter_of(where) if where is not None else None
-    from dataclasses import replace
-
-    from index.gallery import Gallery, Labels
-
-    with Gallery.open(db_folder(db)) as gallery, gallery.writing():
-        found = gallery.get(_ids(gallery, images, some))
-        new = {
-            image.path: replace(Labels(image.identity, image.pose, image.illumination, image.expression), **changes)
-            for image in found
-        }
-        print(f"{gallery.update_labels(new):,} images labelled")
+    given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
+    changes: dict[str, Any] = {name: text or None for name, text in given.items() if text is not None}
+    for name in changes.keys() & {"pose", "illumination"}:
+        changes[name] = _number(name, changes[name])
+    with face_search(context, db) as faces:
+        print(f"{faces.label(*(images or ()), where=where, **changes):,} images labelled")
 
 
 @group.command("remove")
 def remove(
+    context: typer.Context,
     images: PathsArgument = None,
     where: WhereOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
     db: DbOption = None,
 ) -> None:
     """Remove images from the gallery and erase their descriptors; the files themselves stay."""
-    some = filter_of(where) if where is not None else None
-    from index.gallery import Gallery
+    condition = parse(where) if where is not None else None
+    from cli.progress import ProgressBar
+    from retrieval.choosing import chosen_ids
 
-    with Gallery.open(db_folder(db)) as gallery:
-        ids = _ids(gallery, images, some)
+    with face_search(context, db) as faces, ProgressBar() as bar:
         if dry_run:
-            for image in gallery.get(ids):
+            ids = chosen_ids(faces.gallery, images or (), condition)
+            for image in faces.gallery.get(ids):
                 print(printable(image.path))
             print(f"{len(ids):,} images would be removed", file=sys.stderr)
-        else:
-            reduced = any(gallery.folder.glob("search-*"))  # an index that only `prepare` makes
-            print(f"{gallery.remove(ids):,} images removed, their descriptors erased")
-            if reduced:
-                prepare_search(gallery)
+            return
+        done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
+    print(f"{done.images:,} images removed, their descriptors erased")
+    warn_not_searched(done.not_searched)
 
 
 @group.command("problems")
@@ -194,70 +142,17 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
         print(f"{printable(one.path)}  {printable(one.reason)}")
 
 
-def prepare_search(gallery: Gallery) -> None:
-    """Give the gallery the index that its requirements ask for. That none can be built is a warning."""
-    from cli.progress import ProgressBar
-    from index.errors import GalleryEmptyError, GalleryError
-
-    try:
-        with ProgressBar("preparing the search") as bar:
-            gallery.prepare(None, lambda what, done, of: bar.update(done, of, title=what))
-    except GalleryEmptyError:
-        pass
-    except (GalleryError, OSError) as error:
-        print(f"warning: the index is not built anew: {error}", file=sys.stderr)
+def warn_not_searched(reason: Exception | None) -> None:
+    """Say why there is no new index; the gallery is searched all the same."""
+    if reason is not None:
+        print(f"warning: the index is not built anew: {reason}", file=sys.stderr)
 
 
-def _ids(gallery: Gallery, names: list[str] | None, where: Any) -> list[int]:
-    """The ids of the images that are meant, ascending. Raises UsageError, UnknownImageError."""
-    if not names and where is None:
-        raise UsageError("say which images: their paths or ids, or --where a condition")
-    if names and where is not None:
-        raise UsageError("paths and --where together: choose one")
-    if not names:
-        ids = [image.id for image in gallery.images(where)]
-        if not ids:
-            print("no image fulfils the condition", file=sys.stderr)
-            raise typer.Exit(4)
-        return ids
-    found = []
-    for name in names:
-        if name.isdecimal() and len(name) < len(str(LARGEST)):
-            found.append(gallery.get([int(name)])[0].id)
-            continue
-        known = gallery.ids_of([name]) or gallery.ids_of([_relative(gallery, name)])
-        if not known:
-            raise UsageError(f"the gallery holds no image {name!r}: give a path as `facesearch gallery list` shows it")
-        found += known.values()
-    return sorted(set(found))
+def _row(face: Face) -> dict[str, Any]:
+    return {name: getattr(face, name) for name in _SHOWN}
 
 
-def _relative(gallery: Gallery, name: str) -> str:
-    """The path below the image root of a file that is named as the shell sees it."""
-    path, root = Path(name).absolute(), gallery.config.image_root
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else name
-
-
-def _row(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
-    values = {**vars(image), "decided": gallery.config.values[image.candidate]}
-    return {name: values[name] for name in _SHOWN}
-
-
-def _details(gallery: Gallery, image: StoredImage) -> dict[str, Any]:
-    from retrieval.folder import is_gone
-
-    file = gallery.config.image_root / image.path
-    errors = zip(gallery.config.values, image.errors, strict=True)
-    return {
-        "file": str(file),
-        "there": not is_gone(file),
-        "sha256": image.sha256,
-        "bytes": image.size,
-        "errors": {str(value): round(error, 1) for value, error in errors if error is not None},
-    }
-
-
-def _number(name: str, text: str) -> int | None:
+def _number(name: str, text: str | None) -> int | None:
     try:
         number = int(text) if text else None
     except ValueError as error:
@@ -265,20 +160,3 @@ def _number(name: str, text: str) -> int | None:
     if number is not None and abs(number) >= LARGEST:
         raise UsageError(f"--{name} {text!r} is too large a number")
     return number
-
-
-def _bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # another process works there
-            stat = path.stat()
-            total += stat.st_size if S_ISREG(stat.st_mode) else 0
-    return total
-
-
-def _is_index(path: Path) -> bool:
-    return path.name.startswith(("exact-", "search-")) and not path.name.endswith(".tmp")
-
-
-def _text(value: Any) -> str:
-    return "-" if value is None else printable(str(value))

@@ -12,7 +12,7 @@ _EVERY = 10.0  # seconds between lines where there is no terminal
 class ProgressBar:
     """`with ProgressBar("describing") as bar: bar.update(done, total, "61 images/s")`; nothing when `quiet`."""
 
-    def __init__(self, title: str, quiet: bool = False) -> None:
+    def __init__(self, title: str = "", quiet: bool = False) -> None:
         self._title, self._quiet = title, quiet
         self._started = self._spoken = time.monotonic()
         self._first: int | None = None
@@ -35,6 +35,10 @@ class ProgressBar:
     ) -> None:
         if self._bar:
             self._bar.stop()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """What is being done, and how far it is."""
+        self.update(done, total, title=what)
 
     def update(self, done: int, total: int, note: str = "", title: str | None = None) -> None:
         """Show how far the work is; without a note, the time left is estimated from the rate so far."""

@@ -8,30 +8,34 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DeviceOption, ModelsOption, models_folder, require_output_folder
+from cli.options import DeviceOption, ModelsOption
+from retrieval.files import require_output_folder
 
 
 def reproduce(
-    data: Annotated[Path, typer.Option(help="Data set: a folder with a manifest.csv, or the file")],
-    out: Annotated[Path, typer.Option(help="Folder of the report to write; an unfinished one is continued")],
+    data: Annotated[Path, typer.Option(help="The data set: a folder with a manifest.csv, or the file.")],
+    out: Annotated[Path, typer.Option(help="Write the report into this folder; an unfinished one is continued.")],
     models: ModelsOption = None,
-    pairs: Annotated[int, typer.Option(min=1, help="Random test pairs for the errors of each task")] = 10_000,
-    queries: Annotated[int, typer.Option(min=1, help="Queries for the retrieval of each task")] = 2_000,
-    seed: Annotated[int, typer.Option(min=0, help="Which pairs and queries")] = 0,
+    pairs: Annotated[
+        int, typer.Option(min=1, help="Take so many random test pairs for the errors of each task.")
+    ] = 10_000,
+    queries: Annotated[int, typer.Option(min=1, help="Ask so many queries for the retrieval of each task.")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Choose the pairs and queries by this number.")] = 0,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure everything in section 4 of the paper; writes report.html and report.json."""
+    """Measure everything in section 4 of the paper, and write report.html and report.json."""
     from faceedit.manifest import read_manifest
+    from retrieval.models import models_folder
 
     folder = models_folder(models)
     manifest = read_manifest(data, required=("path", "identity", "pose", "illumination"))
     require_output_folder(out)
-    from cli.answers import aligned
     from cli.progress import ProgressBar
     from retrieval.evaluation.reproduce.claims import VERDICTS
     from retrieval.evaluation.reproduce.measure import Settings
     from retrieval.evaluation.reproduce.run import find_models, require_own_report
     from retrieval.evaluation.reproduce.run import reproduce as measure
+    from retrieval.tables import aligned
 
     find_models(folder)
     require_own_report(out)

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from cli.options import require_output_folder
+from retrieval.files import require_output_folder
 
 
 def shrink(
-    model: Annotated[Path, typer.Argument(help="Model folder that `facesearch train` wrote")],
-    out: Annotated[Path, typer.Option(help="Folder of the smaller model")],
-    full_precision: Annotated[bool, typer.Option("--full-precision", help="Keep the weights' precision")] = False,
+    model: Annotated[Path, typer.Argument(help="The model folder that `facesearch train` wrote.")],
+    out: Annotated[Path, typer.Option(help="Write the smaller model into this folder.")],
+    full_precision: Annotated[bool, typer.Option("--full-precision", help="Keep the weights' precision.")] = False,
 ) -> None:
     """Replace the attribute encoder's weights by its few possible outputs, and keep weights in half precision."""
     from faceedit.errors import ModelFileError

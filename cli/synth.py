@@ -1,4 +1,4 @@
-"""facesearch synth: render a data base that follows the Multi-PIE protocol."""
+"""facesearch synth: render a database that follows the Multi-PIE protocol."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from cli.options import KnobOption
 
 
 def synth(
-    face_model: Annotated[Path, typer.Option(help="ICT Face Model Light: FaceXModel/ or ict_face_light.npz")],
-    out: Annotated[Path, typer.Option(help="Folder to write; an unfinished one is continued")],
+    face_model: Annotated[Path, typer.Option(help="The ICT Face Model Light: FaceXModel/ or ict_face_light.npz.")],
+    out: Annotated[Path, typer.Option(help="Write into this folder; what is unfinished there is continued.")],
     identities: Annotated[
-        int, typer.Option(min=2, help="How many people; the first 100 train, 149 test, more train")
+        int, typer.Option(min=2, help="Render so many people; the first 100 train, 149 test, more train.")
     ] = 249,
     variety: Annotated[
-        bool, typer.Option("--variety", help="Expressions, free lights, clothes, ...: to learn from for photographs")
+        bool, typer.Option("--variety", help="Vary expressions, lights, clothes, ...: to learn from for photographs.")
     ] = False,
     knob: KnobOption = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Which people; another seed has other people [default: 0, with --variety 1]"),
+        typer.Option(
+            min=0, help="Choose the people by this number; another has others. [default: 0, with --variety 1]"
+        ),
     ] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Worker processes [default: one per core]")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Start so many worker processes. [default: one per core]")
+    ] = None,
 ) -> None:
     """Render people at 7 poses under 20 lights: images, masks, backgrounds and manifest.csv."""
     from cli.progress import ProgressBar

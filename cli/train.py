@@ -2,74 +2,71 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cli.options import DeviceOption, KnobOption, require_output_folder, require_task
+from cli.options import DeviceOption, KnobOption
 from cli.progress import ProgressBar, duration
+from retrieval.files import require_output_folder
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="What the model edits: pose, illumination or inpainting")],
+    task: Annotated[str, typer.Argument(help="Say what the model edits: pose, illumination or inpainting.")],
     data: Annotated[
-        list[Path], typer.Option(help="Data set: a folder with a manifest.csv, or the file; give it again for more")
+        list[Path], typer.Option(help="A data set: a folder with a manifest.csv, or the file; give it again for more.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the model to write")],
-    recipe: Annotated[str, typer.Option(help="best, fast, or paper (as printed)")] = "fast",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result on one machine")] = 0,
+    out: Annotated[Path, typer.Option(help="Write the model into this folder.")],
+    recipe: Annotated[str, typer.Option(help="Take the recipe best, fast, or paper (as printed).")] = "fast",
+    seed: Annotated[
+        int, typer.Option(min=0, help="Begin with this number: the same one gives the same result on one machine.")
+    ] = 0,
     middle: Annotated[
-        int, typer.Option(min=1, help="Channels between the generation decoder's unpoolings; 1 is the paper's letter")
-    ] = 64,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Have so many channels between the generation decoder's unpoolings; 1 is the paper's letter. "
+            "[default: 64]",
+        ),
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
-            help="Model to begin with: whatever of its networks has the same sizes and, for stage one, the same task"
+            help="Begin with this model: whatever of its networks has the same sizes and, for stage one, the same task."
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out")] = False,
-    steps_one: Annotated[int | None, typer.Option(min=0, help="Updates of stage one, instead of the recipe's")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    steps_one: Annotated[
+        int | None, typer.Option(min=0, help="Make so many updates of stage one, instead of the recipe's.")
+    ] = None,
     steps_two: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Updates of stage two, instead of the recipe's; 0 only whitens a descriptor of --start"
+            min=0,
+            help="Make so many updates of stage two, instead of the recipe's; 0 only whitens a descriptor of --start.",
         ),
     ] = None,
     contrast: Annotated[
         float | None,
-        typer.Option(min=0, help="Weight of telling look-alikes apart in stage two, instead of the recipe's"),
+        typer.Option(min=0, help="Weigh telling look-alikes apart by this in stage two, instead of the recipe's."),
     ] = None,
     knob: KnobOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Train stage one, then stage two, from a manifest's training split."""
-    from faceedit.attributes import TASKS
-    from faceedit.errors import TrainingError
-    from faceedit.manifest import join, read_manifest
-    from faceedit.training.knobs import turned
     from faceedit.training.recipes import recipe_named
+    from faceedit.training.sets import read_training_set
+    from retrieval.wishes import attribute_named
 
-    require_task(task)
-    space = TASKS[task]
-    options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast}
+    space = attribute_named(task)
+    options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast, "middle": middle}
     knobs = [f"{name}={value}" for name, value in options.items() if value is not None] + (knob or [])
-    chosen = turned(recipe_named(recipe), knobs)
+    chosen = recipe_named(recipe).turned(knobs)
     for note in chosen.idle(text.partition("=")[0].strip() for text in knobs):
         print(f"note: {note}", file=sys.stderr)
-    manifests = []
-    for path in data:
-        manifest = read_manifest(path, required=("path", "identity", *space.columns))
-        if "split" in manifest.columns:
-            manifest = manifest.where("split", "train")
-        if not len(manifest):
-            raise TrainingError(f"the manifest at {path} has no row whose split is 'train'")
-        manifests.append(manifest)
-    manifest, roots = join(manifests), [each.root for each in manifests]
-    _require_fitting(task, roots)
-
+    given = read_training_set(data, space)
     from faceedit.devices import choose_device
     from faceedit.modelfile import load_model
     from faceedit.training.pairs import load_pairs
@@ -78,13 +75,18 @@ def train(
     from faceedit.training.trainer import train as train_model
 
     run = TrainingRun(
-        space, chosen, out, seed=seed, device=choose_device(device),
-        provenance=_provenance(roots), licence=_licence(roots),
-        network=chosen.network(len(space), middle), start=load_model(start) if start else None,
-    )  # fmt: skip
+        space,
+        chosen,
+        out,
+        seed=seed,
+        device=choose_device(device),
+        provenance=given.provenance,
+        licence=given.licence,
+        start=load_model(start) if start else None,
+    )
     run.require_startable(resume)
     require_output_folder(out)
-    pairs = load_pairs(manifest, space, cut_out=chosen.augmentation is not None)
+    pairs = load_pairs(given.manifest, space, cut_out=chosen.augmentation is not None)
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:
@@ -96,41 +98,3 @@ def train(
         model = train_model(run, pairs, resume, report)
     figures = "".join(f", {name} {value}" for name, value in model.card.metrics.items())
     print(f"{out}: model {model.digest[:12]}{figures}")
-
-
-def _synth_json(root: Path) -> dict[str, Any]:
-    try:
-        content = json.loads((root / "synth.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _require_fitting(task: str, roots: list[Path]) -> None:
-    """Raise UsageError for rendered data sets that show the same people, or lights that mean another thing for each."""
-    from faceedit.errors import UsageError
-
-    seeds: dict[object, Path] = {}
-    for root in roots:
-        made = _synth_json(root)
-        if task == "illumination" and "variety" in made:
-            raise UsageError(f"{root} has lights of each person's own: --variety renders are not for illumination")
-        if "seed" in made:
-            other = seeds.setdefault(made["seed"], root)
-            if other != root:
-                raise UsageError(
-                    f"{other} and {root} show the same people, rendered with seed {made['seed']}: leave one out, or "
-                    "render it with another --seed"
-                )
-
-
-def _provenance(roots: list[Path]) -> dict[str, object]:
-    if len(roots) > 1:
-        return {"data": [_provenance([root]) for root in roots]}
-    made = _synth_json(roots[0])
-    kept = ("identities", "seed", "variety", "face_model_sha256")
-    return {"data": roots[0].resolve().name, **{k: made[k] for k in kept if k in made}}
-
-
-def _licence(roots: list[Path]) -> str:
-    return "; ".join(dict.fromkeys(str(_synth_json(root).get("licence", "unspecified")) for root in roots))

@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from cli.answers import aligned, printable
 from cli.gallery import group as group
-from cli.gallery import prepare_search
+from cli.gallery import warn_not_searched
 from cli.options import (
     CandidatesOption,
     DbOption,
@@ -24,19 +23,19 @@ from cli.options import (
     ModelOption,
     RecallOption,
     TaskOption,
-    chosen_model,
     db_folder,
-    require_output_folder,
-    requirements_of,
+    face_search,
 )
 from faceedit.errors import UsageError
+from retrieval.files import require_output_folder
+from retrieval.tables import aligned, printable
 
 _FEW = 20  # lines that name what is missing
 
 
 @group.command("verify")
 def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Check the data base, every descriptor against its hash, and the index against every descriptor."""
+    """Check the database, every descriptor against its hash, and the index against every descriptor."""
     from cli.progress import ProgressBar
     from index.gallery import Gallery
 
@@ -45,8 +44,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps({**asdict(found), "sound": found.sound}))
     else:
-        unknown = f", {found.unknown:,} without a hash (`gallery repair` notes them)" if found.unknown else ""
-        print(f"{found.images:,} images: {found.checked:,} descriptors agree with their hash{unknown}")
+        print(f"{found.images:,} images: {found.checked:,} descriptors agree with their hash")
         print(found.index)
         print("sound" if found.sound else "\n".join(found.findings))
     if not found.sound:
@@ -63,86 +61,66 @@ def repair(db: DbOption = None) -> None:
     for path in done.removed:
         print(f"removed: {printable(path)}")
     again = "; run `facesearch index` to describe them again" if done.removed else ""
-    print(f"{len(done.removed):,} images removed, {done.noted:,} hashes noted{again}")
+    print(f"{len(done.removed):,} images removed{again}")
     if done.waiting:
-        print(
-            f"{done.waiting:,} damaged descriptions of the migration under way will be made anew by `gallery migrate`"
-        )
+        print(f"{done.waiting:,} damaged descriptions by the next model will be made anew by `gallery redescribe`")
 
 
 @group.command("compact")
-def compact(db: DbOption = None) -> None:
+def compact(context: typer.Context, db: DbOption = None) -> None:
     """Give the space of removed images back to the disk; ids stay."""
-    from index.gallery import Gallery
+    from cli.progress import ProgressBar
     from index.search.plan import size_text
 
-    with Gallery.open(db_folder(db)) as gallery:
-        sizes = gallery.compact()
-        prepare_search(gallery)
-        print(f"{gallery.folder}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
+    with face_search(context, db) as faces, ProgressBar() as bar:
+        done = faces.compact(bar.tell)
+    sizes = done.sizes
+    print(f"{faces.folder}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
+    warn_not_searched(done.not_searched)
 
 
-@group.command("migrate")
-def migrate(
+@group.command("redescribe")
+def redescribe(
+    context: typer.Context,
     db: DbOption = None,
     task: TaskOption = None,
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
-    drop: Annotated[bool, typer.Option("--drop", help="Remove images whose files have gone or cannot be read")] = False,
-    give_up: Annotated[bool, typer.Option("--give-up", help="Forget a migration that was begun")] = False,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Remove images whose files have gone or cannot be read.")
+    ] = False,
+    give_up: Annotated[bool, typer.Option("--give-up", help="Forget what was begun.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Describe every image again by another model, keeping ids and labels. The gallery stays as it is until all are
     described; an interrupted run is taken up again."""
-    from index.gallery import Gallery
-
-    place = db_folder(db)
-    if give_up:
-        with Gallery.open(place) as gallery:
-            under_way = gallery.migration()
-            gallery.give_up_migration()
-        print("no migration was under way" if under_way is None else f"{under_way.staged:,} new descriptions forgotten")
-        return
-    folder = chosen_model(model, task)
     from cli.progress import ProgressBar
-    from faceedit.editor import LEARNED, Editor
-    from retrieval.redescribing import migrate as run
 
-    with Gallery.open(place) as gallery:
-        editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
-        before = gallery.config
-        if (before.model_digest, before.descriptor_size) == (editor.digest, editor.descriptor_size):
-            under_way = gallery.migration()
-            other = "another --model"
-            if under_way is not None:
-                other = f"the model {under_way.model_digest[:12]} to go on with the migration under way, or --give-up"
-            raise UsageError(f"{gallery.folder} is described by the model {folder} already: give {other}")
-        with ProgressBar("describing images again") as bar:
-            report = run(gallery, editor, drop, bar.update)
-        if report.finished and len(gallery):
-            prepare_search(gallery)
+    options = {"attribute": task, "descriptor": descriptor, "candidates": candidates}
+    with face_search(context, db, model=model, device=device, **options) as faces:
+        if give_up:
+            forgotten = faces.give_up_redescription()
+            print("nothing was under way" if forgotten is None else f"{forgotten:,} new descriptions forgotten")
+            return
+        with ProgressBar() as bar:
+            report = faces.redescribe(drop=drop, progress=bar.tell)
     if as_json:
-        print(json.dumps(asdict(report)))
+        print(json.dumps(report.as_json()))
     else:
         for path, reason in report.unread:
             print(f"not described: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
-        dropped = f", {report.dropped:,} removed: their files cannot be read" if report.dropped else ""
-        print(f"{place}: {report.described + report.before:,} images described by model {editor.digest[:12]}{dropped}")
-        if not report.finished:
-            print(
-                f"the gallery still uses its former model, since {len(report.unread):,} images could not be described: "
-                "bring their files back and run this again, or remove them with --drop"
-            )
+        print("\n".join(report.lines(faces.folder)))
+    warn_not_searched(report.not_searched)
     if not report.finished:
         raise typer.Exit(3)
 
 
 @group.command("export")
 def export(
-    folder: Annotated[Path, typer.Argument(help="A new folder")],
-    pictures: Annotated[bool, typer.Option("--pictures", help="Copy the images as well")] = False,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    pictures: Annotated[bool, typer.Option("--pictures", help="Copy the images as well.")] = False,
     db: DbOption = None,
 ) -> None:
     """Write the gallery as plain files: gallery.json, images.jsonl, descriptors.npy and perhaps pictures/."""
@@ -162,9 +140,9 @@ def export(
 
 @group.command("import")
 def import_(
-    folder: Annotated[Path, typer.Argument(help="What `facesearch gallery export` wrote")],
+    folder: Annotated[Path, typer.Argument(help="What `facesearch gallery export` wrote.")],
     root: Annotated[
-        Path | None, typer.Option("--root", help="Where the images lie [default: in the export, or as before]")
+        Path | None, typer.Option("--root", help="Say where the images lie. [default: in the export, or as before]")
     ] = None,
     db: DbOption = None,
 ) -> None:
@@ -176,39 +154,28 @@ def import_(
     from cli.progress import ProgressBar
     from index.care.exchange import restore
     from index.gallery import Gallery
-    from retrieval.folder import is_gone
+    from retrieval.about import missing_files
 
     with ProgressBar("importing") as bar:
         restore(folder, place, None if root is None else root.resolve(), bar.update)
     with Gallery.open(place) as gallery:
-        root = gallery.config.image_root
-        missing = sum(is_gone(root / image.path) for image in gallery.images())
-        print(f"{place}: {len(gallery):,} images, whose files lie below {root}")
+        missing = missing_files(gallery, gallery.config.image_root)
+        print(f"{place}: {len(gallery):,} images, whose files lie below {gallery.config.image_root}")
     if missing:
-        print(
-            f"warning: the files of {missing:,} images are not there; say where they are with "
-            "`facesearch gallery relocate`",
-            file=sys.stderr,
-        )
+        where = "say where they are with `facesearch gallery relocate`"
+        print(f"warning: the files of {missing:,} images are not there; {where}", file=sys.stderr)
 
 
 @group.command("relocate")
 def relocate(
-    root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same")],
+    context: typer.Context,
+    root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same.")],
     db: DbOption = None,
 ) -> None:
     """Say where the images lie now, after their folder moved."""
-    if not root.is_dir():
-        raise UsageError(f"{root} is no folder: give the one that the images lie in now")
-    from index.gallery import Gallery
-    from retrieval.folder import is_gone
-
-    with Gallery.open(db_folder(db)) as gallery:
-        missing = sum(is_gone(root / image.path) for image in gallery.images())
-        if missing == len(gallery) > 0:
-            raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
-        gallery.set_image_root(root.resolve())
-        print(f"{gallery.folder}: images below {root.resolve()}")
+    with face_search(context, db) as faces:
+        missing = faces.relocate(root)
+        print(f"{faces.folder}: images below {root.resolve()}")
     if missing:
         print(f"warning: {missing:,} images are not there", file=sys.stderr)
 
@@ -222,6 +189,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say how the gallery is searched best within so much memory and time, and why; nothing is changed."""
+    from retrieval.requirements import requirements_of
+
     requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
     from index.gallery import Gallery
     from index.search.plan import KINDS, size_text

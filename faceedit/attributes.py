@@ -17,7 +17,7 @@ class AttributeSpace:
     """One editable attribute.
 
     name: the task, and the manifest column that holds the value; values: every value, in the order of the one-hot
-    vector; unit: for messages; shared: manifest columns in which a source and its target must agree;
+    vector; shared: manifest columns in which a source and its target must agree;
     shared_where_known: more of them, in data sets that have such a column.
     occlusion: no column holds the value. Every picture of a data set has the first value, and its counterpart with the
     second is made from it by laying a pattern over it (`faceedit.occlusion`), so that only the first can be asked of
@@ -26,7 +26,6 @@ class AttributeSpace:
 
     name: str
     values: tuple[int, ...]
-    unit: str
     shared: tuple[str, ...]
     shared_where_known: tuple[str, ...] = ("expression", "session")
     occlusion: bool = False
@@ -86,8 +85,8 @@ class AttributeSpace:
         return self.shared if self.occlusion else (self.name, *self.shared)
 
 
-POSE = AttributeSpace("pose", (-45, -30, -15, 0, 15, 30, 45), "degrees", ("identity", "illumination"))
-ILLUMINATION = AttributeSpace("illumination", tuple(range(20)), "", ("identity", "pose"))
-INPAINTING = AttributeSpace("inpainting", (0, 1), "", ("path",), (), occlusion=True, words=("complete", "occluded"))
+POSE = AttributeSpace("pose", (-45, -30, -15, 0, 15, 30, 45), ("identity", "illumination"))
+ILLUMINATION = AttributeSpace("illumination", tuple(range(20)), ("identity", "pose"))
+INPAINTING = AttributeSpace("inpainting", (0, 1), ("path",), (), occlusion=True, words=("complete", "occluded"))
 
 TASKS = {space.name: space for space in (POSE, ILLUMINATION, INPAINTING)}

@@ -15,33 +15,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
+from faceedit.crops import NEUTRAL
+from faceedit.describes import Described, Edit, Floats
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import Picture
 from faceedit.modelfile import Model, ModelCard, load_model, new_networks
 from faceedit.networks import DESCRIPTOR_SIZE, SIZE, Describer, NetworkConfig, count_parameters
-from faceedit.training.augmentation import NEUTRAL
 
-Floats = NDArray[np.float32]
+__all__ = ["Candidates", "Described", "Edit", "Editor"]
+
 LEARNED, PAPER = "learned", "paper"
 DESCRIPTORS = (LEARNED, PAPER)
 LIKELY, ALL = "likely", "all"
 CANDIDATES = (LIKELY, ALL)
 _FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: eyes at 21, chin at 54 (align.py)
 _SOFT = 0.3  # width of its edge
-_UNLIKELY, _BEHIND = 2.0, 0.5  # margins of log error within which a value can still win (benchmarks/candidates.py):
+_UNLIKELY, _BEHIND = 2.0, 0.5  # margins of log error within which a value can still win:
 # by the estimate of the value, before anything is made of it; by stage one's error, before it is refined
 _SURELY, _HARDLY = 16.0, 0.02  # grey levels from neutral that count as person; the weight of neutral grey itself
-
-
-@dataclass(frozen=True)
-class Edit:
-    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (D,) float32, length 1."""
-
-    generated: Picture
-    refined: Picture
-    descriptor: Floats
 
 
 @dataclass(frozen=True)
@@ -55,16 +48,6 @@ class Candidates:
     errors: Floats
     refined: NDArray[np.uint8]
     best: int
-
-
-@dataclass(frozen=True)
-class Described:
-    """Gallery pictures, each under its best candidate: descriptors (N, D), best (N,), errors (N, n_a), NaN for values
-    that were never refined because they could not win."""
-
-    descriptors: Floats
-    best: NDArray[np.int64]
-    errors: Floats
 
 
 def descriptor_kind(size: int) -> str:
@@ -142,6 +125,15 @@ class Editor:
     @property
     def space(self) -> AttributeSpace:
         return self._card.task
+
+    @property
+    def attribute(self) -> AttributeSpace:
+        return self._card.task
+
+    @property
+    def neutral(self) -> bool:
+        """Whether pictures that it makes stand on neutral grey."""
+        return self._card.neutral
 
     @property
     def card(self) -> ModelCard:

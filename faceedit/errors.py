@@ -17,7 +17,9 @@ from __future__ import annotations
 
 
 class FaceEditError(Exception):
-    """Base of every error a user of `faceedit` can cause."""
+    """Base of every error a user of `faceedit` can cause. exit_code: what a command that it ends gives back."""
+
+    exit_code = 1
 
 
 class ImageError(FaceEditError):
@@ -39,6 +41,8 @@ class ImportSourceError(FaceEditError):
 class AttributeValueError(FaceEditError):
     """An attribute value outside the model's attribute space."""
 
+    exit_code = 2
+
 
 class ModelFileError(FaceEditError):
     """A model folder that is incomplete, altered or of another version."""
@@ -54,6 +58,8 @@ class TrainingError(FaceEditError):
 
 class UsageError(FaceEditError):
     """A device, recipe or task by a name that does not exist."""
+
+    exit_code = 2
 
 
 class MissingPackageError(FaceEditError):

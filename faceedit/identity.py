@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -77,10 +76,3 @@ class IdentityNetwork(nn.Module):
         seen: in x, where that is known already."""
         own = self(x) if seen is None else self.named(seen)
         return F.normalize(own + self(x.flip(3)), dim=1)
-
-
-def info_nce(a: Tensor, b: Tensor, scale: float = 16.0) -> Tensor:
-    """Mean over both directions of -log p(own | all), for rows of length 1 (B, D) that belong together in order."""
-    likeness = scale * a @ b.T
-    own = torch.arange(len(a), device=a.device)
-    return (F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own)) / 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -27,26 +28,26 @@ _LONGEST = 65_535  # of a side: JPEG knows no longer one, and what is longer is 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limit is an error
 
 
-def read_crop(path: Path, content: bytes | None = None) -> Picture:
+def read_crop(path: Path, content: bytes | Image.Image | None = None) -> Picture:
     """The picture as a (60, 60, 3) uint8 RGB crop; one of another size is cut to its central square and resized.
 
-    content: the file's, where it has been read already. Raises ImageError with the reason.
+    content: the file's, where it has been read or opened already. Raises ImageError with the reason.
     """
     return as_crop(read_photograph(path, least=2 * SIZE, content=content))
 
 
-def read_photograph(path: Path, least: int | None = None, content: bytes | None = None) -> Image.Image:
+def read_photograph(path: Path, least: int | None = None, content: bytes | Image.Image | None = None) -> Image.Image:
     """The picture, upright and in mode RGB; of an animation the first.
 
     EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB (transparent parts
     grey). least: the picture may come out smaller and, if it is large, cut to its central square, with no less than
-    this many pixels a side where it has as many. content: the file's, where it has been read already.
-    Raises ImageError.
+    this many pixels a side where it has as many. content: the file's, where it has been read or opened already; an
+    opened one is left as it is. Raises ImageError.
     """
     try:
-        with Image.open(path if content is None else io.BytesIO(content), formats=FORMATS) as image:
+        with _opened(path, content) as image:
             _require_pixels(path, image)
-            if least is not None:
+            if least is not None and image is not content:
                 image.draft("RGB", (least, least))
             return _upright(image, least)
     except ImageError:
@@ -56,7 +57,7 @@ def read_photograph(path: Path, least: int | None = None, content: bytes | None 
     except IsADirectoryError as error:
         raise ImageError(f"{path} is a folder: give the path of an image") from error
     except UnidentifiedImageError as error:
-        empty = path.stat().st_size == 0 if content is None else not content
+        empty = path.stat().st_size == 0 if content is None else content == b""
         what = "is empty (0 bytes)" if empty else "is not an image"
         raise ImageError(f"{path} {what}: give a PNG, JPEG or other picture") from error
     except PermissionError as error:
@@ -67,6 +68,12 @@ def read_photograph(path: Path, least: int | None = None, content: bytes | None 
         raise ImageError(f"{path} takes more memory than there is: make it smaller") from error
     except Exception as error:  # decoders raise struct.error, RuntimeError, TypeError, ... for damaged files
         raise ImageError(f"{path} is damaged or truncated ({error}): give a whole picture") from error
+
+
+def _opened(path: Path, content: bytes | Image.Image | None) -> AbstractContextManager[Image.Image]:
+    if isinstance(content, Image.Image):
+        return nullcontext(content)
+    return Image.open(path if content is None else io.BytesIO(content), formats=FORMATS)
 
 
 def _require_pixels(path: Path, image: Image.Image) -> None:

@@ -174,9 +174,10 @@ def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
         raise ModelFileError(f"cannot write {folder / CARD} ({error}): check its permissions") from error
 
 
-def load_model(folder: Path) -> Model:
-    """Read a model folder. Raises ModelFileError for a missing, altered, incomplete or unknown one."""
-    card, checksum = read_card(folder)
+def load_model(folder: Path, about: tuple[ModelCard, str] | None = None) -> Model:
+    """Read a model folder. about: what `read_card` gave for it, where it was read already. Raises ModelFileError for a
+    missing, altered, incomplete or unknown one."""
+    card, checksum = about or read_card(folder)
     data = _read(folder, WEIGHTS)
     found = hashlib.sha256(data).hexdigest()
     if found != checksum:
@@ -212,7 +213,9 @@ def read_card(folder: Path) -> tuple[ModelCard, str]:
                 f"{folder / CARD} has format {content['format']}, this version reads up to {FORMAT}: "
                 "train again or use the matching version of facesearch"
             )
-        task: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content["task"].items()}
+        task: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in content["task"].items() if k != "unit"
+        }
         card = ModelCard(
             task=AttributeSpace(**task),
             network=NetworkConfig(**content["network"]),
@@ -249,6 +252,7 @@ def _digest(card: ModelCard, checksum: str) -> str:
     }
     for part, fields in _NEWER.items():  # a model of format 1 keeps the digest that galleries are pinned to
         parts[part] = {name: v for name, v in parts[part].items() if name not in fields or v != fields[name]}
+    parts["task"]["unit"] = "degrees" if card.task.name == "pose" else ""  # cards had it when galleries were pinned
     if card.neutral:
         parts["neutral"] = True
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -24,7 +24,10 @@ GalleryError
 
 
 class GalleryError(Exception):
-    """Base of every error that `index` raises on purpose (misused arguments are ValueErrors)."""
+    """Base of every error that `index` raises on purpose (misused arguments are ValueErrors). exit_code: what a command
+    that it ends gives back."""
+
+    exit_code = 1
 
 
 class GalleryNotFoundError(GalleryError):
@@ -94,10 +97,16 @@ class FaissMissingError(GalleryError):
 class RequirementsError(GalleryError):
     """No way to search keeps to what was asked for."""
 
+    exit_code = 2
+
 
 class RecallError(GalleryError):
     """An index was measured and does not keep to what was asked for."""
 
+    exit_code = 5
+
 
 class WhereError(GalleryError):
     """A condition that does not follow the grammar of `index.where`."""
+
+    exit_code = 2

@@ -1,9 +1,11 @@
-"""A gallery of described images in one folder: search it, add to it, remove from it.
+"""A gallery of described faces in one folder: search it, add to it, remove from it.
 
-`gallery.db` (SQLite) is the truth, and names the file of the descriptors, one slot per image.
-`exact-*.faiss` is a projection of both that the first search after a change rebuilds; `search-*` is one of reduced
-descriptors, for large galleries.
+`gallery.db` (SQLite) is the truth, and says which file holds the descriptors, one slot per face. `exact-*.faiss` is
+derived of both, and the first search after a change rebuilds it; `search-*` is one of reduced descriptors, for large
+galleries.
 """
+
+from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,58 +23,49 @@ from sqlalchemy.orm import Session
 from index.care.compact import Compaction, compact
 from index.care.exchange import Exported, export
 from index.care.verify import Repair, Verification, repair, verify
-from index.descriptors import FloatArray, checked_descriptors, record_hash
-from index.errors import (
-    DescriptorShapeError,
-    GalleryError,
-    GalleryNotFoundError,
-    ModelMismatchError,
-)
-from index.layout import DATABASE_NAME, DESCRIPTORS, LOCK_NAME, create_files, discard_descriptors
-from index.lock import WriterLock
-from index.search import projection
+from index.descriptors import checked_descriptors, record_hash
+from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
+from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
 from index.search.plan import Plan, Requirements
-from index.search.prepare import Prepared, plan_for, prepare
+from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
-from index.search.shortlist import Progress
-from index.truth import redescribing, store
-from index.truth.database import Database
-from index.truth.redescribing import Migration, Redescribed
-from index.truth.schema import SCHEMA_VERSION
-from index.truth.upgrade import upgrade
+from index.truth import records, redescribing, state, store
+from index.truth.creating import create_files
+from index.truth.database import Database, SQLite
+from index.truth.redescribing import Redescription
 from index.values import (
-    Filter,
+    Decision,
+    Face,
+    FileStamp,
+    FloatArray,
     GalleryConfig,
-    ImageRow,
     Labels,
     Match,
-    Move,
+    Photo,
     Problem,
-    StoredImage,
+    check_decision,
     check_path,
-    checked_columns,
+    check_photo,
 )
+from index.where import Condition
 
 __all__ = [
-    "EVERYTHING",
-    "Filter",
+    "Condition",
+    "Decision",
+    "Face",
+    "FileStamp",
     "Gallery",
     "GalleryConfig",
-    "ImageRow",
     "Labels",
     "Match",
-    "Migration",
-    "Move",
+    "Photo",
     "Problem",
-    "Redescribed",
-    "StoredImage",
+    "Redescription",
 ]
-
-EVERYTHING = Filter()
 
 
 class Gallery:
-    """The images of one folder, described by one model.
+    """The faces in the photos of one folder, described by one model.
 
     Reading needs no lock and may go on while another process writes. Writing takes the writer's
     lock for the length of the call, or for the length of `with gallery.writing():`.
@@ -84,18 +77,18 @@ class Gallery:
         self._database = database
         self._config = config
         self._reader = Reader(folder, database, (config.model_digest, config.descriptor_size))
-        self._lock = WriterLock(folder / LOCK_NAME)
+        self._lock = WriterLock(folder)
         self._threads = RLock()
 
     @classmethod
-    def create(cls, folder: Path, config: GalleryConfig) -> "Gallery":
+    def create(cls, folder: Path, config: GalleryConfig) -> Gallery:
         """Make an empty gallery; the folder is created if need be.
 
         Raises GalleryExistsError when there is one already, ValueError for a relative image root.
         """
         _require_absolute(config.image_root)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = WriterLock(folder / LOCK_NAME)
+        lock = WriterLock(folder)
         lock.acquire()
         try:
             create_files(folder, config)
@@ -104,25 +97,21 @@ class Gallery:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> "Gallery":
-        """Open an existing gallery; one of an earlier release is upgraded, and a copy of its database kept.
+    def open(cls, folder: Path) -> Gallery:
+        """Open an existing gallery.
 
-        Raises GalleryNotFoundError, GalleryVersionError for one of a later release, GalleryLockedError and
-        GalleryStorageError when it cannot be upgraded now, and GalleryCorruptError when the database is damaged.
+        Raises GalleryNotFoundError, GalleryVersionError for one of another release, and GalleryCorruptError when the
+        database is damaged.
         """
-        path = folder / DATABASE_NAME
+        path = folder / DATABASE
         if not path.is_file():
             raise GalleryNotFoundError(
-                f"{folder} holds no gallery (no {DATABASE_NAME} in it); check the folder, or index images into it first"
+                f"{folder} holds no gallery (no {DATABASE} in it); check the folder, or index images into it first"
             )
-        database = Database(path)
+        database = SQLite(path)
         try:
             with database.reading() as session:
-                found = store.version(session)
-            if 0 < found < SCHEMA_VERSION:
-                upgrade(path, WriterLock(folder / LOCK_NAME), found)
-            with database.reading() as session:
-                config = store.config(session)
+                config = state.config(session)
         except BaseException:
             database.close()
             raise
@@ -134,7 +123,7 @@ class Gallery:
         self._database.close()
         self._lock.release()
 
-    def __enter__(self) -> "Gallery":
+    def __enter__(self) -> Gallery:
         return self
 
     def __exit__(
@@ -175,7 +164,7 @@ class Gallery:
             raise ModelMismatchError(
                 f"the gallery {self._folder} was described by model {mine[0][:12]} (descriptors "
                 f"of {mine[1]} numbers), not by model {digest[:12]} (of {descriptor_size}); use the gallery's "
-                "model, describe it again by this one with `facesearch gallery migrate`, or index into another --db"
+                "model, describe it again by this one with `facesearch gallery redescribe`, or index into another --db"
             )
 
     @contextmanager
@@ -195,37 +184,39 @@ class Gallery:
             finally:
                 self._lock.release()
 
-    def add(self, rows: Sequence[ImageRow], descriptors: NDArray[Any], *, replace: bool = False) -> list[int]:
-        """Add images with their descriptors, all of them or none; their ids in the same order.
+    def add(self, faces: Sequence[Face], descriptors: NDArray[Any], *, replace: bool = False) -> list[int]:
+        """Add faces with their descriptors, all of them or none; their ids in the same order.
 
-        descriptors: (len(rows), descriptor_size), float32 or float16, stored in half precision.
-        replace: images with the same paths are removed in the same step; the new ids differ.
+        descriptors: (len(faces), descriptor_size), float32 or float16, stored in half precision.
+        replace: those of the same paths are removed in the same step; the new ids differ.
         Raises DescriptorShapeError, DescriptorValueError, ImageRowError, DuplicatePathError,
         GalleryLockedError.
         """
         array = checked_descriptors(descriptors, self._config.descriptor_size)
-        if len(array) != len(rows):
-            raise DescriptorShapeError(f"{len(array)} descriptors for {len(rows)} images; expected one for each")
-        columns = [checked_columns(row, len(self._config.values)) for row in rows]
-        paths = [row.path for row in rows]
-        if not rows:
+        if len(array) != len(faces):
+            raise DescriptorShapeError(f"{len(array)} descriptors for {len(faces)} images; expected one for each")
+        for face in faces:
+            check_photo(face.photo)
+            check_decision(face.path, face.decision, self._config.values)
+        paths = [face.path for face in faces]
+        if not faces:
             return []
         with self.writing():
             with self._database.writing() as session:
-                self._reader.require_model(store.state(session))
+                self._reader.require_model(state.state(session))
                 old = store.ids_by_path(session, paths) if replace else {}
                 removed = store.remove(session, list(old.values()))
                 store.require_new(session, paths)
-                file = store.descriptor_file(session, self._folder)
-                first = file.append(array, committed=store.slots_in_use(session))
-                ids = store.insert_images(session, columns, first, [record_hash(record) for record in array])
-                store.forget_problems(session, paths)
-                store.advance(session, removed=removed > 0)
+                number, file = state.gallery(session).file, records.descriptor_file(session, self._folder)
+                first = file.append(array, committed=records.slots_in_use(session, number))
+                ids = store.insert_faces(session, faces)
+                records.insert_records(session, number, first, ids, [record_hash(record) for record in array])
+                state.advance(session, removed=removed > 0)
             self._tidy()
         return ids
 
-    def update_labels(self, labels: Mapping[str, Labels]) -> int:
-        """Give the images at these paths new labels, all four of each; how many images.
+    def update_labels(self, labels: Mapping[int, Labels]) -> int:
+        """Give the faces with these ids new labels, all four of each; how many faces.
 
         Neither descriptors nor the generation change. Raises UnknownImageError (then nothing is
         changed), GalleryLockedError.
@@ -233,21 +224,22 @@ class Gallery:
         with self.writing(), self._database.writing() as session:
             return store.update_labels(session, labels)
 
-    def move(self, moves: Sequence[Move], remove: Sequence[int] = ()) -> None:
-        """Note where the files of images are now, all of it or nothing; ids and descriptors stay.
+    def move(self, faces: Sequence[Face], remove: Sequence[int] = ()) -> None:
+        """Note where the photos of faces are now, with their stamps and the faces' labels, all of it or nothing;
+        content, decisions and descriptors stay.
 
-        remove: images that go in the same step, since others take their paths. Raises UnknownImageError,
+        remove: faces that go in the same step, since others take their paths. Raises UnknownImageError,
         DuplicatePathError, ImageRowError, GalleryLockedError.
         """
-        for move in moves:
-            check_path(move.path)
-        if not moves:
+        for face in faces:
+            check_path(face.path)
+        if not faces:
             return
         with self.writing():
             with self._database.writing() as session:
                 if store.remove(session, remove):
-                    store.advance(session, removed=True)
-                store.move(session, moves)
+                    state.advance(session, removed=True)
+                store.move(session, faces)
             self._tidy()
 
     def problems(self) -> list[Problem]:
@@ -263,12 +255,12 @@ class Gallery:
                 store.note_problems(session, found)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
-        """Check the data base, every record against its hash, and the index against every descriptor."""
+        """Check the database, each row and each descriptor against its hash, and the index against every descriptor."""
         return self._reader.undisturbed(lambda: verify(self._folder, self._database, progress))
 
     def repair(self) -> Repair:
-        """Remove images whose records are damaged, note hashes that are missing, finish what was interrupted and delete
-        indexes, which the next search builds anew. Raises GalleryLockedError."""
+        """Remove faces whose descriptors are damaged, finish what was interrupted and delete indexes, which the next
+        search builds anew. Raises GalleryLockedError."""
         with self.writing():
             done = repair(self._folder, self._database)
             self.remove(done.removed_ids)
@@ -288,43 +280,45 @@ class Gallery:
         """Give back the space of removed images; ids stay. Raises GalleryLockedError, GalleryStorageError when the disk
         is too full: then nothing has changed."""
         with self.writing():
-            before = self._bytes()
+            before = gallery_bytes(self._folder)
             try:
                 if compact(self._folder, self._database):
-                    projection.discard(self._folder)
+                    discard_indexes(self._folder)
             finally:
                 self._tidy()
             self._database.vacuum()
         self._reader.forget()
-        return Compaction(before, self._bytes())
+        return Compaction(before, gallery_bytes(self._folder))
 
-    def migration(self) -> Migration | None:
-        """The migration that was begun and is not finished."""
+    def redescription(self) -> Redescription | None:
+        """The redescription that was begun and is not finished."""
         with self._database.reading() as session:
             return redescribing.under_way(session)
 
-    def begin_migration(self, config: GalleryConfig) -> None:
-        """Begin to describe all images by the model that `config` names, or go on with it; the gallery stays as it is
-        until `finish_migration`. Raises GalleryError where one to another model is under way, GalleryLockedError."""
+    def begin_redescription(self, config: GalleryConfig) -> None:
+        """Begin to describe all faces by the model that `config` names, or go on with it; the gallery stays as it is
+        until `finish_redescription`. Raises GalleryError where one by another model is under way,
+        GalleryLockedError."""
         with self.writing():
             with self._database.writing() as session:
-                redescribing.begin(session, config)
+                redescribing.begin(session, self._folder, config)
             self._drop_damaged()
             self._tidy()
 
-    def waiting(self) -> Iterator[StoredImage]:
-        """The images that the migration has yet to describe, by ascending id, read in pages."""
+    def waiting(self) -> Iterator[Face]:
+        """The faces that the redescription has yet to describe, by ascending id, read in pages."""
         yield from self._pages(lambda session, last: redescribing.waiting(session, last))
 
-    def stage(self, images: Sequence[Redescribed], descriptors: NDArray[Any]) -> None:
-        """Keep what the new model makes of these images, all of it or nothing; descriptors (len(images), size of the
-        migration). Raises GalleryError without a migration, UnknownImageError, ImageRowError, DescriptorShapeError,
-        DescriptorValueError, GalleryLockedError."""
+    def stage(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> None:
+        """Keep what the new model makes of these faces, all of it or nothing: their decisions, and the content and
+        stamp of their photos as they are now; descriptors (len(faces), size of the redescription). Raises GalleryError
+        without a redescription, UnknownImageError, ImageRowError, DescriptorShapeError, DescriptorValueError,
+        GalleryLockedError."""
         with self.writing(), self._database.writing() as session:
-            redescribing.stage(session, self._folder, images, descriptors)
+            redescribing.stage(session, self._folder, faces, descriptors)
 
-    def finish_migration(self) -> None:
-        """Make the new model the gallery's, in one step; every image must have been staged. Ids and labels stay.
+    def finish_redescription(self) -> None:
+        """Make the new model the gallery's, in one step; every face must have been staged. Ids and labels stay.
 
         Raises GalleryError, also for descriptions that are not on the disk as they were written: they are waiting
         again. GalleryLockedError.
@@ -333,21 +327,21 @@ class Gallery:
             damaged = self._drop_damaged()
             if damaged:
                 raise GalleryError(
-                    f"{damaged:,} new descriptions are not what was stored: run the migration again, which makes them "
-                    "anew; the gallery is as it was"
+                    f"{damaged:,} new descriptions are not what was stored: run the redescription again, which makes "
+                    "them anew; the gallery is as it was"
                 )
             with self._database.writing() as session:
                 redescribing.take_over(session)
             with self._database.reading() as session:
-                self._config = store.config(session)
+                self._config = state.config(session)
             self._reader = Reader(
                 self._folder, self._database, (self._config.model_digest, self._config.descriptor_size)
             )
-            projection.discard(self._folder)
+            discard_indexes(self._folder)
             self._tidy()
 
-    def give_up_migration(self) -> None:
-        """Forget a migration that is under way. Raises GalleryLockedError."""
+    def give_up_redescription(self) -> None:
+        """Forget a redescription that is under way. Raises GalleryLockedError."""
         with self.writing():
             with self._database.writing() as session:
                 redescribing.give_up(session)
@@ -357,11 +351,11 @@ class Gallery:
         """Say where the images lie now; `image_root` is absolute, the paths below it the same."""
         _require_absolute(image_root)
         with self.writing(), self._database.writing() as session:
-            store.record(session).image_root = image_root.as_posix()
+            state.gallery(session).image_root = image_root.as_posix()
         self._config = changed(self._config, image_root=image_root)
 
     def remove(self, ids: Iterable[int]) -> int:
-        """Remove images and erase their descriptors; how many. Their ids are never used again.
+        """Remove faces and erase their descriptors; how many. Their ids are never used again.
 
         Unknown ids are passed over. Raises GalleryLockedError.
         """
@@ -369,7 +363,7 @@ class Gallery:
             with self._database.writing() as session:
                 removed = store.remove(session, list(ids))
                 if removed:
-                    store.advance(session, removed=True)
+                    state.advance(session, removed=True)
             self._tidy()
         return removed
 
@@ -378,25 +372,20 @@ class Gallery:
         with self._database.reading() as session:
             return store.count_identities(session)
 
-    def paths(self) -> set[str]:
-        """The paths of all images."""
-        with self._database.reading() as session:
-            return store.paths(session)
-
     def ids_of(self, paths: Sequence[str]) -> dict[str, int]:
         """The ids of those paths that the gallery holds."""
         with self._database.reading() as session:
             return store.ids_by_path(session, paths)
 
-    def known(self) -> dict[str, StoredImage]:
-        """All images by path."""
-        return {image.path: image for image in self.images()}
+    def known(self) -> dict[str, Face]:
+        """All faces by path."""
+        return {face.path: face for face in self.faces()}
 
-    def images(self, where: Filter = EVERYTHING) -> Iterator[StoredImage]:
-        """The images that pass the filter, by ascending id, read in pages."""
+    def faces(self, where: Condition | None = None) -> Iterator[Face]:
+        """The faces that pass the condition, by ascending id, read in pages."""
         yield from self._pages(lambda session, last: store.page(session, where, after=last))
 
-    def _pages(self, read: Callable[[Session, int], list[StoredImage]]) -> Iterator[StoredImage]:
+    def _pages(self, read: Callable[[Session, int], list[Face]]) -> Iterator[Face]:
         last = 0
         while True:
             with self._database.reading() as session:
@@ -406,53 +395,39 @@ class Gallery:
             yield from page
             last = page[-1].id
 
-    def get(self, ids: Sequence[int]) -> list[StoredImage]:
-        """The images with these ids, in this order. Raises UnknownImageError."""
+    def get(self, ids: Sequence[int]) -> list[Face]:
+        """The faces with these ids, in this order. Raises UnknownImageError."""
         with self._database.reading() as session:
             return store.get(session, ids)
 
     def descriptors(self, ids: Sequence[int]) -> FloatArray:
-        """The descriptors of these images, (len(ids), descriptor_size) float32, in this order.
+        """The descriptors of these faces, (len(ids), descriptor_size) float32, in this order.
 
         They come back rounded to half precision. Raises UnknownImageError.
         """
         return self._reader.descriptors(ids)
 
     def sound_descriptors(self, ids: Sequence[int]) -> dict[int, FloatArray]:
-        """The descriptors (descriptor_size,) of those of these images whose records agree with their hash, or have
-        none. Raises UnknownImageError."""
+        """The descriptors (descriptor_size,) of those of these faces whose records agree with their hash. Raises
+        UnknownImageError."""
         with self._database.reading() as session:
-            noted = store.record_hashes(session, ids)
-        descriptors = self.descriptors(ids)
-        return {
-            id_: descriptor
-            for id_, descriptor in zip(ids, descriptors, strict=True)
-            if noted[id_] in (None, record_hash(descriptor))
-        }
+            noted = records.noted_hashes(session, ids)
+        found = zip(ids, self.descriptors(ids), strict=True)
+        return {id_: descriptor for id_, descriptor in found if noted.get(id_) == record_hash(descriptor)}
 
     def search(
-        self,
-        descriptor: NDArray[Any],
-        k: int,
-        *,
-        where: Filter = EVERYTHING,
-        exclude: Collection[int] = (),
+        self, descriptor: NDArray[Any], k: int, *, where: Condition | None = None, exclude: Collection[int] = ()
     ) -> list[Match]:
-        """The k nearest images to one descriptor (size,); see `search_many`."""
+        """The k nearest faces to one descriptor (size,); see `search_many`."""
         return self.search_many(np.asarray(descriptor)[None], k, where=where, exclude=exclude)[0]
 
     def search_many(
-        self,
-        descriptors: NDArray[Any],
-        k: int,
-        *,
-        where: Filter = EVERYTHING,
-        exclude: Collection[int] = (),
+        self, descriptors: NDArray[Any], k: int, *, where: Condition | None = None, exclude: Collection[int] = ()
     ) -> list[list[Match]]:
-        """For each descriptor (n, size) the k nearest images, nearest first, equals by id.
+        """For each descriptor (n, size) the k nearest faces, nearest first, equals by id.
 
-        Only images that pass `where` and are not in `exclude` (ids) compete, so that there are k
-        results whenever k such images exist. Raises ValueError for k < 1, GalleryEmptyError,
+        Only faces that pass the condition and are not in `exclude` (ids) compete, so that there are k
+        results whenever k such faces exist. Raises ValueError for k < 1, GalleryEmptyError,
         DescriptorShapeError, DescriptorValueError, FaissMissingError.
         """
         if k < 1:
@@ -480,30 +455,24 @@ class Gallery:
         return prepared
 
     def _tidy(self) -> None:
-        """Zero the descriptors of removed images and delete descriptor files that are not needed any more; also what a
+        """Zero the descriptors of removed faces and delete descriptor files that are not needed any more; also what a
         crash left over."""
         with self._database.reading() as session:
-            erasures, state = store.erasures(session), store.state(session)
-            files = store.files_in_use(session, self._folder)
+            erasures, now = records.erasures(session), state.state(session)
+            files = records.files_in_use(session, self._folder)
         discard_descriptors(self._folder, keep=files.keys())
         if not erasures:
             return
-        for copy in self._folder.glob(f"{DATABASE_NAME}.v*"):  # of before an upgrade: it still names them
-            if copy.name.removeprefix(f"{DATABASE_NAME}.v").isdecimal():
-                copy.unlink(missing_ok=True)
-        projection.discard(self._folder, before=state.generation, keep=state.file_name)
-        for name, slots in erasures.items():
-            files[name].zero(slots)
+        current = exact_path(self._folder, now.generation, now.stamp)
+        discard_indexes(self._folder, before=now.generation, keep=current)
+        for number, slots in erasures.items():
+            files[number].zero(slots)
             with self._database.writing() as session:
-                store.erased(session, name, slots)
+                records.erased(session, number, slots)
 
     def _drop_damaged(self) -> int:
         with self._database.writing() as session:
             return redescribing.drop_damaged(session, self._folder)
-
-    def _bytes(self) -> int:
-        names = (f"{DATABASE_NAME}*", DESCRIPTORS)
-        return sum(path.stat().st_size for name in names for path in self._folder.glob(name))
 
 
 def _require_absolute(image_root: Path) -> None:

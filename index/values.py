@@ -1,13 +1,30 @@
-"""What goes into a gallery and what comes out: plain frozen values, checked at the boundary."""
+"""What goes into a gallery and what comes out: frozen values that compose, checked at the boundary."""
+
+from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+import os
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from index.errors import ImageRowError
-from index.where import Condition
+
+FloatArray: TypeAlias = NDArray[np.float32]
+HalfArray: TypeAlias = NDArray[np.float16]
+IdArray: TypeAlias = NDArray[np.int64]
+
+HAND, FILE, FOLDER, SUGGESTION = "hand", "file", "folder", "suggestion"
+ORIGINS = ("", HAND, FILE, FOLDER, SUGGESTION)
+"""Where a label may come from: nowhere (there is none), a person's hand, a table, the folder's name, a suggestion."""
+LABELS = ("identity", "pose", "illumination", "expression")
+_NOWHERE = ("",) * len(LABELS)
+_LARGEST = 2**63 - 1  # that a database holds
 
 
 @dataclass(frozen=True)
@@ -19,14 +36,14 @@ class GalleryConfig:
 
     model_digest: str
     """sha256 of the model's weights, 64 hexadecimal digits, lower case"""
-    task: str
-    """attribute that the model edits, e.g. "pose" """
+    attribute: str
+    """what the model edits, e.g. "pose" """
     values: tuple[int, ...]
     """the attribute's values in the model's order, e.g. (-45, -30, ..., 45)"""
     descriptor_size: int
     """numbers per descriptor"""
     image_root: Path
-    """absolute folder that the image paths are relative to"""
+    """absolute folder that the photos' paths are relative to"""
 
     def __post_init__(self) -> None:
         digits = set(self.model_digest)
@@ -42,54 +59,131 @@ class GalleryConfig:
 
 
 @dataclass(frozen=True)
+class State:
+    """How far a gallery has come."""
+
+    generation: int
+    """one more with every change that a search can see"""
+    stamp: str
+    """random, new with each generation: tells it from the same one of a restored copy"""
+    removals: int
+    """how often faces were removed: only that disturbs a running read"""
+    model: tuple[str, int]
+    """digest of the model that described it, and how many numbers its descriptors have"""
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """What tells that a file has not changed, without reading it. 0: not known."""
+
+    size: int = 0
+    """bytes"""
+    mtime_ns: int = 0
+    """when its content was last written, nanoseconds"""
+    inode: int = 0
+    """which file it is on its disk"""
+    ctime_ns: int = 0
+    """when anything of it last changed, nanoseconds: no user can set it back"""
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> FileStamp:
+        """The stamp of a file that was looked at. Dates beyond what 63 bits of nanoseconds can say become the last
+        ones that they can."""
+        inode = stat.st_ino & _LARGEST  # some file systems use all 64 bits
+        return cls(stat.st_size, _bounded(stat.st_mtime_ns), inode, _bounded(stat.st_ctime_ns))
+
+    def same_as(self, other: FileStamp) -> bool:
+        """Whether both are of one file with one content; what one of them does not know says nothing."""
+        if (self.size, self.mtime_ns) != (other.size, other.mtime_ns):
+            return False
+        pairs = ((self.inode, other.inode), (self.ctime_ns, other.ctime_ns))
+        return all(mine == theirs for mine, theirs in pairs if mine and theirs)
+
+
+@dataclass(frozen=True)
 class Labels:
-    """What somebody says about an image. None: not known."""
+    """What is said about a face, and by whom. None: not known."""
 
     identity: str | None = None
     pose: int | None = None
     illumination: int | None = None
     expression: str | None = None
+    origins: tuple[str, ...] = _NOWHERE
+    """for each of LABELS one of ORIGINS; "" where there is no label"""
+
+    @classmethod
+    def given(cls, origin: str, **labels: str | int | None) -> Labels:
+        """Labels that all come from one place."""
+        return cls().changed(origin, **labels)
+
+    def changed(self, origin: str, **labels: Any) -> Labels:
+        """The same labels but for these, which come from `origin`; None takes one away."""
+        origins = tuple(
+            before if name not in labels else "" if labels[name] is None else origin
+            for name, before in zip(LABELS, self.origins, strict=True)
+        )
+        return replace(self, **labels, origins=origins)
+
+    def origin(self, name: str) -> str:
+        """Where the label of this name comes from."""
+        return self.origins[LABELS.index(name)]
 
 
 @dataclass(frozen=True)
-class ImageRow:
-    """One image to add."""
+class Decision:
+    """What the network made of a face: which value of the attribute it has."""
+
+    decided: int
+    """one of the gallery's values"""
+    errors: tuple[float | None, ...]
+    """reconstruction errors, one per value of the gallery; None: not known, since the value could not win"""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A file."""
 
     path: str
     """relative to the image root, with forward slashes"""
-    candidate: int
-    """position, in the gallery's values, of the value that the network decided for"""
-    errors: tuple[float | None, ...]
-    """reconstruction errors, one per value of the gallery; None: not known, since the value could not win"""
-    identity: str | None = None
-    pose: int | None = None
-    illumination: int | None = None
-    expression: str | None = None
     sha256: str = ""
-    """of the image file"""
-    size: int = 0
-    """of the image file, bytes"""
-    mtime_ns: int = 0
-    """of the image file, nanoseconds"""
+    """of its content, hexadecimal; empty: not known"""
+    stamp: FileStamp = FileStamp()
+    """the file when it was last looked at"""
 
 
 @dataclass(frozen=True)
-class StoredImage(ImageRow):
-    """One image of the gallery."""
+class Face:
+    """One individual in a photo: where it is, what is said of it, and what the network made of it."""
 
-    id: int = field(kw_only=True)
-    """stable, and never given to another image"""
-
-
-@dataclass(frozen=True)
-class Move:
-    """An image's file as it is now: elsewhere, newer, or with other labels, but with the same content."""
-
-    id: int
-    path: str
-    size: int
-    mtime_ns: int
+    photo: Photo
     labels: Labels
+    decision: Decision
+    id: int = 0
+    """stable, and never given to another face; 0: not in a gallery yet"""
+
+    @property
+    def path(self) -> str:
+        return self.photo.path
+
+    @property
+    def identity(self) -> str | None:
+        return self.labels.identity
+
+    @property
+    def pose(self) -> int | None:
+        return self.labels.pose
+
+    @property
+    def illumination(self) -> int | None:
+        return self.labels.illumination
+
+    @property
+    def expression(self) -> str | None:
+        return self.labels.expression
+
+    @property
+    def decided(self) -> int:
+        return self.decision.decided
 
 
 @dataclass(frozen=True)
@@ -98,107 +192,57 @@ class Problem:
 
     path: str
     """relative to the image root, with forward slashes"""
-    size: int
-    mtime_ns: int
+    stamp: FileStamp
     reason: str
+    reader: str = ""
+    """what read it: another reader may do better"""
     found: str = ""
     """when, ISO 8601 in UTC"""
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which images to consider. A field that is None lets everything pass."""
-
-    identity: str | None = None
-    pose: int | None = None
-    illumination: int | None = None
-    expression: str | None = None
-    candidate: int | None = None
-    where: Condition | None = None
-    """a condition as `index.where.parse` reads it"""
-
-    @property
-    def restricts(self) -> bool:
-        """Whether it keeps anything out."""
-        return self.where is not None or bool(self.conditions())
-
-    def conditions(self) -> dict[str, str | int]:
-        """The labels that must be equal, by the name of their column."""
-        given = {name: value for name, value in vars(self).items() if value is not None and name != "where"}
-        return {name: v if isinstance(v, str) else int(v) for name, v in given.items()}
 
 
 @dataclass(frozen=True)
 class Match:
     """One search result."""
 
-    image: StoredImage
+    face: Face
     distance: float
     """Euclidean distance between the descriptors (not squared)"""
 
 
-def checked_columns(row: ImageRow, n_values: int) -> dict[str, Any]:
-    """The columns of a row as the database takes them.
-
-    Raises ImageRowError for a path that is not a plain relative path with forward slashes, a
-    candidate that is none of the n_values, or errors that are not n_values finite numbers or None.
-    """
-    check_path(row.path)
-    return {"path": row.path, **checked_description(row.path, row, n_values), **label_columns(row)}
+def _bounded(number: int) -> int:
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
-class Described(Protocol):
-    """What a model makes of a file: see ImageRow."""
-
-    @property
-    def candidate(self) -> int: ...
-    @property
-    def errors(self) -> tuple[float | None, ...]: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def mtime_ns(self) -> int: ...
+def identity_key(identity: str) -> str:
+    """What a condition compares: composed, and without case, so that every engine gives one answer."""
+    if identity.isascii():
+        return identity.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", identity).casefold())
 
 
-def checked_description(name: str, row: Described, n_values: int) -> dict[str, Any]:
-    """The columns of a description as the data base takes them. Raises ImageRowError as `checked_columns`."""
-    if not 0 <= row.candidate < n_values:
+def check_decision(name: str, decision: Decision, values: Sequence[int]) -> None:
+    """Raise ImageRowError for a value that is none of the gallery's, or errors that are not a finite number or None for
+    each of them."""
+    if decision.decided not in values:
+        raise ImageRowError(f"{name}: decided is {decision.decided}; expected one of {', '.join(map(str, values))}")
+    errors = decision.errors
+    if len(errors) != len(values) or not all(error is None or math.isfinite(error) for error in errors):
         raise ImageRowError(
-            f"{name}: candidate is {row.candidate}; expected a position from 0 to "
-            f"{n_values - 1} in the gallery's values"
-        )
-    errors = [None if error is None else float(error) for error in row.errors]
-    if len(errors) != n_values or not all(error is None or math.isfinite(error) for error in errors):
-        raise ImageRowError(
-            f"{name}: errors are {errors}; expected {n_values} finite numbers or None, one for each of "
+            f"{name}: errors are {list(errors)}; expected {len(values)} finite numbers or None, one for each of "
             "the gallery's values"
         )
-    return {
-        "candidate": int(row.candidate),
-        "errors": errors,
-        "sha256": row.sha256,
-        "size": int(row.size),
-        "mtime_ns": int(row.mtime_ns),
-    }
 
 
-def label_columns(labels: Labels | ImageRow) -> Mapping[str, str | int | None]:
-    """The label columns; integers of NumPy become plain ones, which SQLite stores as numbers."""
-    return {
-        "identity": labels.identity,
-        "pose": None if labels.pose is None else int(labels.pose),
-        "illumination": None if labels.illumination is None else int(labels.illumination),
-        "expression": labels.expression,
-    }
+def check_photo(photo: Photo) -> None:
+    """Raise ImageRowError for a path that is not plain and relative, or a hash that is none."""
+    check_path(photo.path)
+    if photo.sha256 and not (len(photo.sha256) == 64 and set(photo.sha256) <= set("0123456789abcdef")):
+        raise ImageRowError(f"{photo.path}: sha256 is {photo.sha256!r}; expected 64 lower-case hexadecimal digits")
 
 
 def check_path(path: str) -> None:
     """Raise ImageRowError for a path that is not a plain relative path with forward slashes."""
-    pure = PurePosixPath(path)
-    plain = str(pure) == path and not pure.is_absolute() and ".." not in pure.parts
-    if not plain or path == "." or "\0" in path:
+    if "\0" in path or not all(part not in ("", ".", "..") for part in path.split("/")):
         raise ImageRowError(
             f"image path is {path!r}; expected a path below the image root, relative to it and "
             "with forward slashes, such as 'holiday/anna.jpg'"

@@ -11,8 +11,9 @@
     value      = whole number | text
     text       = 'in single quotes; '' is one of them' | "or in double ones"
 
-Words are read in either case. An image without a label is unlike every value: `identity != 'anna'` lets it pass,
-`pose < 0` does not. What is parsed here becomes expressions of SQLAlchemy (`index.truth.store`), never a string of SQL.
+Words are read in either case; identities are compared without regard to case, in their composed form (NFC). An image
+without a label is unlike every value: `identity != 'anna'` lets it pass, `pose < 0` does not. What is parsed here
+becomes expressions of SQLAlchemy (`index.truth.conditions`), never a string of SQL.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import NoReturn
 
 from index.errors import WhereError
 
-NUMBERS = ("id", "pose", "illumination", "size")
+NUMBERS = ("id", "pose", "illumination", "decided", "size")
 TEXTS = ("identity", "expression", "path", "sha256")
 FIELDS = (*NUMBERS, *TEXTS)
 LONGEST = 10_000  # characters

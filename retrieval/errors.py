@@ -2,7 +2,9 @@
 
 
 class RetrievalError(Exception):
-    """Base of every error that `retrieval` raises on purpose."""
+    """Base of every error that `retrieval` raises on purpose. exit_code: what a command that it ends gives back."""
+
+    exit_code = 1
 
 
 class NoImagesError(RetrievalError):
@@ -11,3 +13,9 @@ class NoImagesError(RetrievalError):
 
 class EvaluationError(RetrievalError):
     """A data set on which the asked figures cannot be measured."""
+
+
+class NothingFoundError(RetrievalError):
+    """No image is what was asked for."""
+
+    exit_code = 4

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from faceedit.images import SUFFIXES
+from index.values import FileStamp
 from retrieval.errors import NoImagesError
 
 Refused = list[tuple[Path, str]]
@@ -53,11 +54,11 @@ def is_unicode(path: Path) -> bool:
     return True
 
 
-def stat_of(path: Path) -> os.stat_result | None:
-    """None where that cannot be told."""
+def stamp_of(path: Path) -> FileStamp | None:
+    """What tells whether the file changes; None where it cannot be looked at."""
     try:
-        return path.stat()
-    except OSError:
+        return FileStamp.of(path.stat())
+    except (OSError, ValueError):
         return None
 
 

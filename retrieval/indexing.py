@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from faceedit.editor import Editor
+from faceedit.describes import Describes
 from faceedit.images import Picture
-from faceedit.manifest import Manifest
 from index.errors import GalleryNotFoundError
-from index.gallery import Gallery, GalleryConfig, ImageRow, Labels, Move, Problem, StoredImage
+from index.gallery import Face, FileStamp, Gallery, GalleryConfig, Labels, Photo, Problem
+from index.search.plan import KINDS
+from index.search.prepare import Prepared
+from retrieval.describing import Description, describe_contents
 from retrieval.errors import RetrievalError
-from retrieval.folder import is_gone, is_unicode, stat_of
-from retrieval.reading import Read, content_of, read_ahead
+from retrieval.folder import is_gone, is_unicode, stamp_of
+from retrieval.labelling import Labelling, require_named, says_the_same
+from retrieval.reading import FileReader, Read, ReadsFiles
+from retrieval.renames import follow
 
 
 @dataclass
 class IndexReport:
-    """What one run did. unchanged: the same file, or a newer one with the same content; renamed: known content at a new
-    place, whose old one has gone or is another's now; changed: files with other content than before; duplicates:
-    content that another image has, whose descriptor they share; vanished: how many images the gallery still holds
-    although their files have gone; pruned: how many of these were removed; skipped: unreadable files with their
-    reasons."""
+    """What one run did.
 
+    images: how many the gallery holds now. unchanged: the same file, or a newer one with the same content; renamed:
+    known content at a new place, whose old one has gone or is another's now; changed: files with other content than
+    before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
+    gallery still holds although their files have gone; pruned: how many of these were removed; skipped: unreadable
+    files and folders with their reasons.
+    likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
+    search: how the gallery is searched now; not_searched: why it is not searched as was asked for, but as before.
+    """
+
+    images: int = 0
     described: int = 0
     unchanged: int = 0
     renamed: int = 0
@@ -37,46 +46,87 @@ class IndexReport:
     vanished: int = 0
     pruned: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    likely_only: int = 0
+    search: Prepared | None = None
+    not_searched: Exception | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return {
+            **{name: getattr(self, name) for name in _COUNTS},
+            "skipped": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
+            "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
+        }
+
+    def lines(self, gallery: object, seconds: float) -> list[str]:
+        """What was done, for people."""
+        first = (
+            f"{gallery}: {self.images:,} images; {self.described:,} described, {self.unchanged:,} unchanged, "
+            f"{len(self.skipped):,} skipped in {seconds:.1f} s"
+        )
+        told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
+        if self.search is not None and self.search.index is not None:
+            told.append(
+                f"searched by {KINDS[self.search.kind]}: {self.search.recall:.4f} of the ten nearest found in "
+                f"{self.search.index.milliseconds:.1f} ms"
+            )
+        return [first, *told]
 
 
-def open_gallery(folder: Path, editor: Editor, image_root: Path) -> Gallery:
+_TOLD = {
+    "renamed": "were known under another name",
+    "duplicates": "have the content of another image, and share its description",
+    "changed": "have other content than before, and keep their labels",
+    "pruned": "were removed: their files have gone",
+    "relabelled": "got new labels",
+}
+_COUNTS = "images described unchanged renamed duplicates changed relabelled vanished pruned".split()
+
+
+def open_gallery(folder: Path, describer: Describes, image_root: Path) -> Gallery:
     """The gallery in `folder`, created for this model and image root where there is none.
 
     Raises ModelMismatchError for a gallery of another model, RetrievalError for one of another image root.
     """
-    root = image_root.resolve()
     try:
         gallery = Gallery.open(folder)
     except GalleryNotFoundError:
-        space = editor.space
-        return Gallery.create(
-            folder, GalleryConfig(editor.digest, space.name, space.values, editor.descriptor_size, root)
-        )
+        attribute, size = describer.attribute, describer.descriptor_size
+        config = GalleryConfig(describer.digest, attribute.name, attribute.values, size, image_root.resolve())
+        return Gallery.create(folder, config)
     try:
-        gallery.require_model(editor.digest, editor.descriptor_size)
-        elsewhere = not root.is_relative_to(gallery.config.image_root)
-        if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
-            gallery.set_image_root(root)
-        elif elsewhere:
-            raise RetrievalError(
-                f"the gallery {folder} holds images of {gallery.config.image_root}, not of {root}: "
-                "give that folder or one below it, or another --db; after the images have moved, say so with "
-                "`facesearch gallery relocate`"
-            )
+        require_fitting(gallery, describer, image_root)
     except BaseException:
         gallery.close()
         raise
     return gallery
 
 
+def require_fitting(gallery: Gallery, describer: Describes, image_root: Path) -> None:
+    """Raise ModelMismatchError for a gallery of another model, RetrievalError for one of another image root; one
+    without images takes this root."""
+    gallery.require_model(describer.digest, describer.descriptor_size)
+    root = image_root.resolve()
+    elsewhere = not root.is_relative_to(gallery.config.image_root)
+    if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
+        gallery.set_image_root(root)
+    elif elsewhere:
+        raise RetrievalError(
+            f"the gallery {gallery.folder} holds images of {gallery.config.image_root}, not of {root}: "
+            "give that folder or one below it, or another --db; after the images have moved, say so with "
+            "`facesearch gallery relocate`"
+        )
+
+
 def index_folder(
     gallery: Gallery,
-    editor: Editor,
+    describer: Describes,
     images: list[Path],
     labels: Mapping[Path, Labels] | None = None,
     progress: Callable[[int, int], None] | None = None,
     prune: bool = False,
     retry: bool = False,
+    reader: ReadsFiles | None = None,
 ) -> IndexReport:
     """Describe the images that the gallery does not hold as they are now, and add them.
 
@@ -88,12 +138,12 @@ def index_folder(
     if labels is not None:
         require_named(images, labels)
     with gallery.writing():
-        run = _Run(gallery, editor, images, labels)
+        run = _Run(gallery, describer, images, labels, reader or FileReader())
         todo = run.begin(retry)
         done, total = len(images) - len(todo), len(images)
         if progress:
             progress(done, total)
-        for files in read_ahead(todo, editor.batch):
+        for files in run.reader.ahead(todo, describer.batch):
             run.take(files)
             done += len(files)
             if progress:
@@ -106,259 +156,159 @@ class _Run:
     """One run over a folder: what the gallery knows, and what became of each file."""
 
     def __init__(
-        self, gallery: Gallery, editor: Editor, images: list[Path], labels: Mapping[Path, Labels] | None
+        self,
+        gallery: Gallery,
+        describer: Describes,
+        images: list[Path],
+        labels: Mapping[Path, Labels] | None,
+        reader: ReadsFiles,
     ) -> None:
-        self.report = IndexReport()
-        self._gallery, self._editor = gallery, editor
+        self.report, self.reader = IndexReport(), reader
+        self._gallery, self._describer = gallery, describer
         self._root = gallery.config.image_root
         self._images = {_relative(path, self._root): path for path in images}
-        self._labels = labels
-        self._known = gallery.known()
+        self._labelling = Labelling(self._root, labels)
         self._problems = {problem.path: problem for problem in gallery.problems()}
         self._solved: list[str] = []
-        self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
+        self._know(gallery.known())
 
     def begin(self, retry: bool) -> list[Path]:
         """The files to look at; all others are as they were."""
-        new = [(name, path) for name, path in self._images.items() if not _unchanged(path, self._known.get(name))]
+        new = [(name, path) for name, path in self._images.items() if not self._is_unchanged(name, path)]
         self.report.unchanged = len(self._images) - len(new)
         self._solved += self._problems.keys() & self._images.keys() - {name for name, _ in new}
         todo = []
         for name, path in new:
             problem = None if retry else self._problems.get(name)
-            if problem is not None and _unchanged(path, problem):
+            if problem is not None and problem.reader == self.reader.name and _is_as_it_was(path, problem.stamp):
                 self.report.skipped.append((path, problem.reason))
             else:
                 todo.append(path)
         todo = self._exchanged(todo)
-        self.report.relabelled = _relabel(self._gallery, self._known, self._images, self._labels, set(todo))
+        self._relabel(set(self._images.values()) - set(todo))
         return todo
 
     def take(self, files: list[Read]) -> None:
         """Keep what was read: content that is known costs nothing, the rest is described."""
-        moves: list[Move] = []
+        touched: list[Face] = []
         new: list[tuple[Read, Picture]] = []
         problems: list[Problem] = []
         for file in files:
             if file.crop is None:
                 self._skip(file, problems)
-            elif not self._is_known(file, moves):
+            elif not self._is_known(file, touched):
                 new.append((file, file.crop))
         self._gallery.note_problems(problems)
-        self._gallery.move(moves)
+        self._gallery.move(touched)
         if new:
             self._add(new)
 
     def end(self, prune: bool) -> None:
-        gone = [image.id for name, image in self._known.items() if name not in self._images and self._gone(image)]
+        gone = [face.id for name, face in self._known.items() if name not in self._images and self._gone(face)]
         self.report.pruned = self._gallery.remove(gone) if prune and gone else 0
         self.report.vanished = len(gone) - self.report.pruned
         went = [name for name in self._problems if name not in self._images and is_gone(self._root / name)]
         self._gallery.note_problems([], [*went, *self._solved])
 
+    def _know(self, known: dict[str, Face]) -> None:
+        self._known = known
+        self._by_content = {face.photo.sha256: face for face in known.values() if face.photo.sha256}
+
     def _skip(self, file: Read, problems: list[Problem]) -> None:
         self.report.skipped.append((file.path, file.reason))
-        if file.there:
-            problems.append(Problem(_relative(file.path, self._root), file.size, file.mtime_ns, file.reason))
+        if file.lasting:
+            problems.append(Problem(_relative(file.path, self._root), file.stamp, file.reason, self.reader.name))
 
     def _exchanged(self, todo: list[Path]) -> list[Path]:
         """Follow files to their new names, also names that were others' before, as when two are swapped: with each
         one's content goes all that is known of it. What is left to do."""
         files = {_relative(path, self._root): path for path in todo if is_unicode(path)}
-        stats = {name: stat for name, path in files.items() if (stat := stat_of(path))}  # before the content is read
-        taken = stats.keys() & self._known.keys()
-        gone = [image for name, image in self._known.items() if name not in self._images and self._gone(image)]
-        old = [*(self._known[name] for name in taken), *gone]
-        sizes = {image.size for image in old}
-        contents = {name: content_of(files[name]) for name, stat in stats.items() if stat.st_size in sizes}
-        free: dict[str, list[StoredImage]] = {}  # images whose content is not where it was
-        for image in old:
-            if image.sha256 and contents.get(image.path, "") not in (None, image.sha256):
-                free.setdefault(image.sha256, []).append(image)
-        moved: dict[str, StoredImage] = {}
-        for name, content in contents.items():
-            if content and free.get(content) and not (name in taken and self._known[name].sha256 == content):
-                moved[name] = free[content].pop(0)
-        if not moved:
+        stamps = {name: stamp for name, path in files.items() if (stamp := stamp_of(path))}  # before content is read
+        gone = [face for name, face in self._known.items() if name not in self._images and self._gone(face)]
+        old = [*(self._known[name] for name in stamps if name in self._known), *gone]
+        sizes = {face.photo.stamp.size for face in old}
+        contents = {name: self.reader.content(files[name]) for name, stamp in stamps.items() if stamp.size in sizes}
+        renames = follow(old, contents)
+        if not renames.moved:
             return todo
-        stay = {image.id for image in moved.values()}
-        written_over = [self._known[name].id for name in moved if name in taken and self._known[name].id not in stay]
-        self._gallery.move(
-            [
-                Move(
-                    image.id, name, stats[name].st_size, stats[name].st_mtime_ns,
-                    self._labels_at(name, replace(image, identity=_renamed_identity(image, name))),
-                )
-                for name, image in moved.items()
-            ],
-            remove=written_over,
-        )  # fmt: skip
+        moved = [self._as_it_is(face, name, stamps[name]) for name, face in renames.moved.items()]
+        self._gallery.move(moved, remove=renames.written_over)
         self.report.renamed += len(moved)
-        self._solved += moved
-        self._known = self._gallery.known()
-        self._by_content = {image.sha256: image for image in self._known.values() if image.sha256}
-        done = {files[name] for name in moved}
+        self._solved += renames.moved
+        self._know(self._gallery.known())
+        done = {files[name] for name in renames.moved}
         return [path for path in todo if path not in done]
 
-    def _labels_at(self, name: str, image: StoredImage) -> Labels:
-        """The manifest's labels for the file of this name, else those of the image."""
-        given = None if self._labels is None else self._labels.get(self._root / name)
-        return given or _labels_in(image)
-
-    def _is_known(self, file: Read, moves: list[Move]) -> bool:
+    def _is_known(self, file: Read, touched: list[Face]) -> bool:
         """Whether the file has the content that the gallery knows of it, and was only touched."""
         name = _relative(file.path, self._root)
         before = self._known.get(name)
-        if before is None or before.sha256 != file.sha256:
+        if before is None or before.photo.sha256 != file.sha256:
             return False
         self.report.unchanged += 1
         self._solved.append(name)
-        own = self._labels_at(name, before)
-        moves.append(Move(before.id, name, file.size, file.mtime_ns, own))
-        self._remember(replace(before, size=file.size, mtime_ns=file.mtime_ns, **vars(own)), before.sha256)
+        touched.append(self._as_it_is(before, name, file.stamp))
+        self._remember(touched[-1])
         return True
+
+    def _as_it_is(self, face: Face, name: str, stamp: FileStamp) -> Face:
+        """A known face whose file lies at this name now, and looks like this."""
+        photo = replace(face.photo, path=name, stamp=stamp)
+        return replace(face, photo=photo, labels=self._labelling.of_same(name, face))
 
     def _add(self, new: list[tuple[Read, Picture]]) -> None:
         """Describe each content once, and share it."""
         shared = {file.sha256: self._by_content[file.sha256] for file, _ in new if file.sha256 in self._by_content}
-        sound = self._gallery.sound_descriptors([image.id for image in shared.values()])
+        sound = self._gallery.sound_descriptors([face.id for face in shared.values()])
         found = {
-            content: _Description(sound[image.id], image.candidate, image.errors)
-            for content, image in shared.items()
-            if image.id in sound  # a damaged one must not spread
+            content: Description(face.decision, sound[face.id])
+            for content, face in shared.items()
+            if face.id in sound  # a damaged one must not spread
         }
         crops = {file.sha256: crop for file, crop in new if file.sha256 not in found}
-        if crops:
-            described = self._editor.describe(np.stack(list(crops.values())))
-            for content, descriptor, best, errors in zip(
-                crops, described.descriptors, described.best, described.errors, strict=True
-            ):
-                found[content] = _Description(descriptor, int(best), known_errors(errors))
-        labelling = _Labelling(self._root, self._labels, self._known)
-        rows = [_row(file, labelling, found[file.sha256]) for file, _ in new]
-        ids = self._gallery.add(rows, np.stack([found[file.sha256].descriptor for file, _ in new]), replace=True)
-        self.report.changed += sum(row.path in self._known for row in rows)
-        for row, id_ in zip(rows, ids, strict=True):
-            self._remember(StoredImage(**vars(row), id=id_), row.sha256)
+        found |= describe_contents(self._describer, crops)
+        faces = [self._new_face(file, found[file.sha256]) for file, _ in new]
+        ids = self._gallery.add(faces, np.stack([found[file.sha256].descriptor for file, _ in new]), replace=True)
+        self.report.changed += sum(face.path in self._known for face in faces)
+        for face, id_ in zip(faces, ids, strict=True):
+            self._remember(replace(face, id=id_))
         self.report.described += len(crops)
         self.report.duplicates += len(new) - len(crops)
 
-    def _remember(self, image: StoredImage, content: str) -> None:
-        before = self._known.get(image.path)
-        if before is not None and self._by_content.get(before.sha256) == before:
-            del self._by_content[before.sha256]
-        self._known[image.path] = image
-        self._by_content[content] = image
+    def _new_face(self, file: Read, found: Description) -> Face:
+        name = _relative(file.path, self._root)
+        labels = self._labelling.of_new(name, self._known.get(name))
+        return Face(Photo(name, file.sha256, file.stamp), labels, found.decision)
 
-    def _gone(self, image: StoredImage) -> bool:
-        return is_gone(self._root / image.path)
+    def _relabel(self, files: set[Path]) -> None:
+        """Give the faces in files that stay their new labels; without a manifest the labels they have stay."""
+        changed = {}
+        for name, path in self._images.items():
+            face, given = self._known.get(name), self._labelling.given(name)
+            if face is not None and given is not None and path in files and face.labels != given:
+                changed[face.id] = given
+                self.report.relabelled += not says_the_same(given, face.labels)
+        if changed:
+            self._gallery.update_labels(changed)
 
+    def _remember(self, face: Face) -> None:
+        before = self._known.get(face.path)
+        if before is not None and self._by_content.get(before.photo.sha256) == before:
+            del self._by_content[before.photo.sha256]
+        self._known[face.path] = face
+        self._by_content[face.photo.sha256] = face
 
-@dataclass(frozen=True)
-class _Description:
-    descriptor: NDArray[np.float32]
-    best: int
-    errors: tuple[float | None, ...]
+    def _is_unchanged(self, name: str, path: Path) -> bool:
+        face = None if name in self._problems else self._known.get(name)
+        return face is not None and _is_as_it_was(path, face.photo.stamp)
 
-
-def known_errors(errors: NDArray[np.float32]) -> tuple[float | None, ...]:
-    """Errors (n_a,) of an image as a gallery keeps them: None for values that were not refined."""
-    return tuple(None if np.isnan(error) else float(error) for error in errors)
-
-
-def require_named(images: list[Path], labels: Mapping[Path, Labels]) -> None:
-    """Raise RetrievalError when the labels name not a single image: then they are another folder's."""
-    if not any(path in labels for path in images):
-        raise RetrievalError(
-            "the labels' manifest names none of the images: its paths start from the manifest's own folder; check them"
-        )
-
-
-def labels_of(manifest: Manifest) -> dict[Path, Labels]:
-    """Labels by absolute path; an empty cell is an unknown label."""
-
-    def number(column: str, row: int) -> int | None:
-        cell = text(column, row)
-        return int(cell) if cell else None
-
-    def text(column: str, row: int) -> str | None:
-        return manifest.columns[column][row] or None if column in manifest.columns else None
-
-    return {
-        Path(os.path.normpath(path)): Labels(
-            identity=text("identity", row),
-            pose=number("pose", row),
-            illumination=number("illumination", row),
-            expression=text("expression", row),
-        )
-        for row, path in enumerate(manifest.root.resolve() / name for name in manifest.columns["path"])
-    }
+    def _gone(self, face: Face) -> bool:
+        return is_gone(self._root / face.path)
 
 
-def _row(file: Read, labelling: _Labelling, found: _Description) -> ImageRow:
-    own = labelling.of(file.path)
-    return ImageRow(
-        path=_relative(file.path, labelling.root), candidate=found.best, errors=found.errors,
-        identity=own.identity, pose=own.pose, illumination=own.illumination, expression=own.expression,
-        sha256=file.sha256, size=file.size, mtime_ns=file.mtime_ns,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Labelling:
-    """Where an image's labels come from: the manifest, else what the gallery knew of it, else its folder's name."""
-
-    root: Path
-    manifest: Mapping[Path, Labels] | None
-    known: Mapping[str, StoredImage]
-
-    def of(self, path: Path) -> Labels:
-        if self.manifest is not None and path in self.manifest:
-            return self.manifest[path]
-        before = self.known.get(_relative(path, self.root))
-        if before is not None:
-            return _labels_in(before)
-        if self.manifest is not None:
-            return Labels()
-        return Labels(identity=path.relative_to(self.root).parent.name or None)
-
-
-def _labels_in(image: StoredImage) -> Labels:
-    return Labels(image.identity, image.pose, image.illumination, image.expression)
-
-
-def _renamed_identity(image: StoredImage, name: str) -> str | None:
-    """The identity of an image that moved: one that its folder gave it changes with the folder."""
-    if image.identity == (PurePosixPath(image.path).parent.name or None):
-        return PurePosixPath(name).parent.name or None
-    return image.identity
-
-
-def _relabel(
-    gallery: Gallery,
-    known: Mapping[str, StoredImage],
-    images: Mapping[str, Path],
-    labels: Mapping[Path, Labels] | None,
-    todo: set[Path],
-) -> int:
-    """Give images that stay their new labels; without a manifest the labels they have stay."""
-    if labels is None:
-        return 0
-    changed = {}
-    for name, path in images.items():
-        image, new = known.get(name), labels.get(path)
-        if path in todo or image is None or new is None:
-            continue
-        if _labels_in(image) != new:
-            changed[name] = new
-    return gallery.update_labels(changed) if changed else 0
-
-
-def _unchanged(path: Path, image: StoredImage | Problem | None) -> bool:
-    stat = None if image is None else stat_of(path)
-    if image is None or stat is None:
-        return False  # reading it will say why
-    return (stat.st_size, stat.st_mtime_ns) == (image.size, image.mtime_ns)
+def _is_as_it_was(path: Path, before: FileStamp) -> bool:
+    stamp = stamp_of(path)
+    return stamp is not None and before.same_as(stamp)  # where that cannot be told, reading it will say why
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -2,6 +2,9 @@
 
 A worker that a damaged file takes down with it (decoders are C) costs that file alone: every worker is asked for one
 file at a time. This module must stay free of torch: every worker imports it.
+
+Workers of our own and not pebble's (5.2), which print tracebacks when a terminal's interrupt meets them while they
+start, and leave a script without a main guard with an error instead of its pictures.
 """
 
 from __future__ import annotations
@@ -23,56 +26,89 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 from stat import S_ISREG
+from typing import Protocol
+
+import PIL
 
 from faceedit.errors import ImageError
 from faceedit.images import Picture, read_crop
-from index.hashing import file_hash
-from retrieval.folder import stat_of
+from index.files import file_hash
+from index.values import FileStamp
+from retrieval.folder import stamp_of
 
 MOST_BYTES = 500_000_000  # of one file
+READER = f"Pillow {PIL.__version__}"
 FEW = 64  # so few pictures are read by one process
 MOST_MEMORY = 3 * 2**30  # address space of a process that reads
 PATIENCE = 300.0  # seconds for one file
+UNKNOWN = FileStamp()
 _log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe once torch and Faiss are loaded
 
 
 @dataclass(frozen=True)
 class Read:
-    """One file: its crop (60, 60, 3) uint8 and what identifies it, or the reason why there is none. there: whether a
-    file of this size and time can be remembered."""
+    """One file: its crop (60, 60, 3) uint8 and what identifies it, or the reason why there is none. lasting: whether
+    that reason lasts as long as the file stays as it is: what the system refuses, it may grant the next time."""
 
     path: Path
     crop: Picture | None = None
     sha256: str = ""
-    size: int = 0
-    mtime_ns: int = 0
+    stamp: FileStamp = UNKNOWN
     reason: str = ""
-    there: bool = True
+    lasting: bool = True
+
+
+class ReadsFiles(Protocol):
+    """What `retrieval.indexing` and `retrieval.redescribing` read files with."""
+
+    @property
+    def name(self) -> str:
+        """Which reader it is: files that one cannot read are tried again by another."""
+
+    def content(self, path: Path, /) -> str | None:
+        """sha256 of a file's content; None for one that cannot be read or is too large."""
+
+    def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
+        """The files in order, `batch` at a time."""
+
+
+class FileReader:
+    """Reads in worker processes, ahead of whoever asks; see `read_ahead`."""
+
+    name = READER
+
+    def content(self, path: Path, /) -> str | None:
+        return content_of(path)
+
+    def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
+        return read_ahead(paths, batch)
 
 
 def read(path: Path) -> Read:
     """Read one file once."""
-    size, mtime_ns, there = 0, 0, False
+    stamp, lasting = UNKNOWN, False
     try:
         str(path).encode()
         stat = path.stat()  # before the content: a change from here on is seen by the next run
-        size, mtime_ns, there = stat.st_size, stat.st_mtime_ns, True
+        stamp = FileStamp.of(stat)
         if not S_ISREG(stat.st_mode):
             raise ImageError(f"{path} is no regular file: give a picture")
-        if size > MOST_BYTES:
-            raise ImageError(f"{path} has {size:,} bytes, over {MOST_BYTES:,}: make it smaller")
+        if stamp.size > MOST_BYTES:
+            raise ImageError(f"{path} has {stamp.size:,} bytes, over {MOST_BYTES:,}: make it smaller")
         content = path.read_bytes()
         crop = read_crop(path, content)
     except UnicodeEncodeError:
         reason = f"{str(path)!r} has a name that is not Unicode: rename the file"
     except FileNotFoundError:
         reason = f"{path} does not exist any more"
-    except (ImageError, OSError) as error:
+    except OSError as error:
         reason = str(error)
+    except ImageError as error:
+        reason, lasting = str(error), True
     else:
-        return Read(path, crop, hashlib.sha256(content).hexdigest(), size, mtime_ns)
-    return Read(path, size=size, mtime_ns=mtime_ns, reason=reason, there=there)
+        return Read(path, crop, hashlib.sha256(content).hexdigest(), stamp)
+    return Read(path, stamp=stamp, reason=reason, lasting=lasting)
 
 
 def content_of(path: Path) -> str | None:
@@ -211,10 +247,10 @@ class _Worker:
 
 
 def _unread(path: Path, reason: str) -> Read:
-    stat = stat_of(path)
-    if stat is None:
-        return Read(path, reason=reason, there=False)
-    return Read(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, reason=reason)
+    stamp = stamp_of(path)
+    if stamp is None:
+        return Read(path, reason=reason, lasting=False)
+    return Read(path, stamp=stamp, reason=reason)
 
 
 def _limit_memory() -> None:

@@ -3,93 +3,115 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from faceedit.editor import Editor
-from index.gallery import Gallery, GalleryConfig, Redescribed
+from faceedit.describes import Describes
+from index.gallery import Face, Gallery, GalleryConfig, Photo
+from retrieval.describing import describe_contents
 from retrieval.errors import RetrievalError
-from retrieval.indexing import known_errors
-from retrieval.reading import Read, read_ahead
+from retrieval.reading import FileReader, Read, ReadsFiles
 
 
 @dataclass
-class MigrationReport:
-    """What one run did. described: images; before: those that an earlier run had done; dropped: images that were
-    removed since their files cannot be read; unread: the paths of such images with the reason, where they were not to
-    be removed; finished: whether the new model has taken over."""
+class RedescribeReport:
+    """What one run did.
 
+    model: its digest; described: images; before: those that an earlier run had done; dropped: images that were removed
+    since their files cannot be read; unread: the paths of such images with the reason, where they were not to be
+    removed; finished: whether the new model has taken over; not_searched: why there is no index of it yet, where one
+    cannot be built.
+    """
+
+    model: str
     described: int = 0
     before: int = 0
     dropped: int = 0
     unread: list[tuple[str, str]] = field(default_factory=list)
     finished: bool = False
+    not_searched: Exception | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return {name: getattr(self, name) for name in ("described", "before", "dropped", "unread", "finished")}
+
+    def lines(self, gallery: object) -> list[str]:
+        """What was done, for people."""
+        dropped = f", {self.dropped:,} removed: their files cannot be read" if self.dropped else ""
+        told = [f"{gallery}: {self.described + self.before:,} images described by model {self.model[:12]}{dropped}"]
+        if not self.finished:
+            told.append(
+                f"the gallery still uses its former model, since {len(self.unread):,} images could not be described: "
+                "bring their files back and run this again, or remove them with --drop"
+            )
+        return told
 
 
-def migrate(
-    gallery: Gallery, editor: Editor, drop: bool = False, progress: Callable[[int, int], None] | None = None
-) -> MigrationReport:
-    """Describe every image by this editor's model, keeping ids and labels, and then make it the gallery's own.
+def redescribe(
+    gallery: Gallery,
+    describer: Describes,
+    drop: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    reader: ReadsFiles | None = None,
+) -> RedescribeReport:
+    """Describe every image by this model, keeping ids and labels, and then make it the gallery's own.
 
     An image whose file has changed is described as it is now. drop: remove images whose files have gone or cannot be
     read; otherwise they keep the new model from taking over. progress(done, total) is called after every batch.
-    Raises RetrievalError where the images' folder, or every file, is missing, GalleryError where a migration to another
-    model is under way.
+    Raises RetrievalError where the images' folder, or every file, is missing, GalleryError where the gallery is being
+    redescribed by another model.
     """
-    config, report = gallery.config, MigrationReport()
-    space = editor.space
+    config, report, reader = gallery.config, RedescribeReport(describer.digest), reader or FileReader()
+    attribute = describer.attribute
     if not config.image_root.is_dir():
         raise RetrievalError(
             f"the images' folder {config.image_root} is not there: bring it back, or say where it is with "
             "`facesearch gallery relocate`"
         )
     with gallery.writing():
-        gallery.begin_migration(
-            GalleryConfig(editor.digest, space.name, space.values, editor.descriptor_size, config.image_root)
+        gallery.begin_redescription(
+            GalleryConfig(
+                describer.digest, attribute.name, attribute.values, describer.descriptor_size, config.image_root
+            )
         )
-        ids = {config.image_root / image.path: image.id for image in gallery.waiting()}
+        faces = {config.image_root / face.path: face for face in gallery.waiting()}
         total = len(gallery)
-        report.before = total - len(ids)
+        report.before = total - len(faces)
         done = report.before
         if progress:
             progress(done, total)
         unread: list[Read] = []
-        for files in read_ahead(list(ids), editor.batch):
+        for files in reader.ahead(list(faces), describer.batch):
             unread += [file for file in files if file.crop is None]
-            _stage(gallery, editor, ids, [file for file in files if file.crop is not None])
+            _stage(gallery, describer, faces, [file for file in files if file.crop is not None])
             done += len(files)
             if progress:
                 progress(done, total)
-        report.described = len(ids) - len(unread)
+        report.described = len(faces) - len(unread)
         if drop and unread and len(unread) == total:
             raise RetrievalError(
                 f"none of the {total:,} images can be read ({unread[0].reason}): the gallery stays as it is"
             )
         if drop:
-            report.dropped = gallery.remove([ids[file.path] for file in unread])
+            report.dropped = gallery.remove([faces[file.path].id for file in unread])
         else:
             report.unread = [(file.path.relative_to(config.image_root).as_posix(), file.reason) for file in unread]
         if not report.unread:
-            gallery.finish_migration()
+            gallery.finish_redescription()
             report.finished = True
     return report
 
 
-def _stage(gallery: Gallery, editor: Editor, ids: dict[Path, int], files: list[Read]) -> None:
+def _stage(gallery: Gallery, describer: Describes, faces: dict[Path, Face], files: list[Read]) -> None:
     """Describe each content once, and share it."""
-    crops = {file.sha256: file.crop for file in files if file.crop is not None}
-    if not crops:
-        return
-    described = editor.describe(np.stack(list(crops.values())))
-    place = {content: row for row, content in enumerate(crops)}
-    rows = [place[file.sha256] for file in files]
-    images = [
-        Redescribed(
-            ids[file.path], int(described.best[row]), known_errors(described.errors[row]),
-            file.sha256, file.size, file.mtime_ns,
-        )
-        for file, row in zip(files, rows, strict=True)
-    ]  # fmt: skip
-    gallery.stage(images, described.descriptors[rows])
+    found = describe_contents(describer, {file.sha256: file.crop for file in files if file.crop is not None})
+    staged = []
+    for file in files:
+        face = faces[file.path]
+        photo = Photo(face.path, file.sha256, file.stamp)
+        staged.append(replace(face, photo=photo, decision=found[file.sha256].decision))
+    if staged:
+        gallery.stage(staged, np.stack([found[file.sha256].descriptor for file in files]))

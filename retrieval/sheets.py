@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from faceedit.images import Picture
+from faceedit.errors import ImageError
+from faceedit.images import Picture, read_crop
+from retrieval.answers import SHOWN, Answer, columns
+from retrieval.tables import shown
 
 GREEN, RED, GREY = (30, 160, 70), (200, 60, 50), (150, 150, 150)
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
@@ -45,6 +49,28 @@ def draw_sheet(rows: Sequence[Sequence[Cell]], scale: int = 2, gap_after: int = 
             caption = "\n".join(_fitted(line, font, side) for line in cell.caption.split("\n"))
             pen.multiline_text((x + frame, y + side + 2 * frame + 1), caption, _INK, font, spacing=2)
     return np.array(sheet, dtype=np.uint8)
+
+
+def answer_sheet(answers: Sequence[Answer]) -> Picture:
+    """(H, W, 3) uint8, one row for each answer: the query, every step of the edit, then the results."""
+    rows = []
+    for answer in answers:
+        names = columns([answer]) or [SHOWN[0]]
+        row = [Cell(answer.source, "query")]
+        row.extend(Cell(step.picture, f"imagined\n{step.text}") for step in answer.steps)
+        for result in answer.results:
+            found = ", ".join(shown(result.value_of(name)) for name in names)
+            caption = f"{result.rank}: {result.distance:.3f}\n{result.identity or '-'} at {found}"
+            row.append(Cell(_picture(result.path, answer.source), caption, GREY))
+        rows.append(row)
+    return draw_sheet(rows, gap_after=1 + len(answers[0].steps))
+
+
+def _picture(path: Path, like: Picture) -> Picture:
+    try:
+        return read_crop(path)
+    except ImageError:  # the file has gone since it was indexed: the table still names it
+        return np.full_like(like, 128)
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

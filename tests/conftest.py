@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from faceedit.attributes import POSE, TASKS, AttributeSpace
-from faceedit.modelfile import ModelCard, Normalisation, new_networks, save_model
-from faceedit.networks import NetworkConfig, initialise
-from faceedit.synth.head import MorphableHead, load_head
+
+if TYPE_CHECKING:  # what needs torch is imported by the tests that need it
+    from faceedit.networks import NetworkConfig
+    from faceedit.synth.head import MorphableHead
 
 ROOT = Path(__file__).resolve().parent.parent
 FACE_MODEL = ROOT.parent / "shared" / "face-model"
@@ -25,6 +26,12 @@ def write_model(
     neutral: bool = False,
 ) -> Path:  # fmt: skip
     """An untrained model of this seed, saved."""
+    import torch
+
+    from faceedit.modelfile import ModelCard, Normalisation, new_networks, save_model
+    from faceedit.networks import NetworkConfig, initialise
+
+    torch.set_num_threads(2)
     config = config or NetworkConfig(attributes=len(space))
     networks = new_networks(config)
     random = torch.Generator().manual_seed(seed)
@@ -128,6 +135,8 @@ def cut_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def learned_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model with all that recipe best adds: mixing, a correction, a learned descriptor, neutral
     backgrounds."""
+    from faceedit.networks import NetworkConfig
+
     config = NetworkConfig(
         mixing=1, width=64, head=16, identity=8, candidate=0.2, skip=True, look_back=True, estimate=0.5
     )  # fmt: skip
@@ -143,7 +152,6 @@ def face_model() -> Path:
 
 @pytest.fixture(scope="session")
 def head(face_model: Path) -> MorphableHead:
+    from faceedit.synth.head import load_head
+
     return load_head(face_model)
-
-
-torch.set_num_threads(2)

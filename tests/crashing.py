@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import hashlib
 import json
 import os
 import resource
@@ -18,7 +17,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,46 +26,19 @@ from PIL import Image
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-import retrieval.indexing
-import retrieval.redescribing
-from faceedit.attributes import POSE
-from faceedit.editor import Described
 from index.errors import GalleryEmptyError, GalleryNotFoundError
-from index.gallery import Gallery, Labels
+from index.gallery import Gallery
+from index.values import HAND
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder, open_gallery
-from retrieval.reading import Read, read
-from retrieval.redescribing import migrate
+from retrieval.redescribing import redescribe
+from tests.stand_ins import HashEditor, ReadsHere
 
 BATCH = 3
 
 
-class Describer:
-    """Stands for an Editor: descriptors that only the picture and the model decide, in no time."""
-
-    batch, space = BATCH, POSE
-
-    def __init__(self, name: str, size: int) -> None:
-        self.digest, self.descriptor_size = name * 64, size
-
-    def describe(self, crops: np.ndarray) -> Described:
-        made, best = [], []
-        for crop in crops:
-            seed = int.from_bytes(hashlib.sha256(self.digest.encode() + crop.tobytes()).digest()[:8], "big")
-            made.append(np.random.default_rng(seed).normal(size=self.descriptor_size))
-            best.append(seed % len(POSE))
-        errors = np.full((len(crops), len(POSE)), np.nan, np.float32)
-        errors[:, 2] = 1.5
-        return Described(np.array(made, np.float32), np.array(best), errors)
-
-
-MODELS: list[Any] = [Describer("a", 16), Describer("b", 24)]
-
-
-def read_here(paths: list[Path], batch: int) -> Iterator[list[Read]]:
-    """Reading ahead without processes, which would not be killed with ours."""
-    for start in range(0, len(paths), batch):
-        yield [read(path) for path in paths[start : start + batch]]
+MODELS = [HashEditor("a", descriptor_size=16, batch=BATCH), HashEditor("b", descriptor_size=24, batch=BATCH)]
+READER = ReadsHere()  # without processes, which would not be killed with ours
 
 
 class Campaign:
@@ -112,7 +84,9 @@ class Campaign:
 
     def index(self) -> None:
         with open_gallery(self.db, self._model(), self.photos) as gallery:
-            index_folder(gallery, self._model(), find_images(self.photos), prune=bool(self.rng.random() < 0.5))
+            index_folder(
+                gallery, self._model(), find_images(self.photos), prune=bool(self.rng.random() < 0.5), reader=READER
+            )
 
     def compact(self) -> None:
         with Gallery.open(self.db) as gallery:
@@ -120,16 +94,21 @@ class Campaign:
 
     def remove(self) -> None:
         with Gallery.open(self.db) as gallery:
-            ids = [image.id for image in gallery.images()]
+            ids = [image.id for image in gallery.faces()]
             gallery.remove(self.rng.choice(ids, size=min(5, len(ids)), replace=False).tolist() if ids else [])
 
     def label(self) -> None:
         with Gallery.open(self.db) as gallery:
-            gallery.update_labels({path: Labels("somebody", 15) for path in sorted(gallery.paths())[::2]})
+            gallery.update_labels(
+                {
+                    face.id: face.labels.changed(HAND, identity="somebody", pose=15)
+                    for face in list(gallery.faces())[::2]
+                }
+            )
 
-    def migrate(self) -> None:
+    def redescribe(self) -> None:
         with Gallery.open(self.db) as gallery:
-            migrate(gallery, self._model(other=True), drop=True)
+            redescribe(gallery, self._model(other=True), drop=True, reader=READER)
 
     def search(self) -> None:
         with Gallery.open(self.db) as gallery:
@@ -138,7 +117,7 @@ class Campaign:
             except GalleryEmptyError:
                 pass
 
-    def _model(self, other: bool = False) -> Any:
+    def _model(self, other: bool = False) -> HashEditor:
         try:
             with Gallery.open(self.db) as gallery:
                 at = [model.digest for model in MODELS].index(gallery.config.model_digest)
@@ -224,12 +203,12 @@ class Campaign:
         model = self._model()
         for _ in range(2):  # the second time nothing is left to do
             with open_gallery(self.db, model, self.photos) as gallery:
-                report = index_folder(gallery, model, find_images(self.photos), prune=True)
+                report = index_folder(gallery, model, find_images(self.photos), prune=True, reader=READER)
         assert (report.described, report.pruned, report.renamed, report.duplicates) == (0, 0, 0, 0), report
         fresh = self.db.with_name("fresh")
         shutil.rmtree(fresh, ignore_errors=True)
         with open_gallery(fresh, model, self.photos) as expected:
-            index_folder(expected, model, find_images(self.photos))
+            index_folder(expected, model, find_images(self.photos), reader=READER)
             with Gallery.open(self.db) as gallery:
                 assert _content(gallery) == _content(expected)
                 assert _found(gallery) == _found(expected)
@@ -238,10 +217,10 @@ class Campaign:
 
 
 def _content(gallery: Gallery) -> dict[str, object]:
-    images = list(gallery.images())
+    images = list(gallery.faces())
     descriptors = gallery.descriptors([image.id for image in images])
     return {
-        image.path: (image.sha256, image.size, image.mtime_ns, image.candidate, image.errors, descriptor.tobytes())
+        image.path: (image.photo, image.decision, descriptor.tobytes())
         for image, descriptor in zip(images, descriptors, strict=True)
     }
 
@@ -249,7 +228,7 @@ def _content(gallery: Gallery) -> dict[str, object]:
 def _found(gallery: Gallery) -> list[tuple[str, float]]:
     """By content: of equals, the one that was added first comes first."""
     query = np.ones(gallery.config.descriptor_size, np.float32)
-    return [(match.image.sha256, match.distance) for match in gallery.search(query, 5)]
+    return [(match.face.photo.sha256, match.distance) for match in gallery.search(query, 5)]
 
 
 def _fork(work: Callable[[], None], loud: bool = False) -> int:
@@ -315,7 +294,7 @@ def _largest_file(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
-OPERATIONS = ("index", "index", "index", "compact", "compact", "migrate", "migrate", "remove", "label", "search")
+OPERATIONS = ("index", "index", "index", "compact", "compact", "redescribe", "redescribe", "remove", "label", "search")
 
 
 def main() -> None:
@@ -324,8 +303,6 @@ def main() -> None:
     for name in ("kills", "faults", "seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
     given = parser.parse_args()
-    for module in (retrieval.indexing, retrieval.redescribing):
-        setattr(module, "read_ahead", read_here)  # noqa: B010
     campaign = Campaign(given.folder, given.seed)
     rounds = 0
     while campaign.count["kills"] < given.kills or campaign.count["faults"] < given.faults:

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from faceedit.attributes import INPAINTING, POSE
+from faceedit.crops import NEUTRAL, on_neutral
 from faceedit.errors import ManifestError
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import Normalisation
 from faceedit.training.augmentation import (
-    NEUTRAL,
     Augmentation,
     colourless,
     composite,
@@ -28,7 +28,7 @@ from faceedit.training.augmentation import (
     toned,
 )
 from faceedit.training.batches import Photographer
-from faceedit.training.pairs import PairSet, load_pairs, on_neutral
+from faceedit.training.pairs import PairSet, load_pairs
 from tests.conftest import write_cut_out
 
 PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

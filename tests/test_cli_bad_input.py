@@ -9,13 +9,16 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 from PIL import Image
 
 from cli.app import run
+from cli.options import Factory
 from index.gallery import Gallery
+from tests.stand_ins import stand_in_search
 
 ROOT = Path(__file__).resolve().parent.parent
 KNOWN = "--db db --model model"
@@ -45,8 +48,8 @@ def place(
     (folder / "other-model").symlink_to(other_model_folder)
     write_broken_models(folder, model_folder)
     write_manifests(folder, data_set)
-    assert run(shlex.split(f"index {folder}/photos --db {folder}/db --model {model_folder}")) == 0
-    assert run(shlex.split(f"index {folder}/unreadable --db {folder}/empty-db --model {model_folder}")) == 3
+    for images, db, code in (("photos", "db", 0), ("unreadable", "empty-db", 3)):
+        assert run(shlex.split(f"index {folder / images} --db {folder / db} --model model"), stand_in_search) == code
     return folder
 
 
@@ -91,7 +94,7 @@ def write_manifests(folder: Path, data_set: Path) -> None:
     (folder / "blank.csv").write_text("")
 
 
-FAILURES = [
+FAILURES = [  # with a stand-in for the network
     # pictures
     (f"query text.png --pose 30 {KNOWN}", "text.png is not an image"),
     (f"query cut.png --pose 30 {KNOWN}", "cut.png is damaged or truncated"),
@@ -111,15 +114,6 @@ FAILURES = [
     ("index photos --db db --model other-model", "db was described by model"),
     ("index unreadable --db db --model model", "db holds images of"),
     ("index photos --db good.png --model model", "good.png"),
-    # models and devices
-    ("query good.png --pose 30 --db db --model nowhere", "no model folder nowhere"),
-    ("query good.png --pose 30 --db db --model altered-model", "is not the file that model.json describes"),
-    ("query good.png --pose 30 --db db --model half-model", "no readable model.safetensors"),
-    ("query good.png --pose 30 --db db --model garbled-model", "is not a model card"),
-    ("query good.png --pose 30 --db db --model future-model", "has format 99"),
-    ("query good.png --pose 30 --db db --model nothing", "no readable model.json"),
-    ("edit good.png -o out.png --model altered-model", "is not the file that model.json describes"),
-    ("index photos --db new --model altered-model", "is not the file that model.json describes"),
     # folders and manifests to index
     ("index missing --db new --model model", "missing does not exist"),
     ("index good.png --db new --model model", "good.png is a file"),
@@ -137,6 +131,18 @@ FAILURES = [
     ("edit good.png --pose 30 -o folder.png --model model", "it is a folder"),
     (f"query good.png --pose 30 --sheet nowhere/sheet.png {KNOWN}", "the folder nowhere does not exist"),
     (f"query good.png --pose 30 --sheet sheet {KNOWN}", "name a picture, such as sheet.png"),
+]
+
+NETWORK = [  # with what reads models, or trains and measures them
+    # models and devices
+    ("query good.png --pose 30 --db db --model nowhere", "no model folder nowhere"),
+    ("query good.png --pose 30 --db db --model altered-model", "is not the file that model.json describes"),
+    ("query good.png --pose 30 --db db --model half-model", "no readable model.safetensors"),
+    ("query good.png --pose 30 --db db --model garbled-model", "is not a model card"),
+    ("query good.png --pose 30 --db db --model future-model", "has format 99"),
+    ("query good.png --pose 30 --db db --model nothing", "no readable model.json"),
+    ("edit good.png -o out.png --model altered-model", "is not the file that model.json describes"),
+    ("index photos --db new --model altered-model", "is not the file that model.json describes"),
     # evaluate
     ("evaluate --data missing --out report --model model", "no manifest at missing"),
     ("evaluate --data no-identity.csv --out report --model model", "no column 'identity'"),
@@ -165,12 +171,9 @@ FAILURES = [
     ("train pose --data all-train.csv --out new-model --steps-one 0", "give one with --start"),
     ("train pose --data all-train.csv --out new-model --start nothing", "no readable model.json"),
     ("train pose --data no-files.csv --out new-model", "does not exist"),
-]  # fmt: skip
+]
 
 USAGE = [
-    (f"query good.png --pose 30 --device toaster {KNOWN}", "device 'toaster' is not one of auto, cpu, cuda"),
-    ("train smile --data all-train.csv --out new-model", "no task 'smile'"),
-    ("train pose --data all-train.csv --out new-model --recipe slow", "no recipe 'slow'"),
     (f"query good.png --pose 31 {KNOWN}", "pose 31 is not one of -45, -30, -15, 0, 15, 30, 45"),
     ("edit good.png --pose 31 -o out.png --model model", "pose 31 is not one of"),
     ("query good.png --illumination 20 --db db", "illumination 20 is not one of 0, 1"),
@@ -178,14 +181,7 @@ USAGE = [
     ("query good.png --all-poses --pose 30 --db db", "--all-poses and --pose together"),
     ("query good.png --all-poses --all-illuminations --db db", "choose one"),
     ("query good.png --db db", "say how to see the person"),
-    ("edit good.png --pose 30 --illumination 2 -o out.png --model model", "one --model, but"),
-    ("edit good.png --illumination 2 -o out.png --model model", "is a model for pose, not for illumination"),
     ("index photos --db new --task smile --model model", "no task 'smile'"),
-    ("index photos --db new --task illumination --model model", "is a model for pose, not for illumination"),
-    ("evaluate --data all-test.csv --out report --task inpainting --model model", "is a model for pose, not for inp"),
-    ("evaluate --data all-test.csv --out report --task smile", "no task 'smile'"),
-    ("reproduce --data all-test.csv --out report --pairs 0", "--pairs"),
-    ("train pose --data all-train.csv --out new-model --middle 0", "--middle"),
     (f"query good.png --pose x {KNOWN}", "--pose"),
     (f"query good.png --pose 30 -k 0 {KNOWN}", "-k"),
     (f"query good.png --pose 30 -k -1 {KNOWN}", "-k"),
@@ -196,7 +192,6 @@ USAGE = [
     (f"query good.png --pose 30 --json --csv {KNOWN}", "--json and --csv together: choose one"),
     (f'query good.png --pose 30 --where "identity = anna" {KNOWN}', "expected text in quotes to compare identity"),
     (f"query good.png --pose 30 --distinct colour {KNOWN}", "no --distinct 'colour': choose one of identity, content"),
-    ("index photos --db new --model model --candidates some", "no candidates 'some': choose one of likely, all"),
     ("index photos --db new --model model --max-memory lots", "'lots' is no size: give one such as 500MB or 2GB"),
     ("index photos --db new --model model --recall 1.5", "recall is 1.5; expected a share above 0 and up to 1"),
     ("index photos --db new --model model --max-ms 0", "max_ms is 0.0; expected milliseconds above 0"),
@@ -205,12 +200,26 @@ USAGE = [
     ("query", "image"),
     ("index", "images"),
     ("edit good.png --model model", "--output"),
+    ("find", "find"),
+]
+
+NETWORK_USAGE = [
+    (f"query good.png --pose 30 --device toaster {KNOWN}", "device 'toaster' is not one of auto, cpu, cuda"),
+    ("train smile --data all-train.csv --out new-model", "no task 'smile'"),
+    ("train pose --data all-train.csv --out new-model --recipe slow", "no recipe 'slow'"),
+    ("edit good.png --pose 30 --illumination 2 -o out.png --model model", "one --model, but"),
+    ("edit good.png --illumination 2 -o out.png --model model", "is a model for pose, not for illumination"),
+    ("index photos --db new --task illumination --model model", "is a model for pose, not for illumination"),
+    ("evaluate --data all-test.csv --out report --task inpainting --model model", "is a model for pose, not for inp"),
+    ("evaluate --data all-test.csv --out report --task smile", "no task 'smile'"),
+    ("reproduce --data all-test.csv --out report --pairs 0", "--pairs"),
+    ("train pose --data all-train.csv --out new-model --middle 0", "--middle"),
+    ("index photos --db new --model model --candidates some", "no candidates 'some': choose one of likely, all"),
     ("evaluate --data all-test.csv", "--out"),
     ("evaluate --data all-test.csv --out report --queries 0 --model model", "--queries"),
     ("evaluate --data all-test.csv --out report --gate 2 --model model", "--gate"),
     ("train pose --data all-train.csv --out new-model --steps-one -1", "--steps-one"),
     ("synth --face-model x --out y --identities 1", "--identities"),
-    ("find", "find"),
 ]
 
 
@@ -223,7 +232,13 @@ def assert_one_line(code: int, out: str, err: str, expected: int, words: str) ->
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "words"), [*((line, 1, words) for line, words in FAILURES), *((u, 2, words) for u, words in USAGE)]
+    ("code", "line", "words", "factory"),
+    [
+        *((1, *mistake, stand_in_search) for mistake in FAILURES),
+        *((2, *mistake, stand_in_search) for mistake in USAGE),
+        *((1, *mistake, None) for mistake in NETWORK),
+        *((2, *mistake, None) for mistake in NETWORK_USAGE),
+    ],
 )
 def test_a_mistake_gives_one_line_and_changes_nothing(
     place: Path,
@@ -232,10 +247,11 @@ def test_a_mistake_gives_one_line_and_changes_nothing(
     line: str,
     code: int,
     words: str,
+    factory: Factory | None,
 ) -> None:
     monkeypatch.chdir(place)
     before = sorted(path for path in place.iterdir() if path.name != "new")
-    assert_one_line(run(shlex.split(line)), *capsys.readouterr(), code, words)
+    assert_one_line(run(shlex.split(line), factory), *capsys.readouterr(), code, words)
     assert sorted(path for path in place.iterdir() if path.name != "new") == before
 
 
@@ -284,24 +300,26 @@ def test_a_gallery_that_another_writer_holds_gives_one_line(
 ) -> None:
     monkeypatch.chdir(place)
     with Gallery.open(Path("db")) as gallery, gallery.writing():
-        assert_one_line(run(shlex.split(f"index photos {KNOWN}")), *capsys.readouterr(), 1, "db")
+        line = shlex.split(f"index photos {KNOWN}")
+        assert_one_line(run(line, stand_in_search), *capsys.readouterr(), 1, "db")
 
 
 def test_a_message_of_several_lines_becomes_one(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    assert_one_line(run(["query", "two\nlines.png", "--pose", "30"]), *capsys.readouterr(), 1, "two lines.png")
+    assert_one_line(
+        run(["query", "two\nlines.png", "--pose", "30"], stand_in_search), *capsys.readouterr(), 1, "two lines.png"
+    )
 
 
 def test_an_unforeseen_error_is_not_hidden(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: Path) -> None:
+    def fail(*given: object, **options: object) -> NoReturn:
         raise ZeroDivisionError("a mistake of ours")
 
     monkeypatch.chdir(place)
-    monkeypatch.setattr("faceedit.images.read_crop", fail)
     with pytest.raises(ZeroDivisionError):
-        run(shlex.split(f"query good.png --pose 30 {KNOWN}"))
+        run(shlex.split(f"query good.png --pose 30 {KNOWN}"), fail)
 
 
 def test_a_sound_command_line_in_the_same_place_succeeds(
@@ -309,7 +327,7 @@ def test_a_sound_command_line_in_the_same_place_succeeds(
 ) -> None:
     """The control of all the others: nothing but the named mistake makes them fail."""
     monkeypatch.chdir(place)
-    assert run(shlex.split(f"query good.png --pose 30 --sheet {tmp_path}/sheet.png {KNOWN}")) == 0
+    assert run(shlex.split(f"query good.png --pose 30 --sheet {tmp_path}/sheet.png {KNOWN}"), stand_in_search) == 0
     assert capsys.readouterr().err == ""
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.mode == "RGB"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import doctor
 from cli.app import run
+from retrieval.installation import Finding, examine, safely
 
 
 def findings(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -37,11 +37,10 @@ def test_a_damaged_model_is_named(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert found["model pose"]["mend"] == "install facesearch again, or give --models"
 
 
-def test_both_packages_of_faiss_are_broken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_version", lambda package: "1.9" if package.startswith("faiss") else "")
-    code, found = findings(capsys)
-    assert code == 1 and found["faiss"]["about"] == "faiss-cpu and faiss-gpu are both installed"
-    assert found["embreex"]["state"] == "optional"
+def test_both_packages_of_faiss_are_broken() -> None:
+    found = {one.name: one for one in examine(versions=lambda package: "1.9" if package.startswith("faiss") else "")}
+    assert (found["faiss"].state, found["faiss"].about) == ("broken", "faiss-cpu and faiss-gpu are both installed")
+    assert found["embreex"].state == "optional"
 
 
 def test_spinning_threads_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,10 +49,8 @@ def test_spinning_threads_are_named(capsys: pytest.CaptureFixture[str], monkeypa
     assert code == 1 and "unset OMP_WAIT_POLICY" in found["openmp"]["mend"]
 
 
-def test_a_check_that_fails_is_a_finding(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def _sqlite() -> list[doctor.Finding]:
+def test_a_check_that_fails_is_a_finding() -> None:
+    def _sqlite() -> list[Finding]:
         raise OSError("no disk")
 
-    monkeypatch.setattr(doctor, "_sqlite", _sqlite)
-    code, found = findings(capsys)
-    assert code == 1 and found["sqlite"]["about"] == "OSError: no disk"
+    assert safely(_sqlite) == [Finding("sqlite", "broken", "OSError: no disk")]

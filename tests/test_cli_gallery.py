@@ -13,7 +13,11 @@ import pytest
 from PIL import Image
 
 from cli.app import run
-from index.gallery import Gallery, GalleryConfig, ImageRow, Problem
+from faceedit.modelfile import model_digest
+from index.gallery import FileStamp, Gallery, GalleryConfig, Problem
+from tests.conftest import blob_face
+from tests.faces import new_face
+from tests.stand_ins import stand_in_search
 
 SIZE = 16
 Call = Callable[..., tuple[int, str, str]]
@@ -26,18 +30,25 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     (photos / "p").mkdir(parents=True)
     config = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, photos)
     rows = [
-        ImageRow(f"p/{n}.png", n % 3, (1.0, None, 3.0), "anna" if n < 3 else "ben", (n % 3 - 1) * 15, n)
+        new_face(
+            f"p/{n}.png",
+            (n % 3 - 1) * 15,
+            (1.0, None, 3.0),
+            identity="anna" if n < 3 else "ben",
+            pose=(n % 3 - 1) * 15,
+            illumination=n,
+        )
         for n in range(5)
     ]
     for row in rows:
         (photos / row.path).touch()
     with Gallery.create(tmp_path / "db", config) as gallery:
-        gallery.add([*rows, ImageRow("p/5.png", 2, (None,) * 3)], np.random.default_rng(0).normal(size=(6, SIZE)))
-        gallery.note_problems([Problem("p/bad.png", 1, 2, "p/bad.png is empty (0 bytes)")])
+        gallery.add([*rows, new_face("p/5.png", 15, (None,) * 3)], np.random.default_rng(0).normal(size=(6, SIZE)))
+        gallery.note_problems([Problem("p/bad.png", FileStamp(1, 2), "p/bad.png is empty (0 bytes)")])
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: object) -> tuple[int, str, str]:
-        code = run(["gallery", *map(str, arguments), "--db", "db"])
+        code = run(["gallery", *map(str, arguments), "--db", "db"], stand_in_search)
         return code, *capsys.readouterr()
 
     return called
@@ -59,11 +70,13 @@ def test_info(call: Call) -> None:
 def test_list(call: Call) -> None:
     assert paths(call("list", "--jsonl")[1]) == [f"p/{n}.png" for n in range(6)]
     assert paths(call("list", "--where", "identity = 'ben' and pose >= 0", "--jsonl")[1]) == ["p/4.png"]
-    assert len(call("list", "--limit", "2")[1].splitlines()) == 2
-    lines = list(csv.DictReader(io.StringIO(call("list", "--csv")[1])))
-    assert (lines[1]["path"], lines[1]["pose"], lines[1]["decided"]) == ("p/1.png", "0", "0")
-    assert (lines[5]["pose"], lines[5]["decided"]) == ("", "15")
-    assert call("list", "--where", "identity = 'zoe'")[0] == 4
+    title, *lines = call("list", "--limit", "2")[1].splitlines()
+    assert title.split() == ["id", "path", "identity", "pose", "illumination", "expression", "decided"]
+    assert [line.split()[1] for line in lines] == ["p/0.png", "p/1.png"]
+    rows = list(csv.DictReader(io.StringIO(call("list", "--csv")[1])))
+    assert (rows[1]["path"], rows[1]["pose"], rows[1]["decided"]) == ("p/1.png", "0", "0")
+    assert (rows[5]["pose"], rows[5]["decided"]) == ("", "15")
+    assert call("list", "--where", "identity = 'zoe'")[:2] == (4, "")
 
 
 def test_show(call: Call) -> None:
@@ -89,7 +102,8 @@ def test_remove(call: Call, tmp_path: Path) -> None:
     assert (code, out.split(), err) == (0, ["p/0.png", "p/1.png", "p/2.png"], "3 images would be removed\n")
     assert call("remove", "--where", "identity = 'anna'")[1] == "3 images removed, their descriptors erased\n"
     assert paths(call("list", "--jsonl")[1]) == ["p/3.png", "p/4.png", "p/5.png"]
-    records = np.fromfile(tmp_path / "db" / "descriptors.f16", np.float16).reshape(-1, SIZE)
+    [descriptors] = (tmp_path / "db").glob("descriptors*.f16")
+    records = np.fromfile(descriptors, np.float16).reshape(-1, SIZE)
     assert not records[:3].any() and records[3:].any(1).all()
     assert (tmp_path / "photos" / "p" / "0.png").exists()
 
@@ -102,14 +116,14 @@ def test_problems(call: Call) -> None:
 def test_verify_and_repair(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("verify")
     assert code == 0 and out.splitlines()[0] == "6 images: 6 descriptors agree with their hash"
-    path = tmp_path / "db" / "descriptors.f16"
+    [path] = (tmp_path / "db").glob("descriptors*.f16")
     content = bytearray(path.read_bytes())
     content[2 * SIZE] ^= 1
     path.write_bytes(content)
     code, out, _ = call("verify", "--json")
     assert code == 1 and json.loads(out)["damaged"] == ["p/1.png"]
     assert call("repair")[1].splitlines() == [
-        "removed: p/1.png", "1 images removed, 0 hashes noted; run `facesearch index` to describe them again",
+        "removed: p/1.png", "1 images removed; run `facesearch index` to describe them again",
     ]  # fmt: skip
     assert call("verify")[0] == 0
 
@@ -138,32 +152,41 @@ def test_export_and_import(call: Call, tmp_path: Path) -> None:
     assert json.loads(call("info", "--json")[1])["image_root"] == str(tmp_path / "photos")
 
 
-def test_migrate(call: Call, tmp_path: Path, model_folder: Path, other_model_folder: Path) -> None:
-    from tests.conftest import blob_face
-
+def test_redescribe(call: Call, tmp_path: Path) -> None:
     for n in range(6):
         Image.fromarray(blob_face(n, 0, 0)).save(tmp_path / "photos" / "p" / f"{n}.png")
     before = call("list", "--jsonl")[1]
-    code, out, _ = call("migrate", "--model", model_folder, "--device", "cpu")
+    code, out, _ = call("redescribe", "--model", "one")
     assert code == 0 and out.startswith("db: 6 images described by model ")
     labels = ("id", "path", "identity", "pose", "illumination")
     kept = [[json.loads(line)[name] for name in labels] for line in call("list", "--jsonl")[1].splitlines()]
     assert kept == [[json.loads(line)[name] for name in labels] for line in before.splitlines()]
     assert call("verify")[0] == 0
-    code, _, err = call("migrate", "--model", model_folder)
+    code, _, err = call("redescribe", "--model", "one")
     assert code == 2 and "is described by the model" in err
     (tmp_path / "photos" / "p" / "4.png").unlink()
-    code, out, err = call("migrate", "--model", other_model_folder, "--device", "cpu", "--json")
+    code, out, err = call("redescribe", "--model", "another", "--json")
     report = json.loads(out)
     assert code == 3 and not report["finished"] and report["described"] == 5
     about = json.loads(call("info", "--json")[1])
-    assert about["migration"]["staged"] == 5
-    assert "5 of 6 images described; `gallery migrate --model` with that model goes on" in call("info")[1]
-    assert call("migrate", "--give-up")[1] == "5 new descriptions forgotten\n"
-    assert call("migrate", "--give-up")[1] == "no migration was under way\n"
-    code, out, _ = call("migrate", "--model", other_model_folder, "--device", "cpu", "--drop")
+    assert about["redescription"]["staged"] == 5
+    assert "5 of 6 images described; `gallery redescribe --model` with that model goes on" in call("info")[1]
+    assert call("redescribe", "--give-up")[1] == "5 new descriptions forgotten\n"
+    assert call("redescribe", "--give-up")[1] == "nothing was under way\n"
+    code, out, _ = call("redescribe", "--model", "another", "--drop")
     assert code == 0 and out.endswith(", 1 removed: their files cannot be read\n")
     assert json.loads(call("info", "--json")[1])["model"] != about["model"]
+
+
+def test_redescribe_by_a_network(
+    call: Call, tmp_path: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(6):
+        Image.fromarray(blob_face(n, 0, 0)).save(tmp_path / "photos" / "p" / f"{n}.png")
+    asked = ["gallery", "redescribe", "--db", "db", "--model", str(model_folder), "--device", "cpu"]
+    assert run(asked) == 0
+    assert capsys.readouterr().out == f"db: 6 images described by model {model_digest(model_folder)[:12]}\n"
+    assert run(asked) == 2
 
 
 def test_relocate(call: Call, tmp_path: Path) -> None:
@@ -200,10 +223,7 @@ def test_relocate(call: Call, tmp_path: Path) -> None:
         (("export", "photos/p/0.png/x"), "is a file: give a folder to write into"),
         (("import", "photos"), "db is there already"),
         (("import", "photos", "--root", "nowhere"), "nowhere is no folder"),
-        (("migrate", "--model", "nowhere"), "no model folder nowhere"),
-        (("migrate", "--task", "age"), "no task 'age'"),
-        (("migrate", "--descriptor", "long"), "no descriptor 'long'"),
-        (("migrate", "--device", "tpu"), "tpu"),
+        (("redescribe", "--task", "age"), "no task 'age'"),
         (("relocate", "db"), "db holds none of the gallery's 6 images"),
     ],
 )
@@ -214,6 +234,22 @@ def test_a_mistake_gives_one_line_and_changes_nothing(
     code, out, err = call(*arguments)
     assert code in (1, 2, 4) and out == "" and len(err.splitlines()) == 1 and words in err
     assert call("list", "--jsonl") == before
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--model", "nowhere"), "no model folder nowhere"),
+        (("--descriptor", "long"), "no descriptor 'long'"),
+        (("--device", "tpu"), "tpu"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_refused(
+    call: Call, capsys: pytest.CaptureFixture[str], option: tuple[str, ...], words: str
+) -> None:
+    code = run(["gallery", "redescribe", "--db", "db", *option])
+    out, err = capsys.readouterr()
+    assert code in (1, 2) and out == "" and len(err.splitlines()) == 1 and words in err
 
 
 def test_no_command_loads_torch() -> None:

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the campaign forks")
 def test_a_gallery_survives_two_hundred_kills_and_sixty_faults(tmp_path: Path) -> None:
     """What is looked at after each of them, and how the end is compared, is `tests/crashing.py`."""
@@ -24,7 +25,7 @@ def test_a_gallery_survives_two_hundred_kills_and_sixty_faults(tmp_path: Path) -
     count = json.loads(done.stdout)
     print(count)
     assert count["kills"] >= 200 and count["faults"] >= 60
-    for name in ("index", "compact", "migrate", "remove", "label", "search"):
+    for name in ("index", "compact", "redescribe", "remove", "label", "search"):
         assert count[f"killed while: {name}"] > 3
     for kind in ("full disk", "input/output error", "largest file"):
         assert count[f"fault: {kind}"] > 3

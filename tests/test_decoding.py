@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 from PIL import Image
 
 from faceedit.images import read_crop
+from index.values import FileStamp
 from retrieval.reading import Read, read, read_ahead
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,8 +46,7 @@ def test_a_file_is_read_once_and_identified(pictures: list[Path]) -> None:
     one = read(pictures[7])
     assert one.crop is not None and (one.crop == 7).all() and one.reason == ""
     content, stat = pictures[7].read_bytes(), pictures[7].stat()
-    assert (one.sha256, one.size) == (hashlib.sha256(content).hexdigest(), len(content))
-    assert one.mtime_ns == stat.st_mtime_ns
+    assert (one.sha256, one.stamp) == (hashlib.sha256(content).hexdigest(), FileStamp.of(stat))
 
 
 @pytest.mark.parametrize("workers", [None, 2])
@@ -93,9 +96,10 @@ def test_where_no_process_can_be_started_files_are_read_here(pictures: list[Path
     assert "no process can be started" in ran.stderr
 
 
-def test_no_files_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.reading._Workers", None)
+def test_no_files_start_no_process() -> None:
+    before = threading.active_count()
     assert list(read_ahead([], 4)) == []
+    assert multiprocessing.active_children() == [] and threading.active_count() == before
 
 
 def test_no_more_than_two_batches_are_read_ahead(pictures: list[Path]) -> None:
@@ -111,6 +115,41 @@ def test_a_file_larger_than_any_picture_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(600_000_000)
     assert "has 600,000,000 bytes, over 500,000,000: make it smaller" in read(path).reason
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("after", [0.0, 0.3, 0.6, 1.2])
+def test_a_terminal_s_interrupt_reaches_this_process_alone(pictures: list[Path], tmp_path: Path, after: float) -> None:
+    """A terminal sends it to every process at once, also to workers that are just being started."""
+    script = tmp_path / "reads.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from retrieval.reading import read_ahead\n"
+        "if __name__ == '__main__':\n"
+        "    paths = sorted(Path(sys.argv[1]).glob('*.png')) * 1000\n"
+        "    print('begins', flush=True)\n"
+        "    try:\n"
+        "        for _ in read_ahead(paths, 8, 2):\n"
+        "            pass\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted', flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, script, tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "begins\n"
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (out, err, process.returncode) == ("interrupted\n", "", 0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -1,4 +1,4 @@
-"""The network that tells people apart, its loss, its batches, and its part in a descriptor."""
+"""The network that tells people apart, its batches, and its part in a descriptor."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from faceedit.attributes import POSE
-from faceedit.identity import IdentityNetwork, info_nce
+from faceedit.identity import IdentityNetwork
 from faceedit.manifest import join, read_manifest
 from faceedit.networks import DESCRIPTOR_SIZE, Describer, NetworkConfig, descriptor, initialise
 from faceedit.training.pairs import FaceSampler, PairSet, load_pairs
@@ -22,17 +21,6 @@ from tests.conftest import write_cut_out, write_data_set
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
     return load_pairs(read_manifest(write_cut_out(tmp_path_factory.mktemp("cut"))), POSE, cut_out=True)
-
-
-def test_info_nce_equals_a_naive_loop() -> None:
-    random = torch.Generator().manual_seed(0)
-    a, b = (F.normalize(torch.randn(5, 8, generator=random), dim=1) for _ in range(2))
-    terms = []
-    for i in range(5):
-        for one, other in ((a, b), (b, a)):
-            scores = [math.exp(4 * float(one[i] @ other[j])) for j in range(5)]
-            terms.append(-math.log(scores[i] / sum(scores)))
-    assert float(info_nce(a, b, scale=4.0)) == pytest.approx(sum(terms) / len(terms), rel=1e-5)
 
 
 def test_the_network_gives_unit_descriptors_that_a_mirror_does_not_change() -> None:

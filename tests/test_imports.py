@@ -1,4 +1,6 @@
-"""Imports point one way: cli -> retrieval -> {faceedit, index}; index knows no torch, faceedit no database."""
+"""Imports point one way: {cli, facesearch} -> retrieval -> {faceedit, index}; index knows no torch, faceedit no SQL.
+
+Inside, too: the runtime of faceedit never imports its training, and what a gallery is made of does not import it."""
 
 from __future__ import annotations
 
@@ -8,14 +10,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HOUSE = {"faceedit", "index", "retrieval", "cli"}
+HOUSE = {"faceedit", "index", "retrieval", "cli", "facesearch"}
 ALLOWED = {
     "faceedit": {"faceedit"},
     "index": {"index"},
     "retrieval": {"retrieval", "faceedit", "index"},
     "cli": HOUSE,
+    "facesearch": {"facesearch", "retrieval", "faceedit", "index"},
 }
-FOREIGN = {"index": {"torch", "PIL", "typer"}, "faceedit": {"sqlalchemy", "faiss", "typer"}, "retrieval": {"typer"}}
+FOREIGN = {
+    "index": {"torch", "PIL", "typer"},
+    "faceedit": {"sqlalchemy", "faiss", "typer"},
+    "retrieval": {"typer"},
+    "facesearch": {"typer"},
+}
+INSIDE = {  # in the files of these folders, none of these modules
+    "index/truth": ("index.search", "index.care", "index.gallery"),
+    "index/search": ("index.care", "index.gallery"),
+    "index/care": ("index.gallery",),
+    "faceedit": ("faceedit.training",),
+}
+WINGS = ("faceedit/training", "faceedit/synth", "faceedit/sources")  # of faceedit, which the runtime never imports
 
 
 def imported(source: str) -> set[str]:
@@ -27,6 +42,18 @@ def imported(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module.split(".")[0])
     return names
+
+
+def modules(source: str) -> set[str]:
+    """Whole names of the modules that a module imports, wherever in it."""
+    tree = list(ast.walk(ast.parse(source)))
+    plain = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
+    given = [node for node in tree if isinstance(node, ast.ImportFrom)]
+    return plain | {str(node.module) for node in given} | {f"{n.module}.{a.name}" for n in given for a in n.names}
+
+
+def inner_violations(folder: str, source: str) -> set[str]:
+    return {name for name in modules(source) if name.startswith(INSIDE[folder])}
 
 
 def violations(package: str, source: str) -> set[str]:
@@ -54,3 +81,35 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
 )
 def test_a_planted_violation_is_caught(package: str, planted: str) -> None:
     assert violations(package, planted)
+
+
+@pytest.mark.parametrize("folder", sorted(INSIDE))
+def test_inside_a_package_imports_point_one_way(folder: str) -> None:
+    files = [
+        file
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        if folder != "faceedit" or not str(file.relative_to(ROOT)).startswith(WINGS)
+    ]
+    assert files
+    wrong = {str(file.relative_to(ROOT)): inner_violations(folder, file.read_text(encoding="utf-8")) for file in files}
+    assert {file: names for file, names in wrong.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("folder", "planted"),
+    [
+        ("index/search", "from index.gallery import Gallery"),
+        ("index/truth", "def f():\n    from index import search"),
+        ("index/care", "def f():\n    import index.gallery"),
+        ("faceedit", "from faceedit.training.trainer import train"),
+    ],
+)
+def test_a_planted_violation_inside_is_caught(folder: str, planted: str) -> None:
+    assert inner_violations(folder, planted)
+
+
+def test_only_tests_of_the_command_import_it() -> None:
+    """Benchmarks and other tests call what the commands call."""
+    files = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").glob("*.py")]
+    found = {file.name for file in files if "cli" in imported(file.read_text(encoding="utf-8"))}
+    assert {name for name in found if not name.startswith("test_cli")} == {"test_docs.py"}  # of every command's help

@@ -1,9 +1,9 @@
-"""The gallery as its callers see it: rows, labels, searches, filters."""
+"""The gallery as its callers see it: faces, labels, searches, conditions."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,11 @@ from index.errors import (
     ModelMismatchError,
     UnknownImageError,
 )
-from index.gallery import Filter, Gallery, GalleryConfig, ImageRow, Labels, Match
+from index.gallery import Face, Gallery, GalleryConfig, Labels, Match
+from index.truth.database import PAGE
+from index.values import ORIGINS
+from index.where import parse
+from tests.faces import new_face
 
 SIZE = 24
 DIGEST = "0123456789abcdef" * 4
@@ -36,17 +40,17 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
         yield made
 
 
-def row(number: int, **changes: Any) -> ImageRow:
-    plain = ImageRow(
-        path=f"person{number % 5}/{number}.jpg",
-        candidate=number % 7,
-        errors=tuple(float(number + place) for place in range(7)),
-        identity=f"person{number % 5}",
-        pose=POSES[number % 7],
-        illumination=number % 3,
-        expression="smile" if number % 2 else "neutral",
-    )
-    return replace(plain, **changes)
+def row(number: int, **changes: Any) -> Face:
+    plain: dict[str, Any] = {
+        "path": f"person{number % 5}/{number}.jpg",
+        "decided": POSES[number % 7],
+        "errors": tuple(float(number + place) for place in range(7)),
+        "identity": f"person{number % 5}",
+        "pose": POSES[number % 7],
+        "illumination": number % 3,
+        "expression": "smile" if number % 2 else "neutral",
+    }
+    return new_face(**plain | changes)
 
 
 def unit_vectors(n: int, seed: int = 0) -> NDArray[np.float32]:
@@ -66,7 +70,7 @@ def oracle(array: NDArray[np.float32], query: NDArray[np.float32], positions: li
 
 
 def ids_of(matches: list[Match]) -> list[int]:
-    return [match.image.id for match in matches]
+    return [match.face.id for match in matches]
 
 
 def test_importing_the_gallery_loads_neither_torch_nor_faiss() -> None:
@@ -79,12 +83,12 @@ def test_importing_the_gallery_loads_neither_torch_nor_faiss() -> None:
 def test_listing_and_adding_load_no_faiss_but_searching_does(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import numpy as np\n"
-        "from index.gallery import Gallery, GalleryConfig, ImageRow\n"
+        "from index.gallery import Gallery, GalleryConfig\nfrom tests.faces import new_face\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "config = GalleryConfig('a' * 64, 'pose', (0,), 2, folder)\n"
         "with Gallery.create(folder / 'g', config) as gallery:\n"
-        "    gallery.add([ImageRow('a.png', 0, (1.0,))], np.ones((1, 2)))\n"
-        "    list(gallery.images()), len(gallery)\n"
+        "    gallery.add([new_face('a.png', 0, (1.0,))], np.ones((1, 2)))\n"
+        "    list(gallery.faces()), len(gallery)\n"
         "    print('faiss' in sys.modules)\n"
         "    gallery.search(np.ones(2), 1)\n"
         "    print('faiss' in sys.modules)\n"
@@ -157,35 +161,59 @@ def test_rows_come_back_as_they_were_added(gallery: Gallery) -> None:
         given = row(
             number,
             path=name,
-            errors=tuple(generator.normal(size=7).tolist()),
+            errors=(None, *(round(float(error), 3) for error in generator.normal(size=6))),
             identity=[None, "Łucja", ""][number % 3],
             pose=[None, 0, -45][number % 3],
             sha256=f"{number:064x}",
             size=2**40 + number,
             mtime_ns=2**62 + number,
+            inode=2**63 - 1 - number,
+            ctime_ns=-(2**62) - number,
+            origin=ORIGINS[1 + number % 4],
         )
         [id_] = gallery.add([given], unit_vectors(1, number))
         [stored] = gallery.get([id_])
-        assert asdict(stored) == {**asdict(given), "id": id_}
-    assert gallery.paths() == set(names) == set(gallery.known())
+        assert stored == Face(given.photo, given.labels, given.decision, id_)
+        assert (stored.identity, stored.pose) == (given.labels.identity, given.labels.pose)
+        assert (stored.illumination, stored.expression) == (given.labels.illumination, given.labels.expression)
+        assert (stored.path, stored.decided) == (name, given.decision.decided)
+    assert set(names) == set(gallery.known())
     with Gallery.open(gallery.folder) as again:
-        assert list(again.images()) == list(gallery.images())
+        assert list(again.faces()) == list(gallery.faces())
 
 
 def test_integers_of_numpy_are_stored_as_numbers(gallery: Gallery) -> None:
-    given = row(1, pose=np.int64(15), candidate=np.int32(4), errors=tuple(np.ones(7, np.float32)))
+    given = row(1, pose=np.int64(15), decided=np.int32(15), errors=tuple(np.ones(7, np.float32)))
     ids = gallery.add([given], unit_vectors(1))
     [stored] = gallery.get(np.array(ids))  # type: ignore[arg-type]
-    assert (stored.pose, stored.candidate, stored.errors) == (15, 4, (1.0,) * 7)
-    assert len(list(gallery.images(Filter(pose=np.int64(15))))) == 1  # type: ignore[arg-type]
+    assert (stored.pose, stored.decided, stored.decision.errors) == (15, 15, (1.0,) * 7)
+    assert len(list(gallery.faces(parse("pose = 15 and decided = 15")))) == 1
+    assert gallery.verify().sound
 
 
-def test_images_come_by_id_page_after_page(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids, _ = filled(gallery, 20)
-    monkeypatch.setattr("index.truth.store.PAGE", 3)
-    assert [image.id for image in gallery.images()] == ids == sorted(ids)
-    smiling = [image.id for image in gallery.images(Filter(expression="smile", illumination=0))]
-    assert smiling == [ids[position] for position in (3, 9, 15)]
+def test_texts_of_numpy_are_stored_as_text(gallery: Gallery) -> None:
+    names = np.array(["a.jpg", "Anna", "smile", "b.jpg"])
+    [id_] = gallery.add([row(1, path=names[0], identity=names[1], expression=names[2])], unit_vectors(1))
+    assert gallery.verify().sound
+    [stored] = gallery.get([id_])
+    assert (stored.path, stored.identity, stored.expression) == ("a.jpg", "Anna", "smile")
+    gallery.move([replace(stored, photo=replace(stored.photo, path=names[3]))])
+    assert gallery.verify().sound and gallery.ids_of(["b.jpg"]) == {"b.jpg": id_}
+
+
+def test_errors_are_kept_to_a_thousandth(gallery: Gallery) -> None:
+    [id_] = gallery.add([row(0, errors=(1.23456, 1e6 + 0.0004, None, 0.0, -0.0006, 5e-324, 7.0))], unit_vectors(1))
+    assert gallery.get([id_])[0].decision.errors == (1.235, 1e6, None, 0.0, -0.001, 0.0, 7.0)
+    assert gallery.verify().sound
+
+
+def test_images_come_by_id_page_after_page(gallery: Gallery) -> None:
+    ids, _ = filled(gallery, 2 * PAGE + 1)
+    assert [face.id for face in gallery.faces()] == ids == sorted(ids)
+    expected = [id_ for number, id_ in enumerate(ids) if number % 2 and number % 3]
+    smiling = parse("expression = 'smile' and illumination > 0 or identity = 'nobody'")
+    assert [face.id for face in gallery.faces(smiling)] == expected
+    assert [face.id for face in gallery.faces(parse("pose > -45"))] == [id_ for n, id_ in enumerate(ids) if n % 7]
 
 
 @pytest.mark.parametrize("path", ["", ".", "/a.jpg", "../a.jpg", "a/../b", "a//b", "./a", "a\0"])
@@ -198,8 +226,11 @@ def test_path_that_is_not_plain_and_relative_is_refused(gallery: Gallery, path: 
     "change",
     [
         {"path": "\udcff.jpg"},
-        {"candidate": 7},
-        {"candidate": -1},
+        {"decided": 7},
+        {"decided": -1},
+        {"sha256": "a" * 63},
+        {"sha256": "A" * 64},
+        {"errors": (float("inf"),) + (1.0,) * 6},
         {"errors": (1.0,) * 6},
         {"errors": (float("nan"),) * 7},
     ],
@@ -244,13 +275,14 @@ def test_replacing_gives_a_new_id_and_the_new_descriptor(gallery: Gallery) -> No
 def test_labels_change_without_touching_the_descriptors(gallery: Gallery) -> None:
     ids, array = filled(gallery, 3)
     generation = gallery.generation
-    assert gallery.update_labels({row(1).path: Labels(identity="Ana", pose=30)}) == 1
+    assert gallery.update_labels({ids[1]: Labels.given("suggestion", identity="Ana", pose=30)}) == 1
     assert gallery.generation == generation
     [changed] = gallery.get([ids[1]])
     assert (changed.identity, changed.pose, changed.expression) == ("Ana", 30, None)
-    assert ids_of(gallery.search(array[0], 3, where=Filter(identity="Ana"))) == [ids[1]]
-    with pytest.raises(UnknownImageError, match="nobody"):
-        gallery.update_labels({row(0).path: Labels(), "nobody.jpg": Labels()})
+    assert changed.labels.origins == ("suggestion", "suggestion", "", "")
+    assert ids_of(gallery.search(array[0], 3, where=parse("identity = 'Ana'"))) == [ids[1]]
+    with pytest.raises(UnknownImageError, match="no image 77"):
+        gallery.update_labels({ids[0]: Labels(), 77: Labels()})
     assert gallery.get([ids[0]])[0].identity == "person0"
 
 
@@ -280,31 +312,32 @@ def test_order_of_insertion_does_not_change_the_results(tmp_path: Path) -> None:
         with Gallery.create(tmp_path / str(seed), CONFIG) as gallery:
             gallery.add([row(number) for number in order], array[order])
             matches = gallery.search(array[3], 34)
-            found.append([(match.image.path, match.distance) for match in matches])
-            assert matches == sorted(matches, key=lambda match: (match.distance, match.image.id))
+            found.append([(match.face.path, match.distance) for match in matches])
+            assert matches == sorted(matches, key=lambda match: (match.distance, match.face.id))
     assert sorted(found[0]) == sorted(found[1]) == sorted(found[2])
 
 
-def test_filters_act_inside_the_search(gallery: Gallery) -> None:
+def test_conditions_act_inside_the_search(gallery: Gallery) -> None:
     ids, array = filled(gallery, 70)
-    where = Filter(identity="person3", expression="smile")
+    where = parse("identity = 'person3' and expression = 'smile'")
     positions = [number for number in range(70) if number % 5 == 3 and number % 2]
     best = oracle(array, array[0], positions)
     assert ids_of(gallery.search(array[0], 7, where=where)) == [ids[p] for p in best]
     excluded = [ids[best[0]], ids[best[2]], 10**6]
     kept = [ids[p] for p in best if ids[p] not in excluded]
     assert ids_of(gallery.search(array[0], 5, where=where, exclude=excluded)) == kept[:5]
-    assert gallery.search(array[0], 5, where=Filter(identity="nobody")) == []
+    assert gallery.search(array[0], 5, where=parse("identity = 'nobody'")) == []
     assert ids[0] not in ids_of(gallery.search(array[0], 69, exclude={ids[0]}))
 
 
-@pytest.mark.parametrize("name", ["identity", "pose", "illumination", "expression", "candidate"])
-def test_every_filter_field_restricts(gallery: Gallery, name: str) -> None:
+@pytest.mark.parametrize("name", ["identity", "pose", "illumination", "expression", "decided"])
+def test_every_field_restricts(gallery: Gallery, name: str) -> None:
     filled(gallery, 35)
-    value = getattr(row(4), name)
-    expected = {image.path for image in gallery.images() if getattr(image, name) == value}
-    matches = gallery.search(unit_vectors(1)[0], 35, where=Filter(**{name: value}))
-    assert {match.image.path for match in matches} == expected
+    value = getattr(next(gallery.faces(parse("id = 5"))), name)
+    expected = {face.path for face in gallery.faces() if getattr(face, name) == value}
+    where = parse(f"{name} = {value!r}")
+    matches = gallery.search(unit_vectors(1)[0], 35, where=where)
+    assert {match.face.path for match in matches} == expected
     assert 0 < len(expected) < 35
 
 
@@ -335,7 +368,7 @@ def test_removed_images_are_gone_and_their_ids_are_never_used_again(gallery: Gal
     assert not {ids[5], ids[1]} & set(ids_of(gallery.search(array[5], 6)))
     new = gallery.add([row(5), row(50)], unit_vectors(2, seed=4))
     assert min(new) > max(ids)
-    assert gallery.remove([image.id for image in gallery.images()]) == 6
+    assert gallery.remove([face.id for face in gallery.faces()]) == 6
     with pytest.raises(GalleryEmptyError):
         gallery.search(array[0], 1)
     assert gallery.add([row(0)], array[:1])[0] > max(new)

@@ -1,7 +1,6 @@
 """Crashes, damage, other processes: what is on disk is either sound or refused by name."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,20 +12,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.descriptors import DescriptorFile, HalfArray
+from index.descriptors import DescriptorFile
 from index.errors import (
     GalleryBusyError,
     GalleryCorruptError,
     GalleryLockedError,
     GalleryStorageError,
-    GalleryVersionError,
     UnknownImageError,
 )
-from index.gallery import Gallery, GalleryConfig, ImageRow
-from index.search import projection
-from index.search.reader import Found, Reader
-from index.truth import store
-from index.truth.schema import SCHEMA_VERSION
+from index.gallery import Face, Gallery, GalleryConfig
+from index.search import exact
+from index.search.exact import Exact
+from index.search.searcher import Found
+from index.truth import state, store
+from index.values import HalfArray
+from tests.faces import new_face
 
 SIZE = 16
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
@@ -42,8 +42,8 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
         yield made
 
 
-def rows(*numbers: int) -> list[ImageRow]:
-    return [ImageRow(f"{number}.jpg", number % 3, (1.0, 2.0, 3.0)) for number in numbers]
+def rows(*numbers: int) -> list[Face]:
+    return [new_face(f"{number}.jpg", CONFIG.values[number % 3], (1.0, 2.0, 3.0)) for number in numbers]
 
 
 def vectors(*numbers: int) -> NDArray[np.float32]:
@@ -51,7 +51,7 @@ def vectors(*numbers: int) -> NDArray[np.float32]:
 
 
 def nearest_path(gallery: Gallery, number: int) -> str:
-    return gallery.search(vectors(number)[0], 1)[0].image.path
+    return gallery.search(vectors(number)[0], 1)[0].face.path
 
 
 def saved_indexes(gallery: Gallery) -> list[Path]:
@@ -70,9 +70,9 @@ def test_orphan_tail_of_a_crash_is_never_seen_and_is_overwritten(
 ) -> None:
     gallery.add(rows(0, 1), vectors(0, 1))
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        crash_at(patch, store, "insert_images")
+        crash_at(patch, store, "insert_faces")
         gallery.add(rows(2, 3, 4), vectors(2, 3, 4))
-    file = gallery.folder / "descriptors.f16"
+    file = gallery.folder / "descriptors-1.f16"
     assert file.stat().st_size == 5 * SIZE * 2
     with Gallery.open(gallery.folder) as again:
         assert len(again) == 2
@@ -92,7 +92,7 @@ def test_removal_zeroes_the_descriptor_and_deletes_the_index_that_held_it(
     assert len(saved_indexes(gallery)) == 1
     gallery.remove(ids[1:2])
     assert saved_indexes(gallery) == []
-    records = np.fromfile(gallery.folder / "descriptors.f16", np.float16).reshape(3, SIZE)
+    records = np.fromfile(gallery.folder / "descriptors-1.f16", np.float16).reshape(3, SIZE)
     assert not records[1].any()
     np.testing.assert_array_equal(records[[0, 2]], vectors(0, 2).astype(np.float16))
 
@@ -108,7 +108,7 @@ def test_erasure_cut_off_by_a_crash_is_finished_by_the_next_writer(
         assert len(again) == 1
         with again.writing():
             pass
-    records = np.fromfile(gallery.folder / "descriptors.f16", np.float16).reshape(2, SIZE)
+    records = np.fromfile(gallery.folder / "descriptors-1.f16", np.float16).reshape(2, SIZE)
     assert not records[0].any()
     np.testing.assert_array_equal(records[1:], vectors(1).astype(np.float16))
 
@@ -122,7 +122,7 @@ def test_replacing_the_last_image_does_not_erase_its_successor(gallery: Gallery)
 def test_crash_while_replacing_keeps_the_old_image(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = gallery.add(rows(0, 1), vectors(0, 1))
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        crash_at(patch, store, "advance")
+        crash_at(patch, state, "advance")
         gallery.add(rows(1), vectors(7), replace=True)
     np.testing.assert_array_equal(gallery.descriptors(ids), vectors(0, 1).astype(np.float16))
 
@@ -131,12 +131,12 @@ def test_saved_index_is_used_again_and_old_ones_are_deleted(gallery: Gallery, mo
     gallery.add(rows(0, 1), vectors(0, 1))
     nearest_path(gallery, 0)
     [first] = saved_indexes(gallery)
-    (gallery.folder / "exact-1-abcd.faiss.123.tmp").write_bytes(b"cut off")
+    (gallery.folder / "exact-1-0123abcd.faiss.123.tmp").write_bytes(b"cut off")
     gallery.add(rows(2), vectors(2))
     assert nearest_path(gallery, 2) == "2.jpg"
     [second] = saved_indexes(gallery)
     assert second != first
-    crash_at(monkeypatch, sys.modules["index.search.reader"], "build_exact")
+    crash_at(monkeypatch, exact, "build")
     with Gallery.open(gallery.folder) as again:
         assert nearest_path(again, 2) == "2.jpg"
 
@@ -174,7 +174,7 @@ def test_index_of_a_later_generation_is_not_taken_for_a_restored_database(
         restored.add(rows(8, 9), vectors(8, 9))
         assert restored.generation == 1
         match = restored.search(vectors(8)[0], 1)[0]
-        assert (match.image.path, match.distance < 0.01) == ("8.jpg", True)
+        assert (match.face.path, match.distance < 0.01) == ("8.jpg", True)
 
 
 def test_folder_of_a_deleted_database_can_be_used_again(gallery: Gallery) -> None:
@@ -195,14 +195,14 @@ def test_index_that_cannot_be_saved_still_answers(
         raise OSError("no space left")
 
     gallery.add(rows(0, 1), vectors(0, 1))
-    monkeypatch.setattr(projection, "write_index", full)
+    monkeypatch.setattr("os.fsync", full)
     assert nearest_path(gallery, 1) == "1.jpg"
     assert "no space left" in caplog.text
 
 
 def test_failed_creation_leaves_room_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        crash_at(patch, store, "GalleryRecord")
+        crash_at(patch, state, "to_newest")
         Gallery.create(tmp_path / "g", CONFIG)
     Gallery.create(tmp_path / "g", CONFIG).close()
 
@@ -220,16 +220,16 @@ def test_database_that_is_none_is_corrupt(gallery: Gallery) -> None:
 
 def test_missing_descriptors_are_corrupt(gallery: Gallery) -> None:
     gallery.add(rows(0), vectors(0))
-    (gallery.folder / "descriptors.f16").unlink()
+    (gallery.folder / "descriptors-1.f16").unlink()
     with Gallery.open(gallery.folder) as again:
-        assert len(list(again.images())) == 1
-        with pytest.raises(GalleryCorruptError, match=r"descriptors\.f16 has 0 bytes.*facesearch gallery repair"):
+        assert len(list(again.faces())) == 1
+        with pytest.raises(GalleryCorruptError, match=r"descriptors-1\.f16 has 0 bytes.*facesearch gallery repair"):
             again.search(vectors(0)[0], 1)
 
 
 def test_a_file_that_was_cut_off_costs_what_was_cut_off(gallery: Gallery) -> None:
     gallery.add(rows(0, 1, 2, 3), vectors(0, 1, 2, 3))
-    os.truncate(gallery.folder / "descriptors.f16", 4 * SIZE * 2 - 5)
+    os.truncate(gallery.folder / "descriptors-1.f16", 4 * SIZE * 2 - 5)
     with Gallery.open(gallery.folder) as again:
         assert again.verify().damaged == ["3.jpg"]
         assert again.repair().removed == ["3.jpg"]
@@ -272,33 +272,15 @@ def test_own_copies_in_the_gallery_s_folder_stay(gallery: Gallery) -> None:
 
 def test_an_index_saved_just_after_a_removal_does_not_stay(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = gallery.add(rows(0, 1), vectors(0, 1))
-    save = projection.save
+    save = exact.save
 
     def late(*given: Any) -> None:
         gallery.remove(ids[:1])
         save(*given)
 
-    monkeypatch.setattr(projection, "save", late)
+    monkeypatch.setattr(exact, "save", late)
     assert nearest_path(gallery, 0) == "1.jpg"
     assert saved_indexes(gallery) == []
-
-
-def test_gallery_of_a_newer_release_is_refused(gallery: Gallery) -> None:
-    connection = sqlite3.connect(gallery.folder / "gallery.db")
-    connection.execute("UPDATE gallery SET schema_version = 99")
-    connection.execute("ALTER TABLE gallery DROP COLUMN task")
-    connection.commit()
-    connection.close()
-    with pytest.raises(GalleryVersionError, match=rf"99.*versions up to {SCHEMA_VERSION}"):
-        Gallery.open(gallery.folder)
-
-
-def test_connection_is_set_up_to_be_durable(gallery: Gallery) -> None:
-    with gallery._database.reading() as session:
-        connection = session.connection()
-        names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
-        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
-    assert found == ["wal", 2, 1, 1]
 
 
 def test_second_writer_is_refused_by_pid_until_the_first_one_dies(gallery: Gallery) -> None:
@@ -336,28 +318,27 @@ def test_second_gallery_object_may_write_once_the_first_is_done(gallery: Gallery
 def test_read_that_a_removal_overtakes_is_made_again(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = gallery.add(rows(0, 1, 2, 3), vectors(0, 1, 2, 3))
     doomed = [ids[0]]
-    load = Reader._load_or_build
+    build = exact.build
 
-    def overtaken(reader: Reader) -> projection.Projection:
-        built = load(reader)
+    def overtaken(*given: Any) -> Exact:
+        built = build(*given)
         while doomed:
             gallery.remove([doomed.pop()])
         return built
 
-    monkeypatch.setattr(Reader, "_load_or_build", overtaken)
+    monkeypatch.setattr(exact, "build", overtaken)
     assert nearest_path(gallery, 0) != "0.jpg"
-    monkeypatch.setattr(Reader, "_load_or_build", load)
     numbers = range(10, 20)
     new = gallery.add(rows(*numbers), vectors(*numbers))
-    find = Reader._exactly
+    find = Exact.search
 
-    def always(reader: Reader, *given: Any) -> Found:
-        found = find(reader, *given)
+    def always(index: Exact, *given: Any) -> list[Found]:
+        found = find(index, *given)
         gallery.remove(found[0][1].tolist())
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(Reader, "_exactly", always)
+        patch.setattr(Exact, "search", always)
         with pytest.raises(GalleryBusyError, match="5 times"):
             nearest_path(gallery, 12)
     assert len(gallery) == 3 + 10 - 5 and new[2] not in gallery.ids_of(["12.jpg"]).values()
@@ -368,15 +349,15 @@ def test_images_removed_while_an_index_is_built_are_not_found_in_it(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = gallery.add(rows(*range(40)), vectors(*range(40)))
-    build = sys.modules["index.search.reader"].build_exact
+    build = exact.build
 
-    def meanwhile(*given: Any) -> Any:
+    def meanwhile(*given: Any) -> Exact:
         gallery.remove(ids[3:6])  # their bytes are zeros now
         return build(*given)
 
-    monkeypatch.setattr("index.search.reader.build_exact", meanwhile)
+    monkeypatch.setattr(exact, "build", meanwhile)
     found = gallery.search(np.zeros(SIZE), 40)
-    assert len(found) == 37 and not {match.image.id for match in found} & set(ids[3:6])
+    assert len(found) == 37 and not {match.face.id for match in found} & set(ids[3:6])
     assert saved_indexes(gallery) == []  # it is of no state of the gallery
 
 
@@ -385,13 +366,13 @@ def test_an_index_in_memory_goes_on_to_hold_when_few_images_are_removed(
 ) -> None:
     ids = gallery.add(rows(*range(40)), vectors(*range(40)))
     assert nearest_path(gallery, 7) == "7.jpg"
-    crash_at(monkeypatch, sys.modules["index.search.reader"], "build_exact")
+    crash_at(monkeypatch, exact, "build")
     gallery.remove(ids[7:9])
-    found = [match.image.path for match in gallery.search(vectors(7)[0], 40)]
+    found = [match.face.path for match in gallery.search(vectors(7)[0], 40)]
     assert len(found) == 38 and not {"7.jpg", "8.jpg"} & set(found)
     monkeypatch.undo()
     with Gallery.open(gallery.folder) as fresh:
-        assert [match.image.path for match in fresh.search(vectors(7)[0], 40)] == found
+        assert [match.face.path for match in fresh.search(vectors(7)[0], 40)] == found
 
 
 def test_descriptor_zeroed_during_its_read_is_never_returned(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,28 +7,30 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
-from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
+from index.gallery import Condition, Face, Gallery, GalleryConfig
 from index.search import plan as planning
 from index.search.plan import EXACT, FLAT, HNSW, IVF, Rates, Requirements, make_plan, read_requirements
-from index.search.reader import Reader
+from index.search.prepare import EFFORTS
 from index.search.reduction import components, enough, shares
-from index.search.shortlist import EFFORTS, scan
+from index.values import HalfArray
+from index.where import parse
+from tests.faces import new_face
 
 SIZE, COUNT, PEOPLE = 96, 3_000, 300
 CONFIG = GalleryConfig("0123456789abcdef" * 4, "pose", (-45, -30, -15, 0, 15, 30, 45), SIZE, Path("/photos").absolute())
 RATES = Rates(half=5e6, codes=8e6)
 
 
-def row(number: int) -> ImageRow:
-    return ImageRow(
-        path=f"p{number % PEOPLE}/{number}.png", candidate=number % 7, errors=(1.0,) * 7,
+def row(number: int) -> Face:
+    return new_face(
+        f"p{number % PEOPLE}/{number}.png", CONFIG.values[number % 7], (1.0,) * 7,
         identity=f"p{number % PEOPLE}", pose=CONFIG.values[number % 7],
     )  # fmt: skip
 
@@ -45,7 +47,7 @@ def people(count: int = COUNT, seed: int = 0) -> NDArray[np.float32]:
 @pytest.fixture
 def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gallery]:
     monkeypatch.setattr("index.search.prepare.measure_rates", lambda: RATES)
-    monkeypatch.setattr("index.search.shortlist.FEW", 100 * SIZE)
+    monkeypatch.setattr("index.search.shortlist._FEW", 100 * SIZE)
     monkeypatch.setattr("index.search.prepare.SLOW", RATES)
     monkeypatch.setattr(planning, "FEWEST", dict.fromkeys(planning.FEWEST, 0))
     with Gallery.create(tmp_path / "galerie-é", CONFIG) as made:
@@ -62,13 +64,15 @@ class Exact:
     """Answers by comparing with everything that the gallery holds now."""
 
     def __init__(self, gallery: Gallery) -> None:
-        self.images = list(gallery.images())
-        self._ids = np.array([image.id for image in self.images])
+        self._gallery = gallery
+        self._allowed: dict[Condition | None, NDArray[np.bool_]] = {}
+        self._ids = np.array([face.id for face in gallery.faces()])
         self._stored = gallery.descriptors(self._ids.tolist())
 
-    def nearest(self, query: NDArray[np.float32], where: Filter | None = None) -> list[int]:
-        wanted = {} if where is None else where.conditions()
-        allowed = np.array([all(getattr(i, n) == v for n, v in wanted.items()) for i in self.images])
+    def nearest(self, query: NDArray[np.float32], where: Condition | None = None) -> list[int]:
+        if where not in self._allowed:
+            self._allowed[where] = np.isin(self._ids, [face.id for face in self._gallery.faces(where)])
+        allowed = self._allowed[where]
         distances = np.linalg.norm(self._stored - query, axis=1)[allowed]
         ids = self._ids[allowed]
         return [int(id_) for id_ in ids[np.lexsort((ids, distances))[:10]]]
@@ -78,8 +82,8 @@ def nearest(gallery: Gallery, query: NDArray[np.float32]) -> list[int]:
     return Exact(gallery).nearest(query)
 
 
-def found(gallery: Gallery, query: NDArray[np.float32], where: Filter | None = None) -> list[int]:
-    return [match.image.id for match in gallery.search(query, 10, where=where or Filter())]
+def found(gallery: Gallery, query: NDArray[np.float32], where: Condition | None = None) -> list[int]:
+    return [match.face.id for match in gallery.search(query, 10, where=where)]
 
 
 def queries(n: int = 50) -> NDArray[np.float32]:
@@ -163,8 +167,8 @@ def test_an_index_finds_what_it_promised_with_exact_distances(
     hits, exact = [], Exact(gallery)
     for query in queries():
         matches = gallery.search(query, 10)
-        hits.append(len({match.image.id for match in matches} & set(exact.nearest(query))) / 10)
-        stored = gallery.descriptors([match.image.id for match in matches])
+        hits.append(len({match.face.id for match in matches} & set(exact.nearest(query))) / 10)
+        stored = gallery.descriptors([match.face.id for match in matches])
         np.testing.assert_allclose([m.distance for m in matches], np.linalg.norm(stored - query, axis=1), rtol=1e-5)
         assert [m.distance for m in matches] == sorted(m.distance for m in matches)
     assert np.mean(hits) >= 0.97
@@ -173,18 +177,19 @@ def test_an_index_finds_what_it_promised_with_exact_distances(
 
 
 @pytest.mark.parametrize("kind", [FLAT, IVF, HNSW])
-def test_filters_apply_in_the_search(gallery: Gallery, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conditions_apply_in_the_search(gallery: Gallery, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     only(kind, monkeypatch)
     gallery.prepare(Requirements(recall=0.98))
     exact = Exact(gallery)
-    for where in (Filter(pose=30), Filter(identity="p7"), Filter(identity="p7", pose=30), Filter(identity="nobody")):
+    for text in ("pose = 30", "identity = 'p7'", "identity = 'p7' and pose = 30", "identity = 'nobody'"):
+        where = parse(text)
         wanted = [exact.nearest(query, where) for query in queries(10)]
         hits = [
             len(set(found(gallery, query, where)) & set(ids)) for query, ids in zip(queries(10), wanted, strict=True)
         ]
         assert np.mean(hits) >= 0.95 * len(wanted[0])
-    first = exact.images[0].id
-    assert first not in {match.image.id for match in gallery.search(people(1)[0], 10, exclude=[first])}
+    first = next(gallery.faces()).id
+    assert first not in {match.face.id for match in gallery.search(people(1)[0], 10, exclude=[first])}
 
 
 def test_added_images_are_found_and_the_index_stays(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,8 +199,8 @@ def test_added_images_are_found_and_the_index_stays(gallery: Gallery, monkeypatc
     ids = gallery.add([row(COUNT + number) for number in range(20)], new)
     for query, id_ in zip(new, ids, strict=True):
         assert found(gallery, query)[0] == id_
-    assert found(gallery, new[3], Filter(pose=CONFIG.values[(COUNT + 3) % 7]))[0] == ids[3]
-    assert ids[3] not in {m.image.id for m in gallery.search(new[3], 10, exclude=[ids[3]])}
+    assert found(gallery, new[3], parse(f"pose = {CONFIG.values[(COUNT + 3) % 7]}"))[0] == ids[3]
+    assert ids[3] not in {m.face.id for m in gallery.search(new[3], 10, exclude=[ids[3]])}
     assert not gallery.prepare().built
     gallery.add([row(COUNT + 20 + number) for number in range(400)], people(400, seed=10))
     assert gallery.prepare().built  # more than a tenth is new
@@ -205,7 +210,7 @@ def test_what_is_measured_is_what_searches_do(tmp_path: Path, monkeypatch: pytes
     """Without any order in the descriptors, the graph has to be walked far: not only while recall is measured."""
     monkeypatch.setattr("index.search.prepare.measure_rates", lambda: RATES)
     monkeypatch.setattr("index.search.prepare.SLOW", RATES)
-    monkeypatch.setattr("index.search.shortlist.FEW", 100 * SIZE)
+    monkeypatch.setattr("index.search.shortlist._FEW", 100 * SIZE)
     only(HNSW, monkeypatch)
     random = np.random.default_rng(2).normal(size=(6000, SIZE)).astype(np.float32)
     random /= np.linalg.norm(random, axis=1, keepdims=True)
@@ -225,7 +230,7 @@ def test_beyond_the_allowed_memory_no_index_of_everything_is_built(
     query = queries(1)[0]
     gallery.remove([found(gallery, query)[0]])
     exact = Exact(gallery)
-    for where in (Filter(), Filter(pose=30)):
+    for where in (None, parse("pose = 30")):
         assert found(gallery, query, where) == exact.nearest(query, where)
     assert not list(gallery.folder.glob("exact-*"))
 
@@ -235,23 +240,23 @@ def test_a_search_that_builds_an_index_of_everything_leaves_the_other_one(
 ) -> None:
     only(FLAT, monkeypatch)
     with Gallery.open(gallery.folder) as reader:
-        monkeypatch.setattr("index.search.projection.write_index", lambda *_: gallery.prepare(Requirements(recall=0.9)))
+        monkeypatch.setattr("index.search.exact.write_index", lambda *_: gallery.prepare(Requirements(recall=0.9)))
         found(reader, queries(1)[0])
     assert list(gallery.folder.glob("search-*"))
 
 
-def test_a_data_base_restored_from_a_copy_does_not_take_a_later_index(
+def test_a_database_restored_from_a_copy_does_not_take_a_later_index(
     gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(FLAT, monkeypatch)
-    ids = [image.id for image in gallery.images()]
+    ids = [face.id for face in gallery.faces()]
     gallery.close()
     copy = tmp_path / "copy"
     shutil.copytree(gallery.folder, copy)
     with Gallery.open(gallery.folder) as first:
         first.remove([ids[1000]])
         first.prepare(Requirements(recall=0.98))
-    for name in ("gallery.db", "descriptors.f16"):
+    for name in ("gallery.db", "descriptors-1.f16"):
         shutil.copy(copy / name, gallery.folder / name)
     with Gallery.open(gallery.folder) as restored:
         restored.remove([ids[2000]])
@@ -278,25 +283,25 @@ def test_a_compaction_in_the_middle_of_a_search_is_noticed(gallery: Gallery, mon
     gallery.prepare(Requirements(recall=0.98))
     query = people(COUNT)[700]
     found(gallery, query)
-    gallery.remove([image.id for image in gallery.images()][:50])
-    look = Reader._in_two_looks
+    gallery.remove([face.id for face in gallery.faces()][:50])
+    records = DescriptorFile.records
     done: list[bool] = []
 
-    def overtaken(reader: Reader, *given: Any) -> Any:
+    def overtaken(file: DescriptorFile, committed: int) -> HalfArray:
         if not done:
             done.append(True)
             with Gallery.open(gallery.folder) as other:
                 other.compact()
-        return look(reader, *given)
+        return records(file, committed)
 
-    monkeypatch.setattr(Reader, "_in_two_looks", overtaken)
+    monkeypatch.setattr(DescriptorFile, "records", overtaken)
     assert found(gallery, query) == nearest(gallery, query)
     assert done
 
 
 def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     only(FLAT, monkeypatch)
-    monkeypatch.setattr("index.search.shortlist.LENGTHS", (1,))  # hopeless
+    monkeypatch.setattr("index.search.prepare.LENGTHS", (1,))  # hopeless
     with pytest.raises(RecallError, match=r"the flat index finds 0\.\d+ of the 10 nearest in .* not installed"):
         gallery.prepare(Requirements(recall=0.98))
     assert not list(gallery.folder.glob("search-*"))
@@ -307,7 +312,7 @@ def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkey
 
 def test_what_turns_out_too_slow_gives_way_to_the_next(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "FEWEST", {**dict.fromkeys(planning.FEWEST, 0), EXACT: 10**9})
-    monkeypatch.setattr("index.search.shortlist._median_ms", lambda made, *_: 99.0 if made.about.kind == FLAT else 1.0)
+    monkeypatch.setattr("index.search.prepare._median_ms", lambda made, *_: 99.0 if made.about.kind == FLAT else 1.0)
     prepared = gallery.prepare(Requirements(recall=0.95, max_ms=50))
     assert prepared.plan.require().kind == FLAT and prepared.kind == IVF
     assert not gallery.prepare().built
@@ -350,21 +355,6 @@ def test_damaged_requirements_are_named(gallery: Gallery) -> None:
     (gallery.folder / "search.json").write_text("{")
     with pytest.raises(GalleryCorruptError, match=r"search\.json is damaged"):
         gallery.prepare()
-
-
-def test_a_scan_is_exact_whatever_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = people(500).astype(np.float16)
-    slots = np.random.default_rng(1).permutation(500)[:300]
-    ids = np.arange(300) + 1
-    whole = scan(records, slots, ids, queries(3), 10)
-    monkeypatch.setattr("index.search.shortlist._CHUNK", 7 * SIZE)
-    for (distances, found_ids), (same, same_ids), query in zip(
-        whole, scan(records, slots, ids, queries(3), 10), queries(3), strict=True
-    ):
-        expected = np.linalg.norm(records[slots].astype(np.float32) - query, axis=1)
-        np.testing.assert_array_equal(found_ids, same_ids)
-        np.testing.assert_allclose(distances, np.sort(expected)[:10], rtol=1e-5)
-        np.testing.assert_allclose(same, distances, rtol=1e-6)
 
 
 def test_a_plan_is_a_value(gallery: Gallery) -> None:

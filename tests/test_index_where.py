@@ -10,35 +10,39 @@ import numpy as np
 import pytest
 
 from index.errors import WhereError
-from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
+from index.gallery import Gallery, GalleryConfig
 from index.where import DEEPEST, Both, Comparison, Not, parse
+from tests.faces import new_face
 
 CONFIG = GalleryConfig("0123456789abcdef" * 4, "pose", (-45, -30, -15, 0, 15, 30, 45), 8, Path("/photos").absolute())
-ROWS = [  # identity, pose, illumination, expression, candidate
-    ("anna", -30, 7, "smile", 0),
-    ("anna", 0, None, None, 3),
-    ("ben", None, 7, "neutral", 5),  # decided: 30
-    ("o'neil", 45, 3, "smile", 6),
-    (None, None, None, None, 1),  # decided: -30
+ROWS = [  # identity, pose, illumination, expression, decided
+    ("anna", -30, 7, "smile", -45),
+    ("anna", 0, None, None, 0),
+    ("ben", None, 7, "neutral", 30),
+    ("o'neil", 45, 3, "smile", 45),
+    (None, None, None, None, -30),
 ]
 
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    rows = [
-        ImageRow(f"a/{n}_{identity}.png", candidate, (None,) * 7, identity, pose, light, expression, "ab" * 32, n * 10)
-        for n, (identity, pose, light, expression, candidate) in enumerate(ROWS)
-    ]
+    faces = [
+        new_face(
+            f"a/{n}_{identity}.png", decided, (None,) * 7, identity=identity, pose=pose, illumination=light,
+            expression=expression, sha256=f"{n}b" * 32, size=n * 10,
+        )
+        for n, (identity, pose, light, expression, decided) in enumerate(ROWS)
+    ]  # fmt: skip
     with Gallery.create(tmp_path_factory.mktemp("where"), CONFIG) as made:
-        made.add(rows, np.eye(8, dtype=np.float32)[: len(rows)])
+        made.add(faces, np.eye(8, dtype=np.float32)[: len(faces)])
         yield made
 
 
 def selected(gallery: Gallery, text: str) -> list[int]:
     """Positions among ROWS, by listing; and the same by searching."""
-    where = Filter(where=parse(text))
-    listed = [image.id - 1 for image in gallery.images(where)]
-    searched = [match.image.id - 1 for match in gallery.search(np.ones(8), 10, where=where)]
+    where = parse(text)
+    listed = [face.id - 1 for face in gallery.faces(where)]
+    searched = [match.face.id - 1 for match in gallery.search(np.ones(8), 10, where=where)]
     assert sorted(searched) == listed
     return listed
 
@@ -71,6 +75,11 @@ def selected(gallery: Gallery, text: str) -> list[int]:
         ("path like '%/2\\_%'", []),
         ("path like 'a/2_ben.p_g'", [2]),
         ("size > 20 or id = 1", [0, 3, 4]),
+        ("decided = 30", [2]),  # what the network says, whatever the label
+        ("decided < 0", [0, 4]),
+        (f"sha256 = '{'2b' * 32}'", [2]),
+        ("sha256 like '3B3b%'", [3]),
+        ("sha256 is null", []),
         ("identity = 'anna' or identity = 'ben' and pose = 0", [0, 1]),  # and binds more tightly
         ("(identity = 'anna' or identity = 'ben') and pose = 0", [1]),
         ("identity != 'anna' and pose between -15 and 15", []),
@@ -91,7 +100,10 @@ def test_a_condition_is_a_value_tree() -> None:
     ("text", "message"),
     [
         ("", "it ends; expected one of id, pose"),
-        ("colour = 'red'", "at character 1, there is colour; expected one of id, pose, illumination, size, identity"),
+        (
+            "colour = 'red'",
+            "at character 1, there is colour; expected one of id, pose, illumination, decided, size, id",
+        ),
         ("pose = 'x'", "at character 8, there is 'x'; expected a whole number to compare pose with"),
         ("pose = 1.5", "cannot be read from character 8 on"),
         ("identity = anna", "at character 12, there is anna; expected text in quotes"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from faceedit.errors import UsageError
@@ -13,8 +15,14 @@ from faceedit.training.recipes import BEST, FAST
 def test_knobs_are_set_by_name_wherever_they_are() -> None:
     made = turned(BEST, ["blur=0", "mirror=off", "mixing=2", "gradient = 0.5"])
     assert made.augmentation is not None and BEST.augmentation is not None
-    assert (made.augmentation.blur, made.augmentation.mirror, made.mixing, made.gradient) == (0.0, False, 2, 0.5)
+    assert (made.augmentation.blur, made.augmentation.mirror, made.network.mixing, made.gradient) == (
+        0.0,
+        False,
+        2,
+        0.5,
+    )
     assert made.augmentation.gamma == BEST.augmentation.gamma and made.steps_one == BEST.steps_one
+    assert turned(BEST, ["augmentation.blur=0", "augmentation.mirror=off", "network.mixing=2", "gradient=0.5"]) == made
     assert turned(Variety(), ["clothing=no", "expressions=1"]) == Variety(clothing=False, expressions=1)
     assert turned(BEST, []) is BEST
 
@@ -48,7 +56,8 @@ def test_knobs_are_turned_all_at_once() -> None:
     without = ["contrast=0", "estimate=0", "whitening=0"]
     for order in (without, without[::-1]):
         assert turned(BEST, order).contrast == 0
-    assert turned(BEST, ["contrast=0", "identity=0", "head=0"]).identity == 0  # nothing to estimate or to whiten with
+    bare = BEST.turned(["contrast=0", "identity=0", "head=0"])  # nothing to estimate or to whiten with
+    assert bare.network.identity == 0
     with pytest.raises(UsageError, match="--knob contrast=0: an estimate is learnt together with the contrast"):
         turned(BEST, ["contrast=0"])
     with pytest.raises(UsageError, match="--knob contrast=0 --knob estimate=0: whitening compares"):
@@ -57,7 +66,37 @@ def test_knobs_are_turned_all_at_once() -> None:
 
 
 def test_knobs_that_do_nothing_are_told() -> None:
-    fast = turned(FAST, ["estimate=1", "whitening=0.1", "steps_one=3"])
-    told = ["estimate has no effect without identity", "whitening has no effect without head"]
-    assert fast.idle(["estimate", "whitening", "steps_one"]) == told
-    assert BEST.idle(["estimate", "whitening"]) == []
+    fast = FAST.turned(["share=0.3", "whitening=0.1", "steps_one=3"])
+    told = ["share has no effect without identity", "whitening has no effect without head"]
+    assert fast.idle(["share", "whitening", "steps_one"]) == told
+    assert BEST.idle(["share", "whitening"]) == []
+
+
+def test_no_two_knobs_have_one_name_and_none_is_the_task_s() -> None:
+    assert BEST.augmentation is not None
+    names = [f.name for part in (BEST, BEST.augmentation, BEST.network) for f in fields(part)]
+    assert len(set(names)) == len(names)
+    assert set(names) - knobs_of(BEST).keys() == {
+        "name", "optimiser", "augmentation", "network", "attributes", "compact",
+    }  # fmt: skip
+    with pytest.raises(UsageError, match=r"no knob 'network\.attributes': choose among"):
+        BEST.turned(["network.attributes=9"])
+    with pytest.raises(UsageError, match=r"no knob 'network\.blur': choose among attribute_relu, backgrounds, blur"):
+        BEST.turned(["network.blur=0"])
+
+
+@pytest.mark.parametrize("knobs", [("identity=0",), ("head=0",), ("head=0", "identity=0"), ("network.mixing=0",)])
+def test_every_part_of_the_network_can_be_left_out(knobs: tuple[str, ...]) -> None:
+    """What needs it goes with it."""
+    network = BEST.turned(knobs).network_for(7)
+    names = [knob.partition("=")[0].rpartition(".")[2] for knob in knobs]
+    assert all(getattr(network, name) == 0 for name in names)
+    assert network.look_back == (names == ["mixing"])
+    assert (network.estimate > 0) == ("identity" not in names)
+
+
+def test_what_was_asked_for_does_not_go_silently() -> None:
+    with pytest.raises(UsageError, match=r"--knob identity=0 --knob estimate=1: estimate .*needs an identity network"):
+        BEST.turned(["identity=0", "estimate=1"])
+    with pytest.raises(UsageError, match="look_back needs a head and an identity network"):
+        FAST.turned(["look_back=on"])

@@ -1,9 +1,7 @@
-"""What recipe best adds to the paper, from the network to the command: mixing, a learned descriptor, neutral
-backgrounds."""
+"""What recipe best adds to the paper: mixing, a learned descriptor, neutral backgrounds."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,29 +9,30 @@ import numpy as np
 import pytest
 import torch
 
-from cli.app import run
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE
+from faceedit.crops import NEUTRAL
 from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
 from faceedit.errors import TrainingError, UsageError
 from faceedit.manifest import read_manifest
-from faceedit.modelfile import Model, load_model, new_networks, shrink_model
+from faceedit.modelfile import Model, load_model, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
-from faceedit.training.augmentation import NEUTRAL
-from faceedit.training.batches import Photographer
-from faceedit.training.knobs import turned
-from faceedit.training.pairs import load_pairs
+from faceedit.training.batches import EVEN, Photographer
+from faceedit.training.pairs import PairSet, load_pairs
 from faceedit.training.recipes import BEST, FAST, Recipe, recipe_named
-from faceedit.training.run import TrainingRun
-from faceedit.training.trainer import EVEN, Progress, _Trainer, train
+from faceedit.training.run import TrainingRun, begin
+from faceedit.training.second_stage import Comparer, two_stages
+from faceedit.training.stages import Material
+from faceedit.training.trainer import Progress, train
 from faceedit.training.whitening import whitening
-from index.gallery import Gallery
-from retrieval.evaluation.evaluate import choose_queries, evaluate, load_test_set
+from retrieval.evaluation.evaluate import evaluate
+from retrieval.evaluation.queries import choose_queries, load_test_set
 from retrieval.evaluation.report import measure
 from tests.conftest import blob_face
 
 TINY_BEST = replace(
     BEST, sources=2, targets=3, steps_identity=3, steps_one=3, steps_two=2, identity_people=2, contrast_people=2,
-    contrast_conditions=2, mixing=1, head=16, identity=8, warmup=0, candidate=0.2, whitening=0.0,
+    contrast_conditions=2, warmup=0, whitening=0.0,
+    network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2),
 )  # fmt: skip
 
 
@@ -122,15 +121,18 @@ def test_only_the_person_decides_where_backgrounds_are_neutral(learned_model_fol
     assert float(whole[0]) == pytest.approx(float(((made[0] - picture[0]) ** 2).mean()), rel=1e-4)
 
 
-def test_best_trains_three_stages_and_resumes_to_the_bit(
-    cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("faceedit.training.trainer._COMPARED", 2)
+def sized(recipe: Recipe, **sizes: float) -> Recipe:
+    """The recipe with other sizes of its network."""
+    return replace(recipe, network=replace(recipe.network, **sizes))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
-    recipe = replace(TINY_BEST, whitening=0.1)
+    recipe = replace(TINY_BEST, whitening=0.1, steps_whitening=2)
 
     def run_of(out: Path) -> TrainingRun:
-        return TrainingRun(POSE, recipe, out, seed=1, checkpoint_every=1, network=recipe.network(7))
+        return TrainingRun(POSE, recipe, out, seed=1, checkpoint_every=1)
 
     stages: list[int] = []
     whole = train(run_of(tmp_path / "whole"), pairs, report=lambda p: stages.append(p.stage))
@@ -155,13 +157,14 @@ def test_best_trains_three_stages_and_resumes_to_the_bit(
     assert again.digest == whole.digest
 
 
+@pytest.mark.slow
 def test_the_identity_network_stands_still_after_its_stage(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     states = {}
 
     def note(recipe_steps: dict[str, int], name: str) -> None:
         recipe = replace(TINY_BEST, **recipe_steps)  # type: ignore[arg-type]
-        model = train(TrainingRun(POSE, recipe, tmp_path / name, network=recipe.network(7)), pairs)
+        model = train(TrainingRun(POSE, recipe, tmp_path / name), pairs)
         assert model.describer.identity is not None
         states[name] = model.describer.identity.state_dict()
 
@@ -174,55 +177,11 @@ def test_the_identity_network_stands_still_after_its_stage(cut_out: Path, tmp_pa
 
 def test_best_is_a_recipe_with_the_documented_parts() -> None:
     best = recipe_named("best")
-    network = best.network(7)
+    network = best.network_for(7)
     assert (network.mixing, network.head, network.identity) == (4, 512, 256)
-    assert best.skip and best.look_back and best.joint and best.estimate > 0
+    assert network.skip and network.look_back and best.joint and network.estimate > 0
     assert best.augmentation is not None and best.perceptual > 0 and best.gradient > 0 and best.contrast > 0
-    assert recipe_named("paper").network(7) == NetworkConfig(attributes=7)
-
-
-def trainer_of(cut_out: Path, out: Path, recipe: Recipe, stage: int) -> _Trainer:
-    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
-    networks = new_networks(recipe.network(7))
-    for network in networks:
-        initialise(network, torch.Generator().manual_seed(0))
-    trainer = _Trainer(TrainingRun(POSE, recipe, out), pairs, networks)
-    trainer._stage = stage
-    trainer._optimiser = trainer._new_optimiser()
-    return trainer
-
-
-def test_the_picture_loss_adds_gradients_and_features(cut_out: Path, tmp_path: Path) -> None:
-    plain = replace(TINY_BEST, gradient=0, perceptual=0)
-    made, wanted = torch.randn(3, 3, 60, 60), torch.randn(3, 3, 60, 60)
-    error = made - wanted
-
-    def loss(**weights: float) -> float:
-        trainer = trainer_of(cut_out, tmp_path, replace(plain, **weights), 1)  # type: ignore[arg-type]
-        return float(trainer._picture_loss(made, wanted, error))
-
-    squared = float((error**2).mean())
-    assert loss() == pytest.approx(squared, rel=1e-5)
-    across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
-    assert loss(gradient=0.5) == pytest.approx(squared + 0.5 * float(across.abs().mean() + down.abs().mean()), rel=1e-4)
-    network = trainer_of(cut_out, tmp_path, plain, 1)._describer.identity
-    assert network is not None and not network.training
-    with torch.no_grad():
-        pairs = list(zip(network.features(made), network.features(wanted), strict=True))
-    ratios = [float(((a - b) ** 2).mean() / (b**2).mean()) for a, b in pairs]
-    assert loss(perceptual=2.0) == pytest.approx(squared + 2 * np.mean(ratios), rel=0.03)  # bfloat16 features
-
-
-def test_the_feature_loss_looks_at_turned_pictures_too(cut_out: Path, tmp_path: Path) -> None:
-    """Of a contrast batch, ordered by group, source and target, a fixed stride would only see pictures not turned."""
-    trainer = trainer_of(cut_out, tmp_path, TINY_BEST, 2)
-    seen: list[torch.Tensor] = []
-    trainer._perceptual = lambda network, made, wanted: seen.append(made[:, 0, 0, 0]) or torch.zeros(())  # type: ignore[method-assign,func-returns-value]
-    made = torch.arange(64.0).view(64, 1, 1, 1).expand(64, 3, 60, 60)
-    for trainer._step in range(40):
-        trainer._picture_loss(made, made, torch.zeros_like(made))
-    assert all(len(rows) == 16 for rows in seen)
-    assert {int(row) % 4 for rows in seen for row in rows} == {0, 1, 2, 3}
+    assert recipe_named("paper").network_for(7) == NetworkConfig(attributes=7)
 
 
 def test_a_skip_begins_with_the_first_picture_and_adds_to_it() -> None:
@@ -236,56 +195,6 @@ def test_a_skip_begins_with_the_first_picture_and_adds_to_it() -> None:
         assert torch.equal(network(source, generated), generated)
         network.skip = False
         assert torch.equal(network(source, generated), torch.zeros_like(generated))
-
-
-def test_only_a_joint_second_stage_trains_the_generation_network(cut_out: Path, tmp_path: Path) -> None:
-    for joint in (True, False):
-        trainer = trainer_of(cut_out, tmp_path, replace(TINY_BEST, joint=joint), 2)
-        before = [p.clone() for p in trainer._generation.parameters()]
-        trainer._update(4)
-        stood = [torch.equal(p, q) for p, q in zip(before, trainer._generation.parameters(), strict=True)]
-        assert all(stood) != joint and (not any(stood)) == joint
-
-
-def test_the_estimator_learns_which_value_each_source_has(cut_out: Path, tmp_path: Path) -> None:
-    """The loss with and without it differs by the cross-entropy of each source's own pose, mirrored where it is."""
-    seen = []
-    for step in range(6):
-        losses = []
-        for estimate in (0.2, 0.0):
-            trainer = trainer_of(cut_out, tmp_path, replace(TINY_BEST, estimate=estimate), 2)
-            assert trainer._contrast is not None
-            trainer._step = step
-            with torch.no_grad():
-                losses.append(float(trainer._loss_contrast(trainer._contrast)[0]))
-            if estimate:
-                describer, known = trainer._describer, trainer
-        rows, values, people = known._contrast.batch(step, 2, 2, True)  # type: ignore[union-attr]
-        _, sittings = np.unique(people, return_inverse=True)
-        shot = known._shot(
-            rows.ravel(), np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2), np.repeat(values, 2, axis=0),
-            np.repeat(sittings, 2) * (1 - step % 2),
-        )  # fmt: skip
-        mirrored = bool((shot.values.numpy() != np.repeat(values, 2, axis=0)).any())
-        own = np.array(POSE.mirrored)[values.ravel()] if mirrored else values.ravel()
-        assert describer.estimator is not None and describer.identity is not None
-        with torch.no_grad():
-            scores = describer.estimator(describer.identity.half_way(shot.sources)).log_softmax(1)
-        expected = -TINY_BEST.contrast * float(scores[torch.arange(len(own)), torch.from_numpy(own)].mean())
-        assert losses[0] - losses[1] == pytest.approx(expected, rel=0.05, abs=0.02)
-        seen.append(mirrored)
-    assert set(seen) == {True, False}
-
-
-def test_a_joint_loss_counts_both_pictures(cut_out: Path, tmp_path: Path) -> None:
-    plain = replace(TINY_BEST, gradient=0, perceptual=0)
-    first, made, wanted = torch.randn(3, 2, 3, 60, 60)
-    squares = [float(((picture - wanted) ** 2).mean()) for picture in (first, made)]
-    for joint in (True, False):
-        trainer = trainer_of(cut_out, tmp_path, replace(plain, joint=joint), 2)
-        loss, error = trainer._two_pictures_loss(first, made, wanted)
-        assert torch.equal(error, made - wanted)
-        assert float(loss) == pytest.approx(squares[1] + joint * squares[0], rel=1e-5)
 
 
 def test_a_head_that_looks_back_sees_each_source_beside_its_own_targets() -> None:
@@ -305,6 +214,7 @@ def test_a_head_that_looks_back_sees_each_source_beside_its_own_targets() -> Non
         NetworkConfig(head=16, look_back=True)
 
 
+@pytest.mark.slow
 def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
@@ -315,17 +225,17 @@ def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path)
         for a, b in zip(first.networks, again.networks, strict=True)
         for name, value in a.state_dict().items()
     )
-    wider = replace(still, head=24)  # another head: the rest is still taken
+    wider = sized(still, head=24)  # another head: the rest is still taken
     run = TrainingRun(POSE, wider, tmp_path / "wider", start=first)
     assert (run.takes_generation, run.takes_identity, run.takes_head) == (True, True, False)
-    blind = TrainingRun(POSE, replace(still, look_back=False), tmp_path / "blind", start=first)
+    blind = TrainingRun(POSE, sized(still, look_back=False), tmp_path / "blind", start=first)
     assert (blind.takes_identity, blind.takes_head) == (True, False)
-    stranger = TrainingRun(POSE, replace(still, identity=12), tmp_path / "stranger", start=first)
+    stranger = TrainingRun(POSE, sized(still, identity=12), tmp_path / "stranger", start=first)
     assert (stranger.takes_identity, stranger.takes_head) == (False, False)  # it would see through other eyes
-    slim = TrainingRun(POSE, replace(still, width=64), tmp_path / "slim", start=first)
+    slim = TrainingRun(POSE, sized(still, width=64), tmp_path / "slim", start=first)
     assert not slim.takes_generation
     paper = replace(first, card=replace(first.card, network=replace(first.card.network, mixing=0)))
-    assert TrainingRun(POSE, replace(still, mixing=0, width=64), tmp_path / "paper", start=paper).takes_generation
+    assert TrainingRun(POSE, sized(still, mixing=0, width=64), tmp_path / "paper", start=paper).takes_generation
 
 
 def test_whitening_makes_differences_alike() -> None:
@@ -353,39 +263,53 @@ def changed_between(first: Model, second: Model) -> set[str]:
     }
 
 
-def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faceedit.training.trainer._COMPARED", 12)
+def noise_of(run: TrainingRun, pairs: PairSet) -> torch.Tensor:
+    """(16, 16) second moments of what imagined and stored descriptors differ by, in the pictures that a run's whitening
+    compares, by the model that the run starts from."""
+    material = Material.of(run, pairs, begin(run))
+    material.keep_identity()
+    comparer, noise = Comparer(material), torch.zeros(16, 16, dtype=torch.float64)
+    for step in range(run.recipe.steps_whitening):
+        compared = comparer.comparison(3, step)
+        with torch.no_grad():
+            _, features, _ = two_stages(material, compared.shot.sources, compared.shot.values)
+            d = comparer.descriptors(compared.shot, features).double()
+        for group, leads in zip(d, compared.leads, strict=True):
+            for to in range(2):
+                if leads[1 - to, to]:
+                    unlike = group[1 - to, to] - group[to, to]
+                    noise += unlike[:, None] * unlike
+    return noise
+
+
+@pytest.mark.slow
+def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
-    trained = train(TrainingRun(POSE, replace(TINY_BEST, whitening=0.01), tmp_path / "trained"), pairs)
+    whitened = replace(TINY_BEST, whitening=0.01, steps_whitening=12)
+    trained = train(TrainingRun(POSE, whitened, tmp_path / "trained"), pairs)
     assert changed_between(first, trained) == {"head.layers.5.weight", "head.layers.5.bias"}
-    unfinished = replace(TINY_BEST, steps_two=0, whitening=0.01)  # nothing has been learnt that could be whitened
+    unfinished = replace(whitened, steps_two=0)  # nothing has been learnt that could be whitened
     with pytest.raises(TrainingError, match="nothing before it may change"):
         TrainingRun(POSE, unfinished, tmp_path / "none", start=first).require_startable(resume=False)
     # the same afterwards, alone
-    still = replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0, whitening=0.01)
+    still = replace(whitened, steps_identity=0, steps_one=0, steps_two=0)
     run = TrainingRun(POSE, still, tmp_path / "white", start=first)
     run.require_startable(resume=False)
-    noises: list[torch.Tensor] = []
-    own = whitening
-
-    def spy(noise: torch.Tensor, floor: float) -> torch.Tensor:
-        noises.append(noise.clone())
-        return own(noise, floor)
-
-    monkeypatch.setattr("faceedit.training.whitening", spy)
+    noise = noise_of(run, pairs)
     distances: list[float] = []
     white = train(run, pairs, report=lambda p: distances.append(p.loss))
     assert changed_between(first, white) == {"head.layers.5.weight", "head.layers.5.bias"}
     assert len(set(distances)) > 6  # other pictures each time
     before, after = (m.describer.state_dict()["head.layers.5.weight"].double() for m in (first, white))
-    torch.testing.assert_close(own(noises[0], 0.01) @ before, after, rtol=1e-4, atol=1e-5)
-    again = train(TrainingRun(POSE, still, tmp_path / "again", start=white), pairs)
-    assert again.digest != white.digest
-    flatness = [float(torch.linalg.cond(noise + 0.01 * noise.diagonal().mean() * torch.eye(16))) for noise in noises]
+    torch.testing.assert_close(whitening(noise, 0.01) @ before, after, rtol=1e-4, atol=1e-5)
+    again = TrainingRun(POSE, still, tmp_path / "again", start=white)
+    noises = noise, noise_of(again, pairs)
+    flatness = [float(torch.linalg.cond(n + 0.01 * n.diagonal().mean() * torch.eye(16))) for n in noises]
     assert flatness[1] < 0.5 * flatness[0]  # differences are more alike in all directions
 
 
+@pytest.mark.slow
 def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, model_folder: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
@@ -395,15 +319,15 @@ def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, 
     bare = load_model(model_folder)
     cases: list[tuple[Recipe, Model | None, str]] = [
         (still, None, "stage one has to start"),
-        (replace(still, head=24), first, "stage two has to be that of a trained model"),
-        (replace(still, skip=False), first, "stage two has to be that of a trained model"),
-        (replace(still, look_back=False), first, "stage two has to be that of a trained model"),
-        (replace(still, estimate=0.0), first, "stage two has to be that of a trained model"),
+        (sized(still, head=24), first, "stage two has to be that of a trained model"),
+        (sized(still, skip=False), first, "stage two has to be that of a trained model"),
+        (sized(still, look_back=False), first, "stage two has to be that of a trained model"),
+        (sized(still, estimate=0.0), first, "stage two has to be that of a trained model"),
         (still, guessing, "stage two has to be that of a trained model"),
         (still, lit, "stage one has to start"),
         (replace(still, whitening=0.0), first, "no descriptor head to whiten"),
         (replace(FAST, steps_one=0, steps_two=0), bare, "no descriptor head to whiten"),
-        (turned(still, ["neutral=off"]), first, "set --knob neutral=on"),
+        (still.turned(["neutral=off"]), first, "set --knob neutral=on"),
     ]
     for number, (recipe, start, told) in enumerate(cases):
         with pytest.raises(TrainingError, match=told):
@@ -411,6 +335,7 @@ def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, 
     TrainingRun(POSE, still, tmp_path / "fits", start=first).require_startable(resume=False)
 
 
+@pytest.mark.slow
 def test_weights_that_are_taken_keep_their_normalisation(cut_out: Path, tmp_path: Path, model_folder: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=False)
     start = load_model(model_folder)
@@ -420,12 +345,13 @@ def test_weights_that_are_taken_keep_their_normalisation(cut_out: Path, tmp_path
     assert taken.card.normalisation == start.card.normalisation != fresh.card.normalisation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skip", [True, False])
 def test_a_correction_is_not_taken_for_a_picture(cut_out: Path, tmp_path: Path, skip: bool) -> None:
     """A decoder that makes corrections does not begin as one that makes pictures, nor the other way round."""
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
-    first = train(TrainingRun(POSE, replace(TINY_BEST, skip=not skip), tmp_path / "first"), pairs)
-    still = replace(TINY_BEST, skip=skip, steps_identity=0, steps_one=0, steps_two=0)
+    first = train(TrainingRun(POSE, sized(TINY_BEST, skip=not skip), tmp_path / "first"), pairs)
+    still = sized(replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0), skip=skip)
     made = train(TrainingRun(POSE, still, tmp_path / "second", start=first), pairs)
     for name, tensor in first.refinement.encoder.state_dict().items():
         assert torch.equal(made.refinement.encoder.state_dict()[name], tensor)
@@ -462,97 +388,3 @@ def test_a_neutral_model_is_compared_with_the_truth_on_grey(learned_model_folder
     figures = measure(evaluation)
     assert set(figures["face"]["stage1"]) == {"mse", "ssim", "sharpness"}
     assert evaluation.compared_on == ", both on neutral grey"
-
-
-# --- commands ---
-
-
-def test_train_best_index_and_query_with_either_descriptor(
-    cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(__import__("faceedit.training.recipes").recipes.RECIPES, "best", TINY_BEST)
-    out = tmp_path / "model"
-    data = ["--data", str(cut_out), "--data", str(cut_out)]
-    assert run(["train", "pose", "--recipe", "best", *data, "--out", str(out)]) == 0
-    card = json.loads((out / "model.json").read_text())
-    assert len(card["provenance"]["data"]) == 2 and card["neutral"]
-    assert "training_identity_error" in card["metrics"]
-    query = str(cut_out / "images" / "p0_0_+00.png")
-    sizes = {}
-    for kind in (LEARNED, PAPER):
-        db = tmp_path / kind
-        index = ["index", str(cut_out / "images"), "--db", str(db), "--model", str(out), "--descriptor", kind]
-        assert run(index) == 0
-        with Gallery.open(db) as gallery:
-            sizes[kind] = gallery.config.descriptor_size
-        capsys.readouterr()
-        assert run(["query", query, "--pose", "30", "--db", str(db), "--model", str(out), "--json"]) == 0
-        assert len(json.loads(capsys.readouterr().out)["results"]) == 5
-    assert sizes == {LEARNED: 31, PAPER: 28_800}
-    assert run(["index", str(cut_out / "images"), "--db", str(tmp_path / PAPER), "--model", str(out)]) == 0  # as before
-    mixed = ["index", str(cut_out / "images"), "--db", str(tmp_path / LEARNED), "--model", str(out)]
-    assert run([*mixed, "--descriptor", PAPER]) == 1
-    assert "was described by model" in capsys.readouterr().err
-    assert run([*mixed, "--descriptor", "pca"]) == 2
-    assert "no descriptor 'pca': choose one of learned, paper" in capsys.readouterr().err
-
-
-def test_best_without_masks_says_what_to_do(
-    data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
-    assert run(["train", "pose", "--recipe", "best", "--data", str(data_set), "--out", str(tmp_path / "m")]) == 1
-    told = capsys.readouterr().err
-    assert "no column 'mask'" in told and "--recipe fast" in told and "Traceback" not in told
-
-
-@pytest.mark.parametrize("knobs", [("identity=0",), ("head=0",), ("head=0", "identity=0"), ("mixing=0",)])
-def test_every_part_can_be_left_out(knobs: tuple[str, ...]) -> None:
-    recipe = turned(BEST, knobs)
-    names = [knob.partition("=")[0] for knob in knobs]
-    network = recipe.network(7)
-    assert all(getattr(network, name) == 0 for name in names)
-    assert network.look_back == (names == ["mixing"])
-    assert (network.estimate > 0) == ("identity" not in names)
-
-
-@pytest.mark.parametrize(
-    "knob",
-    [
-        "targets=0",
-        "contrast_people=0",
-        "identity_people=0",
-        "share=2",
-        "blur=0.9",
-        "width=100",
-        "estimate=-1",
-        "contrast=0",
-    ],
-)
-def test_an_impossible_knob_is_one_line(
-    cut_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], knob: str
-) -> None:  # fmt: skip
-    train_best = ["train", "pose", "--recipe", "best", "--data", str(cut_out), "--out", str(tmp_path / "m")]
-    assert run([*train_best, "--knob", knob]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("facesearch: ") and f"--knob {knob}: " in told and told.count("\n") == 1
-
-
-def test_data_sets_that_do_not_go_together_are_refused(
-    cut_out: Path, data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
-    sets = []
-    for number, made in enumerate(({"seed": 4}, {"seed": 4}, {"seed": 5, "variety": {}})):
-        root = tmp_path / f"set{number}"
-        root.mkdir()
-        for item in cut_out.iterdir():
-            (root / item.name).symlink_to(item)
-        (root / "synth.json").write_text(json.dumps(made))
-        sets += ["--data", str(root)]
-    start = ["train", "pose", "--recipe", "best", "--out", str(tmp_path / "m")]
-    assert run([*start, *sets[:4]]) == 2
-    assert "show the same people, rendered with seed 4" in capsys.readouterr().err
-    assert run(["train", "illumination", "--recipe", "best", "--out", str(tmp_path / "m"), *sets[4:]]) == 2
-    assert "not for illumination" in capsys.readouterr().err
-    assert run([*start, "--data", str(cut_out), "--data", str(data_set)]) == 1
-    assert "has no mask, so that its background cannot be chosen" in capsys.readouterr().err
-    assert not (tmp_path / "m").exists()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from faceedit.crops import crops_at
 from faceedit.occlusion import PATTERNS, occlude, occlusion_mask, patterns
-from faceedit.training.pairs import pictures
 
 
 def test_there_are_ten_different_shapes_and_a_seed_names_them() -> None:
@@ -40,9 +40,9 @@ def test_hidden_pixels_are_black_and_the_others_stay() -> None:
 def test_a_row_beyond_the_pictures_is_one_of_them_occluded() -> None:
     images = np.random.default_rng(0).integers(1, 256, (5, 60, 60, 3), dtype=np.uint8)
     rows = np.array([2, 7, 7, 4])
-    shown = pictures(images, rows, (1, 2))
+    shown = crops_at(images, rows, (1, 2))
     np.testing.assert_array_equal(shown[[0, 3]], images[[2, 4]])
     np.testing.assert_array_equal(shown[1], shown[2])  # one draw, one pattern: source and target agree
     assert (shown[1] != images[2]).any()
-    assert (pictures(images, rows, (1, 3))[1] != shown[1]).any()  # another draw, another
-    assert (pictures(images, np.array([8]), (1, 2))[0] == 0).sum() != (shown[1] == 0).sum()
+    assert (crops_at(images, rows, (1, 3))[1] != shown[1]).any()  # another draw, another
+    assert (crops_at(images, np.array([8]), (1, 2))[0] == 0).sum() != (shown[1] == 0).sum()

@@ -6,8 +6,8 @@ import base64
 import csv
 import io
 import json
-import re
 import shutil
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.app import run
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
 from faceedit.errors import ManifestError, ModelFileError
-from faceedit.manifest import read_manifest
-from retrieval.evaluation.described import describe_all
-from retrieval.evaluation.evaluate import choose_queries, default_match, load_test_set, truth_rows
+from faceedit.manifest import Manifest, read_manifest
+from faceedit.training.recipes import RECIPES
+from retrieval.errors import EvaluationError
+from retrieval.evaluation.queries import choose_queries, default_match, load_test_set, truth_rows
 from retrieval.evaluation.reproduce import paper
 from retrieval.evaluation.reproduce.claims import check_claims
 from retrieval.evaluation.reproduce.figures import map_figure
 from retrieval.evaluation.reproduce.measure import Settings, measure_errors
-from retrieval.evaluation.reproduce.run import find_models, reproduce
-from tests.conftest import blob_face, write_model
+from retrieval.evaluation.reproduce.run import find_models, pairs_seen, reproduce
+from tests.conftest import ROOT, blob_face, write_model
 
 POSES, LIGHTS, PEOPLE = (-15, 0, 15, 30), 3, 3
 SETTINGS = Settings(pairs=40, queries=8)
@@ -70,6 +70,7 @@ def numbers(report: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_every_task_has_its_errors_and_its_retrieval(report: Path) -> None:
     tasks = numbers(report)["tasks"]
     assert set(tasks) == {"pose", "illumination", "inpainting"}
@@ -83,6 +84,7 @@ def test_every_task_has_its_errors_and_its_retrieval(report: Path) -> None:
     assert set(numbers(report)["comparison"]) == {"pose-another"}
 
 
+@pytest.mark.slow
 def test_the_mse_is_that_of_the_editor_s_own_pictures(report: Path, data: Path, models: Path) -> None:
     """The table's mean against a naive loop over the very same pairs."""
     editor = Editor.load(models / "pose", "cpu")
@@ -116,6 +118,7 @@ class _Page(HTMLParser):
         self.text.append(data)
 
 
+@pytest.mark.slow
 def test_the_page_holds_everything_and_needs_no_network(report: Path) -> None:
     html = (report / "report.html").read_text(encoding="utf-8")
     page = _Page()
@@ -134,6 +137,7 @@ def test_the_page_holds_everything_and_needs_no_network(report: Path) -> None:
     assert "<p0>" in text and "<p0>" not in html  # names are escaped
 
 
+@pytest.mark.slow
 def test_figure_7_shows_every_light_and_its_truth(report: Path) -> None:
     figures = json.loads((report / "work/illumination-errors.json").read_text())["figures"]
     figure = next(figure for figure in figures if figure["name"] == "Figure 7")
@@ -141,48 +145,65 @@ def test_figure_7_shows_every_light_and_its_truth(report: Path) -> None:
     assert [cell["caption"] for cell in figure["rows"][0][1:]] == [str(light) for light in range(20)]
 
 
-def test_what_is_finished_is_not_measured_again(
-    report: Path, data: Path, models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*arguments: object) -> None:
-        raise AssertionError("measured again")
+@pytest.mark.slow
+def test_what_is_finished_is_not_measured_again(report: Path, data: Path, models: Path) -> None:
+    def refuse(what: str, done: int, total: int) -> None:
+        raise AssertionError(f"measured again: {what}")
 
     before = numbers(report)
-    monkeypatch.setattr("retrieval.evaluation.reproduce.run.measure_retrieval", fail)
-    monkeypatch.setattr("retrieval.evaluation.reproduce.run.measure_errors", fail)
-    assert reproduce(read_manifest(data), models, report, SETTINGS, "cpu") == before
+    assert reproduce(read_manifest(data), models, report, SETTINGS, "cpu", refuse) == before
     kept = report / "work/pose-retrieval.json"
     kept.rename(kept.with_suffix(".aside"))
     kept.write_text('{"key": 1}')
-    with pytest.raises(AssertionError, match="measured again"):  # what is damaged is
-        reproduce(read_manifest(data), models, report, SETTINGS, "cpu")
+    with pytest.raises(AssertionError, match="measured again: pose: gallery"):  # what is damaged is
+        reproduce(read_manifest(data), models, report, SETTINGS, "cpu", refuse)
     kept.with_suffix(".aside").rename(kept)
-    with pytest.raises(AssertionError, match="measured again"):  # other settings are another measurement
-        reproduce(read_manifest(data), models, report, Settings(pairs=41, queries=8), "cpu")
+    with pytest.raises(AssertionError, match="measured again: pose: errors"):  # other settings are another measurement
+        reproduce(read_manifest(data), models, report, Settings(pairs=41, queries=8), "cpu", refuse)
 
 
-def test_an_interrupted_description_goes_on(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    editor = Editor.load(models / "pose", "cpu")
-    images = np.stack([blob_face(i % 9, 15 * (i % 7) - 45, i) for i in range(30)])
-    monkeypatch.setattr("retrieval.evaluation.described._STEP", 5)
-    monkeypatch.setattr("retrieval.evaluation.described._KEEP", 10)
-    whole, best = describe_all(editor, images)
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_while_it_described_goes_on(data: Path, models: Path, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
 
-    def stop(done: int, total: int) -> None:
-        if done == 25:
-            raise KeyboardInterrupt
+    def stop(what: str, done: int, total: int) -> None:
+        if what == "pose: queries":
+            raise Stop
 
-    with pytest.raises(KeyboardInterrupt):
-        describe_all(editor, images, stop, tmp_path)
-    done: list[int] = []
-    resumed, found = describe_all(editor, images, lambda now, total: done.append(now), tmp_path)
-    assert done == [25, 30]  # twenty were kept
-    np.testing.assert_array_equal(resumed, whole)
-    np.testing.assert_array_equal(found, best)
-    other = describe_all(editor, 255 - images, None, tmp_path)[0]  # other pictures: nothing of it is used
-    assert not np.array_equal(other, whole)
-    (tmp_path / "state.json").write_text("{")
-    np.testing.assert_array_equal(describe_all(editor, images, None, tmp_path)[0], whole)
+    with pytest.raises(Stop):
+        reproduce(read_manifest(data), models, tmp_path, SETTINGS, "cpu", stop)
+    seen: list[str] = []
+
+    def stop_later(what: str, done: int, total: int) -> None:
+        if what.startswith("illumination"):
+            raise Stop
+        seen.append(what)
+
+    with pytest.raises(Stop):
+        reproduce(read_manifest(data), models, tmp_path, SETTINGS, "cpu", stop_later)
+    assert set(seen) == {"pose: queries", "pose: baselines"}  # neither its errors nor its gallery
+    assert not (tmp_path / "work" / "cache").exists()  # of no use any more
+
+
+def stored_cards() -> list[dict[str, Any]]:
+    """The cards of the models that come with the project, some of them of earlier releases."""
+    return [json.loads(path.read_text()) for path in sorted((ROOT / "sample_db" / "models").glob("*/model.json"))]
+
+
+def test_how_much_a_model_saw_is_told_by_recipes_of_every_release() -> None:
+    recipes = {card["task"]["name"] + str(card["recipe"]["steps_one"]): card["recipe"] for card in stored_cards()}
+    seen = {name: pairs_seen(recipe, 7) for name, recipe in recipes.items()}
+    assert seen["pose8000"] == [8000 * 8 * 7, 1200 * 4 * 6 * 5]
+    assert seen["pose2100"] == [2100 * 32, 750 * 32]  # recipe paper, without a contrast
+    assert all(isinstance(pairs, list) and pairs[1] > 0 for name, pairs in seen.items() if name != "pose0")
+    for recipe in RECIPES.values():  # as this release writes them
+        for values in (2, 7, 20):
+            sources, targets = recipe.shape(values)
+            two = 4 * recipe.contrast_people * recipe.contrast_conditions if recipe.contrast else sources * targets
+            expected = [recipe.steps_one * sources * targets, recipe.steps_two * two]
+            assert pairs_seen(json.loads(json.dumps(asdict(recipe))), values) == expected
+    assert pairs_seen({}, 7) == pairs_seen({"note": "by hand", "sources": "many"}, 7) == [0, 0]
 
 
 def test_a_missing_task_or_a_wrongly_named_model_is_named(models_folder: Path, tmp_path: Path) -> None:
@@ -212,21 +233,17 @@ def test_a_model_on_neutral_grey_needs_one_of_whole_pictures_beside_it(
     assert list(others) == ["pose-other"]
 
 
-def test_nothing_measurable_and_another_s_report_are_refused(
-    data: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_measurable_and_another_s_report_are_refused(data: Path, models: Path, tmp_path: Path) -> None:
     one = read_manifest(data).where("pose", "0").where("illumination", "0")
-    with (tmp_path / "one.csv").open("w", newline="") as stream:
-        rows = zip(*one.columns.values(), strict=True)
-        csv.writer(stream).writerows([list(one.columns), *([*row[:4], "train"] for row in rows)])
-    command = ["reproduce", "--models", str(models), "--out", str(tmp_path / "out"), "--data"]
-    assert run([*command, str(tmp_path / "one.csv")]) == 1
-    assert "nothing can be measured: " in capsys.readouterr().err
-    (tmp_path / "out" / "work").rmdir()
-    (tmp_path / "out" / "report.json").write_text("{}")
-    assert run([*command, str(data)]) == 1
-    assert "holds another report" in capsys.readouterr().err
-    assert (tmp_path / "out" / "report.json").read_text() == "{}"
+    training = Manifest(one.root, {**one.columns, "split": ("train",) * len(one)})
+    out = tmp_path / "out"
+    with pytest.raises(EvaluationError, match="nothing can be measured: "):
+        reproduce(training, models, out, SETTINGS, "cpu")
+    (out / "work").rmdir()
+    (out / "report.json").write_text("{}")
+    with pytest.raises(EvaluationError, match="holds another report"):
+        reproduce(read_manifest(data), models, out, SETTINGS, "cpu")
+    assert (out / "report.json").read_text() == "{}"
 
 
 def test_another_session_s_picture_is_neither_truth_nor_hit(models: Path, tmp_path: Path) -> None:
@@ -248,6 +265,7 @@ def test_another_session_s_picture_is_neither_truth_nor_hit(models: Path, tmp_pa
     assert numbers["mse_neutral"]["pairs"] == 8  # light 00 is light 0
 
 
+@pytest.mark.slow
 def test_a_card_with_a_foreign_recipe_is_measured_all_the_same(data: Path, models: Path, tmp_path: Path) -> None:
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
@@ -258,6 +276,7 @@ def test_a_card_with_a_foreign_recipe_is_measured_all_the_same(data: Path, model
     assert content["tasks"]["pose"]["recipe"] == "unknown"
 
 
+@pytest.mark.slow
 def test_a_task_that_the_data_cannot_measure_says_so(data: Path, models: Path, tmp_path: Path) -> None:
     one_light = read_manifest(data).where("illumination", "0")
     content = reproduce(one_light, models, tmp_path, Settings(10, 4), "cpu")
@@ -323,14 +342,3 @@ def test_the_map_figure_names_each_pose_and_its_mean() -> None:
     maps[0], maps[2, :30] = 10, 100
     figure = map_figure(maps, (-15, 0, 15))
     assert [cell.caption for cell in figure.rows[0]] == ["-15: 10", "15: 50", "scale"]  # nothing was turned to 0
-
-
-def test_the_command_prints_every_claim_and_where_the_page_is(
-    data: Path, models: Path, report: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    done = run(["reproduce", "--data", str(data), "--models", str(models), "--out", str(report), "--pairs", "40",
-                "--queries", "8", "--device", "cpu"])  # fmt: skip
-    printed = capsys.readouterr().out
-    assert done == 0
-    assert len(re.findall(r"^(?:holds|does not hold|not measured): ", printed, re.M)) == 13
-    assert str(report / "report.html") in printed

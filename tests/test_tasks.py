@@ -20,7 +20,8 @@ from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_
 from faceedit.training.recipes import FAST, PAPER
 from faceedit.training.run import TrainingRun
 from faceedit.training.trainer import train
-from retrieval.evaluation.evaluate import choose_queries, evaluate, load_test_set, truth_rows
+from retrieval.evaluation.evaluate import evaluate
+from retrieval.evaluation.queries import choose_queries, load_test_set, truth_rows
 from tests.conftest import blob_face
 
 MATCH = ("identity", "illumination", "pose")
@@ -95,6 +96,7 @@ def test_look_alikes_of_occluded_faces_are_other_pictures(lights: Path) -> None:
     assert (rows.max(1) == rows.min(1) + len(pairs.images)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [ILLUMINATION, INPAINTING], ids=lambda s: s.name)
 def test_a_model_of_each_task_trains_edits_and_is_measured(space: AttributeSpace, lights: Path, tmp_path: Path) -> None:
     model = train(TrainingRun(space, TINY, tmp_path / "model"), loaded(lights, space))
@@ -142,6 +144,7 @@ def test_an_estimate_weighs_against_the_errors() -> None:
     assert INPAINTING.decide(occluded, np.log(np.array([[0.2, 0.8]]))).tolist() == [1]  # 500 against 3 times 50
 
 
+@pytest.mark.slow
 def test_a_run_may_begin_with_another_model_s_weights(lights: Path, models_folder: Path, tmp_path: Path) -> None:
     pairs = loaded(lights, ILLUMINATION)
     first = load_model(models_folder / "illumination")

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from benchmarks.together import measure
-from index.descriptors import build_exact
-from index.gallery import Filter, Gallery, GalleryConfig, ImageRow
+from index.gallery import Gallery, GalleryConfig
+from index.search import exact
+from index.where import parse
+from tests.faces import new_face
 
 
+@pytest.mark.slow
 def test_a_thousand_searches_while_another_process_adds_and_removes(tmp_path: Path) -> None:
     found = measure(tmp_path, images=3_000, size=64, queries=1_000)
     assert (found.queries, found.wrong) == (1_000, 0)
@@ -27,14 +30,16 @@ def test_what_is_added_is_searched_beside_the_index_and_finds_the_same(
     vectors = rng.normal(size=(60, 16)).astype(np.float32)
     vectors[55] = vectors[3]  # a copy: of equals, the first one comes first
     config = GalleryConfig("a" * 64, "pose", (0, 1), 16, tmp_path)
-    rows = [ImageRow(f"{n}.png", n % 2, (1.0, 2.0), identity=str(n % 3)) for n in range(60)]
+    rows = [new_face(f"{n}.png", n % 2, (1.0, 2.0), identity=str(n % 3)) for n in range(60)]
     built: list[int] = []
 
-    def counted(*given: Any) -> Any:
-        built.append(len(given[1]))
-        return build_exact(*given)
+    build = exact.build
 
-    monkeypatch.setattr("index.search.reader.build_exact", counted)
+    def counted(*given: Any) -> exact.Exact:
+        built.append(len(given[2]))
+        return build(*given)
+
+    monkeypatch.setattr(exact, "build", counted)
     with Gallery.create(tmp_path / "db", config) as gallery:
         gallery.add(rows[:55], vectors[:55])
         gallery.search(vectors[0], 1)
@@ -44,11 +49,11 @@ def test_what_is_added_is_searched_beside_the_index_and_finds_the_same(
         gallery.add(rows[57:], vectors[57:])
         found = gallery.search_many(vectors, 12)
         assert built == [55, 2, 5]  # the large one once
-        assert [match.image.path for match in found[3][:2]] == ["3.png", "55.png"]
+        assert [match.face.path for match in found[3][:2]] == ["3.png", "55.png"]
         with Gallery.open(tmp_path / "db") as fresh:
             assert fresh.search_many(vectors, 12) == found
-            where = Filter(identity="1")
+            where = parse("identity = '1'")
             assert fresh.search_many(vectors, 12, where=where) == gallery.search_many(vectors, 12, where=where)
-        gallery.add([ImageRow("last.png", 0, (1.0, 2.0))], vectors[:1])  # now more than one in ten is new
+        gallery.add([new_face("last.png", 0, (1.0, 2.0))], vectors[:1])  # now more than one in ten is new
         gallery.search(vectors[0], 1)
         assert built[-1] == 61

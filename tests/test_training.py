@@ -1,4 +1,4 @@
-"""Training: pairs, losses against naive formulas, determinism, resuming."""
+"""Training: pairs, determinism, resuming, learning."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
-from faceedit.attributes import INPAINTING, POSE, AttributeSpace
+from faceedit.attributes import POSE
 from faceedit.errors import ManifestError, TrainingError, UsageError
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import Model, record_metrics
+from faceedit.training.batches import normalisation_of
 from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.training.recipes import FAST, PAPER, Recipe, recipe_named
 from faceedit.training.run import TrainingRun
-from faceedit.training.trainer import Progress, _Trainer, normalisation_of, train
+from faceedit.training.trainer import Progress, learning_rate, train
 
 TINY_FAST = replace(FAST, sources=2, targets=3, steps_one=5, steps_two=3, warmup=2, contrast_people=2,
                     contrast_conditions=2)  # fmt: skip
@@ -135,6 +135,7 @@ def without_poses(manifest: Manifest, gone: set[str]) -> Manifest:
     return Manifest(manifest.root, {k: tuple(v[i] for i in keep) for k, v in manifest.columns.items()})
 
 
+@pytest.mark.slow
 def test_a_data_set_of_three_poses_is_trained(manifest: Manifest, tmp_path: Path) -> None:
     three = load_pairs(without_poses(manifest, {"-30", "-15", "15", "30"}), POSE)
     sampler = ContrastSampler(three, seed=0)
@@ -175,6 +176,7 @@ def equal(a: Model, b: Model) -> bool:
     return all(torch.equal(x[k], y[k]) for k in x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [TINY_FAST, TINY_PAPER], ids=["fast", "paper"])
 def test_resuming_equals_an_uninterrupted_run_to_the_bit(pairs: PairSet, tmp_path: Path, recipe: Recipe) -> None:
     whole = train(run_of(tmp_path / "whole", recipe), pairs)
@@ -196,12 +198,14 @@ def test_resuming_equals_an_uninterrupted_run_to_the_bit(pairs: PairSet, tmp_pat
     assert equal(whole, resumed) and whole.digest == resumed.digest
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_and_another_seed_others(pairs: PairSet, tmp_path: Path) -> None:
     a, b = (train(run_of(tmp_path / name, TINY_FAST), pairs) for name in ("a", "b"))
     c = train(run_of(tmp_path / "c", TINY_FAST, seed=1), pairs)
     assert equal(a, b) and not equal(a, c)
 
 
+@pytest.mark.slow
 def test_another_run_is_neither_overwritten_nor_resumed(pairs: PairSet, tmp_path: Path) -> None:
     train(run_of(tmp_path, TINY_FAST), pairs)
     record_metrics(tmp_path, {"recall@1": 0.5})
@@ -228,6 +232,7 @@ def test_a_damaged_checkpoint_is_named(pairs: PairSet, tmp_path: Path) -> None:
         train(run_of(tmp_path, TINY_FAST), pairs, resume=True)
 
 
+@pytest.mark.slow
 def test_training_learns(pairs: PairSet, tmp_path: Path) -> None:
     losses: list[float] = []
     recipe = replace(TINY_FAST, sources=4, targets=2, steps_one=30, steps_two=1, warmup=3)
@@ -239,72 +244,19 @@ def test_training_learns(pairs: PairSet, tmp_path: Path) -> None:
     assert np.mean(losses[-5:]) > 0.6 * np.mean(losses[:3])
 
 
-def trainer_of(
-    pairs: PairSet, tmp_path: Path, recipe: Recipe, stage: int, space: AttributeSpace = POSE
-) -> _Trainer:  # fmt: skip
-    """A trainer that stands at the start of a stage, with its initial weights."""
-    from faceedit.modelfile import new_networks
-    from faceedit.networks import initialise
-
-    run = replace(run_of(tmp_path, recipe), space=space)
-    networks = new_networks(run.config)
-    for network in networks:
-        initialise(network, torch.Generator().manual_seed(0))
-    trainer = _Trainer(run, pairs, networks)
-    trainer._stage = stage
-    return trainer
-
-
-def test_the_papers_loss_is_summed_over_a_picture_and_averaged_over_the_batch(pairs: PairSet, tmp_path: Path) -> None:
-    trainer = trainer_of(pairs, tmp_path, TINY_PAPER, 1)
-    loss, error, count = trainer._loss_one()
-    naive = sum(float((e.double() ** 2).sum()) for e in error.detach()) / count
-    assert count == 4 and float(loss.detach()) == pytest.approx(naive, rel=1e-5)
-
-
-@pytest.mark.parametrize(("identity", "space"), [(0, POSE), (8, POSE), (0, INPAINTING)])
-def test_the_contrast_loss_equals_a_naive_loop(
-    manifest: Manifest, tmp_path: Path, identity: int, space: AttributeSpace
-) -> None:
-    """Everybody alike; every person alone, with two poses of its own; and where only one direction can be learnt."""
-    recipe = replace(TINY_FAST, contrast=0.3, identity=identity)
-    trainer = trainer_of(load_pairs(manifest, space), tmp_path, recipe, 2, space)
-    assert trainer._contrast is not None
-    loss, error, count = trainer._loss_contrast(trainer._contrast)
-    rows, values, people = trainer._contrast.batch(0, 2, 2, identity > 0)
-    others = torch.from_numpy(people[:, None] != people) & (identity > 0)  # are no look-alikes
-    assert count == len(rows) * (3 if space.occlusion else 4)
-    terms = []
-    for to in (0,) if space.occlusion else (0, 1):
-        queries, stored, unturned = (
-            torch.cat([describe(trainer, int(r[source]), int(v[target])) for r, v in zip(rows, values, strict=True)])
-            for source, target in ((1 - to, to), (to, to), (1 - to, 1 - to))
-        )
-        likeness = TINY_FAST.contrast_scale * queries @ torch.cat([stored, unturned]).T
-        likeness[torch.cat([others, others], 1)] = -torch.inf
-        for table in (likeness, likeness[:, : len(rows)].T):
-            terms.append(torch.stack([-F.log_softmax(table[i], 0)[i] for i in range(len(rows))]).mean())
-    expected = float((error.detach() ** 2).mean()) + 0.3 / 4 * float(torch.stack(terms).sum())
-    assert float(loss.detach()) == pytest.approx(expected, rel=2e-2)  # bfloat16 batches of another size
-
-
-def describe(trainer: _Trainer, row: int, value: int) -> torch.Tensor:
-    source = trainer._shot(np.array([row]), np.array([[row]]), np.array([[value]])).sources
-    _, features, _ = trainer._two_stages(source, torch.tensor([[value]]))
-    return F.normalize(features.float().flatten(1), dim=1).detach()
-
-
-def test_a_stage_trains_only_its_own_network(pairs: PairSet, tmp_path: Path) -> None:
-    trainer = trainer_of(pairs, tmp_path, TINY_FAST, 2)
-    before = [p.clone() for p in trainer._generation.parameters()]
-    trainer._optimiser = trainer._new_optimiser()
-    trainer._update(4)
-    assert all(torch.equal(p, q) for p, q in zip(before, trainer._generation.parameters(), strict=True))
-
-
 def test_recipes_have_the_papers_numbers() -> None:
     paper = recipe_named("paper")
     assert (paper.learning_rate, paper.momentum, paper.sources * paper.targets) == (1e-6, 0.95, 32)
     assert paper.summed_loss and not paper.include_same and paper.contrast == 0
     with pytest.raises(UsageError, match="choose one of paper, fast"):
         recipe_named("slow")
+
+
+def test_the_learning_rate_warms_up_and_falls_as_a_half_cosine() -> None:
+    recipe = replace(FAST, learning_rate=2.0, warmup=10)
+    rates = [learning_rate(recipe, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2) and max(rates) == max(rates[9:11])
+    assert rates[50] == pytest.approx(1.0) and rates[99] < 0.001
+    assert [learning_rate(PAPER, step, 100) for step in (0, 99)] == [1e-6, 1e-6]
+    short = [learning_rate(recipe, step, 10) for step in range(10)]  # not all of it is warm-up
+    assert short[1] > short[0] and short[2] < short[1]

@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NEUTRAL = 0.5  # the grey that a target stands on
-
 
 @dataclass(frozen=True)
 class Augmentation:

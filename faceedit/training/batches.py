@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faceedit.crops import NEUTRAL, crops_at
 from faceedit.modelfile import Normalisation
 from faceedit.networks import SIZE
 from faceedit.occlusion import occlusion_mask
 from faceedit.training.augmentation import (
-    NEUTRAL,
     Augmentation,
     colourless,
     composite,
@@ -26,9 +26,28 @@ from faceedit.training.augmentation import (
     tone,
     toned,
 )
-from faceedit.training.pairs import PairSet, pictures
+from faceedit.training.pairs import PairSet
 
 Rows = NDArray[np.int64]
+EVEN = Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0))  # where backgrounds and tones are drawn at random
+
+
+def normalisation_of(images: NDArray[np.uint8]) -> Normalisation:
+    """Per-channel mean and standard deviation of (N, H, W, 3) pictures, in 0..255, in bounded memory."""
+    total, squares = np.zeros(3), np.zeros(3)
+    for chunk in np.array_split(images, max(1, len(images) // 2048)):
+        values = chunk.reshape(-1, 3).astype(np.float64)
+        total += values.sum(0)
+        squares += (values**2).sum(0)
+    count = images.size / 3
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
+    return Normalisation(_three(mean), _three(std))
+
+
+def _three(values: NDArray[np.floating]) -> tuple[float, float, float]:
+    r, g, b = (round(float(v), 4) for v in values)
+    return r, g, b
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Photographer:
 
     def __init__(
         self, pairs: PairSet, normalisation: Normalisation, augmentation: Augmentation | None, device: str
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._pairs, self._knobs, self._device = pairs, augmentation, device
         self._mean, self._std = normalisation.tensors(device)
 
@@ -60,7 +79,7 @@ class Photographer:
 
     def _augmented(
         self, knobs: Augmentation, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]
-    ) -> Sitting:  # fmt: skip
+    ) -> Sitting:
         random = _generator(draw)
         k = targets.shape[1]
         gamma, gain = tone(int(people.max()) + 1, knobs, random, self._device)
@@ -104,7 +123,7 @@ class Photographer:
 
     def _shown(
         self, rows: Rows, behind: Tensor, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         person, mask = self._people(rows)
         shown = composite(toned(person, mask, gamma, gain), mask, behind)
         shown = misaligned(focused(shown, knobs, random), misalignment(len(shown), knobs, random))
@@ -127,7 +146,7 @@ class Photographer:
         return person, mask
 
     def _plain(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
-        pixels = torch.from_numpy(pictures(self._pairs.images, rows, draw)).to(self._device)
+        pixels = torch.from_numpy(crops_at(self._pairs.images, rows, draw)).to(self._device)
         return pixels.permute(0, 3, 1, 2).float()
 
     def _normalised(self, pixels: Tensor) -> Tensor:

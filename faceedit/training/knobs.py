@@ -1,45 +1,44 @@
-"""Turn the knobs of a settings dataclass by name, as an ablation does: 'blur=0', 'mirror=off'."""
+"""Turn the knobs of a settings dataclass by name, as an ablation does: 'blur=0', 'network.mixing=2', 'mirror=off'."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from faceedit.errors import UsageError
 
 Settings = TypeVar("Settings")
+Value = bool | int | float
 _ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
-def knobs_of(settings: Any) -> dict[str, bool | int | float]:
-    """Name and value of every switch and number of a dataclass, those of a dataclass within it included."""
-    found: dict[str, bool | int | float] = {}
+def knobs_of(settings: Any) -> dict[str, Value]:
+    """Name and value of every switch and number of a dataclass, those of the dataclasses within it included; but none
+    that it names in `not_knobs`."""
+    return {path.rpartition(".")[2]: value for path, value in _paths(settings)}
+
+
+def _paths(settings: Any, above: str = "") -> Iterator[tuple[str, Value]]:
+    """The same by full names, such as 'network.mixing'."""
+    kept: frozenset[str] = getattr(settings, "not_knobs", frozenset())
     for field in fields(settings):
         value = getattr(settings, field.name)
         if isinstance(value, bool | int | float):
-            found[field.name] = value
+            yield above + field.name, value
         elif hasattr(value, "__dataclass_fields__"):
-            found |= knobs_of(value)
-    return found
+            inner = _paths(value, f"{above}{field.name}.")
+            yield from ((path, number) for path, number in inner if path.rpartition(".")[2] not in kept)
 
 
-def turned(settings: Settings, texts: Sequence[str]) -> Settings:
-    """A copy of the dataclass with knobs set by texts NAME=VALUE, all at once: their order says nothing.
+def turned(settings: Settings, texts: Sequence[str], also: Sequence[str] = ()) -> Settings:
+    """A copy of the dataclass with knobs set by texts NAME=VALUE, all at once: their order says nothing. A name may be
+    the full one. also: more of them, that nobody typed.
 
     Raises UsageError for an unknown name, a value that the knob cannot have, or values that do not go together.
     """
-    known = knobs_of(settings)
-    values: dict[str, bool | int | float] = {}
-    for text in texts:
-        name, _, value = (part.strip() for part in text.partition("="))
-        if name not in known:
-            raise UsageError(f"no knob {name!r}: choose among {', '.join(sorted(known))}, as in NAME=VALUE")
-        try:
-            values[name] = _parsed(value, known[name])
-        except ValueError as error:
-            raise UsageError(f"--knob {text}: {error}") from error
+    values = dict(_read(settings, text) for text in (*also, *texts))
     if not values:
         return settings
     try:
@@ -48,7 +47,20 @@ def turned(settings: Settings, texts: Sequence[str]) -> Settings:
         raise UsageError(f"--knob {' --knob '.join(texts)}: {error}") from error
 
 
-def _set(settings: Any, values: dict[str, bool | int | float]) -> Any:
+def _read(settings: Any, text: str) -> tuple[str, Value]:
+    """Name, without what it lies in, and value of one text."""
+    given, _, value = (part.strip() for part in text.partition("="))
+    paths, name = dict(_paths(settings)), given.rpartition(".")[2]
+    known = knobs_of(settings)
+    if name not in known or ("." in given and given not in paths):
+        raise UsageError(f"no knob {given!r}: choose among {', '.join(sorted(known))}, as in NAME=VALUE")
+    try:
+        return name, _parsed(value, known[name])
+    except ValueError as error:
+        raise UsageError(f"--knob {text}: {error}") from error
+
+
+def _set(settings: Any, values: dict[str, Value]) -> Any:
     changed: dict[str, Any] = {}
     for field in fields(settings):
         inner = getattr(settings, field.name)
@@ -59,7 +71,7 @@ def _set(settings: Any, values: dict[str, bool | int | float]) -> Any:
     return replace(settings, **changed)
 
 
-def _parsed(text: str, before: bool | int | float) -> bool | int | float:
+def _parsed(text: str, before: Value) -> Value:
     if isinstance(before, bool):
         if text.lower() not in (*_ON, *_OFF):
             raise ValueError("give on or off")

@@ -8,43 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
+from faceedit.crops import people_of, read_crops, require_masks
 from faceedit.errors import ManifestError, TrainingError
-from faceedit.images import read_crop
 from faceedit.manifest import Manifest
-from faceedit.occlusion import occlude
-from faceedit.training.augmentation import NEUTRAL
-
-
-def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
-    """All pictures as one array (N, 60, 60, 3) uint8."""
-    out = np.empty((len(paths), 60, 60, 3), np.uint8)
-
-    def read(i: int) -> None:
-        out[i] = read_crop(paths[i])
-
-    with ThreadPoolExecutor(4) as pool:
-        for _ in pool.map(read, range(len(paths))):
-            pass
-    return out
-
-
-def pictures(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[int]) -> NDArray[np.uint8]:
-    """The pictures (R, 60, 60, 3) of these rows (R,). A row N + r is picture r occluded; the same numbers `draw` give
-    it the same pattern at the same place."""
-    n = len(images)
-    out = images[rows % n]
-    for i in np.flatnonzero(rows >= n):
-        out[i] = occlude(out[i], np.random.default_rng([*draw, int(rows[i]) - n]))
-    return out
 
 
 @dataclass(frozen=True)
@@ -82,8 +54,8 @@ class PairSet:
 
 
 def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False) -> PairSet:
-    """Read every picture of a manifest and group them for one attribute. cut_out: people on black, with their masks,
-    so that training can choose the background.
+    """Read every picture of a manifest and group them for one attribute. cut_out: people on black, with their masks, so
+    that training can choose the background.
 
     Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
     a single pair.
@@ -103,57 +75,18 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False)
     leads = np.array([[space.leads(source, target) for target in n] for source in n])
     mirror = None if space.mirrored is None else np.array(space.mirrored, np.int64)
     if cut_out:
-        require_masks(manifest)
+        require_masks(manifest)  # before much is read
     images = read_crops(manifest.paths())
     if not cut_out:
         return PairSet(images, groups, people, faces, leads, mirror)
-    return PairSet(groups=groups, people=people, faces=faces, leads=leads, mirror=mirror, **_cut_out(manifest, images))
-
-
-def on_neutral(manifest: Manifest, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The manifest's pictures (N, 60, 60, 3) with neutral grey instead of what is behind the person.
-
-    Raises ManifestError for a picture without a mask.
-    """
-    require_masks(manifest)
-    cut = _cut_out(manifest, images.copy())
-    clear = 255 - cut["masks"][cut["mask_rows"]].astype(np.uint16)[..., None]
-    grey = (clear * round(255 * NEUTRAL) + 127) // 255
-    return np.asarray(np.minimum(cut["images"] + grey, 255), dtype=np.uint8)
+    cut = people_of(manifest, images)
+    return PairSet(cut.images, groups, people, faces, leads, mirror, cut.masks, cut.mask_rows)
 
 
 def _numbers(keys: Sequence[object]) -> NDArray[np.int64]:
     """Equal keys get equal numbers, in order of appearance."""
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return np.array([numbers[key] for key in keys], np.int64)
-
-
-def require_masks(manifest: Manifest) -> None:
-    """Raise ManifestError unless every picture has a mask."""
-    advice = "train with --recipe fast, or on pictures that `facesearch synth` rendered"
-    if "mask" not in manifest.columns:
-        raise ManifestError(
-            f"the manifest in {manifest.root} has no column 'mask', so that backgrounds cannot be chosen: {advice}"
-        )
-    for path, mask in zip(manifest.columns["path"], manifest.columns["mask"], strict=True):
-        if not mask:
-            raise ManifestError(f"{path} has no mask, so that its background cannot be chosen: {advice}")
-
-
-def _cut_out(manifest: Manifest, images: NDArray[np.uint8]) -> dict[str, Any]:
-    """images on black, masks and mask_rows, of a manifest that has masks (`require_masks`)."""
-    names = {name: number for number, name in enumerate(dict.fromkeys(manifest.columns["mask"]))}
-    masks = read_crops([manifest.root / name for name in names])[..., 0]
-    mask_rows = np.array([names[name] for name in manifest.columns["mask"]], np.int64)
-    if "background" in manifest.columns:  # take it away: image = person + (1 - alpha) * background
-        behind = {name: read_crop(manifest.root / name) for name in set(manifest.columns["background"]) if name}
-        for row, name in enumerate(manifest.columns["background"]):
-            if not name:  # on black already
-                continue
-            clear = 255 - masks[mask_rows[row]].astype(np.int32)[..., None]
-            rest = images[row] - (clear * behind[name] + 127) // 255
-            images[row] = rest.clip(0, 255)
-    return {"images": images, "masks": masks, "mask_rows": mask_rows}
 
 
 def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

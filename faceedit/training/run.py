@@ -17,10 +17,10 @@ from faceedit.training.recipes import Recipe
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; network: its
-    sizes, if not the recipe's; start: a model whose weights to begin with: its refinement network (without the decoder,
-    where only one of the two adds it to the first picture) and, where they have the same sizes, its identity network,
-    its descriptor's head and, for the same task, its generation network and its value estimator."""
+    """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; start: a
+    model whose weights to begin with: its refinement network (without the decoder, where only one of the two adds it to
+    the first picture) and, where they have the same sizes, its identity network, its descriptor's head and, for the
+    same task, its generation network and its value estimator."""
 
     space: AttributeSpace
     recipe: Recipe
@@ -30,12 +30,12 @@ class TrainingRun:
     checkpoint_every: int = 100
     provenance: dict[str, object] = field(default_factory=dict)
     licence: str = "unspecified"
-    network: NetworkConfig | None = None
     start: Model | None = None
 
     @property
     def config(self) -> NetworkConfig:
-        return self.network or self.recipe.network(len(self.space))
+        """The sizes of what is trained."""
+        return self.recipe.network_for(len(self.space))
 
     @property
     def takes_generation(self) -> bool:

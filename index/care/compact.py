@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from index.descriptors import HalfArray, IdArray, sync_folder
 from index.errors import GalleryStorageError
-from index.truth import store
+from index.files import descriptor_path, sync_folder, to_disk
+from index.truth import records
 from index.truth.database import Database
-from index.truth.redescribing import new_name
+from index.values import HalfArray, IdArray
 
 _CHUNK_BYTES = 64 * 2**20
 
@@ -33,16 +32,16 @@ def compact(folder: Path, database: Database) -> bool:
     Raises GalleryStorageError when the disk is too full; then nothing has changed.
     """
     with database.reading() as session:
-        slots, records = store.ordered_slots(session), store.records(session, folder)
-        file = store.descriptor_file(session, folder).path
-    if len(slots) == len(records) and (not file.exists() or file.stat().st_size == records.nbytes):
+        slots, content = records.ordered_slots(session), records.records(session, folder)
+        file = records.descriptor_file(session, folder).path
+        number = records.next_file(session, folder)
+    if len(slots) == len(content) and (not file.exists() or file.stat().st_size == content.nbytes):
         return False
-    name = new_name()
-    _require_space(folder, len(slots) * records.shape[1] * records.itemsize)
+    _require_space(folder, len(slots) * content.shape[1] * content.itemsize)
     try:
-        _copy(records, slots, folder / name)
+        _copy(content, slots, descriptor_path(folder, number))
         with database.writing() as session:
-            store.renumber(session, name, slots)
+            records.use_file(session, number)
     except OSError as error:
         raise GalleryStorageError(
             f"the descriptors of {folder} cannot be written anew ({error.strerror}); the gallery is as it was"
@@ -50,13 +49,12 @@ def compact(folder: Path, database: Database) -> bool:
     return True
 
 
-def _copy(records: HalfArray, slots: IdArray, path: Path) -> None:
-    step = max(1, _CHUNK_BYTES // (records.shape[1] * records.itemsize))
+def _copy(content: HalfArray, slots: IdArray, path: Path) -> None:
+    step = max(1, _CHUNK_BYTES // (content.shape[1] * content.itemsize))
     with path.open("xb") as file:
         for start in range(0, len(slots), step):
-            file.write(np.ascontiguousarray(records[slots[start : start + step]]).tobytes())
-        file.flush()
-        os.fsync(file.fileno())
+            file.write(np.ascontiguousarray(content[slots[start : start + step]]).tobytes())
+        to_disk(file)
     sync_folder(path.parent)
 
 

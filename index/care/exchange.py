@@ -1,38 +1,47 @@
-"""A gallery as plain files that anything can read, and back: gallery.json, images.jsonl, descriptors.npy, pictures/."""
+"""A gallery as plain files that anything can read, and back: gallery.json, faces.jsonl, descriptors.npy, pictures/.
+
+Format 2. Exports of format 1 (releases up to 0.3: images.jsonl, the decided value as a position) are still read.
+"""
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
-from typing import IO, Any
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from sqlalchemy.exc import IntegrityError
 
-from index.care.verify import hashed_records
-from index.descriptors import RECORD_TYPE, HalfArray, record_hash, sync_folder
-from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError, ImageRowError
-from index.hashing import file_hash
-from index.layout import DATABASE_NAME, create_files
-from index.lock import WriterLock
-from index.truth import store
-from index.truth.database import Database
-from index.values import GalleryConfig, ImageRow, checked_columns
+from index.descriptors import RECORD_TYPE, record_hash
+from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
+from index.files import DATABASE, file_hash, new_folder_whole, require_new_folder, to_disk
+from index.truth import records, state, store
+from index.truth.creating import create_files
+from index.truth.database import Database, SQLite
+from index.values import (
+    FOLDER,
+    LABELS,
+    ORIGINS,
+    Decision,
+    Face,
+    FileStamp,
+    GalleryConfig,
+    HalfArray,
+    Labels,
+    Photo,
+    check_decision,
+    check_photo,
+)
 from index.where import LARGEST
 
-FORMAT = 1
-ABOUT, IMAGES, DESCRIPTORS, PICTURES = "gallery.json", "images.jsonl", "descriptors.npy", "pictures"
-_ROW = tuple(field.name for field in fields(ImageRow))
+FORMAT = 2
+ABOUT, FACES, DESCRIPTORS, PICTURES = "gallery.json", "faces.jsonl", "descriptors.npy", "pictures"
+_FACES_OF = {1: "images.jsonl", 2: FACES}  # by format
 _BATCH = 500
-_MARK = ".facesearch-partial"  # in a folder that is being written, locked
 
 Progress = Callable[[int, int], None]
 
@@ -50,23 +59,28 @@ def export(
 ) -> Exported:
     """Write the gallery of `folder` into the new folder `target`, all of it or nothing; the caller keeps writers out.
 
-    pictures: copy the images' files as well. Raises GalleryExistsError, GalleryCorruptError for a descriptor that is
+    pictures: copy the photos' files as well. Raises GalleryExistsError, GalleryCorruptError for a descriptor that is
     not what was stored, OSError.
     """
-    _require_new(target)
+    require_new_folder(target)
     with database.reading() as session:
-        config, last = store.config(session), store.last_id(session)
+        config, last = state.config(session), store.last_id(session, "face")
     missing: list[str] = []
-    with _whole(target) as made:
+    with new_folder_whole(target) as made:
         count = _write_content(folder, database, made, config, progress)
         if pictures:
             missing = _copy_pictures(database, config.image_root, made / PICTURES)
         about = {
-            "format": FORMAT, "model_digest": config.model_digest, "task": config.task, "values": list(config.values),
-            "descriptor_size": config.descriptor_size, "image_root": config.image_root.as_posix(),
-            "images": count, "last_id": last,
-            "sha256": {name: file_hash(made / name) for name in (IMAGES, DESCRIPTORS)},
-        }  # fmt: skip
+            "format": FORMAT,
+            "model_digest": config.model_digest,
+            "attribute": config.attribute,
+            "values": list(config.values),
+            "descriptor_size": config.descriptor_size,
+            "image_root": config.image_root.as_posix(),
+            "images": count,
+            "last_id": last,
+            "sha256": {name: file_hash(made / name) for name in (FACES, DESCRIPTORS)},
+        }
         (made / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return Exported(count, missing)
 
@@ -77,8 +91,8 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
     image_root: where the images lie, absolute; None: in the export where it holds them, else where they lay. Raises
     GalleryExistsError, GalleryNotFoundError, GalleryCorruptError, OSError.
     """
-    _require_new(folder)
-    about, records = _read(source)
+    require_new_folder(folder)
+    about, content = _read(source)
     inside = source / PICTURES
     try:
         if image_root is None:
@@ -86,16 +100,16 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
         values = tuple(about["values"])
         if not image_root.is_absolute() or not all(isinstance(value, int) for value in values):
             raise ValueError("expected an absolute image_root, and whole numbers as values")
-        config = GalleryConfig(
-            str(about["model_digest"]), str(about["task"]), values, int(about["descriptor_size"]), image_root
-        )  # fmt: skip
+        attribute = str(about["task" if about["format"] == 1 else "attribute"])
+        config = GalleryConfig(str(about["model_digest"]), attribute, values, int(about["descriptor_size"]), image_root)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(source / ABOUT, str(error)) from error
-    with _whole(folder) as made:
+    with new_folder_whole(folder) as made:
         create_files(made, config)
-        database = Database(made / DATABASE_NAME)
+        database = SQLite(made / DATABASE)
+        lines = source / _FACES_OF[about["format"]]
         try:
-            _fill(database, made, source / IMAGES, _rows(source / IMAGES, len(config.values)), records, progress)
+            _fill(database, made, lines, _faces(lines, config, about["format"]), content, progress)
             with database.writing() as session:
                 store.reserve_ids(session, int(about["last_id"]))
         finally:
@@ -104,31 +118,46 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
 
 def _write_content(
     folder: Path, database: Database, made: Path, config: GalleryConfig, progress: Progress | None
-) -> int:  # fmt: skip
+) -> int:
     with database.reading() as session:
         total = store.count(session)
     done = 0
-    with (made / DESCRIPTORS).open("wb") as descriptors, (made / IMAGES).open("w", encoding="utf-8") as images:
+    with (made / DESCRIPTORS).open("wb") as descriptors, (made / FACES).open("w", encoding="utf-8") as lines:
         header = {"descr": RECORD_TYPE.str, "fortran_order": False, "shape": (total, config.descriptor_size)}
         np.lib.format.write_array_header_1_0(descriptors, header)
-        for page in hashed_records(folder, database):
+        for page in records.hashed_records(folder, database):
             with database.reading() as session:
-                rows = store.get(session, [one.id for one in page])
-            for one, row in zip(page, rows, strict=True):
-                if one.noted not in (None, one.actual):
+                faces = store.get(session, [one.id for one in page])
+            for one, face in zip(page, faces, strict=True):
+                if one.noted != one.actual:
                     raise GalleryCorruptError(
-                        f"the descriptor of {one.path} is not what was stored: run `facesearch gallery repair`, "
+                        f"the descriptor of {face.path} is not what was stored: run `facesearch gallery repair`, "
                         "and export again"
                     )
                 descriptors.write(one.record.tobytes())
-                content = {"id": row.id, **{name: getattr(row, name) for name in _ROW}, "record_sha256": one.actual}
-                images.write(json.dumps(content, ensure_ascii=False) + "\n")
+                content = _line(face) | {"record_sha256": one.actual}
+                lines.write(json.dumps(content, ensure_ascii=False) + "\n")
             done += len(page)
             if progress:
                 progress(done, total)
-        for file in (descriptors, images):
-            _sync(file)
+        for file in (descriptors, lines):
+            to_disk(file)
     return done
+
+
+def _line(face: Face) -> dict[str, Any]:
+    """What an export says of a face."""
+    photo, labels = face.photo, face.labels
+    origins = {name: labels.origin(name) for name in LABELS if labels.origin(name)}
+    return {
+        "id": face.id,
+        "path": photo.path,
+        "sha256": photo.sha256,
+        **asdict(photo.stamp),
+        **{name: getattr(labels, name) for name in LABELS},
+        "origins": origins,
+        **asdict(face.decision),
+    }
 
 
 def _copy_pictures(database: Database, root: Path, target: Path) -> list[str]:
@@ -154,45 +183,72 @@ def _read(source: Path) -> tuple[dict[str, Any], HalfArray]:
         )
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if about["format"] != FORMAT:
-            raise GalleryError(f"{path} has format {about['format']}; this release reads format {FORMAT}")
+        if about["format"] not in _FACES_OF:
+            raise GalleryError(f"{path} has format {about['format']}; this release reads formats 1 and {FORMAT}")
         sums, shape = dict(about["sha256"]), (int(about["images"]), int(about["descriptor_size"]))
         if not 0 <= int(about["last_id"]) < LARGEST:
             raise ValueError(f"last_id is {about['last_id']}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
-    for name in (IMAGES, DESCRIPTORS):
+    for name in (_FACES_OF[about["format"]], DESCRIPTORS):
         if not (source / name).is_file() or file_hash(source / name) != sums.get(name):
             raise _damaged(source / name, f"it is not there or its hash is not what {ABOUT} says")
     try:
-        records = np.load(source / DESCRIPTORS, mmap_mode="r" if shape[0] else None, allow_pickle=False)
+        content = np.load(source / DESCRIPTORS, mmap_mode="r" if shape[0] else None, allow_pickle=False)
     except (ValueError, OSError) as error:
         raise _damaged(source / DESCRIPTORS, str(error)) from error
-    if records.shape != shape or records.dtype != RECORD_TYPE:
-        raise _damaged(source / DESCRIPTORS, f"it holds {records.shape} {records.dtype}, not {shape} {RECORD_TYPE}")
-    return about, records
+    if content.shape != shape or content.dtype != RECORD_TYPE:
+        raise _damaged(source / DESCRIPTORS, f"it holds {content.shape} {content.dtype}, not {shape} {RECORD_TYPE}")
+    return about, content
 
 
-def _rows(path: Path, values: int) -> Iterator[dict[str, Any]]:
+def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[Face, str]]:
+    """The face on each line, with its id, and the hash of its descriptor."""
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 given = json.loads(line)
-                row = ImageRow(**{name: given[name] for name in _ROW})
-                columns = checked_columns(row, values)
-                id_ = int(given["id"])
-                if not 0 < id_ < LARGEST or abs(row.size) >= LARGEST or abs(row.mtime_ns) >= LARGEST:
-                    raise ValueError("expected an id above 0, and numbers of 63 bits")
-                _require_labels(row)
-                yield {**columns, "id": id_, "record_sha256": str(given["record_sha256"])}
-            except (ValueError, KeyError, TypeError, ImageRowError) as error:
+                if format_ == 1:
+                    given |= {"decided": config.values[_whole_number(given["candidate"], 0)]}
+                    given |= {"inode": 0, "ctime_ns": 0, "origins": _origins_before(given)}
+                face = _face(given)
+                check_photo(face.photo)
+                check_decision(face.photo.path, face.decision, config.values)
+                yield face, str(given["record_sha256"])
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError, ImageRowError) as error:
                 raise _damaged(path, f"line {number}: {error}") from error
 
 
-def _require_labels(row: ImageRow) -> None:
+def _face(given: dict[str, Any]) -> Face:
+    stamp = FileStamp(*(_whole_number(given[name], -LARGEST) for name in ("size", "mtime_ns", "inode", "ctime_ns")))
+    origins = tuple(str(given["origins"].get(name, "")) for name in LABELS)
+    if not set(origins) <= set(ORIGINS):
+        raise ValueError(f"origins are {given['origins']}")
+    labels = {name: given[name] for name in LABELS}
+    _require_labels(labels)
+    decision = Decision(_whole_number(given["decided"], -LARGEST), tuple(given["errors"]))
+    photo = Photo(str(given["path"]), str(given["sha256"]), stamp)
+    return Face(photo, Labels(**labels, origins=origins), decision, _whole_number(given["id"], 1))
+
+
+def _origins_before(given: dict[str, Any]) -> dict[str, str]:
+    """Where the labels of format 1 come from, which does not say it: a folder's name from the folder, others a file."""
+    origins = {name: "file" for name in LABELS if given[name] is not None}
+    if given["identity"] == PurePosixPath(given["path"]).parent.name:
+        origins["identity"] = FOLDER
+    return origins
+
+
+def _whole_number(value: Any, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < LARGEST:
+        raise ValueError(f"{value!r} is no whole number from {least} on, of 63 bits")
+    return value
+
+
+def _require_labels(labels: dict[str, Any]) -> None:
     for name, kind in (("identity", str), ("expression", str), ("pose", int), ("illumination", int)):
-        value = getattr(row, name)
-        if value is not None and (not isinstance(value, kind) or (isinstance(value, int) and abs(value) >= LARGEST)):
+        value = labels[name]
+        if value is not None and (type(value) is not kind or (isinstance(value, int) and abs(value) >= LARGEST)):
             raise ValueError(f"{name} is {value!r}")
 
 
@@ -200,90 +256,30 @@ def _fill(
     database: Database,
     folder: Path,
     source: Path,
-    rows: Iterator[dict[str, Any]],
-    records: HalfArray,
+    faces: Iterator[tuple[Face, str]],
+    content: HalfArray,
     progress: Progress | None,
 ) -> None:
-    for start in range(0, len(records), _BATCH):
-        some = np.array(records[start : start + _BATCH])
-        columns = list(islice(rows, len(some)))
+    for start in range(0, len(content), _BATCH):
+        some = np.array(content[start : start + _BATCH])
+        given = list(islice(faces, len(some)))
         hashes = [record_hash(record) for record in some]
-        if len(columns) != len(some) or hashes != [row.pop("record_sha256") for row in columns]:
+        if len(given) != len(some) or hashes != [sha256 for _, sha256 in given]:
             raise _damaged(source, "its images are not those of the descriptors")
         with database.writing() as session:
-            first = store.descriptor_file(session, folder).append(some, committed=store.slots_in_use(session))
+            number = state.gallery(session).file
+            file = records.descriptor_file(session, folder)
+            first = file.append(some, committed=records.slots_in_use(session, number))
             try:
-                store.insert_images(session, columns, first, hashes)
+                ids = store.insert_faces(session, [face for face, _ in given], keep_ids=True)
+                records.insert_records(session, number, first, ids, hashes)
             except IntegrityError as error:
                 raise _damaged(source, f"an id or a path stands there twice: {error.orig}") from error
-            store.advance(session, removed=False)
+            state.advance(session, removed=False)
         if progress:
-            progress(start + len(some), len(records))
-    if next(rows, None) is not None:
+            progress(start + len(some), len(content))
+    if next(faces, None) is not None:
         raise _damaged(source, "it has more images than there are descriptors")
-
-
-def _require_new(folder: Path) -> None:
-    there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
-    if there or folder.resolve() == Path.cwd():
-        raise GalleryExistsError(f"{folder} is there already: give a folder that does not exist yet, or is empty")
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A folder that gets its name when the block ends well. What a killed run of ours left is deleted, nothing else."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
-        _discard_left(left)
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    made.chmod(0o777 & ~_umask())
-    lock = WriterLock(made / _MARK)
-    try:
-        lock.acquire()
-    except GalleryError:  # another run took it for a leftover
-        with _whole(target) as another:
-            yield another
-        return
-    try:
-        yield made
-        if target.exists():
-            target.rmdir()
-        made.rename(target)
-        (target / _MARK).unlink()
-        sync_folder(target.parent)
-    except BaseException as error:
-        shutil.rmtree(made, ignore_errors=True)
-        if isinstance(error, OSError) and target.is_dir() and any(target.iterdir()):
-            raise GalleryExistsError(f"{target} came into being meanwhile: give another folder") from error
-        raise
-    finally:
-        lock.release()
-
-
-def _discard_left(folder: Path) -> None:
-    """Delete a folder that a killed run has left: one with our mark, which nobody holds."""
-    if not (folder / _MARK).is_file():
-        with suppress(OSError):
-            folder.rmdir()  # if it is empty
-        return
-    lock = WriterLock(folder / _MARK)
-    try:
-        lock.acquire()
-    except GalleryError:
-        return  # somebody is at it
-    lock.release()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _damaged(path: Path, reason: str) -> GalleryCorruptError:

@@ -5,31 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy import text
 
-from index.descriptors import HalfArray, nearest, record_hash
 from index.errors import GalleryError
-from index.search import projection
-from index.search.projection import Projection
-from index.search.shortlist import AT, scan
-from index.truth import redescribing, store
-from index.truth.database import Database
+from index.files import discard_indexes
+from index.search import exact, shortlist
+from index.search.searcher import Searcher
+from index.search.shortlist import AT, Shortlist
+from index.truth import records, redescribing, store
+from index.truth.database import PAGE, Database
+from index.truth.schema import TABLES, row_digest
 
-SAMPLE = 50  # images whose neighbours are compared
+SAMPLE = 50  # faces whose neighbours are compared
+
+Progress = Callable[[int, int], None]
+"""progress(done, total)"""
 
 
 @dataclass
 class Verification:
-    """images: in the gallery; checked: records that agree with their hash; unknown: records without one; damaged: paths
-    of images whose records do not agree; findings: everything that is wrong, a sentence each; index: how the gallery is
-    searched, and how much of what every descriptor finds that finds."""
+    """images: in the gallery; checked: descriptors that agree with their hash; damaged: paths of images whose
+    descriptors do not agree; findings: everything that is wrong, a sentence each; index: how the gallery is searched,
+    and how much of what every descriptor finds that finds."""
 
     images: int = 0
     checked: int = 0
-    unknown: int = 0
     damaged: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     index: str = ""
@@ -41,32 +44,32 @@ class Verification:
 
 @dataclass
 class Repair:
-    """removed: paths of images whose records were damaged, to be described again; noted: hashes that were missing;
-    waiting: damaged descriptions of a migration under way, which will be made anew."""
+    """removed: paths of images whose descriptors were damaged or are missing, to be described again; waiting: damaged
+    descriptions of a redescription under way, which will be made anew."""
 
     removed: list[str] = field(default_factory=list)
     removed_ids: list[int] = field(default_factory=list)
-    noted: int = 0
     waiting: int = 0
 
 
-def verify(folder: Path, database: Database, progress: Callable[[int, int], None] | None = None) -> Verification:
+def verify(folder: Path, database: Database, progress: Progress | None = None) -> Verification:
     """Read everything and compare it."""
     found = Verification()
+    found.findings += [f"the database: {line}" for line in database.soundness()]
     with database.reading() as session:
-        found.findings += [f"the data base: {line}" for line in store.soundness(session)]
         found.images = store.count(session)
-    for one in chain.from_iterable(hashed_records(folder, database)):
-        if one.noted is None:
-            found.unknown += 1
-        elif one.noted == one.actual:
-            found.checked += 1
-        else:
-            found.damaged.append(one.path)
-            found.findings.append(f"{one.path}: the descriptor of image {one.id} is not what was stored")
+    found.findings += damaged_rows(database)
+    for page in records.hashed_records(folder, database):
+        damaged = [one.id for one in page if one.noted != one.actual]
+        found.checked += len(page) - len(damaged)
+        for path, id_ in _paths(database, damaged):
+            found.damaged.append(path)
+            found.findings.append(f"{path}: the descriptor of image {id_} is not what was stored")
         if progress:
-            progress(found.checked + found.unknown + len(found.damaged), found.images)
+            progress(found.checked + len(found.damaged), found.images)
     with database.reading() as session:
+        without = len(records.without_record(session))
+        found.findings += [f"{without:,} images have no descriptor"] if without else []
         found.findings += redescribing.damage(session, folder)
     if found.damaged:
         found.index = "the index is not compared with damaged descriptors"
@@ -75,83 +78,73 @@ def verify(folder: Path, database: Database, progress: Callable[[int, int], None
     return found
 
 
+def damaged_rows(database: Database) -> Iterator[str]:
+    """A sentence for each row that is not what was written."""
+    for table in TABLES:
+        names = [column.name for column in table.columns]  # the digest is the last
+        query = text(f"SELECT {', '.join(names)} FROM {table.name}")  # as the engine keeps them
+        with database.reading() as session:
+            for row in session.execute(query).yield_per(PAGE):
+                values = tuple(row)
+                erased = table.name == "record" and values[names.index("face_id")] is None  # removed since
+                if not erased and row_digest(values[:-1]) != values[-1]:
+                    key = zip(names, values[: len(table.primary_key)], strict=False)
+                    named = ", ".join(f"{name} {value!r}" for name, value in key)
+                    yield f"the database: the row of {table.name} with {named} is not what was written"
+
+
 def repair(folder: Path, database: Database) -> Repair:
     """What can be mended without the pictures. The caller holds the writer's lock, and removes what is damaged."""
     done = Repair()
-    known: dict[int, str] = {}
-    for one in chain.from_iterable(hashed_records(folder, database)):
-        if one.noted is None:
-            known[one.id] = one.actual
-        elif one.noted != one.actual:
-            done.removed.append(one.path)
-            done.removed_ids.append(one.id)
-    if known:
-        with database.writing() as session:
-            store.note_hashes(session, known)
-    done.noted = len(known)
-    projection.discard(folder)
+    for page in records.hashed_records(folder, database):
+        for path, id_ in _paths(database, [one.id for one in page if one.noted != one.actual]):
+            done.removed.append(path)
+            done.removed_ids.append(id_)
+    with database.reading() as session:
+        without = records.without_record(session)
+    for path, id_ in _paths(database, without):
+        done.removed.append(path)
+        done.removed_ids.append(id_)
+    discard_indexes(folder)
     return done
 
 
-@dataclass(frozen=True)
-class Hashed:
-    """An image's descriptor as it lies on the disk, with the hash that was noted for it and the one that it has."""
-
-    id: int
-    path: str
-    noted: str | None
-    actual: str
-    record: HalfArray
-
-
-def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
-    """The descriptors of all images, by slot, in pages."""
-    last = -1
-    while True:
-        with database.reading() as session:
-            page = store.hashes(session, last)
-            records = store.descriptor_file(session, folder).whole()
-        if not page:
-            return
-        yield [_hashed(records, *one) for one in page]
-        last = page[-1][1]
-
-
-def _hashed(records: HalfArray, id_: int, slot: int, path: str, noted: str | None) -> Hashed:
-    if slot >= len(records):  # cut off
-        return Hashed(id_, path, noted or "unknown", "", np.zeros(records.shape[1], np.float16))
-    return Hashed(id_, path, noted, record_hash(records[slot]), records[slot])
+def _paths(database: Database, ids: list[int]) -> list[tuple[str, int]]:
+    """Where the photos of these faces are."""
+    if not ids:
+        return []
+    with database.reading() as session:
+        return [(face.path, face.id) for face in store.present(session, ids)]
 
 
 def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:
-    """How the gallery is searched; what the saved index finds beside every descriptor goes to the findings."""
+    """How the gallery is searched; what the saved index misses beside every descriptor goes to the findings."""
     with database.reading() as session:
-        state, ids, slots = store.snapshot(session)
-        records = store.records(session, folder)
-        short = projection.load_shortlist(folder, state, records, partial(store.has_rows, session))
+        state, ids, slots = records.snapshot(session)
+        content = records.records(session, folder)
+        reduced = shortlist.load(folder, state, content, partial(records.has_rows, session))
     if len(ids) == 0:
         return "empty"
     rows = np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)
-    queries = records[slots[rows]].astype(np.float32)
-    truth = [found for _, found in scan(records, slots, ids, queries, AT)]
+    queries = content[slots[rows]].astype(np.float32)
+    truth = [found for _, found in exact.scan(content, slots, ids, queries, AT)]
     try:
-        exact = projection.load(folder, state, ids, slots, records.shape[1])
-        if short is not None:
-            got = [found for _, found in short.search(records, queries, AT)]
-            name, least = f"{short.about.kind} index of reduced descriptors", short.about.recall - 0.05
-        elif exact is not None:
-            got = list(_by(exact, queries))
-            name, least = "exact index", 0.999
-        else:
+        saved: Searcher | None = reduced or exact.load(folder, state, ids, slots, content.shape[1])
+        if saved is None:
             return "no index is saved; the next search makes one"
+        got = [found for _, found in saved.search(content, queries, AT)]
     except GalleryError as error:
         findings.append(str(error))
         return "no sound index"
+    name, least = _expected(saved)
     agreement = float(np.mean([np.isin(wanted, some).mean() for wanted, some in zip(truth, got, strict=True)]))
     if agreement < least:
         findings.append(f"the {name} finds {agreement:.3f} of the nearest; delete it with `facesearch gallery repair`")
     return f"{name}: {agreement:.3f} of the {AT} nearest of {len(rows)} images found"
 
 
-def _by(exact: Projection, queries: np.ndarray) -> np.ndarray:
-    return nearest(exact.index, queries, AT, exact.ids)[1]
+def _expected(saved: Searcher) -> tuple[str, float]:
+    """What a saved index is called, and how much of the nearest it must find at least."""
+    if isinstance(saved, Shortlist):
+        return f"{saved.about.kind} index of reduced descriptors", saved.about.recall - 0.05
+    return "exact index", 0.999

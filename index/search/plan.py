@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from index.descriptors import faiss_module
 from index.errors import GalleryCorruptError, RequirementsError
+from index.files import written_whole
+from index.search.indexes import faiss_module
 
 EXACT, FLAT, IVF, HNSW = "exact", "flat", "ivf", "hnsw"
 KINDS = {
@@ -189,9 +190,8 @@ def read_requirements(folder: Path) -> Requirements:
 
 def write_requirements(folder: Path, requirements: Requirements) -> None:
     """Keep them for later runs."""
-    temporary = folder / f"{_FILE}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(asdict(requirements), indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / _FILE)
+    with written_whole(folder / _FILE) as file:
+        file.write((json.dumps(asdict(requirements), indent=2) + "\n").encode())
 
 
 def half_of_memory() -> int:

@@ -1,10 +1,11 @@
 """Reads that need the database and the files together, while another process may write.
 
-A writer adds behind the committed slots, and zeroes the slots of removed images after it has committed the removal.
-An id is never given again: an index that is in memory goes on to hold, less the images that have been removed since,
-beside a small one of those that were added. Whatever is found must still be there at the end, else the read is made
-again.
+A writer adds behind the committed slots, and zeroes the slots of removed faces after it has committed the removal. An
+id is never given again: an index that is in memory goes on to hold, less the faces that have been removed since, beside
+a small one of those that were added. Whatever is found must still be there at the end, else the read is made again.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -14,48 +15,38 @@ from threading import RLock
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from index.descriptors import FloatArray, HalfArray, IdArray, build_exact, nearest
 from index.errors import GalleryBusyError, GalleryChangedError, GalleryCorruptError, GalleryEmptyError
-from index.search import projection
+from index.search import exact, shortlist
+from index.search.exact import Exact, Scan
 from index.search.plan import read_requirements
-from index.search.projection import Projection, State
-from index.search.shortlist import Shortlist, merged, scan
-from index.truth import store
+from index.search.searcher import Found, Rows, Searcher, merged
+from index.search.shortlist import Shortlist
+from index.truth import records, state, store
 from index.truth.database import Database
-from index.values import Filter, Match
+from index.values import FloatArray, HalfArray, IdArray, Match, State
+from index.where import Condition
 
 ATTEMPTS = 5
-FEW = 10  # one image in so many may be new or removed before an index is built anew
+FEW = 10  # one face in so many may be new or removed before an index is built anew
 
 _T = TypeVar("_T")
-Found = list[tuple[FloatArray, IdArray]]  # for each query, distances and ids
 
 
 class _OvertakenError(Exception):
-    """Images were removed while they were read."""
+    """Faces were removed while they were read."""
 
 
 @dataclass(frozen=True)
 class _View:
-    """One state of the gallery by an index of an earlier one: those of its ids that are still there, and an index of
-    what was added since."""
+    """One state of the gallery by a searcher of an earlier one: which of its rows are still there (None: all), and an
+    index of what was added since."""
 
     state: State
-    base: Projection
-    alive: IdArray
-    alive_slots: IdArray
-    added: Projection | None
-
-
-@dataclass(frozen=True)
-class _Alive:
-    """Which rows of a shortlist are still there, after so many removals; None: all."""
-
-    removals: int
-    rows: NDArray[np.bool_] | None = None
+    base: Searcher
+    alive: Rows | None
+    added: Exact | None
 
 
 class Reader:
@@ -68,37 +59,37 @@ class Reader:
         self._model = model
         self._building = RLock()
         self._view: _View | None = None
-        self._shortlist: Shortlist | None = None
-        self._alive = _Alive(-1)
 
     def state(self) -> State:
         """How far the gallery has come."""
         with self._database.reading() as session:
-            return store.state(session)
+            return state.state(session)
 
     def forget(self) -> None:
         """Let go of the indexes."""
-        self._view = self._shortlist = None
+        self._view = None
 
     def descriptors(self, ids: Sequence[int]) -> FloatArray:
-        """The descriptors of these images, (len(ids), size). Raises UnknownImageError."""
+        """The descriptors of these faces, (len(ids), size). Raises UnknownImageError."""
 
         def read() -> FloatArray:
             with self._database.reading() as session:
-                slots, records = store.slots(session, ids), self._records(session)
-            made: FloatArray = records[slots].astype(np.float32)
+                slots, content = records.slots_of(session, ids), self._records(session)
+            made: FloatArray = content[slots].astype(np.float32)
             with self._database.reading() as session:
-                store.slots(session, ids)  # still there, so not zeroed
+                records.slots_of(session, ids)  # still there, so not zeroed
             return made
 
         return self.repeated(read)
 
-    def search(self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]) -> list[list[Match]]:
-        """For each query (n, size) its k nearest among the images that the filters let pass."""
+    def search(
+        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int]
+    ) -> list[list[Match]]:  # fmt: skip
+        """For each query (n, size) its k nearest among the faces that pass the condition."""
         return self.repeated(lambda: self._search(queries, k, where, exclude))
 
     def undisturbed(self, read: Callable[[], _T]) -> _T:
-        """What `read` returns while no image is removed. Raises GalleryBusyError, GalleryChangedError."""
+        """What `read` returns while no face is removed. Raises GalleryBusyError, GalleryChangedError."""
 
         def watched() -> _T:
             before = self.state().removals
@@ -127,104 +118,53 @@ class Reader:
             "wait for the other process to finish and try again"
         )
 
-    def require_model(self, state: State) -> None:
+    def require_model(self, found: State) -> None:
         """Raise GalleryChangedError when another model describes the gallery since it was opened."""
-        if state.model != self._model:
+        if found.model != self._model:
             raise GalleryChangedError(
-                f"the gallery {self._folder} was described by another model meanwhile ({state.model[0][:12]}); "
+                f"the gallery {self._folder} was described by another model meanwhile ({found.model[0][:12]}); "
                 "open it again, with that model"
             )
 
-    def _search(self, queries: FloatArray, k: int, where: Filter, exclude: Collection[int]) -> list[list[Match]]:
-        held = self._current_shortlist()
+    def _search(
+        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int]
+    ) -> list[list[Match]]:  # fmt: skip
         look = k + len(exclude)  # cheaper than to tell every one of a large gallery from these few
-        if held is None:
-            results = self._exactly(queries, look, where)
-        else:
-            results = self._in_two_looks(*held, queries, look, where)
-        results = [_without(exclude, result, k) for result in results]
+        results = [_without(exclude, found, k) for found in self._found(queries, look, where)]
         unique = sorted({id_ for _, ids in results for id_ in ids.tolist()})
         with self._database.reading() as session:
-            images = {image.id: image for image in store.present(session, unique)}
-            if len(images) < len(unique) or store.state(session).model != self._model:
+            faces = {face.id: face for face in store.present(session, unique)}
+            if len(faces) < len(unique) or state.state(session).model != self._model:
                 raise _OvertakenError
         return [
-            [Match(images[id_], distance) for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)]
+            [Match(faces[id_], distance) for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)]
             for distances, ids in results
         ]
 
-    def _exactly(self, queries: FloatArray, k: int, where: Filter) -> Found:
-        with self._database.reading() as session:
-            count = store.count(session)
-        if 2 * count * self._model[1] > read_requirements(self._folder).bytes:
-            return self._by_scanning(queries, k, where)
+    def _found(self, queries: FloatArray, k: int, where: Condition | None) -> list[Found]:
+        """By the index, and among what was added since."""
         view = self._current_view()
-        parts = [(view.base, view.alive)] + ([(view.added, view.added.ids)] if view.added else [])
-        found = [zip(*nearest(part.index, queries, k, self._competing(ids, where)), strict=True) for part, ids in parts]
-        return [merged(of_one, k) for of_one in zip(*found, strict=True)]
-
-    def _by_scanning(self, queries: FloatArray, k: int, where: Filter) -> Found:
-        """In the descriptor file itself, part by part: an index of everything would take more memory than allowed."""
+        parts: list[Searcher] = [view.base] if view.added is None else [view.base, view.added]
+        alive = [view.alive, None]
         with self._database.reading() as session:
-            _, ids, slots = store.snapshot(session)
-            records = self._records(session)
-        kept = np.isin(ids, self._competing(ids, where), assume_unique=True)
-        return scan(records, slots[kept], ids[kept], queries, k)
-
-    def _in_two_looks(
-        self, shortlist: Shortlist, alive: _Alive, queries: FloatArray, k: int, where: Filter
-    ) -> Found:  # fmt: skip
-        """Among the reduced descriptors, and among all that were added since."""
-        with self._database.reading() as session:
-            if store.state(session).removals != alive.removals:  # the slots may be others
+            if state.state(session).removals != view.state.removals:  # the slots may be others
                 raise _OvertakenError
-            ids, slots = store.added_after(session, int(shortlist.ids[-1]))
-            records = self._records(session)
-        old = alive.rows
-        if where.restricts:
-            old = np.isin(shortlist.ids, self._competing(np.asarray(shortlist.ids), where), assume_unique=True)
-        found = shortlist.search(records, queries, k, old)
-        new = np.isin(ids, self._competing(ids, where), assume_unique=True)
-        if not new.any():
-            return found
-        return [merged(both, k) for both in zip(found, scan(records, slots[new], ids[new], queries, k), strict=True)]
-
-    def _current_shortlist(self) -> tuple[Shortlist, _Alive] | None:
-        """The index of reduced descriptors, where there is one that still holds, and which of its rows do."""
-        with self._building:
-            state, held = self.state(), self._shortlist
-            if held is not None and self._alive.removals == state.removals:
-                return held, self._alive
-            self._shortlist = None
-            if held is not None:
-                with self._database.reading() as session:
-                    state, ids, slots = store.snapshot(session)
-                alive = _still_there(held.ids, held.slots, ids, slots, 1 / FEW)
-                if alive is not None:
-                    self._shortlist, self._alive = held, _Alive(state.removals, alive)
-            elif projection.has_shortlist(self._folder):
-                with self._database.reading() as session:
-                    state, records = store.state(session), self._records(session)
-                    rows = partial(store.has_rows, session)
-                    self._shortlist = projection.load_shortlist(self._folder, state, records, rows)
-                self._alive = _Alive(state.removals)
-            return None if self._shortlist is None else (self._shortlist, self._alive)
+            content = self._records(session)
+            passing = None if where is None else store.select_ids(session, where)
+        found = [
+            part.search(content, queries, k, _both(rows, part.ids, passing))
+            for part, rows in zip(parts, alive, strict=False)
+        ]
+        return [merged(of_one, k) for of_one in zip(*found, strict=True)]
 
     def _records(self, session: Session) -> HalfArray:
         """The descriptor file's records, of the model that the reader is for."""
-        if store.state(session).model != self._model:
+        if state.state(session).model != self._model:
             raise _OvertakenError
-        return store.records(session, self._folder)
-
-    def _competing(self, ids: IdArray, where: Filter) -> IdArray:
-        if where.restricts:
-            with self._database.reading() as session:
-                # Without the images added since the index was built.
-                ids = np.intersect1d(ids, store.select_ids(session, where), assume_unique=True)
-        return ids
+        return records.records(session, self._folder)
 
     def _current_view(self) -> _View:
-        """The gallery as it is now, by the index at hand, the saved one, or a new one. Raises GalleryEmptyError."""
+        """The gallery as it is now, by the searcher at hand, a saved one, or a new one. Raises GalleryEmptyError."""
         with self._building:
             if self._view is None or self._view.state != self.state():
                 before, self._view = self._view, None
@@ -237,48 +177,69 @@ class Reader:
                 self._view = view
             return self._view
 
-    def _view_by(self, base: Projection, most: float, before: _View | None = None) -> _View | None:
-        """None where more than a share `most` has changed since that index was built, or the gallery has another
-        history. before: the view of an earlier state by the same index."""
+    def _view_by(self, base: Searcher, most: float, before: _View | None = None) -> _View | None:
+        """None where more than a share `most` has changed since that searcher was made, or the gallery has another
+        history. before: the view of an earlier state by the same searcher. An index of reduced descriptors is built on
+        request alone: any number of faces may be new to it."""
         last = int(base.ids[-1])
         with self._database.reading() as session:
-            state, records = store.state(session), self._records(session)
-            if before is not None and store.has_rows(session, before.alive, before.alive_slots, last):
-                old, old_slots = before.alive, before.alive_slots
-                new, new_slots = store.added_after(session, last)
+            now, content = state.state(session), self._records(session)
+            if _nothing_went(session, base, before, now):
+                alive = before.alive if before else None
+                new, new_slots = records.added_after(session, last)
             else:
-                _, ids, slots = store.snapshot(session)
+                _, ids, slots = records.snapshot(session)
                 alive = _still_there(base.ids, base.slots, ids, slots, most)
                 if alive is None:
                     return None
-                old, old_slots = base.ids[alive], base.slots[alive]
                 new, new_slots = ids[ids > last], slots[ids > last]
-        if len(new) > most * len(base.ids) and most < 1:
+        if len(new) > most * len(base.ids) and most < 1 and not isinstance(base, Shortlist):
             return None
-        added = Projection(state, build_exact(records, new, new_slots), new, new_slots) if len(new) else None
-        return _View(state, base, old, old_slots, added)
+        return _View(now, base, alive, exact.build(now, content, new, new_slots) if len(new) else None)
 
-    def _load_or_build(self) -> Projection:
+    def _load_or_build(self) -> Searcher:
         with self._database.reading() as session:
-            state, ids, slots = store.snapshot(session)
-            records = self._records(session)
-        if len(ids) == 0:
-            raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
-        loaded = projection.load(self._folder, state, ids, slots, self._model[1])
-        if loaded is not None:
-            return loaded
+            now, ids, slots = records.snapshot(session)
+            content = self._records(session)
+            if len(ids) == 0:
+                raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
+            reduced = shortlist.load(self._folder, now, content, partial(records.has_rows, session))
+        if reduced is not None:
+            return reduced
+        if content.itemsize * len(ids) * self._model[1] > read_requirements(self._folder).bytes:
+            return Scan(now, ids, slots)  # an index of everything would take more memory than allowed
+        loaded = exact.load(self._folder, now, ids, slots, self._model[1])
+        return loaded or self._built(now, content, ids, slots)
+
+    def _built(self, now: State, content: HalfArray, ids: IdArray, slots: IdArray) -> Exact:
         # What is removed meanwhile may be zeros in it: whoever uses it leaves out what has gone.
-        built = Projection(state, build_exact(records, ids, slots), ids, slots)
-        if self.state() == state:
-            projection.save(self._folder, built)
-            if self.state() != state:  # what was removed meanwhile must not lie there
-                projection.discard_file(self._folder, state)
-        return built
+        made = exact.build(now, content, ids, slots)
+        if self.state() == now:
+            exact.save(self._folder, made)
+            if self.state() != now:  # what was removed meanwhile must not lie there
+                exact.discard(self._folder, now)
+        return made
 
 
-def _still_there(
-    ids: IdArray, slots: IdArray, now: IdArray, slots_now: IdArray, most: float
-) -> NDArray[np.bool_] | None:  # fmt: skip
+def _nothing_went(session: Session, base: Searcher, before: _View | None, now: State) -> bool:
+    """Whether all rows that were there are there now. The rows of large galleries are not counted again: no removal was
+    noted, and a database that is restored from a copy while it is searched must be opened again."""
+    if isinstance(base, Shortlist):
+        return now.removals == before.state.removals if before else base.fits(now)
+    alive = before.alive if before else None
+    ids, slots = (base.ids, base.slots) if alive is None else (base.ids[alive], base.slots[alive])
+    return base.fits(now) or records.has_rows(session, ids, slots, int(base.ids[-1]))
+
+
+def _both(alive: Rows | None, ids: IdArray, passing: IdArray | None) -> Rows | None:
+    """Which rows are there and pass; ids (n,) of the rows."""
+    if passing is None:
+        return alive
+    rows = np.isin(ids, passing, assume_unique=True)
+    return rows if alive is None else rows & alive
+
+
+def _still_there(ids: IdArray, slots: IdArray, now: IdArray, slots_now: IdArray, most: float) -> Rows | None:
     """Which of the ids (n,) with these slots are among those of now, all ascending. None where more than a share `most`
     are not, or where those of now up to the last one are others."""
     old = now <= ids[-1]
@@ -291,7 +252,7 @@ def _still_there(
     return alive
 
 
-def _without(exclude: Collection[int], result: tuple[FloatArray, IdArray], k: int) -> tuple[FloatArray, IdArray]:
+def _without(exclude: Collection[int], result: Found, k: int) -> Found:
     """The first k of a result that are not excluded."""
     distances, ids = result
     kept = np.flatnonzero(~np.isin(ids, list(exclude)))[:k]

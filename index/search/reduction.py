@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from index.descriptors import FloatArray
+from index.values import FloatArray
 
 ENERGY = 0.9  # share of the squared length that the first look should see
 STEP, MOST = 32, 512  # numbers to choose from

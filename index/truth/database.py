@@ -1,23 +1,25 @@
-"""SQLite as the gallery uses it: durable, strict, one writer, and errors with names."""
+"""Where the truth is kept: what a gallery asks of a database, and SQLite, which keeps it in one file."""
+
+from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
 
-BUSY_TIMEOUT_MS = 10_000
+PATIENCE = 10.0  # seconds that a writer waits for another one
 
 PRAGMAS = (
-    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA journal_mode = WAL",
     # NORMAL may forget the last commits at a power cut. The bytes of a removed descriptor are
     # zeroed after the commit, so a forgotten removal would leave an image with a zero descriptor.
@@ -26,48 +28,88 @@ PRAGMAS = (
     "PRAGMA secure_delete = ON",  # a removed row leaves no text behind
 )
 
-CORRUPT_SIGNS = ("malformed", "not a database", "no such table", "no such column")
+PAGE = 1_000  # rows that are read at a time
+VARIABLES = 10_000  # in one statement; SQLite's own limit is 32,766
+_T = TypeVar("_T")
 
 
-class Database:
-    """The engine of one `gallery.db`, with a reading and a writing transaction.
+def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """The items in parts that fit into one statement."""
+    for start in range(0, len(items), VARIABLES):
+        yield items[start : start + VARIABLES]
+
+
+class Database(Protocol):
+    """Transactions over a gallery's tables. May be shared by threads."""
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A transaction that sees one state of the database throughout."""
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A transaction that no other writer can enter; committed at the end of the block, and undone where it raises.
+        Raises GalleryLockedError when another writes for too long, GalleryStorageError, GalleryCorruptError."""
+
+    def soundness(self) -> list[str]:
+        """What the engine itself finds wrong with the database, a line each."""
+
+    def vacuum(self) -> None:
+        """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+CORRUPT_SIGNS = ("malformed", "not a database", "no such table", "no such column", "Could not decode to UTF-8")
+
+
+class SQLite:
+    """The database in one `gallery.db`, with a reading and a writing transaction.
 
     Sessions are opened per operation, so that one Database may serve several threads.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        """patience: seconds to wait for another writer."""
         self.path = path
+        self._patience = patience
         url = URL.create("sqlite", database=str(path))
         # where nothing can be written, no connection is kept: it would not see what another user writes
         pool = None if _writable(path) else NullPool
-        self._engine = create_engine(url, creator=lambda: _connect(path), poolclass=pool)
+        self._engine = create_engine(url, creator=lambda: _connect(path, patience), poolclass=pool)
         event.listen(self._engine, "begin", _begin)
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that sees one state of the database throughout."""
-        with _named_errors(self.path), Session(self._engine) as session:
+        with _named_errors(self.path, self._patience), Session(self._engine) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that no other writer can enter; committed at the end of the block.
 
-        Raises GalleryLockedError when another process writes for longer than the busy timeout.
+        Raises GalleryLockedError when another one writes for longer than this one is patient.
         """
-        with _named_errors(self.path), Session(self._writer, autoflush=False) as session:
+        with _named_errors(self.path, self._patience), Session(self._writer, autoflush=False) as session:
             with session.begin():
                 yield session
 
+    def soundness(self) -> list[str]:
+        """What SQLite finds wrong: in its pages and indexes, and rows that point to none."""
+        with self.reading() as session:
+            found = [str(row[0]) for row in session.execute(text("PRAGMA integrity_check"))]
+            lost = session.execute(text("PRAGMA foreign_key_check")).all()
+        return [line for line in found if line != "ok"] + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
+
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
-        connection = _connect(self.path)
+        connection = _connect(self.path, self._patience)
         try:
             connection.execute("VACUUM").close()
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         except sqlite3.Error as error:
-            raise _named(self.path, str(error)) from error
+            raise _named(self.path, self._patience, str(error)) from error
         finally:
             connection.close()
 
@@ -100,12 +142,12 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
     if not _writable(path):
         return _connect_read_only(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in PRAGMAS:
+        for pragma in (f"PRAGMA busy_timeout = {1000 * patience:.0f}", *PRAGMAS):
             connection.execute(pragma).close()
     except BaseException:
         connection.close()
@@ -120,20 +162,20 @@ def _begin(connection: Connection) -> None:
 
 
 @contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
+def _named_errors(path: Path, patience: float) -> Iterator[None]:
     try:
         yield
     except IntegrityError:
         raise
     except DatabaseError as error:
-        raise _named(path, str(error.orig)) from error
+        raise _named(path, patience, str(error.orig)) from error
 
 
-def _named(path: Path, reason: str) -> GalleryError:
+def _named(path: Path, patience: float, reason: str) -> GalleryError:
     if "locked" in reason or "busy" in reason:
         return GalleryLockedError(
-            f"{path} is locked: another process has been writing for more than "
-            f"{BUSY_TIMEOUT_MS // 1000} s; wait for it to finish and try again"
+            f"{path} is locked: another process has been writing for more than {patience:g} s; "
+            "wait for it to finish and try again"
         )
     if any(sign in reason for sign in CORRUPT_SIGNS):
         return GalleryCorruptError(

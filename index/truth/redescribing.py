@@ -1,134 +1,122 @@
-"""A migration's queries, as functions of an open session: what another model makes of the images, until it takes over.
-
-The caller commits.
-"""
+"""A redescription: what another model makes of the faces, until it takes over. Functions of an open session; the caller
+commits."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from index.descriptors import DescriptorFile, FloatArray, record_hash
-from index.errors import GalleryError, UnknownImageError
-from index.truth import store
-from index.truth.schema import ErasureRecord, ImageRecord, MigrationRecord, StagedRecord
-from index.values import GalleryConfig, StoredImage, checked_description
-
-_DESCRIBED = ("sha256", "size", "mtime_ns", "candidate", "errors", "slot", "record_sha256")
-
-
-@dataclass(frozen=True)
-class Redescribed:
-    """What another model makes of an image. candidate and errors: as of an ImageRow; sha256, size and mtime_ns: of the
-    file as it is now."""
-
-    id: int
-    candidate: int
-    errors: tuple[float | None, ...]
-    sha256: str
-    size: int
-    mtime_ns: int
+from index.descriptors import DescriptorFile, record_hash
+from index.errors import GalleryError
+from index.files import descriptor_path
+from index.truth.database import PAGE, chunks
+from index.truth.records import insert_records, next_file, slots_in_use
+from index.truth.rows import decision_columns, face_of, require_known, select_faces, stamp_columns
+from index.truth.schema import FaceRow, RecordRow, RedescriptionRow, StagedRow, insert_rows, stored, utc_now
+from index.truth.state import advance, gallery
+from index.truth.store import redecide
+from index.values import Face, FloatArray, GalleryConfig, check_decision, check_photo
 
 
 @dataclass(frozen=True)
-class Migration:
-    """A migration under way: model_digest, task, values and descriptor_size of what follows; staged: how many images
-    are described by it."""
+class Redescription:
+    """A redescription under way: model_digest, attribute, values and descriptor_size of what follows; staged: how many
+    faces are described by it."""
 
     model_digest: str
-    task: str
+    attribute: str
     values: tuple[int, ...]
     descriptor_size: int
     staged: int
 
 
-def new_name() -> str:
-    """Of a descriptor file that there is none of."""
-    return f"descriptors-{secrets.token_hex(4)}.f16"
-
-
-def under_way(session: Session) -> Migration | None:
-    """The migration that was begun and is not finished."""
-    found = session.get(MigrationRecord, 1)
+def under_way(session: Session) -> Redescription | None:
+    """The redescription that was begun and is not finished."""
+    found = session.get(RedescriptionRow, 1)
     if found is None:
         return None
-    staged = session.scalar(select(func.count()).select_from(StagedRecord)) or 0
-    return Migration(
-        found.model_digest, found.task, tuple(found.attribute_values), found.descriptor_size, staged
+    staged = session.scalar(select(func.count()).select_from(StagedRow)) or 0
+    return Redescription(
+        found.model_digest, found.attribute, tuple(found.attribute_values), found.descriptor_size, staged
     )  # fmt: skip
 
 
-def begin(session: Session, config: GalleryConfig) -> None:
-    """Begin a migration to what `config` says of the model, or go on with it. Raises GalleryError where one to another
-    model is under way."""
+def begin(session: Session, folder: Path, config: GalleryConfig) -> None:
+    """Begin a redescription by what `config` says of the model, or go on with it. Raises GalleryError where one by
+    another model is under way."""
     found = under_way(session)
-    wanted = (config.model_digest, config.task, config.values, config.descriptor_size)
+    wanted = (config.model_digest, config.attribute, config.values, config.descriptor_size)
     if found is not None:
-        if (found.model_digest, found.task, found.values, found.descriptor_size) == wanted:
+        if (found.model_digest, found.attribute, found.values, found.descriptor_size) == wanted:
             return
         raise GalleryError(
-            f"a migration to model {found.model_digest[:12]} ({found.descriptor_size} numbers) is under way, with "
-            f"{found.staged:,} images described: go on with that model, or forget it with `facesearch gallery migrate "
-            "--give-up`"
+            f"a redescription by model {found.model_digest[:12]} ({found.descriptor_size} numbers) is under way, with "
+            f"{found.staged:,} images described: go on with that model, or forget it with `facesearch gallery "
+            "redescribe --give-up`"
         )
     session.add(
-        MigrationRecord(
+        RedescriptionRow(
             id=1,
             model_digest=config.model_digest,
-            task=config.task,
+            attribute=config.attribute,
             attribute_values=list(config.values),
             descriptor_size=config.descriptor_size,
-            descriptor_file=new_name(),
+            file=next_file(session, folder),
+            begun=utc_now(),
         )
     )
 
 
 def give_up(session: Session) -> None:
-    """Forget a migration; the caller deletes its file."""
-    name = session.scalar(select(MigrationRecord.descriptor_file))
-    session.execute(delete(StagedRecord))
-    session.execute(delete(ErasureRecord).where(ErasureRecord.file == name))
-    session.execute(delete(MigrationRecord))
+    """Forget a redescription; the caller deletes its file."""
+    number = session.scalar(select(RedescriptionRow.file))
+    session.execute(delete(StagedRow))
+    session.execute(delete(RecordRow).where(RecordRow.file == number))
+    session.execute(delete(RedescriptionRow))
     session.flush()
     session.expire_all()
 
 
-def waiting(session: Session, after: int) -> list[StoredImage]:
-    """The next images with an id above `after` that are not described by the new model yet."""
-    query = select(ImageRecord).where(ImageRecord.id > after, ImageRecord.id.not_in(select(StagedRecord.image_id)))
-    return [store.stored(image) for image in session.scalars(query.order_by(ImageRecord.id).limit(store.PAGE))]
+def waiting(session: Session, after: int) -> list[Face]:
+    """The next faces with an id above `after` that are not described by the new model yet."""
+    query = select_faces().where(FaceRow.id > after, FaceRow.id.not_in(select(StagedRow.face_id)))
+    return [face_of(row) for row in session.execute(query.order_by(FaceRow.id).limit(PAGE))]
 
 
-def stage(session: Session, folder: Path, images: Sequence[Redescribed], descriptors: FloatArray) -> None:
+def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> None:
     """Keep descriptors (n, size) of the new model. Raises UnknownImageError, ImageRowError and as `DescriptorFile`."""
-    migration = _required(session)
-    rows = [
-        {**checked_description(str(one.id), one, len(migration.attribute_values)), "image_id": one.id}
-        for one in images
-    ]  # fmt: skip
-    ids = [one.id for one in images]
-    known = set(session.scalars(select(ImageRecord.id).where(ImageRecord.id.in_(ids))))
-    if missing := [id_ for id_ in ids if id_ not in known]:
-        raise UnknownImageError(f"the gallery holds no image {missing[0]}: expected ids that it has not removed")
-    used = store.behind(session, StagedRecord.slot, ErasureRecord.file == migration.descriptor_file)
-    first = DescriptorFile(folder / migration.descriptor_file, migration.descriptor_size).append(descriptors, used)
-    for slot, (row, record) in enumerate(zip(rows, descriptors, strict=True), start=first):
-        row |= {"slot": slot, "record_sha256": record_hash(record)}
-    session.execute(insert(StagedRecord), rows)
+    row = _required(session)
+    for one in faces:
+        check_photo(one.photo)
+        check_decision(str(one.id), one.decision, row.attribute_values)
+    ids = [one.id for one in faces]
+    require_known(ids, dict.fromkeys(session.scalars(select(FaceRow.id).where(FaceRow.id.in_(ids)))))
+    file = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size)
+    first = file.append(descriptors, slots_in_use(session, row.file))
+    staged = [
+        stored(
+            "staged",
+            {"face_id": one.id, "sha256": one.photo.sha256}
+            | stamp_columns(one.photo.stamp)
+            | decision_columns(one.decision),
+        )
+        for one in faces
+    ]
+    insert_rows(session, "staged", staged)
+    insert_records(session, row.file, first, ids, [record_hash(record) for record in descriptors])
 
 
 def damage(session: Session, folder: Path) -> list[str]:
-    """A sentence where descriptions of a migration under way are not what was stored."""
+    """A sentence where descriptions of a redescription under way are not what was stored."""
     found = _damaged(session, folder)
     if not found:
         return []
     return [
-        f"{len(found):,} descriptions of the migration under way are not what was stored: run `facesearch gallery "
+        f"{len(found):,} descriptions of the redescription under way are not what was stored: run `facesearch gallery "
         "repair`, and they are made anew"
     ]
 
@@ -136,46 +124,52 @@ def damage(session: Session, folder: Path) -> list[str]:
 def drop_damaged(session: Session, folder: Path) -> int:
     """Forget descriptions whose records are not what was stored, so that they are made again; how many."""
     found = _damaged(session, folder)
-    for start in range(0, len(found), store.PAGE):
-        session.execute(delete(StagedRecord).where(StagedRecord.image_id.in_(found[start : start + store.PAGE])))
+    number = session.scalar(select(RedescriptionRow.file))
+    for some in chunks(found):
+        session.execute(delete(StagedRow).where(StagedRow.face_id.in_(some)))
+        session.execute(delete(RecordRow).where(RecordRow.file == number, RecordRow.face_id.in_(some)))
     return len(found)
 
 
 def _damaged(session: Session, folder: Path) -> list[int]:
-    migration = session.get(MigrationRecord, 1)
-    if migration is None:
+    row = session.get(RedescriptionRow, 1)
+    if row is None:
         return []
-    records = DescriptorFile(folder / migration.descriptor_file, migration.descriptor_size).whole()
-    columns = (StagedRecord.image_id, StagedRecord.slot, StagedRecord.record_sha256)
-    return [
+    content = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size).whole()
+    query = select(RecordRow.face_id, RecordRow.slot, RecordRow.sha256).where(RecordRow.file == row.file)
+    wrong = [
         id_
-        for id_, slot, noted in session.execute(select(*columns).order_by(StagedRecord.slot)).yield_per(store.PAGE)
-        if slot >= len(records) or record_hash(records[slot]) != noted
+        for id_, slot, noted in session.execute(query.order_by(RecordRow.slot)).yield_per(PAGE)
+        if id_ is not None and (slot >= len(content) or record_hash(content[slot]) != noted)
     ]
+    recorded = exists().where(RecordRow.face_id == StagedRow.face_id, RecordRow.file == row.file)
+    return wrong + list(session.scalars(select(StagedRow.face_id).where(~recorded)))
 
 
 def take_over(session: Session) -> None:
-    """Make what the new model says that what the gallery holds. Every image must have been staged."""
-    migration = _required(session)
+    """Make what the new model says that what the gallery holds. Every face must have been staged."""
+    new = _required(session)
     left = waiting(session, 0)
     if left:
         raise GalleryError(f"{left[0].path!r} is not described by the new model yet: describe it, or remove it first")
-    session.execute(update(ImageRecord).values(slot=-1 - ImageRecord.slot))  # no two images may have one slot
-    of_it = StagedRecord.image_id == ImageRecord.id
-    new = {name: select(getattr(StagedRecord, name)).where(of_it).scalar_subquery() for name in _DESCRIBED}
-    session.execute(update(ImageRecord).values(new), execution_options={"synchronize_session": False})
-    gallery = store.record(session)
-    session.execute(delete(ErasureRecord).where(ErasureRecord.file == gallery.descriptor_file))
-    for name in ("model_digest", "task", "attribute_values", "descriptor_size", "descriptor_file"):
-        setattr(gallery, name, getattr(migration, name))
-    store.advance(session, removed=True)
+    last = 0
+    table = StagedRow.__table__
+    next_page = select(table).order_by(StagedRow.face_id).limit(PAGE)
+    while rows := session.execute(next_page.where(StagedRow.face_id > last)).mappings().all():
+        redecide(session, {row["face_id"]: dict(row) for row in rows})
+        last = rows[-1]["face_id"]
+    row = gallery(session)
+    session.execute(delete(RecordRow).where(RecordRow.file == row.file))
+    for name in ("model_digest", "attribute", "attribute_values", "descriptor_size", "file"):
+        setattr(row, name, getattr(new, name))
+    advance(session, removed=True)
     session.flush()
-    session.execute(delete(StagedRecord))
-    session.execute(delete(MigrationRecord))
+    session.execute(delete(StagedRow))
+    session.execute(delete(RedescriptionRow))
 
 
-def _required(session: Session) -> MigrationRecord:
-    found = session.get(MigrationRecord, 1)
+def _required(session: Session) -> RedescriptionRow:
+    found = session.get(RedescriptionRow, 1)
     if found is None:
-        raise GalleryError("no migration is under way: begin one first")
+        raise GalleryError("no redescription is under way: begin one first")
     return found

@@ -1,24 +1,86 @@
-"""The tables of `gallery.db`. Every change needs a migration (`index/migrations`) and another SCHEMA_VERSION."""
+"""The tables of a gallery. Every change needs a migration (`index/truth/migrations`) and another SCHEMA_VERSION.
 
-from datetime import datetime, timezone
+A photo is a file, a face is one individual in it, a record is a slot of a descriptor file: a face's descriptor, or
+bytes still to be zeroed. Every row carries a digest over its other columns, so that damage to any of them can be seen.
+"""
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from __future__ import annotations
 
-SCHEMA_VERSION = 3
-FIRST_DESCRIPTORS = "descriptors.f16"
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    event,
+)
+from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from index.errors import GalleryCorruptError
+
+SCHEMA_VERSION = 4
+FIRST_FILE = 1  # number of the descriptor file of a new gallery
+_Long = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only an INTEGER key by itself
+
+
+class Numbers(TypeDecorator[list[Any]]):
+    """A list of numbers or None as JSON text, which is the same on every engine."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> list[Any] | None:
+        """Raises GalleryCorruptError for text that is no list of JSON."""
+        try:
+            return None if value is None else list(json.loads(value))
+        except (ValueError, TypeError) as error:
+            raise GalleryCorruptError(
+                f"the database holds {value!r:.40} where numbers belong: `facesearch gallery verify` says in which rows"
+            ) from error
+
+
+class Hash(TypeDecorator[str]):
+    """sha256 as hexadecimal text, stored as its 32 bytes: half of what text takes in a row, and again in an index."""
+
+    impl = LargeBinary(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """ValueError for text that is not hexadecimal."""
+        return None if value is None else bytes.fromhex(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        return None if value is None else bytes(value).hex()
 
 
 def utc_now() -> str:
-    """The present moment as ISO 8601 text in UTC: readable in any SQLite browser."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    """The present moment as ISO 8601 text in UTC: readable in any browser of databases."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Base(DeclarativeBase):
     """Base of the gallery's tables."""
 
 
-class GalleryRecord(Base):
+class GalleryRow(Base):
     """The one row that says what the gallery holds and how far it has come."""
 
     __tablename__ = "gallery"
@@ -27,90 +89,160 @@ class GalleryRecord(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     schema_version: Mapped[int]
     model_digest: Mapped[str] = mapped_column(String(64))  # sha256, hexadecimal
-    task: Mapped[str]
-    attribute_values: Mapped[list[int]] = mapped_column(JSON)
+    attribute: Mapped[str]
+    attribute_values: Mapped[list[int]] = mapped_column(Numbers)
     descriptor_size: Mapped[int]
     image_root: Mapped[str]  # absolute, with forward slashes
-    descriptor_file: Mapped[str] = mapped_column(server_default=FIRST_DESCRIPTORS)  # in the gallery's folder
+    file: Mapped[int]  # number of the descriptor file
     # One more with every add and remove. The random stamp changes with it, so that a database
     # restored from a copy never takes a later index for its own.
     generation: Mapped[int]
     stamp: Mapped[str]
-    removals: Mapped[int]  # how often images were removed: only that disturbs a running read
-    created: Mapped[str] = mapped_column(default=utc_now)
-    changed: Mapped[str] = mapped_column(default=utc_now, onupdate=utc_now)
+    removals: Mapped[int]  # how often faces were removed: only that disturbs a running read
+    created: Mapped[str] = mapped_column(String)
+    digest: Mapped[int] = mapped_column(BigInteger)
 
 
-class Described:
-    """What the network made of an image's file."""
+class PhotoRow(Base):
+    """One file: its content, its state when it was last looked at, and why it could not be read, if so."""
 
-    sha256: Mapped[str] = mapped_column(index=True)
-    size: Mapped[int] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    candidate: Mapped[int]  # position of the winning value in attribute_values
-    errors: Mapped[list[float | None]] = mapped_column(JSON)  # one per attribute value
-    slot: Mapped[int] = mapped_column(unique=True)  # row in the descriptor file
-    record_sha256: Mapped[str | None] = mapped_column(String(64))  # of the bytes there; None: of an earlier release
-
-
-class ImageRecord(Described, Base):
-    """One image: what was found in its file, its labels, and what the network decided."""
-
-    __tablename__ = "image"
+    __tablename__ = "photo"
     __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(_Long, primary_key=True)
     path: Mapped[str] = mapped_column(unique=True)  # relative to image_root, forward slashes
-    identity: Mapped[str | None] = mapped_column(index=True)
+    sha256: Mapped[str | None] = mapped_column(Hash, index=True)  # of the content that was described
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    inode: Mapped[int] = mapped_column(BigInteger)
+    ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    added: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
+    reason: Mapped[str | None]  # why it could not be read; then the stamp above is the unreadable file's
+    reader: Mapped[str | None]  # what read it: another may do better
+    digest: Mapped[int] = mapped_column(BigInteger)
+
+
+class FaceRow(Base):
+    """One individual in a photo: the labels with where each came from, and what the network decided."""
+
+    __tablename__ = "face"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(_Long, primary_key=True)
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photo.id"), index=True)
+    number: Mapped[int]  # among the faces of its photo, from 0
+    identity: Mapped[str | None]
+    identity_key: Mapped[str | None] = mapped_column(index=True)  # composed, and without case: what is compared
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
-    created: Mapped[str] = mapped_column(default=utc_now)
+    origins: Mapped[str]  # of the four labels above, one letter each; index.truth.rows says which
+    decided: Mapped[int]  # one of attribute_values
+    errors: Mapped[list[float | None]] = mapped_column(Numbers)  # one per attribute value
+    digest: Mapped[int] = mapped_column(BigInteger)
 
 
-class MigrationRecord(Base):
-    """The one row of a migration under way: what the gallery is being described by, into another file."""
+class RecordRow(Base):
+    """One slot of a descriptor file. Without a face its bytes are still to be zeroed: that is done after the removal is
+    committed, and a crash in between leaves the row for the next writer."""
 
-    __tablename__ = "migration"
-    __table_args__ = (CheckConstraint("id = 1", name="only_one_migration"),)
+    __tablename__ = "record"
+    __table_args__ = (Index("record_face", "face_id", "file", unique=True), {"sqlite_with_rowid": False})
+
+    file: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    slot: Mapped[int] = mapped_column(_Long, primary_key=True, autoincrement=False)
+    face_id: Mapped[int | None] = mapped_column(ForeignKey("face.id", ondelete="SET NULL"))
+    sha256: Mapped[str] = mapped_column(Hash)  # of the bytes there
+    digest: Mapped[int] = mapped_column(BigInteger)
+
+
+class RedescriptionRow(Base):
+    """The one row of a redescription under way: what the gallery is being described by, into another file."""
+
+    __tablename__ = "redescription"
+    __table_args__ = (CheckConstraint("id = 1", name="only_one_redescription"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     model_digest: Mapped[str] = mapped_column(String(64))
-    task: Mapped[str]
-    attribute_values: Mapped[list[int]] = mapped_column(JSON)
+    attribute: Mapped[str]
+    attribute_values: Mapped[list[int]] = mapped_column(Numbers)
     descriptor_size: Mapped[int]
-    descriptor_file: Mapped[str]
-    begun: Mapped[str] = mapped_column(default=utc_now)
+    file: Mapped[int]
+    begun: Mapped[str] = mapped_column(String)
+    digest: Mapped[int] = mapped_column(BigInteger)
 
 
-class StagedRecord(Described, Base):
-    """An image as the model of the migration describes it."""
+class StagedRow(Base):
+    """A face as the redescription's model sees it, and its photo's file as it was then; the record lies in the
+    redescription's file."""
 
     __tablename__ = "staged"
 
-    image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
-
-
-class ProblemRecord(Base):
-    """A file that could not be read, as it was then: it is not tried again until it changes."""
-
-    __tablename__ = "problem"
-
-    path: Mapped[str] = mapped_column(primary_key=True)  # as of an image
+    face_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(Hash)
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    reason: Mapped[str]
-    found: Mapped[str] = mapped_column(default=utc_now, onupdate=utc_now)
+    inode: Mapped[int] = mapped_column(BigInteger)
+    ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    decided: Mapped[int]
+    errors: Mapped[list[float | None]] = mapped_column(Numbers)
+    digest: Mapped[int] = mapped_column(BigInteger)
 
 
-class ErasureRecord(Base):
-    """A slot whose image is removed and whose bytes are still to be zeroed.
+TABLES: tuple[Table, ...] = tuple(Base.metadata.sorted_tables)
+_STORED: Mapping[type[Any], Callable[[Any], object]] = {
+    Hash: bytes.fromhex,
+    Numbers: partial(json.dumps, separators=(",", ":")),
+}
+_COLUMNS = {table.name: tuple(c.name for c in table.columns if c.name != "digest") for table in TABLES}
+_VALUES = {name: itemgetter(*columns) for name, columns in _COLUMNS.items()}
+_CONVERTED = {
+    table.name: tuple(
+        (place, _STORED[type(column.type)])
+        for place, column in enumerate(table.columns)
+        if type(column.type) in _STORED
+    )
+    for table in TABLES
+}
 
-    Bytes are zeroed only after the removal is committed; a crash in between leaves the slot here
-    and the next writer finishes the work.
-    """
 
-    __tablename__ = "erasure"
+def stored(table: str, columns: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
+    """A row as the engine keeps it, in the order of the table's columns, with its digest at the end."""
+    values = list(_VALUES[table](columns))
+    for place, convert in _CONVERTED[table]:
+        if values[place] is not None:
+            values[place] = convert(values[place])
+    return (*values, row_digest(tuple(values)))
 
-    file: Mapped[str] = mapped_column(primary_key=True)  # in the gallery's folder
-    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+def row_digest(values: tuple[Any, ...]) -> int:
+    """What a row's other columns amount to, as the engine keeps them: a signed number of 64 bits. It finds damage, not
+    forgery."""
+    content = repr(values).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
+
+
+def insert_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows that `stored` made, as they are: what SQLAlchemy does for each value takes longer than all else."""
+    if rows:
+        connection = session.connection()
+        statement = Base.metadata.tables[table].insert().compile(dialect=connection.dialect)
+        connection.exec_driver_sql(str(statement), list(rows))
+
+
+def update_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Replace rows of the same id by those that `stored` made; the id is their first column."""
+    if rows:
+        names = [*_COLUMNS[table][1:], "digest"]
+        changes = ", ".join(f"{name} = ?" for name in names)
+        statement = f"UPDATE {table} SET {changes} WHERE id = ?"
+        session.connection().exec_driver_sql(statement, [(*row[1:], row[0]) for row in rows])
+
+
+@event.listens_for(GalleryRow, "before_insert")
+@event.listens_for(GalleryRow, "before_update")
+@event.listens_for(RedescriptionRow, "before_insert")
+def _seal(mapper: Mapper[Any], connection: Connection, target: GalleryRow | RedescriptionRow) -> None:
+    """The two single rows are written as objects; all others in bulk."""
+    name = target.__tablename__
+    target.digest = stored(name, {column: getattr(target, column) for column in _COLUMNS[name]})[-1]

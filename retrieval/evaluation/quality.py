@@ -1,6 +1,6 @@
 """How good imagined pictures are beside the real ones: squared error, structural similarity and sharpness.
 
-All three look at the face only, within `faceedit.editor.face_window`, so that models that keep the background and
+`quality` looks at the face only, within `faceedit.editor.face_window`, so that models that keep the background and
 models that leave it out can be compared.
 """
 
@@ -57,6 +57,16 @@ def quality(made: Pictures, truths: Pictures) -> Quality:
         parts.append(torch.stack([mse, ssim, _sharpness(grey_a, weights), _sharpness(grey_b, weights)]))
     figures = torch.cat(parts, 1).double().numpy() if parts else np.zeros((4, 0))
     return Quality(*figures)
+
+
+def per_pixel_mse(made: Pictures, truths: Pictures) -> Figures:
+    """(Q,) mean over pixels and channels of the squared difference, in 0..255 units."""
+    out = np.empty(len(made))
+    for start in range(0, len(made), 256):
+        part = slice(start, start + 256)
+        difference = made[part].astype(np.float32) - truths[part]
+        out[part] = (difference**2).mean((1, 2, 3))
+    return out
 
 
 def _floats(pictures: Pictures) -> Tensor:

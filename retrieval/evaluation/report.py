@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.images import write_picture
-from retrieval.evaluation.evaluate import OURS, RANKS, Bools, Evaluation, bootstrap, per_pixel_mse, recall, spread
-from retrieval.evaluation.quality import quality
+from retrieval.evaluation.evaluate import OURS, Evaluation
+from retrieval.evaluation.pages import rendered
+from retrieval.evaluation.quality import per_pixel_mse, quality
+from retrieval.evaluation.queries import Bools, spread
+from retrieval.evaluation.recall import RANKS, bootstrap, recall
 from retrieval.sheets import GREEN, RED, Cell, draw_sheet
 
 _EXAMPLES = 12
+_FEW = 7  # values of an attribute, of which a table by pairs can be read
 
 
 def write_report(evaluation: Evaluation, out: Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -42,8 +46,8 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
     truths = evaluation.true_pictures()
     one, two = (per_pixel_mse(p, truths) for p in (evaluation.generated, evaluation.refined))
     from_values = test.values_of(queries)
-    own = np.concatenate([test.values, np.ones_like(evaluation.occluded_best)])
-    decided = np.concatenate([evaluation.best, evaluation.occluded_best])
+    own = np.concatenate([test.values, np.ones_like(evaluation.occluded_decided)])
+    decided = np.concatenate([evaluation.decided, evaluation.occluded_decided])
     distance = np.abs(decided - own)
     return {
         "task": space.name,
@@ -63,9 +67,9 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
         "baselines": {name: _recalls(hits, people) for name, hits in evaluation.hits.items() if name != OURS},
         "first_result": _first_result(evaluation),
         "recall_same_value": {str(k): round(recall(evaluation.same_value_hits, k), 4) for k in RANKS},
-        "candidate_accuracy": round(float((distance == 0).mean()), 4),
-        "candidate_within_one": round(float((distance <= 1).mean()), 4),
-        "candidate_confusion": _confusion(len(space), own, decided),
+        "decided_accuracy": round(float((distance == 0).mean()), 4),
+        "decided_within_one": round(float((distance <= 1).mean()), 4),
+        "decided_confusion": _confusion(len(space), own, decided),
     }
 
 
@@ -153,73 +157,13 @@ def _stage_sheet(evaluation: Evaluation, chosen: list[int]) -> NDArray[np.uint8]
 
 
 def _markdown(evaluation: Evaluation, figures: dict[str, Any]) -> str:
-    first = ", ".join(f"{name} right {share:.3f}" for name, share in figures["first_result"].items())
-    rule = (
-        "Each query is one of them with a black pattern laid over the face."
-        if evaluation.space.occlusion
-        else f"The target always differs from the query's own {evaluation.space.name}; the query itself never counts."
+    targets = {int(target) for row in figures["mse_by_pair"].values() for target in row}
+    return rendered(
+        "report.md.j2",
+        task=evaluation.space.name,
+        occlusion=evaluation.space.occlusion,
+        match=evaluation.match,
+        compared_on=evaluation.compared_on,
+        figures=figures,
+        pairs=list(map(str, sorted(targets))) if len(evaluation.space) <= _FEW else [],
     )
-    lines = [
-        f"# Evaluation: {evaluation.space.name}",
-        "",
-        f"{figures['queries']:,} queries, a gallery of {figures['gallery']:,} pictures of "
-        f"{figures['identities']} people. A result is right when {', '.join(evaluation.match)} all agree. {rule} "
-        "In brackets: 95 % interval, people resampled.",
-        "",
-        "| method | recall@1 | recall@5 | recall@10 |",
-        "| --- | --- | --- | --- |",
-        _recall_row("**two-stage descriptor**", figures["recall"]),
-        *(_recall_row(name.replace("_", " "), figures["baselines"][name]) for name in figures["baselines"]),
-        "",
-        f"Per-pixel MSE (0..255): stage one {figures['mse']['stage1']}, stage two {figures['mse']['stage2']}"
-        f"{evaluation.compared_on}. {_face(figures['face'])} "
-        f"Candidate {evaluation.space.name} right: {figures['candidate_accuracy']:.3f} exactly, "
-        f"{figures['candidate_within_one']:.3f} within one step. "
-        f"First result: {first}. "
-        f"Asked for its own {evaluation.space.name}, with the query left in the gallery: "
-        f"recall@1 {figures['recall_same_value']['1']:.3f}.",
-        "",
-        *_value_table(f"source {evaluation.space.name}", figures["by_source"]),
-        *_value_table(f"target {evaluation.space.name}", figures["by_target"]),
-        *(_mse_table(figures["mse_by_pair"]) if len(evaluation.space) <= 7 else []),
-        "## Results",
-        "",
-        "Query, imagined face, first five results; a green frame is right.",
-        "",
-        "![results](pictures/results.png)",
-        "",
-        "## Both stages beside the truth",
-        "",
-        "![stages](pictures/stages.png)",
-        "",
-        "Measured with: " + ", ".join(f"{key} {value}" for key, value in figures["about"].items()) + ".",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _face(figures: dict[str, dict[str, float]]) -> str:
-    stages = (
-        f"{name} MSE {of['mse']}, SSIM {of['ssim']:.3f}, sharpness {of['sharpness']:.2f} of the truth's"
-        for name, of in (("stage one", figures["stage1"]), ("stage two", figures["stage2"]))
-    )
-    return f"The face alone: {'; '.join(stages)} (variance of the Laplacian)."
-
-
-def _recall_row(name: str, recalls: dict[str, dict[str, float]]) -> str:
-    cells = [f"{r['value']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for r in recalls.values()]
-    return f"| {name} | {' | '.join(cells)} |"
-
-
-def _value_table(which: str, rows: dict[str, dict[str, float]]) -> list[str]:
-    head = [f"## By {which}", "", f"| {which} | queries | recall@1 | recall@5 | recall@10 |", "| --- " * 5 + "|"]
-    body = [f"| {v} | {r['queries']} | {r['1']:.3f} | {r['5']:.3f} | {r['10']:.3f} |" for v, r in rows.items()]
-    return [*head, *body, ""]
-
-
-def _mse_table(table: dict[str, dict[str, float]]) -> list[str]:
-    targets = sorted({int(t) for row in table.values() for t in row})
-    head = ["## Per-pixel MSE of stage two, source (rows) to target (columns)", ""]
-    title = "| | " + " | ".join(map(str, targets)) + " |"
-    rows = [f"| {s} | " + " | ".join(str(row.get(str(t), "")) for t in targets) + " |" for s, row in table.items()]
-    return [*head, title, "| --- " * (len(targets) + 1) + "|", *rows, ""]

@@ -50,8 +50,11 @@ def _stage_two(name: str, tasks: Mapping[str, Mapping[str, Any]]) -> Claim:
 def _easier(easy: str, hard: str, tasks: Mapping[str, Mapping[str, Any]]) -> Claim:
     return Claim(
         f"{easy.capitalize()} is easier than {hard}",
-        _mse(tasks, easy, "stage2"), _mse(tasks, hard, "stage2"), paper.MSE[easy][1], paper.MSE[hard][1],
-    )  # fmt: skip
+        _mse(tasks, easy, "stage2"),
+        _mse(tasks, hard, "stage2"),
+        paper.MSE[easy][1],
+        paper.MSE[hard][1],
+    )
 
 
 def _rotations(table: Table, face: Table) -> list[Claim]:

@@ -14,7 +14,9 @@ from PIL import Image
 
 from faceedit.editor import Editor
 from faceedit.images import Picture
-from retrieval.evaluation.evaluate import OURS, Evaluation, LabelledSet, Queries, per_pixel_mse, spread
+from retrieval.evaluation.evaluate import OURS, Evaluation
+from retrieval.evaluation.quality import per_pixel_mse
+from retrieval.evaluation.queries import LabelledSet, Queries, spread
 
 _COLOURS = ((0, 0, 4), (60, 15, 110), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))  # dark to light
 
@@ -57,12 +59,14 @@ def stages_figure(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDA
     for i, picture, edit in zip(chosen, shown, editor.edit_many(shown, part.targets), strict=True):
         truth = test.images[truths[i]]
         one, two = (float(per_pixel_mse(p[None], truth[None])[0]) for p in (edit.generated, edit.refined))
-        rows.append([
-            cell(picture, space.text(space.values[own[i]])),
-            cell(edit.generated, f"stage one, {one:.0f}"),
-            cell(edit.refined, f"stage two, {two:.0f}"),
-            cell(truth, f"truth, {space.text(space.values[pairs.targets[i]])}"),
-        ])  # fmt: skip
+        rows.append(
+            [
+                cell(picture, space.text(space.values[own[i]])),
+                cell(edit.generated, f"stage one, {one:.0f}"),
+                cell(edit.refined, f"stage two, {two:.0f}"),
+                cell(truth, f"truth, {space.text(space.values[pairs.targets[i]])}"),
+            ]
+        )
     return Figure("Figure 3", "Input, stage one, stage two (each with its per-pixel MSE), truth.", rows)
 
 
@@ -119,9 +123,7 @@ def retrieval_figure(evaluation: Evaluation, name: str) -> Figure:
 def map_figure(maps: NDArray[np.float64], values: Sequence[int]) -> Figure:
     """Figure 6: maps (n_a, 60, 60) of the squared error for each target pose, on one scale."""
     top = max(float(np.percentile(maps, 99.5)), 1e-9)
-    cells = [
-        cell(_coloured(m / top), f"{v}: {m.mean():.0f}") for m, v in zip(maps, values, strict=True) if m.any()
-    ]  # fmt: skip
+    cells = [cell(_coloured(m / top), f"{v}: {m.mean():.0f}") for m, v in zip(maps, values, strict=True) if m.any()]
     ramp = np.repeat(np.linspace(1, 0, 60)[:, None], 12, axis=1)
     caption = f"Squared error by pixel for each target pose, with its mean; the scale goes from 0 (dark) to {top:.0f}."
     return Figure("Figure 6", caption, [[*cells, cell(_coloured(ramp), "scale")]])

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from faceedit.editor import Editor
 from faceedit.manifest import Manifest
-from retrieval.evaluation.evaluate import (
+from retrieval.evaluation.evaluate import evaluate
+from retrieval.evaluation.quality import per_pixel_mse
+from retrieval.evaluation.queries import (
     LabelledSet,
     Queries,
     choose_queries,
     default_match,
-    evaluate,
     load_test_set,
-    per_pixel_mse,
     truth_rows,
 )
 from retrieval.evaluation.report import measure, mse_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,13 @@ from faceedit.errors import ManifestError, ModelFileError
 from faceedit.files import write_whole
 from faceedit.manifest import Manifest
 from faceedit.modelfile import CARD, read_card
-from faceedit.training.recipes import Recipe
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.reproduce.claims import check_claims
 from retrieval.evaluation.reproduce.figures import Figure
 from retrieval.evaluation.reproduce.measure import Report, Settings, measure_errors, measure_retrieval
 from retrieval.evaluation.reproduce.page import write_page
 
-VERSIONS = {"errors": 2, "retrieval": 1}  # of what is measured and how: kept parts of another are measured again
+VERSIONS = {"errors": 2, "retrieval": 2}  # of what is measured and how: kept parts of another are measured again
 
 
 def find_models(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -102,9 +101,10 @@ class _Run:
             return numbers, []
         cache = self._work / "cache"
         found = self._kept(
-            f"{name}-retrieval", editor,
+            f"{name}-retrieval",
+            editor,
             lambda: measure_retrieval(editor, self._manifest, self._settings, self._report, cache),
-        )  # fmt: skip
+        )
         shutil.rmtree(cache, ignore_errors=True)
         return {**numbers, "retrieval": found["numbers"]}, [*figures, *found["figures"]]
 
@@ -117,7 +117,7 @@ class _Run:
 
     def _kept(
         self, name: str, editor: Editor, make: Callable[[], tuple[dict[str, Any], list[Figure]]]
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """What an earlier run wrote about the same model, data and settings, or what is measured now."""
         file = self._work / f"{name}.json"
         parts = [VERSIONS[name.rpartition("-")[2]], editor.digest, editor.device, self._data, asdict(self._settings)]
@@ -149,18 +149,26 @@ def _write(
 
 def _made(editor: Editor) -> dict[str, Any]:
     """How a model was trained, as far as its card says."""
-    recipe, card = editor.card.recipe, editor.card
-    try:
-        pairs = list(Recipe(**recipe).pairs_seen(len(editor.space)))
-    except TypeError:  # a recipe of another version, or none
-        pairs = [0, 0]
+    card = editor.card
     began = card.provenance.get("started_from")
     return {
-        "recipe": str(recipe.get("name", "unknown")),
+        "recipe": str(card.recipe.get("name", "unknown")),
         "middle": card.network.middle,
-        "training_pairs": pairs,
+        "training_pairs": pairs_seen(card.recipe, len(editor.space)),
         "started_from": began.get("model", "")[:12] if isinstance(began, dict) else "",
     }
+
+
+def pairs_seen(recipe: Mapping[str, Any], values: int) -> list[int]:
+    """How many pairs each stage learns from, at most, by a recipe as a model's card has it, of any release, for an
+    attribute with so many values: not everybody has contrast_conditions pictures to compare. Zeros where it does not
+    say."""
+    names = ("sources", "targets", "steps_one", "steps_two", "contrast", "contrast_people", "contrast_conditions")
+    known = [recipe.get(name) for name in names]
+    sources, targets, one, two, contrast, people, conditions = (n if isinstance(n, int | float) else 0 for n in known)
+    in_batch = int(sources * targets // max(1, min(targets, values))) * int(min(targets, values))
+    compared = 4 * people * conditions if contrast > 0 else in_batch
+    return [int(one * in_batch), int(two * compared)]
 
 
 def _data_digest(manifest: Manifest) -> str:

@@ -1,0 +1,99 @@
+"""Many crops at once: those of a data set, some of them under an occlusion, cut out of or put before a background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.errors import ManifestError
+from faceedit.images import SIZE, read_crop
+from faceedit.manifest import Manifest
+from faceedit.occlusion import occlude
+
+NEUTRAL = 0.5  # the grey, 0..1, that a person stands on where nothing else is to be seen
+_READERS = 4  # threads
+
+
+def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
+    """All pictures as one array (N, 60, 60, 3) uint8. Raises ImageError for one that cannot be read."""
+    out = np.empty((len(paths), SIZE, SIZE, 3), np.uint8)
+
+    def read(i: int) -> None:
+        out[i] = read_crop(paths[i])
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for _ in pool.map(read, range(len(paths))):
+            pass
+    return out
+
+
+def crops_at(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[int]) -> NDArray[np.uint8]:
+    """The pictures (R, 60, 60, 3) of these rows (R,). A row N + r is picture r of N occluded; the same numbers `draw`
+    give it the same pattern at the same place."""
+    n = len(images)
+    out = images[rows % n]
+    for i in np.flatnonzero(rows >= n):
+        out[i] = occlude(out[i], np.random.default_rng([*draw, int(rows[i]) - n]))
+    return out
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """People on black: images (N, 60, 60, 3) uint8, masks (M, 60, 60) uint8 alpha, mask_rows (N,) each picture's."""
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    mask_rows: NDArray[np.int64]
+
+
+def people_of(manifest: Manifest, images: NDArray[np.uint8]) -> CutOut:
+    """The people of the manifest's pictures (N, 60, 60, 3), from which what is behind them is taken away in place.
+
+    Raises ManifestError for a picture without a mask, ImageError for a mask or background that cannot be read.
+    """
+    require_masks(manifest)
+    names = {name: number for number, name in enumerate(dict.fromkeys(manifest.columns["mask"]))}
+    masks = read_crops([manifest.root / name for name in names])[..., 0]
+    mask_rows = np.array([names[name] for name in manifest.columns["mask"]], np.int64)
+    cut = CutOut(images, masks, mask_rows)
+    if "background" in manifest.columns:
+        _take_away(cut, manifest.columns["background"], manifest.root)
+    return cut
+
+
+def _take_away(cut: CutOut, backgrounds: Sequence[str], root: Path) -> None:
+    """image = person + (1 - alpha) * background, solved for the person. An empty name: it is on black already."""
+    behind = {name: read_crop(root / name) for name in set(backgrounds) if name}
+    for row, name in enumerate(backgrounds):
+        if name:
+            clear = 255 - cut.masks[cut.mask_rows[row]].astype(np.int32)[..., None]
+            rest = cut.images[row] - (clear * behind[name] + 127) // 255
+            cut.images[row] = rest.clip(0, 255)
+
+
+def on_neutral(manifest: Manifest, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The manifest's pictures (N, 60, 60, 3) with neutral grey instead of what is behind the person.
+
+    Raises ManifestError for a picture without a mask.
+    """
+    cut = people_of(manifest, images.copy())
+    clear = 255 - cut.masks[cut.mask_rows].astype(np.uint16)[..., None]
+    grey = (clear * round(255 * NEUTRAL) + 127) // 255
+    return np.asarray(np.minimum(cut.images + grey, 255), dtype=np.uint8)
+
+
+def require_masks(manifest: Manifest) -> None:
+    """Raise ManifestError unless every picture has a mask."""
+    advice = "train with --recipe fast, or on pictures that `facesearch synth` rendered"
+    if "mask" not in manifest.columns:
+        raise ManifestError(
+            f"the manifest in {manifest.root} has no column 'mask', so that backgrounds cannot be chosen: {advice}"
+        )
+    for path, mask in zip(manifest.columns["path"], manifest.columns["mask"], strict=True):
+        if not mask:
+            raise ManifestError(f"{path} has no mask, so that its background cannot be chosen: {advice}")

@@ -1,0 +1,72 @@
+"""What describes and edits faces, as the rest of the project sees it. This module must stay free of torch and PIL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.attributes import AttributeSpace
+
+if TYPE_CHECKING:
+    from faceedit.images import Picture
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Described:
+    """Gallery pictures, each under its best candidate: descriptors (N, D), best (N,), errors (N, n_a), NaN for values
+    that were never refined because they could not win."""
+
+    descriptors: Floats
+    best: NDArray[np.int64]
+    errors: Floats
+
+
+@dataclass(frozen=True)
+class Edit:
+    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (D,) float32, length 1."""
+
+    generated: Picture
+    refined: Picture
+    descriptor: Floats
+
+
+class Describes(Protocol):
+    """Turns pictures into descriptors for a gallery: `faceedit.editor.Editor`, or a stand-in of the tests.
+
+    tests/test_describes.py says what every implementation must keep to.
+    """
+
+    digest: str
+    """names the model, 64 hexadecimal digits: descriptors of two digests are not compared"""
+
+    @property
+    def attribute(self) -> AttributeSpace:
+        """What is decided of every picture, such as its pose."""
+
+    @property
+    def descriptor_size(self) -> int:
+        """Numbers in a descriptor, D."""
+
+    @property
+    def batch(self) -> int:
+        """How many pictures are well described together."""
+
+    def describe(self, images: NDArray[np.uint8], /) -> Described:
+        """Pictures (N, 60, 60, 3) uint8 RGB, also none of them; each descriptor has length 1. Raises ImageError for
+        another shape or type."""
+
+
+class Edits(Describes, Protocol):
+    """Also imagines a face with another value of the attribute."""
+
+    @property
+    def neutral(self) -> bool:
+        """Whether what it makes stands before neutral grey instead of the picture's background."""
+
+    def edit(self, image: Picture, value: int, /) -> Edit:
+        """The face of (60, 60, 3) uint8 under a value. Raises AttributeValueError for an unknown one."""

@@ -1,0 +1,80 @@
+"""The data sets that a model is trained from, and what is known of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faceedit.attributes import AttributeSpace
+from faceedit.errors import TrainingError, UsageError
+from faceedit.manifest import Manifest, join, read_manifest
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """manifest: the training rows of all data sets; roots: their folders."""
+
+    manifest: Manifest
+    roots: tuple[Path, ...]
+
+    @property
+    def provenance(self) -> dict[str, object]:
+        """For the model's card: which data sets, and how they were rendered where they were."""
+        each = [_provenance(root) for root in self.roots]
+        return each[0] if len(each) == 1 else {"data": each}
+
+    @property
+    def licence(self) -> str:
+        """For the model's card: the terms of every data set."""
+        return "; ".join(dict.fromkeys(str(_rendered(root).get("licence", "unspecified")) for root in self.roots))
+
+
+def read_training_set(paths: Sequence[Path], space: AttributeSpace) -> TrainingSet:
+    """The training rows of data sets: folders with a manifest.csv, or the files.
+
+    Raises ManifestError, TrainingError for one without training rows, UsageError for rendered data sets that show the
+    same people, or lights that mean another thing for each.
+    """
+    manifests = []
+    for path in paths:
+        manifest = read_manifest(path, required=("path", "identity", *space.columns))
+        if "split" in manifest.columns:
+            manifest = manifest.where("split", "train")
+        if not len(manifest):
+            raise TrainingError(f"the manifest at {path} has no row whose split is 'train'")
+        manifests.append(manifest)
+    roots = tuple(manifest.root for manifest in manifests)
+    _require_fitting(space, roots)
+    return TrainingSet(join(manifests), roots)
+
+
+def _require_fitting(space: AttributeSpace, roots: Sequence[Path]) -> None:
+    seeds: dict[object, Path] = {}
+    for root in roots:
+        made = _rendered(root)
+        if space.name == "illumination" and "variety" in made:
+            raise UsageError(f"{root} has lights of each person's own: --variety renders are not for illumination")
+        other = seeds.setdefault(made["seed"], root) if "seed" in made else root
+        if other != root:
+            raise UsageError(
+                f"{other} and {root} show the same people, rendered with seed {made['seed']}: leave one out, or "
+                "render it with another --seed"
+            )
+
+
+def _provenance(root: Path) -> dict[str, object]:
+    made = _rendered(root)
+    kept = ("identities", "seed", "variety", "face_model_sha256")
+    return {"data": root.resolve().name, **{name: made[name] for name in kept if name in made}}
+
+
+def _rendered(root: Path) -> dict[str, Any]:
+    """What `facesearch synth` says of a data set that it rendered; empty for any other."""
+    try:
+        content = json.loads((root / "synth.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

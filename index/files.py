@@ -1,0 +1,280 @@
+"""The files of a gallery's folder: every name, writing so that a file is whole or not there, the writer's lock, a hash.
+
+A descriptor file is known by its number, an index by the state that it was made from: no name is read from anywhere.
+It must stay light: every process that reads pictures imports it.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from index.errors import GalleryError, GalleryExistsError, GalleryLockedError, GalleryStorageError
+
+DATABASE = "gallery.db"
+_NEW_DATABASE = f"{DATABASE}.new"
+_LOCK = "gallery.lock"
+_MARK = ".facesearch-partial"  # in a folder that is being written, locked
+_DESCRIPTORS = re.compile(r"descriptors-(\d{1,18})\.f16")
+_INDEX = re.compile(r"(?:exact|search)-(\d{1,18})-([0-9a-f]{8})(?:\.faiss)?(\.\d+\.tmp)?")
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's content, hexadecimal. Raises OSError."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def descriptor_path(folder: Path, number: int) -> Path:
+    """The descriptor file of this number."""
+    return folder / f"descriptors-{number}.f16"
+
+
+def descriptor_numbers(folder: Path) -> list[int]:
+    """The numbers of the descriptor files that are there, ascending."""
+    return sorted(int(found[1]) for path in folder.iterdir() if (found := _DESCRIPTORS.fullmatch(path.name)))
+
+
+def discard_descriptors(folder: Path, keep: Collection[int] = ()) -> None:
+    """Delete descriptor files of other numbers: what a compaction or a redescription replaced, or a crash left."""
+    for number in descriptor_numbers(folder):
+        if number not in keep:
+            with suppress(OSError):  # Windows keeps a file that another process has open; the next writer deletes it
+                descriptor_path(folder, number).unlink()
+
+
+def exact_path(folder: Path, generation: int, stamp: str) -> Path:
+    """The index of every descriptor, of this state."""
+    return folder / f"exact-{generation}-{stamp}.faiss"
+
+
+def shortlist_path(folder: Path, generation: int, stamp: str) -> Path:
+    """The index of reduced descriptors, of this state."""
+    return folder / f"search-{generation}-{stamp}"
+
+
+def shortlists(folder: Path) -> list[tuple[int, Path]]:
+    """The saved indexes of reduced descriptors with their generations, the newest first."""
+    found = [(name, path) for path in folder.glob("search-*") if (name := _INDEX.fullmatch(path.name)) and not name[3]]
+    return sorted(((int(name[1]), path) for name, path in found), key=lambda one: -one[0])
+
+
+def saved_indexes(folder: Path) -> list[Path]:
+    """All finished indexes of a folder, by name."""
+    found = ((path, _INDEX.fullmatch(path.name)) for path in folder.iterdir())
+    return sorted(path for path, name in found if name and not name[3])
+
+
+def discard_indexes(folder: Path, kind: str = "", *, before: int | None = None, keep: Path | None = None) -> None:
+    """Delete saved indexes, finished or not: all, or those up to the generation `before`; kind: 'exact', 'search', or
+    both. The caller holds the writer's lock where it deletes those of reduced descriptors, which are made under it."""
+    for path in folder.iterdir():
+        name = _INDEX.fullmatch(path.name)
+        if name is None or path == keep or not path.name.startswith(kind):
+            continue
+        if before is None or int(name[1]) <= before:
+            with suppress(OSError):  # Windows keeps a file that another process has open
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def discard_all(folder: Path) -> None:
+    """Delete every file of a gallery, also half a one: what was left of one whose database is gone."""
+    discard_indexes(folder)
+    discard_descriptors(folder)
+    for name in (DATABASE, _NEW_DATABASE):
+        for suffix in ("", "-wal", "-shm"):
+            (folder / (name + suffix)).unlink(missing_ok=True)
+
+
+@contextmanager
+def database_made_whole(folder: Path) -> Iterator[Path]:
+    """Where to write a new database: it gets its name at the end of the block, with all its tables or not at all."""
+    new = folder / _NEW_DATABASE
+    yield new
+    new.replace(folder / DATABASE)
+    sync_folder(folder)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name, with its bytes on the disk, when the block ends well; what was there before stays
+    until then. Raises OSError."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            to_disk(file)
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """A folder that takes its name when the block ends well, in place of one of that name. Raises OSError."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.rename(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def to_disk(file: IO[Any]) -> None:
+    """Make what was written durable."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new or renamed file's name durable, where the system can (Windows cannot)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def gallery_bytes(folder: Path) -> int:
+    """What the database and the descriptors of a folder occupy."""
+    total = 0
+    for path in folder.iterdir():
+        if path.name.startswith(DATABASE) or _DESCRIPTORS.fullmatch(path.name):
+            with suppress(FileNotFoundError):  # another process works there
+                total += path.stat().st_size
+    return total
+
+
+class WriterLock:
+    """The right to write into a folder, held by one object at a time; the system frees it when a process dies.
+
+    A file beside it names the holder's process.
+    """
+
+    def __init__(self, folder: Path, name: str = _LOCK) -> None:
+        self._folder = folder
+        # where the system knows no locks, a file that a killed process leaves would lock forever: rather refuse
+        self._lock = FileLock(
+            folder / name, timeout=0, thread_local=False, fallback_to_soft=False, preserve_lock_file=True
+        )
+        self._holder = folder / f"{name}.holder"
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return bool(self._lock.is_locked)
+
+    def acquire(self) -> None:
+        """Take the lock at once, or raise GalleryLockedError naming the holder's process id. Raises GalleryStorageError
+        where nothing can be written."""
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise GalleryLockedError(
+                f"the gallery {self._folder} is being written by process {self._named()}; only one "
+                "can write at a time: wait for it to finish, or stop it, and try again"
+            ) from error
+        except OSError as error:
+            raise _unwritable(Path(self._lock.lock_file), error) from error
+        try:
+            self._holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+        except OSError as error:
+            self._lock.release()
+            raise _unwritable(self._holder, error) from error
+
+    def release(self) -> None:
+        """Give the lock back. The files stay: deleting them would let two writers in."""
+        self._lock.release()
+
+    def _named(self) -> str:
+        try:
+            return self._holder.read_text(encoding="ascii", errors="replace").strip() or "unknown"
+        except OSError:
+            return "unknown"
+
+
+def require_new_folder(folder: Path) -> None:
+    """Raise GalleryExistsError for a folder that holds something, is a link, or is the one we are in."""
+    there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+    if there or folder.resolve() == Path.cwd():
+        raise GalleryExistsError(f"{folder} is there already: give a folder that does not exist yet, or is empty")
+
+
+@contextmanager
+def new_folder_whole(target: Path) -> Iterator[Path]:
+    """A folder that gets its name when the block ends well. What a killed run of ours left is deleted, nothing else."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        _discard_left(left)
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    made.chmod(0o777 & ~_umask())
+    lock = WriterLock(made, _MARK)
+    try:
+        lock.acquire()
+    except GalleryError:  # another run took it for a leftover
+        with new_folder_whole(target) as another:
+            yield another
+        return
+    try:
+        yield made
+        if target.exists():
+            target.rmdir()
+        made.rename(target)
+        for mark in target.glob(f"{_MARK}*"):  # and the name of who held it
+            mark.unlink()
+        sync_folder(target.parent)
+    except BaseException as error:
+        shutil.rmtree(made, ignore_errors=True)
+        if isinstance(error, OSError) and target.is_dir() and any(target.iterdir()):
+            raise GalleryExistsError(f"{target} came into being meanwhile: give another folder") from error
+        raise
+    finally:
+        lock.release()
+
+
+def _discard_left(folder: Path) -> None:
+    """Delete a folder that a killed run has left: one with our mark, which nobody holds."""
+    if not (folder / _MARK).is_file():
+        with suppress(OSError):
+            folder.rmdir()  # if it is empty
+        return
+    lock = WriterLock(folder, _MARK)
+    try:
+        lock.acquire()
+    except GalleryError:
+        return  # somebody is at it
+    lock.release()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _unwritable(path: Path, error: OSError) -> GalleryStorageError:
+    return GalleryStorageError(
+        f"{path} cannot be written ({error.strerror}): give a gallery's folder that can be written to"
+    )

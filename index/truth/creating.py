@@ -1,0 +1,32 @@
+"""Make the files of an empty gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from index.errors import GalleryExistsError
+from index.files import DATABASE, database_made_whole, discard_all
+from index.truth import state
+from index.truth.database import SQLite
+from index.values import GalleryConfig
+
+
+def create_files(folder: Path, config: GalleryConfig) -> None:
+    """Write the database of an empty gallery; the caller holds the writer's lock.
+
+    Raises GalleryExistsError when there is a database already.
+    """
+    if (folder / DATABASE).exists():
+        raise GalleryExistsError(f"{folder} holds a gallery already; open it, or choose another folder")
+    discard_all(folder)  # what an earlier gallery left, whose database was deleted
+    try:
+        with database_made_whole(folder) as new:
+            database = SQLite(new)
+            try:
+                with database.writing() as session:
+                    state.create(session, config)
+            finally:
+                database.close()
+    except BaseException:
+        discard_all(folder)
+        raise

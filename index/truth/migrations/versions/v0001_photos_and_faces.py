@@ -1,0 +1,100 @@
+"""Schema version 4: photos, faces and records. Galleries of versions 1 to 3 (releases up to 0.3) are not upgraded."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+_LONG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _stamp() -> tuple[sa.Column[int], ...]:
+    names = ("size", "mtime_ns", "inode", "ctime_ns")
+    return tuple(sa.Column(name, sa.BigInteger, nullable=False) for name in names)
+
+
+def _model() -> tuple[sa.Column[object], ...]:
+    return (
+        sa.Column("model_digest", sa.String(64), nullable=False),
+        sa.Column("attribute", sa.String, nullable=False),
+        sa.Column("attribute_values", sa.Text, nullable=False),
+        sa.Column("descriptor_size", sa.Integer, nullable=False),
+    )
+
+
+def _digest() -> sa.Column[int]:
+    return sa.Column("digest", sa.BigInteger, nullable=False)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "gallery",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("schema_version", sa.Integer, nullable=False),
+        *_model(),
+        sa.Column("image_root", sa.String, nullable=False),
+        sa.Column("file", sa.Integer, nullable=False),
+        sa.Column("generation", sa.Integer, nullable=False),
+        sa.Column("stamp", sa.String, nullable=False),
+        sa.Column("removals", sa.Integer, nullable=False),
+        sa.Column("created", sa.String, nullable=False),
+        _digest(),
+        sa.CheckConstraint("id = 1", name="only_one_gallery"),
+    )
+    op.create_table(
+        "photo",
+        sa.Column("id", _LONG, primary_key=True),
+        sa.Column("path", sa.String, nullable=False, unique=True),
+        sa.Column("sha256", sa.LargeBinary(32), index=True),
+        *_stamp(),
+        sa.Column("added", sa.BigInteger, nullable=False),
+        sa.Column("reason", sa.String),
+        sa.Column("reader", sa.String),
+        _digest(),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "face",
+        sa.Column("id", _LONG, primary_key=True),
+        sa.Column("photo_id", _LONG, sa.ForeignKey("photo.id"), nullable=False, index=True),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("identity", sa.String),
+        sa.Column("identity_key", sa.String, index=True),
+        sa.Column("pose", sa.Integer),
+        sa.Column("illumination", sa.Integer),
+        sa.Column("expression", sa.String),
+        sa.Column("origins", sa.String, nullable=False),
+        sa.Column("decided", sa.Integer, nullable=False),
+        sa.Column("errors", sa.Text, nullable=False),
+        _digest(),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "record",
+        sa.Column("file", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("slot", _LONG, primary_key=True, autoincrement=False),
+        sa.Column("face_id", _LONG, sa.ForeignKey("face.id", ondelete="SET NULL")),
+        sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+        _digest(),
+        sa.Index("record_face", "face_id", "file", unique=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "redescription",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        *_model(),
+        sa.Column("file", sa.Integer, nullable=False),
+        sa.Column("begun", sa.String, nullable=False),
+        _digest(),
+        sa.CheckConstraint("id = 1", name="only_one_redescription"),
+    )
+    op.create_table(
+        "staged",
+        sa.Column("face_id", _LONG, sa.ForeignKey("face.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+        *_stamp(),
+        sa.Column("decided", sa.Integer, nullable=False),
+        sa.Column("errors", sa.Text, nullable=False),
+        _digest(),
+    )

@@ -1,0 +1,183 @@
+"""Which face's descriptor lies where, as functions of an open session. The caller commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import delete, exists, func, select
+from sqlalchemy.orm import Session
+
+from index.descriptors import DescriptorFile, record_hash
+from index.files import descriptor_numbers, descriptor_path
+from index.truth.database import PAGE, Database, chunks
+from index.truth.rows import record_row, require_known
+from index.truth.schema import FaceRow, GalleryRow, RecordRow, RedescriptionRow, insert_rows
+from index.truth.state import advance, gallery, state
+from index.values import HalfArray, IdArray, State
+
+_MIX = (2_654_435_761, 40_503, 2_147_483_647)
+_CURRENT = select(GalleryRow.file).scalar_subquery()
+
+
+def descriptor_file(session: Session, folder: Path) -> DescriptorFile:
+    """The file in the gallery's folder that holds its descriptors."""
+    number, size = session.execute(select(GalleryRow.file, GalleryRow.descriptor_size)).one()
+    return DescriptorFile(descriptor_path(folder, number), size)
+
+
+def records(session: Session, folder: Path) -> HalfArray:
+    """The records of all slots in use, (slots, size) float16, mapped into memory. Raises GalleryCorruptError."""
+    return descriptor_file(session, folder).records(slots_in_use(session, gallery(session).file))
+
+
+def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
+    """The state, and the ids (n,) and slots (n,) of all faces by ascending id."""
+    return state(session), *added_after(session, 0)
+
+
+def added_after(session: Session, last: int) -> tuple[IdArray, IdArray]:
+    """The ids (n,) and slots (n,) of all faces with an id above `last`, by ascending id."""
+    query = select(RecordRow.face_id, RecordRow.slot).where(RecordRow.face_id > last, RecordRow.file == _CURRENT)
+    found = chain.from_iterable(session.execute(query.order_by(RecordRow.face_id)))
+    table = np.fromiter(found, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0].copy(), table[:, 1].copy()
+
+
+def has_rows(session: Session, ids: IdArray, slots: IdArray, last: int | None = None) -> bool:
+    """Whether the faces up to the id `last` (None: the last of these) are these, ids (n,) at slots (n,), by a sum of
+    products: read in a moment, and by chance alike once in two thousand million."""
+    mixed = (RecordRow.face_id * _MIX[0] + RecordRow.slot * _MIX[1]) % _MIX[2]
+    query = select(func.count(), func.sum(mixed)).where(
+        RecordRow.face_id <= (int(ids[-1]) if last is None else last), RecordRow.file == _CURRENT
+    )
+    expected = int(((ids.astype(np.int64) * _MIX[0] + slots * _MIX[1]) % _MIX[2]).sum())
+    count, total = session.execute(query).one()
+    return (count, total or 0) == (len(ids), expected)
+
+
+def slots_in_use(session: Session, file: int) -> int:
+    """One more than the last slot of a file that a face has or that is still to be erased."""
+    last = session.scalar(select(func.max(RecordRow.slot)).where(RecordRow.file == file))
+    return 0 if last is None else last + 1
+
+
+def slots_of(session: Session, ids: Sequence[int]) -> IdArray:
+    """The slots of these faces, in this order. Raises UnknownImageError."""
+    found: dict[int, int] = {}
+    for some in chunks(sorted({int(id_) for id_ in ids})):
+        query = select(RecordRow.face_id, RecordRow.slot)
+        rows = session.execute(query.where(RecordRow.face_id.in_(some), RecordRow.file == _CURRENT))
+        found.update((face, slot) for face, slot in rows if face is not None)
+    require_known(ids, found)
+    return np.array([found[int(id_)] for id_ in ids], dtype=np.int64)
+
+
+def insert_records(session: Session, file: int, first: int, ids: Sequence[int], hashes: Sequence[str]) -> None:
+    """Say that the descriptors of these faces, with these hashes, lie in the slots from `first` on."""
+    rows = [
+        record_row(file, slot, id_, sha256)
+        for slot, (id_, sha256) in enumerate(zip(ids, hashes, strict=True), start=first)
+    ]
+    insert_rows(session, "record", rows)
+
+
+def noted_hashes(session: Session, ids: Sequence[int]) -> dict[int, str]:
+    """The hashes that were noted for the descriptors of these faces."""
+    found: dict[int, str] = {}
+    for some in chunks(ids):
+        query = select(RecordRow.face_id, RecordRow.sha256)
+        rows = session.execute(query.where(RecordRow.face_id.in_(some), RecordRow.file == _CURRENT))
+        found.update((face, sha256) for face, sha256 in rows if face is not None)
+    return found
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A face's descriptor as it lies on the disk, with the hash that was noted for it and the one that it has."""
+
+    id: int
+    noted: str
+    actual: str
+    record: HalfArray
+
+
+def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
+    """The descriptors of all faces, by slot, in pages."""
+    last = -1
+    while True:
+        with database.reading() as session:
+            query = select(RecordRow.face_id, RecordRow.slot, RecordRow.sha256)
+            query = query.where(RecordRow.file == gallery(session).file, RecordRow.face_id.is_not(None))
+            page = session.execute(query.where(RecordRow.slot > last).order_by(RecordRow.slot).limit(PAGE)).all()
+            content = descriptor_file(session, folder).whole()
+        if not page:
+            return
+        yield [_hashed(content, int(id_ or 0), slot, noted) for id_, slot, noted in page]
+        last = page[-1][1]
+
+
+def _hashed(content: HalfArray, id_: int, slot: int, noted: str) -> Hashed:
+    if slot >= len(content):  # cut off
+        return Hashed(id_, noted, "", np.zeros(content.shape[1], np.float16))
+    return Hashed(id_, noted, record_hash(content[slot]), content[slot])
+
+
+def without_record(session: Session) -> list[int]:
+    """The faces whose descriptors no slot is said to hold, which only damage can bring about."""
+    recorded = exists().where(RecordRow.face_id == FaceRow.id, RecordRow.file == gallery(session).file)
+    return list(session.scalars(select(FaceRow.id).where(~recorded).order_by(FaceRow.id)))
+
+
+def erasures(session: Session) -> dict[int, list[int]]:
+    """The slots whose bytes are still to be zeroed, by the number of their file."""
+    found: dict[int, list[int]] = {}
+    query = select(RecordRow.file, RecordRow.slot).where(RecordRow.face_id.is_(None))
+    for number, slot in session.execute(query.order_by(RecordRow.slot)):
+        found.setdefault(number, []).append(slot)
+    return found
+
+
+def erased(session: Session, file: int, slots: Sequence[int]) -> None:
+    """Note that the bytes of these slots are zero."""
+    for some in chunks(slots):
+        session.execute(
+            delete(RecordRow).where(RecordRow.file == file, RecordRow.slot.in_(some), RecordRow.face_id.is_(None))
+        )
+
+
+def files_in_use(session: Session, folder: Path) -> dict[int, DescriptorFile]:
+    """The descriptor files that the gallery and a redescription under way need, by number."""
+    found = {}
+    for table in (GalleryRow, RedescriptionRow):
+        for number, size in session.execute(select(table.file, table.descriptor_size)):
+            found[number] = DescriptorFile(descriptor_path(folder, number), size)
+    return found
+
+
+def next_file(session: Session, folder: Path) -> int:
+    """A number that no descriptor file has."""
+    return max([*files_in_use(session, folder), *descriptor_numbers(folder)]) + 1
+
+
+def use_file(session: Session, number: int) -> None:
+    """Say that the descriptors lie in the file of this number, one behind the other, in the order of their slots."""
+    row = gallery(session)
+    columns = (RecordRow.slot, RecordRow.face_id, RecordRow.sha256)
+    live = select(*columns).where(RecordRow.file == row.file, RecordRow.face_id.is_not(None))
+    last, new = -1, 0
+    while page := session.execute(live.where(RecordRow.slot > last).order_by(RecordRow.slot).limit(PAGE)).all():
+        insert_records(session, number, new, [int(face or 0) for _, face, _ in page], [sha256 for *_, sha256 in page])
+        last, new = page[-1][0], new + len(page)
+    session.execute(delete(RecordRow).where(RecordRow.file == row.file))
+    row.file = number
+    advance(session, removed=True)  # what was read before means other slots
+
+
+def ordered_slots(session: Session) -> IdArray:
+    """The slots of all faces, ascending (n,)."""
+    query = select(RecordRow.slot).where(RecordRow.file == _CURRENT, RecordRow.face_id.is_not(None))
+    return np.fromiter(session.scalars(query.order_by(RecordRow.slot)), dtype=np.int64)

@@ -1,0 +1,98 @@
+"""Values as rows of the tables, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from index.errors import GalleryCorruptError, UnknownImageError
+from index.truth.schema import FaceRow, PhotoRow, stored
+from index.values import HAND, LABELS, ORIGINS, Decision, Face, FileStamp, Labels, Photo, identity_key
+
+STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
+Row = tuple[Any, ...]
+_LETTERS = "-hfds"  # of ORIGINS, in that order
+_LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
+_ORIGIN_OF = dict(zip(_LETTERS, ORIGINS, strict=True))
+_FACE = (
+    FaceRow.id, FaceRow.identity, FaceRow.pose, FaceRow.illumination, FaceRow.expression, FaceRow.origins,
+    FaceRow.decided, FaceRow.errors, PhotoRow.path, PhotoRow.sha256,
+    PhotoRow.size, PhotoRow.mtime_ns, PhotoRow.inode, PhotoRow.ctime_ns,
+)  # fmt: skip
+
+
+def select_faces() -> Select[*tuple[Any, ...]]:
+    """Faces with their photos, for `face_of`."""
+    return select(*_FACE).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+
+
+def face_of(row: Any) -> Face:
+    """A row of `select_faces` as a value. Raises GalleryCorruptError for letters that say no origins."""
+    id_, identity, pose, illumination, expression, letters, decided, errors, path, sha256, *stamp = row
+    origins = tuple(_ORIGIN_OF[letter] for letter in letters if letter in _ORIGIN_OF)
+    if not len(origins) == len(letters) == len(LABELS):
+        raise GalleryCorruptError(
+            f"the database holds {letters!r:.40} as where the labels of image {id_} come from: `facesearch gallery "
+            "verify` says what else is damaged; restore gallery.db from a copy, or remove the image and index it again"
+        )
+    labels = Labels(identity, pose, illumination, expression, origins)
+    return Face(Photo(path, sha256 or "", FileStamp(*stamp)), labels, Decision(decided, tuple(errors)), id_)
+
+
+def stamp_columns(stamp: FileStamp) -> dict[str, int]:
+    """Plain integers, also of NumPy's."""
+    return {name: int(getattr(stamp, name)) for name in STAMP}
+
+
+def label_columns(labels: Labels) -> dict[str, str | int | None]:
+    """Plain values, also of NumPy's: SQLite would store its integers as bytes, and its text has another digest."""
+    identity, pose, illumination = labels.identity, labels.pose, labels.illumination
+    given = (identity, pose, illumination, labels.expression)
+    origins = (
+        "-" if label is None else _LETTER_OF[origin or HAND]  # what nobody said anything of comes from a hand
+        for label, origin in zip(given, labels.origins, strict=True)
+    )
+    return {
+        "identity": None if identity is None else str(identity),
+        "identity_key": None if identity is None else identity_key(identity),
+        "pose": None if pose is None else int(pose),
+        "illumination": None if illumination is None else int(illumination),
+        "expression": None if labels.expression is None else str(labels.expression),
+        "origins": "".join(origins),
+    }
+
+
+def decision_columns(decision: Decision) -> dict[str, Any]:
+    """Errors to a thousandth of a squared grey level: what more they say is noise, and costs space."""
+    errors = [None if error is None else round(float(error), 3) for error in decision.errors]
+    return {"decided": int(decision.decided), "errors": errors}
+
+
+def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, str | None] | None = None) -> Row:
+    """A row of the table photo as it is stored; problem: its reason and reader."""
+    given = {"reason": None, "reader": None, **(problem or {})}
+    columns = {"id": id_, "path": str(photo.path), "sha256": photo.sha256 or None, "added": added, **given}
+    return stored("photo", columns | stamp_columns(photo.stamp))
+
+
+def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> Row:
+    """A row of the table face as it is stored."""
+    columns = {"id": id_, "photo_id": photo_id, "number": 0}
+    return stored("face", columns | label_columns(labels) | decision_columns(decision))
+
+
+def record_row(file: int, slot: int, face_id: int, sha256: str) -> Row:
+    """A row of the table record as it is stored."""
+    return stored("record", {"file": file, "slot": slot, "face_id": face_id, "sha256": sha256})
+
+
+def require_known(ids: Sequence[int], found: Mapping[int, object]) -> None:
+    """Raise UnknownImageError for the first of the ids that is not among those found."""
+    missing = [int(id_) for id_ in ids if int(id_) not in found]
+    if missing:
+        raise UnknownImageError(
+            f"the gallery holds no image {missing[0]} ({len(missing)} of {len(ids)} ids are "
+            "unknown); expected ids that it gave and has not removed: list its images"
+        )

@@ -1,0 +1,110 @@
+"""The gallery's own row: what it was made for, and how far it has come. The caller commits."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from index.errors import GalleryCorruptError, GalleryVersionError
+from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, utc_now
+from index.truth.upgrade import to_newest
+from index.values import GalleryConfig, State
+
+
+def create(session: Session, config: GalleryConfig) -> None:
+    """Make the tables and the one row of an empty gallery."""
+    to_newest(session.connection())
+    session.add(
+        GalleryRow(
+            id=1,
+            schema_version=SCHEMA_VERSION,
+            model_digest=config.model_digest,
+            attribute=config.attribute,
+            attribute_values=list(config.values),
+            descriptor_size=config.descriptor_size,
+            image_root=config.image_root.as_posix(),
+            file=FIRST_FILE,
+            generation=0,
+            stamp=_stamp(),
+            removals=0,
+            created=utc_now(),
+        )
+    )
+
+
+def gallery(session: Session) -> GalleryRow:
+    """The one row of the gallery.
+
+    Raises GalleryVersionError for a schema of another release, GalleryCorruptError for no row.
+    """
+    found = version(session)
+    if found < SCHEMA_VERSION:
+        raise GalleryVersionError(
+            f"the gallery was made by release 0.3 or earlier (schema version {found}), which this one does not read: "
+            "index the images again into another --db, or export it with that release and import it with this one"
+        )
+    if found > SCHEMA_VERSION:
+        raise GalleryVersionError(
+            f"the gallery has schema version {found}; this release reads version {SCHEMA_VERSION}; install a release "
+            "that reads it, or index the images again"
+        )
+    row = session.get(GalleryRow, 1)
+    if row is None:
+        raise _damaged("its id is not 1")
+    return row
+
+
+def version(session: Session) -> int:
+    """The schema version. Raises GalleryCorruptError when there is none."""
+    found: int | None = session.scalar(select(GalleryRow.schema_version))  # alone: it must be readable
+    if found is None:
+        raise GalleryCorruptError(
+            "the database holds tables but no gallery: creating it was interrupted; delete the "
+            "gallery folder and index the images again"
+        )
+    return found
+
+
+def config(session: Session) -> GalleryConfig:
+    """What the gallery was made for. Raises as `gallery`."""
+    row = gallery(session)
+    try:
+        return GalleryConfig(
+            model_digest=row.model_digest,
+            attribute=row.attribute,
+            values=tuple(row.attribute_values),
+            descriptor_size=row.descriptor_size,
+            image_root=Path(row.image_root),
+        )
+    except (ValueError, TypeError) as error:
+        raise _damaged(str(error)) from error
+
+
+def state(session: Session) -> State:
+    """How far the gallery has come."""
+    columns = (GalleryRow.generation, GalleryRow.stamp, GalleryRow.removals)
+    model = (GalleryRow.model_digest, GalleryRow.descriptor_size)
+    generation, stamp, removals, digest, size = session.execute(select(*columns, *model)).one()
+    return State(generation, stamp, removals, (digest, size))
+
+
+def advance(session: Session, *, removed: bool) -> None:
+    """Begin the next generation."""
+    row = gallery(session)
+    row.generation += 1
+    row.stamp = _stamp()
+    row.removals += int(removed)
+
+
+def _damaged(reason: str) -> GalleryCorruptError:
+    return GalleryCorruptError(
+        f"the gallery's own row is damaged ({reason}); restore gallery.db from a copy, or delete the gallery folder "
+        "and index the images again"
+    )
+
+
+def _stamp() -> str:
+    return secrets.token_hex(4)

@@ -1,0 +1,96 @@
+"""What a gallery is, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from index.files import gallery_bytes, saved_indexes
+from index.gallery import Face, Gallery, Redescription
+from index.search.plan import size_text
+from retrieval.folder import is_gone
+from retrieval.tables import aligned
+
+
+@dataclass(frozen=True)
+class GalleryInfo:
+    """gallery: its folder; images, people: how many; problems: files that could not be read; image_root: what the
+    images' paths start from; model: the digest of the one that described it, task, values, descriptor: what that one
+    decides, and how many numbers it makes of an image; redescription: by another model, begun and not finished; bytes:
+    on the disk; indexes: that are saved."""
+
+    gallery: Path
+    images: int
+    people: int
+    problems: int
+    image_root: Path
+    model: str
+    task: str
+    values: tuple[int, ...]
+    descriptor: int
+    redescription: Redescription | None
+    bytes: int
+    indexes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        under_way = asdict(self.redescription) if self.redescription else None
+        plain = {"gallery": str(self.gallery), "image_root": str(self.image_root), "model": self.model[:12]}
+        lists = {"values": list(self.values), "indexes": list(self.indexes), "redescription": under_way}
+        return {**vars(self), **plain, **lists}
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        there = "" if self.image_root.is_dir() else "  (not there now)"
+        unread = f"; {self.problems:,} files unread" if self.problems else ""
+        rows = [
+            ["gallery", str(self.gallery)],
+            ["images", f"{self.images:,} of {self.people:,} people{unread}"],
+            ["files below", f"{self.image_root}{there}"],
+            ["described by", f"model {self.model[:12]} for {self.task}, {self.descriptor:,} numbers an image"],
+            ["on disk", size_text(self.bytes)],
+            ["searched by", ", ".join(self.indexes) or "no saved index; the next search makes one"],
+        ]
+        if self.redescription is not None:
+            next_one = f"by model {self.redescription.model_digest[:12]}: {self.redescription.staged:,}"
+            how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
+            rows.append(["redescribed", f"{next_one} of {self.images:,} images described; {how}"])
+        return aligned(rows)
+
+
+def face_details(gallery: Gallery, face: Face) -> dict[str, Any]:
+    """What is known of a face besides its labels."""
+    file, stamp = gallery.config.image_root / face.path, face.photo.stamp
+    errors = zip(gallery.config.values, face.decision.errors, strict=True)
+    return {
+        "file": str(file),
+        "there": not is_gone(file),
+        "sha256": face.photo.sha256,
+        "bytes": stamp.size,
+        "errors": {str(value): round(error, 1) for value, error in errors if error is not None},
+    }
+
+
+def missing_files(gallery: Gallery, root: Path) -> int:
+    """How many images would not be there if they lay below this root."""
+    return sum(is_gone(root / face.path) for face in gallery.faces())
+
+
+def about(gallery: Gallery) -> GalleryInfo:
+    """What the gallery holds, where, described by which model, and how it is searched."""
+    config = gallery.config
+    return GalleryInfo(
+        gallery=gallery.folder,
+        images=len(gallery),
+        people=gallery.count_identities(),
+        problems=len(gallery.problems()),
+        image_root=config.image_root,
+        model=config.model_digest,
+        task=config.attribute,
+        values=config.values,
+        descriptor=config.descriptor_size,
+        redescription=gallery.redescription(),
+        bytes=gallery_bytes(gallery.folder),
+        indexes=tuple(path.name for path in saved_indexes(gallery.folder)),
+    )

@@ -1,0 +1,162 @@
+"""What a query answers: values that show and print themselves, and need neither the gallery nor a model for it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from faceedit.attributes import AttributeSpace
+from faceedit.describes import Edit
+from faceedit.images import Picture
+from retrieval.tables import aligned, shown
+
+if TYPE_CHECKING:
+    from index.values import Face
+
+SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
+
+
+@dataclass(frozen=True)
+class Step:
+    """One edit of a chain: which attribute was given which value, and what came out."""
+
+    attribute: AttributeSpace
+    value: int
+    edit: Edit = field(repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        """'pose 30'"""
+        return self.attribute.text(self.value)
+
+    @property
+    def picture(self) -> Picture:
+        """(60, 60, 3) uint8 RGB, after both stages."""
+        return self.edit.refined
+
+
+@dataclass(frozen=True)
+class Result:
+    """One picture of the gallery. rank: from 1, the nearest; distance: Euclidean, of the descriptors; path: its file,
+    absolute; face: what the gallery knows of it; attribute: what the model looked for."""
+
+    rank: int
+    distance: float
+    path: Path
+    face: Face
+    attribute: str
+
+    @property
+    def decided(self) -> int:
+        """The value of the attribute that the model decided for."""
+        return self.face.decided
+
+    @property
+    def identity(self) -> str | None:
+        """Who it is, where somebody said so."""
+        return self.face.identity
+
+    @property
+    def pose(self) -> int | None:
+        """Degrees: the label where there is one, else what the model decided, if it looked for poses."""
+        return self.value_of("pose")
+
+    @property
+    def illumination(self) -> int | None:
+        """Number of the light: the label where there is one, else what the model decided, if it looked for lights."""
+        return self.value_of("illumination")
+
+    @property
+    def expression(self) -> str | None:
+        return self.face.expression
+
+    def value_of(self, attribute: str) -> int | None:
+        """The label where there is one, else what the model decided, if it looked for this attribute."""
+        label = getattr(self.face, attribute, None)
+        if label is not None:
+            return int(label)
+        return self.decided if attribute == self.attribute else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "rank": self.rank,
+            "distance": round(self.distance, 6),
+            "identity": self.identity,
+            **{name: self.value_of(name) for name in SHOWN},
+            "path": str(self.path),
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One query's results. query: the picture's path as it was given, empty where it had none; asked: what was asked
+    for, attribute name to value; source: the query's crop (60, 60, 3) uint8; steps: the edits, in the order in which
+    they were made; results: nearest first.
+
+    `print(answer)` shows a table, a notebook a sheet of pictures.
+    """
+
+    query: str
+    asked: dict[str, int]
+    source: Picture = field(repr=False, compare=False)
+    steps: tuple[Step, ...]
+    results: tuple[Result, ...]
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes: query, asked and the results."""
+        return {"query": self.query, "asked": self.asked, "results": [result.as_json() for result in self.results]}
+
+    def __str__(self) -> str:
+        return "\n".join(table([self]))
+
+    @cached_property
+    def sheet(self) -> Picture:
+        """(H, W, 3) uint8 RGB: the query, every step of the edit, then the results."""
+        from retrieval.sheets import answer_sheet
+
+        return answer_sheet([self])
+
+    @property
+    def alt(self) -> str:
+        """The sheet in words."""
+        wanted = ", ".join(step.text for step in self.steps)
+        found = "; ".join(f"{one.rank}: {shown(one.identity)} at distance {one.distance:.3f}" for one in self.results)
+        return f"Query {shown(self.query or None)}, imagined as {wanted or 'it is'}. Found: {found or 'nothing'}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        content = io.BytesIO()
+        Image.fromarray(self.sheet).save(content, "PNG")
+        data = base64.b64encode(content.getvalue()).decode()
+        return f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{data}">'
+
+
+def columns(answers: Sequence[Answer]) -> list[str]:
+    """What was asked for and can be shown of a result."""
+    return [name for name in SHOWN if any(name in answer.asked for answer in answers)]
+
+
+def table(answers: Sequence[Answer], swept: AttributeSpace | None = None) -> list[str]:
+    """Lines: a title, then one for each result. swept: the attribute of which each answer has another value."""
+    names = columns(answers)
+    rows = [[*(["asked"] if swept else []), "rank", "distance", "identity", *names, "path"]]
+    for answer in answers:
+        asked = [swept.text(answer.asked[swept.name])] if swept else []
+        for one in answer.results:
+            found = [shown(one.identity or None), *(shown(one.value_of(name)) for name in names), shown(one.path)]
+            rows.append([*asked, str(one.rank), f"{one.distance:.4f}", *found])
+    return aligned(rows)

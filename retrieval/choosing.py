@@ -1,0 +1,51 @@
+"""Which images of a gallery somebody means: by id, by path, or by a condition."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from faceedit.errors import UsageError
+from index.gallery import Gallery
+from index.where import LARGEST, Condition
+from retrieval.errors import NothingFoundError
+
+Meant = int | str | os.PathLike[str]
+"""An id, the path of a file, or a path as the gallery lists it."""
+
+
+def chosen_ids(gallery: Gallery, meant: Sequence[Meant], where: Condition | None) -> list[int]:
+    """The ids of the images that are meant, ascending.
+
+    Raises UsageError for a path that is not there, UnknownImageError for such an id, NothingFoundError where none
+    fulfils the condition.
+    """
+    if not meant and where is None:
+        raise UsageError("say which images: their paths or ids, or --where a condition")
+    if meant and where is not None:
+        raise UsageError("paths and --where together: choose one")
+    if meant:
+        return sorted({_id_of(gallery, one) for one in meant})
+    ids = [face.id for face in gallery.faces(where)]
+    if not ids:
+        raise NothingFoundError("no image fulfils the condition")
+    return ids
+
+
+def _id_of(gallery: Gallery, one: Meant) -> int:
+    if isinstance(one, int):
+        return gallery.get([one])[0].id
+    name = os.fspath(one)
+    if name.isdecimal() and len(name) < len(str(LARGEST)):
+        return gallery.get([int(name)])[0].id
+    known = gallery.ids_of([name]) or gallery.ids_of([_relative(gallery, name)])
+    if not known:
+        raise UsageError(f"the gallery holds no image {name!r}: give a path as `facesearch gallery list` shows it")
+    return next(iter(known.values()))
+
+
+def _relative(gallery: Gallery, name: str) -> str:
+    """The path below the image root of a file that is named as the shell sees it."""
+    path, root = Path(name).absolute(), gallery.config.image_root
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else name

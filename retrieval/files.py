@@ -1,0 +1,45 @@
+"""Checks of files that cost nothing, to be made before expensive work."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from faceedit.errors import FaceEditError
+
+
+def require_file(path: Path, what: str) -> None:
+    """Raise a FaceEditError unless the path is a file."""
+    if not path.exists():
+        raise FaceEditError(f"{path} does not exist: give the path of {what}")
+    if not path.is_file():
+        raise FaceEditError(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}: give the path of {what}")
+
+
+def require_writable_parent(path: Path) -> None:
+    """Raise a FaceEditError unless a file could be written at the path."""
+    if not path.parent.is_dir():
+        raise FaceEditError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise FaceEditError(f"cannot write {path}: it is a folder")
+
+
+def require_output_folder(path: Path) -> None:
+    """Raise a FaceEditError unless the folder can be made and written into."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise FaceEditError(f"{there} is a file: give a folder to write into")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise FaceEditError(f"cannot write into {path} ({error.strerror}): give a folder you may write to") from error
+
+
+def require_picture_name(path: Path, source: Path | None = None) -> None:
+    """Raise a FaceEditError unless a picture can be written at the path, which must not be the one it is made of."""
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise FaceEditError(f"{path} is the picture itself and would be lost: name another file to write")
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
+        raise FaceEditError(f"cannot write {path}: name a picture, such as {path.stem or 'out'}.png")
+    require_writable_parent(path)

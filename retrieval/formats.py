@@ -1,0 +1,54 @@
+"""Answers as text: a table for people, JSON and comma-separated values for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from faceedit.attributes import AttributeSpace
+from retrieval.answers import SHOWN, Answer, table
+from retrieval.tables import printable
+
+FORMATS = ("table", "json", "jsonl", "csv")
+_COLUMNS = ("query", "asked", "rank", "distance", "identity", *SHOWN, "path")
+
+
+@dataclass(frozen=True)
+class Format:
+    """name: one of FORMATS; swept: the attribute of which every query is answered at each value; several: whether there
+    is more than one query."""
+
+    name: str
+    swept: AttributeSpace | None = None
+    several: bool = False
+
+    @property
+    def head(self) -> str | None:
+        """What comes before all answers, if anything."""
+        return ",".join(_COLUMNS) if self.name == "csv" else None
+
+    def text(self, query: str, answers: Sequence[Answer]) -> str:
+        """The answers to one query: one, or one for each value of the swept attribute."""
+        if self.name == "csv":
+            return _csv(query, answers)
+        if self.name in ("json", "jsonl"):
+            return json.dumps(self._content(query, answers))
+        return "\n".join([*([printable(query)] if self.several else []), *table(answers, self.swept)])
+
+    def _content(self, query: str, answers: Sequence[Answer]) -> dict[str, object]:
+        contents = [{**answer.as_json(), "query": query} for answer in answers]
+        if self.swept is None:
+            return contents[0]
+        return {"query": query, "answers": [{k: v for k, v in one.items() if k != "query"} for one in contents]}
+
+
+def _csv(query: str, answers: Sequence[Answer]) -> str:
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, _COLUMNS, lineterminator="\n")
+    for answer in answers:
+        asked = ", ".join(f"{name} {value}" for name, value in answer.asked.items())
+        writer.writerows({"query": query, "asked": asked, **result.as_json()} for result in answer.results)
+    return lines.getvalue().removesuffix("\n")

@@ -1,0 +1,396 @@
+"""One gallery with its models: index a folder of pictures, ask for people by their look, keep the gallery in order.
+
+with FaceSearch("my.gallery") as faces:
+    faces.index("photos/", labels="people.csv")
+    for result in faces.query("anna.png", pose=30, k=5, where="identity != 'anna'"):
+        print(result.rank, result.distance, result.path, result.identity, result.pose)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import Final
+
+from faceedit.describes import Describes, Edits
+from faceedit.errors import UsageError
+from index.care.compact import Compaction
+from index.errors import GalleryEmptyError, GalleryError, GalleryNotFoundError
+from index.gallery import Gallery
+from index.search.plan import Requirements, make_plan, measure_rates, read_requirements
+from index.search.prepare import Prepared
+from index.search.reduction import STEP
+from index.values import HAND
+from retrieval.about import GalleryInfo, about, missing_files
+from retrieval.answers import Answer, Step
+from retrieval.choosing import Meant, chosen_ids
+from retrieval.files import require_output_folder
+from retrieval.folder import Refused, find_images
+from retrieval.indexing import IndexReport, index_folder, open_gallery, require_fitting
+from retrieval.labelling import AnyLabels, read_labels, require_named
+from retrieval.models import GivenModels, ModelFolders, Models
+from retrieval.pictures import AnyPicture, Source, read_source
+from retrieval.query import Where, answer, chain, condition_of
+from retrieval.reading import FileReader, ReadsFiles
+from retrieval.redescribing import RedescribeReport, redescribe
+from retrieval.wishes import asked_for, attribute_named, require_distinct
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+class Keep(Enum):
+    """A label that stays as it is."""
+
+    KEEP = "as it is"
+
+
+KEEP: Final = Keep.KEEP
+
+
+@dataclass(frozen=True)
+class Removal:
+    """images: how many were removed; not_searched: why the index could not be built anew, where there was one."""
+
+    images: int
+    not_searched: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """sizes: bytes before and after, without the index; not_searched: why that could not be built anew."""
+
+    sizes: Compaction
+    not_searched: Exception | None = None
+
+
+class FaceSearch:
+    """A gallery in a folder, and the models that describe its pictures and imagine faces.
+
+    Neither is opened before it is needed, and each once; the first `index` creates a gallery where there is none. Use
+    it in a `with` block, or `close` it.
+
+    May be shared by threads. Opening is guarded by a lock; the networks are not changed by use; a search sees the
+    gallery as some moment's writers left it, and needs no lock; writers (index, label, remove, redescribe) wait for one
+    another, and other processes' are refused with GalleryLockedError. `close` only when no call is under way.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        models: str | os.PathLike[str] | None = None,
+        model: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        descriptor: str | None = None,
+        candidates: str = "likely",
+        describer: Edits | Mapping[str, Edits] | None = None,
+        *,
+        attribute: str | None = None,
+        reader: ReadsFiles | None = None,
+    ) -> None:
+        """
+        folder: of the gallery. models: a folder with a model for each attribute (by default $FACESEARCH_MODELS, else
+        those that come along); model: the folder of the one that describes the gallery (by default $FACESEARCH_MODEL,
+        else that of its attribute among the models). attribute: what a new gallery is made for: pose (by default),
+        illumination or inpainting.
+        device: auto, cpu or cuda. descriptor: of a new gallery, 'learned' (by default) or 'paper'; candidates: 'likely'
+        or 'all'; see `faceedit.editor.Editor`.
+        describer: models that were loaded already, one or one for each attribute, instead of folders. reader: what
+        reads the files of a folder.
+        """
+        self.folder = Path(folder)
+        self._attribute, self._descriptor, self._all = attribute, descriptor, candidates == "all"
+        self._reader = reader or FileReader()
+        self._models: Models = (
+            ModelFolders(_path(models), _path(model), device, candidates)
+            if describer is None
+            else GivenModels(describer)
+        )
+        self._gallery: Gallery | None = None
+        self._opening = RLock()
+
+    def __enter__(self) -> FaceSearch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the gallery; what is called afterwards opens it again."""
+        with self._opening:
+            gallery, self._gallery = self._gallery, None
+            if gallery is not None:
+                gallery.close()
+
+    @property
+    def gallery(self) -> Gallery:
+        """The gallery itself. Raises GalleryNotFoundError where there is none yet."""
+        with self._opening:
+            if self._gallery is None:
+                self._gallery = Gallery.open(self.folder)
+            return self._gallery
+
+    def info(self) -> GalleryInfo:
+        """What the gallery holds, where, described by which model, and how it is searched."""
+        return about(self.gallery)
+
+    # --- pictures in ---
+
+    def index(
+        self,
+        folder: str | os.PathLike[str],
+        labels: AnyLabels | None = None,
+        *,
+        prune: bool = False,
+        retry: bool = False,
+        requirements: Requirements | None = None,
+        progress: Progress | None = None,
+    ) -> IndexReport:
+        """Describe the pictures of a folder that the gallery does not hold as they are now, and prepare the search.
+
+        labels: a manifest.csv (path, identity, pose, ...), else the identity is the name of the folder that a picture
+        lies in. prune: remove what has gone; retry: try files again that could not be read before. requirements: what
+        a search must keep to, remembered for the next time; where no index does, `IndexReport.not_searched` says why.
+        Raises FaceEditError, RetrievalError, GalleryError for a folder, manifest, model or gallery that does not fit.
+        """
+        self._models.check(self._attribute)
+        refused: Refused = []
+        images = find_images(Path(folder), refused)
+        require_output_folder(self.folder)
+        named = read_labels(labels)
+        if named is not None:
+            require_named(images, named)
+        read_requirements(self.folder)  # say now that they are damaged
+        existing = self._existing()
+        describer = self._models.to_describe(self._attribute, self._descriptor, existing.config if existing else None)
+        if requirements is not None:
+            _require_possible(max(len(images), len(existing or ())), describer.descriptor_size, requirements)
+        gallery = self._opened_for(describer, Path(folder))
+        say = progress or _silent
+        report = index_folder(
+            gallery,
+            describer,
+            images,
+            named,
+            lambda done, of: say("describing images", done, of),
+            prune,
+            retry,
+            self._reader,
+        )
+        report.skipped += refused
+        report.images = len(gallery)
+        if self._all and report.unchanged:
+            report.likely_only = sum(None in face.decision.errors for face in gallery.faces())
+        try:
+            report.search = self.prepare(requirements, progress)
+        except (GalleryError, OSError) as error:
+            report.not_searched = error
+        return report
+
+    def prepare(self, requirements: Requirements | None = None, progress: Progress | None = None) -> Prepared | None:
+        """Build the index that the requirements ask for (None: those given last); None for an empty gallery. Raises
+        RequirementsError, RecallError; see `Gallery.prepare`."""
+        with suppress(GalleryEmptyError):
+            return self.gallery.prepare(requirements, progress or _silent)
+        return None
+
+    def redescribe(self, *, drop: bool = False, progress: Progress | None = None) -> RedescribeReport:
+        """Describe every picture again by this object's model, keeping ids and labels. The gallery stays as it is until
+        all are described; an interrupted run is taken up again. drop: remove what cannot be read.
+
+        Raises UsageError where that model described it already; see `retrieval.redescribing.redescribe`.
+        """
+        self._models.check(self._attribute)
+        gallery, say = self.gallery, progress or _silent
+        describer = self._models.to_describe(self._attribute, self._descriptor, None)
+        if (gallery.config.model_digest, gallery.config.descriptor_size) == (
+            describer.digest,
+            describer.descriptor_size,
+        ):
+            under_way = gallery.redescription()
+            other = "another --model"
+            if under_way is not None:
+                other = f"the model {under_way.model_digest[:12]} to go on with the one under way, or --give-up"
+            raise UsageError(f"{self.folder} is described by the model {describer.digest[:12]} already: give {other}")
+        report = redescribe(
+            gallery, describer, drop, lambda done, of: say("describing images again", done, of), self._reader
+        )
+        if report.finished:
+            report.not_searched = self._prepared_again(progress)
+        return report
+
+    def give_up_redescription(self) -> int | None:
+        """Forget one that was begun and is not finished: how many new descriptions; None where there was none."""
+        under_way = self.gallery.redescription()
+        self.gallery.give_up_redescription()
+        return None if under_way is None else under_way.staged
+
+    # --- questions ---
+
+    def query(
+        self,
+        picture: AnyPicture | Source,
+        *,
+        pose: int | None = None,
+        illumination: int | None = None,
+        inpaint: bool = False,
+        k: int = 5,
+        where: Where = None,
+        distinct: str | None = None,
+    ) -> Answer:
+        """Imagine the person as asked, one attribute after the other, and find the k nearest pictures of the gallery;
+        without a wish, those that look most alike.
+
+        picture: an aligned face, as a path, bytes, a PIL image or (H, W, 3) uint8 RGB; where it is a file of the
+        gallery, that one does not count. pose: degrees; illumination: number of the light; inpaint: without the block
+        that hides a part. where: which images compete, such as "identity != 'anna' and pose between -15 and 15";
+        distinct: 'identity' for each person once, 'content' for each file's content once.
+        Raises AttributeValueError, UsageError, WhereError, ImageError, GalleryError, ModelFileError.
+        """
+        asked = asked_for(pose, illumination, inpaint)
+        return self._answers(picture, [asked], k, where, distinct)[0]
+
+    def sweep(
+        self,
+        picture: AnyPicture | Source,
+        attribute: str = "pose",
+        *,
+        pose: int | None = None,
+        illumination: int | None = None,
+        inpaint: bool = False,
+        k: int = 1,
+        where: Where = None,
+        distinct: str | None = None,
+    ) -> list[Answer]:
+        """The same at every value of one attribute, one answer each."""
+        asked = asked_for(pose, illumination, inpaint)
+        wishes = [{**asked, attribute: value} for value in attribute_named(attribute).values]
+        return self._answers(picture, wishes, k, where, distinct)
+
+    def edit(
+        self,
+        picture: AnyPicture | Source,
+        *,
+        pose: int | None = None,
+        illumination: int | None = None,
+        inpaint: bool = False,
+    ) -> tuple[Step, ...]:
+        """See a face as asked: the edits in the order in which they were made; `[-1].picture` is the last one's.
+
+        It needs no gallery. Raises AttributeValueError, UsageError, ImageError, ModelFileError.
+        """
+        asked = asked_for(pose, illumination, inpaint)
+        source = read_source(picture)
+        return chain(source.crop, asked, self._models.to_edit(asked))
+
+    def decide(self, picture: AnyPicture | Source, attribute: str = "pose") -> int:
+        """The value of the attribute that the picture itself has, as the model sees it."""
+        space, source = attribute_named(attribute), read_source(picture)
+        return space.values[int(self._models.to_edit([attribute])[attribute].describe(source.crop[None]).best[0])]
+
+    # --- upkeep ---
+
+    def label(
+        self,
+        *images: Meant,
+        where: Where = None,
+        identity: str | Keep | None = KEEP,
+        pose: int | Keep | None = KEEP,
+        illumination: int | Keep | None = KEEP,
+        expression: str | Keep | None = KEEP,
+    ) -> int:
+        """Correct labels of images that are named by path or id, or that fulfil a condition; how many images.
+
+        None is 'not known'; what is not given stays. Raises UsageError, UnknownImageError, WhereError,
+        NothingFoundError.
+        """
+        given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
+        changes = {name: value for name, value in given.items() if value is not KEEP}
+        if not changes:
+            raise UsageError("say what to change: --identity, --pose, --illumination or --expression")
+        condition, gallery = condition_of(where), self.gallery
+        with gallery.writing():
+            found = gallery.get(chosen_ids(gallery, images, condition))
+            return gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})
+
+    def remove(self, *images: Meant, where: Where = None, progress: Progress | None = None) -> Removal:
+        """Remove images that are named by path or id, or that fulfil a condition, and erase their descriptors.
+
+        The files themselves stay. Raises UsageError, UnknownImageError, WhereError, NothingFoundError.
+        """
+        condition, gallery = condition_of(where), self.gallery
+        reduced = any(gallery.folder.glob("search-*"))  # an index that only `prepare` makes
+        removed = gallery.remove(chosen_ids(gallery, images, condition))
+        return Removal(removed, self._prepared_again(progress) if reduced else None)
+
+    def relocate(self, root: str | os.PathLike[str]) -> int:
+        """Say where the images lie now, after their folder moved; below it their paths are the same. How many are not
+        there. Raises UsageError for a folder that holds none of them."""
+        place, gallery = Path(root), self.gallery
+        if not place.is_dir():
+            raise UsageError(f"{place} is no folder: give the one that the images lie in now")
+        missing = missing_files(gallery, place)
+        if missing == len(gallery) > 0:
+            raise UsageError(f"{place} holds none of the gallery's {missing:,} images: give the folder they moved to")
+        gallery.set_image_root(place.resolve())
+        return missing
+
+    def compact(self, progress: Progress | None = None) -> Compacted:
+        """Give the space of removed images back to the disk; ids stay."""
+        return Compacted(self.gallery.compact(), self._prepared_again(progress))
+
+    # --- inside ---
+
+    def _answers(
+        self, picture: AnyPicture | Source, wishes: list[dict[str, int]], k: int, where: Where, distinct: str | None
+    ) -> list[Answer]:
+        """What costs nothing is checked before a picture is read, and that is read before a model is loaded."""
+        condition = condition_of(where)
+        require_distinct(distinct)
+        source, gallery = read_source(picture), self.gallery
+        if len(gallery) == 0:
+            raise GalleryEmptyError(f"the gallery {self.folder} is empty: run `facesearch index` on a folder first")
+        editors = self._models.to_query(wishes[0], gallery.config)
+        return [answer(gallery, editors, source, asked, k, condition, distinct) for asked in wishes]
+
+    def _existing(self) -> Gallery | None:
+        with suppress(GalleryNotFoundError):
+            return self.gallery
+        return None
+
+    def _opened_for(self, describer: Describes, folder: Path) -> Gallery:
+        with self._opening:
+            if self._gallery is None:
+                self._gallery = open_gallery(self.folder, describer, folder)
+            else:
+                require_fitting(self._gallery, describer, folder)
+            return self._gallery
+
+    def _prepared_again(self, progress: Progress | None) -> Exception | None:
+        """Why there is no index, where none can be built: the gallery is searched all the same."""
+        try:
+            self.prepare(None, progress)
+        except (GalleryError, OSError) as error:
+            return error
+        return None
+
+
+def _require_possible(images: int, size: int, requirements: Requirements) -> None:
+    """Refuse, before anything is described, what no way of searching could keep to."""
+    make_plan(images, size, STEP, requirements, measure_rates()).require()
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _silent(what: str, done: int, of: int) -> None:
+    pass

@@ -1,0 +1,87 @@
+"""What stands in for the network where a test is about something else: no torch, microseconds a picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.attributes import POSE, TASKS, AttributeSpace
+from faceedit.describes import Described, Edit, Floats
+from faceedit.errors import ImageError
+from faceedit.images import SIZE, Picture
+from retrieval.reading import READER, Read, content_of, read
+from retrieval.search import FaceSearch
+
+
+class HashEditor:
+    """Descriptors and decisions that the picture's content and the model's name decide, and nothing else does."""
+
+    def __init__(
+        self,
+        name: str = "stand-in",
+        attribute: AttributeSpace = POSE,
+        descriptor_size: int = 16,
+        batch: int = 64,
+        neutral: bool = False,
+    ) -> None:
+        self.digest = hashlib.sha256(f"{name} {attribute.name} {descriptor_size}".encode()).hexdigest()
+        self.attribute, self.descriptor_size, self.batch, self.neutral = attribute, descriptor_size, batch, neutral
+        self.described: list[int] = []  # how many pictures each call was given
+
+    def describe(self, images: NDArray[np.uint8], /) -> Described:
+        if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
+            raise ImageError(f"pictures of shape {images.shape[1:]} {images.dtype}: give ({SIZE}, {SIZE}, 3) uint8")
+        self.described.append(len(images))
+        best = np.array([self._number(image) % len(self.attribute) for image in images], np.int64)
+        errors = np.full((len(images), len(self.attribute)), np.nan, np.float32)
+        rows = np.arange(len(images))
+        errors[rows, best], errors[rows, (best + 1) % len(self.attribute)] = 1.5, 2.5
+        made = [self._descriptor(image) for image in images]
+        return Described(np.array(made, np.float32).reshape(-1, self.descriptor_size), best, errors)
+
+    def edit(self, image: Picture, value: int, /) -> Edit:
+        """The picture moved sideways and made darker, each by the value's position."""
+        at = self.attribute.index(value)
+        moved = np.ascontiguousarray(np.roll(image, at, axis=1))
+        refined = (moved * (1 - 0.02 * at)).astype(np.uint8)
+        return Edit(moved, refined, self._descriptor(image, str(value)))
+
+    def _number(self, image: Picture, of: str = "") -> int:
+        return int.from_bytes(hashlib.sha256(f"{self.digest} {of}".encode() + image.tobytes()).digest()[:8], "big")
+
+    def _descriptor(self, image: Picture, of: str = "") -> Floats:
+        made = np.random.default_rng(self._number(image, of)).normal(size=self.descriptor_size)
+        return (made / np.linalg.norm(made)).astype(np.float32)
+
+
+def stand_in_search(
+    folder: Path, *, model: Path | None = None, attribute: str | None = None, **options: Any
+) -> FaceSearch:
+    """A FaceSearch without a network, as `cli.app.run(arguments, stand_in_search)` makes one: the name of the model's
+    folder decides what is made of a picture."""
+    name = Path(model or "stand-in").name
+    editors = {space.name: HashEditor(name, space, 28_800) for space in TASKS.values()}
+    kept = {name: options[name] for name in ("candidates", "reader") if name in options}
+    return FaceSearch(folder, describer=editors, attribute=attribute, **kept)
+
+
+class ReadsHere:
+    """Reads files in this process, `most` at a time where that is given."""
+
+    name = READER
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+
+    def content(self, path: Path, /) -> str | None:
+        return content_of(path)
+
+    def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
+        step = min(batch, self._most or batch)
+        for start in range(0, len(paths), step):
+            yield [read(path) for path in paths[start : start + step]]

@@ -1,0 +1,30 @@
+"""facesearch demo, with the models and the gallery that ship."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cli.app import run
+from retrieval.models import SAMPLE_DB
+
+
+@pytest.mark.slow
+def test_the_demo_puts_the_right_picture_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--out", str(tmp_path), "--device", "cpu"]) == 0
+    blocks = capsys.readouterr().out.split("\n\n")
+    with (SAMPLE_DB / "queries" / "queries.csv").open(newline="", encoding="utf-8") as stream:
+        queries = list(csv.DictReader(stream))
+    assert {query["ask_inpaint"] or query["ask_illumination"] for query in queries} == {"", "9", "13", "yes"}
+    for query in queries:
+        block = next(b for b in blocks if b.strip().startswith(query["path"]))
+        title, _, first, *_ = block.strip().splitlines()
+        pose, light = (query[f"ask_{name}"] or query[name] for name in ("pose", "illumination"))
+        assert first.split()[0] == "1"
+        assert first.endswith(f"{query['identity']}_{int(pose):+03d}_{int(light):02d}.png"), block
+        with Image.open(io.BytesIO(Path(title.rpartition(" -> ")[2]).read_bytes())) as image:
+            assert image.width > 7 * 120

@@ -1,0 +1,184 @@
+"""Compaction gives space back, changes no answer, and survives being cut off anywhere."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index.descriptors import DescriptorFile
+from index.errors import GalleryStorageError
+from index.gallery import Face, Gallery, GalleryConfig
+from index.values import HalfArray
+from tests.faces import new_face
+
+SIZE = 16
+CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
+
+
+class Crash(BaseException):
+    """Stands for the process ending at this point."""
+
+
+def vectors(*numbers: int) -> NDArray[np.float32]:
+    return np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers]).astype("f4")
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    """Ten images, of which the fourth, the sixth and the last have been removed."""
+    with Gallery.create(tmp_path / "g", CONFIG) as made:
+        ids = made.add(
+            [new_face(f"{n}.jpg", CONFIG.values[n % 3], (1.0, 2.0, 3.0)) for n in range(10)], vectors(*range(10))
+        )
+        made.remove([ids[3], ids[5], ids[9]])
+        yield made
+
+
+LEFT = (0, 1, 2, 4, 6, 7, 8)
+
+
+def content(gallery: Gallery) -> tuple[list[Face], bytes]:
+    faces = list(gallery.faces())
+    return faces, gallery.descriptors([face.id for face in faces]).tobytes()
+
+
+def files(gallery: Gallery) -> list[Path]:
+    return sorted(gallery.folder.glob("descriptors*"))
+
+
+def test_space_is_given_back_and_nothing_else_changes(gallery: Gallery) -> None:
+    before, found = content(gallery), gallery.search(vectors(6)[0], 7)
+    sizes = gallery.compact()
+    [file] = files(gallery)
+    assert file.stat().st_size == len(LEFT) * SIZE * 2
+    assert sizes.before - sizes.after >= 3 * SIZE * 2
+    assert content(gallery) == before
+    assert gallery.search(vectors(6)[0], 7) == found
+    assert gallery.verify().sound
+    [new] = gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(77))
+    assert new == 11  # as if nothing had been removed: an id is never given twice
+    with Gallery.open(gallery.folder) as again:
+        assert again.search(vectors(77)[0], 1)[0].face.path == "new.jpg"
+        assert again.verify().checked == 8
+
+
+def test_a_gallery_without_gaps_keeps_its_file(gallery: Gallery) -> None:
+    gallery.compact()
+    [file] = files(gallery)
+    gallery.compact()
+    assert files(gallery) == [file]
+
+
+def test_what_a_crash_left_behind_the_last_record_is_given_back(gallery: Gallery) -> None:
+    gallery.compact()
+    [file] = files(gallery)
+    with file.open("ab") as stream:
+        stream.write(b"x" * 100)
+    gallery.compact()
+    [file] = files(gallery)
+    assert file.stat().st_size == len(LEFT) * SIZE * 2
+
+
+def test_an_empty_gallery_can_be_compacted(gallery: Gallery) -> None:
+    gallery.remove([face.id for face in gallery.faces()])
+    gallery.compact()
+    assert sum(file.stat().st_size for file in files(gallery)) == 0
+    [id_] = gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(77))
+    np.testing.assert_array_equal(gallery.descriptors([id_]), vectors(77).astype(np.float16))
+
+
+def crash(*_: object, **__: object) -> None:
+    raise Crash
+
+
+@pytest.mark.parametrize(
+    "point", ["index.truth.records.insert_records", "index.truth.records.advance", "index.care.compact.sync_folder"]
+)
+def test_cut_off_anywhere_the_gallery_is_as_before(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    before = content(gallery)
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        with gallery.writing():
+            patch.setattr(point, crash)
+            patch.setattr("index.gallery.discard_descriptors", crash)  # nor is there anybody to tidy up
+            gallery.compact()
+    assert len(files(gallery)) == 2
+    with Gallery.open(gallery.folder) as again:
+        assert content(again) == before
+        with again.writing():
+            assert len(files(again)) == 1
+        assert content(again) == before and again.verify().sound
+
+
+def test_cut_off_after_the_change_the_new_file_is_used_and_the_old_one_goes(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(gallery)
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        with gallery.writing():
+            patch.setattr("index.gallery.discard_descriptors", crash)
+            gallery.compact()
+    assert len(files(gallery)) == 2
+    with Gallery.open(gallery.folder) as again:
+        assert content(again) == before
+        with again.writing():
+            assert len(files(again)) == 1
+        assert content(again) == before and again.verify().sound
+
+
+def test_a_full_disk_is_found_out_before_anything_is_written(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=10, free=0))
+    with pytest.raises(GalleryStorageError, match=r"needs 0\.0 GB on its disk for a moment"):
+        gallery.compact()
+    assert gallery.verify().sound and len(files(gallery)) == 1
+
+
+def test_a_disk_that_fills_up_meanwhile_changes_nothing(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = content(gallery)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(GalleryStorageError, match=r"cannot be written anew \(No space left on device\)"):
+            gallery.compact()
+    assert len(files(gallery)) == 1
+    assert content(gallery) == before and gallery.verify().sound
+
+
+def test_a_reader_that_has_the_old_file_open_gets_right_answers(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [face.id for face in gallery.faces()]
+    expected = gallery.descriptors(ids)
+    with Gallery.open(gallery.folder) as reader:
+        records = DescriptorFile.records
+        done: list[bool] = []
+
+        def overtaken(file: DescriptorFile, committed: int) -> HalfArray:
+            if not done:
+                done.append(True)
+                gallery.compact()  # between the slots and their file: the file is gone
+            return records(file, committed)
+
+        monkeypatch.setattr(DescriptorFile, "records", overtaken)
+        np.testing.assert_array_equal(reader.descriptors(ids), expected)
+        assert [match.face.path for match in reader.search(vectors(6)[0], 1)] == ["6.jpg"]
+
+
+def test_the_new_file_holds_what_is_left_in_the_order_that_it_had(gallery: Gallery) -> None:
+    gallery.compact()
+    [file] = files(gallery)
+    assert file.name == "descriptors-2.f16"
+    np.testing.assert_array_equal(np.fromfile(file, "<f2").reshape(-1, SIZE), vectors(*LEFT).astype(np.float16))
+    np.testing.assert_array_equal(gallery.descriptors([7, 1]), vectors(6, 0).astype(np.float16))

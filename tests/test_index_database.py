@@ -1,0 +1,300 @@
+"""What every Database promises, whichever engine it is: one line in ENGINES puts another to the same tests."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from index.errors import GalleryCorruptError, GalleryLockedError, GalleryStorageError
+from index.truth import state, store
+from index.truth.database import Database, SQLite
+from index.values import GalleryConfig
+from tests.faces import new_face
+
+CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 4, Path("/photos").absolute())
+PATIENCE = 0.05  # seconds
+Opened = Callable[[], Database]
+"""Opens the one database of a test once more, with little patience."""
+
+
+def sqlite(folder: Path) -> Database:
+    return SQLite(folder / "gallery.db", patience=PATIENCE)
+
+
+ENGINES: dict[str, Callable[[Path], Database]] = {"sqlite": sqlite}
+
+
+@pytest.fixture(params=list(ENGINES))
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    open_ = ENGINES[request.param]
+    all_: list[Database] = []
+
+    def another() -> Database:
+        all_.append(open_(tmp_path))
+        return all_[-1]
+
+    with another().writing() as session:
+        state.create(session, CONFIG)
+    yield another
+    for database in all_:
+        database.close()
+
+
+def insert(database: Database, *numbers: int) -> list[int]:
+    with database.writing() as session:
+        ids = store.insert_faces(session, [new_face(f"{number}.png", identity="anna") for number in numbers])
+        state.advance(session, removed=False)
+        return ids
+
+
+def content(database: Database) -> tuple[int, list[str]]:
+    """How far it has come, and the paths that it holds."""
+    with database.reading() as session:
+        return state.state(session).generation, [face.path for face in store.page(session, None, 0)]
+
+
+def test_what_is_written_is_there_for_everybody_and_after_closing(opened: Opened) -> None:
+    first, second = opened(), opened()
+    assert content(second) == (0, [])
+    assert insert(first, 1, 2) == [1, 2]
+    assert content(first) == content(second) == (1, ["1.png", "2.png"])
+    first.close()
+    second.close()
+    assert content(opened()) == (1, ["1.png", "2.png"])
+
+
+def test_a_reading_transaction_sees_one_state_while_a_writer_commits(opened: Opened) -> None:
+    reader, writer = opened(), opened()
+    insert(writer, 1)
+    with reader.reading() as session:
+        assert store.count(session) == 1  # from here on
+        insert(writer, 2)
+        with writer.writing() as other:
+            store.remove(other, [1])
+        assert [face.path for face in store.page(session, None, 0)] == ["1.png"]
+        assert state.state(session).generation == 1
+        assert store.paths(session) == {"1.png"}
+    assert content(reader) == (2, ["2.png"])
+
+
+def test_a_reader_does_not_keep_a_writer_waiting_nor_a_writer_a_reader(opened: Opened) -> None:
+    reader, writer = opened(), opened()
+    with reader.reading() as session:
+        assert store.count(session) == 0
+        with writer.writing() as other:
+            store.insert_faces(other, [new_face("1.png")])
+            assert content(reader) == (0, [])  # not committed yet
+
+
+def test_a_block_that_raises_changes_nothing(opened: Opened) -> None:
+    database = opened()
+    insert(database, 1)
+    with pytest.raises(ZeroDivisionError), database.writing() as session:
+        store.insert_faces(session, [new_face("2.png")])
+        store.remove(session, [1])
+        state.gallery(session).image_root = "/elsewhere"
+        assert store.paths(session) == {"2.png"}
+        raise ZeroDivisionError
+    assert content(database) == (1, ["1.png"])
+    with database.reading() as session:
+        assert state.config(session) == CONFIG
+    assert insert(database, 3) == [2]  # and nobody is kept out
+
+
+def test_a_rule_of_the_tables_that_is_broken_undoes_the_block(opened: Opened) -> None:
+    database = opened()
+    insert(database, 1)
+    with pytest.raises(IntegrityError), database.writing() as session:
+        store.insert_faces(session, [new_face("2.png")])
+        store.insert_faces(session, [new_face("1.png")])  # a path that is there
+    assert content(database) == (1, ["1.png"])
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_two_writers_exclude_each_other(opened: Opened, same: bool) -> None:
+    first = opened()
+    second = first if same else opened()
+    with first.writing() as session:
+        store.insert_faces(session, [new_face("1.png")])
+        started = time.monotonic()
+        with pytest.raises(GalleryLockedError, match=r"another process has been writing for more than 0\.05 s; wait"):
+            insert(second, 2)
+        assert time.monotonic() - started >= PATIENCE
+    assert insert(second, 2) == [2]
+    assert content(first) == (1, ["1.png", "2.png"])
+
+
+def test_a_writer_waits_for_another_that_is_quick(opened: Opened) -> None:
+    databases = [opened() for _ in range(4)]
+
+    def add(number: int) -> None:
+        while True:
+            try:
+                insert(databases[number % 4], number)
+                return
+            except GalleryLockedError:
+                continue
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add, range(20)))
+    generation, paths = content(opened())
+    assert generation == 20 and sorted(paths) == sorted(f"{number}.png" for number in range(20))
+
+
+def test_threads_may_share_it(opened: Opened) -> None:
+    database = opened()
+
+    def look(_: int) -> bool:
+        generation, paths = content(database)
+        return generation == len(paths)  # of one state
+
+    with ThreadPoolExecutor(4) as threads:
+        looks = threads.map(look, range(60))
+        for number in range(20):
+            insert(database, number)
+        assert all(looks)
+    assert content(database)[0] == 20
+
+
+def test_a_sound_database_is_sound(opened: Opened) -> None:
+    database = opened()
+    insert(database, *range(50))
+    with database.writing() as session:
+        store.remove(session, range(1, 20))
+    assert database.soundness() == []
+
+
+def test_free_pages_are_given_back(opened: Opened) -> None:
+    database = opened()
+    ids = insert(database, *range(2_000))
+    with database.writing() as session:
+        store.remove(session, ids[10:])
+    before = content(database)
+    database.vacuum()
+    assert content(database) == before and database.soundness() == []
+    other = opened()
+    with other.writing() as session:
+        store.insert_faces(session, [new_face("late.png")])
+        with pytest.raises(GalleryLockedError):
+            database.vacuum()
+
+
+# --- SQLite's own ---
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A closed database of some pages."""
+    path = tmp_path / "gallery.db"
+    database = SQLite(path)
+    with database.writing() as session:
+        state.create(session, CONFIG)
+    insert(database, *range(400))
+    database.close()
+    return path
+
+
+def test_its_connections_are_durable(path: Path) -> None:
+    database = SQLite(path)
+    names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "busy_timeout")
+    with database.reading() as session:
+        found = [session.connection().exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+    database.close()
+    assert found == ["wal", 2, 1, 1, 10_000]
+
+
+def test_a_closed_database_is_one_file(path: Path) -> None:
+    first, second = SQLite(path), SQLite(path)
+    insert(first, 1_000)
+    assert content(second)[0] == 2
+    assert len(list(path.parent.iterdir())) > 1  # with the log
+    first.close()
+    second.close()
+    assert [file.name for file in path.parent.iterdir()] == ["gallery.db"]
+    handles = Path("/proc/self/fd")
+    if handles.is_dir():
+        assert str(path) not in {str(handle.readlink()) for handle in handles.iterdir() if handle.is_symlink()}
+
+
+def test_space_is_given_back_to_the_disk(path: Path) -> None:
+    database, before = SQLite(path), path.stat().st_size
+    with database.writing() as session:
+        store.remove(session, range(5, 400))
+    database.vacuum()
+    assert path.stat().st_size < before * 0.7
+    database.close()
+
+
+def test_a_damaged_page_is_found_whichever_it_is(path: Path) -> None:
+    sound, size = path.read_bytes(), 4096
+    assert len(sound) > 20 * size
+    for start in range(size, len(sound), size):
+        path.write_bytes(sound[:start] + bytes(size) + sound[start + size :])
+        database = SQLite(path)
+        try:
+            assert database.soundness(), f"page {start // size + 1}"
+        except GalleryCorruptError as error:
+            assert "is not a sound gallery database" in str(error)
+        finally:
+            database.close()
+    path.write_bytes(sound)
+    database = SQLite(path)
+    assert database.soundness() == []
+    database.close()
+
+
+def test_a_row_that_points_to_none_is_found(path: Path) -> None:
+    plain = sqlite3.connect(path)  # which does not enforce it
+    plain.execute("INSERT INTO record VALUES (1, 0, 9999, zeroblob(32), 0)")
+    plain.commit()
+    plain.close()
+    database = SQLite(path)
+    assert database.soundness() == ["a row of record points to no face"]
+    database.close()
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.connection().exec_driver_sql("INSERT INTO record VALUES (1, 1, 9998, zeroblob(32), 0)")
+    database.close()
+
+
+def test_text_that_is_none_is_named(path: Path) -> None:
+    content_ = path.read_bytes()
+    assert content_.count(b"399.png") >= 1
+    path.write_bytes(content_.replace(b"399.png", b"39\xff.png"))
+    database = SQLite(path)
+    with pytest.raises(GalleryCorruptError, match="Could not decode to UTF-8"):
+        content(database)
+    database.close()
+
+
+def test_where_nothing_can_be_written_it_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    database = SQLite(path)
+    assert content(database)[0] == 1 and database.soundness() == []
+    with pytest.raises(GalleryStorageError, match="readonly"):
+        insert(database, 1_000)
+    with pytest.raises(GalleryStorageError, match="readonly"):
+        database.vacuum()
+    database.close()
+    assert [file.name for file in path.parent.iterdir()] == ["gallery.db"]
+    path.with_name("gallery.db-wal").write_bytes(b"not folded in")
+    with pytest.raises(GalleryStorageError, match=r"cannot be written to and holds gallery\.db-wal: somebody"):
+        content(SQLite(path))
+
+
+def test_a_disk_that_refuses_is_named(path: Path) -> None:
+    database = SQLite(path)
+    with pytest.raises(GalleryStorageError, match=r"SQLite cannot use .* \(database or disk is full\); check the free"):
+        with database.writing() as session:
+            connection = session.connection()
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            store.insert_faces(session, [new_face(f"more/{number}.png") for number in range(1_000)])
+    assert content(database)[0] == 1 and database.soundness() == []
+    database.close()

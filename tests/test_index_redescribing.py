@@ -1,0 +1,226 @@
+"""A redescription by another model: everything at once or nothing, ids and labels kept, resumable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index.descriptors import DescriptorFile
+from index.errors import DescriptorShapeError, GalleryChangedError, GalleryError, ImageRowError, UnknownImageError
+from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
+from index.search.exact import Exact
+from index.truth import records, store
+from index.where import parse
+from tests.faces import new_face
+
+OLD = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 8, Path("/photos").absolute())
+SHA, SHA_NOW = "01" * 32, "02" * 32
+NEW = GalleryConfig("b" * 64, "illumination", (1, 2), 12, Path("/photos").absolute())
+
+
+def vectors(size: int, *numbers: int) -> NDArray[np.float32]:
+    return np.stack([np.random.default_rng(n).normal(size=size) for n in numbers]).astype("f4")
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery.create(tmp_path / "g", OLD) as made:
+        rows = [
+            new_face(f"{n}.jpg", OLD.values[n % 3], (1.0, 2.0, 3.0), identity="anna", pose=15, sha256=SHA, size=1)
+            for n in range(5)
+        ]
+        made.add(rows, vectors(8, *range(5)))
+        yield made
+
+
+def redescribed(faces: list[Face]) -> list[Face]:
+    photo = {face.id: Photo(face.path, SHA_NOW, FileStamp(2, 3)) for face in faces}
+    return [replace(face, photo=photo[face.id], decision=Decision(1 + face.id % 2, (None, 4.0))) for face in faces]
+
+
+def stage(gallery: Gallery, count: int | None = None) -> list[Face]:
+    faces = list(gallery.waiting())[:count]
+    gallery.stage(redescribed(faces), vectors(12, *(100 + face.id for face in faces)))
+    return faces
+
+
+def files(gallery: Gallery) -> list[str]:
+    return sorted(path.name for path in gallery.folder.glob("descriptors*"))
+
+
+def test_a_redescription_takes_over_in_one_step_and_keeps_ids_and_labels(gallery: Gallery) -> None:
+    before = {face.id: face for face in gallery.faces()}
+    gallery.begin_redescription(NEW)
+    stage(gallery, 3)
+    assert gallery.config == OLD and gallery.search(vectors(8, 4)[0], 1)[0].face.path == "4.jpg"
+    under_way = gallery.redescription()
+    assert under_way is not None and (under_way.staged, under_way.model_digest) == (3, "b" * 64)
+    stage(gallery)
+    gallery.finish_redescription()
+    assert gallery.redescription() is None and gallery.config == NEW
+    assert len(files(gallery)) == 1
+    with Gallery.open(gallery.folder) as again:
+        assert again.config == NEW
+        faces = list(again.faces())
+        assert [face.id for face in faces] == list(before)
+        for face in faces:
+            assert (face.path, face.identity, face.pose) == (before[face.id].path, "anna", 15)
+            assert face.decision == Decision(1 + face.id % 2, (None, 4.0))
+            assert (face.photo.sha256, face.photo.stamp) == (SHA_NOW, FileStamp(2, 3))
+        expected = vectors(12, *(100 + id_ for id_ in before)).astype(np.float16)
+        np.testing.assert_array_equal(again.descriptors(list(before)), expected)
+        assert again.search(expected[2], 1)[0].face.id == list(before)[2]
+        assert again.verify().sound and again.verify().checked == 5
+
+
+def test_a_redescription_goes_on_where_it_was_interrupted(gallery: Gallery) -> None:
+    gallery.begin_redescription(NEW)
+    done = stage(gallery, 2)
+    with Gallery.open(gallery.folder) as again:
+        again.begin_redescription(NEW)
+        left = list(again.waiting())
+    assert len(left) == 3 and not {face.id for face in left} & {face.id for face in done}
+
+
+def test_one_to_another_model_must_be_given_up_first(gallery: Gallery) -> None:
+    gallery.begin_redescription(NEW)
+    stage(gallery, 3)
+    third = GalleryConfig("c" * 64, "pose", (0, 1), 12, NEW.image_root)
+    with pytest.raises(GalleryError, match=r"model bbbbbbbbbbbb \(12 numbers\) is under way, with 3 images described"):
+        gallery.begin_redescription(third)
+    assert len(list(gallery.waiting())) == 2 and len(files(gallery)) == 2
+    gallery.give_up_redescription()
+    assert files(gallery) == ["descriptors-1.f16"]
+    gallery.begin_redescription(third)
+    assert len(list(gallery.waiting())) == 5
+    gallery.give_up_redescription()
+    assert gallery.redescription() is None and list(gallery.waiting()) == list(gallery.faces())
+
+
+def test_it_does_not_take_over_before_every_image_is_described(gallery: Gallery) -> None:
+    with pytest.raises(GalleryError, match="no redescription is under way"):
+        gallery.finish_redescription()
+    gallery.begin_redescription(NEW)
+    stage(gallery, 4)
+    with pytest.raises(GalleryError, match=r"'4.jpg' is not described by the new model yet"):
+        gallery.finish_redescription()
+    assert gallery.config == OLD and gallery.verify().sound
+
+
+@pytest.mark.parametrize("damage", ["cut off", "changed"])
+def test_a_damaged_description_never_takes_over(gallery: Gallery, damage: str) -> None:
+    gallery.begin_redescription(NEW)
+    stage(gallery)
+    path = gallery.folder / next(name for name in files(gallery) if name != "descriptors-1.f16")
+    if damage == "cut off":
+        os.truncate(path, path.stat().st_size - 10)
+    else:
+        content = bytearray(path.read_bytes())
+        content[-10] ^= 1
+        path.write_bytes(content)
+    assert [line[:50] for line in gallery.verify().findings] == ["1 descriptions of the redescription under way are "]
+    with pytest.raises(GalleryError, match="1 new descriptions are not what was stored: run the redescription again"):
+        gallery.finish_redescription()
+    assert gallery.config == OLD and gallery.search(vectors(8, 4)[0], 1)[0].face.path == "4.jpg"
+    gallery.begin_redescription(NEW)
+    assert len(stage(gallery)) == 1
+    gallery.finish_redescription()
+    assert gallery.verify().checked == 5
+
+
+def test_images_may_come_go_and_be_labelled_meanwhile(gallery: Gallery) -> None:
+    ids = [face.id for face in gallery.faces()]
+    gallery.begin_redescription(NEW)
+    stage(gallery)
+    staged = next(name for name in files(gallery) if name != "descriptors-1.f16")
+    gallery.remove(ids[1:2])
+    assert not np.fromfile(gallery.folder / staged, np.float16).reshape(-1, 12)[1].any()  # erased there as well
+    assert not np.fromfile(gallery.folder / "descriptors-1.f16", np.float16).reshape(-1, 8)[1].any()
+    gallery.update_labels({ids[0]: Labels("berta")})
+    gallery.compact()
+    gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(8, 50))
+    [left] = stage(gallery)
+    assert left.path == "new.jpg"
+    gallery.finish_redescription()
+    assert next((face.path, face.identity) for face in gallery.faces()) == ("0.jpg", "berta")
+    assert len(gallery) == 5 and gallery.verify().checked == 5
+
+
+def test_removing_the_last_staged_image_does_not_let_its_slot_be_taken_before_it_is_erased(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.begin_redescription(NEW)
+    faces = stage(gallery)
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "erasures", lambda _: {})  # as after a crash: nothing was erased
+        gallery.remove([faces[-1].id])
+        gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(8, 50))
+        stage(gallery)
+    gallery.finish_redescription()
+    assert gallery.verify().sound and gallery.verify().checked == 5
+
+
+def test_a_file_whose_content_is_not_known_has_no_hash(gallery: Gallery) -> None:
+    gallery.begin_redescription(NEW)
+    faces = [replace(face, photo=Photo(face.path)) for face in redescribed(list(gallery.waiting()))]
+    gallery.stage(faces, vectors(12, *range(5)))
+    gallery.finish_redescription()
+    assert [face.photo for face in gallery.faces(parse("sha256 is null"))] == [face.photo for face in faces]
+
+
+def test_wrong_descriptions_are_refused_and_nothing_is_kept(gallery: Gallery) -> None:
+    gallery.begin_redescription(NEW)
+    face = next(gallery.waiting())
+    with pytest.raises(UnknownImageError, match="no image 99"):
+        gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(1, (1.0, 2.0)), 99)], vectors(12, 1))
+    with pytest.raises(ImageRowError, match="decided is 3; expected one of 1, 2"):
+        gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(3, (1.0, 2.0)), face.id)], vectors(12, 1))
+    with pytest.raises(ImageRowError, match=r"x\.jpg: sha256 is 'x'"):
+        gallery.stage([Face(Photo("x.jpg", "x"), Labels(), Decision(1, (1.0, 2.0)), face.id)], vectors(12, 1))
+    with pytest.raises(DescriptorShapeError):
+        gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(1, (1.0, 2.0)), face.id)], vectors(8, 1))
+    assert len(list(gallery.waiting())) == 5
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(DescriptorFile, "records"), (Exact, "search"), (store, "present")]
+)  # before, during and after the comparison
+def test_a_redescription_that_ends_in_the_middle_of_a_search_is_told(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    with Gallery.open(gallery.folder) as other:
+        other.search(vectors(8, 1)[0], 1)
+        plainly, done = getattr(owner, name), []  # type: ignore[var-annotated]
+
+        def overtaken(*given: Any) -> Any:
+            if not done:
+                done.append(True)
+                gallery.begin_redescription(NEW)
+                stage(gallery)
+                gallery.finish_redescription()
+            return plainly(*given)
+
+        monkeypatch.setattr(owner, name, overtaken)
+        with pytest.raises(GalleryChangedError, match="described by another model meanwhile"):
+            other.search(vectors(8, 1)[0], 1)
+        assert done
+
+
+def test_others_who_had_it_open_are_told_that_another_model_describes_it(gallery: Gallery) -> None:
+    with Gallery.open(gallery.folder) as other:
+        other.search(vectors(8, 1)[0], 1)
+        gallery.begin_redescription(NEW)
+        stage(gallery)
+        gallery.finish_redescription()
+        with pytest.raises(GalleryChangedError, match=r"described by another model meanwhile .*open it again"):
+            other.search(vectors(8, 1)[0], 1)
+        with pytest.raises(GalleryChangedError):
+            other.add([new_face("new.jpg", 0, (None,) * 3)], vectors(8, 50))
+        assert len(list(other.faces())) == 5

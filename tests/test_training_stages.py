@@ -1,0 +1,248 @@
+"""What each stage learns from: its loss beside naive formulas, and which weights get a gradient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from faceedit.attributes import INPAINTING, POSE, AttributeSpace
+from faceedit.manifest import read_manifest
+from faceedit.networks import NetworkConfig
+from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
+from faceedit.training.recipes import BEST, FAST, PAPER, Recipe
+from faceedit.training.run import TrainingRun, begin
+from faceedit.training.second_stage import Comparer, RefinementStage, two_stages
+from faceedit.training.stages import (
+    GenerationStage,
+    IdentityStage,
+    Material,
+    Stage,
+    looked_at,
+    picture_loss,
+    reconstruction_loss,
+)
+
+FEW = {"sources": 2, "targets": 3, "identity_people": 2, "contrast_people": 2, "contrast_conditions": 2}
+TINY_FAST = replace(FAST, **FEW)  # type: ignore[arg-type]
+TINY_BEST = replace(
+    BEST, network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2), **FEW  # type: ignore[arg-type]
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pairs(data_set: Path) -> PairSet:
+    return load_pairs(read_manifest(data_set).where("split", "train"), POSE)
+
+
+@pytest.fixture(scope="module")
+def people(cut_out: Path) -> PairSet:
+    """The same kind of pairs on black, with masks."""
+    return load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+
+
+def material_of(pairs: PairSet, recipe: Recipe, space: AttributeSpace = POSE) -> Material:
+    """Of a run that has just begun."""
+    run = TrainingRun(space, recipe, Path("not-written"))
+    return Material.of(run, pairs, begin(run))
+
+
+def sized(recipe: Recipe, **sizes: float) -> Recipe:
+    return replace(recipe, network=replace(recipe.network, **sizes))  # type: ignore[arg-type]
+
+
+# --- pictures ---
+
+
+def test_the_papers_loss_is_summed_over_a_picture_and_averaged_over_the_batch(pairs: PairSet) -> None:
+    material = material_of(pairs, replace(PAPER, sources=4))
+    lesson = GenerationStage(material).lesson(0)
+    batch = PairSampler(pairs, seed=0, include_same=False).batch(0, 4, 1)
+    naive = 0.0
+    for source, target, value in zip(batch.sources, batch.targets, batch.values, strict=True):
+        shot = material.shot(1, 0, np.array([source]), target[None], value[None])
+        with torch.no_grad():
+            made = material.networks.generation.many(shot.sources, shot.values)
+        naive += float(((made - shot.targets).double() ** 2).sum()) / 4
+    assert lesson.pairs == 4 and float(lesson.loss.detach()) == pytest.approx(naive, rel=2e-2)  # bfloat16 where it is
+    deviation = np.array(material.normalisation.std)
+    assert min(deviation) ** 2 < lesson.figure * 3 * 60 * 60 / naive < max(deviation) ** 2
+
+
+def test_the_picture_loss_adds_gradients_and_features(people: PairSet) -> None:
+    material = material_of(people, TINY_BEST)
+    material.keep_identity()
+    network = material.networks.describer.identity
+    assert network is not None and not network.training
+    made, wanted = torch.randn(3, 3, 60, 60), torch.randn(3, 3, 60, 60)
+    error = made - wanted
+
+    def loss(gradient: float = 0, perceptual: float = 0) -> float:
+        recipe = replace(TINY_BEST, gradient=gradient, perceptual=perceptual)
+        return float(picture_loss(made, wanted, recipe, network, (0,)))
+
+    squared = float((error**2).mean())
+    assert loss() == pytest.approx(squared, rel=1e-5)
+    across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
+    assert loss(gradient=0.5) == pytest.approx(squared + 0.5 * float(across.abs().mean() + down.abs().mean()), rel=1e-4)
+    with torch.no_grad():
+        row = int(looked_at(3, (0,))[0])
+        seen = list(zip(network.features(made[[row]]), network.features(wanted[[row]]), strict=True))
+    ratios = [float(((a - b) ** 2).mean() / (b**2).mean()) for a, b in seen]
+    assert loss(perceptual=2.0) == pytest.approx(squared + 2 * np.mean(ratios), rel=0.03)  # bfloat16 features
+
+
+def test_a_quarter_of_each_batch_is_looked_at_wherever_it_stands_in_it() -> None:
+    """Of a contrast batch, ordered by group, source and target, a fixed stride would only see pictures not turned."""
+    seen = [looked_at(64, (0, 2, step, 3)) for step in range(40)]
+    assert all(len(set(rows.tolist())) == 16 for rows in seen)
+    assert {int(row) % 4 for rows in seen for row in rows} == {0, 1, 2, 3}
+    assert looked_at(1, (0,)).tolist() == [0]
+    np.testing.assert_array_equal(looked_at(64, (0, 2, 5, 3)), seen[5])
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_a_joint_loss_counts_both_pictures(people: PairSet, joint: bool) -> None:
+    recipe = replace(TINY_BEST, gradient=0, perceptual=0, joint=joint)
+    first, made, wanted = torch.randn(3, 2, 3, 60, 60)
+    one, two = (float(((picture - wanted) ** 2).mean()) for picture in (first, made))
+    loss = RefinementStage(material_of(people, recipe)).pictures_loss(0, first, made, wanted)
+    assert float(loss) == pytest.approx(two + joint * one, rel=1e-5)
+
+
+def test_only_the_papers_recipe_sums() -> None:
+    error = torch.randn(2, 3, 60, 60)
+    assert float(reconstruction_loss(error, PAPER)) == pytest.approx(float((error**2).sum()) / 2, rel=1e-5)
+    assert float(reconstruction_loss(error, FAST)) == pytest.approx(float((error**2).mean()), rel=1e-5)
+
+
+# --- the contrast ---
+
+
+@pytest.mark.parametrize(("identity", "space"), [(0, POSE), (8, POSE), (0, INPAINTING)])
+def test_the_contrast_loss_equals_a_naive_loop(data_set: Path, identity: int, space: AttributeSpace) -> None:
+    """Everybody alike; every person alone, with two poses of its own; and where only one direction can be learnt."""
+    pairs = load_pairs(read_manifest(data_set).where("split", "train"), space)
+    recipe = sized(replace(TINY_FAST, contrast=0.3), identity=identity)
+    material = material_of(pairs, recipe, space)
+    stage = RefinementStage(material)
+    stage.begin()
+    lesson = stage.lesson(0)
+    rows, values, people = ContrastSampler(pairs, seed=0).batch(0, 2, 2, identity > 0)
+    others = torch.from_numpy(people[:, None] != people) & (identity > 0)  # are no look-alikes
+    assert lesson.pairs == len(rows) * (3 if space.occlusion else 4)
+    terms = []
+    for to in (0,) if space.occlusion else (0, 1):
+        queries, stored, unturned = (
+            torch.cat([described(material, int(r[a]), int(v[b])) for r, v in zip(rows, values, strict=True)])
+            for a, b in ((1 - to, to), (to, to), (1 - to, 1 - to))
+        )
+        likeness = recipe.contrast_scale * queries @ torch.cat([stored, unturned]).T
+        likeness[torch.cat([others, others], 1)] = -torch.inf
+        for table in (likeness, likeness[:, : len(rows)].T):
+            terms.append(torch.stack([-F.log_softmax(table[i], 0)[i] for i in range(len(rows))]).mean())
+    expected = squared_error_of(material) + 0.3 / 4 * float(torch.stack(terms).sum())
+    assert float(lesson.loss.detach()) == pytest.approx(expected, rel=2e-2)  # bfloat16 batches of another size
+
+
+def described(material: Material, row: int, value: int) -> torch.Tensor:
+    """The paper's descriptor of one picture of step 0 under one value."""
+    source = material.shot(2, 0, np.array([row]), np.array([[row]]), np.array([[value]])).sources
+    with torch.no_grad():
+        _, features, _ = two_stages(material, source, torch.tensor([[value]]))
+    return F.normalize(features.float().flatten(1), dim=1)
+
+
+def squared_error_of(material: Material) -> float:
+    """Of the second pictures of step 0 that can be learnt."""
+    compared = Comparer(material).comparison(2, 0)
+    with torch.no_grad():
+        _, _, made = two_stages(material, compared.shot.sources, compared.shot.values)
+    learnt = torch.from_numpy(compared.leads.ravel())
+    return float(((made.float() - compared.shot.targets)[learnt] ** 2).mean())
+
+
+def test_the_estimator_learns_which_value_each_source_has(people: PairSet) -> None:
+    """The loss with and without it differs by the cross-entropy of each source's own pose, mirrored where it is."""
+    seen = set()
+    with_it, without = (material_of(people, sized(TINY_BEST, estimate=estimate)) for estimate in (0.2, 0.0))
+    for material in (with_it, without):
+        material.keep_identity()
+    describer = with_it.networks.describer
+    assert describer.estimator is not None and describer.identity is not None
+    for step in range(6):
+        with torch.no_grad():
+            more, less = (float(RefinementStage(material).lesson(step).loss) for material in (with_it, without))
+        _, values, _ = ContrastSampler(people, seed=0).batch(step, 2, 2, True)
+        shot = Comparer(with_it).comparison(2, step).shot
+        mirrored = bool((shot.values.numpy() != np.repeat(values, 2, axis=0)).any())
+        own = np.array(POSE.mirrored)[values.ravel()] if mirrored else values.ravel()
+        with torch.no_grad():
+            scores = describer.estimator(describer.identity.half_way(shot.sources)).log_softmax(1)
+        expected = -TINY_BEST.contrast * float(scores[torch.arange(len(own)), torch.from_numpy(own)].mean())
+        assert more - less == pytest.approx(expected, rel=0.05, abs=0.02)
+        seen.add(mirrored)
+    assert seen == {True, False}
+
+
+# --- gradients ---
+
+
+def untouched(network: nn.Module) -> list[str]:
+    return [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max()]
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_every_weight_that_a_stage_trains_gets_a_gradient_and_no_other(people: PairSet, joint: bool) -> None:
+    # with a skip, a decoder begins with nothing, and all behind its last layer learn only after that
+    material = material_of(people, sized(replace(TINY_BEST, joint=joint), skip=False))
+    networks = material.networks
+    trained: dict[type[Stage], list[nn.Module]] = {
+        IdentityStage: [networks.describer.identity],  # type: ignore[list-item]
+        GenerationStage: [networks.generation],
+        RefinementStage: [networks.refinement, networks.describer.head, networks.describer.estimator],  # type: ignore[list-item]
+    }
+    if joint:
+        trained[RefinementStage].append(networks.generation)
+    for kind, learning in trained.items():
+        stage = kind(material)  # type: ignore[call-arg]
+        learnt = stage.begin()
+        for network in networks:
+            network.zero_grad(set_to_none=True)
+        for step in range(3):  # a value that no source of a batch is turned to gets none from it
+            stage.lesson(step).loss.backward()  # type: ignore[no-untyped-call]
+        own = {id(parameter) for network in learning for parameter in network.parameters()}
+        assert own == {id(parameter) for parameter in learnt}
+        others = [p for network in networks for p in network.parameters() if id(p) not in own]
+        assert not any(p.grad is not None and p.grad.abs().max() for p in others)
+        assert [untouched(network) for network in learning] == [[] for _ in learning]
+
+
+def test_without_contrast_stage_two_learns_from_other_pairs_than_stage_one(pairs: PairSet) -> None:
+    recipe = replace(TINY_FAST, contrast=0.0, steps_one=5)
+    material = material_of(pairs, recipe)
+    stage = RefinementStage(material)
+    learnt = {id(parameter) for parameter in stage.begin()}
+    assert learnt == {id(parameter) for parameter in material.networks.refinement.parameters()}
+    lesson = stage.lesson(2)
+    batch = PairSampler(pairs, 0, True).batch(7, *recipe.shape(7))
+    shot = material.shot(2, 2, batch.sources, batch.targets, batch.values)
+    with torch.no_grad():
+        _, _, made = two_stages(material, shot.sources, shot.values)
+    assert float(lesson.loss.detach()) == pytest.approx(float(((made.float() - shot.targets) ** 2).mean()), rel=1e-4)
+    assert lesson.pairs == 2 * 3
+
+
+def test_an_identity_lesson_counts_the_faces_whose_nearest_portrait_is_another_s(people: PairSet) -> None:
+    material = material_of(people, TINY_BEST)
+    stage = IdentityStage(material)
+    assert stage.steps == TINY_BEST.steps_identity and len(stage.begin()) > 0
+    lesson = stage.lesson(0)
+    assert lesson.pairs == 4 and lesson.figure in (0, 0.25, 0.5, 0.75, 1)
+    none = IdentityStage(material_of(people, replace(TINY_BEST, network=NetworkConfig(mixing=1))))
+    assert none.steps == 0 and none.begin() == []
