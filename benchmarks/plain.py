@@ -60,11 +60,9 @@ class Plain(nn.Module):
         else:
             seen = torch.cat([g.image_encoder(source), g.attribute_encoder(attribute)], 1)
             first = g.decoder(g.fusion.rest(g.fusion.first(seen)))
-        features = r.encoder(torch.cat([source, first], 1))
-        second = r.decoder(features)
-        if r.skip:
-            second = second + first
-        return first, second, self._described(features, source, attribute)
+        features = r.features(source, first)
+        second = r.picture(features, first, source)
+        return first[:, :3], second, self._described(features, source, attribute)
 
     def _described(self, features: Tensor, source: Tensor, attribute: Tensor) -> Tensor:
         d = self.describer

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -180,11 +181,27 @@ class Editor:
             rows, asked = self._pairs_of(np.stack([np.arange(len(prepared)), values[part]], 1))
             first = self._engine.first(prepared, rows, asked)
             features = self._engine.features(prepared, rows, first)
-            second = self._engine.second(features, first)
+            second = self._engine.second(prepared, rows, features, first)
             described = self._engine.describe(prepared, rows, asked, features).cpu().numpy()
-            stages = zip(self._pixels(first), self._pixels(second), described, strict=True)
+            stages = zip(self._pixels(first[:, :3]), self._pixels(second), described, strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
+
+    @torch.inference_mode()
+    def enlarge(self, image: Picture, attribute: int) -> Picture:
+        """The face of a crop (S, S, 3) uint8 under an attribute value at the crop's own size: where the model moves
+        pixels it is as sharp as the crop. Raises AttributeValueError for an unknown value, ImageError for a crop that
+        is not square or smaller than 60 pixels."""
+        side = image.shape[0]
+        if image.dtype != np.uint8 or image.shape != (side, side, 3) or side < SIZE:
+            raise ImageError(f"a crop of shape {image.shape} {image.dtype}: give a square one of {SIZE} pixels or more")
+        large = self._card.normalisation.applied(image[None], self._device)
+        prepared = self._engine.prepare(F.interpolate(large, size=(SIZE, SIZE), mode="area"))
+        rows, values = self._pairs_of(np.array([[0, self.space.index(attribute)]]))
+        first = self._engine.first(prepared, rows, values)
+        features = self._engine.features(prepared, rows, first)
+        second = self._engine.second(prepared, rows, features, first)
+        return np.asarray(self._pixels(self._engine.large(prepared, rows, values, second, large))[0], np.uint8)
 
     @torch.inference_mode()
     def candidates(self, image: Picture) -> Candidates:
@@ -194,7 +211,7 @@ class Editor:
         rows, values = self._pairs_of(np.argwhere(np.ones((1, len(self.space)))))
         first = self._engine.first(prepared, rows, values)
         features = self._engine.features(prepared, rows, first)
-        second = self._engine.second(features, first)
+        second = self._engine.second(prepared, rows, features, first)
         errors = self._errors(source, rows, second).cpu().numpy()
         best = int(self.space.decide(errors[None], _estimate(prepared))[0])
         described = self._engine.describe(prepared, rows, values, features).cpu().numpy()
@@ -221,7 +238,7 @@ class Editor:
         estimate = _estimate(prepared)
         pairs = np.argwhere(self._likely(len(images), estimate))
         first = self._each(pairs, lambda rows, values, _: self._engine.first(prepared, rows, values))
-        made = self._each(pairs, lambda rows, _, part: self._errors(source, rows, first[part]))
+        made = self._each(pairs, lambda rows, _, part: self._errors(source, rows, first[part, :3]))
         can_win = self._can_win(self._table(pairs, made, len(images), np.inf), estimate)
 
         kept = np.flatnonzero(can_win[tuple(pairs.T)])
@@ -231,7 +248,7 @@ class Editor:
         single = can_win.sum(1) == 1
         contested = np.flatnonzero(~single[pairs[:, 0]])
         refined = self._each(pairs[contested], lambda rows, _, part: self._errors(
-            source, rows, self._engine.second(features[contested[part]], first[contested[part]])
+            source, rows, self._engine.second(prepared, rows, features[contested[part]], first[contested[part]])
         ))  # fmt: skip
         errors = self._table(pairs[contested], refined, len(images), np.nan)
         among = self.space.decide(np.nan_to_num(errors, nan=np.inf), estimate)

@@ -21,10 +21,14 @@ from faceedit.identity import Residual
 from faceedit.modelfile import Networks
 from faceedit.networks import (
     Describer,
+    DetailDecoder,
+    FlowGenerationNetwork,
     GenerationNetwork,
     MixingGenerationNetwork,
     RefinementNetwork,
     UnpoolConvolution,
+    blended,
+    enlarged,
 )
 
 Step = Callable[[Tensor], Tensor]
@@ -33,10 +37,12 @@ _LAST = torch.channels_last
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known of B sources before a candidate is chosen. encoded: by the generation network; half
-    (B, 64, 60, 60): their share of the refinement's first convolution; seen (B, 128, 15, 15) and who (B, I) by the
-    identity network; estimate (B, n_a): weighted log probability of each value."""
+    """What is known of B sources before a candidate is chosen. source: themselves, where pixels are moved; encoded: by
+    the generation network; half (B, 64, 60, 60): their share of the refinement's first convolution; seen
+    (B, 128, 15, 15) and who (B, I) by the identity network; estimate (B, n_a): weighted log probability of each
+    value."""
 
+    source: Tensor | None
     encoded: Tensor
     half: Tensor
     seen: Tensor | None
@@ -67,11 +73,7 @@ class Engine:
         refinement = copy.deepcopy(networks.refinement).eval().to(device)
         own = copy.deepcopy(networks.describer).eval().to(device)
         with torch.inference_mode():
-            self._generation = (
-                _Mixing(generation, self.precision)
-                if isinstance(generation, MixingGenerationNetwork)
-                else _Paper(generation, self.precision)
-            )
+            self._generation = _generation(generation, self.precision)
             self._refinement = _Refinement(refinement, self.precision)
             used = own if describer is None else copy.deepcopy(describer).eval().to(device)
             self._describer = _Describer(used, self.precision)
@@ -79,20 +81,33 @@ class Engine:
 
     def prepare(self, source: Tensor) -> Prepared:
         """Normalised sources (B, 3, 60, 60)."""
+        kept = source.float() if isinstance(self._generation, _Moving) else None
         source = source.to(self.precision).contiguous(memory_format=_LAST)
-        return Prepared(self._generation.encode(source), self._refinement.encode(source), *self._looker(source))
+        return Prepared(kept, self._generation.encode(source), self._refinement.encode(source), *self._looker(source))
 
     def first(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
-        """Stage one, (P, 3, 60, 60) float32, normalised."""
-        return self._generation.make(prepared.encoded, rows, values).float()
+        """What stage one makes, (P, maps, 60, 60) float32: the first three channels are its picture, normalised."""
+        made = self._generation.make(prepared.encoded, rows, values).float()
+        if not isinstance(self._generation, _Moving):
+            return made
+        assert prepared.source is not None
+        return self._generation.moved(prepared.source[rows], made)
 
     def features(self, prepared: Prepared, rows: Tensor, first: Tensor) -> Tensor:
         """The descriptor layer's activation (P, 128, 15, 15) of stage one."""
         return self._refinement.features(prepared.half[rows], first)
 
-    def second(self, features: Tensor, first: Tensor) -> Tensor:
+    def second(self, prepared: Prepared, rows: Tensor, features: Tensor, first: Tensor) -> Tensor:
         """Stage two (P, 3, 60, 60) float32, normalised, of the descriptor layer's activation and stage one."""
-        return self._refinement.picture(features, first)
+        return self._refinement.picture(prepared.half, rows, features, first)
+
+    def large(self, prepared: Prepared, rows: Tensor, values: Tensor, second: Tensor, source: Tensor) -> Tensor:
+        """Stage two's picture (P, 3, 60, 60) as large as the sources (P, 3, S, S) of these rows, normalised. Where no
+        pixels are moved nothing becomes finer."""
+        if isinstance(self._generation, _Moving):
+            said = self._generation.make(prepared.encoded, rows, values).float()
+            return enlarged(source, said, second)
+        return F.interpolate(second, size=source.shape[-2:], mode="bicubic", align_corners=False)
 
     def describe(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
         """Descriptors (P, D) float32 of the descriptor layer's activation."""
@@ -141,6 +156,27 @@ class _Mixing:
         return _run(self._decode, mixed)
 
 
+class _Moving(_Mixing):
+    """Stage one that moves pixels."""
+
+    def __init__(self, network: FlowGenerationNetwork, precision: torch.dtype) -> None:
+        super().__init__(network, precision)
+        self._grid = network.grid
+
+    def moved(self, source: Tensor, said: Tensor) -> Tensor:
+        """(P, 12, 60, 60): the sources (P, 3, 60, 60) as the decoder (P, 10, 60, 60) says."""
+        return blended(source, said, self._grid).maps
+
+
+def _generation(network: nn.Module, precision: torch.dtype) -> _Paper | _Mixing:
+    if isinstance(network, FlowGenerationNetwork):
+        return _Moving(network, precision)
+    if isinstance(network, MixingGenerationNetwork):
+        return _Mixing(network, precision)
+    assert isinstance(network, GenerationNetwork)
+    return _Paper(network, precision)
+
+
 class _Refinement:
     """Stage two."""
 
@@ -151,7 +187,11 @@ class _Refinement:
         self._source = _Convolution(first.weight[:, :3], first.bias, 1, 1, False, precision)
         self._generated = _Convolution(first.weight[:, 3:], None, 1, 1, False, precision)
         self._encode = [*folded(image_encoder, precision), *folded(network.encoder.rest, precision)]
-        self._decode = folded(network.decoder, precision)
+        self._last: _Convolution | None = None
+        decoder = network.decoder
+        if isinstance(decoder, DetailDecoder):
+            self._last = _Convolution(decoder.last.weight, decoder.last.bias, 1, 1, False, precision)
+        self._decode = folded(decoder.up if isinstance(decoder, DetailDecoder) else decoder, precision)
         self._precision = precision
 
     def encode(self, source: Tensor) -> Tensor:
@@ -160,9 +200,12 @@ class _Refinement:
     def features(self, half: Tensor, first: Tensor) -> Tensor:
         return _run(self._encode, self._generated(first.to(self._precision)).add_(half))
 
-    def picture(self, features: Tensor, first: Tensor) -> Tensor:
-        made = _run(self._decode, features).float()
-        return made + first if self._skip else made
+    def picture(self, half: Tensor, rows: Tensor, features: Tensor, first: Tensor) -> Tensor:
+        made = _run(self._decode, features)
+        if self._last is not None:  # the first layer again: to keep it would take more memory than all else
+            near = self._generated(first.to(self._precision)).add_(half[rows]).relu_()
+            made = self._last(torch.cat([made, near], 1))
+        return made.float() + first[:, :3] if self._skip else made.float()
 
 
 class _Describer:

@@ -21,6 +21,7 @@ from faceedit.errors import ModelFileError
 from faceedit.files import write_whole
 from faceedit.networks import (
     Describer,
+    FlowGenerationNetwork,
     Generation,
     GenerationNetwork,
     MixingGenerationNetwork,
@@ -29,10 +30,10 @@ from faceedit.networks import (
     compact,
 )
 
-FORMAT = 4
+FORMAT = 5
 # 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral;
-# 4: width, skip, look_back, estimate
-_READABLE = (1, 2, 3, 4)
+# 4: width, skip, look_back, estimate; 5: flow
+_READABLE = (1, 2, 3, 4, 5)
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},
     "network": {
@@ -46,6 +47,7 @@ _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, w
         "skip": False,
         "look_back": False,
         "estimate": 0.0,
+        "flow": False,
     },
 }
 WEIGHTS, CARD = "model.safetensors", "model.json"
@@ -131,8 +133,8 @@ class Model:
 
 def new_networks(config: NetworkConfig) -> Networks:
     """The networks of these sizes, not initialised."""
-    generation = MixingGenerationNetwork(config) if config.mixing else GenerationNetwork(config)
-    return Networks(generation, RefinementNetwork(config.skip), Describer(config))
+    kind = GenerationNetwork if not config.mixing else FlowGenerationNetwork if config.flow else MixingGenerationNetwork
+    return Networks(kind(config), RefinementNetwork(config.skip, config.maps), Describer(config))
 
 
 def save_model(folder: Path, card: ModelCard, networks: Networks, half: bool = False) -> str:

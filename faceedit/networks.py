@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +35,8 @@ class NetworkConfig:
     length that says which value the picture has (0: none); share: the identity part's share of the rest; skip: the
     refinement's picture is the generation's plus a correction; look_back: the head also sees what the identity network
     saw in the source; estimate: how much an estimate of the value, from what the identity network saw, weighs against
-    the reconstruction errors when the value of a picture is decided (0: there is none)."""
+    the reconstruction errors when the value of a picture is decided (0: there is none); flow: stage one says where each
+    pixel lies in the source instead of painting it, and stage two sees what was moved; needs mixing and skip."""
 
     attributes: int = 7
     hidden: int = 512
@@ -50,6 +52,7 @@ class NetworkConfig:
     skip: bool = False
     look_back: bool = False
     estimate: float = 0.0
+    flow: bool = False
 
     def __post_init__(self) -> None:
         if min(self.attributes, self.hidden, self.middle) < 1:
@@ -64,9 +67,17 @@ class NetworkConfig:
             raise ValueError(f"look_back needs a head and an identity network, got {self}")
         if self.estimate < 0 or (self.estimate and not self.identity):
             raise ValueError(f"estimate must be 0 or more and needs an identity network, got {self}")
+        if self.flow and not (self.mixing and self.skip):
+            raise ValueError(f"flow needs mixing and skip, got {self}")
+
+    @property
+    def maps(self) -> int:
+        """Channels of what stage one makes: its picture, and where pixels are moved what that is blended of."""
+        return FLOW_MAPS if self.flow else 3
 
 
 SIZE = 60  # pixels of an image's side
+FLOW_MAPS = 12  # the picture, the source as both flows move it, and three weights
 DESCRIPTOR_SHAPE = (128, 15, 15)
 DESCRIPTOR_SIZE = 128 * 15 * 15  # 28,800
 
@@ -266,30 +277,130 @@ class MixingGenerationNetwork(nn.Module):
         self.attributes = nn.Parameter(torch.zeros(config.attributes, TOKENS, width))
         self.blocks = nn.ModuleList(Block(width) for _ in range(config.mixing))
         self.norm = nn.LayerNorm(width)
-        self.decoder = GenerationDecoder(config, width)
+        self.decoder: nn.Sequential = GenerationDecoder(config, width)
 
     def forward(self, source: Tensor, attribute: Tensor) -> Tensor:
         return self.many(source, attribute.argmax(1, keepdim=True))
 
     def many(self, source: Tensor, targets: Tensor) -> Tensor:
         """As `GenerationNetwork.many`."""
+        return self.decoder(self.mixed(source, targets))  # type: ignore[no-any-return]
+
+    def mixed(self, source: Tensor, targets: Tensor) -> Tensor:
+        """What the decoder gets of each source under its targets, (B K, width, 15, 15)."""
         encoded = self.inner(self.image_encoder(source)).flatten(2).transpose(1, 2) + self.places  # (B, 225, width)
         tokens = (encoded[:, None] + rows_of(self.attributes, targets)).flatten(0, 1)  # (B K, 225, width)
         for block in self.blocks:
             tokens = block(tokens)
         mixed = self.norm(tokens).transpose(1, 2).reshape(-1, self.config.width, 15, 15)
-        return self.decoder(mixed.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+        return mixed.contiguous(memory_format=torch.channels_last)  # type: ignore[no-any-return]
 
 
-Generation = GenerationNetwork | MixingGenerationNetwork
+class Moved(NamedTuple):
+    """What stage one says of N pictures, where it moves pixels. maps (N, 12, 60, 60): Y1, the source as each of the two
+    flows moves it, and the weights of these and of a painted colour; flow, mirrored (N, 60, 60, 2): where each pixel
+    lies in the source, and where its mirror image on the other half of the face does, across and down, -1..1 from
+    border to border; scores (N, 3, 60, 60): logits of the weights."""
+
+    maps: Tensor
+    flow: Tensor
+    mirrored: Tensor
+    scores: Tensor
+
+    @property
+    def picture(self) -> Tensor:
+        """Y1, (N, 3, 60, 60)."""
+        return self.maps[:, :3]
+
+
+class FlowDecoder(nn.Sequential):
+    """inputs x15x15 -> 10x60x60: two flows, three scores, a colour. A flow is smooth, so the last doubling is only of
+    places: four neighbouring pixels are channels of one place (Shi et al., CVPR 2016)."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(
+            UnpoolConvolution(inputs, 64), nn.ReLU(),  # 64x30x30
+            convolution(64, 64), nn.ReLU(),  # 64x30x30
+            convolution(64, 4 * 10), nn.PixelShuffle(2),  # 10x60x60
+        )  # fmt: skip
+
+
+class FlowGenerationNetwork(MixingGenerationNetwork):
+    """Stage one that moves pixels (appearance flow: Zhou et al., ECCV 2016; Park et al., CVPR 2017): for every pixel of
+    the target where it lies in the source, where its mirror image does, since faces are nearly symmetric, and a colour
+    for what neither shows; Y1 is their blend. The same encoder and mixing; it copies the person instead of painting an
+    average one."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.decoder = FlowDecoder(config.width)
+        self.register_buffer("grid", pixel_grid(), persistent=False)
+
+    def many(self, source: Tensor, targets: Tensor) -> Tensor:
+        """`moved(source, targets).maps`, (B K, 12, 60, 60), of which the first three channels are Y1."""
+        return self.moved(source, targets).maps
+
+    def moved(self, source: Tensor, targets: Tensor) -> Moved:
+        """source: (B, 3, 60, 60) normalised; targets: (B, K) positions of attribute values; the K of a source side by
+        side."""
+        said = self.decoder(self.mixed(source, targets)).float()
+        return blended(source.float(), said, self.grid)
+
+    grid: Tensor
+
+
+_REACH = 0.5  # of the flows' numbers: half a picture's half
+
+
+def blended(source: Tensor, said: Tensor, grid: Tensor) -> Moved:
+    """What stage one's decoder said, (B K, 10, 60, 60), applied to the sources (B, 3, 60, 60), in single precision."""
+    flow, mirrored = (grid + _REACH * said[:, i : i + 2].permute(0, 2, 3, 1) for i in (0, 2))
+    moved = moved_twice(source, flow, mirrored)
+    weights = said[:, 4:7].softmax(1)
+    parts = (*moved, said[:, 7:10])
+    picture = sum((weights[:, i : i + 1] * part for i, part in enumerate(parts)), torch.zeros_like(parts[0]))
+    return Moved(torch.cat([picture, *moved, weights], 1), flow, mirrored, said[:, 4:7])
+
+
+def moved_twice(source: Tensor, flow: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+    """The sources (B, C, H, W) as both flows (B K, h, w, 2) move them, (B K, C, h, w) each. All flows of a source are
+    one tall grid, so that the source need not be repeated."""
+    (b, c), (n, h, w, _) = source.shape[:2], flow.shape
+    tall = torch.stack([flow, mirrored], 1).reshape(b, n // b * 2 * h, w, 2)
+    made = F.grid_sample(source, tall, padding_mode="border", align_corners=False)
+    first, second = made.view(b, c, n // b, 2, h, w).permute(3, 0, 2, 1, 4, 5).reshape(2, n, c, h, w)
+    return first, second
+
+
+def enlarged(source: Tensor, said: Tensor, second: Tensor) -> Tensor:
+    """The picture at the resolution of large sources (N, 3, S, S): what is coarse as stage two (N, 3, 60, 60) has it,
+    what is fine as the flow moves it, since that is smooth: said (N, 10, 60, 60) by stage one's decoder."""
+    size = source.shape[-1]
+    finer = F.interpolate(said, size=(size, size), mode="bilinear", align_corners=False)
+    moved = blended(source, finer, pixel_grid(size).to(source.device)).picture
+    return moved - _resized(F.interpolate(moved, size=(SIZE, SIZE), mode="area"), size) + _resized(second, size)
+
+
+def _resized(pictures: Tensor, size: int) -> Tensor:
+    return F.interpolate(pictures, size=(size, size), mode="bicubic", align_corners=False)
+
+
+def pixel_grid(size: int = SIZE) -> Tensor:
+    """(size, size, 2) where each pixel's middle lies, across and down, -1..1 from border to border."""
+    axis = (torch.arange(size) + 0.5) * 2 / size - 1
+    down, across = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([across, down], -1)
+
+
+Generation = GenerationNetwork | MixingGenerationNetwork  # or FlowGenerationNetwork, which is one that mixes
 
 
 class RefinementEncoder(nn.Module):
-    """[X, Y1] 6x60x60 -> the descriptor layer 128x15x15"""
+    """[X, what stage one made] channels x60x60 -> the descriptor layer 128x15x15"""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 6) -> None:
         super().__init__()
-        self.image_encoder = ImageEncoder(6)  # 64x30x30
+        self.image_encoder = ImageEncoder(channels)  # 64x30x30
         self.rest = nn.Sequential(
             convolution(64, 128), nn.ReLU(),  # 128x30x30
             convolution(128, 128), nn.ReLU(),  # 128x30x30
@@ -299,6 +410,10 @@ class RefinementEncoder(nn.Module):
 
     def forward(self, pair: Tensor) -> Tensor:
         return self.rest(self.image_encoder(pair))  # type: ignore[no-any-return]
+
+    def near(self, pair: Tensor) -> Tensor:
+        """64x60x60: the first layer alone, which sees 3 x 3 pixels."""
+        return F.relu(self.image_encoder[0](pair))
 
 
 class RefinementDecoder(nn.Sequential):
@@ -313,33 +428,54 @@ class RefinementDecoder(nn.Sequential):
         )  # fmt: skip
 
 
-class RefinementNetwork(nn.Module):
-    """Stage two, Y2 = R(X, Y1): two (B, 3, 60, 60) -> (B, 3, 60, 60); with `skip`, Y1 and a correction."""
+class DetailDecoder(nn.Module):
+    """128x15x15, and 64x60x60 of the encoder's first layer -> 3x60x60: what is sharp need not pass the descriptor."""
 
-    def __init__(self, skip: bool = False) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.Sequential(
+            UnpoolConvolution(128, 128), nn.ReLU(),  # 128x30x30
+            convolution(128, 64), nn.ReLU(),  # 64x30x30
+            UnpoolConvolution(64, 32), nn.ReLU(),  # 32x60x60
+        )  # fmt: skip
+        self.last = convolution(32 + 64, 3)  # 3x60x60
+
+    def forward(self, features: Tensor, near: Tensor) -> Tensor:
+        return self.last(torch.cat([self.up(features), near], 1))  # type: ignore[no-any-return]
+
+
+class RefinementNetwork(nn.Module):
+    """Stage two, Y2 = R(X, Y1): two (B, 3, 60, 60) -> (B, 3, 60, 60); with `skip`, Y1 and a correction. Where stage one
+    moves pixels (maps: 12), it sees the moved sources and the weights too."""
+
+    def __init__(self, skip: bool = False, maps: int = 3) -> None:
         super().__init__()
         self.skip = skip
-        self.encoder = RefinementEncoder()
-        self.decoder = RefinementDecoder()
+        self.encoder = RefinementEncoder(3 + maps)
+        self.decoder = RefinementDecoder() if maps == 3 else DetailDecoder()
 
     def begin_without_correction(self) -> None:
         """Make the decoder's picture nothing, so that with `skip` training begins with Y2 = Y1."""
-        last = self.decoder[-1]
+        last = self.decoder.last if isinstance(self.decoder, DetailDecoder) else self.decoder[-1]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
     def features(self, source: Tensor, generated: Tensor) -> Tensor:
-        """The descriptor layer's activation, (B, 128, 15, 15)."""
+        """The descriptor layer's activation, (B, 128, 15, 15), of X and what stage one made (B, maps, 60, 60)."""
         return self.encoder(torch.cat([source, generated], 1))  # type: ignore[no-any-return]
 
-    def picture(self, features: Tensor, generated: Tensor) -> Tensor:
-        """Y2 of the descriptor layer's activation and Y1."""
-        made: Tensor = self.decoder(features)
-        return made.float() + generated.float() if self.skip else made
+    def picture(self, features: Tensor, generated: Tensor, source: Tensor | None = None) -> Tensor:
+        """Y2 of the descriptor layer's activation and what stage one made; and X, where pixels were moved."""
+        if isinstance(self.decoder, DetailDecoder):
+            assert source is not None
+            made: Tensor = self.decoder(features, self.encoder.near(torch.cat([source, generated], 1)))
+        else:
+            made = self.decoder(features)
+        return made.float() + generated[:, :3].float() if self.skip else made
 
     def forward(self, source: Tensor, generated: Tensor) -> Tensor:
-        return self.picture(self.features(source, generated), generated)
+        return self.picture(self.features(source, generated), generated, source)
 
 
 class DescriptorHead(nn.Module):
@@ -468,6 +604,11 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         elif isinstance(module, MixingGenerationNetwork):
             nn.init.normal_(module.places, std=0.02, generator=generator)
             nn.init.normal_(module.attributes, std=0.02, generator=generator)
+    for decoder in (m for m in network.modules() if isinstance(m, FlowDecoder)):
+        with torch.no_grad():  # training begins with pixels that stay about where they are
+            last = decoder[4]
+            assert isinstance(last, nn.Conv2d)
+            last.weight.mul_(0.1)
 
 
 def compact(generation: GenerationNetwork) -> GenerationNetwork:

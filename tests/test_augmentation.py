@@ -18,8 +18,11 @@ from faceedit.training.augmentation import (
     Augmentation,
     colourless,
     composite,
+    compressed,
     focused,
+    grainy,
     misaligned,
+    misalignment,
     random_backgrounds,
     tone,
     toned,
@@ -31,7 +34,7 @@ from tests.conftest import write_cut_out
 PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 OFF = Augmentation(
     backgrounds=False, gamma=0, exposure=0, white_balance=0, shift=0, scale=0, roll=0, mirror=False, grey=0, blur=0,
-    sharpen=0,
+    sharpen=0, noise=0, compression=0, textures=0,
 )  # fmt: skip
 
 
@@ -153,15 +156,15 @@ def test_backgrounds_are_pictures_of_many_kinds() -> None:
 
 def test_misalignment_of_nothing_changes_nothing() -> None:
     shown = pictures()
-    assert torch.allclose(misaligned(shown, OFF, generator()), shown, atol=1e-5)
-    moved = misaligned(shown, Augmentation(), generator())
+    assert torch.allclose(misaligned(shown, misalignment(len(shown), OFF, generator())), shown, atol=1e-5)
+    moved = misaligned(shown, misalignment(len(shown), Augmentation(), generator()))
     assert moved.shape == shown.shape and not torch.allclose(moved, shown, atol=0.05)
 
 
 def test_a_shift_is_a_share_of_the_picture() -> None:
     spot = torch.zeros(300, 1, 60, 60)
     spot[:, :, 28:32, 28:32] = 1
-    moved = misaligned(spot, replace(OFF, shift=0.03), generator())
+    moved = misaligned(spot, misalignment(len(spot), replace(OFF, shift=0.03), generator()))
     columns = (moved.sum((1, 2)) * torch.arange(60)).sum(1) / moved.sum((1, 2, 3))
     assert float(columns.std()) == pytest.approx(0.03 * 60, rel=0.25)
 
@@ -197,3 +200,39 @@ def test_an_occlusion_lies_on_source_and_target_alike(manifest: Manifest) -> Non
     assert 40 < int(hidden.sum()) < 1100
     assert torch.allclose(made.sources[0], made.targets[1], atol=0.02)
     assert torch.allclose(made.sources[0][:, ~hidden], made.targets[0][:, ~hidden], atol=0.02)
+
+
+def test_noise_is_a_sensors() -> None:
+    grey = torch.full((400, 3, 20, 20), 0.5)
+    made = grainy(grey, replace(OFF, noise=0.1), generator())
+    spread = made.std((1, 2, 3))
+    assert float(spread.max()) == pytest.approx(0.1, rel=0.15) and float(spread.min()) < 0.005
+    assert abs(float(made.mean()) - 0.5) < 0.001
+    assert torch.equal(grainy(grey, OFF, generator()), grey)
+
+
+def test_compression_rounds_the_waves_of_blocks() -> None:
+    """A flat or slowly changing picture hardly changes, a fine pattern does, and in blocks of 8 x 8."""
+    always = replace(OFF, compression=1)
+    flat = torch.full((20, 3, 60, 60), 0.4)
+    assert (compressed(flat, always, generator()) - flat).abs().max() < 0.02
+    noise = pictures(20)
+    stored = compressed(noise, always, generator())
+    error = (stored - noise).abs().mean((1, 2, 3))
+    assert stored.shape == noise.shape and float(error.min()) > 0.003 and float(error.max()) > 3 * float(error.min())
+    other = noise.clone()
+    other[:, :, :8, :8] = 0.5
+    changed = (compressed(other, always, generator()) != stored).any(1)
+    assert changed[:, :8, :8].any() and not changed[:, 8:].any() and not changed[:, :, 8:].any()
+    assert torch.equal(compressed(noise, OFF, generator()), noise)
+    half = compressed(pictures(200), replace(OFF, compression=0.5), generator())
+    assert 0.35 < (half != pictures(200)).flatten(1).any(1).float().mean() < 0.65
+
+
+def test_textures_are_finer_than_rooms() -> None:
+    def fine(share: float) -> torch.Tensor:
+        made = random_backgrounds(300, 60, generator(), "cpu", share)
+        assert float(made.min()) >= 0 and float(made.max()) <= 1
+        return made.diff(dim=3).abs().mean((1, 2, 3))
+
+    assert (fine(1.0) > 0.02).float().mean() > 2 * (fine(0.0) > 0.02).float().mean()

@@ -26,6 +26,7 @@ CONFIGS = {
     "identity alone": NetworkConfig(identity=32),
     "estimated, paper's networks": NetworkConfig(identity=32, estimate=0.3),
     "mixing": NetworkConfig(mixing=2, width=64, skip=True),
+    "moved pixels": NetworkConfig(mixing=2, width=64, skip=True, flow=True),
     "everything": NetworkConfig(mixing=1, head=32, identity=16, candidate=0.2, skip=True, look_back=True, estimate=0.5),
 }
 
@@ -61,8 +62,8 @@ def compare(networks: Networks, tolerance: float, precision: torch.dtype) -> Non
         prepared = engine.prepare(sources)
         first = engine.first(prepared, rows, values)
         features = engine.features(prepared, rows, first)
-        second = engine.second(features, first)
-        made = (first, second, engine.describe(prepared, rows, values, features))
+        second = engine.second(prepared, rows, features, first)
+        made = (first[:, :3], second, engine.describe(prepared, rows, values, features))
         estimate = plain.describer.estimate(sources)
     assert len(prepared) == 3
     for result, wanted in zip(made, expected, strict=True):

@@ -15,13 +15,14 @@ from faceedit.attributes import POSE
 from faceedit.errors import FaceModelError, ManifestError
 from faceedit.manifest import read_manifest
 from faceedit.synth.database import SynthConfig, _claim, render_database
-from faceedit.synth.head import MorphableHead, load_head
-from faceedit.synth.person import Person, sample_person
+from faceedit.synth.head import LANDMARKS, MorphableHead, Part, load_head
+from faceedit.synth.person import Glasses, Person, sample_person
+from faceedit.synth.places import load_places, project
 from faceedit.synth.scene import ILLUMINATIONS
-from faceedit.synth.variety import Variety, expression_name, sample_expression, sample_illumination
+from faceedit.synth.variety import Variety, expression_name, sample_attitude, sample_expression, sample_illumination
 from faceedit.training.pairs import load_pairs
 
-TINY = Variety(expressions=2, lights=2)
+TINY = Variety(expressions=2, lights=2, loose=2)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,138 @@ def rendered(face_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def picture(root: Path, name: str) -> np.ndarray:
     return np.asarray(Image.open(root / name), dtype=float)
+
+
+def shown_places(root: Path) -> tuple[np.ndarray, np.ndarray]:
+    points, viewpoints = load_places(root / "places/0001/0001_calm.npz")
+    return points.astype(np.float32), viewpoints
+
+
+def test_every_pixel_knows_its_place_on_the_head(rendered: Path) -> None:
+    """Where it says that it lies in its own picture is where it is; and only pixels of the person have a place."""
+    points, viewpoints = shown_places(rendered)
+    assert points.shape == (9, 60, 60, 3) and points.dtype == np.float32 and viewpoints.shape == (9, 13)
+    axis = (np.arange(60) + 0.5) / 30 - 1
+    own = np.stack(np.meshgrid(axis, axis), -1)
+    for view, take in ((0, "-45"), (3, "+00"), (8, "loose1")):
+        there = np.isfinite(points[view, ..., 0])
+        alpha = picture(rendered, f"masks/0001/0001_calm_{take}.png")
+        assert there[alpha == 255].all() and not there[alpha == 0].any()
+        off = np.abs(project(points[view], viewpoints[view]) - own)[there]
+        assert off.max() < 0.25 * 2 / 60
+
+
+def test_a_place_is_found_again_in_another_picture(rendered: Path) -> None:
+    """What a pixel shows at one pose is shown at the place where it is projected to at another, unless it is covered;
+    a wrong viewpoint finds it elsewhere."""
+    points, viewpoints = shown_places(rendered)
+    for target, source in ((3, 4), (4, 2), (3, 7)):
+        there = np.isfinite(points[target, ..., 0])
+        g = project(points[target][there], viewpoints[source])
+        column, row = np.rint((g + 1) * 30 - 0.5).astype(int).clip(0, 59).T
+        apart = np.linalg.norm(points[source, row, column] - points[target][there], axis=1)
+        assert np.nanmedian(apart) < 0.4 and np.nanmean(apart < 0.8) > 0.6
+        wrong = project(points[target][there], viewpoints[0])
+        column, row = np.rint((wrong + 1) * 30 - 0.5).astype(int).clip(0, 59).T
+        assert np.nanmedian(np.linalg.norm(points[source, row, column] - points[target][there], axis=1)) > 1
+
+
+def test_places_that_are_none_are_refused(tmp_path: Path) -> None:
+    for content in (b"", b"not an archive"):
+        (tmp_path / "x.npz").write_bytes(content)
+        with pytest.raises(ManifestError, match="holds no places"):
+            load_places(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", points=np.zeros((2, 6, 6, 3), np.float16), viewpoints=np.zeros((3, 13), np.float32))
+    with pytest.raises(ManifestError, match="render it again"):
+        load_places(tmp_path / "x.npz")
+
+
+def test_loose_pictures_are_listed_apart(rendered: Path) -> None:
+    manifest = read_manifest(rendered / "loose.csv", ("path", "identity", "illumination", "expression", "mask"))
+    assert len(manifest) == 2 * 2 * 2 * 2 and "pose" not in manifest.columns
+    assert not set(manifest.columns["path"]) & set(read_manifest(rendered).columns["path"])
+    for path, mask, places, view in zip(
+        *(manifest.columns[name] for name in ("path", "mask", "places", "view")), strict=True
+    ):
+        assert (picture(rendered, path)[picture(rendered, mask) == 0] == 0).all()
+        assert int(view) < len(load_places(rendered / places)[0])
+
+
+def test_heads_are_exactly_at_a_pose_or_anywhere() -> None:
+    rng, knobs = np.random.default_rng(0), Variety()
+    assert sample_attitude(-30, 4.0, knobs, rng).tolist() == [-30, 4, 0]
+    free = np.stack([sample_attitude(None, 4.0, knobs, rng) for _ in range(400)])
+    assert (np.abs(free).max(0) <= [55, 15, 15]).all() and (np.abs(free).max(0) > [50, 12, 12]).all()
+    assert abs(free[:, 1].mean() - 4) < 1
+    still = sample_attitude(None, 0.0, replace(knobs, yaw=0, pitch=0, roll=0), rng)
+    assert not still.any()
+
+
+def test_every_look_is_turned_off_alone() -> None:
+    def people(**off: object) -> list[Person]:
+        return [sample_person(seed, variety=replace(Variety(), **off)) for seed in range(150)]  # type: ignore[arg-type]
+
+    everything = people()
+    assert any(p.earrings for p in everything) and not any(p.earrings for p in people(earrings=False))
+    assert any(p.hair.strands for p in everything) and not any(p.hair.strands for p in people(strands=0.0))
+    assert any(p.shine for p in everything) and not any(p.shine for p in people(shine=False))
+    seen_through = [p.glasses for p in people(glare=False) if p.glasses]
+    assert not any(g.glare or g.shade for g in seen_through) and any(p.glasses and p.glasses.glare for p in everything)
+    for a, b in zip(everything, people(makeup=False), strict=True):
+        assert (a.hair, a.brows, a.beard, a.glasses) == (b.hair, b.brows, b.beard, b.glasses)
+    for a, b in zip(everything, people(sexes=False), strict=True):
+        assert a.skin.colour == b.skin.colour and a.glasses == b.glasses
+    assert {p.hair.style for p in people(sexes=False)} <= {p.hair.style for p in everything} | {"swept"}
+
+
+def test_colours_ages_and_hair_are_spread_evenly() -> None:
+    people = [sample_person(seed, variety=Variety()) for seed in range(400)]
+    tones = np.log([np.mean(p.skin.colour) for p in people])
+    low, high = tones.min(), tones.max()
+    share, _ = np.histogram(tones, 3, (low, high))
+    assert share.min() > 0.2 * len(people)
+    ages, _ = np.histogram([p.skin.age for p in people], 4, (0, 1))
+    assert ages.min() > 0.18 * len(people)
+    assert {"long", "bob", "tied", "fringe", "afro", "short", "swept", "buzz", "bald"} == {p.hair.style for p in people}
+    assert any(p.hair.curl for p in people) and any(p.hair.tail for p in people) and any(p.hair.fringe for p in people)
+
+
+def test_lenses_mirror_a_window_and_keep_light_back(head: MorphableHead) -> None:
+    pytest.importorskip("embreex")
+    from faceedit.synth.lenses import lenses
+
+    landmarks = head.mean[LANDMARKS]
+    eye = landmarks[36:42].mean(0)
+    points = np.stack([eye, eye + np.array([0, 6, 0], np.float32)])  # behind a lens, and on the forehead
+    ahead = np.tile(np.array([0, 0, 1], np.float32), (2, 1))
+    glasses = Glasses((0.1, 0.1, 0.1), 2.4, 0.8, 3.0, 0.15, glare=0.5, window=(0.0, 0.0), shade=0.4)
+    made = lenses(glasses, landmarks, points, ahead)
+    assert made.kept.tolist() == pytest.approx([0.6, 1]) and made.mirrored.tolist() == pytest.approx([0.5, 0])
+    aside = lenses(replace(glasses, window=(60.0, 0.0)), landmarks, points, ahead)
+    assert aside.mirrored.tolist() == [0, 0] and aside.kept.tolist() == pytest.approx([0.6, 1])
+    assert made.over(np.ones((2, 3), np.float32)).tolist() == pytest.approx(np.array([[1.1] * 3, [1.0] * 3]))
+    for nothing in (None, replace(glasses, glare=0.0, shade=0.0)):
+        clear = lenses(nothing, landmarks, points, ahead)
+        assert clear.kept.tolist() == [1, 1] and clear.mirrored.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("style", ["short", "long", "bob", "tied", "fringe", "afro", "swept"])
+def test_hair_covers_the_head_and_leaves_the_face(head: MorphableHead, style: str) -> None:
+    pytest.importorskip("embreex")
+    from faceedit.synth.body import build_person
+
+    person = sample_person(1)
+    plain = replace(person.hair, style=style, length={"long": 17.0, "bob": 9.0}.get(style, 0.0), curl=0.3, fringe=0.0)
+    vertices = {}
+    for strands in (0.0, 1.0):
+        own = replace(person, hair=replace(plain, strands=strands, tail=style == "tied"), glasses=None)
+        mesh, landmarks = build_person(head, own)
+        hair = mesh.positions[np.unique(mesh.triangles[mesh.parts == Part.HAIR])]
+        vertices[strands] = len(hair)
+        assert hair[:, 1].max() > landmarks[:, 1].max() + 4  # above the brows
+        nose = np.linalg.norm(hair[:, None] - landmarks[[30, 33, 51, 57]], axis=2)
+        assert nose.min() > 1.0 and np.isfinite(hair).all()
+    assert vertices[1.0] > vertices[0.0] + 1000
 
 
 def test_every_picture_stands_on_black_with_its_mask(rendered: Path) -> None:
@@ -149,9 +282,9 @@ def test_a_face_model_without_expressions_is_refused(face_model: Path, tmp_path:
     assert not (tmp_path / "out" / "manifest.csv").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"expressions": 0}, {"lights": 0}, {"studio": 1.2}])
+@pytest.mark.parametrize("wrong", [{"expressions": 0}, {"lights": 0}, {"studio": 1.2}, {"loose": -1}])
 def test_impossible_knobs_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="expected at least"):
+    with pytest.raises(ValueError, match="expected"):
         replace(Variety(), **wrong)  # type: ignore[arg-type]
 
 

@@ -3,7 +3,10 @@
 Layout: DIR/images/ID/ID_POSE_LIGHT.png, DIR/masks/ID/ID_POSE.png (one alpha mask serves a pose's twenty lights),
 DIR/backgrounds/POSE.png (what the camera sees behind the person, so that training can replace it), DIR/manifest.csv,
 DIR/synth.json (how it was made). An identity's folder appears under its name only when it is complete.
-A data base with variety has ID_EXPRESSION_POSE_LIGHT.png and masks ID_EXPRESSION_POSE.png, and stands on black.
+A data base with variety has ID_EXPRESSION_POSE_LIGHT.png and masks ID_EXPRESSION_POSE.png, and stands on black; beside
+them DIR/loose.csv names pictures ID_EXPRESSION_looseN_LIGHT.png of no pose in particular, to turn from, and
+DIR/places/ID/ID_EXPRESSION.npz says which place of the head each pixel shows (`faceedit.synth.places`): first at the
+seven poses, then in the loose pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from PIL import Image
 from faceedit.errors import ManifestError
 from faceedit.files import write_whole
 from faceedit.synth.head import MorphableHead, load_head
+from faceedit.synth.places import save_places
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, background
 from faceedit.synth.variety import Variety, expression_name
 
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 PAPER_TRAIN, PAPER_TEST = 100, 149
 COLUMNS = ("path", "identity", "pose", "illumination", "split", "mask", "background")
 VARIETY_COLUMNS = ("path", "identity", "pose", "illumination", "expression", "split", "mask")
+LOOSE_COLUMNS = ("path", "identity", "illumination", "expression", "split", "mask", "places", "view")
 TEST_EVERY = 25  # of a data base with variety, every 25th person is for testing
 LICENCE = "Renders of the ICT Face Model Light, (c) 2020 USC Institute for Creative Technologies, MIT licence"
 
@@ -124,7 +129,8 @@ def _render_identity(number: int) -> int:
     else:
         shot = photograph_variety(head, seed, config.camera, config.variety)
         sessions = [(f"{name}_{expression_name(i)}", photographs) for i, photographs in enumerate(shot)]
-    for kind in ("masks", "images"):  # the images' folder last: it marks the identity as complete
+    kinds = ("masks", "images") if config.variety is None else ("masks", "places", "images")
+    for kind in kinds:  # the images' folder last: it marks the identity as complete
         final = _folder(out, kind, number)
         partial = final.with_name(f".{name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -137,24 +143,32 @@ def _render_identity(number: int) -> int:
 
 
 def _write_session(folder: Path, kind: str, name: str, photographs: Photographs) -> None:
-    for p, pose in enumerate(POSES):
+    if kind == "places":
+        save_places(folder / f"{name}.npz", photographs.places)
+        return
+    takes = [f"{pose:+03d}" for pose in POSES] + [_loose(n) for n in range(len(photographs.masks) - len(POSES))]
+    for p, take in enumerate(takes):
         if kind == "masks":
-            Image.fromarray(photographs.masks[p]).save(folder / _mask_name(name, pose))
+            Image.fromarray(photographs.masks[p]).save(folder / _mask_name(name, take))
             continue
         for light, image in enumerate(photographs.images[p]):
-            Image.fromarray(image).save(folder / _image_name(name, pose, light))
+            Image.fromarray(image).save(folder / _image_name(name, take, light))
+
+
+def _loose(number: int) -> str:
+    return f"loose{number}"
 
 
 def _folder(out: Path, kind: str, number: int) -> Path:
     return out / kind / f"{number:04d}"
 
 
-def _image_name(session: str, pose: int, light: int) -> str:
-    return f"{session}_{pose:+03d}_{light:02d}.png"
+def _image_name(session: str, take: str, light: int) -> str:
+    return f"{session}_{take}_{light:02d}.png"
 
 
-def _mask_name(session: str, pose: int) -> str:
-    return f"{session}_{pose:+03d}.png"
+def _mask_name(session: str, take: str) -> str:
+    return f"{session}_{take}.png"
 
 
 def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
@@ -210,26 +224,52 @@ def _write_backgrounds(out: Path, config: SynthConfig) -> None:
         Image.fromarray(background(pose, config.camera.size)).save(folder / f"{pose:+03d}.png")
 
 
+def _sessions(number: int, config: SynthConfig) -> list[tuple[str, str]]:
+    """Name and expression of each of a person's sessions."""
+    name, variety = f"{number:04d}", config.variety
+    if variety is None:
+        return [(name, "")]
+    return [(f"{name}_{expression}", expression) for expression in map(expression_name, range(variety.expressions))]
+
+
 def _manifest_rows(number: int, config: SynthConfig) -> Iterator[tuple[object, ...]]:
-    name, split, variety = f"{number:04d}", config.split(number), config.variety
-    expressions = [expression_name(i) for i in range(variety.expressions)] if variety else [""]
-    lights = range(variety.lights if variety else len(ILLUMINATIONS))
-    for expression in expressions:
-        session = f"{name}_{expression}" if expression else name
+    name, split = f"{number:04d}", config.split(number)
+    lights = range(config.variety.lights if config.variety else len(ILLUMINATIONS))
+    for session, expression in _sessions(number, config):
         for pose in POSES:
-            mask = f"masks/{name}/{_mask_name(session, pose)}"
+            mask = f"masks/{name}/{_mask_name(session, f'{pose:+03d}')}"
             own = (expression, split, mask) if expression else (split, mask, f"backgrounds/{pose:+03d}.png")
             for light in lights:
-                yield (f"images/{name}/{_image_name(session, pose, light)}", name, pose, light, *own)
+                yield (f"images/{name}/{_image_name(session, f'{pose:+03d}', light)}", name, pose, light, *own)
+
+
+def _loose_rows(number: int, config: SynthConfig) -> Iterator[tuple[object, ...]]:
+    name, variety = f"{number:04d}", config.variety
+    assert variety is not None
+    for session, expression in _sessions(number, config):
+        for n in range(variety.loose):
+            mask, places = f"masks/{name}/{_mask_name(session, _loose(n))}", f"places/{name}/{session}.npz"
+            for light in range(variety.lights):
+                path = f"images/{name}/{_image_name(session, _loose(n), light)}"
+                yield (path, name, light, expression, config.split(number), mask, places, len(POSES) + n)
 
 
 def _write_manifest(out: Path, config: SynthConfig) -> Path:
-    file = out / "manifest.csv"
+    if config.variety is not None:
+        _write_table(out / "loose.csv", LOOSE_COLUMNS, _loose_rows, config)
+    columns = COLUMNS if config.variety is None else VARIETY_COLUMNS
+    return _write_table(out / "manifest.csv", columns, _manifest_rows, config)
+
+
+def _write_table(
+    file: Path, columns: Sequence[str], rows: Callable[[int, SynthConfig], Iterator[tuple[object, ...]]],
+    config: SynthConfig,
+) -> Path:  # fmt: skip
     partial = file.with_suffix(".partial")
     with partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(COLUMNS if config.variety is None else VARIETY_COLUMNS)
+        writer.writerow(columns)
         for number in range(1, config.identities + 1):
-            writer.writerows(_manifest_rows(number, config))
+            writer.writerows(rows(number, config))
     partial.replace(file)
     return file

@@ -44,6 +44,7 @@ class Part(IntEnum):
     GLASSES = 5
     GUMS = 6
     TEETH = 7
+    JEWEL = 8
 
 
 _MATERIAL_PARTS = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from faceedit.synth.hair import hair_arc, hairline
 from faceedit.synth.head import LANDMARKS, Floats, MorphableHead, Part
-from faceedit.synth.mesh import hair_arc, hairline
 from faceedit.synth.person import Beard, Person
 
 Bools = NDArray[np.bool_]
@@ -51,6 +51,8 @@ class Painter:
         sharp = np.full(len(canonical), 14.0, np.float32)
         skin = (parts == Part.FACE) | (parts == Part.HEAD)
         colour[skin], gloss[skin] = self._skin(canonical[skin])
+        gloss[skin] *= 1 + 1.5 * self._person.shine
+        sharp[skin] += 34 * self._person.shine
         eye = (parts == Part.SCLERA) | (parts == Part.IRIS)
         colour[eye] = self._eye(canonical[eye])
         gloss[eye], sharp[eye] = 0.9, 260.0
@@ -65,6 +67,10 @@ class Painter:
         if self._person.glasses is not None:
             colour[glasses] = self._person.glasses.colour
         gloss[glasses], sharp[glasses] = 0.5, 60.0
+        jewel = parts == Part.JEWEL
+        if self._person.earrings is not None:
+            colour[jewel] = self._person.earrings.colour
+        gloss[jewel], sharp[jewel] = 1.2, 40.0
         return Surface(np.clip(colour, 0.002, 0.95), gloss, sharp)
 
     def _skin(self, p: Floats) -> tuple[Floats, Floats]:
@@ -158,7 +164,7 @@ class Painter:
                             (lm[52] + lm[34]) / 2, lm[54] + [0.3, 0, 0]])  # fmt: skip
             cover = np.maximum(cover, _soft(beard.moustache - _distance(p, lip)[0], 0.15))
         mouth = _in_polygon(p, lm[48:60]) & (p[:, 2] > lm[48, 2] - 1.5)
-        allowed = ~mouth & (p[:, 1] < lm[1, 1]) & (p[:, 2] > 0)
+        allowed = ~mouth * _soft(lm[1, 1] + 0.5 - p[:, 1], 0.5) * (p[:, 2] > 0)
         texture = 0.9 + 0.08 * self._hairs(p)
         _mix(colour, 0.8 * hair, beard.density * cover * allowed * texture)
 
@@ -237,7 +243,8 @@ def _distance(p: Floats, line: NDArray[np.floating]) -> tuple[Floats, Floats]:
         a = line[i].astype(np.float32)
         d = line[i + 1].astype(np.float32) - a
         t = np.clip((p - a) @ d / (d @ d), 0, 1)
-        distance = np.linalg.norm(p - a - t[:, None] * d, axis=1)
+        away = p - a - t[:, None] * d
+        distance = np.sqrt(np.einsum("ij,ij->i", away, away))
         nearer = distance < best
         best[nearer] = distance[nearer]
         along[nearer] = (i + t[nearer]) / segments

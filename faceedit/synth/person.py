@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Colour = tuple[float, float, float]
 Rng = np.random.Generator
 
-_SKIN_TONES = np.log(np.array([[0.80, 0.55, 0.45], [0.52, 0.30, 0.205], [0.115, 0.060, 0.042]]))
-_HAIR_COLOURS: dict[str, tuple[Colour, float]] = {  # colour, share of people
+SKIN_TONES = np.log(np.array([[0.80, 0.55, 0.45], [0.52, 0.30, 0.205], [0.115, 0.060, 0.042]]))
+HAIR_COLOURS: dict[str, tuple[Colour, float]] = {  # colour, share of people
     "black": ((0.012, 0.010, 0.009), 0.36),
     "dark brown": ((0.035, 0.020, 0.012), 0.27),
     "brown": ((0.095, 0.050, 0.024), 0.15),
@@ -37,7 +37,7 @@ _IRIS_COLOURS: dict[str, tuple[Colour, float]] = {
 _HAIR_STYLES: dict[str, float] = {
     "short": 0.34, "buzz": 0.11, "bald": 0.06, "swept": 0.14, "fringe": 0.08, "bob": 0.10, "long": 0.17,
 }  # fmt: skip
-_MIDDLE_LENGTH = {"bob": 9.0, "long": 17.0}
+MIDDLE_LENGTH = {"bob": 9.0, "long": 17.0}
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,10 @@ class Hair:
     length: float
     part: float  # which side it is swept to
     wave: float
+    fringe: float = 0.0  # how much of the forehead hanging hair covers, 0..1
+    curl: float = 0.0  # depth of curls in the outline, centimetres
+    strands: float = 0.0  # loose strands, 0 none .. 1 tousled
+    tail: bool = False  # tied behind, and falls from there
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,18 @@ class Glasses:
     aspect: float
     squareness: float  # 2 round .. 6 rectangular (exponent of a superellipse)
     wire: float  # radius of the frame's wire
+    glare: float = 0.0  # how bright a window is mirrored in the lenses
+    window: tuple[float, float] = (0.0, 0.0)  # where that window stands: azimuth and elevation
+    shade: float = 0.0  # how much light the lenses keep back, 0..1
+
+
+@dataclass(frozen=True)
+class Earrings:
+    """Beads at both lobes, or hoops below them."""
+
+    colour: Colour
+    radius: float
+    hoop: bool
 
 
 @dataclass(frozen=True)
@@ -133,6 +149,8 @@ class Person:
     texture_seed: int
     detail: float = 0.0  # fine skin texture
     neckline: Neckline | None = None
+    earrings: Earrings | None = None
+    shine: float = 0.0  # narrow highlights of moist skin
 
 
 def sample_person(seed: int, modes: int = 100, variety: Variety | None = None) -> Person:
@@ -142,28 +160,14 @@ def sample_person(seed: int, modes: int = 100, variety: Variety | None = None) -
     person = _sample(rng, modes)
     if variety is None:
         return person
-    neckline = _neckline(rng) if variety.clothing else None
-    return replace(
+    from faceedit.synth.looks import varied
+
+    person = replace(
         person,
         detail=variety.detail * float(rng.beta(1.5, 2.5)),
-        neckline=neckline,
-        hair=_plainer(person.hair, variety),
-        beard=person.beard if variety.beards else None,
-        glasses=person.glasses if variety.glasses else None,
+        neckline=_neckline(rng) if variety.clothing else None,
     )
-
-
-def _plainer(hair: Hair, variety: Variety) -> Hair:
-    """Hair in which only what the variety asks for is the person's own."""
-    if not variety.hair_style:
-        hair = replace(hair, style="short", recession=0.0, length=0.0)
-    if not variety.hair_length:
-        hair = replace(hair, length=_MIDDLE_LENGTH.get(hair.style, 0.0))
-    if not variety.hair_volume:
-        hair = replace(hair, volume=1.0)
-    if not variety.hair_colour:
-        hair = replace(hair, colour=_HAIR_COLOURS["brown"][0])
-    return hair
+    return varied(person, seed, variety)
 
 
 def _sample(rng: Rng, modes: int) -> Person:
@@ -181,7 +185,7 @@ def _sample(rng: Rng, modes: int) -> Person:
         hair=hair,
         beard=_beard(rng) if grows_beard else None,
         glasses=_glasses(rng) if rng.random() < 0.16 else None,
-        clothes=_colour(rng.uniform(0.02, 0.7, 3)),
+        clothes=as_colour(rng.uniform(0.02, 0.7, 3)),
         texture_seed=int(rng.integers(2**31)),
     )  # fmt: skip
 
@@ -189,10 +193,10 @@ def _sample(rng: Rng, modes: int) -> Person:
 def _skin(rng: Rng) -> Skin:
     melanin = 2 * rng.beta(0.95, 1.35)
     low = min(int(melanin), 1)
-    tone = _SKIN_TONES[low] + (melanin - low) * (_SKIN_TONES[low + 1] - _SKIN_TONES[low])
+    tone = SKIN_TONES[low] + (melanin - low) * (SKIN_TONES[low + 1] - SKIN_TONES[low])
     tint = rng.normal(size=3) * np.array([0.05, 0.06, 0.09]) + rng.normal() * 0.06
     return Skin(
-        colour=_colour(np.exp(tone + tint)),
+        colour=as_colour(np.exp(tone + tint)),
         blotch=rng.uniform(0.02, 0.09),
         mottle=rng.uniform(0.02, 0.07),
         flush=rng.uniform(0.0, 0.45),
@@ -205,10 +209,10 @@ def _skin(rng: Rng) -> Skin:
 
 def _hair(rng: Rng) -> Hair:
     style = str(rng.choice(list(_HAIR_STYLES), p=list(_HAIR_STYLES.values())))
-    colour = np.array(_pick(rng, _HAIR_COLOURS)) * np.exp(rng.normal(size=3) * 0.08 + rng.normal() * 0.25)
+    colour = np.array(_pick(rng, HAIR_COLOURS)) * np.exp(rng.normal(size=3) * 0.08 + rng.normal() * 0.25)
     return Hair(
         style=style,
-        colour=_colour(colour),
+        colour=as_colour(colour),
         hairline=rng.normal() * 0.035,
         recession=rng.uniform(0, 0.16) if style in ("short", "buzz", "swept") else 0.0,
         volume=rng.uniform(0.35, 1.7),
@@ -221,7 +225,7 @@ def _hair(rng: Rng) -> Hair:
 def _lips(rng: Rng) -> Lips:
     natural = np.array([0.88, 0.50, 0.52]) * np.exp(rng.normal(size=3) * 0.07)
     painted = np.array([0.85, 0.30, 0.36]) * np.exp(rng.normal(size=3) * 0.12)
-    return Lips(_colour(painted if rng.random() < 0.12 else natural), rng.uniform(0.6, 1.0))
+    return Lips(as_colour(painted if rng.random() < 0.12 else natural), rng.uniform(0.6, 1.0))
 
 
 def _beard(rng: Rng) -> Beard:
@@ -235,7 +239,7 @@ def _beard(rng: Rng) -> Beard:
 
 def _glasses(rng: Rng) -> Glasses:
     return Glasses(
-        colour=_colour(rng.uniform(0.005, 0.05, 3) if rng.random() < 0.7 else rng.uniform(0.05, 0.4, 3)),
+        colour=as_colour(rng.uniform(0.005, 0.05, 3) if rng.random() < 0.7 else rng.uniform(0.05, 0.4, 3)),
         width=rng.uniform(2.15, 2.65),
         aspect=rng.uniform(0.62, 0.95),
         squareness=rng.uniform(2.0, 5.0),
@@ -249,7 +253,7 @@ def _neckline(rng: Rng) -> Neckline:
         height=rng.uniform(-15.5, -11.5),
         point=rng.uniform(0, 3.5) if rng.random() < 0.6 else 0.0,
         stripes=rng.uniform(0.6, 2.5) if striped else 0.0,
-        second=_colour(rng.uniform(0.02, 0.7, 3)),
+        second=as_colour(rng.uniform(0.02, 0.7, 3)),
     )
 
 
@@ -258,6 +262,6 @@ def _pick(rng: Rng, table: dict[str, tuple[Colour, float]]) -> Colour:
     return list(table.values())[int(rng.choice(len(table), p=shares))][0]
 
 
-def _colour(values: NDArray[np.floating]) -> Colour:
+def as_colour(values: NDArray[np.floating]) -> Colour:
     r, g, b = (float(v) for v in np.clip(values, 0.002, 0.95))
     return r, g, b

@@ -7,19 +7,22 @@ per sample towards a jittered point of the flash, and ambient light dimmed by co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
+from faceedit.synth.body import build_person
 from faceedit.synth.head import Floats, MorphableHead, Part
+from faceedit.synth.lenses import lenses
 from faceedit.synth.materials import Painter, Surface
-from faceedit.synth.mesh import Mesh, build_person, ray_scene, unit
+from faceedit.synth.mesh import Mesh, ray_scene, unit
 from faceedit.synth.person import Person, sample_person
+from faceedit.synth.places import Places, Viewpoint
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, Illumination, Light, background, rotation
-from faceedit.synth.variety import Variety, sample_expression, sample_illumination
+from faceedit.synth.variety import Variety, sample_attitude, sample_expression, sample_illumination
 
 Images = NDArray[np.uint8]
 _SKIN_WRAP = np.array([0.28, 0.13, 0.09], np.float32)  # how far light leaks past the terminator, per channel
@@ -29,11 +32,13 @@ _OCCLUSION_RAYS, _OCCLUSION_REACH = 8, 14.0
 @dataclass(frozen=True)
 class Photographs:
     """One identity's pictures: images (P, L, S, S, 3) uint8 sRGB before their camera's background, masks
-    (P, S, S) uint8 alpha (255 = person, 0 = background), yaws (P,) the true yaw in degrees."""
+    (P, S, S) uint8 alpha (255 = person, 0 = background), yaws (P,) the true yaw in degrees, and which place of the head
+    each pixel shows."""
 
     images: Images
     masks: Images
     yaws: tuple[float, ...]
+    places: Places
 
 
 def photograph(head: MorphableHead, seed: int, camera: Camera | None = None) -> Photographs:
@@ -42,44 +47,56 @@ def photograph(head: MorphableHead, seed: int, camera: Camera | None = None) -> 
     person = sample_person(seed, len(head.modes))
     camera = camera or Camera()
     backgrounds = [background(pose, camera.size) for pose in POSES]
-    return _session(head, person, None, ILLUMINATIONS, camera, backgrounds, rng)
+    return _session(head, person, None, ILLUMINATIONS, camera, _jittered(camera, rng), backgrounds, rng)
+
+
+def _jittered(camera: Camera, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yaw, pitch and roll at every pose, as exactly as a sitter holds the head."""
+    for pose in POSES:
+        spread = [camera.yaw_jitter, camera.pitch_jitter, camera.roll_jitter]
+        yield np.array([pose, 0, 0] + rng.normal(size=3) * spread, np.float64)
 
 
 def photograph_variety(head: MorphableHead, seed: int, camera: Camera, variety: Variety) -> list[Photographs]:
-    """Render the person of this seed making each of the variety's faces, at all poses under lights of their own, on
-    black. Raises FaceModelError where the head has no expression shapes."""
+    """Render the person of this seed making each of the variety's faces, exactly at all poses and then at
+    `variety.loose` others, under lights of their own, on black. Raises FaceModelError where the head has no expression
+    shapes."""
     head.require_expressions()
     rng = np.random.default_rng([seed, 0xD1FF])
     person = sample_person(seed, len(head.modes), variety)
-    camera = replace(camera, yaw_jitter=variety.yaw, pitch_jitter=variety.pitch, roll_jitter=variety.roll)
     lights = [sample_illumination(variety, rng) for _ in range(variety.lights)]
-    black = [np.zeros((camera.size, camera.size, 3), np.uint8)] * len(POSES)
-    return [
-        _session(
-            head, person, sample_expression(number, variety, head.expression_names, rng), lights, camera, black, rng
-        )
-        for number in range(variety.expressions)
-    ]
+    takes = [*POSES, *[None] * variety.loose]
+    black = [np.zeros((camera.size, camera.size, 3), np.uint8)] * len(takes)
+    made = []
+    for number in range(variety.expressions):
+        expression = sample_expression(number, variety, head.expression_names, rng)
+        pitch = rng.normal() * variety.sitting
+        attitudes = [sample_attitude(pose, pitch, variety, rng) for pose in takes]
+        made.append(_session(head, person, expression, lights, camera, attitudes, black, rng))
+    return made
 
 
 def _session(
     head: MorphableHead, person: Person, expression: Floats | None, lights: Sequence[Illumination], camera: Camera,
-    backgrounds: Sequence[Images], rng: np.random.Generator,
+    attitudes: Iterable[Floats], backgrounds: Sequence[Images], rng: np.random.Generator,
 ) -> Photographs:  # fmt: skip
-    """One person making one face, at all poses under these lights."""
+    """One person making one face, in these attitudes (yaw, pitch, roll) under these lights."""
     mesh, landmarks = build_person(head, person, expression)
     scene, painter = ray_scene(mesh), Painter(head, person)
-    images, masks, yaws = [], [], []
-    for pose, behind in zip(POSES, backgrounds, strict=True):
-        jitter = rng.normal(size=3) * [camera.yaw_jitter, camera.pitch_jitter, camera.roll_jitter]
-        view = _View(mesh, scene, landmarks, rotation(pose + jitter[0], jitter[1], jitter[2]), camera)
+    images, masks, yaws, places, viewpoints = [], [], [], [], []
+    for attitude, behind in zip(attitudes, backgrounds, strict=True):
+        yaw, pitch, roll = (float(angle) for angle in attitude)
+        view = _View(mesh, scene, landmarks, rotation(yaw, pitch, roll), camera)
         surface = painter.paint(view.canonical, view.parts)
+        glass = lenses(person.glasses, landmarks, view.points, view.to_eye)
         open_sky = _occlusion(scene, view, rng)
         masks.append(view.mask())
-        shots = [view.develop(_shade(scene, view, surface, open_sky, light, rng), behind) for light in lights]
-        images.append(np.stack(shots))
-        yaws.append(float(pose + jitter[0]))
-    return Photographs(np.stack(images), np.stack(masks), tuple(yaws))
+        radiances = (_shade(scene, view, surface, open_sky, light, rng) for light in lights)
+        images.append(np.stack([view.develop(glass.over(radiance), behind) for radiance in radiances]))
+        yaws.append(yaw)
+        places.append(view.places())
+        viewpoints.append(view.viewpoint)
+    return Photographs(np.stack(images), np.stack(masks), tuple(yaws), Places(np.stack(places), tuple(viewpoints)))
 
 
 class _View:
@@ -87,7 +104,8 @@ class _View:
 
     def __init__(self, mesh: Mesh, scene: EmbreeScene, landmarks: Floats, turn: Floats, camera: Camera) -> None:
         self._camera, self._side = camera, camera.size * camera.supersampling
-        origin, directions = self._rays(landmarks, turn)
+        self.viewpoint = Viewpoint.of(landmarks, turn, camera)
+        origin, directions = self._rays(turn)
         hits = scene.run(np.tile(origin, (len(directions), 1)), directions, output=True)
         self.hit = np.asarray(hits["primID"]) >= 0
         triangle = hits["primID"][self.hit]
@@ -107,20 +125,23 @@ class _View:
         self.normals = np.where(two_sided, normals * facing, normals).astype(np.float32)
         self.tangents = unit(blend(mesh.tangents))
 
-    def _rays(self, landmarks: Floats, turn: Floats) -> tuple[Floats, Floats]:
-        """One ray per sample of the crop that the alignment rule cuts out, turned into head coordinates."""
-        camera = self._camera
-        seen = landmarks @ turn.T
-        flat = seen[:, :2] * (camera.distance / (camera.distance - seen[:, 2:]))
-        eyes, mouth, chin = flat[36:48].mean(0), flat[[48, 54]].mean(0), flat[8]
-        height = (eyes[1] - chin[1]) / (camera.chin_line - camera.eye_line)  # centimetres in the crop
+    def _rays(self, turn: Floats) -> tuple[Floats, Floats]:
+        """The camera's place in head coordinates, and a unit vector through the middle of every sample."""
+        from_here, distance = self.viewpoint, self._camera.distance
         grid = (np.arange(self._side) + 0.5) / self._side
-        x = (eyes[0] + mouth[0]) / 2 + (grid - 0.5) * height
-        y = eyes[1] - (grid - camera.eye_line) * height
+        x = from_here.x + (grid - 0.5) * from_here.height
+        y = from_here.eyes - (grid - self._camera.eye_line) * from_here.height
         xx, yy = np.meshgrid(x, y)
         plane = np.stack([xx, yy, np.zeros_like(xx)], -1).reshape(-1, 3)
-        origin = np.array([0, 0, camera.distance])
+        origin = np.array([0, 0, distance])
         return (origin @ turn).astype(np.float32), unit((plane - origin) @ turn)
+
+    def places(self) -> NDArray[np.float16]:
+        """(S, S, 3) head coordinates of what the middle of each pixel shows, NaN where that is nothing."""
+        n, s = self._camera.size, self._camera.supersampling
+        samples = np.full((self._side**2, 3), np.nan, np.float32)
+        samples[self.hit] = self.points
+        return samples.reshape(n, s, n, s, 3)[:, s // 2, :, s // 2].astype(np.float16)
 
     @property
     def subsamples(self) -> int:
@@ -146,8 +167,9 @@ class _View:
         return (np.clip(person * 255 + (1 - cover) * behind, 0, 255) + 0.5).astype(np.uint8)
 
     def _average(self, samples: Floats) -> Floats:
-        n, s = self._camera.size, self._camera.supersampling
-        return np.asarray(samples.reshape(n, s, n, s, -1).mean((1, 3)), dtype=np.float32)
+        s = self._camera.supersampling
+        parts = [samples[i::s, j::s] for i in range(s) for j in range(s)]  # a mean over axes takes ten times as long
+        return np.asarray(sum(parts[1:], parts[0]) / np.float32(s * s), dtype=np.float32)
 
 
 def _shade(

@@ -8,7 +8,7 @@ batch (`faceedit.training.augmentation`), from the masks that the data base hold
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from faceedit.synth.scene import ILLUMINATIONS, Illumination, Light
 _SMILE = ("mouthSmile", "cheekRaiser", "eyeSquint", "mouthUpperUp", "mouthDimple", "mouthStretch")
 _QUIET = ("browDown", "browInnerUp", "browOuterUp", "eyeSquint", "eyeWide", "mouthPress", "mouthShrugLower",
           "mouthFrown", "mouthSmile", "mouthRollLower", "eyeBlink")  # fmt: skip
+_TILT = 15.0  # degrees that a head is inclined at most
 _LOUD = ("browDown", "browInnerUp", "browOuterUp", "cheekPuff", "eyeSquint", "eyeWide", "eyeBlink", "mouthFrown",
          "mouthFunnel", "mouthPucker", "mouthUpperUp", "mouthLowerDown", "mouthStretch", "noseSneer", "jawOpen",
          "mouthDimple", "mouthPress", "mouthShrugUpper")  # fmt: skip
@@ -28,18 +29,29 @@ class Variety:
     """expressions: how many faces each person makes; the first is calm, the second smiles, more are anything.
     quiet: how far even a calm face is from the model's neutral one. lights: set-ups for each person, the same for all
     poses and expressions. studio: share of set-ups that are free (several soft lamps, tinted) instead of one of the
-    twenty. yaw, pitch, roll: spread of the head's attitude in one picture, degrees. clothing: necklines and patterns
-    instead of one plain colour. detail: strength of fine skin texture. asymmetry: how unlike an expression is on both
-    halves of the face. hair_style, hair_length, hair_volume, hair_colour: each person's own, instead of short, of
-    middle volume and brown. beards, glasses: some people have them."""
+    twenty; wide: these come from farther round and from above and below too, small and hard or as wide as a window;
+    exposed: they are as bright as a photographer would have them.
+    sitting: spread of the pitch in which a person sits, the same in all seven poses, degrees.
+    loose: pictures beside the seven poses, to turn from and never to: yaw: anywhere within so many degrees; pitch,
+    roll: spread, at most 15 degrees.
+    clothing: necklines and patterns instead of one plain colour. detail: strength of fine skin texture. asymmetry: how
+    unlike an expression is on both halves of the face. hair_style, hair_length, hair_volume, hair_colour: each
+    person's own, instead of short, of middle volume and brown. beards, glasses: some people have them. even: skin
+    colours and ages are spread evenly; sexes: half of the people have hair and brows as women have them more often,
+    half of them as men, with beards. strands: how much hair is out of place. makeup, earrings: most women, some of
+    both. glare: glasses mirror and are tinted. shine: moist skin has narrow highlights."""
 
     expressions: int = 2
     quiet: float = 0.18
     lights: int = 3
     studio: float = 0.65
-    yaw: float = 2.5
-    pitch: float = 4.0
-    roll: float = 2.5
+    wide: bool = True
+    exposed: bool = True
+    sitting: float = 4.0
+    loose: int = 5
+    yaw: float = 55.0
+    pitch: float = 6.0
+    roll: float = 5.0
     clothing: bool = True
     detail: float = 1.0
     asymmetry: float = 0.25
@@ -49,6 +61,13 @@ class Variety:
     hair_colour: bool = True
     beards: bool = True
     glasses: bool = True
+    even: bool = True
+    sexes: bool = True
+    strands: float = 1.0
+    makeup: bool = True
+    earrings: bool = True
+    glare: bool = True
+    shine: bool = True
 
     def __post_init__(self) -> None:
         if min(self.expressions, self.lights) < 1 or not 0 <= self.studio <= 1:
@@ -56,6 +75,8 @@ class Variety:
                 f"expressions {self.expressions}, lights {self.lights}, studio {self.studio}: expected at least one of "
                 "the first two, and a share in 0..1"
             )
+        if self.loose < 0:
+            raise ValueError(f"loose {self.loose}: expected 0 or more")
 
 
 EXPRESSIONS = ("calm", "smiling", "other")
@@ -90,13 +111,22 @@ def sample_expression(number: int, variety: Variety, names: Sequence[str], rng: 
     return np.clip([weights[name] for name in names], 0, 1).astype(np.float32)
 
 
+def sample_attitude(pose: int | None, pitch: float, variety: Variety, rng: np.random.Generator) -> Floats:
+    """Yaw, pitch and roll in degrees of a person who sits at this pitch: exactly at a pose, or (None) anywhere."""
+    if pose is not None:
+        return np.array([pose, pitch, 0.0], np.float32)
+    tilt = rng.normal(size=2) * [variety.pitch, variety.roll]
+    yaw = rng.uniform(-variety.yaw, variety.yaw)
+    return np.array([yaw, *np.clip([pitch + tilt[0], tilt[1]], -_TILT, _TILT)], np.float32)
+
+
 def sample_illumination(variety: Variety, rng: np.random.Generator) -> Illumination:
     """One of the twenty, or a studio: a large lamp in front, perhaps one that fills and one from behind."""
     if rng.random() >= variety.studio:
         return ILLUMINATIONS[int(rng.integers(len(ILLUMINATIONS)))]
-    tint = np.exp(rng.normal(size=3) * 0.06)
+    tint = np.exp(rng.normal(size=3) * (0.045 if variety.wide else 0.06))
     even = rng.random() < 0.35
-    key = Light(rng.uniform(-60, 60), rng.uniform(0, 50), rng.uniform(0.7, 1.9), rng.uniform(0.15, 0.6))
+    key = _wide_lamp(rng) if variety.wide else _lamp(rng)
     lamps = [key]
     if even or rng.random() < 0.6:
         share = rng.uniform(0.7, 1.1) if even else rng.uniform(0.2, 0.7)
@@ -108,4 +138,24 @@ def sample_illumination(variety: Variety, rng: np.random.Generator) -> Illuminat
             Light(rng.choice([-1, 1]) * rng.uniform(100, 150), rng.uniform(10, 50), rng.uniform(0.5, 2.0), 0.2)
         )
     red, green, blue = (float(v) for v in tint / tint.mean())
-    return Illumination(room=float(rng.uniform(0.35, 1.0)), flashes=tuple(lamps), tint=(red, green, blue))
+    light = Illumination(room=float(rng.uniform(0.35, 1.0)), flashes=tuple(lamps), tint=(red, green, blue))
+    return _exposed(light, rng.uniform(0.65, 1.15)) if variety.exposed else light
+
+
+def _exposed(light: Illumination, level: float) -> Illumination:
+    """The same lamps, all brighter or dimmer, so that a face that looks into the camera is lit at this level."""
+    frontal = sum(lamp.power / np.pi * (0.15 + 0.85 * max(0.0, float(lamp.direction[2]))) for lamp in light.flashes)
+    gain = float(level / (0.45 * light.room + frontal))
+    lamps = tuple(replace(lamp, power=lamp.power * gain) for lamp in light.flashes)
+    return replace(light, room=light.room * gain, flashes=lamps)
+
+
+def _lamp(rng: np.random.Generator) -> Light:
+    return Light(rng.uniform(-60, 60), rng.uniform(0, 50), rng.uniform(0.7, 1.9), rng.uniform(0.15, 0.6))
+
+
+def _wide_lamp(rng: np.random.Generator) -> Light:
+    """A lamp, a window, the sun: mostly in front and above, of any size."""
+    azimuth = float(np.clip(rng.normal() * 45, -95, 95))
+    elevation = float(np.clip(20 + rng.normal() * 22, -25, 75))
+    return Light(azimuth, elevation, rng.uniform(0.7, 2.4), float(np.exp(rng.uniform(np.log(0.03), np.log(0.9)))))

@@ -23,7 +23,8 @@ class Augmentation:
     exposure, white_balance: of the logarithm of all channels together and of each; shift, scale: misalignment, as
     shares of the picture; roll: degrees; mirror: half of the batches are mirrored, with their poses; grey: share of
     the identity network's pictures without colour; blur, sharpen: shares of sources that are slightly out of focus,
-    or sharpened as cameras do.
+    or sharpened as cameras do; noise: of a sensor, at most, 0..1; compression: share of sources that were stored as
+    JPEG; textures: share of backgrounds with a fine pattern.
     """
 
     backgrounds: bool = True
@@ -38,10 +39,13 @@ class Augmentation:
     grey: float = 0.0
     blur: float = 0.2
     sharpen: float = 0.15
+    noise: float = 0.03
+    compression: float = 0.35
+    textures: float = 0.3
 
     def __post_init__(self) -> None:
-        if self.blur + self.sharpen > 1 or self.grey > 1:
-            raise ValueError("blur and sharpen together, and grey, are shares of at most 1")
+        if max(self.blur + self.sharpen, self.grey, self.compression, self.textures) > 1:
+            raise ValueError("blur and sharpen together, grey, compression and textures are shares of at most 1")
 
 
 def composite(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
@@ -65,8 +69,11 @@ def toned(person: Tensor, mask: Tensor, gamma: Tensor, gain: Tensor) -> Tensor:
     return (straight**gamma * gain).clamp(0, 1) * mask
 
 
-def random_backgrounds(count: int, size: int, random: torch.Generator, device: str) -> Tensor:
-    """(count, 3, size, size): plain walls (a quarter of them white or near it), gradients, and blurred rooms."""
+def random_backgrounds(
+    count: int, size: int, random: torch.Generator, device: str, textures: float = 0.0
+) -> Tensor:  # fmt: skip
+    """(count, 3, size, size): plain walls (a quarter of them white or near it), gradients, and blurred rooms; a share
+    `textures` of them with a pattern: leaves and stones, or stripes as of bricks, blinds and shelves."""
     grey = torch.rand(count, 1, 1, 1, generator=random)
     white = torch.rand(count, 1, 1, 1, generator=random) < 0.25
     grey = torch.where(white, 0.85 + 0.15 * torch.rand(count, 1, 1, 1, generator=random), grey)
@@ -85,18 +92,44 @@ def random_backgrounds(count: int, size: int, random: torch.Generator, device: s
     depth = 0.25 * torch.rand(count, 1, 1, 1, generator=random)
     furnished = torch.rand(count, 1, 1, 1, generator=random) < 0.4
     hard = torch.rand(count, 1, 1, 1, generator=random) < 0.35
-    return (walls + furnished * depth * torch.where(hard, blocks, rooms)).clamp(0, 1).to(device)
+    made = walls + furnished * depth * torch.where(hard, blocks, rooms)
+    if textures > 0:
+        patterned = torch.rand(count, 1, 1, 1, generator=random) < textures
+        made = made + patterned * 0.3 * torch.rand(count, 1, 1, 1, generator=random) * _patterns(count, size, random)
+    return made.clamp(0, 1).to(device)
 
 
-def misaligned(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> Tensor:
-    """Each picture (B, C, H, W) shifted, scaled and rolled a little; beyond the border the edge is repeated."""
-    n = len(pictures)
-    angle = math.radians(knobs.roll) * torch.randn(n, generator=random)
-    scale = torch.exp(knobs.scale * torch.randn(n, generator=random))
-    theta = torch.zeros(n, 2, 3)
+def _patterns(count: int, size: int, random: torch.Generator) -> Tensor:
+    """(count, 3, size, size) of about unit spread: noise of three scales, or waves that cross each other."""
+    noise = torch.zeros(count, 3, size, size)
+    for places in (8, 20, size):
+        coarse = torch.randn(count, 1, places, places, generator=random) + 0.4 * torch.randn(
+            count, 3, places, places, generator=random
+        )
+        noise += 0.6 * F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
+    axis = torch.linspace(0, 2 * math.pi, size)
+    waves = torch.zeros(count, 1, size, size)
+    for _ in range(2):
+        across, down = (12 * torch.rand(2, count, 1, 1, 1, generator=random) ** 2).unbind(0)
+        phase = 2 * math.pi * torch.rand(count, 1, 1, 1, generator=random)
+        waves += torch.sin(across * axis + down * axis[:, None] + phase)
+    return torch.where(torch.rand(count, 1, 1, 1, generator=random) < 0.5, noise, waves)
+
+
+def misalignment(count: int, knobs: Augmentation, random: torch.Generator) -> Tensor:
+    """(count, 2, 3) affine maps from a place in the misaligned picture to one in the aligned: a shift, a scale, a
+    roll."""
+    angle = math.radians(knobs.roll) * torch.randn(count, generator=random)
+    scale = torch.exp(knobs.scale * torch.randn(count, generator=random))
+    theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 0, 1] = scale * torch.cos(angle), -scale * torch.sin(angle)
     theta[:, 1, 0], theta[:, 1, 1] = scale * torch.sin(angle), scale * torch.cos(angle)
-    theta[:, :, 2] = 2 * knobs.shift * torch.randn(n, 2, generator=random).clamp(-2, 2)
+    theta[:, :, 2] = 2 * knobs.shift * torch.randn(count, 2, generator=random).clamp(-2, 2)
+    return theta
+
+
+def misaligned(pictures: Tensor, theta: Tensor) -> Tensor:
+    """Each picture (B, C, H, W) by its map (B, 2, 3); beyond the border the edge is repeated."""
     grid = F.affine_grid(theta.to(pictures.device), list(pictures.shape), align_corners=False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
@@ -110,6 +143,38 @@ def focused(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> T
     drawn = torch.rand(len(pictures), 1, 1, 1, generator=random).to(pictures.device)
     sharp = (pictures + 0.7 * (pictures - soft)).clamp(0, 1)
     return torch.where(drawn < knobs.blur, soft, torch.where(drawn > 1 - knobs.sharpen, sharp, pictures))
+
+
+def grainy(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> Tensor:
+    """The pictures (B, C, H, W) with a sensor's noise, from none to `knobs.noise`."""
+    strength = knobs.noise * torch.rand(len(pictures), 1, 1, 1, generator=random) ** 2
+    grain = torch.randn(pictures.shape, generator=random).to(pictures.device)
+    return (pictures + strength.to(pictures.device) * grain).clamp(0, 1)
+
+
+def compressed(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> Tensor:
+    """A share of the pictures (B, C, H, W) as JPEG leaves them: blocks of 8 x 8, whose cosine transform is rounded, the
+    more coarsely the finer the wave (ITU-T T.81, without its tables)."""
+    b, c, h, w = pictures.shape
+    down, across = -h % 8, -w % 8
+    padded = F.pad(pictures, (0, across, 0, down), mode="replicate")
+    blocks = padded.view(b, c, (h + down) // 8, 8, (w + across) // 8, 8).transpose(3, 4)
+    cosine = _cosine_transform().to(pictures.device)
+    order = torch.arange(8.0)
+    step = 0.01 + 0.06 * torch.rand(b, 1, 1, 1, 1, 1, generator=random) ** 2
+    steps = (step * (1 + 0.35 * (order[:, None] + order))).to(pictures.device)
+    coarse = cosine.T @ ((cosine @ blocks @ cosine.T / steps).round() * steps) @ cosine
+    stored = coarse.transpose(3, 4).reshape(b, c, h + down, w + across)[..., :h, :w].clamp(0, 1)
+    chosen = torch.rand(b, 1, 1, 1, generator=random).to(pictures.device) < knobs.compression
+    return torch.where(chosen, stored, pictures)
+
+
+def _cosine_transform() -> Tensor:
+    """(8, 8) the orthonormal discrete cosine transform: a row for each wave."""
+    order = torch.arange(8.0)
+    waves = torch.cos(math.pi / 8 * (order + 0.5) * order[:, None]) / 2
+    waves[0] /= math.sqrt(2)
+    return waves
 
 
 def colourless(pictures: Tensor, share: float, random: torch.Generator) -> Tensor:

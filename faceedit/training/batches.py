@@ -17,8 +17,11 @@ from faceedit.training.augmentation import (
     Augmentation,
     colourless,
     composite,
+    compressed,
     focused,
+    grainy,
     misaligned,
+    misalignment,
     random_backgrounds,
     tone,
     toned,
@@ -115,7 +118,7 @@ class Photographer:
 
     def _behind(self, count: int, knobs: Augmentation, random: torch.Generator) -> Tensor:
         if knobs.backgrounds:
-            return random_backgrounds(count, SIZE, random, self._device)
+            return random_backgrounds(count, SIZE, random, self._device, knobs.textures)
         return torch.full((count, 3, SIZE, SIZE), NEUTRAL, device=self._device)
 
     def _shown(
@@ -123,7 +126,8 @@ class Photographer:
     ) -> Tensor:
         person, mask = self._people(rows)
         shown = composite(toned(person, mask, gamma, gain), mask, behind)
-        return misaligned(focused(shown, knobs, random), knobs, random)
+        shown = misaligned(focused(shown, knobs, random), misalignment(len(shown), knobs, random))
+        return compressed(grainy(shown, knobs, random), knobs, random)
 
     def _hidden(self, shown: Tensor, rows: Rows, draw: tuple[int, ...]) -> Tensor:
         """The pictures (R, 3, 60, 60), those of rows beyond the last under their occlusion."""

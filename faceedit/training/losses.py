@@ -54,3 +54,32 @@ def contrast(query: Tensor, stored: Tensor, unturned: Tensor, scale: float, peop
 def value_loss(scores: Tensor, own: Tensor) -> Tensor:
     """Cross-entropy of scores (B, n_a) of each attribute value against the positions (B,) that pictures have."""
     return F.cross_entropy(scores.float(), own)
+
+
+FAR = 1.5  # a place in the source that is farther off than this counts no more: it lies outside
+
+
+def flow_error(flow: Tensor, truth: Tensor, seen: Tensor, exists: Tensor, hidden: float) -> Tensor:
+    """Mean |dx| + |dy|, at most FAR, of flows (B, H, W, 2) where the source shows the point: seen (B, H, W) bool. Where
+    the point exists and is covered, its place is known all the same and counts `hidden` times as much: that keeps the
+    flow smooth there."""
+    weight = seen + hidden * (exists & ~seen)
+    distance = (flow - truth).abs().sum(-1).clamp_max(FAR)
+    return (distance * weight).sum() / weight.sum().clamp_min(1)
+
+
+def source_of_pixels(scores: Tensor, seen: Tensor, mirrored_seen: Tensor) -> Tensor:
+    """Cross-entropy of the weights' logits (B, 3, H, W): 0 where the source shows the point, else 1 where it shows the
+    mirrored one, else 2."""
+    return F.cross_entropy(scores, torch.where(seen, 0, torch.where(mirrored_seen, 1, 2)))
+
+
+def roughness(flow: Tensor) -> Tensor:
+    """Mean absolute second difference of a flow (B, H, W, 2), across plus down."""
+    return flow.diff(n=2, dim=1).abs().mean() + flow.diff(n=2, dim=2).abs().mean()
+
+
+def hinge_of_critic(real: Tensor, made: Tensor) -> Tensor:
+    """A critic's loss: scores of real pictures above 1, of made ones below -1 (Lim and Ye, 2017; Miyato et al., ICLR
+    2018)."""
+    return F.relu(1 - real).mean() + F.relu(1 + made).mean()

@@ -43,7 +43,8 @@ class TrainingRun:
         if self.start is None or self.start.card.task != self.space:
             return False
         mine, other = self.config, self.start.card.network
-        generation = ["attributes", "hidden", "middle", "attribute_relu", "mixing", *(["width"] if mine.mixing else [])]
+        sizes = ["attributes", "hidden", "middle", "attribute_relu", "mixing", "flow"]
+        generation = [*sizes, *(["width"] if mine.mixing else [])]
         return all(getattr(mine, name) == getattr(other, name) for name in generation)
 
     @property

@@ -176,11 +176,12 @@ def two_stages(material: Material, sources: Tensor, values: Tensor) -> tuple[Ten
     source (B, 3, 60, 60) under every one of its values (B, K)."""
     first, features = first_stage(material, sources, values)
     with autocast(material.run.device):
-        return first, features, material.networks.refinement.picture(features, first)
+        repeated = sources.repeat_interleave(values.shape[1], 0)
+        return first[:, :3], features, material.networks.refinement.picture(features, first, repeated)
 
 
 def first_stage(material: Material, sources: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """The first two of `two_stages`."""
+    """All that stage one makes (B K, maps, 60, 60), and the descriptor-layer activations."""
     run, networks = material.run, material.networks
     with autocast(run.device):
         with torch.set_grad_enabled(run.recipe.joint and torch.is_grad_enabled()):

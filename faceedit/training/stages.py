@@ -188,6 +188,6 @@ class GenerationStage:
         batch = self._sampler.batch(step, *self._recipe.shape(len(run.space)))
         shot = self._material.shot(self.number, step, batch.sources, batch.targets, batch.values)
         with autocast(run.device):
-            made = self._network.many(shot.sources, shot.values)
+            made = self._network.many(shot.sources, shot.values)[:, :3]
         loss = self._material.pictures_loss(self.number, step, made, shot.targets)
         return Lesson(loss, self._material.squares(made.float() - shot.targets), len(made))
