@@ -307,7 +307,7 @@ def test_without_places_pixels_learn_to_move_by_pictures_alone(people: PairSet) 
     material = material_of(people, MOVING)
     shot = material.shot(1, 0, people.groups[:1, 0], people.groups[:1, :2], np.array([[0, 1]]))
     assert shot.truth is None and material.first_stage(shot)[1] is None
-    GenerationStage(material).lesson(0).loss.backward()
+    GenerationStage(material).lesson(0).loss.backward()  # type: ignore[no-untyped-call]
 
 
 def test_stage_two_goes_on_learning_the_truth_only_when_stage_one_learns(placed: PairSet) -> None:
@@ -315,7 +315,7 @@ def test_stage_two_goes_on_learning_the_truth_only_when_stage_one_learns(placed:
         material = material_of(placed, replace(MOVING, joint=joint, contrast=0.5))
         shot = Comparer(material).comparison(2, 0).shot
         assert (two_stages(material, shot).moving is not None) == joint
-        RefinementStage(material).lesson(0).loss.backward()
+        RefinementStage(material).lesson(0).loss.backward()  # type: ignore[no-untyped-call]
         gradients = [weight.grad is not None for weight in material.networks.generation.parameters()]
         assert all(gradients) if joint else not any(gradients)
 
