@@ -14,6 +14,7 @@ from torch import nn
 from faceedit.attributes import INPAINTING, POSE, AttributeSpace
 from faceedit.devices import autocast
 from faceedit.manifest import read_manifest
+from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, save_model
 from faceedit.networks import FlowGenerationNetwork, NetworkConfig, pixel_grid
 from faceedit.synth.places import Viewpoint
 from faceedit.training import losses
@@ -333,3 +334,25 @@ def test_half_of_the_sources_are_loose_where_there_are_any(placed: PairSet) -> N
             group = int(source) - 10_000 if 10_000 <= source < 20_000 else 0 if source >= 20_000 else None
             own = placed.groups[group] if group is not None else next(g for g in placed.groups if source in g)
             assert set(targets) <= set(own)
+
+
+def test_a_network_that_moves_pixels_takes_what_fits_of_one_that_does_not(tmp_path: Path) -> None:
+    plain = new_networks(TINY_BEST.network)
+    for network in plain:
+        nn.init.constant_(next(network.parameters()), 0.123)
+    card = ModelCard(POSE, TINY_BEST.network, Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    start = Model(card, plain, save_model(tmp_path, card, plain))
+    run = TrainingRun(POSE, MOVING, tmp_path / "out", start=start)
+    assert not run.takes_generation and not run.takes_refinement and run.takes_identity and run.takes_head
+    begun = begin(run)
+    assert begun.describer.identity is not None and plain.describer.identity is not None
+    for mine, other in (
+        (begun.describer.identity, plain.describer.identity),
+        (begun.describer.head, plain.describer.head),
+    ):
+        assert mine is not None and other is not None
+        for a, b in zip(mine.parameters(), other.parameters(), strict=True):
+            assert torch.equal(a, b)
+    assert not any((weight == 0.123).all() for weight in begun.refinement.parameters())
+    same = replace(TINY_BEST, joint=False)
+    assert TrainingRun(POSE, same, tmp_path / "out", start=start).takes_refinement
