@@ -336,3 +336,22 @@ def test_the_validation_set_is_like_photographs(rendered: Path, tmp_path: Path) 
     assert set(made.columns["identity"]) == {"0002"} and len(set(made.columns["path"])) == 28
     corners = np.array([picture(tmp_path / "out", name)[0, 0] for name in made.columns["path"]])
     assert corners.std(0).min() > 5
+
+
+def test_lights_are_as_bright_as_a_photographer_has_them() -> None:
+    def levels(**knobs: bool) -> np.ndarray:
+        rng = np.random.default_rng(1)
+        drawn = [sample_illumination(replace(Variety(studio=1), **knobs), rng) for _ in range(300)]  # type: ignore[arg-type]
+        frontal = [
+            sum(f.power / np.pi * (0.15 + 0.85 * max(0, f.direction[2])) for f in each.flashes) for each in drawn
+        ]
+        return np.array([0.45 * each.room + own for each, own in zip(drawn, frontal, strict=True)])
+
+    exposed, free = levels(), levels(exposed=False)
+    assert 0.74 < exposed.min() < 0.8 and 1.45 < exposed.max() < 1.51
+    assert free.max() / free.min() > 2 * exposed.max() / exposed.min()
+    rng = np.random.default_rng(2)
+    for wide, least, most in ((True, 80, 95), (False, 50, 60)):
+        knobs = replace(Variety(studio=1), wide=wide)
+        farthest = max(abs(sample_illumination(knobs, rng).flashes[0].azimuth) for _ in range(200))
+        assert least < farthest <= most
