@@ -44,7 +44,7 @@ class Variety:
     expressions: int = 2
     quiet: float = 0.18
     lights: int = 3
-    studio: float = 0.65
+    studio: float = 0.8
     wide: bool = True
     exposed: bool = True
     sitting: float = 4.0
@@ -139,7 +139,7 @@ def sample_illumination(variety: Variety, rng: np.random.Generator) -> Illuminat
         )
     red, green, blue = (float(v) for v in tint / tint.mean())
     light = Illumination(room=float(rng.uniform(0.35, 1.0)), flashes=tuple(lamps), tint=(red, green, blue))
-    return _exposed(light, rng.uniform(0.65, 1.15)) if variety.exposed else light
+    return _exposed(light, rng.uniform(0.75, 1.5)) if variety.exposed else light
 
 
 def _exposed(light: Illumination, level: float) -> Illumination:
