@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ from cli.options import (
     face_search,
     swept,
 )
+
+if TYPE_CHECKING:
+    from retrieval.answers import Answer
 
 _STANDARD_INPUT = Path("-")
 
@@ -66,11 +69,9 @@ def query(
     if not asked and attribute is None:
         raise UsageError("say how to see the person: --pose, --illumination, --inpaint, or --all-poses")
     require_distinct(distinct)
-    from faceedit.images import write_picture
     from index.where import parse
     from retrieval.formats import Format
     from retrieval.pictures import read_source
-    from retrieval.sheets import answer_sheet
     from retrieval.tables import printable
 
     single, condition = _single(images), parse(where) if where is not None else None
@@ -96,7 +97,7 @@ def query(
             answered += 1
             found |= any(answer.results for answer in answers)
             if sheet is not None:
-                write_picture(answer_sheet(answers), sheet)
+                _write_sheet(answers, sheet)
     if failures:
         print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
         raise typer.Exit(3)
@@ -147,3 +148,10 @@ def _each(images: Sequence[Path]) -> Iterator[Path]:
             yield from find_images(image)
         else:
             yield image
+
+
+def _write_sheet(answers: Sequence[Answer], path: Path) -> None:
+    from faceedit.images import write_picture
+    from retrieval.sheets import answer_sheet
+
+    write_picture(answer_sheet(answers), path)
