@@ -26,7 +26,7 @@ from PIL import Image
 
 from faceedit.editor import Editor
 from faceedit.manifest import Manifest, read_manifest
-from faceedit.training.pairs import read_crops
+from faceedit.crops import read_crops
 from retrieval.evaluation.quality import quality
 
 Pictures = NDArray[np.uint8]
