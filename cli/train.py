@@ -66,7 +66,7 @@ def train(
     chosen = recipe_named(recipe).turned(knobs)
     for note in chosen.idle(text.partition("=")[0].strip() for text in knobs):
         print(f"note: {note}", file=sys.stderr)
-    given = read_training_set(data, space)
+    given = read_training_set(data, space, loose=chosen.network.flow)
     from faceedit.devices import choose_device
     from faceedit.modelfile import load_model
     from faceedit.training.pairs import load_pairs
@@ -86,7 +86,7 @@ def train(
     )
     run.require_startable(resume)
     require_output_folder(out)
-    pairs = load_pairs(given.manifest, space, cut_out=chosen.augmentation is not None)
+    pairs = load_pairs(given.manifest, space, chosen.augmentation is not None, placed=chosen.network.flow)
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from faceedit.errors import FaceEditError, ManifestError
 
-PATH_COLUMNS = frozenset({"path", "mask", "background"})
+PATH_COLUMNS = frozenset({"path", "mask", "background", "places"})
 INTEGER_COLUMNS = frozenset({"pose", "illumination"})
 
 

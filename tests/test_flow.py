@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
@@ -144,6 +144,7 @@ def test_a_face_is_imagined_at_the_size_of_its_crop(tmp_path: Path) -> None:
     assert isinstance(networks.generation, FlowGenerationNetwork)
     with torch.no_grad():
         last = networks.generation.decoder[4]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
         last.weight.zero_()
         last.bias.copy_(torch.tensor([0.0] * 16 + [20.0] * 4 + [0.0] * 20))  # all weight on the first flow
     card = ModelCard(POSE, CONFIG, Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0)), neutral=True)
@@ -153,7 +154,8 @@ def test_a_face_is_imagined_at_the_size_of_its_crop(tmp_path: Path) -> None:
     assert made.shape == crop.shape and np.abs(made.astype(int) - crop).mean() < 4
     rough = np.asarray(Image.fromarray(crop).resize((60, 60), Image.Resampling.BOX).resize((120, 120)))
     assert np.abs(rough.astype(int) - crop).mean() > 40
-    for wrong in (crop[:, :100], crop[:50, :50], crop.astype(np.float32)):
+    wrongs: list[np.ndarray] = [crop[:, :100], crop[:50, :50], crop.astype(np.float32)]
+    for wrong in wrongs:
         with pytest.raises(ImageError, match="square one of 60"):
             editor.enlarge(wrong, 0)
     with pytest.raises(AttributeValueError):

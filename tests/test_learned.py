@@ -272,7 +272,7 @@ def noise_of(run: TrainingRun, pairs: PairSet) -> torch.Tensor:
     for step in range(run.recipe.steps_whitening):
         compared = comparer.comparison(3, step)
         with torch.no_grad():
-            _, features, _ = two_stages(material, compared.shot.sources, compared.shot.values)
+            features = two_stages(material, compared.shot).features
             d = comparer.descriptors(compared.shot, features).double()
         for group, leads in zip(d, compared.leads, strict=True):
             for to in range(2):

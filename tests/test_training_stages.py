@@ -12,8 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from faceedit.attributes import INPAINTING, POSE, AttributeSpace
+from faceedit.devices import autocast
 from faceedit.manifest import read_manifest
-from faceedit.networks import NetworkConfig
+from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, save_model
+from faceedit.networks import FlowGenerationNetwork, NetworkConfig, pixel_grid
+from faceedit.synth.places import Viewpoint
+from faceedit.training import losses
+from faceedit.training.augmentation import Augmentation
+from faceedit.training.batches import Sitting
 from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.training.recipes import BEST, FAST, PAPER, Recipe
 from faceedit.training.run import TrainingRun, begin
@@ -155,7 +161,7 @@ def described(material: Material, row: int, value: int) -> torch.Tensor:
     """The paper's descriptor of one picture of step 0 under one value."""
     source = material.shot(2, 0, np.array([row]), np.array([[row]]), np.array([[value]])).sources
     with torch.no_grad():
-        _, features, _ = two_stages(material, source, torch.tensor([[value]]))
+        features = two_stages(material, Sitting(source, source, torch.tensor([[value]]))).features
     return F.normalize(features.float().flatten(1), dim=1)
 
 
@@ -163,7 +169,7 @@ def squared_error_of(material: Material) -> float:
     """Of the second pictures of step 0 that can be learnt."""
     compared = Comparer(material).comparison(2, 0)
     with torch.no_grad():
-        _, _, made = two_stages(material, compared.shot.sources, compared.shot.values)
+        made = two_stages(material, compared.shot).second
     learnt = torch.from_numpy(compared.leads.ravel())
     return float(((made.float() - compared.shot.targets)[learnt] ** 2).mean())
 
@@ -236,7 +242,7 @@ def test_without_contrast_stage_two_learns_from_other_pairs_than_stage_one(pairs
     batch = PairSampler(pairs, 0, True).batch(7, *recipe.shape(7))
     shot = material.shot(2, 2, batch.sources, batch.targets, batch.values)
     with torch.no_grad():
-        _, _, made = two_stages(material, shot.sources, shot.values)
+        made = two_stages(material, shot).second
     assert float(lesson.loss.detach()) == pytest.approx(float(((made.float() - shot.targets) ** 2).mean()), rel=1e-4)
     assert lesson.pairs == 2 * 3
 
@@ -249,3 +255,107 @@ def test_an_identity_lesson_counts_the_faces_whose_nearest_portrait_is_another_s
     assert lesson.pairs == 4 and lesson.figure in (0, 0.25, 0.5, 0.75, 1)
     none = IdentityStage(material_of(people, replace(TINY_BEST, network=NetworkConfig(mixing=1))))
     assert none.steps == 0 and none.begin() == []
+
+
+# --- moved pixels ---
+
+
+@pytest.fixture(scope="module")
+def placed(people: PairSet) -> PairSet:
+    """People on black with places on the head: each pixel shows the place of its own row and column, on a plane, from
+    the same viewpoint, so that nothing moves."""
+    assert people.masks is not None
+    viewpoint = Viewpoint(np.eye(3, dtype=np.float32), x=0.0, eyes=0.0, height=20.0, distance=110.0)
+    axis = (np.arange(60) + 0.5) / 60
+    across, down = np.meshgrid(20 * (axis - 0.5), -20 * (axis - 0.35))
+    places = np.stack([across, down, np.zeros((60, 60))], -1)[None].repeat(len(people.masks), 0)
+    places[people.masks == 0] = np.nan
+    viewpoints = viewpoint.row[None].repeat(len(people.masks), 0)
+    return replace(people, places=places.astype(np.float16), viewpoints=viewpoints)
+
+
+MOVING = replace(
+    TINY_BEST,
+    network=replace(TINY_BEST.network, flow=True),
+    flows=4.0,
+    blend=1.0,
+    smooth=0.5,
+    augmentation=replace(Augmentation(), shift=0.0, scale=0.0, roll=0.0),
+)
+
+
+def test_where_pixels_move_the_truth_is_learnt_too(placed: PairSet) -> None:
+    material = material_of(placed, MOVING)
+    stage = GenerationStage(material)
+    batch = PairSampler(placed, 0, MOVING.include_same).batch(0, *MOVING.shape(7))
+    shot = material.shot(1, 0, batch.sources, batch.targets, batch.values)
+    assert shot.truth is not None and bool(shot.truth.exists.any())
+    seen = shot.truth.seen & shot.truth.exists
+    assert (shot.truth.flow - pixel_grid())[seen].abs().max() < 0.01  # nothing moved
+    with torch.no_grad():
+        network = material.networks.generation
+        assert isinstance(network, FlowGenerationNetwork)
+        with autocast("cpu"):
+            moved = network.moved(shot.sources, shot.values)
+        pictures = material.pictures_loss(1, 0, moved.picture, shot.targets)
+        t = shot.truth
+        flows = losses.flow_error(moved.flow, t.flow, t.seen, t.exists, 0.25)
+        mirrored = losses.flow_error(moved.mirrored, t.mirrored, t.mirrored_seen, t.exists, 0.25)
+        taken = losses.source_of_pixels(moved.scores, t.better, t.mirrored_seen)
+        rough = losses.roughness(moved.flow) + losses.roughness(moved.mirrored)
+    expected = pictures + 4 * (flows + 0.75 * mirrored) + taken + 0.5 * rough
+    assert float(stage.lesson(0).loss.detach()) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_without_places_pixels_learn_to_move_by_pictures_alone(people: PairSet) -> None:
+    material = material_of(people, MOVING)
+    shot = material.shot(1, 0, people.groups[:1, 0], people.groups[:1, :2], np.array([[0, 1]]))
+    assert shot.truth is None and material.first_stage(shot)[1] is None
+    GenerationStage(material).lesson(0).loss.backward()  # type: ignore[no-untyped-call]
+
+
+def test_stage_two_goes_on_learning_the_truth_only_when_stage_one_learns(placed: PairSet) -> None:
+    for joint in (True, False):
+        material = material_of(placed, replace(MOVING, joint=joint, contrast=0.5))
+        shot = Comparer(material).comparison(2, 0).shot
+        assert (two_stages(material, shot).moving is not None) == joint
+        RefinementStage(material).lesson(0).loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [weight.grad is not None for weight in material.networks.generation.parameters()]
+        assert all(gradients) if joint else not any(gradients)
+
+
+def test_half_of_the_sources_are_loose_where_there_are_any(placed: PairSet) -> None:
+    loose = np.full((len(placed.groups), 2), -1)
+    loose[:, 0] = 10_000 + np.arange(len(placed.groups))
+    loose[0, 1] = 20_000
+    sampler = PairSampler(replace(placed, loose=loose), 0, include_same=True)
+    sources = np.concatenate([sampler.batch(number, 8, 3).sources for number in range(60)])
+    assert 0.15 < (sources >= 10_000).mean() < 0.35 and (sources >= 0).all()  # half of the draws, half of them empty
+    for number in range(5):
+        batch = sampler.batch(number, 8, 3)
+        for source, targets in zip(batch.sources, batch.targets, strict=True):
+            group = int(source) - 10_000 if 10_000 <= source < 20_000 else 0 if source >= 20_000 else None
+            own = placed.groups[group] if group is not None else next(g for g in placed.groups if source in g)
+            assert set(targets) <= set(own)
+
+
+def test_a_network_that_moves_pixels_takes_what_fits_of_one_that_does_not(tmp_path: Path) -> None:
+    plain = new_networks(TINY_BEST.network)
+    for network in plain:
+        nn.init.constant_(next(network.parameters()), 0.123)
+    card = ModelCard(POSE, TINY_BEST.network, Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    start = Model(card, plain, save_model(tmp_path, card, plain))
+    run = TrainingRun(POSE, MOVING, tmp_path / "out", start=start)
+    assert not run.takes_generation and not run.takes_refinement and run.takes_identity and run.takes_head
+    begun = begin(run)
+    assert begun.describer.identity is not None and plain.describer.identity is not None
+    for mine, other in (
+        (begun.describer.identity, plain.describer.identity),
+        (begun.describer.head, plain.describer.head),
+    ):
+        assert mine is not None and other is not None
+        for a, b in zip(mine.parameters(), other.parameters(), strict=True):
+            assert torch.equal(a, b)
+    assert not any((weight == 0.123).all() for weight in begun.refinement.parameters())
+    same = replace(TINY_BEST, joint=False)
+    assert TrainingRun(POSE, same, tmp_path / "out", start=start).takes_refinement

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch.nn.functional as F
 from PIL import Image
 
 from faceedit.attributes import POSE
@@ -20,7 +21,10 @@ from faceedit.synth.person import Glasses, Person, sample_person
 from faceedit.synth.places import load_places, project
 from faceedit.synth.scene import ILLUMINATIONS
 from faceedit.synth.variety import Variety, expression_name, sample_attitude, sample_expression, sample_illumination
-from faceedit.training.pairs import load_pairs
+from faceedit.training.augmentation import Augmentation
+from faceedit.training.batches import EVEN, Photographer
+from faceedit.training.pairs import PairSampler, load_pairs
+from faceedit.training.sets import read_training_set
 
 TINY = Variety(expressions=2, lights=2, loose=2)
 
@@ -90,6 +94,29 @@ def test_loose_pictures_are_listed_apart(rendered: Path) -> None:
     ):
         assert (picture(rendered, path)[picture(rendered, mask) == 0] == 0).all()
         assert int(view) < len(load_places(rendered / places)[0])
+
+
+def test_training_reads_places_and_loose_pictures(rendered: Path) -> None:
+    """Of both people, though one is for testing in a larger set: every mask has its places, and every group the loose
+    pictures of its person, face and light."""
+    pairs = load_pairs(read_training_set([rendered], POSE, loose=True).manifest, POSE, placed=True)
+    assert pairs.masks is not None and pairs.places is not None and pairs.loose is not None
+    assert pairs.viewpoints is not None and pairs.mask_rows is not None
+    assert len(pairs.places) == len(pairs.masks) == len(pairs.viewpoints) == 2 * 2 * (7 + 2)
+    assert pairs.groups.shape == (8, 7) and pairs.loose.shape == (8, 2) and (pairs.loose >= 0).all()
+    assert not set(pairs.loose.ravel()) & set(pairs.groups.ravel())
+    assert (np.isfinite(pairs.places[..., 0]) == (pairs.masks > 0)).mean() > 0.98
+    sampler = PairSampler(pairs, 0, include_same=True)
+    batch = sampler.batch(0, 4, 3)
+    shot = Photographer(pairs, EVEN, Augmentation(), "cpu").sitting(
+        batch.sources, batch.targets, batch.values, np.arange(4), (0, 1, 0)
+    )
+    assert shot.truth is not None and shot.truth.flow.shape == (12, 60, 60, 2) and shot.truth.seen.float().mean() > 0.2
+    # the source, moved by the truth, is the target where it is seen
+    repeated = shot.sources.repeat_interleave(3, 0)
+    moved = F.grid_sample(repeated, shot.truth.flow, padding_mode="border", align_corners=False)
+    off = ((moved - shot.targets) ** 2).mean(1)[shot.truth.better].mean()
+    assert off < 0.5 * ((repeated - shot.targets) ** 2).mean(1)[shot.truth.better].mean()
 
 
 def test_heads_are_exactly_at_a_pose_or_anywhere() -> None:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 PAPER_TRAIN, PAPER_TEST = 100, 149
 COLUMNS = ("path", "identity", "pose", "illumination", "split", "mask", "background")
-VARIETY_COLUMNS = ("path", "identity", "pose", "illumination", "expression", "split", "mask")
-LOOSE_COLUMNS = ("path", "identity", "illumination", "expression", "split", "mask", "places", "view")
+VARIETY_COLUMNS = ("path", "identity", "pose", "illumination", "expression", "split", "mask", "places", "view")
+LOOSE_COLUMNS = tuple(name for name in VARIETY_COLUMNS if name != "pose")
 TEST_EVERY = 25  # of a data base with variety, every 25th person is for testing
 LICENCE = "Renders of the ICT Face Model Light, (c) 2020 USC Institute for Creative Technologies, MIT licence"
 
@@ -171,6 +171,10 @@ def _mask_name(session: str, take: str) -> str:
     return f"{session}_{take}.png"
 
 
+def _places_name(name: str, session: str) -> str:
+    return f"places/{name}/{session}.npz"
+
+
 def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
     """Write synth.json, or check that the one there describes the same people and cameras."""
     digest = hashlib.sha256(head.mean.tobytes() + head.modes.tobytes()).hexdigest()
@@ -236,9 +240,11 @@ def _manifest_rows(number: int, config: SynthConfig) -> Iterator[tuple[object, .
     name, split = f"{number:04d}", config.split(number)
     lights = range(config.variety.lights if config.variety else len(ILLUMINATIONS))
     for session, expression in _sessions(number, config):
-        for pose in POSES:
+        for view, pose in enumerate(POSES):
             mask = f"masks/{name}/{_mask_name(session, f'{pose:+03d}')}"
-            own = (expression, split, mask) if expression else (split, mask, f"backgrounds/{pose:+03d}.png")
+            own: tuple[object, ...] = (split, mask, f"backgrounds/{pose:+03d}.png")
+            if expression:
+                own = (expression, split, mask, _places_name(name, session), view)
             for light in lights:
                 yield (f"images/{name}/{_image_name(session, f'{pose:+03d}', light)}", name, pose, light, *own)
 
@@ -248,7 +254,7 @@ def _loose_rows(number: int, config: SynthConfig) -> Iterator[tuple[object, ...]
     assert variety is not None
     for session, expression in _sessions(number, config):
         for n in range(variety.loose):
-            mask, places = f"masks/{name}/{_mask_name(session, _loose(n))}", f"places/{name}/{session}.npz"
+            mask, places = f"masks/{name}/{_mask_name(session, _loose(n))}", _places_name(name, session)
             for light in range(variety.lights):
                 path = f"images/{name}/{_image_name(session, _loose(n), light)}"
                 yield (path, name, light, expression, config.split(number), mask, places, len(POSES) + n)

@@ -26,6 +26,7 @@ from faceedit.training.augmentation import (
     tone,
     toned,
 )
+from faceedit.training.correspondence import Correspondence, correspondence
 from faceedit.training.pairs import PairSet
 
 Rows = NDArray[np.int64]
@@ -53,11 +54,13 @@ def _three(values: NDArray[np.floating]) -> tuple[float, float, float]:
 @dataclass(frozen=True)
 class Sitting:
     """One batch. sources (S, 3, 60, 60) and targets (S K, 3, 60, 60), normalised, the K targets of a source side by
-    side; values (S, K) the targets' positions in the attribute space."""
+    side; values (S, K) the targets' positions in the attribute space; truth: where what each target shows lies in its
+    source, where that is known."""
 
     sources: Tensor
     targets: Tensor
     values: Tensor
+    truth: Correspondence | None = None
 
 
 class Photographer:
@@ -88,7 +91,9 @@ class Photographer:
         of_source = torch.from_numpy(people)
         of_target = of_source.repeat_interleave(k)
         behind = self._behind(len(sources), knobs, random)
-        shown = self._shown(sources, behind, gamma[of_source], gain[of_source], knobs, random)
+        theta = misalignment(len(sources), knobs, random)
+        shown = self._shown(sources, behind, gamma[of_source], gain[of_source], knobs, random, theta)
+        truth = self._truth(sources, targets, theta)
         shown = self._hidden(shown, sources, draw)
         wanted, wanted_mask = self._people(targets.ravel())
         wanted = toned(wanted, wanted_mask, gamma[of_target], gain[of_target])
@@ -97,9 +102,21 @@ class Photographer:
         wanted = self._hidden(wanted, targets.ravel(), draw)
         if mirrored and mirror is not None:
             shown, wanted, values = shown.flip(3), wanted.flip(3), mirror[values]
-        return Sitting(
-            self._normalised(255 * shown), self._normalised(255 * wanted), torch.from_numpy(values).to(self._device)
-        )
+            truth = None if truth is None else truth.flipped()
+        positions = torch.from_numpy(values).to(self._device)
+        return Sitting(self._normalised(255 * shown), self._normalised(255 * wanted), positions, truth)
+
+    def _truth(self, sources: Rows, targets: Rows, theta: Tensor) -> Correspondence | None:
+        """Of every target (S, K), side by side, in its source (S,) that was misaligned by theta (S, 2, 3)."""
+        pairs = self._pairs
+        if pairs.places is None or pairs.viewpoints is None or pairs.mask_rows is None:
+            return None
+        n, k = len(pairs.images), targets.shape[1]
+        source, target = (pairs.mask_rows[rows % n] for rows in (np.repeat(sources, k), targets.ravel()))
+        shown, wanted = (torch.from_numpy(pairs.places[rows]).to(self._device) for rows in (source, target))
+        viewpoints = torch.from_numpy(pairs.viewpoints[source]).to(self._device)
+        truth = correspondence(wanted, shown, viewpoints)
+        return truth.misaligned(theta.repeat_interleave(k, 0).to(self._device))
 
     def portraits(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
         """Sources (R, 3, 60, 60) that have nothing in common but who is on them: each has its own background, light,
@@ -110,7 +127,8 @@ class Photographer:
         random = _generator(draw)
         gamma, gain = tone(len(rows), knobs, random, self._device)
         behind = self._behind(len(rows), knobs, random)
-        shown = colourless(self._shown(rows, behind, gamma, gain, knobs, random), knobs.grey, random)
+        theta = misalignment(len(rows), knobs, random)
+        shown = colourless(self._shown(rows, behind, gamma, gain, knobs, random, theta), knobs.grey, random)
         if knobs.mirror:
             mirrored = torch.rand(len(rows), 1, 1, 1, generator=random).to(self._device) < 0.5
             shown = torch.where(mirrored, shown.flip(3), shown)
@@ -122,11 +140,18 @@ class Photographer:
         return torch.full((count, 3, SIZE, SIZE), NEUTRAL, device=self._device)
 
     def _shown(
-        self, rows: Rows, behind: Tensor, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator
+        self,
+        rows: Rows,
+        behind: Tensor,
+        gamma: Tensor,
+        gain: Tensor,
+        knobs: Augmentation,
+        random: torch.Generator,
+        theta: Tensor,
     ) -> Tensor:
         person, mask = self._people(rows)
         shown = composite(toned(person, mask, gamma, gain), mask, behind)
-        shown = misaligned(focused(shown, knobs, random), misalignment(len(shown), knobs, random))
+        shown = misaligned(focused(shown, knobs, random), theta)
         return compressed(grainy(shown, knobs, random), knobs, random)
 
     def _hidden(self, shown: Tensor, rows: Rows, draw: tuple[int, ...]) -> Tensor:

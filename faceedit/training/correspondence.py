@@ -28,6 +28,18 @@ class Correspondence(NamedTuple):
     mirrored_seen: Tensor
     better: Tensor
 
+    def misaligned(self, theta: Tensor) -> Correspondence:
+        """The same in sources that were misaligned by theta (N, 2, 3)."""
+        return self._replace(flow=misaligned_flow(self.flow, theta), mirrored=misaligned_flow(self.mirrored, theta))
+
+    def flipped(self) -> Correspondence:
+        """The same of mirrored sources and targets."""
+        exists, seen, mirrored_seen, better = (
+            shown.flip(2) for shown in (self.exists, self.seen, self.mirrored_seen, self.better)
+        )
+        flow, mirrored = mirrored_flow(self.flow), mirrored_flow(self.mirrored)
+        return Correspondence(exists, flow, seen, mirrored, mirrored_seen, better)
+
 
 def correspondence(target: Tensor, source: Tensor, viewpoints: Tensor) -> Correspondence:
     """target, source: places on the head (N, H, W, 3), NaN beside the person; viewpoints (N, 13) of the sources."""

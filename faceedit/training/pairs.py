@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from faceedit.attributes import AttributeSpace
 from faceedit.crops import people_of, read_crops, require_masks
 from faceedit.errors import ManifestError, TrainingError
 from faceedit.manifest import Manifest
+from faceedit.synth.places import load_places
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class PairSet:
     int64: a number for each person making one face (people, where expressions are not known); leads (n_a, n_a) bool:
     from which value which can be learnt; mirror (n_a,): each value's position in a mirrored picture, or None where
     pictures cannot be mirrored. Where pictures are people on black: masks (M, 60, 60) uint8 alpha and mask_rows (N,)
-    each picture's."""
+    each picture's. Where it is known what each pixel shows: places (M, 60, 60, 3) float16 on the head and viewpoints
+    (M, 13) float32 (`faceedit.synth.places`), with the masks' numbers; and loose (G, n): rows of pictures of no value
+    in particular, to turn from, or -1."""
 
     images: NDArray[np.uint8]
     groups: NDArray[np.int64]
@@ -36,11 +39,15 @@ class PairSet:
     mirror: NDArray[np.int64] | None
     masks: NDArray[np.uint8] | None = None
     mask_rows: NDArray[np.int64] | None = None
+    places: NDArray[np.float16] | None = None
+    viewpoints: NDArray[np.float32] | None = None
+    loose: NDArray[np.int64] | None = None
 
     def digest(self) -> str:
         """sha256 of the pictures and how they are grouped: another data set has another."""
         content = hashlib.sha256(np.ascontiguousarray(self.images).data)
-        for table in (self.groups, self.people, self.faces, self.masks, self.mask_rows):
+        tables = (self.groups, self.people, self.faces, self.masks, self.mask_rows)
+        for table in (*tables, self.places, self.viewpoints, self.loose):
             if table is not None:
                 content.update(np.ascontiguousarray(table).data)
         return content.hexdigest()
@@ -53,15 +60,16 @@ class PairSet:
         return int(np.einsum("gi,gj,ij->", held, held, different, dtype=np.int64))
 
 
-def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False) -> PairSet:
+def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False, placed: bool = False) -> PairSet:
     """Read every picture of a manifest and group them for one attribute. cut_out: people on black, with their masks, so
-    that training can choose the background.
+    that training can choose the background; placed: these with each pixel's place on the head, and with the pictures of
+    no value in particular.
 
     Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
     a single pair.
     """
-    manifest.require(("path", "identity", *space.columns))
-    groups, first = group_rows(manifest, space)
+    manifest.require(("path", "identity", *space.columns, *(("mask", "places", "view") if placed else ())))
+    groups, first, loose = group_rows(manifest, space, loosely=placed)
     if not ((groups >= 0).sum(1) >= 2).any():
         raise TrainingError(
             f"the manifest in {manifest.root} holds no two pictures that share {' and '.join(space.shared)} "
@@ -74,13 +82,37 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False)
     n = range(len(space))
     leads = np.array([[space.leads(source, target) for target in n] for source in n])
     mirror = None if space.mirrored is None else np.array(space.mirrored, np.int64)
-    if cut_out:
+    if cut_out or placed:
         require_masks(manifest)  # before much is read
     images = read_crops(manifest.paths())
-    if not cut_out:
+    if not (cut_out or placed):
         return PairSet(images, groups, people, faces, leads, mirror)
     cut = people_of(manifest, images)
-    return PairSet(cut.images, groups, people, faces, leads, mirror, cut.masks, cut.mask_rows)
+    pairs = PairSet(cut.images, groups, people, faces, leads, mirror, cut.masks, cut.mask_rows)
+    if not placed:
+        return pairs
+    places, viewpoints = _read_places(manifest, cut.mask_rows)
+    return replace(pairs, places=places, viewpoints=viewpoints, loose=loose)
+
+
+def _read_places(
+    manifest: Manifest, mask_rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float16], NDArray[np.float32]]:  # fmt: skip
+    """Places and viewpoints with the masks' numbers. Raises ManifestError for a picture without places, or for a file
+    that does not hold them."""
+    _, first = np.unique(mask_rows, return_index=True)
+    views = manifest.integers("view")
+    files: dict[str, tuple[NDArray[np.float16], NDArray[np.float32]]] = {}
+    places, viewpoints = [], []
+    for row in first:
+        name, view = manifest.columns["places"][row], int(views[row])
+        if name not in files:
+            files = {name: load_places(manifest.root / name)}  # rows of one file follow each other
+        if not 0 <= view < len(files[name][0]):
+            raise ManifestError(f"{name} has no view {view}: render the data base again")
+        places.append(files[name][0][view])
+        viewpoints.append(files[name][1][view])
+    return np.stack(places), np.stack(viewpoints)
 
 
 def _numbers(keys: Sequence[object]) -> NDArray[np.int64]:
@@ -89,18 +121,27 @@ def _numbers(keys: Sequence[object]) -> NDArray[np.int64]:
     return np.array([numbers[key] for key in keys], np.int64)
 
 
-def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows by what a pair shares: (G, n_a) row numbers or -1, and a manifest row (G,) of each group.
+def group_rows(
+    manifest: Manifest, space: AttributeSpace, loosely: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows by what a pair shares: (G, n_a) row numbers or -1, a manifest row (G,) of each group, and its loose rows
+    (G, n), -1 where it has fewer: those without a value, which only `loosely` may be.
 
     Raises ManifestError for two pictures of one person, under the same conditions, with the same value.
     """
     if space.occlusion:
         rows = np.arange(len(manifest))
-        return np.stack([rows, rows + len(rows)], axis=1), rows
+        return np.stack([rows, rows + len(rows)], axis=1), rows, np.zeros((len(rows), 0), np.int64)
     table: dict[tuple[str, ...], NDArray[np.int64]] = {}
     optional = [name for name in space.shared_where_known if name in manifest.columns]
     shared = [manifest.labels(name) for name in (*space.shared, *optional)]
-    for row, value in enumerate(manifest.integers(space.name)):
+    texts = manifest.columns[space.name]
+    loose: dict[tuple[str, ...], list[int]] = {}
+    for row in range(len(manifest)):
+        if loosely and not texts[row]:
+            loose.setdefault(tuple(column[row] for column in shared), []).append(row)
+    valued = [row for row, text in enumerate(texts) if text or not loosely]
+    for row, value in zip(valued, manifest.part(valued).integers(space.name), strict=True):
         if value not in space.values:
             raise ManifestError(
                 f"{manifest.columns['path'][row]}: {space.name} {value} is not one of "
@@ -118,7 +159,9 @@ def group_rows(manifest: Manifest, space: AttributeSpace) -> tuple[NDArray[np.in
             )
         group[position] = row
     groups = np.array(list(table.values()), np.int64).reshape(-1, len(space))
-    return groups, groups.max(1)
+    longest = max((len(loose.get(key, ())) for key in table), default=0)
+    free = [[*loose.get(key, ()), *[-1] * (longest - len(loose.get(key, ())))] for key in table]
+    return groups, groups.max(1), np.array(free, np.int64).reshape(len(table), longest)
 
 
 @dataclass(frozen=True)
@@ -131,10 +174,11 @@ class Batch:
 
 
 class PairSampler:
-    """Random batches of pairs. A batch depends on nothing but the seed and its number, so that a run can resume."""
+    """Random batches of pairs, half of them from loose pictures where there are any. A batch depends on nothing but the
+    seed and its number, so that a run can resume."""
 
     def __init__(self, pairs: PairSet, seed: int, include_same: bool) -> None:
-        self._groups, self._seed = pairs.groups, seed
+        self._groups, self._seed, self._loose = pairs.groups, seed, pairs.loose
         # (n_a, n_a): which targets a source of a value may have
         self._leads = pairs.leads if include_same else pairs.leads & ~np.eye(len(pairs.leads), dtype=bool)
         held = self._groups >= 0
@@ -146,7 +190,12 @@ class PairSampler:
         slots = self._source_slots[rng.integers(len(self._source_slots), size=sources)]
         values = np.stack([self._targets(rng, group, value, targets) for group, value in slots])
         rows = self._groups[slots[:, :1], values]
-        return Batch(self._groups[slots[:, 0], slots[:, 1]], rows, values)
+        begun = self._groups[slots[:, 0], slots[:, 1]]
+        if self._loose is not None and self._loose.shape[1]:
+            chosen = rng.integers(self._loose.shape[1], size=len(slots))
+            loose = self._loose[slots[:, 0], chosen]
+            begun = np.where((rng.random(len(slots)) < 0.5) & (loose >= 0), loose, begun)
+        return Batch(begun, rows, values)
 
     def _targets(self, rng: np.random.Generator, group: int, value: int, count: int) -> NDArray[np.int64]:
         allowed = np.flatnonzero((self._groups[group] >= 0) & self._leads[value])

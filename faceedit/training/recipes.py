@@ -14,6 +14,7 @@ from faceedit.training.knobs import knobs_of, turned
 _NEEDS = {
     **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "steps_identity", "identity_people"), "identity"),
     **dict.fromkeys(("whitening", "steps_whitening"), "head"),
+    **dict.fromkeys(("flows", "blend", "smooth"), "flow"),
 }
 _GOES_WITH = {"identity": ("look_back=off", "estimate=0"), "head": ("look_back=off",)}  # no network has it alone
 
@@ -37,6 +38,8 @@ class Recipe:
     network, on the contrast as well, instead of standing on what stage one left; whitening: after stage two, make each
     direction of the head's descriptors count for less, the more those of the imagined and of the stored picture differ
     along it in steps_whitening batches, with so many times the mean variance added in each (0: leave them).
+    Where the network moves pixels (needs a data set that says what each pixel shows): flows, blend, smooth: weights of
+    how far both flows are from their truth, of which source a pixel is taken from, and of how rough the flows are.
     """
 
     not_knobs: ClassVar = frozenset({"attributes", "compact"})  # of the network: the task's, and not for training
@@ -68,6 +71,9 @@ class Recipe:
     whitening: float = 0.0
     steps_whitening: int = 100
     joint: bool = False
+    flows: float = 0.0
+    blend: float = 0.0
+    smooth: float = 0.0
 
     def __post_init__(self) -> None:
         counts = ("sources", "targets", "contrast_people", "contrast_conditions", "identity_people", "steps_whitening")

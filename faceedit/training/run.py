@@ -18,9 +18,9 @@ from faceedit.training.recipes import Recipe
 @dataclass(frozen=True)
 class TrainingRun:
     """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; start: a
-    model whose weights to begin with: its refinement network (without the decoder, where only one of the two adds it to
-    the first picture) and, where they have the same sizes, its identity network, its descriptor's head and, for the
-    same task, its generation network and its value estimator."""
+    model whose weights to begin with: its refinement network (where both move pixels, or neither does; without the
+    decoder, where only one of the two adds it to the first picture) and, where they have the same sizes, its identity
+    network, its descriptor's head and, for the same task, its generation network and its value estimator."""
 
     space: AttributeSpace
     recipe: Recipe
@@ -77,7 +77,8 @@ class TrainingRun:
         mine, other = self.config, self.start.card.network
         head = self.takes_head if mine.head else other.head == 0
         estimator = self.takes_estimator if mine.estimate else other.estimate == 0
-        return head and estimator and mine.skip == other.skip and mine.identity == other.identity
+        same = mine.skip == other.skip and mine.identity == other.identity and mine.flow == other.flow
+        return head and estimator and same
 
     def require_startable(self, resume: bool) -> None:
         """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
@@ -140,8 +141,10 @@ def begin(run: TrainingRun) -> Networks:
 
 def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
     mine, other = networks.refinement, start.refinement
-    mine.encoder.load_state_dict(other.encoder.state_dict())
-    if mine.skip == other.skip:  # else one decoder makes pictures and the other corrections
+    alike = run.config.flow == start.card.network.flow  # else one sees moved sources and the other none
+    if alike:
+        mine.encoder.load_state_dict(other.encoder.state_dict())
+    if alike and mine.skip == other.skip:  # else one decoder makes pictures and the other corrections
         mine.decoder.load_state_dict(other.decoder.state_dict())
     parts = {"identity": run.takes_identity, "head": run.takes_head, "estimator": run.takes_estimator}
     for part, taken in parts.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -87,9 +88,10 @@ class RefinementStage:
         # other batches than stage one drew
         batch = self._sampler.batch(step + self._recipe.steps_one, *self._recipe.shape(len(run.space)))
         shot = self._material.shot(self.number, step, batch.sources, batch.targets, batch.values)
-        first, _, made = two_stages(self._material, shot.sources, shot.values)
-        loss = self.pictures_loss(step, first, made, shot.targets)
-        return Lesson(loss, self._material.squares(made.float() - shot.targets), len(made))
+        made = two_stages(self._material, shot)
+        loss = self.pictures_loss(step, made.first, made.second, shot.targets)
+        loss = loss if made.moving is None else loss + made.moving
+        return Lesson(loss, self._material.squares(made.second.float() - shot.targets), len(made.second))
 
     def _contrast(self, step: int, comparer: Comparer) -> Lesson:
         """Squared error, and the contrast. Where an identity network knows people, its part of the descriptor is left
@@ -97,12 +99,13 @@ class RefinementStage:
         learn. The estimator learns from the same sources."""
         compared = comparer.comparison(self.number, step)
         shot = compared.shot
-        first, features, made = two_stages(self._material, shot.sources, shot.values)  # (groups, from, to)
-        learnt = torch.from_numpy(compared.leads.ravel()).to(made.device)
-        first, made, wanted = first[learnt], made[learnt], shot.targets[learnt]
-        loss = self.pictures_loss(step, first, made, wanted)
-        loss = loss + self._contrast_loss(compared, comparer.descriptors(shot, features)) + self._value_loss(shot)
-        return Lesson(loss, self._material.squares(made.float() - wanted), len(made))
+        made = two_stages(self._material, shot)  # (groups, from, to)
+        learnt = torch.from_numpy(compared.leads.ravel()).to(made.second.device)
+        first, second, wanted = made.first[learnt], made.second[learnt], shot.targets[learnt]
+        loss = self.pictures_loss(step, first, second, wanted)
+        loss = loss if made.moving is None else loss + made.moving
+        loss = loss + self._contrast_loss(compared, comparer.descriptors(shot, made.features)) + self._value_loss(shot)
+        return Lesson(loss, self._material.squares(second.float() - wanted), len(second))
 
     def pictures_loss(self, step: int, first: Tensor, made: Tensor, wanted: Tensor) -> Tensor:
         """Of second pictures, and of first ones where those still learn, all (B, 3, 60, 60)."""
@@ -159,7 +162,7 @@ class Whitening:
         """Note another batch: the mean squared distance of imagined and stored descriptors, of how many pairs."""
         assert self._comparer is not None
         compared = self._comparer.comparison(self.number, step)
-        _, features = first_stage(self._material, compared.shot.sources, compared.shot.values)
+        _, features, _ = first_stage(self._material, compared.shot)
         d = self._comparer.descriptors(compared.shot, features).cpu().double()
         unlike = torch.cat([(d[:, 1 - to, to] - d[:, to, to])[compared.leads[:, 1 - to, to]] for to in range(2)])
         self._noise += unlike.T @ unlike
@@ -171,20 +174,30 @@ class Whitening:
         self._head.transform(whitening(self._noise, self._recipe.whitening).to(self._material.run.device))
 
 
-def two_stages(material: Material, sources: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """First pictures (B K, 3, 60, 60), descriptor-layer activations (B K, 128, 15, 15) and second pictures of every
-    source (B, 3, 60, 60) under every one of its values (B, K)."""
-    first, features = first_stage(material, sources, values)
+class Made(NamedTuple):
+    """What both stages make of every source of a shot under every one of its values: first pictures (B K, 3, 60, 60),
+    descriptor-layer activations (B K, 128, 15, 15), second pictures (B K, 3, 60, 60), and what is wrong with how stage
+    one moves pixels, where it learns and that is known."""
+
+    first: Tensor
+    features: Tensor
+    second: Tensor
+    moving: Tensor | None
+
+
+def two_stages(material: Material, shot: Sitting) -> Made:
+    maps, features, moving = first_stage(material, shot)
     with autocast(material.run.device):
-        repeated = sources.repeat_interleave(values.shape[1], 0)
-        return first[:, :3], features, material.networks.refinement.picture(features, first, repeated)
+        repeated = shot.sources.repeat_interleave(shot.values.shape[1], 0)
+        return Made(maps[:, :3], features, material.networks.refinement.picture(features, maps, repeated), moving)
 
 
-def first_stage(material: Material, sources: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """All that stage one makes (B K, maps, 60, 60), and the descriptor-layer activations."""
-    run, networks = material.run, material.networks
-    with autocast(run.device):
-        with torch.set_grad_enabled(run.recipe.joint and torch.is_grad_enabled()):
-            first = networks.generation.many(sources, values).float()
-        repeated = sources.repeat_interleave(values.shape[1], 0)
-        return first, networks.refinement.features(repeated, first.contiguous(memory_format=torch.channels_last))
+def first_stage(material: Material, shot: Sitting) -> tuple[Tensor, Tensor, Tensor | None]:
+    """All that stage one makes (B K, maps, 60, 60), the descriptor-layer activations, and `Made.moving`."""
+    joint = material.run.recipe.joint
+    with torch.set_grad_enabled(joint and torch.is_grad_enabled()):
+        maps, moving = material.first_stage(shot)
+    with autocast(material.run.device):
+        repeated = shot.sources.repeat_interleave(shot.values.shape[1], 0)
+        features = material.networks.refinement.features(repeated, maps.contiguous(memory_format=torch.channels_last))
+    return maps, features, moving if joint else None

@@ -32,8 +32,9 @@ class TrainingSet:
         return "; ".join(dict.fromkeys(str(_rendered(root).get("licence", "unspecified")) for root in self.roots))
 
 
-def read_training_set(paths: Sequence[Path], space: AttributeSpace) -> TrainingSet:
-    """The training rows of data sets: folders with a manifest.csv, or the files.
+def read_training_set(paths: Sequence[Path], space: AttributeSpace, loose: bool = False) -> TrainingSet:
+    """The training rows of data sets: folders with a manifest.csv, or the files. loose: with those of pictures of no
+    value in particular, where there are any.
 
     Raises ManifestError, TrainingError for one without training rows, UsageError for rendered data sets that show the
     same people, or lights that mean another thing for each.
@@ -41,6 +42,7 @@ def read_training_set(paths: Sequence[Path], space: AttributeSpace) -> TrainingS
     manifests = []
     for path in paths:
         manifest = read_manifest(path, required=("path", "identity", *space.columns))
+        manifest = _with_loose(manifest) if loose else manifest
         if "split" in manifest.columns:
             manifest = manifest.where("split", "train")
         if not len(manifest):
@@ -49,6 +51,16 @@ def read_training_set(paths: Sequence[Path], space: AttributeSpace) -> TrainingS
     roots = tuple(manifest.root for manifest in manifests)
     _require_fitting(space, roots)
     return TrainingSet(join(manifests), roots)
+
+
+def _with_loose(manifest: Manifest) -> Manifest:
+    """With the rows of loose.csv beside it, which have no pose."""
+    file = manifest.root / "loose.csv"
+    if not file.is_file():
+        return manifest
+    loose = read_manifest(file)
+    nothing = ("",) * len(loose)
+    return Manifest(manifest.root, {n: (*own, *loose.columns.get(n, nothing)) for n, own in manifest.columns.items()})
 
 
 def _require_fitting(space: AttributeSpace, roots: Sequence[Path]) -> None:

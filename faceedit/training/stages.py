@@ -18,13 +18,24 @@ from torch import Tensor, nn
 from faceedit.devices import autocast
 from faceedit.identity import IdentityNetwork
 from faceedit.modelfile import Networks, Normalisation
+from faceedit.networks import FlowGenerationNetwork, Moved
 from faceedit.training.batches import EVEN, Photographer, Sitting, normalisation_of
-from faceedit.training.losses import feature_loss, gradient_difference, info_nce, squared_error
+from faceedit.training.correspondence import Correspondence
+from faceedit.training.losses import (
+    feature_loss,
+    flow_error,
+    gradient_difference,
+    info_nce,
+    roughness,
+    source_of_pixels,
+    squared_error,
+)
 from faceedit.training.pairs import FaceSampler, PairSampler, PairSet
 from faceedit.training.recipes import Recipe
 from faceedit.training.run import TrainingRun
 
 Rows = NDArray[np.int64]
+_HIDDEN, _MIRRORED = 0.25, 0.75  # what a covered place, and the mirrored flow, count of the seen and of the other
 _LOOKED_AT = 0.25  # share of a batch's pictures: the identity network costs as much as the generation network
 
 
@@ -90,6 +101,16 @@ class Material:
         draw = (self.run.seed, stage, step, 3)
         return picture_loss(made, wanted, self.run.recipe, self.networks.describer.identity, draw)
 
+    def first_stage(self, shot: Sitting) -> tuple[Tensor, Tensor | None]:
+        """All that stage one makes of a shot's sources under its values (B K, maps, 60, 60), single precision; and what
+        is wrong with how it moves pixels, where it does and where that is known."""
+        network = self.networks.generation
+        with autocast(self.run.device):
+            if not isinstance(network, FlowGenerationNetwork):
+                return network.many(shot.sources, shot.values).float(), None
+            moved = network.moved(shot.sources, shot.values)
+        return moved.maps, None if shot.truth is None else moving_loss(moved, shot.truth, self.run.recipe)
+
     def squares(self, error: Tensor) -> float:
         """Per-pixel squared error in 0..255 units, of an error of normalised pictures (B, 3, H, W)."""
         _, deviation = self.normalisation.tensors(self.run.device)
@@ -109,6 +130,15 @@ def reconstruction_loss(error: Tensor, recipe: Recipe) -> Tensor:
         return squared_error(error, summed=True)
     loss = squared_error(error)
     return loss + recipe.gradient * gradient_difference(error) if recipe.gradient > 0 else loss
+
+
+def moving_loss(moved: Moved, truth: Correspondence, recipe: Recipe) -> Tensor:
+    """What is wrong with both flows, with the weights of the blend, and how rough the flows are."""
+    flows = flow_error(moved.flow, truth.flow, truth.seen, truth.exists, _HIDDEN)
+    mirrored = flow_error(moved.mirrored, truth.mirrored, truth.mirrored_seen, truth.exists, _HIDDEN)
+    taken = source_of_pixels(moved.scores, truth.better, truth.mirrored_seen)
+    rough = roughness(moved.flow) + roughness(moved.mirrored)
+    return recipe.flows * (flows + _MIRRORED * mirrored) + recipe.blend * taken + recipe.smooth * rough
 
 
 def picture_loss(
@@ -184,10 +214,11 @@ class GenerationStage:
         return list(self._network.parameters())
 
     def lesson(self, step: int) -> Lesson:
-        run = self._material.run
-        batch = self._sampler.batch(step, *self._recipe.shape(len(run.space)))
+        shape = self._recipe.shape(len(self._material.run.space))
+        batch = self._sampler.batch(step, *shape)
         shot = self._material.shot(self.number, step, batch.sources, batch.targets, batch.values)
-        with autocast(run.device):
-            made = self._network.many(shot.sources, shot.values)[:, :3]
+        maps, moving = self._material.first_stage(shot)
+        made = maps[:, :3]
         loss = self._material.pictures_loss(self.number, step, made, shot.targets)
+        loss = loss if moving is None else loss + moving
         return Lesson(loss, self._material.squares(made.float() - shot.targets), len(made))
