@@ -16,7 +16,6 @@ from faceedit.synth.head import LANDMARKS, MorphableHead, Part, load_head
 from faceedit.synth.person import sample_person
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, background, rotation
 
-
 pytestmark = pytest.mark.slow  # it renders people
 
 

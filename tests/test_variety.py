@@ -349,7 +349,7 @@ def test_the_validation_set_is_like_photographs(rendered: Path, tmp_path: Path) 
 def test_lights_are_as_bright_as_a_photographer_has_them() -> None:
     def levels(**knobs: bool) -> np.ndarray:
         rng = np.random.default_rng(1)
-        drawn = [sample_illumination(replace(Variety(studio=1), **knobs), rng) for _ in range(300)]  # type: ignore[arg-type]
+        drawn = [sample_illumination(replace(Variety(studio=1), **knobs), rng) for _ in range(300)]
         frontal = [
             sum(f.power / np.pi * (0.15 + 0.85 * max(0, f.direction[2])) for f in each.flashes) for each in drawn
         ]
