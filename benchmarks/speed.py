@@ -35,8 +35,8 @@ from torch import Tensor
 
 import faceedit.engine
 from benchmarks.plain import Plain, PlainEditor, describe_plainly, multiply_adds
-from faceedit.crops import read_crops
 from faceedit.editor import ALL, Described, Editor
+from faceedit.images import read_crops
 from faceedit.manifest import read_manifest
 from faceedit.memory import keep_freed_memory
 from faceedit.modelfile import Model, load_model

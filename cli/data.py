@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 group = typer.Typer(help="Make a data set from Multi-PIE, from folders or from a CSV.", no_args_is_help=True)
 _LISTED = 20  # skipped files named on stderr; skipped.csv names them all

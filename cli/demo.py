@@ -25,7 +25,7 @@ def demo(
     from cli.progress import ProgressBar
     from faceedit.errors import FaceEditError
     from faceedit.images import write_picture
-    from retrieval.files import require_output_folder
+    from retrieval.checks import require_output_folder
     from retrieval.models import SAMPLE_DB
 
     sample = sample or SAMPLE_DB

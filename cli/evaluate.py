@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import CandidatesOption, DescriptorOption, DeviceOption, ModelOption, TaskOption
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 
 def evaluate(

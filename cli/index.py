@@ -50,7 +50,7 @@ def index(
 ) -> None:
     """Describe every image under all candidate poses (or lights, for another task) and keep it searchable."""
     from cli.progress import ProgressBar
-    from retrieval.requirements import requirements_of
+    from retrieval.search_requirements import requirements_of
 
     started, place = time.monotonic(), db_folder(db)
     requirements = requirements_of(place, max_memory, recall, max_ms)

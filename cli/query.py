@@ -70,8 +70,8 @@ def query(
         raise UsageError("say how to see the person: --pose, --illumination, --inpaint, or --all-poses")
     require_distinct(distinct)
     from index.where import parse
-    from retrieval.formats import Format
-    from retrieval.pictures import read_source
+    from retrieval.answer_text import Format
+    from retrieval.source import read_source
     from retrieval.tables import printable
 
     single, condition = _single(images), parse(where) if where is not None else None
@@ -123,7 +123,7 @@ def _single(images: Sequence[Path]) -> Path | None:
 def _check_files(images: Sequence[Path], single: Path | None, sheet: Path | None, as_json: bool) -> None:
     """Refuse what cannot be read before the gallery is opened."""
     from faceedit.errors import UsageError
-    from retrieval.files import require_file, require_picture_name
+    from retrieval.checks import require_file, require_picture_name
     from retrieval.folder import find_images
 
     if single is None and (as_json or sheet is not None):

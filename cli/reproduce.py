@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DeviceOption, ModelsOption
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 
 def reproduce(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 
 def shrink(

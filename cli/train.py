@@ -10,7 +10,7 @@ import typer
 
 from cli.options import DeviceOption, KnobOption
 from cli.progress import ProgressBar, duration
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 
 def train(

@@ -27,7 +27,7 @@ from cli.options import (
     face_search,
 )
 from faceedit.errors import UsageError
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 from retrieval.tables import aligned, printable
 
 _FEW = 20  # lines that name what is missing
@@ -189,7 +189,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say how the gallery is searched best within so much memory and time, and why; nothing is changed."""
-    from retrieval.requirements import requirements_of
+    from retrieval.search_requirements import requirements_of
 
     requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
     from index.gallery import Gallery

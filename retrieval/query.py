@@ -14,7 +14,7 @@ from faceedit.images import Picture
 from index.gallery import Gallery, Match
 from index.where import Condition, parse
 from retrieval.answers import Answer, Result, Step
-from retrieval.pictures import Source
+from retrieval.source import Source
 
 ORDER = ("inpainting", "illumination", "pose")  # an occlusion first: the other editors never saw one
 Asked = Mapping[str, int]

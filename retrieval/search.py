@@ -23,17 +23,17 @@ from index.search.prepare import Prepared
 from index.search.reduction import STEP
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
+from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
-from retrieval.files import require_output_folder
 from retrieval.folder import Refused, find_images
 from retrieval.indexing import index_folder, open_gallery, require_fitting
 from retrieval.labelling import AnyLabels, read_labels, require_named
 from retrieval.models import GivenModels, ModelFolders, Models
-from retrieval.pictures import AnyPicture, Source, read_source
 from retrieval.query import Where, answer, chain, condition_of
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.redescribing import redescribe
 from retrieval.reports import IndexReport, RedescribeReport
+from retrieval.source import AnyPicture, Source, read_source
 from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, require_another
 from retrieval.wishes import asked_for, attribute_named, require_distinct
 
