@@ -1,4 +1,4 @@
-"""facesearch gallery: look at a gallery, and correct it."""
+"""facesearch gallery: look at a gallery, and correct its labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DbOption, JsonOption, WhereOption, db_folder, face_search
+from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
 from index.where import LARGEST, parse
 from retrieval.tables import aligned, printable, shown
@@ -18,15 +18,9 @@ from retrieval.tables import aligned, printable, shown
 if TYPE_CHECKING:
     from index.gallery import Face
 
-group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
-
 _SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
-PathsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids.")
-]
 
 
-@group.command("info")
 def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Say what the gallery holds, where, described by which model, and how it is searched."""
     with face_search(context, db) as faces:
@@ -34,7 +28,6 @@ def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = Fals
     print(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
 
 
-@group.command("list")
 def list_images(
     where: WhereOption = None,
     db: DbOption = None,
@@ -67,8 +60,7 @@ def list_images(
                 print("  ".join(shown(row[name]) for name in _SHOWN))
 
 
-@group.command("show")
-def show(images: PathsArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
+def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show everything that is known of images."""
     from index.gallery import Gallery
     from retrieval.about import face_details
@@ -83,10 +75,9 @@ def show(images: PathsArgument = None, db: DbOption = None, as_json: JsonOption 
     print("\n\n".join("\n".join(aligned([[name, shown(value)] for name, value in row.items()])) for row in rows))
 
 
-@group.command("label")
 def label(
     context: typer.Context,
-    images: PathsArgument = None,
+    images: ImagesArgument = None,
     where: WhereOption = None,
     identity: Annotated[str | None, typer.Option(help="Say who it is; empty for unknown.")] = None,
     pose: Annotated[str | None, typer.Option(help="Say the pose in degrees; empty for unknown.")] = None,
@@ -103,32 +94,6 @@ def label(
         print(f"{faces.label(*(images or ()), where=where, **changes):,} images labelled")
 
 
-@group.command("remove")
-def remove(
-    context: typer.Context,
-    images: PathsArgument = None,
-    where: WhereOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
-    db: DbOption = None,
-) -> None:
-    """Remove images from the gallery and erase their descriptors; the files themselves stay."""
-    condition = parse(where) if where is not None else None
-    from cli.progress import ProgressBar
-    from retrieval.choosing import chosen_ids
-
-    with face_search(context, db) as faces, ProgressBar() as bar:
-        if dry_run:
-            ids = chosen_ids(faces.gallery, images or (), condition)
-            for image in faces.gallery.get(ids):
-                print(printable(image.path))
-            print(f"{len(ids):,} images would be removed", file=sys.stderr)
-            return
-        done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
-    print(f"{done.images:,} images removed, their descriptors erased")
-    warn_not_searched(done.not_searched)
-
-
-@group.command("problems")
 def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
     """List the files that could not be read, and why; `index` tries them again when they change."""
     from index.gallery import Gallery
@@ -140,12 +105,6 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
         return
     for one in found:
         print(f"{printable(one.path)}  {printable(one.reason)}")
-
-
-def warn_not_searched(reason: Exception | None) -> None:
-    """Say why there is no new index; the gallery is searched all the same."""
-    if reason is not None:
-        print(f"warning: the index is not built anew: {reason}", file=sys.stderr)
 
 
 def _row(face: Face) -> dict[str, Any]:

@@ -1,39 +1,58 @@
-"""facesearch gallery: keep a gallery sound, small, portable, and up to date."""
+"""facesearch gallery: keep a gallery sound, small and up to date."""
 
 from __future__ import annotations
 
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.gallery import group as group
-from cli.gallery import warn_not_searched
 from cli.options import (
     CandidatesOption,
     DbOption,
     DescriptorOption,
     DeviceOption,
+    ImagesArgument,
     JsonOption,
     MaxMemoryOption,
     MaxMsOption,
     ModelOption,
     RecallOption,
     TaskOption,
+    WhereOption,
     db_folder,
     face_search,
 )
-from faceedit.errors import UsageError
-from retrieval.checks import require_output_folder
+from index.where import parse
 from retrieval.tables import aligned, printable
 
-_FEW = 20  # lines that name what is missing
+
+def remove(
+    context: typer.Context,
+    images: ImagesArgument = None,
+    where: WhereOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
+    db: DbOption = None,
+) -> None:
+    """Remove images from the gallery and erase their descriptors; the files themselves stay."""
+    condition = parse(where) if where is not None else None
+    from cli.progress import ProgressBar
+    from retrieval.choosing import chosen_ids
+
+    with face_search(context, db) as faces, ProgressBar() as bar:
+        if dry_run:
+            ids = chosen_ids(faces.gallery, images or (), condition)
+            for image in faces.gallery.get(ids):
+                print(printable(image.path))
+            print(f"{len(ids):,} images would be removed", file=sys.stderr)
+            return
+        done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
+    print(f"{done.images:,} images removed, their descriptors erased")
+    _warn_not_searched(done.not_searched)
 
 
-@group.command("verify")
 def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Check the database, every descriptor against its hash, and the index against every descriptor."""
     from cli.progress import ProgressBar
@@ -51,7 +70,6 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-@group.command("repair")
 def repair(db: DbOption = None) -> None:
     """Mend what can be mended: images with damaged descriptors go, to be described again; indexes are built anew."""
     from index.gallery import Gallery
@@ -66,7 +84,6 @@ def repair(db: DbOption = None) -> None:
         print(f"{done.waiting:,} damaged descriptions by the next model will be made anew by `gallery redescribe`")
 
 
-@group.command("compact")
 def compact(context: typer.Context, db: DbOption = None) -> None:
     """Give the space of removed images back to the disk; ids stay."""
     from cli.progress import ProgressBar
@@ -76,10 +93,9 @@ def compact(context: typer.Context, db: DbOption = None) -> None:
         done = faces.compact(bar.tell)
     sizes = done.sizes
     print(f"{faces.folder}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
-    warn_not_searched(done.not_searched)
+    _warn_not_searched(done.not_searched)
 
 
-@group.command("redescribe")
 def redescribe(
     context: typer.Context,
     db: DbOption = None,
@@ -112,75 +128,11 @@ def redescribe(
         for path, reason in report.unread:
             print(f"not described: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
         print("\n".join(report.lines(faces.folder)))
-    warn_not_searched(report.not_searched)
+    _warn_not_searched(report.not_searched)
     if not report.finished:
         raise typer.Exit(3)
 
 
-@group.command("export")
-def export(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    pictures: Annotated[bool, typer.Option("--pictures", help="Copy the images as well.")] = False,
-    db: DbOption = None,
-) -> None:
-    """Write the gallery as plain files: gallery.json, images.jsonl, descriptors.npy and perhaps pictures/."""
-    require_output_folder(folder)
-    from cli.progress import ProgressBar
-    from index.gallery import Gallery
-
-    with Gallery.open(db_folder(db)) as gallery, ProgressBar("exporting") as bar:
-        done = gallery.export(folder, pictures, bar.update)
-    print(f"{folder}: {done.images:,} images" + (" with their pictures" if pictures else ""))
-    if done.missing:
-        for path in done.missing[:_FEW]:
-            print(f"not there: {printable(path)}", file=sys.stderr)
-        print(f"warning: the files of {len(done.missing):,} images are not there and were not copied", file=sys.stderr)
-        raise typer.Exit(3)
-
-
-@group.command("import")
-def import_(
-    folder: Annotated[Path, typer.Argument(help="What `facesearch gallery export` wrote.")],
-    root: Annotated[
-        Path | None, typer.Option("--root", help="Say where the images lie. [default: in the export, or as before]")
-    ] = None,
-    db: DbOption = None,
-) -> None:
-    """Make a gallery of an exported one; ids stay."""
-    if root is not None and not root.is_dir():
-        raise UsageError(f"{root} is no folder: give the one that the images lie in")
-    place = db_folder(db)
-    require_output_folder(place)
-    from cli.progress import ProgressBar
-    from index.care.exchange import restore
-    from index.gallery import Gallery
-    from retrieval.about import missing_files
-
-    with ProgressBar("importing") as bar:
-        restore(folder, place, None if root is None else root.resolve(), bar.update)
-    with Gallery.open(place) as gallery:
-        missing = missing_files(gallery, gallery.config.image_root)
-        print(f"{place}: {len(gallery):,} images, whose files lie below {gallery.config.image_root}")
-    if missing:
-        where = "say where they are with `facesearch gallery relocate`"
-        print(f"warning: the files of {missing:,} images are not there; {where}", file=sys.stderr)
-
-
-@group.command("relocate")
-def relocate(
-    context: typer.Context,
-    root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same.")],
-    db: DbOption = None,
-) -> None:
-    """Say where the images lie now, after their folder moved."""
-    with face_search(context, db) as faces:
-        missing = faces.relocate(root)
-        print(f"{faces.folder}: images below {root.resolve()}")
-    if missing:
-        print(f"warning: {missing:,} images are not there", file=sys.stderr)
-
-
-@group.command("plan")
 def plan(
     db: DbOption = None,
     max_memory: MaxMemoryOption = None,
@@ -213,3 +165,9 @@ def plan(
         print("\n".join(aligned(table)))
         print("times are estimates; an index is measured when it is built")
     made.require()
+
+
+def _warn_not_searched(reason: Exception | None) -> None:
+    """Say why there is no new index; the gallery is searched all the same."""
+    if reason is not None:
+        print(f"warning: the index is not built anew: {reason}", file=sys.stderr)
