@@ -34,7 +34,7 @@ def edit(
     models: ModelsOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Imagine a face as asked; with --all-poses (or nothing asked) a strip of all seven."""
+    """Imagine a face as asked. With --all-poses (or nothing asked) it is a strip of all seven."""
     from retrieval.checks import require_file, require_picture_name
     from retrieval.wishes import asked_for
 

@@ -32,7 +32,8 @@ def evaluate(
     candidates: CandidatesOption = "likely",
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure recall@1, 5 and 10 beside three baselines, and write report.json and report.md."""
+    """Measure recall on a labelled data set. Recall@1, 5 and 10 beside three baselines, as report.json and
+    report.md."""
     from faceedit.manifest import read_manifest
     from retrieval.models import ModelFolders
 

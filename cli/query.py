@@ -60,7 +60,8 @@ def query(
         Path | None, typer.Option(help="Write a picture of query, imagined faces and results to this file.")
     ] = None,
 ) -> None:
-    """Imagine each person as asked, one attribute after the other, and find the nearest real pictures."""
+    """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
+    nearest real pictures."""
     from faceedit.errors import ImageError, UsageError
     from retrieval.wishes import asked_for, require_distinct
 

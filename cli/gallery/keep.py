@@ -26,7 +26,7 @@ from cli.options import (
     face_search,
 )
 from index.where import parse
-from retrieval.tables import aligned, printable
+from retrieval.tables import aligned, counted, printable
 
 
 def remove(
@@ -36,7 +36,7 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
     db: DbOption = None,
 ) -> None:
-    """Remove images from the gallery and erase their descriptors; the files themselves stay."""
+    """Remove images, and erase their descriptors. The files themselves stay."""
     condition = parse(where) if where is not None else None
     from cli.progress import ProgressBar
     from retrieval.choosing import chosen_ids
@@ -46,15 +46,16 @@ def remove(
             ids = chosen_ids(faces.gallery, images or (), condition)
             for image in faces.gallery.get(ids):
                 print(printable(image.path))
-            print(f"{len(ids):,} images would be removed", file=sys.stderr)
+            print(f"{counted(len(ids), 'image')} would be removed", file=sys.stderr)
             return
         done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
-    print(f"{done.images:,} images removed, their descriptors erased")
+    print(f"{counted(done.images, 'image')} removed, their descriptors erased")
     _warn_not_searched(done.not_searched)
 
 
 def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Check the database, every descriptor against its hash, and the index against every descriptor."""
+    """Check that a gallery is sound. The database, every descriptor against its hash, and the index against every
+    descriptor."""
     from cli.progress import ProgressBar
     from index.gallery import Gallery
 
@@ -63,7 +64,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps({**asdict(found), "sound": found.sound}))
     else:
-        print(f"{found.images:,} images: {found.checked:,} descriptors agree with their hash")
+        print(f"{counted(found.images, 'image')}: {found.checked:,} descriptors agree with their hash")
         print(found.index)
         print("sound" if found.sound else "\n".join(found.findings))
     if not found.sound:
@@ -71,7 +72,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
 
 
 def repair(db: DbOption = None) -> None:
-    """Mend what can be mended: images with damaged descriptors go, to be described again; indexes are built anew."""
+    """Mend what is damaged. Images with damaged descriptors go, to be described again; indexes are built anew."""
     from index.gallery import Gallery
 
     with Gallery.open(db_folder(db)) as gallery:
@@ -79,13 +80,13 @@ def repair(db: DbOption = None) -> None:
     for path in done.removed:
         print(f"removed: {printable(path)}")
     again = "; run `facesearch index` to describe them again" if done.removed else ""
-    print(f"{len(done.removed):,} images removed{again}")
+    print(f"{counted(len(done.removed), 'image')} removed{again}")
     if done.waiting:
         print(f"{done.waiting:,} damaged descriptions by the next model will be made anew by `gallery redescribe`")
 
 
 def compact(context: typer.Context, db: DbOption = None) -> None:
-    """Give the space of removed images back to the disk; ids stay."""
+    """Give back the space of removed images. Ids stay."""
     from cli.progress import ProgressBar
     from index.search.plan import size_text
 
@@ -110,8 +111,8 @@ def redescribe(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Describe every image again by another model, keeping ids and labels. The gallery stays as it is until all are
-    described; an interrupted run is taken up again."""
+    """Describe every image by another model. Ids and labels stay, and so does the gallery until all are described; an
+    interrupted run is taken up again."""
     from cli.progress import ProgressBar
 
     options = {"attribute": task, "descriptor": descriptor, "candidates": candidates}
@@ -140,7 +141,7 @@ def plan(
     max_ms: MaxMsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how the gallery is searched best within so much memory and time, and why; nothing is changed."""
+    """Say how the gallery is searched best. Within so much memory and time, and why; nothing is changed."""
     from retrieval.search_requirements import requirements_of
 
     requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
@@ -154,8 +155,8 @@ def plan(
         print(json.dumps({**asdict(made), "chosen": chosen.kind if chosen else None}))
     else:
         print(
-            f"{made.count:,} images, descriptors of {made.size:,} numbers, {made.dimensions} for a first look; "
-            f"within {made.requirements.text}:"
+            f"{counted(made.count, 'image')}, descriptors of {made.size:,} numbers, {made.dimensions} for a first "
+            f"look; within {made.requirements.text}:"
         )
         table = [["", "search", "memory", "time", "to build", ""]]
         for option in made.options:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from itertools import islice
+from collections.abc import Iterable
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,16 +14,17 @@ import typer
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
 from index.where import LARGEST, parse
-from retrieval.tables import aligned, printable, shown
+from retrieval.tables import aligned, counted, printable, shown
 
 if TYPE_CHECKING:
     from index.gallery import Face
 
+_PAGE = 1_000  # rows that are aligned with one another: a large gallery is listed while it is read
 _SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
 
 
 def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Say what the gallery holds, where, described by which model, and how it is searched."""
+    """Say what a gallery holds, and where. Also which model described it, and how it is searched."""
     with face_search(context, db) as faces:
         found = faces.info()
     print(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
@@ -35,7 +37,7 @@ def list_images(
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a line for each image.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """List images with their labels; `decided` is the value that the network saw."""
+    """List images with their labels. `decided` is the value that the network saw."""
     if as_jsonl and as_csv:
         raise UsageError("--jsonl and --csv together: choose one")
     condition = parse(where) if where is not None else None
@@ -49,15 +51,13 @@ def list_images(
             writer.writeheader()
         if first is None:
             raise typer.Exit(4)
-        if not as_csv and not as_jsonl:
-            print("  ".join(_SHOWN))
-        for row in (first, *rows):
+        for row in chain([first], rows) if as_csv or as_jsonl else ():
             if as_jsonl:
                 print(json.dumps(row))
-            elif as_csv:
-                writer.writerow(row)
             else:
-                print("  ".join(shown(row[name]) for name in _SHOWN))
+                writer.writerow(row)
+        if not as_csv and not as_jsonl:
+            _print_table(chain([first], rows))
 
 
 def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
@@ -85,17 +85,18 @@ def label(
     expression: Annotated[str | None, typer.Option(help="Say the expression; empty for unknown.")] = None,
     db: DbOption = None,
 ) -> None:
-    """Correct the labels of images; those that are not given stay."""
+    """Correct the labels of images. Those that are not given stay."""
     given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
     changes: dict[str, Any] = {name: text or None for name, text in given.items() if text is not None}
     for name in changes.keys() & {"pose", "illumination"}:
         changes[name] = _number(name, changes[name])
     with face_search(context, db) as faces:
-        print(f"{faces.label(*(images or ()), where=where, **changes):,} images labelled")
+        done = faces.label(*(images or ()), where=where, **changes)
+    print(f"{counted(done, 'image')} labelled")
 
 
 def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """List the files that could not be read, and why; `index` tries them again when they change."""
+    """List the files that could not be read. With the reason; `index` tries them again when they change."""
     from index.gallery import Gallery
 
     with Gallery.open(db_folder(db)) as gallery:
@@ -105,6 +106,17 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
         return
     for one in found:
         print(f"{printable(one.path)}  {printable(one.reason)}")
+
+
+def _print_table(rows: Iterable[dict[str, Any]]) -> None:
+    """Print rows under one header, a page at a time; columns are as wide as on the widest page so far."""
+    cells = iter([shown(row[name]) for name in _SHOWN] for row in rows)
+    widest, first = list(_SHOWN), True
+    while page := list(islice(cells, _PAGE)):
+        widest = [max(column, key=len) for column in zip(widest, *page, strict=True)]
+        lines = aligned([widest, _SHOWN, *page])
+        print("\n".join(lines[1 if first else 2 :]))
+        first = False
 
 
 def _row(face: Face) -> dict[str, Any]:
