@@ -26,7 +26,6 @@ from cli.options import (
     face_search,
 )
 from retrieval.tables import aligned, counted, printable
-from retrieval.wishes import condition_of
 
 
 def remove(
@@ -37,6 +36,8 @@ def remove(
     db: DbOption = None,
 ) -> None:
     """Remove images, and erase their descriptors. The files themselves stay."""
+    from retrieval.wishes import condition_of
+
     condition = condition_of(where)
     from cli.progress import ProgressBar
     from retrieval.choosing import chosen_ids

@@ -14,7 +14,6 @@ import typer
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
 from retrieval.tables import aligned, counted, printable, shown
-from retrieval.wishes import condition_of
 
 if TYPE_CHECKING:
     from index.gallery import Face
@@ -40,6 +39,8 @@ def list_images(
     """List images with their labels. `decided` is the value that the network saw."""
     if as_jsonl and as_csv:
         raise UsageError("--jsonl and --csv together: choose one")
+    from retrieval.wishes import condition_of
+
     condition = condition_of(where)
     from index.gallery import Gallery
 
