@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,14 @@ import typer
 from cli.options import CandidatesOption, DescriptorOption, DeviceOption, ModelOption, TaskOption
 from retrieval.files import require_output_folder
 
+WORK = ".evaluation"  # in the folder of the report: the gallery, until all is measured
+
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="The data set: a folder with a manifest.csv, or the file.")],
-    out: Annotated[Path, typer.Option(help="Write the report into this folder.")],
+    out: Annotated[
+        Path, typer.Option(help="Write the report into this folder; a description that was interrupted goes on.")
+    ],
     task: TaskOption = None,
     model: ModelOption = None,
     queries: Annotated[
@@ -54,8 +59,9 @@ def evaluate(
     chosen = choose_queries(test, editor.space, queries, seed)
     with ProgressBar("evaluating") as bar:
         evaluation = measure(
-            editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what)
+            editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what), out / WORK
         )
+    shutil.rmtree(out / WORK)
     about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}
     about |= {"descriptor": f"{descriptor or LEARNED}, {editor.descriptor_size:,} numbers", "candidates": candidates}
     figures = write_report(evaluation, out, about)

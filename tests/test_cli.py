@@ -521,7 +521,7 @@ def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
     needed = {"queries", "gallery", "recall", "by_source", "by_target", "mse", "baselines"}
     assert needed | {"decided_accuracy"} <= set(report)
     assert (report["queries"], report["gallery"], report["about"]["seed"]) == (10, 28, 3)
-    assert Path("report/report.md").is_file()
+    assert {path.name for path in Path("report").iterdir()} == {"report.json", "report.md", "pictures"}
     assert "report/report.md" in done.out
     assert f"two-stage descriptor  {report['recall']['1']['value']:.3f}" in done.out
 
