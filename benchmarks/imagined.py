@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceedit.crops import read_crops
 from faceedit.editor import Editor
+from faceedit.images import read_crops
 from faceedit.manifest import Manifest, read_manifest
 from retrieval.evaluation.quality import quality
 

@@ -26,8 +26,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.crops import read_crops
 from faceedit.editor import Editor
+from faceedit.images import read_crops
 from faceedit.manifest import read_manifest
 from index.search.exact import build_index, nearest, scan
 from index.search.plan import EXACT, Requirements, make_plan, measure_rates, size_text

@@ -35,8 +35,8 @@ from torch import Tensor
 
 import faceedit.engine
 from benchmarks.plain import Plain, PlainEditor, describe_plainly, multiply_adds
-from faceedit.crops import read_crops
 from faceedit.editor import ALL, Described, Editor
+from faceedit.images import read_crops
 from faceedit.manifest import read_manifest
 from faceedit.memory import keep_freed_memory
 from faceedit.modelfile import Model, load_model
@@ -57,7 +57,8 @@ if __name__ == "__main__":  # the reading processes import this file, and need n
     from faceedit.editor import Editor
     from faceedit.memory import keep_freed_memory
     from retrieval.folder import find_images
-    from retrieval.indexing import index_folder, open_gallery
+    from retrieval.indexing import index_folder
+    from retrieval.opening import open_gallery
 
     keep_freed_memory()
     root, db, model, device = sys.argv[1:]
@@ -188,7 +189,8 @@ def querying(paths: list[Path], queries: int, folder: Path, device: str) -> Iter
     """Queries of a gallery of these files: cold by the command, warm in this process."""
     db, model = folder / "queried", SAMPLE / "models" / "pose"
     editor = Editor.load(model, device)
-    from retrieval.indexing import index_folder, open_gallery
+    from retrieval.indexing import index_folder
+    from retrieval.opening import open_gallery
 
     root = Path(os.path.commonpath(paths))
     with open_gallery(db, editor, root) as gallery:

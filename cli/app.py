@@ -16,7 +16,8 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from cli import data, demo, doctor, edit, evaluate, index, query, reproduce, shrink, synth, train, upkeep
+from cli import data, demo, doctor, edit, evaluate, index, query, reproduce, shrink, synth, train
+from cli.gallery import group as gallery
 from cli.options import Factory
 from faceedit.memory import keep_freed_memory
 
@@ -38,7 +39,7 @@ app.command("shrink")(shrink.shrink)
 app.command("synth")(synth.synth)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.group, name="data")
-app.add_typer(upkeep.group, name="gallery")
+app.add_typer(gallery.group, name="gallery")
 
 _INTERRUPTED = "interrupted: what was finished is kept"
 

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
-group = typer.Typer(help="Make a data set from Multi-PIE, from folders or from a CSV.", no_args_is_help=True)
+group = typer.Typer(help="Make a data set of photographs.", no_args_is_help=True)
 _LISTED = 20  # skipped files named on stderr; skipped.csv names them all
 
 
 @group.callback()
 def data() -> None:
-    """Make a data set from Multi-PIE, from folders or from a CSV."""
+    """Make a data set of photographs. They come from Multi-PIE, from folders or from a CSV."""
 
 
 @group.command("import")
@@ -32,7 +32,7 @@ def import_(
     sessions: Annotated[str, typer.Option(help="Take these sessions of Multi-PIE, such as 1 or 1,2.")] = "1",
     recordings: Annotated[str, typer.Option(help="Take these recordings of Multi-PIE; 1 is the neutral face.")] = "1",
 ) -> None:
-    """Align by eyes and chin (or mouth), crop, and write images/, manifest.csv and skipped.csv."""
+    """Align and crop photographs. By eyes and chin (or mouth); writes images/, manifest.csv and skipped.csv."""
     from faceedit.errors import FaceEditError
 
     require_output_folder(out)

@@ -21,16 +21,19 @@ def demo(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Index the sample gallery, answer queries of each task, and draw the results."""
+    """Index and query the sample gallery. It answers queries of each task, and draws the results."""
     from cli.progress import ProgressBar
     from faceedit.errors import FaceEditError
     from faceedit.images import write_picture
-    from retrieval.files import require_output_folder
+    from index.search.indexes import faiss_module
+    from retrieval.checks import require_output_folder
     from retrieval.models import SAMPLE_DB
+    from retrieval.tables import counted
 
     sample = sample or SAMPLE_DB
     if not (sample / "queries" / "queries.csv").is_file():
         raise FaceEditError(f"the sample gallery is not at {sample}: run the demo from a clone of the project")
+    faiss_module()  # said now, not after all images are described
     with (sample / "queries" / "queries.csv").open(newline="", encoding="utf-8") as stream:
         queries = list(csv.DictReader(stream))
     require_output_folder(out)
@@ -47,7 +50,8 @@ def demo(
             picture = out / f"{path.stem}_{wanted.replace(', ', '_').replace(' ', '_')}.png"
             print(f"\n{path.name}: person {query['identity']}, {wanted}?  -> {picture}\n{answer}")
             write_picture(answer.sheet, picture)
-    print(f"\n{images:,} images indexed and {len(queries)} queries answered in {time.monotonic() - started:.1f} s")
+    seconds = time.monotonic() - started
+    print(f"\n{counted(images, 'image')} indexed and {len(queries)} queries answered in {seconds:.1f} s")
     print(f"Look at the pictures in {out.resolve()}")
 
 

@@ -11,7 +11,8 @@ from cli.options import JsonOption, ModelsOption
 
 
 def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
-    """Look at versions, devices, OpenMP, SQLite, models and optional parts; exit code 1 when something is broken."""
+    """Say what is installed, and what is missing. It looks at versions, devices, OpenMP, SQLite, models and optional
+    parts; exit code 1 when something is broken."""
     from retrieval.installation import examine
 
     found = examine(models)

@@ -34,8 +34,8 @@ def edit(
     models: ModelsOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Imagine a face as asked; with --all-poses (or nothing asked) a strip of all seven."""
-    from retrieval.files import require_file, require_picture_name
+    """Imagine a face as asked. With --all-poses (or nothing asked) it is a strip of all seven."""
+    from retrieval.checks import require_file, require_picture_name
     from retrieval.wishes import asked_for
 
     asked = asked_for(pose, illumination, inpaint)
@@ -45,7 +45,7 @@ def edit(
     import numpy as np
 
     from faceedit.images import write_picture
-    from retrieval.pictures import read_source
+    from retrieval.source import read_source
 
     source = read_source(image)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}

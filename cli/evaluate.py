@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.options import CandidatesOption, DescriptorOption, DeviceOption, ModelOption, TaskOption
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 WORK = ".evaluation"  # in the folder of the report: the gallery, until all is measured
 
@@ -37,7 +37,8 @@ def evaluate(
     candidates: CandidatesOption = "likely",
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure recall@1, 5 and 10 beside three baselines, and write report.json and report.md."""
+    """Measure recall on a labelled data set. Recall@1, 5 and 10 beside three baselines, as report.json and
+    report.md."""
     from faceedit.manifest import read_manifest
     from retrieval.models import ModelFolders
 

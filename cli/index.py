@@ -48,9 +48,10 @@ def index(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Describe every image under all candidate poses (or lights, for another task) and keep it searchable."""
+    """Describe a folder of images into a gallery. Every image is described under all candidate poses (or lights, for
+    another task) and can be searched from then on."""
     from cli.progress import ProgressBar
-    from retrieval.requirements import requirements_of
+    from retrieval.search_requirements import requirements_of
 
     started, place = time.monotonic(), db_folder(db)
     requirements = requirements_of(place, max_memory, recall, max_ms)
@@ -80,6 +81,8 @@ def _tell_skipped(report: IndexReport) -> None:
 
 
 def _warn(report: IndexReport) -> None:
+    from retrieval.tables import counted
+
     if report.likely_only:
         print(
             f"warning: {report.likely_only:,} images were described before by their likely candidates alone, and stay "
@@ -88,6 +91,6 @@ def _warn(report: IndexReport) -> None:
         )
     if report.vanished:
         print(
-            f"warning: the files of {report.vanished:,} images in the gallery have gone; --prune removes them",
+            f"warning: the files of {counted(report.vanished, 'image')} in the gallery have gone; --prune removes them",
             file=sys.stderr,
         )

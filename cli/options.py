@@ -80,6 +80,9 @@ WhereOption = Annotated[
         help="Take only images for which this holds: \"identity != 'anna' and pose between -15 and 15\".",
     ),
 ]
+ImagesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids.")
+]
 PoseOption = Annotated[
     int | None, typer.Option("--pose", help="Turn the face to -45, -30, ... 45 degrees; negative looks left.")
 ]

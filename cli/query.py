@@ -60,7 +60,8 @@ def query(
         Path | None, typer.Option(help="Write a picture of query, imagined faces and results to this file.")
     ] = None,
 ) -> None:
-    """Imagine each person as asked, one attribute after the other, and find the nearest real pictures."""
+    """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
+    nearest real pictures."""
     from faceedit.errors import ImageError, UsageError
     from retrieval.wishes import asked_for, require_distinct
 
@@ -70,8 +71,8 @@ def query(
         raise UsageError("say how to see the person: --pose, --illumination, --inpaint, or --all-poses")
     require_distinct(distinct)
     from index.where import parse
-    from retrieval.formats import Format
-    from retrieval.pictures import read_source
+    from retrieval.answer_text import Format
+    from retrieval.source import read_source
     from retrieval.tables import printable
 
     single, condition = _single(images), parse(where) if where is not None else None
@@ -123,7 +124,7 @@ def _single(images: Sequence[Path]) -> Path | None:
 def _check_files(images: Sequence[Path], single: Path | None, sheet: Path | None, as_json: bool) -> None:
     """Refuse what cannot be read before the gallery is opened."""
     from faceedit.errors import UsageError
-    from retrieval.files import require_file, require_picture_name
+    from retrieval.checks import require_file, require_picture_name
     from retrieval.folder import find_images
 
     if single is None and (as_json or sheet is not None):

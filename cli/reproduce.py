@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DeviceOption, ModelsOption
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 
 def reproduce(
@@ -23,7 +23,7 @@ def reproduce(
     seed: Annotated[int, typer.Option(min=0, help="Choose the pairs and queries by this number.")] = 0,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure everything in section 4 of the paper, and write report.html and report.json."""
+    """Measure all that section 4 of the paper has. The report is written as report.html and report.json."""
     from faceedit.manifest import read_manifest
     from retrieval.models import models_folder
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 
 def shrink(
@@ -15,7 +15,8 @@ def shrink(
     out: Annotated[Path, typer.Option(help="Write the smaller model into this folder.")],
     full_precision: Annotated[bool, typer.Option("--full-precision", help="Keep the weights' precision.")] = False,
 ) -> None:
-    """Replace the attribute encoder's weights by its few possible outputs, and keep weights in half precision."""
+    """Make a model smaller, for use. The attribute encoder's weights are replaced by its few possible outputs, and
+    weights are kept in half precision."""
     from faceedit.errors import ModelFileError
 
     if (out / "model.json").exists():

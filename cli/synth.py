@@ -30,7 +30,7 @@ def synth(
         int | None, typer.Option(min=1, help="Start so many worker processes. [default: one per core]")
     ] = None,
 ) -> None:
-    """Render people at 7 poses under 20 lights: images, masks, backgrounds and manifest.csv."""
+    """Render people from a face model. At 7 poses under 20 lights: images, masks, backgrounds and manifest.csv."""
     from cli.progress import ProgressBar
     from faceedit.errors import MissingPackageError, UsageError
 

@@ -10,7 +10,7 @@ import typer
 
 from cli.options import DeviceOption, KnobOption
 from cli.progress import ProgressBar, duration
-from retrieval.files import require_output_folder
+from retrieval.checks import require_output_folder
 
 
 def train(
@@ -55,7 +55,7 @@ def train(
     knob: KnobOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train stage one, then stage two, from a manifest's training split."""
+    """Train a model for a task. Stage one, then stage two, from a manifest's training split."""
     from faceedit.training.recipes import recipe_named
     from faceedit.training.sets import read_training_set
     from retrieval.wishes import attribute_named

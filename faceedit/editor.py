@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
-from faceedit.crops import NEUTRAL
+from faceedit.cutouts import NEUTRAL
 from faceedit.describes import Described, Edit, Floats
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -24,6 +26,7 @@ MOST_PIXELS = 100_000_000  # a decompression bomb, not a photograph
 _MOST_PIXELS_OF = {"WEBP": 40_000_000, "JPEG2000": 30_000_000}  # whose decoders take several times the picture
 _LARGE = 4_000_000  # pixels, from which on a picture is made smaller before anything else
 _BAND = 2_000_000  # pixels that are made smaller at a time
+_READERS = 4  # threads that read many pictures
 _LONGEST = 65_535  # of a side: JPEG knows no longer one, and what is longer is no photograph
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limit is an error
 
@@ -34,6 +37,19 @@ def read_crop(path: Path, content: bytes | Image.Image | None = None) -> Picture
     content: the file's, where it has been read or opened already. Raises ImageError with the reason.
     """
     return as_crop(read_photograph(path, least=2 * SIZE, content=content))
+
+
+def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
+    """All pictures as one array (N, 60, 60, 3) uint8. Raises ImageError for one that cannot be read."""
+    out = np.empty((len(paths), SIZE, SIZE, 3), np.uint8)
+
+    def read(i: int) -> None:
+        out[i] = read_crop(paths[i])
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for _ in pool.map(read, range(len(paths))):
+            pass
+    return out
 
 
 def read_photograph(path: Path, least: int | None = None, content: bytes | Image.Image | None = None) -> Image.Image:

@@ -109,7 +109,7 @@ def read_rows(
             reader = csv.reader(stream, strict=True)
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except (UnicodeDecodeError, csv.Error, OSError) as problem:
-        raise error(f"{file} is not readable as UTF-8 CSV ({problem})") from problem
+        raise error(f"{file} is not readable as UTF-8 CSV ({problem}): save the table as that") from problem
     if not rows:
         raise error(f"{file} is empty: its first line names the columns{least}")
     header, body = rows[0][1], rows[1:]
@@ -118,11 +118,16 @@ def read_rows(
         raise error(f"{file} names the column {', '.join(twice)} twice: keep one of them")
     for line, row in body:
         if len(row) != len(header):
-            raise error(f"{file} line {line} has {len(row)} values for {len(header)} columns")
+            raise error(
+                f"{file} line {line} has {len(row)} values for {len(header)} columns: give a table "
+                "whose first line names the columns, and every line one value for each, between commas"
+            )
     return header, body
 
 
 def _check_integers(file: Path, name: str, cells: list[tuple[int, str]]) -> None:
     for line, text in cells:
         if text and not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
-            raise ManifestError(f"{file} line {line}: {name} {text!r} is not a whole number")
+            raise ManifestError(
+                f"{file} line {line}: {name} {text!r} is not a whole number: write one, or leave it empty"
+            )

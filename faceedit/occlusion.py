@@ -4,6 +4,7 @@ place (the paper, section 4.2). A pattern and its place depend on nothing but nu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -51,6 +52,16 @@ def occlude(picture: Picture, rng: np.random.Generator, seed: int = 0) -> Pictur
     where."""
     mask = occlusion_mask(rng, seed)
     return np.where(mask[..., None], np.uint8(0), picture)
+
+
+def crops_at(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[int]) -> NDArray[np.uint8]:
+    """The pictures (R, 60, 60, 3) of these rows (R,). A row N + r is picture r of N occluded; the same numbers `draw`
+    give it the same pattern at the same place."""
+    n = len(images)
+    out = images[rows % n]
+    for i in np.flatnonzero(rows >= n):
+        out[i] = occlude(out[i], np.random.default_rng([*draw, int(rows[i]) - n]))
+    return out
 
 
 def occlusion_mask(rng: np.random.Generator, seed: int = 0) -> Mask:

@@ -10,7 +10,7 @@ from index.files import gallery_bytes, saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import size_text
 from retrieval.folder import is_gone
-from retrieval.tables import aligned
+from retrieval.tables import aligned, counted
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class GalleryInfo:
     def lines(self) -> list[str]:
         """The same for people."""
         there = "" if self.image_root.is_dir() else "  (not there now)"
-        unread = f"; {self.problems:,} files unread" if self.problems else ""
+        unread = f"; {counted(self.problems, 'file')} unread" if self.problems else ""
         rows = [
             ["gallery", str(self.gallery)],
             ["images", f"{self.images:,} of {self.people:,} people{unread}"],
@@ -55,7 +55,7 @@ class GalleryInfo:
         if self.redescription is not None:
             next_one = f"by model {self.redescription.model_digest[:12]}: {self.redescription.staged:,}"
             how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
-            rows.append(["redescribed", f"{next_one} of {self.images:,} images described; {how}"])
+            rows.append(["redescribed", f"{next_one} of {counted(self.images, 'image')} described; {how}"])
         return aligned(rows)
 
 

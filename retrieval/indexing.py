@@ -9,50 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from faceedit.describes import Describes
-from index.errors import GalleryNotFoundError
-from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo, Problem
+from index.gallery import Decision, Face, FileStamp, Gallery, Labels, Photo, Problem
 from retrieval.describing import describe_contents
-from retrieval.errors import RetrievalError
 from retrieval.folder import is_gone, is_unicode, stamp_of
 from retrieval.labelling import Labelling, require_named, says_the_same
 from retrieval.reading import FileReader, Read, ReadsFiles
 from retrieval.renames import follow
 from retrieval.reports import IndexReport
-
-
-def open_gallery(folder: Path, describer: Describes, image_root: Path) -> Gallery:
-    """The gallery in `folder`, created for this model and image root where there is none.
-
-    Raises ModelMismatchError for a gallery of another model, RetrievalError for one of another image root.
-    """
-    try:
-        gallery = Gallery.open(folder)
-    except GalleryNotFoundError:
-        attribute, size = describer.attribute, describer.descriptor_size
-        config = GalleryConfig(describer.digest, attribute.name, attribute.values, size, image_root.resolve())
-        return Gallery.create(folder, config)
-    try:
-        require_fitting(gallery, describer, image_root)
-    except BaseException:
-        gallery.close()
-        raise
-    return gallery
-
-
-def require_fitting(gallery: Gallery, describer: Describes, image_root: Path) -> None:
-    """Raise ModelMismatchError for a gallery of another model, RetrievalError for one of another image root; one
-    without images takes this root."""
-    gallery.require_model(describer.digest, describer.descriptor_size)
-    root = image_root.resolve()
-    elsewhere = not root.is_relative_to(gallery.config.image_root)
-    if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
-        gallery.set_image_root(root)
-    elif elsewhere:
-        raise RetrievalError(
-            f"the gallery {gallery.folder} holds images of {gallery.config.image_root}, not of {root}: "
-            "give that folder or one below it, or another --db; after the images have moved, say so with "
-            "`facesearch gallery relocate`"
-        )
 
 
 def index_folder(
@@ -113,7 +76,6 @@ class _Run:
         """The files to look at; all others are as they were."""
         new = [(name, path) for name, path in self._images.items() if not self._is_unchanged(name, path)]
         self.report.unchanged = len(self._images) - len(new)
-        self._solved += self._problems.keys() & self._images.keys() - {name for name, _ in new}
         todo = []
         for name, path in new:
             problem = None if retry else self._problems.get(name)

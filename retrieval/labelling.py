@@ -15,11 +15,14 @@ AnyLabels = str | os.PathLike[str] | Manifest | Mapping[Path, Labels]
 """A manifest or its path, or labels by absolute path."""
 
 
-def read_labels(given: AnyLabels | None) -> Mapping[Path, Labels] | None:
-    """Labels by absolute path. Raises ManifestError."""
+def read_labels(given: AnyLabels | None, images: list[Path]) -> Mapping[Path, Labels] | None:
+    """Labels of these images by absolute path. Raises ManifestError, RetrievalError where they are another folder's."""
     if isinstance(given, str | os.PathLike):
         given = read_manifest(Path(given))
-    return labels_of(given) if isinstance(given, Manifest) else given
+    labels = labels_of(given) if isinstance(given, Manifest) else given
+    if labels is not None:
+        require_named(images, labels)
+    return labels
 
 
 def labels_of(manifest: Manifest) -> dict[Path, Labels]:

@@ -78,14 +78,33 @@ class GivenModels:
         return self._editors
 
 
+def given_models(editors: Edits | Mapping[str, Edits], **instead: object) -> GivenModels:
+    """Models that somebody has loaded. instead: the options that say which to load and how, None or 'auto' where they
+    are not given.
+
+    Raises UsageError where one is given: it would change nothing.
+    """
+    both = [name for name, value in instead.items() if value not in (None, "auto")]
+    if both:
+        raise UsageError(
+            f"describer and {' and '.join(both)} together: a describer is loaded already; give it, or say what to load"
+        )
+    return GivenModels(editors)
+
+
 class ModelFolders:
     """Models in folders: `model`, which describes the gallery, and `models`, one folder for each attribute. May be
     shared by threads."""
 
     def __init__(
-        self, models: Path | None = None, model: Path | None = None, device: str = "auto", candidates: str = "likely"
+        self,
+        models: str | os.PathLike[str] | None = None,
+        model: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        candidates: str = "likely",
     ) -> None:
-        self._models, self._model, self._device, self._candidates = models, model, device, candidates
+        self._models, self._model = (None if folder is None else Path(folder) for folder in (models, model))
+        self._device, self._candidates = device, candidates
         self._cards: dict[Path, tuple[ModelCard, str]] = {}
         self._loaded: dict[tuple[Path, str | None], Edits] = {}
         self._lock = RLock()

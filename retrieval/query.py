@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceedit.attributes import AttributeSpace
 from faceedit.describes import Edits
 from faceedit.errors import UsageError
 from faceedit.images import Picture
+from index.errors import GalleryEmptyError
 from index.gallery import Gallery, Match
-from index.where import Condition, parse
+from index.values import identity_key
+from index.where import Condition
 from retrieval.answers import Answer, Result, Step
-from retrieval.pictures import Source
+from retrieval.models import Models
+from retrieval.source import Source
 
 ORDER = ("inpainting", "illumination", "pose")  # an occlusion first: the other editors never saw one
 Asked = Mapping[str, int]
 """What to see: attribute name to value."""
-Where = str | Condition | None
-"""Which images compete: a condition, its text, or all."""
 
 
-def condition_of(where: Where) -> Condition | None:
-    """Raises WhereError for a text that cannot be read."""
-    return parse(where) if isinstance(where, str) else where
+def answers(
+    gallery: Gallery,
+    models: Models,
+    source: Source,
+    wishes: Sequence[Asked],
+    k: int,
+    where: Condition | None = None,
+    distinct: str | None = None,
+) -> list[Answer]:
+    """The answer to each of several wishes for the same attributes; see `answer`. No model is loaded for an empty
+    gallery."""
+    if len(gallery) == 0:
+        raise GalleryEmptyError(f"the gallery {gallery.folder} is empty: run `facesearch index` on a folder first")
+    editors = models.to_query(wishes[0], gallery.config)
+    return [answer(gallery, editors, source, asked, k, where, distinct) for asked in wishes]
 
 
 def answer(
@@ -64,9 +78,7 @@ def chain(source: Picture, asked: Asked, editors: Mapping[str, Edits], last: str
 
     Raises UsageError for an attribute without an editor, AttributeValueError for an unknown value.
     """
-    missing = [name for name in asked if name not in editors]
-    if missing:
-        raise UsageError(f"there is no model for {', '.join(missing)}: give a --models folder that has one")
+    _require_editors(asked, editors)
     names = sorted(asked, key=lambda name: (editors[name].neutral, name != ORDER[0], name == last, ORDER.index(name)))
     for name in names:
         editors[name].attribute.index(asked[name])
@@ -75,6 +87,18 @@ def chain(source: Picture, asked: Asked, editors: Mapping[str, Edits], last: str
         picture = steps[-1].picture if steps else source
         steps.append(Step(editors[name].attribute, asked[name], editors[name].edit(picture, asked[name])))
     return tuple(steps)
+
+
+def decided(source: Picture, attribute: AttributeSpace, editors: Mapping[str, Edits]) -> int:
+    """The value of the attribute that (60, 60, 3) uint8 has. Raises UsageError where there is no editor of it."""
+    _require_editors([attribute.name], editors)
+    return attribute.values[int(editors[attribute.name].describe(source[None]).best[0])]
+
+
+def _require_editors(names: Iterable[str], editors: Mapping[str, Edits]) -> None:
+    missing = [name for name in names if name not in editors]
+    if missing:
+        raise UsageError(f"there is no model for {', '.join(missing)}: give a --models folder that has one")
 
 
 def _descriptor(source: Picture, steps: tuple[Step, ...], own: Edits) -> NDArray[np.float32]:
@@ -107,7 +131,8 @@ def _search(
 def _group(match: Match, distinct: str | None) -> object:
     """What a match has in common with those that it stands for."""
     face = match.face
-    value = {"identity": face.identity, "content": face.photo.sha256}.get(distinct or "")
+    person = identity_key(face.identity) if face.identity else None  # Anna and ANNA, as conditions have it
+    value = {"identity": person, "content": face.photo.sha256}.get(distinct or "")
     return (value,) if value else face.id
 
 

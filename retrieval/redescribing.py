@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from faceedit.describes import Describes
+from faceedit.errors import UsageError
 from index.gallery import Face, Gallery, GalleryConfig, Photo
 from retrieval.describing import describe_contents
 from retrieval.errors import RetrievalError
@@ -81,3 +82,21 @@ def _stage(gallery: Gallery, describer: Describes, faces: dict[Path, Face], file
         staged.append(replace(face, photo=photo, decision=decisions[file.sha256]))
     if staged:
         gallery.stage(staged, np.stack([descriptors[file.sha256] for file in files]))
+
+
+def forget_redescription(gallery: Gallery) -> int | None:
+    """How many new descriptions went; None where none was under way."""
+    under_way = gallery.redescription()
+    gallery.give_up_redescription()
+    return None if under_way is None else under_way.staged
+
+
+def require_another(gallery: Gallery, describer: Describes) -> None:
+    """Raise UsageError for the model that described the gallery already."""
+    config, under_way = gallery.config, gallery.redescription()
+    if (config.model_digest, config.descriptor_size) != (describer.digest, describer.descriptor_size):
+        return
+    other = "another --model"
+    if under_way is not None:
+        other = f"the model {under_way.model_digest[:12]} to go on with the one under way, or --give-up"
+    raise UsageError(f"{gallery.folder} is described by the model {describer.digest[:12]} already: give {other}")

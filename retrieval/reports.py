@@ -8,6 +8,7 @@ from typing import Any
 
 from index.search.plan import KINDS
 from index.search.prepare import Prepared
+from retrieval.tables import counted
 
 
 @dataclass
@@ -48,7 +49,7 @@ class IndexReport:
     def lines(self, gallery: object, seconds: float) -> list[str]:
         """What was done, for people."""
         first = (
-            f"{gallery}: {self.images:,} images; {self.described:,} described, {self.unchanged:,} unchanged, "
+            f"{gallery}: {counted(self.images, 'image')}; {self.described:,} described, {self.unchanged:,} unchanged, "
             f"{len(self.skipped):,} skipped in {seconds:.1f} s"
         )
         told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
@@ -95,10 +96,12 @@ class RedescribeReport:
     def lines(self, gallery: object) -> list[str]:
         """What was done, for people."""
         dropped = f", {self.dropped:,} removed: their files cannot be read" if self.dropped else ""
-        told = [f"{gallery}: {self.described + self.before:,} images described by model {self.model[:12]}{dropped}"]
+        told = [
+            f"{gallery}: {counted(self.described + self.before, 'image')} described by model {self.model[:12]}{dropped}"
+        ]
         if not self.finished:
             told.append(
-                f"the gallery still uses its former model, since {len(self.unread):,} images could not be described: "
-                "bring their files back and run this again, or remove them with --drop"
+                f"the gallery still uses its former model, since {counted(len(self.unread), 'image')} could not be "
+                "described: bring their files back and run this again, or remove them with --drop"
             )
         return told

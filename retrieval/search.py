@@ -1,41 +1,36 @@
-"""One gallery with its models: index a folder of pictures, ask for people by their look, keep the gallery in order.
-
-with FaceSearch("my.gallery") as faces:
-    faces.index("photos/", labels="people.csv")
-    for result in faces.query("anna.png", pose=30, k=5, where="identity != 'anna'"):
-        print(result.rank, result.distance, result.path, result.identity, result.pose)
-"""
+"""One gallery with its models: index a folder of pictures, ask for people by their look, keep the gallery in order."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from threading import RLock
-from types import TracebackType
 
-from faceedit.describes import Describes, Edits
-from index.errors import GalleryEmptyError, GalleryError, GalleryNotFoundError
+from faceedit.describes import Edits
+from index.errors import GalleryEmptyError, GalleryError
+from index.files import shortlists
 from index.gallery import Gallery
-from index.search.plan import Requirements, make_plan, measure_rates, read_requirements
+from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
-from index.search.reduction import STEP
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
+from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
-from retrieval.files import require_output_folder
 from retrieval.folder import Refused, find_images
-from retrieval.indexing import index_folder, open_gallery, require_fitting
-from retrieval.labelling import AnyLabels, read_labels, require_named
-from retrieval.models import GivenModels, ModelFolders, Models
-from retrieval.pictures import AnyPicture, Source, read_source
-from retrieval.query import Where, answer, chain, condition_of
+from retrieval.indexing import index_folder
+from retrieval.labelling import AnyLabels, read_labels
+from retrieval.models import ModelFolders, given_models
+from retrieval.opening import Opening
+from retrieval.query import answers, chain, decided
 from retrieval.reading import FileReader, ReadsFiles
-from retrieval.redescribing import redescribe
+from retrieval.redescribing import forget_redescription, redescribe, require_another
 from retrieval.reports import IndexReport, RedescribeReport
-from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, require_another
-from retrieval.wishes import asked_for, attribute_named, require_distinct
+from retrieval.search_requirements import require_possible
+from retrieval.source import AnyPicture, Source, read_source
+from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate
+from retrieval.wishes import Where, asked_for, attribute_named, condition_of, require_results, require_wish, swept
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -73,42 +68,34 @@ class FaceSearch:
         illumination or inpainting.
         device: auto, cpu or cuda. descriptor: of a new gallery, 'learned' (by default) or 'paper'; candidates: 'likely'
         or 'all'; see `faceedit.editor.Editor`.
-        describer: models that were loaded already, one or one for each attribute, instead of folders. reader: what
-        reads the files of a folder.
+        describer: models that were loaded already, one or one for each attribute, instead of what says which to load
+        and how: together with models, model, device or descriptor it raises UsageError. reader: what reads the files of
+        a folder.
         """
         self.folder = Path(folder)
         self._attribute, self._descriptor, self._all = attribute, descriptor, candidates == "all"
         self._reader = reader or FileReader()
-        self._models: Models = (
-            ModelFolders(_path(models), _path(model), device, candidates)
+        self._models = (
+            ModelFolders(models, model, device, candidates)
             if describer is None
-            else GivenModels(describer)
+            else given_models(describer, models=models, model=model, device=device, descriptor=descriptor)
         )
-        self._gallery: Gallery | None = None
-        self._opening = RLock()
+        self._opening = Opening(self.folder)
 
     def __enter__(self) -> FaceSearch:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the gallery; what is called afterwards opens it again."""
-        with self._opening:
-            gallery, self._gallery = self._gallery, None
-            if gallery is not None:
-                gallery.close()
+        self._opening.close()
 
     @property
     def gallery(self) -> Gallery:
         """The gallery itself. Raises GalleryNotFoundError where there is none yet."""
-        with self._opening:
-            if self._gallery is None:
-                self._gallery = Gallery.open(self.folder)
-            return self._gallery
+        return self._opening.gallery()
 
     def info(self) -> GalleryInfo:
         """What the gallery holds, where, described by which model, and how it is searched."""
@@ -137,34 +124,20 @@ class FaceSearch:
         refused: Refused = []
         images = find_images(Path(folder), refused)
         require_output_folder(self.folder)
-        named = read_labels(labels)
-        if named is not None:
-            require_named(images, named)
+        named = read_labels(labels, images)
         read_requirements(self.folder)  # say now that they are damaged
-        existing = self._existing()
+        existing = self._opening.existing()
         describer = self._models.to_describe(self._attribute, self._descriptor, existing.config if existing else None)
         if requirements is not None:
-            _require_possible(max(len(images), len(existing or ())), describer.descriptor_size, requirements)
-        gallery = self._opened_for(describer, Path(folder))
-        say = progress or _silent
-        report = index_folder(
-            gallery,
-            describer,
-            images,
-            named,
-            lambda done, of: say("describing images", done, of),
-            prune,
-            retry,
-            self._reader,
-        )
+            require_possible(max(len(images), len(existing or ())), describer.descriptor_size, requirements)
+        gallery = self._opening.fitting(describer, Path(folder))
+        told = partial(progress or _silent, "describing images")
+        report = index_folder(gallery, describer, images, named, told, prune, retry, self._reader)
         report.skipped += refused
         report.images = len(gallery)
         if self._all and report.unchanged:
             report.likely_only = sum(None in face.decision.errors for face in gallery.faces())
-        try:
-            report.search = self.prepare(requirements, progress)
-        except (GalleryError, OSError) as error:
-            report.not_searched = error
+        report.search, report.not_searched = self._prepared(requirements, progress)
         return report
 
     def prepare(self, requirements: Requirements | None = None, progress: Progress | None = None) -> Prepared | None:
@@ -181,21 +154,17 @@ class FaceSearch:
         Raises UsageError where that model described it already; see `retrieval.redescribing.redescribe`.
         """
         self._models.check(self._attribute)
-        gallery, say = self.gallery, progress or _silent
+        gallery, told = self.gallery, partial(progress or _silent, "describing images again")
         describer = self._models.to_describe(self._attribute, self._descriptor, None)
         require_another(gallery, describer)
-        report = redescribe(
-            gallery, describer, drop, lambda done, of: say("describing images again", done, of), self._reader
-        )
+        report = redescribe(gallery, describer, drop, told, self._reader)
         if report.finished:
-            report.not_searched = self._prepared_again(progress)
+            report.not_searched = self._prepared(None, progress)[1]
         return report
 
     def give_up_redescription(self) -> int | None:
         """Forget one that was begun and is not finished: how many new descriptions; None where there was none."""
-        under_way = self.gallery.redescription()
-        self.gallery.give_up_redescription()
-        return None if under_way is None else under_way.staged
+        return forget_redescription(self.gallery)
 
     # --- questions ---
 
@@ -234,9 +203,9 @@ class FaceSearch:
         where: Where = None,
         distinct: str | None = None,
     ) -> list[Answer]:
-        """The same at every value of one attribute, one answer each."""
-        asked = asked_for(pose, illumination, inpaint)
-        wishes = [{**asked, attribute: value} for value in attribute_named(attribute).values]
+        """The same at every value of one attribute, one answer each. Raises UsageError where that one is also wished
+        for."""
+        wishes = swept(attribute, asked_for(pose, illumination, inpaint))
         return self._answers(picture, wishes, k, where, distinct)
 
     def edit(
@@ -249,16 +218,18 @@ class FaceSearch:
     ) -> tuple[Step, ...]:
         """See a face as asked: the edits in the order in which they were made; `[-1].picture` is the last one's.
 
-        It needs no gallery. Raises AttributeValueError, UsageError, ImageError, ModelFileError.
+        It needs no gallery. Raises UsageError where nothing is asked, AttributeValueError, ImageError, ModelFileError.
         """
         asked = asked_for(pose, illumination, inpaint)
+        require_wish(asked)
         source = read_source(picture)
         return chain(source.crop, asked, self._models.to_edit(asked))
 
     def decide(self, picture: AnyPicture | Source, attribute: str = "pose") -> int:
-        """The value of the attribute that the picture itself has, as the model sees it."""
-        space, source = attribute_named(attribute), read_source(picture)
-        return space.values[int(self._models.to_edit([attribute])[attribute].describe(source.crop[None]).best[0])]
+        """The value of the attribute that the picture itself has, as the model sees it. Raises UsageError, ImageError,
+        ModelFileError."""
+        source = read_source(picture)
+        return decided(source.crop, attribute_named(attribute), self._models.to_edit([attribute]))
 
     # --- upkeep ---
 
@@ -267,14 +238,15 @@ class FaceSearch:
         *images: Meant,
         where: Where = None,
         identity: str | Keep | None = KEEP,
-        pose: int | Keep | None = KEEP,
-        illumination: int | Keep | None = KEEP,
+        pose: int | str | Keep | None = KEEP,
+        illumination: int | str | Keep | None = KEEP,
         expression: str | Keep | None = KEEP,
     ) -> int:
         """Correct labels of images that are named by path or id, or that fulfil a condition; how many images.
 
-        None is 'not known'; what is not given stays. Raises UsageError, UnknownImageError, WhereError,
-        NothingFoundError.
+        None and empty text are 'not known'; what is not given stays; a number may be its text.
+
+        Raises UsageError, UnknownImageError, WhereError, NothingFoundError.
         """
         labels = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
         return correct_labels(self.gallery, images, condition_of(where), labels)
@@ -285,9 +257,9 @@ class FaceSearch:
         The files themselves stay. Raises UsageError, UnknownImageError, WhereError, NothingFoundError.
         """
         condition, gallery = condition_of(where), self.gallery
-        reduced = any(gallery.folder.glob("search-*"))  # an index that only `prepare` makes
+        reduced = bool(shortlists(gallery.folder))  # which only `prepare` makes
         removed = gallery.remove(chosen_ids(gallery, images, condition))
-        return Removal(removed, self._prepared_again(progress) if reduced else None)
+        return Removal(removed, self._prepared(None, progress)[1] if reduced else None)
 
     def relocate(self, root: str | os.PathLike[str]) -> int:
         """Say where the images lie now, after their folder moved; below it their paths are the same. How many are not
@@ -296,7 +268,7 @@ class FaceSearch:
 
     def compact(self, progress: Progress | None = None) -> Compacted:
         """Give the space of removed images back to the disk; ids stay."""
-        return Compacted(self.gallery.compact(), self._prepared_again(progress))
+        return Compacted(self.gallery.compact(), self._prepared(None, progress)[1])
 
     # --- inside ---
 
@@ -305,42 +277,18 @@ class FaceSearch:
     ) -> list[Answer]:
         """What costs nothing is checked before a picture is read, and that is read before a model is loaded."""
         condition = condition_of(where)
-        require_distinct(distinct)
-        source, gallery = read_source(picture), self.gallery
-        if len(gallery) == 0:
-            raise GalleryEmptyError(f"the gallery {self.folder} is empty: run `facesearch index` on a folder first")
-        editors = self._models.to_query(wishes[0], gallery.config)
-        return [answer(gallery, editors, source, asked, k, condition, distinct) for asked in wishes]
+        require_results(k, distinct)
+        source = read_source(picture)
+        return answers(self.gallery, self._models, source, wishes, k, condition, distinct)
 
-    def _existing(self) -> Gallery | None:
-        with suppress(GalleryNotFoundError):
-            return self.gallery
-        return None
-
-    def _opened_for(self, describer: Describes, folder: Path) -> Gallery:
-        with self._opening:
-            if self._gallery is None:
-                self._gallery = open_gallery(self.folder, describer, folder)
-            else:
-                require_fitting(self._gallery, describer, folder)
-            return self._gallery
-
-    def _prepared_again(self, progress: Progress | None) -> Exception | None:
-        """Why there is no index, where none can be built: the gallery is searched all the same."""
+    def _prepared(
+        self, requirements: Requirements | None, progress: Progress | None
+    ) -> tuple[Prepared | None, Exception | None]:
+        """The index, or why none can be built: the gallery is searched all the same."""
         try:
-            self.prepare(None, progress)
+            return self.prepare(requirements, progress), None
         except (GalleryError, OSError) as error:
-            return error
-        return None
-
-
-def _require_possible(images: int, size: int, requirements: Requirements) -> None:
-    """Refuse, before anything is described, what no way of searching could keep to."""
-    make_plan(images, size, STEP, requirements, measure_rates()).require()
-
-
-def _path(given: str | os.PathLike[str] | None) -> Path | None:
-    return None if given is None else Path(given)
+            return None, error
 
 
 def _silent(what: str, done: int, of: int) -> None:

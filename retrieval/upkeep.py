@@ -1,4 +1,4 @@
-"""Keep a gallery in order: its labels, its place, what it holds."""
+"""Keep a gallery in order: its labels and its place; and what a change of it did."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from faceedit.describes import Describes
 from faceedit.errors import UsageError
 from index.care.compact import Compaction
 from index.gallery import Gallery
@@ -67,14 +66,3 @@ def relocate(gallery: Gallery, root: Path) -> int:
         raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
     gallery.set_image_root(root.resolve())
     return missing
-
-
-def require_another(gallery: Gallery, describer: Describes) -> None:
-    """Raise UsageError for the model that described the gallery already."""
-    config, under_way = gallery.config, gallery.redescription()
-    if (config.model_digest, config.descriptor_size) != (describer.digest, describer.descriptor_size):
-        return
-    other = "another --model"
-    if under_way is not None:
-        other = f"the model {under_way.model_digest[:12]} to go on with the one under way, or --give-up"
-    raise UsageError(f"{gallery.folder} is described by the model {describer.digest[:12]} already: give {other}")

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.errors import UsageError
+from index.where import Condition, parse
 
+Where = str | Condition | None
+"""Which images compete: a condition, its text, or all."""
 DISTINCT = ("identity", "content")
 
 
 def asked_for(pose: int | None, illumination: int | None, inpaint: bool) -> dict[str, int]:
-    """Attribute name to value, checked. Raises AttributeValueError for an unknown value."""
+    """Attribute name to value, one of the attribute's own. Raises AttributeValueError for an unknown value."""
     given = {"inpainting": 0 if inpaint else None, "illumination": illumination, "pose": pose}
-    asked = {name: value for name, value in given.items() if value is not None}
-    for name, value in asked.items():
-        TASKS[name].index(value)
-    return asked
+    spaces = [(TASKS[name], value) for name, value in given.items() if value is not None]
+    return {space.name: space.values[space.index(value)] for space, value in spaces}
+
+
+def require_wish(asked: dict[str, int]) -> None:
+    """Raise UsageError where nothing is asked."""
+    if not asked:
+        raise UsageError("say how to see the face: pose=30, illumination=9 or inpaint=True")
+
+
+def swept(name: str, asked: dict[str, int]) -> list[dict[str, int]]:
+    """What is asked at each value of an attribute. Raises UsageError where a value of it is asked already."""
+    attribute = attribute_named(name)
+    if name in asked:
+        raise UsageError(f"{attribute.text(asked[name])} in a sweep over every {name}: choose one")
+    return [{**asked, name: value} for value in attribute.values]
 
 
 def attribute_named(name: str) -> AttributeSpace:
@@ -22,6 +39,18 @@ def attribute_named(name: str) -> AttributeSpace:
     if name not in TASKS:
         raise UsageError(f"no task {name!r}: choose one of {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def condition_of(where: Where) -> Condition | None:
+    """Raises WhereError for a text that cannot be read."""
+    return parse(where) if isinstance(where, str) else where
+
+
+def require_results(k: int, distinct: str | None) -> None:
+    """Raise UsageError for what is no number of results, or for a name that is not among DISTINCT."""
+    if not isinstance(k, Integral) or k < 1:
+        raise UsageError(f"k is {k!r}: give how many results to find, 1 or more")
+    require_distinct(distinct)
 
 
 def require_distinct(name: str | None) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from faceedit.attributes import INPAINTING, POSE
-from faceedit.crops import NEUTRAL, on_neutral
+from faceedit.cutouts import NEUTRAL, on_neutral
 from faceedit.errors import ManifestError
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import Normalisation

@@ -121,7 +121,7 @@ FAILURES = [  # with a stand-in for the network
     ("index photos --db new --model model --labels missing.csv", "no manifest at missing.csv"),
     ("index photos --db new --model model --labels no-identity.csv", "no column 'identity'"),
     ("index photos --db new --model model --labels blank.csv", "blank.csv is empty"),
-    ("index photos --db new --model model --labels uneven.csv", "line 6 has 4 values for 5 columns"),
+    ("index photos --db new --model model --labels uneven.csv", "line 6 has 4 values for 5 columns: give a table"),
     ("index photos --db new --model model --labels pose-left.csv", "pose 'left' is not a whole number"),
     (f"index photos {KNOWN} --labels no-files.csv", "names none of the images"),
     # where to write

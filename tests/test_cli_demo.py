@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,13 @@ def test_the_demo_puts_the_right_picture_first(tmp_path: Path, capsys: pytest.Ca
         assert first.endswith(f"{query['identity']}_{int(pose):+03d}_{int(light):02d}.png"), block
         with Image.open(io.BytesIO(Path(title.rpartition(" -> ")[2]).read_bytes())) as image:
             assert image.width > 7 * 120
+
+
+def test_a_missing_faiss_is_told_before_anything_is_described(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    assert run(["demo", "--out", str(tmp_path / "demo"), "--device", "cpu"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and len(told.err.splitlines()) == 1 and "faiss cannot be imported" in told.err
+    assert not (tmp_path / "demo").exists()

@@ -63,7 +63,7 @@ def test_info(call: Call) -> None:
     assert code == 0 and (about["images"], about["people"], about["problems"]) == (6, 2, 1)
     assert (about["task"], about["values"], about["descriptor"], about["indexes"]) == ("pose", [-15, 0, 15], SIZE, [])
     assert about["bytes"] > 6 * SIZE * 2
-    assert "6 of 2 people; 1 files unread" in call("info")[1]
+    assert "6 of 2 people; 1 file unread" in call("info")[1]
 
 
 def test_list(call: Call) -> None:
@@ -78,6 +78,26 @@ def test_list(call: Call) -> None:
     assert call("list", "--where", "identity = 'zoe'")[:2] == (4, "")
 
 
+def test_listed_columns_stand_below_their_titles(call: Call) -> None:
+    call("label", "4", "--identity", "somebody with a long name")
+    title, *lines = call("list")[1].splitlines()
+    for name, column in (("path", [f"p/{n}.png" for n in range(6)]), ("illumination", [*"01234", "-"])):
+        assert [line[title.index(name) :].split("  ")[0] for line in lines] == column
+    assert len(lines) == 6 and not any(line.endswith(" ") for line in (title, *lines))
+
+
+def test_a_large_gallery_has_one_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is listed a page at a time."""
+    config = GalleryConfig("a" * 64, "pose", (0,), SIZE, tmp_path)
+    with Gallery.create(tmp_path / "db", config) as gallery:
+        faces = [new_face(f"{n:04}.png", 0, (1.0,)) for n in range(2_001)]
+        gallery.add(faces, np.random.default_rng(0).normal(size=(2_001, SIZE)))
+    assert run(["gallery", "list", "--db", str(tmp_path / "db")], stand_in_search) == 0
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == [f"{n:04}.png" for n in range(2_001)]
+    assert {line.index(".png") for line in lines} == {title.index("path") + 4}
+
+
 def test_show(call: Call) -> None:
     shown = json.loads(call("show", "2", "p/5.png", "photos/p/0.png", "--json")[1])
     assert [one["path"] for one in shown] == ["p/0.png", "p/1.png", "p/5.png"]
@@ -88,7 +108,7 @@ def test_show(call: Call) -> None:
 
 def test_label(call: Call) -> None:
     assert call("label", "p/5.png", "1", "--identity", "zoe", "--pose", "30")[1] == "2 images labelled\n"
-    assert call("label", "--where", "identity = 'zoe' and id = 1", "--pose", "")[0] == 0
+    assert call("label", "--where", "identity = 'zoe' and id = 1", "--pose", "")[1] == "1 image labelled\n"
     rows = [json.loads(line) for line in call("list", "--where", "identity = 'zoe'", "--jsonl")[1].splitlines()]
     assert [(row["path"], row["pose"], row["illumination"]) for row in rows] == [
         ("p/0.png", None, 0),
@@ -122,9 +142,15 @@ def test_verify_and_repair(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("verify", "--json")
     assert code == 1 and json.loads(out)["damaged"] == ["p/1.png"]
     assert call("repair")[1].splitlines() == [
-        "removed: p/1.png", "1 images removed; run `facesearch index` to describe them again",
+        "removed: p/1.png", "1 image removed; run `facesearch index` to describe them again",
     ]  # fmt: skip
     assert call("verify")[0] == 0
+
+
+def test_a_plan_has_no_trailing_blanks(call: Call) -> None:
+    code, out, _ = call("plan")
+    assert code == 0 and len(out.splitlines()) > 4
+    assert [line for line in out.splitlines() if line.endswith(" ")] == []
 
 
 def test_compact(call: Call, tmp_path: Path) -> None:
@@ -138,13 +164,13 @@ def test_compact(call: Call, tmp_path: Path) -> None:
 def test_export_and_import(call: Call, tmp_path: Path) -> None:
     code, out, err = call("export", "out", "--pictures")
     assert (code, out) == (3, "out: 6 images with their pictures\n")
-    assert err == "not there: p/5.png\nwarning: the files of 1 images are not there and were not copied\n"
+    assert err == "not there: p/5.png\nwarning: the files of 1 image are not there and were not copied\n"
     assert call("export", "plain")[0] == 0
     shown = call("list", "--jsonl")[1]
     (tmp_path / "db").rename(tmp_path / "before")
     code, out, err = call("import", "out")
     assert (code, out) == (0, f"db: 6 images, whose files lie below {tmp_path / 'out' / 'pictures'}\n")
-    assert err.startswith("warning: the files of 1 images are not there; say where they are with")
+    assert err.startswith("warning: the files of 1 image are not there; say where they are with")
     assert call("list", "--jsonl")[1] == shown and call("verify")[0] == 0
     (tmp_path / "db").rename(tmp_path / "second")
     assert call("import", "plain", "--root", "photos")[0] == 0
@@ -195,7 +221,7 @@ def test_relocate(call: Call, tmp_path: Path) -> None:
     assert "(not there now)" in call("info")[1]
     code, out, err = call("relocate", "elsewhere")
     assert code == 0 and out.endswith(f"images below {tmp_path / 'elsewhere'}\n")
-    assert err == "warning: 1 images are not there\n"
+    assert err == "warning: the files of 1 image are not there\n"
     assert json.loads(call("show", "1", "--json")[1])[0]["there"]
 
 
@@ -258,6 +284,6 @@ def test_no_command_loads_torch() -> None:
     import sys
 
     root = Path(__file__).resolve().parent.parent
-    code = "import sys, cli.gallery, cli.upkeep, index.gallery; print({'torch', 'faiss', 'PIL'} & set(sys.modules))"
+    code = "import sys, cli.gallery.group, index.gallery; print({'torch', 'faiss', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE
-from faceedit.crops import NEUTRAL
+from faceedit.cutouts import NEUTRAL
 from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
 from faceedit.errors import TrainingError, UsageError
 from faceedit.manifest import read_manifest

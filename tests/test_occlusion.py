@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from faceedit.crops import crops_at
-from faceedit.occlusion import PATTERNS, occlude, occlusion_mask, patterns
+from faceedit.occlusion import PATTERNS, crops_at, occlude, occlusion_mask, patterns
 
 
 def test_there_are_ten_different_shapes_and_a_seed_names_them() -> None:

@@ -20,8 +20,9 @@ from index.gallery import FileStamp, Gallery, Labels
 from index.values import FILE, HAND
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.folder import find_images
-from retrieval.indexing import index_folder, open_gallery
+from retrieval.indexing import index_folder
 from retrieval.labelling import labels_of
+from retrieval.opening import open_gallery
 from retrieval.reading import Read
 from retrieval.reports import IndexReport
 from tests.conftest import blob_face

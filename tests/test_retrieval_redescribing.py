@@ -15,7 +15,8 @@ from index.gallery import Gallery, Labels
 from index.values import HAND
 from retrieval.errors import RetrievalError
 from retrieval.folder import find_images
-from retrieval.indexing import index_folder, open_gallery
+from retrieval.indexing import index_folder
+from retrieval.opening import open_gallery
 from retrieval.redescribing import redescribe
 from tests.conftest import blob_face
 from tests.faces import label

@@ -21,8 +21,8 @@ from index.errors import GalleryNotFoundError, RequirementsError, UnknownImageEr
 from index.gallery import Gallery
 from index.search.plan import Requirements
 from retrieval.errors import NothingFoundError, RetrievalError
-from retrieval.pictures import AnyPicture
 from retrieval.search import FaceSearch
+from retrieval.source import AnyPicture
 from tests.conftest import blob_face
 from tests.stand_ins import HashEditor, ReadsHere
 

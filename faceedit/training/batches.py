@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceedit.crops import NEUTRAL, crops_at
+from faceedit.cutouts import NEUTRAL
 from faceedit.modelfile import Normalisation
 from faceedit.networks import SIZE
-from faceedit.occlusion import occlusion_mask
+from faceedit.occlusion import crops_at, occlusion_mask
 from faceedit.training.augmentation import (
     Augmentation,
     colourless,

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
-from faceedit.crops import people_of, read_crops, require_masks
+from faceedit.cutouts import people_of, require_masks
 from faceedit.errors import ManifestError, TrainingError
+from faceedit.images import read_crops
 from faceedit.manifest import Manifest
 from faceedit.synth.places import load_places
 

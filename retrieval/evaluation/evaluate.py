@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
-from faceedit.crops import on_neutral
+from faceedit.cutouts import on_neutral
 from faceedit.editor import Editor
 from index.gallery import Gallery
 from retrieval.evaluation.queries import Bools, LabelledSet, Queries, Rows, right_results, truth_rows

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
-from faceedit.crops import crops_at, read_crops
 from faceedit.errors import ManifestError
+from faceedit.images import read_crops
 from faceedit.manifest import Manifest
+from faceedit.occlusion import crops_at
 from retrieval.errors import EvaluationError
 
 MATCH, KNOWN = ("identity", "illumination", "pose"), ("expression", "session")

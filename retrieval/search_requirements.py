@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from faceedit.errors import UsageError
-from index.search.plan import Requirements, read_requirements
+from index.search.plan import Requirements, make_plan, measure_rates, read_requirements
+from index.search.reduction import STEP
 
 
 def requirements_of(
@@ -24,6 +25,12 @@ def requirements_of(
         max_ms=usual.max_ms if max_ms is None else max_ms,
         max_memory=usual.max_memory if max_memory is None else parsed_size(max_memory),
     )
+
+
+def require_possible(images: int, size: int, requirements: Requirements) -> None:
+    """Raise RequirementsError for what no way of searching so many descriptors of `size` numbers could keep to: before
+    anything is described."""
+    make_plan(images, size, STEP, requirements, measure_rates()).require()
 
 
 def parsed_size(text: str) -> int:

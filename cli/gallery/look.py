@@ -1,40 +1,35 @@
-"""facesearch gallery: look at a gallery, and correct it."""
+"""facesearch gallery: look at a gallery, and correct its labels."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from itertools import islice
+from collections.abc import Iterable
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DbOption, JsonOption, WhereOption, db_folder, face_search
+from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
 from index.where import LARGEST, parse
-from retrieval.tables import aligned, printable, shown
+from retrieval.tables import aligned, counted, printable, shown
 
 if TYPE_CHECKING:
     from index.gallery import Face
 
-group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
-
+_PAGE = 1_000  # rows that are aligned with one another: a large gallery is listed while it is read
 _SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
-PathsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids.")
-]
 
 
-@group.command("info")
 def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Say what the gallery holds, where, described by which model, and how it is searched."""
+    """Say what a gallery holds, and where. Also which model described it, and how it is searched."""
     with face_search(context, db) as faces:
         found = faces.info()
     print(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
 
 
-@group.command("list")
 def list_images(
     where: WhereOption = None,
     db: DbOption = None,
@@ -42,7 +37,7 @@ def list_images(
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a line for each image.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """List images with their labels; `decided` is the value that the network saw."""
+    """List images with their labels. `decided` is the value that the network saw."""
     if as_jsonl and as_csv:
         raise UsageError("--jsonl and --csv together: choose one")
     condition = parse(where) if where is not None else None
@@ -56,19 +51,16 @@ def list_images(
             writer.writeheader()
         if first is None:
             raise typer.Exit(4)
-        if not as_csv and not as_jsonl:
-            print("  ".join(_SHOWN))
-        for row in (first, *rows):
+        for row in chain([first], rows) if as_csv or as_jsonl else ():
             if as_jsonl:
                 print(json.dumps(row))
-            elif as_csv:
-                writer.writerow(row)
             else:
-                print("  ".join(shown(row[name]) for name in _SHOWN))
+                writer.writerow(row)
+        if not as_csv and not as_jsonl:
+            _print_table(chain([first], rows))
 
 
-@group.command("show")
-def show(images: PathsArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
+def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show everything that is known of images."""
     from index.gallery import Gallery
     from retrieval.about import face_details
@@ -83,10 +75,9 @@ def show(images: PathsArgument = None, db: DbOption = None, as_json: JsonOption 
     print("\n\n".join("\n".join(aligned([[name, shown(value)] for name, value in row.items()])) for row in rows))
 
 
-@group.command("label")
 def label(
     context: typer.Context,
-    images: PathsArgument = None,
+    images: ImagesArgument = None,
     where: WhereOption = None,
     identity: Annotated[str | None, typer.Option(help="Say who it is; empty for unknown.")] = None,
     pose: Annotated[str | None, typer.Option(help="Say the pose in degrees; empty for unknown.")] = None,
@@ -94,43 +85,18 @@ def label(
     expression: Annotated[str | None, typer.Option(help="Say the expression; empty for unknown.")] = None,
     db: DbOption = None,
 ) -> None:
-    """Correct the labels of images; those that are not given stay."""
+    """Correct the labels of images. Those that are not given stay."""
     given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
     changes: dict[str, Any] = {name: text or None for name, text in given.items() if text is not None}
     for name in changes.keys() & {"pose", "illumination"}:
         changes[name] = _number(name, changes[name])
     with face_search(context, db) as faces:
-        print(f"{faces.label(*(images or ()), where=where, **changes):,} images labelled")
+        done = faces.label(*(images or ()), where=where, **changes)
+    print(f"{counted(done, 'image')} labelled")
 
 
-@group.command("remove")
-def remove(
-    context: typer.Context,
-    images: PathsArgument = None,
-    where: WhereOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
-    db: DbOption = None,
-) -> None:
-    """Remove images from the gallery and erase their descriptors; the files themselves stay."""
-    condition = parse(where) if where is not None else None
-    from cli.progress import ProgressBar
-    from retrieval.choosing import chosen_ids
-
-    with face_search(context, db) as faces, ProgressBar() as bar:
-        if dry_run:
-            ids = chosen_ids(faces.gallery, images or (), condition)
-            for image in faces.gallery.get(ids):
-                print(printable(image.path))
-            print(f"{len(ids):,} images would be removed", file=sys.stderr)
-            return
-        done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
-    print(f"{done.images:,} images removed, their descriptors erased")
-    warn_not_searched(done.not_searched)
-
-
-@group.command("problems")
 def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """List the files that could not be read, and why; `index` tries them again when they change."""
+    """List the files that could not be read. With the reason; `index` tries them again when they change."""
     from index.gallery import Gallery
 
     with Gallery.open(db_folder(db)) as gallery:
@@ -142,10 +108,15 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
         print(f"{printable(one.path)}  {printable(one.reason)}")
 
 
-def warn_not_searched(reason: Exception | None) -> None:
-    """Say why there is no new index; the gallery is searched all the same."""
-    if reason is not None:
-        print(f"warning: the index is not built anew: {reason}", file=sys.stderr)
+def _print_table(rows: Iterable[dict[str, Any]]) -> None:
+    """Print rows under one header, a page at a time; columns are as wide as on the widest page so far."""
+    cells = iter([shown(row[name]) for name in _SHOWN] for row in rows)
+    widest, first = list(_SHOWN), True
+    while page := list(islice(cells, _PAGE)):
+        widest = [max(column, key=len) for column in zip(widest, *page, strict=True)]
+        lines = aligned([widest, _SHOWN, *page])
+        print("\n".join(lines[1 if first else 2 :]))
+        first = False
 
 
 def _row(face: Face) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Many crops at once: those of a data set, some of them under an occlusion, cut out of or put before a background."""
+"""People of a data set cut out of what is behind them, by their masks, and put before neutral grey."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,35 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.errors import ManifestError
-from faceedit.images import SIZE, read_crop
+from faceedit.images import read_crop, read_crops
 from faceedit.manifest import Manifest
-from faceedit.occlusion import occlude
 
 NEUTRAL = 0.5  # the grey, 0..1, that a person stands on where nothing else is to be seen
-_READERS = 4  # threads
-
-
-def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
-    """All pictures as one array (N, 60, 60, 3) uint8. Raises ImageError for one that cannot be read."""
-    out = np.empty((len(paths), SIZE, SIZE, 3), np.uint8)
-
-    def read(i: int) -> None:
-        out[i] = read_crop(paths[i])
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        for _ in pool.map(read, range(len(paths))):
-            pass
-    return out
-
-
-def crops_at(images: NDArray[np.uint8], rows: NDArray[np.int64], draw: Sequence[int]) -> NDArray[np.uint8]:
-    """The pictures (R, 60, 60, 3) of these rows (R,). A row N + r is picture r of N occluded; the same numbers `draw`
-    give it the same pattern at the same place."""
-    n = len(images)
-    out = images[rows % n]
-    for i in np.flatnonzero(rows >= n):
-        out[i] = occlude(out[i], np.random.default_rng([*draw, int(rows[i]) - n]))
-    return out
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,23 @@
+"""Every command of `facesearch gallery` by name."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.gallery import keep, look, move
+
+group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
+group.command("info")(look.info)
+group.command("list")(look.list_images)
+group.command("show")(look.show)
+group.command("label")(look.label)
+group.command("remove")(keep.remove)
+group.command("problems")(look.problems)
+group.command("verify")(keep.verify)
+group.command("repair")(keep.repair)
+group.command("compact")(keep.compact)
+group.command("redescribe")(keep.redescribe)
+group.command("export")(move.export)
+group.command("import")(move.import_)
+group.command("relocate")(move.relocate)
+group.command("plan")(keep.plan)

@@ -1,0 +1,79 @@
+"""facesearch gallery: move a gallery, as plain files or after its pictures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import DbOption, db_folder, face_search
+from faceedit.errors import UsageError
+from retrieval.checks import require_output_folder
+from retrieval.tables import counted, printable
+
+_FEW = 20  # lines that name what is missing
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    pictures: Annotated[bool, typer.Option("--pictures", help="Copy the images as well.")] = False,
+    db: DbOption = None,
+) -> None:
+    """Write a gallery as plain files. These are gallery.json, faces.jsonl, descriptors.npy and perhaps pictures/."""
+    require_output_folder(folder)
+    from cli.progress import ProgressBar
+    from index.gallery import Gallery
+
+    with Gallery.open(db_folder(db)) as gallery, ProgressBar("exporting") as bar:
+        done = gallery.export(folder, pictures, bar.update)
+    print(f"{folder}: {counted(done.images, 'image')}" + (" with their pictures" if pictures else ""))
+    if done.missing:
+        for path in done.missing[:_FEW]:
+            print(f"not there: {printable(path)}", file=sys.stderr)
+        print(
+            f"warning: the files of {counted(len(done.missing), 'image')} are not there and were not copied",
+            file=sys.stderr,
+        )
+        raise typer.Exit(3)
+
+
+def import_(
+    folder: Annotated[Path, typer.Argument(help="What `facesearch gallery export` wrote.")],
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Say where the images lie. [default: in the export, or as before]")
+    ] = None,
+    db: DbOption = None,
+) -> None:
+    """Make a gallery of an exported one. Ids stay."""
+    if root is not None and not root.is_dir():
+        raise UsageError(f"{root} is no folder: give the one that the images lie in")
+    place = db_folder(db)
+    require_output_folder(place)
+    from cli.progress import ProgressBar
+    from index.care.exchange import restore
+    from index.gallery import Gallery
+    from retrieval.about import missing_files
+
+    with ProgressBar("importing") as bar:
+        restore(folder, place, None if root is None else root.resolve(), bar.update)
+    with Gallery.open(place) as gallery:
+        missing = missing_files(gallery, gallery.config.image_root)
+        print(f"{place}: {counted(len(gallery), 'image')}, whose files lie below {gallery.config.image_root}")
+    if missing:
+        where = "say where they are with `facesearch gallery relocate`"
+        print(f"warning: the files of {counted(missing, 'image')} are not there; {where}", file=sys.stderr)
+
+
+def relocate(
+    context: typer.Context,
+    root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same.")],
+    db: DbOption = None,
+) -> None:
+    """Say where the images lie now. For when their folder has moved."""
+    with face_search(context, db) as faces:
+        missing = faces.relocate(root)
+        print(f"{faces.folder}: images below {root.resolve()}")
+    if missing:
+        print(f"warning: the files of {counted(missing, 'image')} are not there", file=sys.stderr)

@@ -1,0 +1,85 @@
+"""A gallery that is opened when it is first needed, once, and made by the first pictures."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from threading import RLock
+
+from faceedit.describes import Describes
+from index.errors import GalleryNotFoundError
+from index.gallery import Gallery, GalleryConfig
+from retrieval.errors import RetrievalError
+
+
+class Opening:
+    """The gallery of a folder, shared by threads: a lock guards that it is opened once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._gallery: Gallery | None = None
+        self._lock = RLock()
+
+    def close(self) -> None:
+        """Close the gallery; who asks for it afterwards opens it again."""
+        with self._lock:
+            gallery, self._gallery = self._gallery, None
+            if gallery is not None:
+                gallery.close()
+
+    def gallery(self) -> Gallery:
+        """Raises GalleryNotFoundError where there is none yet."""
+        with self._lock:
+            if self._gallery is None:
+                self._gallery = Gallery.open(self._folder)
+            return self._gallery
+
+    def existing(self) -> Gallery | None:
+        """None where there is none yet."""
+        with suppress(GalleryNotFoundError):
+            return self.gallery()
+        return None
+
+    def fitting(self, describer: Describes, image_root: Path) -> Gallery:
+        """The gallery for this model and image root, created where there is none. Raises what `open_gallery` does."""
+        with self._lock:
+            if self._gallery is None:
+                self._gallery = open_gallery(self._folder, describer, image_root)
+            else:
+                require_fitting(self._gallery, describer, image_root)
+            return self._gallery
+
+
+def open_gallery(folder: Path, describer: Describes, image_root: Path) -> Gallery:
+    """The gallery in `folder`, created for this model and image root where there is none.
+
+    Raises ModelMismatchError for a gallery of another model, RetrievalError for one of another image root.
+    """
+    try:
+        gallery = Gallery.open(folder)
+    except GalleryNotFoundError:
+        attribute, size = describer.attribute, describer.descriptor_size
+        config = GalleryConfig(describer.digest, attribute.name, attribute.values, size, image_root.resolve())
+        return Gallery.create(folder, config)
+    try:
+        require_fitting(gallery, describer, image_root)
+    except BaseException:
+        gallery.close()
+        raise
+    return gallery
+
+
+def require_fitting(gallery: Gallery, describer: Describes, image_root: Path) -> None:
+    """Raise ModelMismatchError for a gallery of another model, RetrievalError for one of another image root; one
+    without images takes this root."""
+    gallery.require_model(describer.digest, describer.descriptor_size)
+    root = image_root.resolve()
+    elsewhere = not root.is_relative_to(gallery.config.image_root)
+    if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
+        gallery.set_image_root(root)
+    elif elsewhere:
+        raise RetrievalError(
+            f"the gallery {gallery.folder} holds images of {gallery.config.image_root}, not of {root}: "
+            "give that folder or one below it, or another --db; after the images have moved, say so with "
+            "`facesearch gallery relocate`"
+        )
