@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from faceedit.crops import read_crops
 from faceedit.editor import Editor
 from faceedit.manifest import Manifest, read_manifest
-from faceedit.training.pairs import read_crops
 from retrieval.evaluation.quality import quality
 
 Pictures = NDArray[np.uint8]

@@ -26,7 +26,7 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from retrieval.indexing import IndexReport
+    from retrieval.reports import IndexReport
 
 
 def index(

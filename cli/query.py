@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ from cli.options import (
     face_search,
     swept,
 )
+
+if TYPE_CHECKING:
+    from retrieval.answers import Answer
 
 _STANDARD_INPUT = Path("-")
 
@@ -66,26 +69,16 @@ def query(
     if not asked and attribute is None:
         raise UsageError("say how to see the person: --pose, --illumination, --inpaint, or --all-poses")
     require_distinct(distinct)
-    from faceedit.images import write_picture
     from index.where import parse
     from retrieval.formats import Format
     from retrieval.pictures import read_source
-    from retrieval.sheets import answer_sheet
     from retrieval.tables import printable
 
     single, condition = _single(images), parse(where) if where is not None else None
     form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)
     _check_files(images, single, sheet, as_json)
-    wishes: dict[str, Any] = {
-        "pose": pose,
-        "illumination": illumination,
-        "inpaint": inpaint,
-        "where": condition,
-        "distinct": distinct,
-    }
-    found, failures = False, 0
-    if form.head is not None:
-        print(form.head, flush=True)
+    wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
+    found, answered, failures = False, 0, 0
     with face_search(context, db, model=model, models=models, device=device) as faces:
         for image in _each(images):
             try:
@@ -97,13 +90,14 @@ def query(
                 print(f"skipped: {printable(str(error))}", file=sys.stderr)
                 continue
             if attribute is None:
-                answers = [faces.query(source, k=k or 5, **wishes)]
+                answers = [faces.query(source, k=k or 5, where=condition, distinct=distinct, **wishes)]
             else:
-                answers = faces.sweep(source, attribute.name, k=k or 1, **wishes)
-            print(form.text(str(image), answers), flush=True)
+                answers = faces.sweep(source, attribute.name, k=k or 1, where=condition, distinct=distinct, **wishes)
+            print(form.text(str(image), answers, first=answered == 0), flush=True)
+            answered += 1
             found |= any(answer.results for answer in answers)
             if sheet is not None:
-                write_picture(answer_sheet(answers), sheet)
+                _write_sheet(answers, sheet)
     if failures:
         print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
         raise typer.Exit(3)
@@ -154,3 +148,10 @@ def _each(images: Sequence[Path]) -> Iterator[Path]:
             yield from find_images(image)
         else:
             yield image
+
+
+def _write_sheet(answers: Sequence[Answer], path: Path) -> None:
+    from faceedit.images import write_picture
+    from retrieval.sheets import answer_sheet
+
+    write_picture(answer_sheet(answers), path)

@@ -17,50 +17,116 @@ from facesearch.beside import require_own_packages
 
 if TYPE_CHECKING:
     from faceedit.editor import Editor as Editor
+    from faceedit.errors import AttributeValueError as AttributeValueError
     from faceedit.errors import FaceEditError as FaceEditError
     from faceedit.errors import ImageError as ImageError
+    from faceedit.errors import ManifestError as ManifestError
+    from faceedit.errors import MissingPackageError as MissingPackageError
+    from faceedit.errors import ModelFileError as ModelFileError
     from faceedit.errors import UsageError as UsageError
+    from index.errors import DescriptorShapeError as DescriptorShapeError
+    from index.errors import DescriptorValueError as DescriptorValueError
+    from index.errors import DuplicatePathError as DuplicatePathError
+    from index.errors import FaissMissingError as FaissMissingError
+    from index.errors import GalleryBusyError as GalleryBusyError
+    from index.errors import GalleryChangedError as GalleryChangedError
+    from index.errors import GalleryCorruptError as GalleryCorruptError
+    from index.errors import GalleryEmptyError as GalleryEmptyError
     from index.errors import GalleryError as GalleryError
+    from index.errors import GalleryExistsError as GalleryExistsError
     from index.errors import GalleryLockedError as GalleryLockedError
     from index.errors import GalleryNotFoundError as GalleryNotFoundError
+    from index.errors import GalleryStorageError as GalleryStorageError
+    from index.errors import GalleryVersionError as GalleryVersionError
+    from index.errors import ImageRowError as ImageRowError
+    from index.errors import ModelMismatchError as ModelMismatchError
+    from index.errors import RecallError as RecallError
+    from index.errors import RequirementsError as RequirementsError
+    from index.errors import UnknownImageError as UnknownImageError
     from index.errors import WhereError as WhereError
     from index.gallery import Gallery as Gallery
     from index.values import Face as Face
     from retrieval.answers import Answer as Answer
     from retrieval.answers import Result as Result
+    from retrieval.errors import NoImagesError as NoImagesError
+    from retrieval.errors import NothingFoundError as NothingFoundError
     from retrieval.errors import RetrievalError as RetrievalError
     from retrieval.search import FaceSearch as FaceSearch
 
 _FROM = {
     "Answer": "retrieval.answers",
+    "AttributeValueError": "faceedit.errors",
+    "DescriptorShapeError": "index.errors",
+    "DescriptorValueError": "index.errors",
+    "DuplicatePathError": "index.errors",
     "Editor": "faceedit.editor",
     "Face": "index.values",
     "FaceEditError": "faceedit.errors",
     "FaceSearch": "retrieval.search",
+    "FaissMissingError": "index.errors",
     "Gallery": "index.gallery",
+    "GalleryBusyError": "index.errors",
+    "GalleryChangedError": "index.errors",
+    "GalleryCorruptError": "index.errors",
+    "GalleryEmptyError": "index.errors",
     "GalleryError": "index.errors",
+    "GalleryExistsError": "index.errors",
     "GalleryLockedError": "index.errors",
     "GalleryNotFoundError": "index.errors",
+    "GalleryStorageError": "index.errors",
+    "GalleryVersionError": "index.errors",
     "ImageError": "faceedit.errors",
+    "ImageRowError": "index.errors",
+    "ManifestError": "faceedit.errors",
+    "MissingPackageError": "faceedit.errors",
+    "ModelFileError": "faceedit.errors",
+    "ModelMismatchError": "index.errors",
+    "NoImagesError": "retrieval.errors",
+    "NothingFoundError": "retrieval.errors",
+    "RecallError": "index.errors",
+    "RequirementsError": "index.errors",
     "Result": "retrieval.answers",
     "RetrievalError": "retrieval.errors",
+    "UnknownImageError": "index.errors",
     "UsageError": "faceedit.errors",
     "WhereError": "index.errors",
 }
 
 __all__ = [
     "Answer",
+    "AttributeValueError",
+    "DescriptorShapeError",
+    "DescriptorValueError",
+    "DuplicatePathError",
     "Editor",
     "Face",
     "FaceEditError",
     "FaceSearch",
+    "FaissMissingError",
     "Gallery",
+    "GalleryBusyError",
+    "GalleryChangedError",
+    "GalleryCorruptError",
+    "GalleryEmptyError",
     "GalleryError",
+    "GalleryExistsError",
     "GalleryLockedError",
     "GalleryNotFoundError",
+    "GalleryStorageError",
+    "GalleryVersionError",
     "ImageError",
+    "ImageRowError",
+    "ManifestError",
+    "MissingPackageError",
+    "ModelFileError",
+    "ModelMismatchError",
+    "NoImagesError",
+    "NothingFoundError",
+    "RecallError",
+    "RequirementsError",
     "Result",
     "RetrievalError",
+    "UnknownImageError",
     "UsageError",
     "WhereError",
 ]

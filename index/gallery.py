@@ -26,7 +26,7 @@ from index.care.verify import Repair, Verification, repair, verify
 from index.descriptors import checked_descriptors, record_hash
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
 from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
-from index.search.plan import Plan, Requirements
+from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
 from index.truth import records, redescribing, state, store
@@ -435,14 +435,16 @@ class Gallery:
         queries = checked_descriptors(np.asarray(descriptors), self._config.descriptor_size)
         return self._reader.search(queries, k, where, exclude)
 
-    def plan(self, requirements: Requirements | None = None) -> Plan:
+    def plan(self, requirements: Requirements | None = None, planner: Planner = USUAL) -> Plan:
         """How the gallery would be searched to keep to these requirements (None: those it was given last).
 
         Raises GalleryEmptyError, FaissMissingError.
         """
-        return self._reader.repeated(lambda: plan_for(self._folder, self._database, requirements))
+        return self._reader.repeated(lambda: plan_for(self._folder, self._database, requirements, planner))
 
-    def prepare(self, requirements: Requirements | None = None, progress: Progress | None = None) -> Prepared:
+    def prepare(
+        self, requirements: Requirements | None = None, progress: Progress | None = None, planner: Planner = USUAL
+    ) -> Prepared:
         """Build the index that the plan chooses, unless it is there, and measure it against every descriptor.
 
         Requirements are remembered; None: those given last. progress(what, done, total). Raises GalleryEmptyError,
@@ -450,7 +452,7 @@ class Gallery:
         not installed, and nothing changes. GalleryLockedError.
         """
         with self.writing():
-            prepared = prepare(self._folder, self._database, requirements, progress)
+            prepared = prepare(self._folder, self._database, requirements, progress, planner)
         self._reader.forget()
         return prepared
 

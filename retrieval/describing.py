@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 
 from faceedit.describes import Describes
-from faceedit.images import Picture
 from index.values import Decision, FloatArray
+from retrieval.reading import Read
 
 
-@dataclass(frozen=True)
-class Description:
-    """A picture's decision and descriptor (D,)."""
-
-    decision: Decision
-    descriptor: FloatArray
-
-
-def describe_contents(describer: Describes, crops: Mapping[str, Picture]) -> dict[str, Description]:
-    """Descriptions of crops (60, 60, 3) uint8, by the same key, such as their files' sha256."""
+def describe_contents(describer: Describes, files: Iterable[Read]) -> tuple[dict[str, Decision], dict[str, FloatArray]]:
+    """The decision and the descriptor (D,) of each content that was read, by its sha256."""
+    crops = {file.sha256: file.crop for file in files if file.crop is not None}
     if not crops:
-        return {}
+        return {}, {}
     described = describer.describe(np.stack(list(crops.values())))
     values = describer.attribute.values
-    return {
-        key: Description(Decision(values[best], known_errors(errors)), descriptor)
-        for key, best, errors, descriptor in zip(
-            crops, described.best, described.errors, described.descriptors, strict=True
-        )
-    }
+    decided = zip(described.best, described.errors, strict=True)
+    decisions = [Decision(values[best], known_errors(errors)) for best, errors in decided]
+    return dict(zip(crops, decisions, strict=True)), dict(zip(crops, described.descriptors, strict=True))
 
 
 def known_errors(errors: FloatArray) -> tuple[float | None, ...]:

@@ -25,15 +25,11 @@ class Format:
     swept: AttributeSpace | None = None
     several: bool = False
 
-    @property
-    def head(self) -> str | None:
-        """What comes before all answers, if anything."""
-        return ",".join(_COLUMNS) if self.name == "csv" else None
-
-    def text(self, query: str, answers: Sequence[Answer]) -> str:
-        """The answers to one query: one, or one for each value of the swept attribute."""
+    def text(self, query: str, answers: Sequence[Answer], first: bool = True) -> str:
+        """The answers to one query: one, or one for each value of the swept attribute. first: of all queries, where a
+        line of titles is due."""
         if self.name == "csv":
-            return _csv(query, answers)
+            return _csv(query, answers, first)
         if self.name in ("json", "jsonl"):
             return json.dumps(self._content(query, answers))
         return "\n".join([*([printable(query)] if self.several else []), *table(answers, self.swept)])
@@ -45,9 +41,11 @@ class Format:
         return {"query": query, "answers": [{k: v for k, v in one.items() if k != "query"} for one in contents]}
 
 
-def _csv(query: str, answers: Sequence[Answer]) -> str:
+def _csv(query: str, answers: Sequence[Answer], first: bool) -> str:
     lines = io.StringIO()
     writer = csv.DictWriter(lines, _COLUMNS, lineterminator="\n")
+    if first:
+        writer.writeheader()
     for answer in answers:
         asked = ", ".join(f"{name} {value}" for name, value in answer.asked.items())
         writer.writerows({"query": query, "asked": asked, **result.as_json()} for result in answer.results)

@@ -3,84 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from faceedit.describes import Describes
-from faceedit.images import Picture
 from index.errors import GalleryNotFoundError
-from index.gallery import Face, FileStamp, Gallery, GalleryConfig, Labels, Photo, Problem
-from index.search.plan import KINDS
-from index.search.prepare import Prepared
-from retrieval.describing import Description, describe_contents
+from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo, Problem
+from retrieval.describing import describe_contents
 from retrieval.errors import RetrievalError
 from retrieval.folder import is_gone, is_unicode, stamp_of
 from retrieval.labelling import Labelling, require_named, says_the_same
 from retrieval.reading import FileReader, Read, ReadsFiles
 from retrieval.renames import follow
-
-
-@dataclass
-class IndexReport:
-    """What one run did.
-
-    images: how many the gallery holds now. unchanged: the same file, or a newer one with the same content; renamed:
-    known content at a new place, whose old one has gone or is another's now; changed: files with other content than
-    before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
-    gallery still holds although their files have gone; pruned: how many of these were removed; skipped: unreadable
-    files and folders with their reasons.
-    likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
-    search: how the gallery is searched now; not_searched: why it is not searched as was asked for, but as before.
-    """
-
-    images: int = 0
-    described: int = 0
-    unchanged: int = 0
-    renamed: int = 0
-    duplicates: int = 0
-    changed: int = 0
-    relabelled: int = 0
-    vanished: int = 0
-    pruned: int = 0
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
-    likely_only: int = 0
-    search: Prepared | None = None
-    not_searched: Exception | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """What `json.dumps` takes."""
-        return {
-            **{name: getattr(self, name) for name in _COUNTS},
-            "skipped": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
-            "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
-        }
-
-    def lines(self, gallery: object, seconds: float) -> list[str]:
-        """What was done, for people."""
-        first = (
-            f"{gallery}: {self.images:,} images; {self.described:,} described, {self.unchanged:,} unchanged, "
-            f"{len(self.skipped):,} skipped in {seconds:.1f} s"
-        )
-        told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
-        if self.search is not None and self.search.index is not None:
-            told.append(
-                f"searched by {KINDS[self.search.kind]}: {self.search.recall:.4f} of the ten nearest found in "
-                f"{self.search.index.milliseconds:.1f} ms"
-            )
-        return [first, *told]
-
-
-_TOLD = {
-    "renamed": "were known under another name",
-    "duplicates": "have the content of another image, and share its description",
-    "changed": "have other content than before, and keep their labels",
-    "pruned": "were removed: their files have gone",
-    "relabelled": "got new labels",
-}
-_COUNTS = "images described unchanged renamed duplicates changed relabelled vanished pruned".split()
+from retrieval.reports import IndexReport
 
 
 def open_gallery(folder: Path, describer: Describes, image_root: Path) -> Gallery:
@@ -191,13 +128,13 @@ class _Run:
     def take(self, files: list[Read]) -> None:
         """Keep what was read: content that is known costs nothing, the rest is described."""
         touched: list[Face] = []
-        new: list[tuple[Read, Picture]] = []
+        new: list[Read] = []
         problems: list[Problem] = []
         for file in files:
             if file.crop is None:
                 self._skip(file, problems)
             elif not self._is_known(file, touched):
-                new.append((file, file.crop))
+                new.append(file)
         self._gallery.note_problems(problems)
         self._gallery.move(touched)
         if new:
@@ -256,29 +193,26 @@ class _Run:
         photo = replace(face.photo, path=name, stamp=stamp)
         return replace(face, photo=photo, labels=self._labelling.of_same(name, face))
 
-    def _add(self, new: list[tuple[Read, Picture]]) -> None:
+    def _add(self, new: list[Read]) -> None:
         """Describe each content once, and share it."""
-        shared = {file.sha256: self._by_content[file.sha256] for file, _ in new if file.sha256 in self._by_content}
+        shared = {file.sha256: self._by_content[file.sha256] for file in new if file.sha256 in self._by_content}
         sound = self._gallery.sound_descriptors([face.id for face in shared.values()])
-        found = {
-            content: Description(face.decision, sound[face.id])
-            for content, face in shared.items()
-            if face.id in sound  # a damaged one must not spread
-        }
-        crops = {file.sha256: crop for file, crop in new if file.sha256 not in found}
-        found |= describe_contents(self._describer, crops)
-        faces = [self._new_face(file, found[file.sha256]) for file, _ in new]
-        ids = self._gallery.add(faces, np.stack([found[file.sha256].descriptor for file, _ in new]), replace=True)
+        shared = {content: face for content, face in shared.items() if face.id in sound}  # damage must not spread
+        decisions, descriptors = describe_contents(self._describer, [one for one in new if one.sha256 not in shared])
+        self.report.described += len(decisions)
+        self.report.duplicates += len(new) - len(decisions)
+        decisions |= {content: face.decision for content, face in shared.items()}
+        descriptors |= {content: sound[face.id] for content, face in shared.items()}
+        faces = [self._new_face(file, decisions[file.sha256]) for file in new]
+        ids = self._gallery.add(faces, np.stack([descriptors[file.sha256] for file in new]), replace=True)
         self.report.changed += sum(face.path in self._known for face in faces)
         for face, id_ in zip(faces, ids, strict=True):
             self._remember(replace(face, id=id_))
-        self.report.described += len(crops)
-        self.report.duplicates += len(new) - len(crops)
 
-    def _new_face(self, file: Read, found: Description) -> Face:
+    def _new_face(self, file: Read, decision: Decision) -> Face:
         name = _relative(file.path, self._root)
         labels = self._labelling.of_new(name, self._known.get(name))
-        return Face(Photo(name, file.sha256, file.stamp), labels, found.decision)
+        return Face(Photo(name, file.sha256, file.stamp), labels, decision)
 
     def _relabel(self, files: set[Path]) -> None:
         """Give the faces in files that stay their new labels; without a manifest the labels they have stay."""

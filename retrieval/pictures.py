@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ def read_source(picture: AnyPicture | Source) -> Source:
         return picture
     if isinstance(picture, str | os.PathLike):
         path = Path(picture)
+        if _would_be_waited_for(path):
+            raise ImageError(f"{path} is no regular file: give the path of an image")
         return Source(read_crop(path), path)
     if isinstance(picture, np.ndarray):
         return Source(read_crop(_GIVEN, Image.fromarray(_checked(picture))))
@@ -44,6 +47,15 @@ def read_source(picture: AnyPicture | Source) -> Source:
     raise ImageError(
         f"a picture of type {type(picture).__name__}: give a path, bytes, a PIL image or an (H, W, 3) uint8 array"
     )
+
+
+def _would_be_waited_for(path: Path) -> bool:
+    """Whether it is a pipe or a device."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # reading it will say why
+        return False
+    return not S_ISREG(mode) and not S_ISDIR(mode)
 
 
 def _checked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

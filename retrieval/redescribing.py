@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,40 +13,7 @@ from index.gallery import Face, Gallery, GalleryConfig, Photo
 from retrieval.describing import describe_contents
 from retrieval.errors import RetrievalError
 from retrieval.reading import FileReader, Read, ReadsFiles
-
-
-@dataclass
-class RedescribeReport:
-    """What one run did.
-
-    model: its digest; described: images; before: those that an earlier run had done; dropped: images that were removed
-    since their files cannot be read; unread: the paths of such images with the reason, where they were not to be
-    removed; finished: whether the new model has taken over; not_searched: why there is no index of it yet, where one
-    cannot be built.
-    """
-
-    model: str
-    described: int = 0
-    before: int = 0
-    dropped: int = 0
-    unread: list[tuple[str, str]] = field(default_factory=list)
-    finished: bool = False
-    not_searched: Exception | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """What `json.dumps` takes."""
-        return {name: getattr(self, name) for name in ("described", "before", "dropped", "unread", "finished")}
-
-    def lines(self, gallery: object) -> list[str]:
-        """What was done, for people."""
-        dropped = f", {self.dropped:,} removed: their files cannot be read" if self.dropped else ""
-        told = [f"{gallery}: {self.described + self.before:,} images described by model {self.model[:12]}{dropped}"]
-        if not self.finished:
-            told.append(
-                f"the gallery still uses its former model, since {len(self.unread):,} images could not be described: "
-                "bring their files back and run this again, or remove them with --drop"
-            )
-        return told
+from retrieval.reports import RedescribeReport
 
 
 def redescribe(
@@ -107,11 +73,11 @@ def redescribe(
 
 def _stage(gallery: Gallery, describer: Describes, faces: dict[Path, Face], files: list[Read]) -> None:
     """Describe each content once, and share it."""
-    found = describe_contents(describer, {file.sha256: file.crop for file in files if file.crop is not None})
+    decisions, descriptors = describe_contents(describer, files)
     staged = []
     for file in files:
         face = faces[file.path]
         photo = Photo(face.path, file.sha256, file.stamp)
-        staged.append(replace(face, photo=photo, decision=found[file.sha256].decision))
+        staged.append(replace(face, photo=photo, decision=decisions[file.sha256]))
     if staged:
-        gallery.stage(staged, np.stack([found[file.sha256].descriptor for file in files]))
+        gallery.stage(staged, np.stack([descriptors[file.sha256] for file in files]))

@@ -11,63 +11,34 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Final
 
 from faceedit.describes import Describes, Edits
-from faceedit.errors import UsageError
-from index.care.compact import Compaction
 from index.errors import GalleryEmptyError, GalleryError, GalleryNotFoundError
 from index.gallery import Gallery
 from index.search.plan import Requirements, make_plan, measure_rates, read_requirements
 from index.search.prepare import Prepared
 from index.search.reduction import STEP
-from index.values import HAND
-from retrieval.about import GalleryInfo, about, missing_files
+from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.choosing import Meant, chosen_ids
 from retrieval.files import require_output_folder
 from retrieval.folder import Refused, find_images
-from retrieval.indexing import IndexReport, index_folder, open_gallery, require_fitting
+from retrieval.indexing import index_folder, open_gallery, require_fitting
 from retrieval.labelling import AnyLabels, read_labels, require_named
 from retrieval.models import GivenModels, ModelFolders, Models
 from retrieval.pictures import AnyPicture, Source, read_source
 from retrieval.query import Where, answer, chain, condition_of
 from retrieval.reading import FileReader, ReadsFiles
-from retrieval.redescribing import RedescribeReport, redescribe
+from retrieval.redescribing import redescribe
+from retrieval.reports import IndexReport, RedescribeReport
+from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, require_another
 from retrieval.wishes import asked_for, attribute_named, require_distinct
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
-
-
-class Keep(Enum):
-    """A label that stays as it is."""
-
-    KEEP = "as it is"
-
-
-KEEP: Final = Keep.KEEP
-
-
-@dataclass(frozen=True)
-class Removal:
-    """images: how many were removed; not_searched: why the index could not be built anew, where there was one."""
-
-    images: int
-    not_searched: Exception | None = None
-
-
-@dataclass(frozen=True)
-class Compacted:
-    """sizes: bytes before and after, without the index; not_searched: why that could not be built anew."""
-
-    sizes: Compaction
-    not_searched: Exception | None = None
 
 
 class FaceSearch:
@@ -78,7 +49,8 @@ class FaceSearch:
 
     May be shared by threads. Opening is guarded by a lock; the networks are not changed by use; a search sees the
     gallery as some moment's writers left it, and needs no lock; writers (index, label, remove, redescribe) wait for one
-    another, and other processes' are refused with GalleryLockedError. `close` only when no call is under way.
+    another, and other processes' are refused with GalleryLockedError. `close` only when no call is under way. After
+    another process has had the gallery redescribed, calls raise GalleryChangedError: make a new one.
     """
 
     def __init__(
@@ -211,15 +183,7 @@ class FaceSearch:
         self._models.check(self._attribute)
         gallery, say = self.gallery, progress or _silent
         describer = self._models.to_describe(self._attribute, self._descriptor, None)
-        if (gallery.config.model_digest, gallery.config.descriptor_size) == (
-            describer.digest,
-            describer.descriptor_size,
-        ):
-            under_way = gallery.redescription()
-            other = "another --model"
-            if under_way is not None:
-                other = f"the model {under_way.model_digest[:12]} to go on with the one under way, or --give-up"
-            raise UsageError(f"{self.folder} is described by the model {describer.digest[:12]} already: give {other}")
+        require_another(gallery, describer)
         report = redescribe(
             gallery, describer, drop, lambda done, of: say("describing images again", done, of), self._reader
         )
@@ -312,14 +276,8 @@ class FaceSearch:
         None is 'not known'; what is not given stays. Raises UsageError, UnknownImageError, WhereError,
         NothingFoundError.
         """
-        given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
-        changes = {name: value for name, value in given.items() if value is not KEEP}
-        if not changes:
-            raise UsageError("say what to change: --identity, --pose, --illumination or --expression")
-        condition, gallery = condition_of(where), self.gallery
-        with gallery.writing():
-            found = gallery.get(chosen_ids(gallery, images, condition))
-            return gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})
+        labels = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
+        return correct_labels(self.gallery, images, condition_of(where), labels)
 
     def remove(self, *images: Meant, where: Where = None, progress: Progress | None = None) -> Removal:
         """Remove images that are named by path or id, or that fulfil a condition, and erase their descriptors.
@@ -334,14 +292,7 @@ class FaceSearch:
     def relocate(self, root: str | os.PathLike[str]) -> int:
         """Say where the images lie now, after their folder moved; below it their paths are the same. How many are not
         there. Raises UsageError for a folder that holds none of them."""
-        place, gallery = Path(root), self.gallery
-        if not place.is_dir():
-            raise UsageError(f"{place} is no folder: give the one that the images lie in now")
-        missing = missing_files(gallery, place)
-        if missing == len(gallery) > 0:
-            raise UsageError(f"{place} holds none of the gallery's {missing:,} images: give the folder they moved to")
-        gallery.set_image_root(place.resolve())
-        return missing
+        return relocate(self.gallery, Path(root))
 
     def compact(self, progress: Progress | None = None) -> Compacted:
         """Give the space of removed images back to the disk; ids stay."""

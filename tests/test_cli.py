@@ -157,8 +157,12 @@ def test_help_is_whole_sentences() -> None:
             assert text[0].isupper() and text.endswith("."), (one.name, one.help)
 
 
-def test_completion_can_be_had(facesearch: Command) -> None:
-    assert "--install-completion" in facesearch("--help").out
+def test_a_shell_completes_commands() -> None:
+    asked = {"_FACESEARCH_COMPLETE": "complete_bash", "COMP_WORDS": "facesearch gallery re", "COMP_CWORD": "2"}
+    script = "import sys; sys.argv[0] = 'facesearch'; from cli.app import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["remove", "repair", "redescribe", "relocate"], "")
 
 
 def modules_after(statement: str) -> set[str]:
@@ -515,7 +519,7 @@ def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
     assert (done.code, done.err) == (0, "")
     report = json.loads(Path("report/report.json").read_text(encoding="utf-8"))
     needed = {"queries", "gallery", "recall", "by_source", "by_target", "mse", "baselines"}
-    assert needed | {"candidate_accuracy"} <= set(report)
+    assert needed | {"decided_accuracy"} <= set(report)
     assert (report["queries"], report["gallery"], report["about"]["seed"]) == (10, 28, 3)
     assert Path("report/report.md").is_file()
     assert "report/report.md" in done.out

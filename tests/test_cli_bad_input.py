@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-import torch
 from PIL import Image
 
 from cli.app import run
@@ -109,6 +108,7 @@ FAILURES = [  # with a stand-in for the network
     (f"query good.png --pose 30 --sheet photos/../good.png {KNOWN}", "is the picture itself and would be lost"),
     # galleries
     ("query good.png --pose 30 --db nowhere --model model", "nowhere holds no gallery"),
+    ("query good.png --pose 30 --csv --db nowhere --model model", "nowhere holds no gallery"),
     ("query good.png --pose 30 --db empty-db --model model", "empty-db is empty"),
     ("query good.png --pose 30 --db db --model other-model", "db was described by model"),
     ("index photos --db db --model other-model", "db was described by model"),
@@ -277,7 +277,7 @@ def test_a_real_process_says_the_same_one_line(place: Path, line: str, code: int
     assert_one_line(done.returncode, done.stdout, done.stderr, code, words)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -291,6 +291,10 @@ def test_a_real_process_says_the_same_one_line(place: Path, line: str, code: int
 def test_a_gpu_that_is_not_there_gives_one_line(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
     monkeypatch.chdir(place)
     assert_one_line(run(shlex.split(line)), *capsys.readouterr(), 1, "no GPU that this PyTorch can use")
 

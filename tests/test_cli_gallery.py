@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from cli.app import run
-from faceedit.modelfile import model_digest
 from index.gallery import FileStamp, Gallery, GalleryConfig, Problem
 from tests.conftest import blob_face
 from tests.faces import new_face
@@ -181,6 +180,8 @@ def test_redescribe(call: Call, tmp_path: Path) -> None:
 def test_redescribe_by_a_network(
     call: Call, tmp_path: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from faceedit.modelfile import model_digest
+
     for n in range(6):
         Image.fromarray(blob_face(n, 0, 0)).save(tmp_path / "photos" / "p" / f"{n}.png")
     asked = ["gallery", "redescribe", "--db", "db", "--model", str(model_folder), "--device", "cpu"]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from faceedit.describes import Edits
-from faceedit.editor import Editor
 from faceedit.errors import AttributeValueError, ImageError
 from tests.conftest import blob_face
 from tests.stand_ins import HashEditor
@@ -16,11 +13,17 @@ from tests.stand_ins import HashEditor
 FACES = np.stack([blob_face(person, 15 * person, person) for person in range(3)])
 
 
-@pytest.fixture(params=["stand-in", "network", "learned network"])
-def describer(request: pytest.FixtureRequest, model_folder: Path, learned_model_folder: Path) -> Edits:
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("network", "learned network")]
+
+
+@pytest.fixture(params=["stand-in", *SLOW])
+def describer(request: pytest.FixtureRequest) -> Edits:
     if request.param == "stand-in":
         return HashEditor()
-    return Editor.load(model_folder if request.param == "network" else learned_model_folder, "cpu")
+    from faceedit.editor import Editor
+
+    fixture = "model_folder" if request.param == "network" else "learned_model_folder"
+    return Editor.load(request.getfixturevalue(fixture), "cpu")
 
 
 def test_it_is_named_by_a_digest(describer: Edits) -> None:

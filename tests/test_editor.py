@@ -87,6 +87,7 @@ def test_an_estimate_has_its_say(learned_model_folder: Path, faces: np.ndarray) 
     assert [editor.candidates(face).best for face in faces] == described.best.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pose", "pose-fast", "illumination", "inpainting"])
 def test_values_that_cannot_win_are_left_out(name: str) -> None:
     model = load_model(SAMPLE_DB / "models" / name)

@@ -98,6 +98,7 @@ def test_networks_stay_as_they_were() -> None:
             assert value.dtype == state[name].dtype and torch.equal(value, state[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pose", "pose-fast", "inpainting"])
 def test_pictures_are_described_as_plainly(name: str) -> None:
     model = load_model(MODELS / name)
@@ -110,6 +111,7 @@ def test_pictures_are_described_as_plainly(name: str) -> None:
     assert (mine.descriptors * plain.descriptors).sum(1)[same].min() > 0.998
 
 
+@pytest.mark.slow
 def test_printed_networks_take_the_multiply_adds_that_the_paper_needs() -> None:
     """8.9 G for seven candidates, the attribute's fully connected layers included."""
     plain = Plain(untrained(NetworkConfig()))

@@ -175,6 +175,17 @@ def test_a_file_whose_content_is_not_known_has_no_hash(gallery: Gallery) -> None
     assert [face.photo for face in gallery.faces(parse("sha256 is null"))] == [face.photo for face in faces]
 
 
+def test_no_image_is_described_twice(gallery: Gallery) -> None:
+    gallery.begin_redescription(NEW)
+    done = stage(gallery, 2)
+    with pytest.raises(GalleryError, match=f"image {done[0].id} is described by the new model already"):
+        gallery.stage(redescribed(done[:1]), vectors(12, 1))
+    first = next(gallery.waiting())
+    with pytest.raises(GalleryError, match=f"image {first.id} is described"):
+        gallery.stage(redescribed([first, first]), vectors(12, 1, 2))
+    assert len(list(gallery.waiting())) == 3
+
+
 def test_wrong_descriptions_are_refused_and_nothing_is_kept(gallery: Gallery) -> None:
     gallery.begin_redescription(NEW)
     face = next(gallery.waiting())

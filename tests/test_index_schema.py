@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, 
 from sqlalchemy.engine import Engine
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryVersionError
-from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Problem
+from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Problem
 from index.truth.schema import SCHEMA_VERSION, Base, Hash, Numbers
 from index.truth.upgrade import to_newest
 from tests.faces import new_face
@@ -217,12 +217,43 @@ def test_an_image_without_a_descriptor_is_found_and_removed(
         assert gallery.repair().removed == ["1.png"] and gallery.verify().sound and len(gallery) == 2
 
 
-def test_origins_that_are_none_are_named(tmp_path: Path, folder: Path, database: sqlite3.Connection) -> None:
-    copy = copy_of(database, folder, tmp_path)
+def edited(database: sqlite3.Connection, folder: Path, target: Path, statement: str) -> Path:
+    """A copy of the gallery in which somebody ran a statement, minding no rule."""
+    copy = copy_of(database, folder, target)
     plain = sqlite3.connect(copy / "gallery.db")
-    plain.execute("UPDATE face SET origins = 'h?hh' WHERE id = 2")
+    plain.execute(statement)
     plain.commit()
     plain.close()
+    return copy
+
+
+def test_damage_is_not_hidden_by_a_change_of_the_same_row(
+    tmp_path: Path, folder: Path, database: sqlite3.Connection
+) -> None:
+    copy = edited(database, folder, tmp_path, "UPDATE face SET decided = 0 WHERE id = 2")
+    with Gallery.open(copy) as gallery:
+        with pytest.raises(
+            GalleryCorruptError, match="row of face 2 is not what was written: `facesearch gallery verify`"
+        ):
+            gallery.update_labels({1: Labels(), 2: Labels()})
+        assert len(gallery.verify().findings) == 1 and gallery.get([1])[0].identity == "anna"
+        assert gallery.remove([2]) == 1
+        assert gallery.verify().sound
+
+
+def test_a_descriptor_whose_face_is_lost_is_erased(tmp_path: Path, folder: Path, database: sqlite3.Connection) -> None:
+    copy = edited(database, folder, tmp_path, "DELETE FROM face WHERE id = 3")
+    with Gallery.open(copy) as gallery:
+        assert "a row of record points to no face" in " ".join(gallery.verify().findings)
+        gallery.repair()
+        with gallery.writing():
+            pass
+        assert not np.fromfile(copy / "descriptors-1.f16", np.float16).reshape(-1, SIZE)[2].any()
+        assert "record points" not in " ".join(gallery.verify().findings)
+
+
+def test_origins_that_are_none_are_named(tmp_path: Path, folder: Path, database: sqlite3.Connection) -> None:
+    copy = edited(database, folder, tmp_path, "UPDATE face SET origins = 'h?hh' WHERE id = 2")
     with Gallery.open(copy) as gallery:
         with pytest.raises(GalleryCorruptError, match=r"holds 'h\?hh' as where the labels of image 2 come from"):
             list(gallery.faces())

@@ -15,8 +15,19 @@ from numpy.typing import NDArray
 from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Condition, Face, Gallery, GalleryConfig
-from index.search import plan as planning
-from index.search.plan import EXACT, FLAT, HNSW, IVF, Rates, Requirements, make_plan, read_requirements
+from index.search.plan import (
+    EXACT,
+    FLAT,
+    HNSW,
+    IVF,
+    KINDS,
+    Planner,
+    Rates,
+    Requirements,
+    make_plan,
+    measure_rates,
+    read_requirements,
+)
 from index.search.prepare import EFFORTS
 from index.search.reduction import components, enough, shares
 from index.values import HalfArray
@@ -45,19 +56,18 @@ def people(count: int = COUNT, seed: int = 0) -> NDArray[np.float32]:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gallery]:
-    monkeypatch.setattr("index.search.prepare.measure_rates", lambda: RATES)
-    monkeypatch.setattr("index.search.shortlist._FEW", 100 * SIZE)
-    monkeypatch.setattr("index.search.prepare.SLOW", RATES)
-    monkeypatch.setattr(planning, "FEWEST", dict.fromkeys(planning.FEWEST, 0))
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
     with Gallery.create(tmp_path / "galerie-é", CONFIG) as made:
         made.add([row(number) for number in range(COUNT)], people())
         yield made
 
 
-def only(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave no other way than this one."""
-    monkeypatch.setattr(planning, "FEWEST", {**dict.fromkeys(planning.FEWEST, 10**9), kind: 0})
+ANY = Planner(dict.fromkeys(KINDS, 0), RATES, few=100 * SIZE)  # every way makes sense, whatever the machine
+
+
+def only(*kinds: str) -> Planner:
+    """Leave no other ways than these."""
+    return replace(ANY, fewest=dict.fromkeys(KINDS, 10**9) | dict.fromkeys(kinds, 0))
 
 
 class Exact:
@@ -149,7 +159,7 @@ def test_requirements_that_nothing_can_keep_are_refused(wrong: dict[str, float])
 
 
 def test_rates_are_measured() -> None:
-    rates = planning.measure_rates()
+    rates = measure_rates()
     assert 1e4 < rates.half < 1e9 and 1e4 < rates.codes < 1e9
 
 
@@ -157,11 +167,9 @@ def test_rates_are_measured() -> None:
 
 
 @pytest.mark.parametrize("kind", [FLAT, IVF, HNSW])
-def test_an_index_finds_what_it_promised_with_exact_distances(
-    gallery: Gallery, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only(kind, monkeypatch)
-    prepared = gallery.prepare(Requirements(recall=0.98))
+def test_an_index_finds_what_it_promised_with_exact_distances(gallery: Gallery, kind: str) -> None:
+    planner = only(kind)
+    prepared = gallery.prepare(Requirements(recall=0.98), planner=planner)
     assert prepared.built and prepared.index is not None and prepared.kind == kind
     assert prepared.index.recall >= 0.98 and prepared.index.effort in EFFORTS[kind]
     hits, exact = [], Exact(gallery)
@@ -172,14 +180,14 @@ def test_an_index_finds_what_it_promised_with_exact_distances(
         np.testing.assert_allclose([m.distance for m in matches], np.linalg.norm(stored - query, axis=1), rtol=1e-5)
         assert [m.distance for m in matches] == sorted(m.distance for m in matches)
     assert np.mean(hits) >= 0.97
-    again = gallery.prepare()
+    again = gallery.prepare(planner=planner)
     assert not again.built and again.index == prepared.index  # what was asked is remembered, what is there stays
 
 
 @pytest.mark.parametrize("kind", [FLAT, IVF, HNSW])
-def test_conditions_apply_in_the_search(gallery: Gallery, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    only(kind, monkeypatch)
-    gallery.prepare(Requirements(recall=0.98))
+def test_conditions_apply_in_the_search(gallery: Gallery, kind: str) -> None:
+    planner = only(kind)
+    gallery.prepare(Requirements(recall=0.98), planner=planner)
     exact = Exact(gallery)
     for text in ("pose = 30", "identity = 'p7'", "identity = 'p7' and pose = 30", "identity = 'nobody'"):
         where = parse(text)
@@ -192,41 +200,36 @@ def test_conditions_apply_in_the_search(gallery: Gallery, kind: str, monkeypatch
     assert first not in {match.face.id for match in gallery.search(people(1)[0], 10, exclude=[first])}
 
 
-def test_added_images_are_found_and_the_index_stays(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    only(IVF, monkeypatch)
-    gallery.prepare(Requirements(recall=0.98))
+def test_added_images_are_found_and_the_index_stays(gallery: Gallery) -> None:
+    planner = only(IVF)
+    gallery.prepare(Requirements(recall=0.98), planner=planner)
     new = people(20, seed=9)
     ids = gallery.add([row(COUNT + number) for number in range(20)], new)
     for query, id_ in zip(new, ids, strict=True):
         assert found(gallery, query)[0] == id_
     assert found(gallery, new[3], parse(f"pose = {CONFIG.values[(COUNT + 3) % 7]}"))[0] == ids[3]
     assert ids[3] not in {m.face.id for m in gallery.search(new[3], 10, exclude=[ids[3]])}
-    assert not gallery.prepare().built
+    assert not gallery.prepare(planner=planner).built
     gallery.add([row(COUNT + 20 + number) for number in range(400)], people(400, seed=10))
-    assert gallery.prepare().built  # more than a tenth is new
+    assert gallery.prepare(planner=planner).built  # more than a tenth is new
 
 
-def test_what_is_measured_is_what_searches_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_measured_is_what_searches_do(tmp_path: Path) -> None:
     """Without any order in the descriptors, the graph has to be walked far: not only while recall is measured."""
-    monkeypatch.setattr("index.search.prepare.measure_rates", lambda: RATES)
-    monkeypatch.setattr("index.search.prepare.SLOW", RATES)
-    monkeypatch.setattr("index.search.shortlist._FEW", 100 * SIZE)
-    only(HNSW, monkeypatch)
+    planner = only(HNSW)
     random = np.random.default_rng(2).normal(size=(6000, SIZE)).astype(np.float32)
     random /= np.linalg.norm(random, axis=1, keepdims=True)
     with Gallery.create(tmp_path / "db", CONFIG) as gallery:
         gallery.add([row(number) for number in range(6000)], random)
-        prepared = gallery.prepare(Requirements(recall=0.97))
+        prepared = gallery.prepare(Requirements(recall=0.97), planner=planner)
         exact, asked = Exact(gallery), random[::60] + random[1::60] / 4
         hits = [len(set(found(gallery, query)) & set(exact.nearest(query))) / 10 for query in asked]
     assert prepared.index is not None and np.mean(hits) >= 0.95
 
 
-def test_beyond_the_allowed_memory_no_index_of_everything_is_built(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only(FLAT, monkeypatch)
-    gallery.prepare(Requirements(recall=0.9, max_memory=COUNT * SIZE * 3 // 2))
+def test_beyond_the_allowed_memory_no_index_of_everything_is_built(gallery: Gallery) -> None:
+    planner = only(FLAT)
+    gallery.prepare(Requirements(recall=0.9, max_memory=COUNT * SIZE * 3 // 2), planner=planner)
     query = queries(1)[0]
     gallery.remove([found(gallery, query)[0]])
     exact = Exact(gallery)
@@ -238,24 +241,24 @@ def test_beyond_the_allowed_memory_no_index_of_everything_is_built(
 def test_a_search_that_builds_an_index_of_everything_leaves_the_other_one(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only(FLAT, monkeypatch)
+    planner = only(FLAT)
     with Gallery.open(gallery.folder) as reader:
-        monkeypatch.setattr("index.search.exact.write_index", lambda *_: gallery.prepare(Requirements(recall=0.9)))
+        monkeypatch.setattr(
+            "index.search.exact.write_index", lambda *_: gallery.prepare(Requirements(recall=0.9), planner=planner)
+        )
         found(reader, queries(1)[0])
     assert list(gallery.folder.glob("search-*"))
 
 
-def test_a_database_restored_from_a_copy_does_not_take_a_later_index(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only(FLAT, monkeypatch)
+def test_a_database_restored_from_a_copy_does_not_take_a_later_index(gallery: Gallery, tmp_path: Path) -> None:
+    planner = only(FLAT)
     ids = [face.id for face in gallery.faces()]
     gallery.close()
     copy = tmp_path / "copy"
     shutil.copytree(gallery.folder, copy)
     with Gallery.open(gallery.folder) as first:
         first.remove([ids[1000]])
-        first.prepare(Requirements(recall=0.98))
+        first.prepare(Requirements(recall=0.98), planner=planner)
     for name in ("gallery.db", "descriptors-1.f16"):
         shutil.copy(copy / name, gallery.folder / name)
     with Gallery.open(gallery.folder) as restored:
@@ -265,22 +268,22 @@ def test_a_database_restored_from_a_copy_does_not_take_a_later_index(
         assert len(restored.search(own, COUNT)) == COUNT - 1
 
 
-def test_removed_images_are_gone_from_the_disk_too(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    only(FLAT, monkeypatch)
-    gallery.prepare(Requirements(recall=0.98))
+def test_removed_images_are_gone_from_the_disk_too(gallery: Gallery) -> None:
+    planner = only(FLAT)
+    gallery.prepare(Requirements(recall=0.98), planner=planner)
     query = people(1)[0]
     first = found(gallery, query)[0]
     gallery.remove([first])
     assert not list(gallery.folder.glob("search-*"))
     assert first not in found(gallery, query)
-    assert gallery.prepare().built
+    assert gallery.prepare(planner=planner).built
     assert first not in found(gallery, query)
 
 
 def test_a_compaction_in_the_middle_of_a_search_is_noticed(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows of an index in memory mean slots of the file that it was made from."""
-    only(FLAT, monkeypatch)
-    gallery.prepare(Requirements(recall=0.98))
+    planner = only(FLAT)
+    gallery.prepare(Requirements(recall=0.98), planner=planner)
     query = people(COUNT)[700]
     found(gallery, query)
     gallery.remove([face.id for face in gallery.faces()][:50])
@@ -299,11 +302,10 @@ def test_a_compaction_in_the_middle_of_a_search_is_noticed(gallery: Gallery, mon
     assert done
 
 
-def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    only(FLAT, monkeypatch)
-    monkeypatch.setattr("index.search.prepare.LENGTHS", (1,))  # hopeless
+def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery) -> None:
+    planner = replace(only(FLAT), lengths=(1,))  # hopeless
     with pytest.raises(RecallError, match=r"the flat index finds 0\.\d+ of the 10 nearest in .* not installed"):
-        gallery.prepare(Requirements(recall=0.98))
+        gallery.prepare(Requirements(recall=0.98), planner=planner)
     assert not list(gallery.folder.glob("search-*"))
     assert read_requirements(gallery.folder) == Requirements()
     query = queries(1)[0]
@@ -311,44 +313,41 @@ def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery, monkey
 
 
 def test_what_turns_out_too_slow_gives_way_to_the_next(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "FEWEST", {**dict.fromkeys(planning.FEWEST, 0), EXACT: 10**9})
+    planner = only(FLAT, IVF, HNSW)
     monkeypatch.setattr("index.search.prepare._median_ms", lambda made, *_: 99.0 if made.about.kind == FLAT else 1.0)
-    prepared = gallery.prepare(Requirements(recall=0.95, max_ms=50))
+    prepared = gallery.prepare(Requirements(recall=0.95, max_ms=50), planner=planner)
     assert prepared.plan.require().kind == FLAT and prepared.kind == IVF
-    assert not gallery.prepare().built
+    assert not gallery.prepare(planner=planner).built
 
 
-def test_exactness_asked_for_takes_an_index_away(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = dict(planning.FEWEST)
-    only(FLAT, monkeypatch)
-    gallery.prepare(Requirements(recall=0.98))
-    monkeypatch.setattr(planning, "FEWEST", usual)
+def test_exactness_asked_for_takes_an_index_away(gallery: Gallery) -> None:
+    gallery.prepare(Requirements(recall=0.98), planner=only(FLAT))
     assert gallery.prepare(Requirements(recall=1)).kind == EXACT
     assert not list(gallery.folder.glob("search-*"))
 
 
 @pytest.mark.parametrize("damaged", ["index.faiss", "about.json", "ids.npy", "reduction.npy"])
-def test_a_damaged_index_is_passed_over(gallery: Gallery, damaged: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    only(FLAT, monkeypatch)
-    gallery.prepare(Requirements(recall=0.98))
+def test_a_damaged_index_is_passed_over(gallery: Gallery, damaged: str) -> None:
+    planner = only(FLAT)
+    gallery.prepare(Requirements(recall=0.98), planner=planner)
     folder = next(gallery.folder.glob("search-*"))
     content = (folder / damaged).read_bytes()
     (folder / damaged).write_bytes(content[: len(content) // 2])
     with Gallery.open(gallery.folder) as again:
         query = queries(1)[0]
         assert found(again, query) == nearest(again, query)
-        assert again.prepare().built
+        assert again.prepare(planner=planner).built
 
 
-def test_an_index_of_another_history_is_passed_over(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    only(FLAT, monkeypatch)
-    gallery.prepare(Requirements(recall=0.98))
+def test_an_index_of_another_history_is_passed_over(gallery: Gallery) -> None:
+    planner = only(FLAT)
+    gallery.prepare(Requirements(recall=0.98), planner=planner)
     about = next(gallery.folder.glob("search-*")) / "about.json"
     about.write_text(json.dumps({**json.loads(about.read_text()), "check": "0" * 64}))
     with Gallery.open(gallery.folder) as again:
         query = queries(1)[0]
         assert found(again, query) == nearest(again, query)
-        assert again.prepare().built
+        assert again.prepare(planner=planner).built
 
 
 def test_damaged_requirements_are_named(gallery: Gallery) -> None:

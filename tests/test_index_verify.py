@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from index.gallery import FileStamp, Gallery, GalleryConfig, Problem
-from index.search.plan import Requirements
+from index.search.plan import Planner, Requirements
 from tests.faces import new_face
 
 SIZE, COUNT = 32, 120
@@ -75,9 +75,8 @@ def test_an_index_that_says_something_else_is_found_and_built_anew(gallery: Gall
         assert again.verify().sound
 
 
-def test_an_index_of_reduced_descriptors_is_checked(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.search.plan.FEWEST", {"exact": 10**9, "flat": 0, "ivf": 10**9, "hnsw": 10**9})
-    gallery.prepare(Requirements(recall=0.9))
+def test_an_index_of_reduced_descriptors_is_checked(gallery: Gallery) -> None:
+    gallery.prepare(Requirements(recall=0.9), planner=Planner({"exact": 10**9, "flat": 0, "ivf": 10**9, "hnsw": 10**9}))
     found = gallery.verify()
     assert found.sound and found.index.startswith("flat index of reduced descriptors: ")
 

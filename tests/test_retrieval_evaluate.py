@@ -425,6 +425,7 @@ def test_a_report_can_be_written_again_over_the_old(evaluation: Evaluation, tmp_
     assert write_report(evaluation, tmp_path, {}) == first
 
 
+@pytest.mark.slow
 def test_a_real_untrained_model_can_be_measured(data_set: Path, model_folder: Path, tmp_path: Path) -> None:
     editor = Editor.load(model_folder, "cpu")
     test = load_test_set(read_manifest(data_set), POSE, PAPER)

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,10 @@ from index.gallery import FileStamp, Gallery, Labels
 from index.values import FILE, HAND
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.folder import find_images
-from retrieval.indexing import IndexReport, index_folder, open_gallery
+from retrieval.indexing import index_folder, open_gallery
 from retrieval.labelling import labels_of
 from retrieval.reading import Read
+from retrieval.reports import IndexReport
 from tests.conftest import blob_face
 from tests.faces import label
 from tests.stand_ins import HashEditor, ReadsHere
@@ -536,6 +538,41 @@ def test_a_file_that_cannot_be_read_is_remembered_until_it_changes(gallery: Gall
     assert index_folder(gallery, editor, find_images(root), retry=True).skipped == first.skipped
     save_picture(bad, 9)
     assert counts(index_all(gallery, editor)) == {"described": 1, "unchanged": 3}
+    assert gallery.problems() == []
+
+
+class Refused(ReadsHere):
+    """As a disk that does not answer, or a file that may not be read."""
+
+    def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
+        for files in super().ahead(paths, batch):
+            yield [Read(file.path, stamp=file.stamp, reason="Input/output error", lasting=False) for file in files]
+
+
+def test_what_the_system_refuses_is_told_and_tried_again(gallery: Gallery, editor: HashEditor) -> None:
+    images = find_images(gallery.config.image_root)
+    report = index_folder(gallery, editor, images, reader=Refused())
+    assert [reason for _, reason in report.skipped] == ["Input/output error"] * 3
+    assert gallery.problems() == []
+    assert counts(index_all(gallery, editor)) == {"described": 3}
+
+
+class ReadsMore(ReadsHere):
+    """Knows a format that the other does not."""
+
+    name = "reads more"
+
+    def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
+        for files in super().ahead(paths, batch):
+            yield [replace(file, crop=blob_face(1, 0, 0), sha256="b" * 64, reason="") for file in files]
+
+
+def test_what_one_reader_cannot_read_is_tried_by_another(gallery: Gallery, editor: HashEditor) -> None:
+    root = gallery.config.image_root
+    (root / "new.png").write_bytes(b"a format of tomorrow")
+    assert len(index_all(gallery, editor).skipped) == 1
+    report = index_folder(gallery, editor, find_images(root), reader=ReadsMore())
+    assert (counts(report), report.skipped) == ({"described": 1, "unchanged": 3}, [])
     assert gallery.problems() == []
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
-import io
-import os
+import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,20 +21,14 @@ def config(folder: Path, task: str = "pose", size: int = 28_800) -> GalleryConfi
     return GalleryConfig(model_digest(folder), task, TASKS[task].values, size, folder.resolve())
 
 
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    """How often each file was opened, by name."""
-    count: Counter[str] = Counter()
-    plainly = io.open
+OPENED: Counter[str] = Counter()  # how often each file was opened, by name
 
-    def counted(file: object, *given: object, **options: object) -> object:
-        if isinstance(file, str | os.PathLike):
-            count[Path(file).name] += 1
-        return plainly(file, *given, **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(io, "open", counted)
-    monkeypatch.setattr(builtins, "open", counted)
-    yield count
+@pytest.fixture(scope="module")
+def opened() -> Counter[str]:
+    """A hook that stays as long as the process, which only counts."""
+    sys.addaudithook(lambda event, given: event == "open" and OPENED.update([Path(str(given[0])).name]))
+    return OPENED
 
 
 def test_every_model_json_is_read_once(models_folder: Path, opened: Counter[str]) -> None:

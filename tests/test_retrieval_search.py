@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.editor import Editor
 from faceedit.errors import ImageError, UsageError
 from index.errors import GalleryNotFoundError, RequirementsError, UnknownImageError
 from index.gallery import Gallery
@@ -176,6 +175,13 @@ def test_a_query_decodes_its_picture_once_and_reads_model_json_once(
     assert done.stdout.splitlines()[-1:] == ["1 1"], done.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_waited_for(faces: FaceSearch, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="is no regular file"):
+        faces.query(tmp_path / "pipe.png")
+
+
 # --- editing ---
 
 
@@ -269,7 +275,7 @@ def test_eight_threads_query_while_another_process_indexes(faces: FaceSearch, ph
 def test_eight_threads_that_open_everything_at_once_get_what_one_gets(
     photos: Path, tmp_path: Path, model_folder: Path
 ) -> None:
-    with FaceSearch(tmp_path / "db", describer=Editor.load(model_folder, "cpu"), reader=ReadsHere()) as faces:
+    with FaceSearch(tmp_path / "db", model=model_folder, device="cpu", reader=ReadsHere()) as faces:
         faces.index(photos)
     crops = [blob_face(seed, 0, 0) for seed in range(100, 108)]
     with FaceSearch(tmp_path / "db", model=model_folder, device="cpu") as faces:

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from faceedit.attributes import POSE
-from faceedit.editor import Editor
-from faceedit.modelfile import load_model
 from index.gallery import Gallery
 from retrieval.evaluation.searching import (
     decided_values,
@@ -21,6 +18,7 @@ from retrieval.evaluation.searching import (
     without_own,
 )
 from tests.conftest import blob_face
+from tests.stand_ins import HashEditor
 
 NOBODY = -1
 
@@ -29,9 +27,9 @@ def faces(count: int) -> NDArray[np.uint8]:
     return np.stack([blob_face(i % 9, 15 * (i % 7) - 45, i) for i in range(count)])
 
 
-@pytest.fixture(scope="module")
-def editor(model_folder: Path) -> Editor:
-    return Editor(load_model(model_folder), "cpu", pairs=5)  # ten pictures at a time
+@pytest.fixture
+def describer() -> HashEditor:
+    return HashEditor(batch=10)
 
 
 def brute_force(queries: NDArray[Any], stored: NDArray[Any], own: NDArray[np.int64], k: int) -> list[list[int]]:
@@ -46,13 +44,15 @@ def brute_force(queries: NDArray[Any], stored: NDArray[Any], own: NDArray[np.int
     return out
 
 
-def test_rows_of_a_gallery_are_those_of_a_plain_loop_and_of_its_own_exclusion(editor: Editor, tmp_path: Path) -> None:
+def test_rows_of_a_gallery_are_those_of_a_plain_loop_and_of_its_own_exclusion(
+    describer: HashEditor, tmp_path: Path
+) -> None:
     pictures, own = faces(24), np.array([0, 5, NOBODY, 23])
-    noise = 0.01 * np.random.default_rng(0).normal(size=(4, 28_800)).astype(np.float32)
-    asked = editor.describe(pictures[own]).descriptors + noise
-    with gallery_of(editor, pictures) as gallery:
+    noise = 0.01 * np.random.default_rng(0).normal(size=(4, 16)).astype(np.float32)
+    asked = describer.describe(pictures[own]).descriptors + noise
+    with gallery_of(describer, pictures) as gallery:
         stored = gallery.descriptors([face.id for face in gallery.faces()])
-        assert decided_values(gallery, POSE).tolist() == editor.describe(pictures).best.tolist()
+        assert decided_values(gallery).tolist() == describer.describe(pictures).best.tolist()
         for k in (1, 7, 23):
             found = nearest_rows(gallery, asked, own, k)
             assert found.tolist() == brute_force(asked, stored, own, k)
@@ -83,43 +83,43 @@ def test_a_query_s_own_row_never_counts_and_the_next_comes_up() -> None:
     assert without_own(np.array([[0]]), np.array([0]), 5).shape == (1, 0)  # the only one
 
 
-def test_an_interrupted_description_goes_on(editor: Editor, tmp_path: Path) -> None:
+def test_an_interrupted_description_goes_on(describer: HashEditor, tmp_path: Path) -> None:
     pictures, folder = faces(34), tmp_path / "gallery"
 
     def stop(done: int, total: int) -> None:
         if done == 20:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), gallery_of(editor, pictures, folder, stop):
+    with pytest.raises(KeyboardInterrupt), gallery_of(describer, pictures, folder, stop):
         raise AssertionError("not to be reached")
     done: list[int] = []
-    with gallery_of(editor, pictures, folder, lambda now, total: done.append(now)) as gallery:
+    with gallery_of(describer, pictures, folder, lambda now, total: done.append(now)) as gallery:
         resumed = gallery.descriptors([face.id for face in gallery.faces()])
     assert done == [30, 34]  # twenty were kept
-    np.testing.assert_array_equal(resumed, editor.describe(pictures).descriptors.astype(np.float16))
-    with gallery_of(editor, pictures, folder, lambda now, total: done.append(now)):
+    np.testing.assert_array_equal(resumed, describer.describe(pictures).descriptors.astype(np.float16))
+    with gallery_of(describer, pictures, folder, lambda now, total: done.append(now)):
         assert done == [30, 34]
 
 
 def test_what_is_of_other_pictures_or_another_model_or_no_gallery_is_thrown_away(
-    editor: Editor, other_model_folder: Path, tmp_path: Path
+    describer: HashEditor, tmp_path: Path
 ) -> None:
     pictures, folder = faces(12), tmp_path / "gallery"
-    with gallery_of(editor, pictures, folder) as gallery:
+    with gallery_of(describer, pictures, folder) as gallery:
         first = gallery.descriptors([face.id for face in gallery.faces()])
     done: list[int] = []
     other = pictures.copy()
     other[11] = 255 - other[11]
-    with gallery_of(editor, other, folder, lambda now, total: done.append(now)) as gallery:
+    with gallery_of(describer, other, folder, lambda now, total: done.append(now)) as gallery:
         assert done == [10, 12] and len(gallery) == 12
-    with gallery_of(editor, other[:4], folder) as gallery:  # fewer of the same: no others may be found
+    with gallery_of(describer, other[:4], folder) as gallery:  # fewer of the same: no others may be found
         assert len(gallery) == 4
-    another = Editor(load_model(other_model_folder), "cpu", pairs=5)
+    another = HashEditor("another", batch=10)
     with gallery_of(another, pictures, folder) as gallery:
         assert gallery.config.model_digest == another.digest
         assert not np.array_equal(gallery.descriptors([face.id for face in gallery.faces()]), first)
     (folder / "gallery.db").write_bytes(b"nothing of the kind" * 100)
-    with gallery_of(editor, pictures, folder) as gallery:
+    with gallery_of(describer, pictures, folder) as gallery:
         np.testing.assert_array_equal(gallery.descriptors([face.id for face in gallery.faces()]), first)
     with Gallery.open(folder) as gallery:
         assert len(gallery) == 12

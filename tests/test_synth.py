@@ -16,6 +16,8 @@ from faceedit.synth.head import LANDMARKS, MorphableHead, Part, load_head
 from faceedit.synth.person import sample_person
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, background, rotation
 
+pytestmark = pytest.mark.slow  # it renders people
+
 
 @pytest.fixture(scope="module")
 def rendered(face_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -225,6 +225,7 @@ def test_another_run_is_neither_overwritten_nor_resumed(pairs: PairSet, tmp_path
         run_of(tmp_path / "nothing", TINY_FAST).require_startable(resume=True)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named(pairs: PairSet, tmp_path: Path) -> None:
     train(run_of(tmp_path, TINY_FAST), pairs)
     (tmp_path / "checkpoint" / "generation.safetensors").write_bytes(b"nothing")

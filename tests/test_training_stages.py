@@ -130,6 +130,7 @@ def test_only_the_papers_recipe_sums() -> None:
 # --- the contrast ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("identity", "space"), [(0, POSE), (8, POSE), (0, INPAINTING)])
 def test_the_contrast_loss_equals_a_naive_loop(data_set: Path, identity: int, space: AttributeSpace) -> None:
     """Everybody alike; every person alone, with two poses of its own; and where only one direction can be learnt."""
@@ -173,6 +174,7 @@ def squared_error_of(material: Material) -> float:
     return float(((made.float() - compared.shot.targets)[learnt] ** 2).mean())
 
 
+@pytest.mark.slow
 def test_the_estimator_learns_which_value_each_source_has(people: PairSet) -> None:
     """The loss with and without it differs by the cross-entropy of each source's own pose, mirrored where it is."""
     seen = set()
@@ -203,6 +205,7 @@ def untouched(network: nn.Module) -> list[str]:
     return [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joint", [True, False])
 def test_every_weight_that_a_stage_trains_gets_a_gradient_and_no_other(people: PairSet, joint: bool) -> None:
     # with a skip, a decoder begins with nothing, and all behind its last layer learn only after that

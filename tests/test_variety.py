@@ -46,6 +46,7 @@ def shown_places(root: Path) -> tuple[np.ndarray, np.ndarray]:
     return points.astype(np.float32), viewpoints
 
 
+@pytest.mark.slow
 def test_every_pixel_knows_its_place_on_the_head(rendered: Path) -> None:
     """Where it says that it lies in its own picture is where it is; and only pixels of the person have a place."""
     points, viewpoints = shown_places(rendered)
@@ -60,6 +61,7 @@ def test_every_pixel_knows_its_place_on_the_head(rendered: Path) -> None:
         assert off.max() < 0.25 * 2 / 60
 
 
+@pytest.mark.slow
 def test_a_place_is_found_again_in_another_picture(rendered: Path) -> None:
     """What a pixel shows at one pose is shown at the place where it is projected to at another, unless it is covered;
     a wrong viewpoint finds it elsewhere."""
@@ -85,6 +87,7 @@ def test_places_that_are_none_are_refused(tmp_path: Path) -> None:
         load_places(tmp_path / "x.npz")
 
 
+@pytest.mark.slow
 def test_loose_pictures_are_listed_apart(rendered: Path) -> None:
     manifest = read_manifest(rendered / "loose.csv", ("path", "identity", "illumination", "expression", "mask"))
     assert len(manifest) == 2 * 2 * 2 * 2 and "pose" not in manifest.columns
@@ -196,6 +199,7 @@ def test_hair_covers_the_head_and_leaves_the_face(head: MorphableHead, style: st
     assert vertices[1.0] > vertices[0.0] + 1000
 
 
+@pytest.mark.slow
 def test_every_picture_stands_on_black_with_its_mask(rendered: Path) -> None:
     manifest = read_manifest(rendered, ("path", "identity", "pose", "illumination", "expression", "split", "mask"))
     assert len(manifest) == 2 * 2 * 7 * 2 and "background" not in manifest.columns
@@ -206,6 +210,7 @@ def test_every_picture_stands_on_black_with_its_mask(rendered: Path) -> None:
         assert alpha[30, 30] == 255 and (alpha == 0).any()
 
 
+@pytest.mark.slow
 def test_a_smile_moves_the_mouth_and_leaves_the_forehead(rendered: Path) -> None:
     calm, smiling = (picture(rendered, f"images/0001/0001_{face}_+00_00.png") for face in ("calm", "smiling"))
     difference = np.abs(calm - smiling).mean(2)
@@ -213,6 +218,7 @@ def test_a_smile_moves_the_mouth_and_leaves_the_forehead(rendered: Path) -> None
     assert difference[38:50, 20:40].mean() > 1.2 * difference[10:17, 24:36].mean()
 
 
+@pytest.mark.slow
 def test_pairs_share_person_light_and_expression(rendered: Path) -> None:
     pairs = load_pairs(read_manifest(rendered), POSE, cut_out=True)
     assert pairs.groups.shape == (2 * 2 * 2, 7) and (pairs.groups >= 0).all()
@@ -221,6 +227,7 @@ def test_pairs_share_person_light_and_expression(rendered: Path) -> None:
     assert pairs.masks is not None and len(pairs.masks) == 2 * 2 * 7
 
 
+@pytest.mark.slow
 def test_it_is_continued_only_with_the_same_knobs(face_model: Path, rendered: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in rendered.glob("images/*/*.png")}
     render_database(face_model, rendered, SynthConfig(identities=2, seed=3, variety=TINY), processes=1)
@@ -315,6 +322,7 @@ def test_impossible_knobs_are_refused(wrong: dict[str, float]) -> None:
         replace(Variety(), **wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_validation_set_is_like_photographs(rendered: Path, tmp_path: Path) -> None:
     """benchmarks/photographs.py: own backgrounds, all labels, nothing of the training split."""
     from benchmarks.photographs import write_photographs
@@ -341,7 +349,7 @@ def test_the_validation_set_is_like_photographs(rendered: Path, tmp_path: Path) 
 def test_lights_are_as_bright_as_a_photographer_has_them() -> None:
     def levels(**knobs: bool) -> np.ndarray:
         rng = np.random.default_rng(1)
-        drawn = [sample_illumination(replace(Variety(studio=1), **knobs), rng) for _ in range(300)]  # type: ignore[arg-type]
+        drawn = [sample_illumination(replace(Variety(studio=1), **knobs), rng) for _ in range(300)]
         frontal = [
             sum(f.power / np.pi * (0.15 + 0.85 * max(0, f.direction[2])) for f in each.flashes) for each in drawn
         ]

@@ -105,6 +105,8 @@ def repair(folder: Path, database: Database) -> Repair:
     for path, id_ in _paths(database, without):
         done.removed.append(path)
         done.removed_ids.append(id_)
+    with database.writing() as session:
+        records.give_up_lost(session)
     discard_indexes(folder)
     return done
 

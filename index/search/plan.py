@@ -6,7 +6,8 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ KINDS = {
     IVF: "reduced descriptors of the nearest cells; the best again in full",
     HNSW: "reduced descriptors along a graph of neighbours; the best again in full",
 }
-FEWEST = {EXACT: 0, FLAT: 1_000, IVF: 20_000, HNSW: 5_000}  # images from which on a way makes sense
 LINKS = 32  # of each node of the graph, twice as many at its bottom
 _PROBED = 0.05  # share of the cells' rows that a search of the IVF sees
 _WALK_MS = 2.0  # a search of the graph
@@ -71,6 +71,23 @@ SLOW = Rates(half=5e5, codes=1e6)  # no machine is slower
 
 
 @dataclass(frozen=True)
+class Planner:
+    """What ways of searching are weighed with, besides what is asked of them."""
+
+    fewest: Mapping[str, int] = field(default_factory=lambda: {EXACT: 0, FLAT: 1_000, IVF: 20_000, HNSW: 5_000})
+    """images from which on each kind makes sense"""
+    rates: Rates | None = None
+    """of this machine; None: measured when they are needed"""
+    few: int = 8_000_000
+    """numbers that are rather compared in full than by an index"""
+    lengths: tuple[int, ...] = (50, 100, 200, 400, 800, 1600)
+    """of the list that is compared in full: those that are tried, the longest two last"""
+
+
+USUAL = Planner()
+
+
+@dataclass(frozen=True)
 class Option:
     """One way to search, what it would take, and what speaks against it (empty: nothing). excluded: whatever memory and
     time are allowed."""
@@ -112,8 +129,10 @@ class Plan:
         )
 
 
-def make_plan(count: int, size: int, dimensions: int, requirements: Requirements, rates: Rates) -> Plan:
-    """Every way to search, with estimates from this machine's rates."""
+def make_plan(
+    count: int, size: int, dimensions: int, requirements: Requirements, rates: Rates, planner: Planner = USUAL
+) -> Plan:
+    """Every way to search, with estimates from a machine's rates."""
     reduced = count * (dimensions + 16) + 4 * size * dimensions
     cells = cells_for(count)
     look = count * dimensions / rates.codes
@@ -128,7 +147,7 @@ def make_plan(count: int, size: int, dimensions: int, requirements: Requirements
         HNSW: (reduced + count * (8 * LINKS + 16), _WALK_MS + _RANK_MS, count * size / 2e9 + count / 8e3),
     }
     options = tuple(
-        Option(kind, memory, ms, seconds, *_against(kind, count, memory, ms, requirements))
+        Option(kind, memory, ms, seconds, *_against(kind, planner.fewest[kind], count, memory, ms, requirements))
         for kind, (memory, ms, seconds) in estimates.items()
     )
     return Plan(count, size, dimensions, requirements, options)
@@ -139,10 +158,12 @@ def cells_for(count: int) -> int:
     return int(2 ** np.clip(np.round(np.log2(4 * np.sqrt(max(count, 1)))), 4, 16))
 
 
-def _against(kind: str, count: int, memory: int, ms: float, requirements: Requirements) -> tuple[str, bool]:
+def _against(
+    kind: str, fewest: int, count: int, memory: int, ms: float, requirements: Requirements
+) -> tuple[str, bool]:
     reasons = []
-    if count < FEWEST[kind]:
-        reasons.append(f"needs {FEWEST[kind]:,} images")
+    if count < fewest:
+        reasons.append(f"needs {fewest:,} images")
     if requirements.recall == 1 and kind != EXACT:
         reasons.append("not exact")
     excluded = bool(reasons)

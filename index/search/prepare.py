@@ -25,7 +25,9 @@ from index.search.plan import (
     IVF,
     LINKS,
     SLOW,
+    USUAL,
     Plan,
+    Planner,
     Requirements,
     cells_for,
     make_plan,
@@ -41,7 +43,6 @@ from index.values import FloatArray, HalfArray, IdArray
 
 SAMPLE, PLANNED = 2_048, 1_024  # descriptors that the reduction is made from, and planned with
 QUERIES = 200  # that recall is measured with
-LENGTHS = (50, 100, 200, 400, 800, 1600)  # of the list that is compared in full
 EFFORTS = {FLAT: (1,), IVF: (4, 8, 16, 32, 64, 128, 256, 512, 1024), HNSW: (64, 128, 256, 512, 1024)}
 _MARGIN = 0.25  # share of the misses that are allowed when an index is tuned
 STALE = 0.1  # share of images added since, from which on an index is built anew;
@@ -70,7 +71,13 @@ class Prepared:
         return 1.0 if self.index is None else self.index.recall
 
 
-def plan_for(folder: Path, database: Database, requirements: Requirements | None, quickly: bool = False) -> Plan:
+def plan_for(
+    folder: Path,
+    database: Database,
+    requirements: Requirements | None,
+    planner: Planner = USUAL,
+    quickly: bool = False,
+) -> Plan:
     """What would be chosen for the gallery as it is. quickly: where every descriptor can be compared, do not find out
     how many numbers a first look would need. Raises GalleryEmptyError."""
     with database.reading() as session:
@@ -79,12 +86,13 @@ def plan_for(folder: Path, database: Database, requirements: Requirements | None
     if len(slots) == 0:
         raise GalleryEmptyError(f"the gallery {folder} holds no images yet; index some before planning")
     needs = requirements or read_requirements(folder)
-    if quickly and _all_compared(plan := make_plan(len(slots), content.shape[1], STEP, needs, SLOW)):
+    count, size = len(slots), content.shape[1]
+    if quickly and _all_compared(plan := make_plan(count, size, STEP, needs, planner.rates or SLOW, planner)):
         return plan  # on any machine
-    rates = measure_rates()
-    if quickly and _all_compared(plan := make_plan(len(slots), content.shape[1], STEP, needs, rates)):
+    rates = planner.rates or measure_rates()
+    if quickly and _all_compared(plan := make_plan(count, size, STEP, needs, rates, planner)):
         return plan
-    return make_plan(len(slots), content.shape[1], dimensions_for(content, slots), needs, rates)
+    return make_plan(count, size, dimensions_for(content, slots), needs, rates, planner)
 
 
 def prepare(
@@ -92,13 +100,14 @@ def prepare(
     database: Database,
     requirements: Requirements | None,
     progress: Progress | None = None,
+    planner: Planner = USUAL,
 ) -> Prepared:
     """Build and install what the plan chooses, unless it is there. The caller keeps other writers out.
 
     Raises GalleryEmptyError, RequirementsError when nothing would do, RecallError when what was built does not: then
     the gallery is searched as before.
     """
-    plan = plan_for(folder, database, requirements, quickly=True)
+    plan = plan_for(folder, database, requirements, planner, quickly=True)
     kind = plan.require().kind
     with database.reading() as session:
         state, ids, slots = records.snapshot(session)
@@ -112,7 +121,7 @@ def prepare(
     if before is not None and _still_good(before.about, plan, new=int(np.sum(ids > before.ids[-1]))):
         _keep(folder, requirements)
         return Prepared(plan, before.about, False)
-    made = build(content, ids, slots, plan, state.removals, progress)
+    made = build(content, ids, slots, plan, state.removals, progress, planner)
     shortlist.save(folder, state, made)
     _keep(folder, requirements)
     return Prepared(plan, made.about, True)
@@ -140,7 +149,13 @@ def dimensions_for(records: HalfArray, slots: IdArray) -> int:
 
 
 def build(
-    records: HalfArray, ids: IdArray, slots: IdArray, plan: Plan, removals: int, progress: Progress | None = None
+    records: HalfArray,
+    ids: IdArray,
+    slots: IdArray,
+    plan: Plan,
+    removals: int,
+    progress: Progress | None = None,
+    planner: Planner = USUAL,
 ) -> Shortlist:
     """Build what the plan chose, measure it, and give it just the effort that its requirements need; where it cannot
     keep to them, the next that the plan holds possible.
@@ -154,10 +169,10 @@ def build(
     check = checksum(records, slots)
     kinds = [option.kind for option in plan.options if not option.against and option.kind != EXACT]
     for kind in kinds:
-        about = About(kind, reduction.shape[1], 1, 1, 0.0, 0.0, removals, check)
+        about = About(kind, reduction.shape[1], 1, 1, 0.0, 0.0, removals, check, planner.few)
         made = Shortlist(about, _filled(kind, records, slots, reduction, tell), reduction, ids, slots)
         try:
-            return _tuned(made, records, plan, tell)
+            return _tuned(made, records, plan, planner.lengths, tell)
         except RecallError:
             if kind == kinds[-1]:
                 raise
@@ -185,7 +200,7 @@ def _filled(kind: str, records: HalfArray, slots: IdArray, reduction: FloatArray
     return index
 
 
-def _tuned(made: Shortlist, records: HalfArray, plan: Plan, tell: Progress) -> Shortlist:
+def _tuned(made: Shortlist, records: HalfArray, plan: Plan, lengths: tuple[int, ...], tell: Progress) -> Shortlist:
     """With the least effort and the shortest list that reach the recall, and a margin for queries unlike these."""
     needs = plan.requirements
     aim = 1 - _MARGIN * (1 - needs.recall)
@@ -193,7 +208,7 @@ def _tuned(made: Shortlist, records: HalfArray, plan: Plan, tell: Progress) -> S
     truth = _truth(records, made, queries, tell)
     best = made
     efforts = EFFORTS[made.about.kind]
-    for effort, length in (*itertools.product(efforts, LENGTHS[:-2]), *itertools.product(efforts, LENGTHS[-2:])):
+    for effort, length in (*itertools.product(efforts, lengths[:-2]), *itertools.product(efforts, lengths[-2:])):
         best = _with(made, effort=effort, length=length)
         recall = _recall(best.look(queries, length), truth)  # as a search looks
         best = _with(best, recall=recall)

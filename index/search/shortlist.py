@@ -26,7 +26,6 @@ from index.search.searcher import Found, Rows, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State
 
 AT = 10  # neighbours that recall is measured at
-_FEW = 8_000_000  # numbers that are rather compared in full
 _FURTHER = 32  # times as far at most when only some rows compete
 _CHECKED = 64  # slots whose bytes tell whether an index belongs to a descriptor file
 _INDEX, _REDUCTION, _IDS, _SLOTS, _ABOUT = "index.faiss", "reduction.npy", "ids.npy", "slots.npy", "about.json"
@@ -40,7 +39,8 @@ _log = logging.getLogger(__name__)
 class About:
     """What an index is and what was measured when it was built. effort: cells probed, or length of the walk through the
     graph; length: how many are compared in full, for ten results; recall: share of the ten nearest found; milliseconds:
-    of one search, the median; check: of the descriptors that it was built from."""
+    of one search, the median; check: of the descriptors that it was built
+    from; few: numbers that are rather compared in full."""
 
     kind: str
     dimensions: int
@@ -50,6 +50,7 @@ class About:
     milliseconds: float
     removals: int
     check: str
+    few: int
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Shortlist:
     def search(self, records: HalfArray, queries: FloatArray, k: int, competing: Rows | None = None) -> list[Found]:
         rows = rows_of(self, competing)
         length = max(self.about.length, self.about.length * k // AT)
-        if len(rows) <= max(_FEW // records.shape[1], length):
+        if len(rows) <= max(self.about.few // records.shape[1], length):
             return scan(records, self.slots[rows], self.ids[rows], queries, k)
         results = []
         for found, query in zip(self.look(queries, length, competing), queries, strict=True):

@@ -107,6 +107,7 @@ class SQLite:
         connection = _connect(self.path, self._patience)
         try:
             connection.execute("VACUUM").close()
+            connection.execute("PRAGMA busy_timeout = 0").close()  # a reader keeps the log: it shrinks the next time
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         except sqlite3.Error as error:
             raise _named(self.path, self._patience, str(error)) from error

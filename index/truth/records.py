@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from index.descriptors import DescriptorFile, record_hash
@@ -139,6 +139,12 @@ def erasures(session: Session) -> dict[int, list[int]]:
     for number, slot in session.execute(query.order_by(RecordRow.slot)):
         found.setdefault(number, []).append(slot)
     return found
+
+
+def give_up_lost(session: Session) -> None:
+    """Take records for those of removed faces where their face is not there: their bytes are erased."""
+    lost = RecordRow.face_id.is_not(None) & RecordRow.face_id.not_in(select(FaceRow.id))
+    session.execute(update(RecordRow).where(lost).values(face_id=None))
 
 
 def erased(session: Session, file: int, slots: Sequence[int]) -> None:

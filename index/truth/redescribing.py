@@ -95,6 +95,9 @@ def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: Fl
         check_decision(str(one.id), one.decision, row.attribute_values)
     ids = [one.id for one in faces]
     require_known(ids, dict.fromkeys(session.scalars(select(FaceRow.id).where(FaceRow.id.in_(ids)))))
+    there = session.scalars(select(StagedRow.face_id).where(StagedRow.face_id.in_(ids))).first()
+    if there is not None or len(set(ids)) < len(ids):
+        raise GalleryError(f"image {there or ids[0]} is described by the new model already: describe each image once")
     file = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size)
     first = file.append(descriptors, slots_in_use(session, row.file))
     staged = [

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, Table, delete, func, select, text, update
+from sqlalchemy import Select, Table, delete, func, select, text
 from sqlalchemy.orm import Session
 
-from index.errors import DuplicatePathError
+from index.errors import DuplicatePathError, GalleryCorruptError
 from index.truth.conditions import expression
 from index.truth.database import PAGE, chunks
 from index.truth.rows import (
@@ -151,7 +151,7 @@ def move(session: Session, faces: Sequence[Face]) -> None:
     session.execute(delete(PhotoRow).where(PhotoRow.id.in_(in_the_way)))  # could not be read, and now others
     if any(holders.get(face.path, photos[face.id]) != photos[face.id] for face in faces):
         # no two photos may have one path, not even for a moment
-        session.execute(update(PhotoRow), [{"id": id_, "path": f"//{id_}"} for id_ in going])
+        _rewrite(session, _PHOTO, {id_: {"path": f"//{id_}"} for id_ in going})
     now = {"reason": None, "reader": None}
     changes = {photos[face.id]: {"path": str(face.path), **stamp_columns(face.photo.stamp), **now} for face in faces}
     _rewrite(session, _PHOTO, changes)
@@ -250,10 +250,17 @@ def _photos_of(session: Session, ids: Sequence[int]) -> dict[int, int]:
 
 
 def _rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
-    """Change these columns of these rows, whose digest changes with them; the ids of those that are there."""
+    """Change these columns of these rows, whose digest changes with them; the ids of those that are there. Raises
+    GalleryCorruptError for a row that is not what was written: its new digest would hide that."""
     done: dict[int, None] = {}
     for some in chunks(list(changes)):
-        rows = session.execute(select(table).where(table.c.id.in_(some))).mappings()
+        rows = session.execute(select(table).where(table.c.id.in_(some))).mappings().all()
+        for row in rows:
+            if stored(table.name, row)[-1] != row["digest"]:
+                raise GalleryCorruptError(
+                    f"the database's row of {table.name} {row['id']} is not what was written: `facesearch gallery "
+                    "verify` says what is damaged; remove that image with `facesearch gallery remove`, and index again"
+                )
         new = [stored(table.name, {**row, **changes[row["id"]]}) for row in rows]
         update_rows(session, table.name, new)
         done.update(dict.fromkeys(row[0] for row in new))

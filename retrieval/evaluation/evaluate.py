@@ -94,7 +94,7 @@ def evaluate(
     with gallery_of(editor, test.images, cache, lambda done, total: report("gallery", done, total)) as gallery:
         turned = _turn_and_search(editor, test, queries, gallery, report)
         same = _same_value(editor, test, queries, gallery)
-        decided = decided_values(gallery, editor.space)
+        decided = decided_values(gallery)
     hits = {OURS: right_results(test, queries, turned.nearest)}
     hits |= _baselines(editor, test, queries, turned.refined, report)
     return Evaluation(

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.attributes import AttributeSpace
-from faceedit.editor import Editor
+from faceedit.describes import Describes
 from index.errors import GalleryError
 from index.gallery import Decision, Face, Gallery, GalleryConfig, Labels, Photo
 from index.search.exact import scan
@@ -27,7 +26,7 @@ Pictures = NDArray[np.uint8]
 
 @contextmanager
 def gallery_of(
-    editor: Editor, pictures: Pictures, folder: Path | None = None, progress: Progress | None = None
+    describer: Describes, pictures: Pictures, folder: Path | None = None, progress: Progress | None = None
 ) -> Iterator[Gallery]:
     """A gallery of these pictures (N, 60, 60, 3), each at the path that is its row's number, with no label.
 
@@ -36,18 +35,18 @@ def gallery_of(
     """
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="facesearch-") as temporary:
-            with gallery_of(editor, pictures, Path(temporary) / "gallery", progress) as gallery:
+            with gallery_of(describer, pictures, Path(temporary) / "gallery", progress) as gallery:
                 yield gallery
         return
     contents = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]
-    with _opened(editor, contents, folder) as gallery:
-        _describe(editor, pictures, contents, gallery, progress)
+    with _opened(describer, contents, folder) as gallery:
+        _describe(describer, pictures, contents, gallery, progress)
         yield gallery
 
 
-def decided_values(gallery: Gallery, space: AttributeSpace) -> Rows:
+def decided_values(gallery: Gallery) -> Rows:
     """(N,) the positions of the values that the pictures of a `gallery_of` were decided to have."""
-    decided = {int(face.path): space.values.index(face.decided) for face in gallery.faces()}
+    decided = {int(face.path): gallery.config.values.index(face.decided) for face in gallery.faces()}
     return np.array([decided[row] for row in range(len(decided))], np.int64)
 
 
@@ -76,24 +75,24 @@ def without_own(rows: Rows, own: Rows, k: int) -> Rows:
 
 
 @contextmanager
-def _opened(editor: Editor, contents: list[str], folder: Path) -> Iterator[Gallery]:
-    if folder.exists() and not _can_go_on(editor, contents, folder):
+def _opened(describer: Describes, contents: list[str], folder: Path) -> Iterator[Gallery]:
+    if folder.exists() and not _can_go_on(describer, contents, folder):
         shutil.rmtree(folder)
     if folder.exists():
         opened = Gallery.open(folder)
     else:
-        space, root = editor.space, folder.resolve()
-        config = GalleryConfig(editor.digest, space.name, space.values, editor.descriptor_size, root)
+        attribute, size, root = describer.attribute, describer.descriptor_size, folder.resolve()
+        config = GalleryConfig(describer.digest, attribute.name, attribute.values, size, root)
         opened = Gallery.create(folder, config)
     with opened:
         yield opened
 
 
-def _can_go_on(editor: Editor, contents: list[str], folder: Path) -> bool:
+def _can_go_on(describer: Describes, contents: list[str], folder: Path) -> bool:
     """Whether the folder holds descriptions of these pictures by this model, and no others."""
     try:
         with Gallery.open(folder) as gallery:
-            gallery.require_model(editor.digest, editor.descriptor_size)
+            gallery.require_model(describer.digest, describer.descriptor_size)
             known = {face.path: face.photo.sha256 for face in gallery.faces()}
     except GalleryError:
         return False
@@ -101,18 +100,18 @@ def _can_go_on(editor: Editor, contents: list[str], folder: Path) -> bool:
 
 
 def _describe(
-    editor: Editor, pictures: Pictures, contents: list[str], gallery: Gallery, progress: Progress | None
+    describer: Describes, pictures: Pictures, contents: list[str], gallery: Gallery, progress: Progress | None
 ) -> None:
     known = gallery.known().keys()
     todo = [row for row in range(len(pictures)) if str(row) not in known]
-    for start in range(0, len(todo), editor.batch):
-        rows = todo[start : start + editor.batch]
-        described = editor.describe(pictures[rows])
+    for start in range(0, len(todo), describer.batch):
+        rows = todo[start : start + describer.batch]
+        described = describer.describe(pictures[rows])
         faces = [
             Face(
                 Photo(str(row), contents[row]),
                 Labels(),
-                Decision(editor.space.values[int(best)], known_errors(errors)),
+                Decision(describer.attribute.values[int(best)], known_errors(errors)),
             )
             for row, best, errors in zip(rows, described.best, described.errors, strict=True)
         ]

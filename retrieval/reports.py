@@ -1,0 +1,104 @@
+"""What a run over many pictures did: values that become JSON and tell themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from index.search.plan import KINDS
+from index.search.prepare import Prepared
+
+
+@dataclass
+class IndexReport:
+    """What one run did.
+
+    images: how many the gallery holds now. unchanged: the same file, or a newer one with the same content; renamed:
+    known content at a new place, whose old one has gone or is another's now; changed: files with other content than
+    before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
+    gallery still holds although their files have gone; pruned: how many of these were removed; skipped: unreadable
+    files and folders with their reasons.
+    likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
+    search: how the gallery is searched now; not_searched: why it is not searched as was asked for, but as before.
+    """
+
+    images: int = 0
+    described: int = 0
+    unchanged: int = 0
+    renamed: int = 0
+    duplicates: int = 0
+    changed: int = 0
+    relabelled: int = 0
+    vanished: int = 0
+    pruned: int = 0
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    likely_only: int = 0
+    search: Prepared | None = None
+    not_searched: Exception | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return {
+            **{name: getattr(self, name) for name in _COUNTS},
+            "skipped": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
+            "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
+        }
+
+    def lines(self, gallery: object, seconds: float) -> list[str]:
+        """What was done, for people."""
+        first = (
+            f"{gallery}: {self.images:,} images; {self.described:,} described, {self.unchanged:,} unchanged, "
+            f"{len(self.skipped):,} skipped in {seconds:.1f} s"
+        )
+        told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
+        if self.search is not None and self.search.index is not None:
+            told.append(
+                f"searched by {KINDS[self.search.kind]}: {self.search.recall:.4f} of the ten nearest found in "
+                f"{self.search.index.milliseconds:.1f} ms"
+            )
+        return [first, *told]
+
+
+_TOLD = {
+    "renamed": "were known under another name",
+    "duplicates": "have the content of another image, and share its description",
+    "changed": "have other content than before, and keep their labels",
+    "pruned": "were removed: their files have gone",
+    "relabelled": "got new labels",
+}
+_COUNTS = "images described unchanged renamed duplicates changed relabelled vanished pruned".split()
+
+
+@dataclass
+class RedescribeReport:
+    """What one run did.
+
+    model: its digest; described: images; before: those that an earlier run had done; dropped: images that were removed
+    since their files cannot be read; unread: the paths of such images with the reason, where they were not to be
+    removed; finished: whether the new model has taken over; not_searched: why there is no index of it yet, where one
+    cannot be built.
+    """
+
+    model: str
+    described: int = 0
+    before: int = 0
+    dropped: int = 0
+    unread: list[tuple[str, str]] = field(default_factory=list)
+    finished: bool = False
+    not_searched: Exception | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return {name: getattr(self, name) for name in ("described", "before", "dropped", "unread", "finished")}
+
+    def lines(self, gallery: object) -> list[str]:
+        """What was done, for people."""
+        dropped = f", {self.dropped:,} removed: their files cannot be read" if self.dropped else ""
+        told = [f"{gallery}: {self.described + self.before:,} images described by model {self.model[:12]}{dropped}"]
+        if not self.finished:
+            told.append(
+                f"the gallery still uses its former model, since {len(self.unread):,} images could not be described: "
+                "bring their files back and run this again, or remove them with --drop"
+            )
+        return told
