@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.errors import ManifestError
-from faceedit.images import SIZE, read_crop
+from faceedit.images import NEUTRAL, SIZE, read_crop
 from faceedit.manifest import Manifest
 from faceedit.occlusion import occlude
 
-NEUTRAL = 0.5  # the grey, 0..1, that a person stands on where nothing else is to be seen
 _READERS = 4  # threads
 
 

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
-from faceedit.crops import NEUTRAL
 from faceedit.describes import Described, Edit, Floats
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
-from faceedit.images import Picture
+from faceedit.images import NEUTRAL, Picture
 from faceedit.modelfile import Model, ModelCard, load_model, new_networks
 from faceedit.networks import DESCRIPTOR_SIZE, SIZE, Describer, NetworkConfig, count_parameters
 

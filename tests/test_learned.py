@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE
-from faceedit.crops import NEUTRAL
 from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
 from faceedit.errors import TrainingError, UsageError
+from faceedit.images import NEUTRAL
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise

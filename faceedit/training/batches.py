@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceedit.crops import NEUTRAL, crops_at
+from faceedit.crops import crops_at
+from faceedit.images import NEUTRAL
 from faceedit.modelfile import Normalisation
 from faceedit.networks import SIZE
 from faceedit.occlusion import occlusion_mask
