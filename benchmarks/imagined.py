@@ -209,7 +209,7 @@ def main() -> None:
     given = parser.parse_args()
     editor = Editor.load(given.model)
     manifest = read_manifest(given.real, ("path", "identity", "pose", "expression"))
-    figures = measure(by_editor(editor), Judge(given.sface, given.yunet), manifest, editor.space.values)
+    figures = measure(by_editor(editor), Judge(given.sface, given.yunet), manifest, editor.attribute.values)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     (given.out / "table.md").write_text(table(figures), encoding="utf-8")

@@ -56,8 +56,8 @@ def evaluate(
 
     columns = default_match(manifest) if match is None else columns
     editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
-    test = load_test_set(manifest, editor.space, columns)
-    chosen = choose_queries(test, editor.space, queries, seed)
+    test = load_test_set(manifest, editor.attribute, columns)
+    chosen = choose_queries(test, editor.attribute, queries, seed)
     with ProgressBar("evaluating") as bar:
         evaluation = measure(
             editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what), out / WORK
@@ -77,7 +77,7 @@ def evaluate(
         f"within the face: MSE {face['stage1']['mse']}, {face['stage2']['mse']}; SSIM {face['stage2']['ssim']:.3f}; "
         f"sharpness {face['stage2']['sharpness']:.2f} of the truth's"
     )
-    print(f"{editor.space.name} decided right {figures['decided_accuracy']:.3f}")
+    print(f"{editor.attribute.name} decided right {figures['decided_accuracy']:.3f}")
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:
         from faceedit.modelfile import record_metrics
