@@ -52,8 +52,8 @@ def main() -> None:
     editors = {name: Editor(model, given.device, descriptor=name) for name in (PAPER, LEARNED)}
     manifest = read_manifest(given.data)
     match = tuple(given.match.split(",")) if given.match else default_match(manifest)
-    test = load_test_set(manifest, editors[LEARNED].space, match)
-    queries = choose_queries(test, editors[LEARNED].space, given.queries, given.seed)
+    test = load_test_set(manifest, editors[LEARNED].attribute, match)
+    queries = choose_queries(test, editors[LEARNED].attribute, given.queries, given.seed)
     print(f"{len(queries):,} queries, gallery of {len(test.images):,}; right when {', '.join(match)} agree\n")
     print("| descriptor | values | recall@1 | recall@5 | recall@10 |\n| --- | --- | --- | --- | --- |")
     names = [PAPER] if editors[LEARNED].descriptor_size == editors[PAPER].descriptor_size else [PAPER, LEARNED]
@@ -86,7 +86,7 @@ def _averaged(editor: Editor, sources: NDArray[np.uint8], queries: Queries, turn
     total, count = np.array(turned, np.float32), np.ones(len(turned), np.float32)
     for step in (-1, 1):
         values = queries.targets + step
-        there = np.flatnonzero((values >= 0) & (values < len(editor.space)))
+        there = np.flatnonzero((values >= 0) & (values < len(editor.attribute)))
         edits = editor.edit_many(sources[there], values[there])
         total[there] += np.stack([edit.descriptor for edit in edits])
         count[there] += 1

@@ -27,7 +27,7 @@ from PIL import Image
 from faceedit.editor import Editor
 from faceedit.images import read_crops
 from faceedit.manifest import Manifest, read_manifest
-from retrieval.evaluation.quality import quality
+from retrieval.evaluation.quality import Quality, quality
 
 Pictures = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -49,6 +49,8 @@ class Judge:
     """SFace and YuNet on crops (60 pixels or more, RGB)."""
 
     def __init__(self, sface: Path, yunet: Path) -> None:
+        if int(cv2.__version__.split(".")[0]) > 4:
+            raise SystemExit(f"OpenCV {cv2.__version__} does not run SFace: install opencv-python-headless<5")
         cv2.setNumThreads(1)
         self._names = cv2.FaceRecognizerSF.create(str(sface), "")
         side = _SHOWN + 2 * _MARGIN
@@ -119,42 +121,78 @@ def by_editor(editor: Editor) -> Imagine:
 
 
 def measure(imagine: Imagine, judge: Judge, manifest: Manifest, poses: tuple[int, ...]) -> dict[str, dict[str, Any]]:
-    """Every figure of the unturned and the mirrored source, and of what `imagine` makes of it, by name."""
+    """Every figure of the unturned and the mirrored source, and of what `imagine` makes of it, by name; and in
+    `by_turn` for each source's and target's pose."""
     shown = read_crops(manifest.paths())
     photographs = [np.asarray(Image.open(path).convert("RGB")) for path in manifest.paths()]
     turned = turns(manifest, poses)
     true_faces = judge.faces(photographs)
     if not np.isfinite(true_faces).all():
         raise SystemExit("the detector misses a photograph: choose another set, or another detector")
-    who = judge.names(photographs, true_faces)
+    truth = Truth(manifest, turned, true_faces, judge.names(photographs, true_faces))
     sources = shown[turned.sources]
     made = {"source": sources, "mirrored source": sources[:, :, ::-1], **imagine(sources, turned.targets)}
-    labels = np.array(manifest.integers("pose"), np.float64)
-    true_noses = noses(true_faces)
-    asked = yaws(true_noses, true_noses, labels)[turned.truths]
     figures = {}
     for name, pictures in made.items():
-        faces = judge.faces(list(pictures))
-        turned_by = yaws(noses(faces), true_noses, labels)
-        found = np.isfinite(faces[:, 0])
-        named = judge.names(list(pictures), np.where(found[:, None], faces, true_faces[turned.truths]))
-        figures[name] = {
-            **quality(pictures, shown[turned.truths]).summary(),
-            **_whom(named, who, manifest, turned),
-            "pose_right": round(float((np.abs(turned_by - asked) <= _WITHIN).mean()), 4),
-            "found": round(float(found.mean()), 4),
-        }
+        each = truth.compared(pictures, judge) | _likeness(quality(pictures, shown[turned.truths]))
+        of_turn = {turn: _means({k: v[rows] for k, v in each.items()}) for turn, rows in truth.by_turn().items()}
+        figures[name] = {**_means(each), "by_turn": of_turn}
     return figures
 
 
-def _whom(named: Floats, who: Floats, manifest: Manifest, turned: Turns) -> dict[str, float]:
-    """How often the right person is the likest among the photographs of the target's pose and expression, and the mean
-    cosine to the right one."""
-    keys = np.array([f"{p} {e}" for p, e in zip(manifest.labels("pose"), manifest.columns["expression"], strict=True)])
-    likeness = named @ who.T
-    own = likeness[np.arange(len(named)), turned.truths]
-    rivals = np.where(keys[None] == keys[turned.truths][:, None], likeness, -2.0)
-    return {"first": round(float((rivals.max(1) <= own).mean()), 4), "cosine": round(float(own.mean()), 4)}
+def _likeness(of: Quality) -> dict[str, Floats]:
+    return {"mse": of.mse, "ssim": of.ssim, "sharp": of.sharpness, "true_sharp": of.true_sharpness}
+
+
+def _means(each: dict[str, Floats]) -> dict[str, Any]:
+    """The mean of every figure (N,); the sharpness as a share of the truths'."""
+    means = {name: float(np.nanmean(own)) for name, own in each.items()}
+    means["sharpness"] = means.pop("sharp") / means.pop("true_sharp")
+    return {name: round(own, 4) for name, own in means.items()}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The photographs that turns lead to. faces (M, 15) and who (M, 128): of each picture of the manifest, by the
+    judge."""
+
+    manifest: Manifest
+    turned: Turns
+    faces: Floats
+    who: Floats
+
+    def compared(self, pictures: Pictures, judge: Judge) -> dict[str, Floats]:
+        """Of each picture (N, 60, 60, 3): whether the right person is the likest of all who were photographed in the
+        target's pose and expression, the cosine to the right one, whether the pose is right and by how much it is off,
+        and whether a face is found at all."""
+        labels = np.array(self.manifest.integers("pose"), np.float64)
+        true_noses, faces, truths = noses(self.faces), judge.faces(list(pictures)), self.turned.truths
+        found = np.isfinite(faces[:, 0])
+        off = yaws(noses(faces), true_noses, labels) - yaws(true_noses, true_noses, labels)[truths]
+        named = judge.names(list(pictures), np.where(found[:, None], faces, self.faces[truths]))
+        likeness = named @ self.who.T
+        own = likeness[np.arange(len(named)), truths]
+        rivals = np.where(self._keys()[None] == self._keys()[truths][:, None], likeness, -2.0)
+        return {
+            "first": (rivals.max(1) <= own).astype(float),
+            "cosine": own,
+            "pose_right": (np.abs(off) <= _WITHIN).astype(float),
+            "pose_off": off,
+            "found": found.astype(float),
+        }
+
+    def by_turn(self) -> dict[str, NDArray[np.int64]]:
+        """Which turns lead from a pose to another."""
+        poses = self.manifest.labels("pose")
+        names = np.array(
+            [f"{poses[a]} to {poses[b]}" for a, b in zip(self.turned.sources, self.turned.truths, strict=True)]
+        )
+        return {str(name): np.flatnonzero(names == name) for name in dict.fromkeys(names)}
+
+    def _keys(self) -> NDArray[np.str_]:
+        """The pose and expression of each picture."""
+        columns = self.manifest.labels("pose"), self.manifest.columns["expression"]
+        return np.array([f"{pose} {face}" for pose, face in zip(*columns, strict=True)])
 
 
 def table(figures: dict[str, dict[str, Any]]) -> str:
@@ -171,7 +209,7 @@ def main() -> None:
     given = parser.parse_args()
     editor = Editor.load(given.model)
     manifest = read_manifest(given.real, ("path", "identity", "pose", "expression"))
-    figures = measure(by_editor(editor), Judge(given.sface, given.yunet), manifest, editor.space.values)
+    figures = measure(by_editor(editor), Judge(given.sface, given.yunet), manifest, editor.attribute.values)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     (given.out / "table.md").write_text(table(figures), encoding="utf-8")

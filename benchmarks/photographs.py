@@ -1,9 +1,9 @@
-"""A validation set that is like photographs: the test people of a data base with variety, each picture before its own
+"""A validation set that is like photographs: the test people of a database with variety, each picture before its own
 random background, with its own exposure, colours, sharpness and slight misalignment.
 
     python benchmarks/photographs.py DATA OUT [--people 80] [--seed 0]
 
-DATA: a data base that `facesearch synth --variety` wrote. OUT: a folder to write images/ and manifest.csv into. What
+DATA: a database that `facesearch synth --variety` wrote. OUT: a folder to write images/ and manifest.csv into. What
 pictures of one person and one light have in common in a training batch (exposure, colours) they do not share here.
 """
 

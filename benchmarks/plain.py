@@ -112,7 +112,7 @@ class PlainEditor(Editor):
     @torch.inference_mode()
     def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
         edits: list[Edit] = []
-        codes = torch.eye(len(self.space))
+        codes = torch.eye(len(self.attribute))
         for start in range(0, len(images), 16):
             part = slice(start, start + 16)
             made = self._plain(self._model.card.normalisation.applied(images[part], "cpu"), codes[values[part]])

@@ -69,8 +69,8 @@ def main() -> None:
 def _evaluated(editor: Editor, data: Path, match: tuple[str, ...] | None, count: int, title: str) -> Evaluation:
     manifest = read_manifest(data)
     match = match or default_match(manifest)
-    test = load_test_set(manifest, editor.space, match)
-    queries = choose_queries(test, editor.space, count, 0)
+    test = load_test_set(manifest, editor.attribute, match)
+    queries = choose_queries(test, editor.attribute, count, 0)
     print(f"{title}: {len(queries):,} queries, gallery of {len(test.images):,}", flush=True)
     return evaluate(editor, test, queries, match)
 
@@ -84,7 +84,7 @@ def _trained(editor: Editor) -> str:
     while run is not None:
         if not run.get("recipe"):  # cards of older formats do not keep what their start was trained by
             return f"{' + '.join(sets)}, pairs unknown"
-        pairs += np.array(pairs_seen(run["recipe"], len(editor.space)))
+        pairs += np.array(pairs_seen(run["recipe"], len(editor.attribute)))
         run = run.get("started_from")
     return f"{' + '.join(sets)}, up to {pairs[0]:,} and {pairs[1]:,} pairs"
 

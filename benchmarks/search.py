@@ -107,12 +107,12 @@ def measured(data: Path | None, size: int) -> Statistics:
     described = editor.describe(images)
     who, best = np.unique([names[i] for i in some], return_inverse=True)[1], described.best
     stored = described.descriptors
-    wanted = np.random.default_rng(0).integers(0, len(editor.space), len(some))
+    wanted = np.random.default_rng(0).integers(0, len(editor.attribute), len(some))
     imagined = np.stack([edit.descriptor for edit in editor.edit_many(images, wanted)])
     if size:
         directions = components(stored, size)
         stored, imagined = _normalised(stored @ directions), _normalised(imagined @ directions)
-    poses = np.stack([stored[best == p].mean(0) for p in range(len(editor.space))])
+    poses = np.stack([stored[best == p].mean(0) for p in range(len(editor.attribute))])
     people = np.stack([(stored - poses[best])[who == w].mean(0) for w in range(who.max() + 1)])
     within = stored - poses[best] - people[who]
     # one imagined descriptor and one true one: of the same person, at the same pose

@@ -206,7 +206,7 @@ def querying(paths: list[Path], queries: int, folder: Path, device: str) -> Iter
     with FaceSearch(db, describer=editor) as faces:
         random, times = np.random.default_rng(1), []
         for number in range(queries + 10):
-            path, pose = paths[random.integers(len(paths))], int(random.choice(editor.space.values))
+            path, pose = paths[random.integers(len(paths))], int(random.choice(editor.attribute.values))
             began = time.perf_counter()
             answer = faces.query(path, pose=pose, k=10)
             if number >= 10:

@@ -75,7 +75,7 @@ def main() -> None:
     for name, place in found:
         print(f"  {name:28} {place}")
     if not given.no_query:
-        print("one query: {decodes} decodes of the picture, {cards} reads of model.json".format(**query_costs(root)))
+        print("one query: decodes of the picture {decodes}, reads of model.json {cards}".format(**query_costs(root)))
     print(f"cli/: {sum(_lines(file) for file in (root / 'cli').rglob('*.py')):,} lines")
     print(f"README.md: {(root / 'README.md').stat().st_size:,} bytes")
     setattrs, private = reaching_in(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,14 @@ import typer
 from cli.options import CandidatesOption, DescriptorOption, DeviceOption, ModelOption, TaskOption
 from retrieval.checks import require_output_folder
 
+WORK = ".evaluation"  # in the folder of the report: the gallery, until all is measured
+
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="The data set: a folder with a manifest.csv, or the file.")],
-    out: Annotated[Path, typer.Option(help="Write the report into this folder.")],
+    out: Annotated[
+        Path, typer.Option(help="Write the report into this folder; a description that was interrupted goes on.")
+    ],
     task: TaskOption = None,
     model: ModelOption = None,
     queries: Annotated[
@@ -51,12 +56,13 @@ def evaluate(
 
     columns = default_match(manifest) if match is None else columns
     editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
-    test = load_test_set(manifest, editor.space, columns)
-    chosen = choose_queries(test, editor.space, queries, seed)
+    test = load_test_set(manifest, editor.attribute, columns)
+    chosen = choose_queries(test, editor.attribute, queries, seed)
     with ProgressBar("evaluating") as bar:
         evaluation = measure(
-            editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what)
+            editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what), out / WORK
         )
+    shutil.rmtree(out / WORK)
     about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}
     about |= {"descriptor": f"{descriptor or LEARNED}, {editor.descriptor_size:,} numbers", "candidates": candidates}
     figures = write_report(evaluation, out, about)
@@ -71,7 +77,7 @@ def evaluate(
         f"within the face: MSE {face['stage1']['mse']}, {face['stage2']['mse']}; SSIM {face['stage2']['ssim']:.3f}; "
         f"sharpness {face['stage2']['sharpness']:.2f} of the truth's"
     )
-    print(f"{editor.space.name} decided right {figures['decided_accuracy']:.3f}")
+    print(f"{editor.attribute.name} decided right {figures['decided_accuracy']:.3f}")
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:
         from faceedit.modelfile import record_metrics

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.errors import ManifestError
-from faceedit.images import read_crop, read_crops
+from faceedit.images import NEUTRAL, read_crop, read_crops
 from faceedit.manifest import Manifest
-
-NEUTRAL = 0.5  # the grey, 0..1, that a person stands on where nothing else is to be seen
 
 
 @dataclass(frozen=True)

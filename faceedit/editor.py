@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
-from faceedit.cutouts import NEUTRAL
 from faceedit.describes import Described, Edit, Floats
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
-from faceedit.images import Picture
+from faceedit.images import NEUTRAL, Picture
 from faceedit.modelfile import Model, ModelCard, load_model, new_networks
 from faceedit.networks import DESCRIPTOR_SIZE, SIZE, Describer, NetworkConfig, count_parameters
 
@@ -123,11 +122,8 @@ class Editor:
         return cls(load_model(folder), device, descriptor=descriptor, candidates=candidates)
 
     @property
-    def space(self) -> AttributeSpace:
-        return self._card.task
-
-    @property
     def attribute(self) -> AttributeSpace:
+        """What is edited, and decided of every picture."""
         return self._card.task
 
     @property
@@ -169,7 +165,7 @@ class Editor:
 
     def edit(self, image: Picture, attribute: int) -> Edit:
         """The face of (60, 60, 3) uint8 under an attribute value. Raises AttributeValueError for an unknown value."""
-        return self.edit_many(image[None], np.array([self.space.index(attribute)]))[0]
+        return self.edit_many(image[None], np.array([self.attribute.index(attribute)]))[0]
 
     @torch.inference_mode()
     def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
@@ -197,7 +193,7 @@ class Editor:
             raise ImageError(f"a crop of shape {image.shape} {image.dtype}: give a square one of {SIZE} pixels or more")
         large = self._card.normalisation.applied(image[None], self._device)
         prepared = self._engine.prepare(F.interpolate(large, size=(SIZE, SIZE), mode="area"))
-        rows, values = self._pairs_of(np.array([[0, self.space.index(attribute)]]))
+        rows, values = self._pairs_of(np.array([[0, self.attribute.index(attribute)]]))
         first = self._engine.first(prepared, rows, values)
         features = self._engine.features(prepared, rows, first)
         second = self._engine.second(prepared, rows, features, first)
@@ -208,12 +204,12 @@ class Editor:
         """The face of (60, 60, 3) uint8 under every attribute value."""
         source = self._tensor(image[None])
         prepared = self._engine.prepare(source)
-        rows, values = self._pairs_of(np.argwhere(np.ones((1, len(self.space)))))
+        rows, values = self._pairs_of(np.argwhere(np.ones((1, len(self.attribute)))))
         first = self._engine.first(prepared, rows, values)
         features = self._engine.features(prepared, rows, first)
         second = self._engine.second(prepared, rows, features, first)
         errors = self._errors(source, rows, second).cpu().numpy()
-        best = int(self.space.decide(errors[None], _estimate(prepared))[0])
+        best = int(self.attribute.decide(errors[None], _estimate(prepared))[0])
         described = self._engine.describe(prepared, rows, values, features).cpu().numpy()
         return Candidates(described, errors, self._pixels(second), best)
 
@@ -224,7 +220,7 @@ class Editor:
         parts = [self._describe(images[i : i + step]) for i in range(0, len(images), step)]
         if not parts:
             empty = np.zeros((0, self.descriptor_size), np.float32)
-            return Described(empty, np.zeros(0, np.int64), np.zeros((0, len(self.space)), np.float32))
+            return Described(empty, np.zeros(0, np.int64), np.zeros((0, len(self.attribute)), np.float32))
         return Described(
             np.concatenate([p.descriptors for p in parts]),
             np.concatenate([p.best for p in parts]),
@@ -251,7 +247,7 @@ class Editor:
             source, rows, self._engine.second(prepared, rows, features[contested[part]], first[contested[part]])
         ))  # fmt: skip
         errors = self._table(pairs[contested], refined, len(images), np.nan)
-        among = self.space.decide(np.nan_to_num(errors, nan=np.inf), estimate)
+        among = self.attribute.decide(np.nan_to_num(errors, nan=np.inf), estimate)
         best = np.where(single, can_win.argmax(1), among)
 
         own = np.flatnonzero(pairs[:, 1] == best[pairs[:, 0]])  # one of each picture, in their order
@@ -262,14 +258,14 @@ class Editor:
     def _likely(self, count: int, estimate: Floats | None) -> NDArray[np.bool_]:
         """(count, n_a) the values that can win by their estimate (count, n_a)."""
         if estimate is None or self._all:
-            return np.ones((count, len(self.space)), np.bool_)
+            return np.ones((count, len(self.attribute)), np.bool_)
         return np.asarray(estimate >= estimate.max(1, keepdims=True) - _UNLIKELY)
 
     def _can_win(self, errors: Floats, estimate: Floats | None) -> NDArray[np.bool_]:
         """(N, n_a) the values that can win by stage one's errors (N, n_a)."""
         if self._all:
             return np.ones(errors.shape, np.bool_)
-        scores = self.space.scores(errors, estimate)
+        scores = self.attribute.scores(errors, estimate)
         return np.asarray(scores <= scores.min(1, keepdims=True) + _BEHIND)
 
     def _each(self, pairs: NDArray[np.int64], run: Callable[[Tensor, Tensor, slice], Tensor]) -> Tensor:
@@ -281,7 +277,7 @@ class Editor:
 
     def _table(self, pairs: NDArray[np.int64], values: Tensor, count: int, otherwise: float) -> Floats:
         """(count, n_a) the values (P,) at their pairs (P, 2)."""
-        table = np.full((count, len(self.space)), otherwise, np.float32)
+        table = np.full((count, len(self.attribute)), otherwise, np.float32)
         table[tuple(pairs.T)] = values.cpu().numpy()
         return table
 

@@ -29,6 +29,7 @@ from faceedit.networks import (
     UnpoolConvolution,
     blended,
     enlarged,
+    sharpened,
 )
 
 Step = Callable[[Tensor], Tensor]
@@ -37,8 +38,8 @@ _LAST = torch.channels_last
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known of B sources before a candidate is chosen. source: themselves, where pixels are moved; encoded: by
-    the generation network; half (B, 64, 60, 60): their share of the refinement's first convolution; seen
+    """What is known of B sources before a candidate is chosen. source: themselves, `sharpened`, where pixels are moved;
+    encoded: by the generation network; half (B, 64, 60, 60): their share of the refinement's first convolution; seen
     (B, 128, 15, 15) and who (B, I) by the identity network; estimate (B, n_a): weighted log probability of each
     value."""
 
@@ -81,7 +82,7 @@ class Engine:
 
     def prepare(self, source: Tensor) -> Prepared:
         """Normalised sources (B, 3, 60, 60)."""
-        kept = source.float() if isinstance(self._generation, _Moving) else None
+        kept = sharpened(source.float()) if isinstance(self._generation, _Moving) else None
         source = source.to(self.precision).contiguous(memory_format=_LAST)
         return Prepared(kept, self._generation.encode(source), self._refinement.encode(source), *self._looker(source))
 

@@ -18,6 +18,7 @@ from faceedit.errors import ImageError
 
 Picture = NDArray[np.uint8]
 SIZE = 60
+NEUTRAL = 0.5  # the grey, 0..1, that a person stands on where nothing else is to be seen
 SUFFIXES = frozenset(
     f".{name}" for name in "png apng jpg jpeg jpe jfif webp bmp dib tif tiff gif ppm pgm pbm jp2 j2k jpx".split()
 )

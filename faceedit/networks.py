@@ -344,7 +344,7 @@ class FlowGenerationNetwork(MixingGenerationNetwork):
         """source: (B, 3, 60, 60) normalised; targets: (B, K) positions of attribute values; the K of a source side by
         side."""
         said = self.decoder(self.mixed(source, targets)).float()
-        return blended(source.float(), said, self.grid)
+        return blended(sharpened(source.float()), said, self.grid)
 
     grid: Tensor
 
@@ -353,13 +353,26 @@ _REACH = 0.5  # of the flows' numbers: half a picture's half
 
 
 def blended(source: Tensor, said: Tensor, grid: Tensor) -> Moved:
-    """What stage one's decoder said, (B K, 10, 60, 60), applied to the sources (B, 3, 60, 60), in single precision."""
+    """What stage one's decoder said, (B K, 10, 60, 60), applied to the `sharpened` sources (B, 3, 60, 60), in single
+    precision."""
     flow, mirrored = (grid + _REACH * said[:, i : i + 2].permute(0, 2, 3, 1) for i in (0, 2))
     moved = moved_twice(source, flow, mirrored)
     weights = said[:, 4:7].softmax(1)
     parts = (*moved, said[:, 7:10])
     picture = sum((weights[:, i : i + 1] * part for i, part in enumerate(parts)), torch.zeros_like(parts[0]))
     return Moved(torch.cat([picture, *moved, weights], 1), flow, mirrored, said[:, 4:7])
+
+
+_LOST = 0.5  # sampling between pixels keeps 2 / pi of the finest waves, on average: they are made 1.5 times as strong
+
+
+def sharpened(pictures: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) that are to be moved: an unsharp mask (binomial, 3 x 3) gives the finest waves beforehand
+    what bilinear sampling takes from them."""
+    line = torch.tensor([1.0, 2, 1], device=pictures.device) / 4
+    kernel = (line[:, None] * line).expand(pictures.shape[1], 1, 3, 3)
+    soft = F.conv2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), kernel, groups=pictures.shape[1])
+    return pictures + _LOST * (pictures - soft)
 
 
 def moved_twice(source: Tensor, flow: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ GalleryError
 +-- GalleryExistsError       there is one already
 +-- GalleryEmptyError        a search in a gallery without images
 +-- GalleryCorruptError      its files contradict each other or cannot be read
-+-- GalleryVersionError      a newer release wrote it
++-- GalleryVersionError      another release wrote it
 +-- GalleryLockedError       another process is writing to it
 +-- GalleryBusyError         images were removed again and again during a read
 +-- GalleryChangedError      another model describes it since it was opened

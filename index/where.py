@@ -6,7 +6,7 @@
     comparison = field ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) value
                | field [ "not" ] "between" value "and" value
                | field [ "not" ] "in" "(" value { "," value } ")"
-               | field [ "not" ] "like" text          letters in either case; % is anything, _ one
+               | field [ "not" ] "like" text          A to Z in either case; % is anything, _ one
                | field "is" [ "not" ] "null"
     value      = whole number | text
     text       = 'in single quotes; '' is one of them' | "or in double ones"

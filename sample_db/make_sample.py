@@ -1,4 +1,4 @@
-"""Make sample_db/gallery and sample_db/queries from a data base that `facesearch synth` rendered.
+"""Make sample_db/gallery and sample_db/queries from a database that `facesearch synth` rendered.
 
     python sample_db/make_sample.py DATA
 

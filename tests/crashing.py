@@ -267,7 +267,7 @@ def _slow_sync(rng: np.random.Generator) -> None:
 
 
 def _full_disk(pages: int) -> None:
-    """The data base may grow by so many pages."""
+    """The database may grow by so many pages."""
 
     def limit(connection: Any, _: object) -> None:
         have = connection.execute("PRAGMA page_count").fetchone()[0]

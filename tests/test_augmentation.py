@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from faceedit.attributes import INPAINTING, POSE
-from faceedit.cutouts import NEUTRAL, on_neutral
+from faceedit.cutouts import on_neutral
 from faceedit.errors import ManifestError
+from faceedit.images import NEUTRAL
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import Normalisation
 from faceedit.training.augmentation import (

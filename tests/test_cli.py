@@ -176,6 +176,21 @@ def test_a_shell_completes_commands() -> None:
     assert (done.stdout.split(), done.stderr) == (["remove", "repair", "redescribe", "relocate"], "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close streams")
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_as_if_it_led_nowhere(photos: Path, tmp_path: Path, closed: str) -> None:
+    with stand_in_search(tmp_path / "db", reader=ReadsHere()) as faces:
+        faces.index(photos)
+    script = "import sys; sys.argv[0] = 'facesearch'; from cli.app import main; main()"
+    line = f'"$0" -c "{script}" gallery list --db db --csv {closed}'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = ["sh", "-c", line, sys.executable]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == (0 if ">&-" in closed.replace("2>&-", "") else 5)
+    assert b"path" not in (tmp_path / "db" / "gallery.db").read_bytes()[:6]  # nothing was printed into a file of ours
+
+
 def modules_after(statement: str) -> set[str]:
     script = f"import sys\n{statement}\nprint(*sys.modules, file=sys.stderr)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -532,7 +547,7 @@ def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
     needed = {"queries", "gallery", "recall", "by_source", "by_target", "mse", "baselines"}
     assert needed | {"decided_accuracy"} <= set(report)
     assert (report["queries"], report["gallery"], report["about"]["seed"]) == (10, 28, 3)
-    assert Path("report/report.md").is_file()
+    assert {path.name for path in Path("report").iterdir()} == {"report.json", "report.md", "pictures"}
     assert "report/report.md" in done.out
     assert f"two-stage descriptor  {report['recall']['1']['value']:.3f}" in done.out
 

@@ -51,7 +51,7 @@ def test_an_edit_equals_the_plain_networks(kind: str, faces: np.ndarray, request
 def test_candidates_are_the_edits_to_every_value(editor: Editor, faces: np.ndarray) -> None:
     candidates = editor.candidates(faces[1])
     assert candidates.descriptors.shape == (7, 28_800) and candidates.refined.shape == (7, 60, 60, 3)
-    for position, value in enumerate(editor.space.values):
+    for position, value in enumerate(editor.attribute.values):
         edit = editor.edit(faces[1], value)
         assert float(edit.descriptor @ candidates.descriptors[position]) > 0.999
         error = ((edit.refined.astype(float) - faces[1]) ** 2).mean()

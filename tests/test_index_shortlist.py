@@ -302,6 +302,25 @@ def test_a_compaction_in_the_middle_of_a_search_is_noticed(gallery: Gallery, mon
     assert done
 
 
+def test_an_index_that_another_process_prepared_is_taken_up(gallery: Gallery) -> None:
+    """One that misses a lot, so that it can be told from an index of everything."""
+    hasty = replace(only(FLAT), lengths=(1,), few=0)
+    asked = people(300, seed=8)
+
+    def firsts(by: Gallery) -> list[int]:
+        return [matches[0].face.id for matches in by.search_many(asked, 1)]
+
+    with Gallery.open(gallery.folder) as reader:
+        exact = firsts(reader)
+        gallery.prepare(Requirements(recall=0.01), planner=hasty)
+        with Gallery.open(gallery.folder) as fresh:
+            missing = firsts(fresh)
+        assert missing != exact
+        assert firsts(reader) == missing
+        gallery.remove([1])  # the index goes, and is held on to, less what was removed
+        assert 1 not in firsts(reader)
+
+
 def test_an_index_that_misses_too_much_is_not_installed(gallery: Gallery) -> None:
     planner = replace(only(FLAT), lengths=(1,))  # hopeless
     with pytest.raises(RecallError, match=r"the flat index finds 0\.\d+ of the 10 nearest in .* not installed"):

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE
-from faceedit.cutouts import NEUTRAL
 from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
 from faceedit.errors import TrainingError, UsageError
+from faceedit.images import NEUTRAL
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
@@ -92,7 +92,7 @@ def test_either_descriptor_can_be_had(learned_model_folder: Path, model_folder: 
         described = editor.describe(faces)
         assert described.descriptors.shape == (6, editor.descriptor_size)
         assert np.allclose(np.linalg.norm(described.descriptors, axis=1), 1, atol=1e-3)
-        best = editor.space.values[int(described.best[4])]
+        best = editor.attribute.values[int(described.best[4])]
         assert float(described.descriptors[4] @ editor.edit(faces[4], best).descriptor) > 0.999
         assert editor.candidates(faces[4]).descriptors.shape == (7, editor.descriptor_size)
     plain = [Editor.load(model_folder, "cpu", kind) for kind in (LEARNED, PAPER)]

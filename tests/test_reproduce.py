@@ -88,11 +88,11 @@ def test_every_task_has_its_errors_and_its_retrieval(report: Path) -> None:
 def test_the_mse_is_that_of_the_editor_s_own_pictures(report: Path, data: Path, models: Path) -> None:
     """The table's mean against a naive loop over the very same pairs."""
     editor = Editor.load(models / "pose", "cpu")
-    test = load_test_set(read_manifest(data), editor.space, ("identity", "illumination", "pose"))
-    pairs = choose_queries(test, editor.space, 40, 0)
+    test = load_test_set(read_manifest(data), editor.attribute, ("identity", "illumination", "pose"))
+    pairs = choose_queries(test, editor.attribute, 40, 0)
     errors = []
     for source, target in zip(pairs.sources, pairs.targets, strict=True):
-        made = editor.edit(test.images[source], editor.space.values[target]).refined.astype(float)
+        made = editor.edit(test.images[source], editor.attribute.values[target]).refined.astype(float)
         truth = next(
             test.images[row] for row in range(len(test.images))
             if test.keys[row] == test.keys[source] and test.values[row] == target

@@ -80,7 +80,7 @@ class TableEditor(Editor):
         self._card = ModelCard(POSE, NetworkConfig(), Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
 
     @property
-    def space(self) -> AttributeSpace:
+    def attribute(self) -> AttributeSpace:
         return POSE
 
     def describe(self, images: NDArray[np.uint8]) -> Described:

@@ -1,4 +1,4 @@
-"""The rendered data base: readers, people, pictures, files."""
+"""The rendered database: readers, people, pictures, files."""
 
 from __future__ import annotations
 

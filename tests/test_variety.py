@@ -1,4 +1,4 @@
-"""The rendered data base with the variety of photographs."""
+"""The rendered database with the variety of photographs."""
 
 from __future__ import annotations
 

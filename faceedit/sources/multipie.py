@@ -91,7 +91,7 @@ def _list_gaps(listing: Listing, found: dict[tuple[str, ...], set[int]]) -> None
 
 
 def _split(listing: Listing) -> None:
-    """The first 100 subjects train, the others test; a smaller data base keeps the paper's share of 249."""
+    """The first 100 subjects train, the others test; a smaller database keeps the paper's share of 249."""
     subjects = sorted({photograph.labels["identity"] for photograph in listing.photographs})
     train = set(subjects[: TRAIN if len(subjects) >= 249 else max(1, round(len(subjects) * TRAIN / 249))])
     listing.photographs = [

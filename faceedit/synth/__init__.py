@@ -1,1 +1,1 @@
-"""A data base that follows the Multi-PIE protocol, rendered from a morphable head with clean terms."""
+"""A database that follows the Multi-PIE protocol, rendered from a morphable head with clean terms."""

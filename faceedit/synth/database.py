@@ -1,9 +1,9 @@
-"""Write a rendered data base to disk: several processes, one identity at a time, resumable.
+"""Write a rendered database to disk: several processes, one identity at a time, resumable.
 
 Layout: DIR/images/ID/ID_POSE_LIGHT.png, DIR/masks/ID/ID_POSE.png (one alpha mask serves a pose's twenty lights),
 DIR/backgrounds/POSE.png (what the camera sees behind the person, so that training can replace it), DIR/manifest.csv,
 DIR/synth.json (how it was made). An identity's folder appears under its name only when it is complete.
-A data base with variety has ID_EXPRESSION_POSE_LIGHT.png and masks ID_EXPRESSION_POSE.png, and stands on black; beside
+A database with variety has ID_EXPRESSION_POSE_LIGHT.png and masks ID_EXPRESSION_POSE.png, and stands on black; beside
 them DIR/loose.csv names pictures ID_EXPRESSION_looseN_LIGHT.png of no pose in particular, to turn from, and
 DIR/places/ID/ID_EXPRESSION.npz says which place of the head each pixel shows (`faceedit.synth.places`): first at the
 seven poses, then in the loose pictures.
@@ -38,7 +38,7 @@ PAPER_TRAIN, PAPER_TEST = 100, 149
 COLUMNS = ("path", "identity", "pose", "illumination", "split", "mask", "background")
 VARIETY_COLUMNS = ("path", "identity", "pose", "illumination", "expression", "split", "mask", "places", "view")
 LOOSE_COLUMNS = tuple(name for name in VARIETY_COLUMNS if name != "pose")
-TEST_EVERY = 25  # of a data base with variety, every 25th person is for testing
+TEST_EVERY = 25  # of a database with variety, every 25th person is for testing
 LICENCE = "Renders of the ICT Face Model Light, (c) 2020 USC Institute for Creative Technologies, MIT licence"
 
 
@@ -77,7 +77,7 @@ def render_database(
     """Render every identity that is not there yet and write the manifest; return the manifest's path.
 
     progress(done, total) is called after each identity. Raises FaceModelError for an unusable model and ManifestError
-    when `out` holds a data base that was made in another way.
+    when `out` holds a database that was made in another way.
     """
     head = load_head(face_model)
     if config.variety is not None:
@@ -199,7 +199,7 @@ def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
             raise ManifestError(f"{file} is not readable JSON: choose another --out") from error
         if {k: _modern(k, v) for k, v in before.items() if k != "identities"} != made_by:
             raise ManifestError(
-                f"{out} holds a data base of another seed, camera, variety or face model: "
+                f"{out} holds a database of another seed, camera, variety or face model: "
                 "give the same settings to continue it, or another --out"
             )
     elif (out / "images").exists():

@@ -68,7 +68,7 @@ def load_places(file: Path) -> tuple[NDArray[np.float16], Floats]:
         with np.load(file, allow_pickle=False) as data:
             points, viewpoints = data["points"], data["viewpoints"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ManifestError(f"{file} holds no places of pixels ({error}): render the data base again") from error
+        raise ManifestError(f"{file} holds no places of pixels ({error}): render the database again") from error
     if points.ndim != 4 or points.shape[3] != 3 or viewpoints.shape != (len(points), 13):
         raise ManifestError(f"{file} holds places {points.shape} of viewpoints {viewpoints.shape}: render it again")
     return points, viewpoints

@@ -32,12 +32,10 @@ _OCCLUSION_RAYS, _OCCLUSION_REACH = 8, 14.0
 @dataclass(frozen=True)
 class Photographs:
     """One identity's pictures: images (P, L, S, S, 3) uint8 sRGB before their camera's background, masks
-    (P, S, S) uint8 alpha (255 = person, 0 = background), yaws (P,) the true yaw in degrees, and which place of the head
-    each pixel shows."""
+    (P, S, S) uint8 alpha (255 = person, 0 = background), and which place of the head each pixel shows."""
 
     images: Images
     masks: Images
-    yaws: tuple[float, ...]
     places: Places
 
 
@@ -83,7 +81,7 @@ def _session(
     """One person making one face, in these attitudes (yaw, pitch, roll) under these lights."""
     mesh, landmarks = build_person(head, person, expression)
     scene, painter = ray_scene(mesh), Painter(head, person)
-    images, masks, yaws, places, viewpoints = [], [], [], [], []
+    images, masks, places, viewpoints = [], [], [], []
     for attitude, behind in zip(attitudes, backgrounds, strict=True):
         yaw, pitch, roll = (float(angle) for angle in attitude)
         view = _View(mesh, scene, landmarks, rotation(yaw, pitch, roll), camera)
@@ -93,10 +91,9 @@ def _session(
         masks.append(view.mask())
         radiances = (_shade(scene, view, surface, open_sky, light, rng) for light in lights)
         images.append(np.stack([view.develop(glass.over(radiance), behind) for radiance in radiances]))
-        yaws.append(yaw)
         places.append(view.places())
         viewpoints.append(view.viewpoint)
-    return Photographs(np.stack(images), np.stack(masks), tuple(yaws), Places(np.stack(places), tuple(viewpoints)))
+    return Photographs(np.stack(images), np.stack(masks), Places(np.stack(places), tuple(viewpoints)))
 
 
 class _View:

@@ -1,8 +1,8 @@
-"""What photographs vary in and the paper's protocol does not: every knob of a data base made to learn from for real
+"""What photographs vary in and the paper's protocol does not: every knob of a database made to learn from for real
 pictures. Each can be turned off on its own, so that an ablation shows what it is worth.
 
 Backgrounds, exposure, white balance, gamma, misalignment and mirroring are not here: they are drawn anew for every
-batch (`faceedit.training.augmentation`), from the masks that the data base holds.
+batch (`faceedit.training.augmentation`), from the masks that the database holds.
 """
 
 from __future__ import annotations

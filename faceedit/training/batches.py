@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceedit.cutouts import NEUTRAL
+from faceedit.images import NEUTRAL
 from faceedit.modelfile import Normalisation
 from faceedit.networks import SIZE
 from faceedit.occlusion import crops_at, occlusion_mask

@@ -110,7 +110,7 @@ def _read_places(
         if name not in files:
             files = {name: load_places(manifest.root / name)}  # rows of one file follow each other
         if not 0 <= view < len(files[name][0]):
-            raise ManifestError(f"{name} has no view {view}: render the data base again")
+            raise ManifestError(f"{name} has no view {view}: render the database again")
         places.append(files[name][0][view])
         viewpoints.append(files[name][1][view])
     return np.stack(places), np.stack(viewpoints)

@@ -19,7 +19,7 @@ _CHUNK_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Compaction:
-    """Bytes of the data base and of the descriptors, before and after."""
+    """Bytes of the database and of the descriptors, before and after."""
 
     before: int
     after: int

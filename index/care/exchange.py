@@ -41,6 +41,8 @@ from index.where import LARGEST
 FORMAT = 2
 ABOUT, FACES, DESCRIPTORS, PICTURES = "gallery.json", "faces.jsonl", "descriptors.npy", "pictures"
 _FACES_OF = {1: "images.jsonl", 2: FACES}  # by format
+# what reading numbers and texts of a stranger may end in
+_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 _BATCH = 500
 
 Progress = Callable[[int, int], None]
@@ -142,6 +144,10 @@ def _write_content(
                 progress(done, total)
         for file in (descriptors, lines):
             to_disk(file)
+    if done != total:
+        raise GalleryCorruptError(
+            f"{total - done:,} of {total:,} images have no descriptor: run `facesearch gallery repair` and export again"
+        )
     return done
 
 
@@ -185,10 +191,9 @@ def _read(source: Path) -> tuple[dict[str, Any], HalfArray]:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if about["format"] not in _FACES_OF:
             raise GalleryError(f"{path} has format {about['format']}; this release reads formats 1 and {FORMAT}")
-        sums, shape = dict(about["sha256"]), (int(about["images"]), int(about["descriptor_size"]))
-        if not 0 <= int(about["last_id"]) < LARGEST:
-            raise ValueError(f"last_id is {about['last_id']}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        sums, shape = dict(about["sha256"]), tuple(_count(about, name) for name in ("images", "descriptor_size"))
+        _count(about, "last_id")
+    except _NONSENSE as error:
         raise _damaged(path, str(error)) from error
     for name in (_FACES_OF[about["format"]], DESCRIPTORS):
         if not (source / name).is_file() or file_hash(source / name) != sums.get(name):
@@ -215,7 +220,7 @@ def _faces(path: Path, config: GalleryConfig, format_: int) -> Iterator[tuple[Fa
                 check_photo(face.photo)
                 check_decision(face.photo.path, face.decision, config.values)
                 yield face, str(given["record_sha256"])
-            except (ValueError, KeyError, TypeError, AttributeError, IndexError, ImageRowError) as error:
+            except (*_NONSENSE, ImageRowError) as error:
                 raise _damaged(path, f"line {number}: {error}") from error
 
 
@@ -239,6 +244,13 @@ def _origins_before(given: dict[str, Any]) -> dict[str, str]:
     return origins
 
 
+def _count(about: dict[str, Any], name: str) -> int:
+    try:
+        return _whole_number(about[name], 0)
+    except ValueError as error:
+        raise ValueError(f"{name} is {error}") from error
+
+
 def _whole_number(value: Any, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value < LARGEST:
         raise ValueError(f"{value!r} is no whole number from {least} on, of 63 bits")
@@ -250,6 +262,8 @@ def _require_labels(labels: dict[str, Any]) -> None:
         value = labels[name]
         if value is not None and (type(value) is not kind or (isinstance(value, int) and abs(value) >= LARGEST)):
             raise ValueError(f"{name} is {value!r}")
+        if isinstance(value, str):
+            value.encode()  # half a character is none
 
 
 def _fill(

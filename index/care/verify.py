@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import Table, text
 
 from index.errors import GalleryError
 from index.files import discard_indexes
 from index.search import exact, shortlist
 from index.search.searcher import Searcher
 from index.search.shortlist import AT, Shortlist
-from index.truth import records, redescribing, store
+from index.truth import records, redescribing, state, store
 from index.truth.database import PAGE, Database
 from index.truth.schema import TABLES, row_digest
 
@@ -80,22 +81,28 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
 
 def damaged_rows(database: Database) -> Iterator[str]:
     """A sentence for each row that is not what was written."""
+    for table, row in _unsealed(database):
+        named = ", ".join(f"{column.name} {row[column.name]!r}" for column in table.primary_key)
+        yield f"the database: the row of {table.name} with {named} is not what was written"
+
+
+def _unsealed(database: Database) -> Iterator[tuple[Table, dict[str, Any]]]:
+    """The rows that are not what was written, as the engine keeps them."""
     for table in TABLES:
         names = [column.name for column in table.columns]  # the digest is the last
-        query = text(f"SELECT {', '.join(names)} FROM {table.name}")  # as the engine keeps them
+        query = text(f"SELECT {', '.join(names)} FROM {table.name}")
         with database.reading() as session:
             for row in session.execute(query).yield_per(PAGE):
                 values = tuple(row)
                 erased = table.name == "record" and values[names.index("face_id")] is None  # removed since
                 if not erased and row_digest(values[:-1]) != values[-1]:
-                    key = zip(names, values[: len(table.primary_key)], strict=False)
-                    named = ", ".join(f"{name} {value!r}" for name, value in key)
-                    yield f"the database: the row of {table.name} with {named} is not what was written"
+                    yield table, dict(zip(names, values, strict=True))
 
 
 def repair(folder: Path, database: Database) -> Repair:
-    """What can be mended without the pictures. The caller holds the writer's lock, and removes what is damaged."""
-    done = Repair()
+    """What can be mended without the pictures. The caller holds the writer's lock, and removes the faces whose
+    descriptors are damaged; those whose rows are have gone already."""
+    done = Repair(_discard_unsealed(database))
     for page in records.hashed_records(folder, database):
         for path, id_ in _paths(database, [one.id for one in page if one.noted != one.actual]):
             done.removed.append(path)
@@ -111,6 +118,21 @@ def repair(folder: Path, database: Database) -> Repair:
     return done
 
 
+def _discard_unsealed(database: Database) -> list[str]:
+    """Delete the photos and faces whose rows are not what was written; the paths of those that had a face."""
+    found: dict[str, list[int]] = {"photo": [], "face": []}
+    for table, row in _unsealed(database):
+        name, key = ("face", "face_id") if table.name == "record" else (table.name, "id")
+        if name in found and isinstance(row[key], int):
+            found[name].append(row[key])
+    if not any(found.values()):
+        return []
+    with database.writing() as session:
+        gone = [path for name, ids in found.items() for path in store.discard(session, name, ids)]
+        state.advance(session, removed=True)
+    return gone
+
+
 def _paths(database: Database, ids: list[int]) -> list[tuple[str, int]]:
     """Where the photos of these faces are."""
     if not ids:
@@ -122,16 +144,16 @@ def _paths(database: Database, ids: list[int]) -> list[tuple[str, int]]:
 def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:
     """How the gallery is searched; what the saved index misses beside every descriptor goes to the findings."""
     with database.reading() as session:
-        state, ids, slots = records.snapshot(session)
+        now, ids, slots = records.snapshot(session)
         content = records.records(session, folder)
-        reduced = shortlist.load(folder, state, content, partial(records.has_rows, session))
+        reduced = shortlist.load(folder, now, content, partial(records.has_rows, session))
     if len(ids) == 0:
         return "empty"
     rows = np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)
     queries = content[slots[rows]].astype(np.float32)
     truth = [found for _, found in exact.scan(content, slots, ids, queries, AT)]
     try:
-        saved: Searcher | None = reduced or exact.load(folder, state, ids, slots, content.shape[1])
+        saved: Searcher | None = reduced or exact.load(folder, now, ids, slots, content.shape[1])
         if saved is None:
             return "no index is saved; the next search makes one"
         got = [found for _, found in saved.search(content, queries, AT)]

@@ -8,7 +8,7 @@ a small one of those that were added. Whatever is found must still be there at t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -18,6 +18,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from index.errors import GalleryBusyError, GalleryChangedError, GalleryCorruptError, GalleryEmptyError
+from index.files import shortlists
 from index.search import exact, shortlist
 from index.search.exact import Exact, Scan
 from index.search.plan import read_requirements
@@ -46,7 +47,9 @@ class _View:
     state: State
     base: Searcher
     alive: Rows | None
-    added: Exact | None
+    added: Searcher | None
+    prepared: frozenset[str]
+    """the indexes of reduced descriptors that were there when the searcher was chosen"""
 
 
 class Reader:
@@ -166,12 +169,15 @@ class Reader:
     def _current_view(self) -> _View:
         """The gallery as it is now, by the searcher at hand, a saved one, or a new one. Raises GalleryEmptyError."""
         with self._building:
-            if self._view is None or self._view.state != self.state():
+            there = frozenset(path.name for _, path in shortlists(self._folder))
+            newly = self._view is not None and bool(there - self._view.prepared)  # another process has prepared one
+            if self._view is None or newly or self._view.state != self.state():
                 before, self._view = self._view, None
-                view = None if before is None else self._view_by(before.base, 1 / FEW, before)
+                view = None if before is None or newly else self._view_by(before.base, 1 / FEW, before)
                 if view is None:
                     del before  # two at once may not fit into memory
                     view = self._view_by(self._load_or_build(), 1.0)  # much may have come while it was built
+                    view = None if view is None else replace(view, prepared=there)
                 if view is None:
                     raise _OvertakenError
                 self._view = view
@@ -195,7 +201,16 @@ class Reader:
                 new, new_slots = ids[ids > last], slots[ids > last]
         if len(new) > most * len(base.ids) and most < 1 and not isinstance(base, Shortlist):
             return None
-        return _View(now, base, alive, exact.build(now, content, new, new_slots) if len(new) else None)
+        added = self._searcher(now, content, new, new_slots) if len(new) else None
+        return _View(now, base, alive, added, before.prepared if before else frozenset())
+
+    def _searcher(self, now: State, content: HalfArray, ids: IdArray, slots: IdArray) -> Searcher:
+        """An index of all these faces, or none where it would take more memory than is allowed."""
+        return Scan(now, ids, slots) if self._too_large(content, ids) else exact.build(now, content, ids, slots)
+
+    def _too_large(self, content: HalfArray, ids: IdArray) -> bool:
+        """Whether an index of every descriptor would take more memory than is allowed."""
+        return content.itemsize * len(ids) * self._model[1] > read_requirements(self._folder).bytes
 
     def _load_or_build(self) -> Searcher:
         with self._database.reading() as session:
@@ -206,8 +221,8 @@ class Reader:
             reduced = shortlist.load(self._folder, now, content, partial(records.has_rows, session))
         if reduced is not None:
             return reduced
-        if content.itemsize * len(ids) * self._model[1] > read_requirements(self._folder).bytes:
-            return Scan(now, ids, slots)  # an index of everything would take more memory than allowed
+        if self._too_large(content, ids):
+            return Scan(now, ids, slots)
         loaded = exact.load(self._folder, now, ids, slots, self._model[1])
         return loaded or self._built(now, content, ids, slots)
 

@@ -143,7 +143,7 @@ def load(folder: Path, state: State, records: HalfArray, same_rows: SameRows) ->
 
 
 def read(folder: Path) -> Shortlist:
-    """What `write` wrote, mapped into memory. Raises GalleryCorruptError."""
+    """What `save` wrote, mapped into memory. Raises GalleryCorruptError."""
     try:
         about = About(**json.loads((folder / _ABOUT).read_text(encoding="utf-8")))
         reduction, ids, slots = (

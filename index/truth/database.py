@@ -59,7 +59,9 @@ class Database(Protocol):
         """Close all connections."""
 
 
-CORRUPT_SIGNS = ("malformed", "not a database", "no such table", "no such column", "Could not decode to UTF-8")
+# what SQLite gives no code of its own, and Python none at all
+_CORRUPT_SIGNS = ("no such table", "no such column", "Could not decode to UTF-8")
+_LOCKED, _CORRUPT = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}, {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class SQLite:
@@ -110,7 +112,7 @@ class SQLite:
             connection.execute("PRAGMA busy_timeout = 0").close()  # a reader keeps the log: it shrinks the next time
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         except sqlite3.Error as error:
-            raise _named(self.path, self._patience, str(error)) from error
+            raise _named(self.path, self._patience, error) from error
         finally:
             connection.close()
 
@@ -169,18 +171,20 @@ def _named_errors(path: Path, patience: float) -> Iterator[None]:
     except IntegrityError:
         raise
     except DatabaseError as error:
-        raise _named(path, patience, str(error.orig)) from error
+        raise _named(path, patience, error.orig) from error
 
 
-def _named(path: Path, patience: float, reason: str) -> GalleryError:
-    if "locked" in reason or "busy" in reason:
+def _named(path: Path, patience: float, error: object) -> GalleryError:
+    """By the error's code; its first byte is the primary one (sqlite.org/rescode.html)."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _LOCKED:
         return GalleryLockedError(
             f"{path} is locked: another process has been writing for more than {patience:g} s; "
             "wait for it to finish and try again"
         )
-    if any(sign in reason for sign in CORRUPT_SIGNS):
+    if code in _CORRUPT or any(sign in str(error) for sign in _CORRUPT_SIGNS):
         return GalleryCorruptError(
-            f"{path} is not a sound gallery database ({reason}); restore it from a copy, "
+            f"{path} is not a sound gallery database ({error}); restore it from a copy, "
             "or delete the gallery folder and index the images again"
         )
-    return GalleryStorageError(f"SQLite cannot use {path} ({reason}); check the free space and the permissions there")
+    return GalleryStorageError(f"SQLite cannot use {path} ({error}); check the free space and the permissions there")

@@ -15,7 +15,7 @@ from index.descriptors import DescriptorFile, record_hash
 from index.files import descriptor_numbers, descriptor_path
 from index.truth.database import PAGE, Database, chunks
 from index.truth.rows import record_row, require_known
-from index.truth.schema import FaceRow, GalleryRow, RecordRow, RedescriptionRow, insert_rows
+from index.truth.schema import Base, FaceRow, GalleryRow, RecordRow, RedescriptionRow, insert_rows, require_sealed
 from index.truth.state import advance, gallery, state
 from index.values import HalfArray, IdArray, State
 
@@ -170,14 +170,17 @@ def next_file(session: Session, folder: Path) -> int:
 
 
 def use_file(session: Session, number: int) -> None:
-    """Say that the descriptors lie in the file of this number, one behind the other, in the order of their slots."""
+    """Say that the descriptors lie in the file of this number, one behind the other, in the order of their slots.
+    Raises GalleryCorruptError for a record that is not what was written."""
     row = gallery(session)
-    columns = (RecordRow.slot, RecordRow.face_id, RecordRow.sha256)
-    live = select(*columns).where(RecordRow.file == row.file, RecordRow.face_id.is_not(None))
+    table = Base.metadata.tables["record"]
+    live = select(table).where(table.c.file == row.file, table.c.face_id.is_not(None)).order_by(table.c.slot)
     last, new = -1, 0
-    while page := session.execute(live.where(RecordRow.slot > last).order_by(RecordRow.slot).limit(PAGE)).all():
-        insert_records(session, number, new, [int(face or 0) for _, face, _ in page], [sha256 for *_, sha256 in page])
-        last, new = page[-1][0], new + len(page)
+    while page := session.execute(live.where(table.c.slot > last).limit(PAGE)).mappings().all():
+        for one in page:
+            require_sealed("record", one)
+        insert_records(session, number, new, [one["face_id"] for one in page], [one["sha256"] for one in page])
+        last, new = page[-1]["slot"], new + len(page)
     session.execute(delete(RecordRow).where(RecordRow.file == row.file))
     row.file = number
     advance(session, removed=True)  # what was read before means other slots

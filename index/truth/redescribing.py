@@ -16,7 +16,17 @@ from index.files import descriptor_path
 from index.truth.database import PAGE, chunks
 from index.truth.records import insert_records, next_file, slots_in_use
 from index.truth.rows import decision_columns, face_of, require_known, select_faces, stamp_columns
-from index.truth.schema import FaceRow, RecordRow, RedescriptionRow, StagedRow, insert_rows, stored, utc_now
+from index.truth.schema import (
+    FaceRow,
+    RecordRow,
+    RedescriptionRow,
+    StagedRow,
+    insert_rows,
+    is_sealed,
+    require_sealed,
+    stored,
+    utc_now,
+)
 from index.truth.state import advance, gallery
 from index.truth.store import redecide
 from index.values import Face, FloatArray, GalleryConfig, check_decision, check_photo
@@ -135,18 +145,27 @@ def drop_damaged(session: Session, folder: Path) -> int:
 
 
 def _damaged(session: Session, folder: Path) -> list[int]:
+    """The faces whose new descriptor, or whose row of any of it, is not what was stored."""
     row = session.get(RedescriptionRow, 1)
     if row is None:
         return []
     content = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size).whole()
-    query = select(RecordRow.face_id, RecordRow.slot, RecordRow.sha256).where(RecordRow.file == row.file)
-    wrong = [
-        id_
-        for id_, slot, noted in session.execute(query.order_by(RecordRow.slot)).yield_per(PAGE)
-        if id_ is not None and (slot >= len(content) or record_hash(content[slot]) != noted)
-    ]
+    record, staged = RecordRow.__table__, StagedRow.__table__
+    records = session.execute(select(record).where(record.c.file == row.file).order_by(record.c.slot))
+    wrong = {
+        one["face_id"]
+        for one in records.yield_per(PAGE).mappings()
+        if one["face_id"] is not None
+        and (
+            one["slot"] >= len(content)
+            or record_hash(content[one["slot"]]) != one["sha256"]
+            or not is_sealed("record", one)
+        )
+    }
+    rows = session.execute(select(staged)).yield_per(PAGE).mappings()
+    wrong |= {one["face_id"] for one in rows if not is_sealed("staged", one)}
     recorded = exists().where(RecordRow.face_id == StagedRow.face_id, RecordRow.file == row.file)
-    return wrong + list(session.scalars(select(StagedRow.face_id).where(~recorded)))
+    return sorted(wrong | set(session.scalars(select(StagedRow.face_id).where(~recorded))))
 
 
 def take_over(session: Session) -> None:
@@ -159,6 +178,8 @@ def take_over(session: Session) -> None:
     table = StagedRow.__table__
     next_page = select(table).order_by(StagedRow.face_id).limit(PAGE)
     while rows := session.execute(next_page.where(StagedRow.face_id > last)).mappings().all():
+        for one in rows:
+            require_sealed("staged", one)
         redecide(session, {row["face_id"]: dict(row) for row in rows})
         last = rows[-1]["face_id"]
     row = gallery(session)

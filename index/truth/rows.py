@@ -7,11 +7,24 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from index.errors import GalleryCorruptError, UnknownImageError
+from index.errors import GalleryCorruptError, ImageRowError, UnknownImageError
 from index.truth.schema import FaceRow, PhotoRow, stored
-from index.values import HAND, LABELS, ORIGINS, Decision, Face, FileStamp, Labels, Photo, identity_key
+from index.values import (
+    HAND,
+    LABELS,
+    ORIGINS,
+    Decision,
+    Face,
+    FileStamp,
+    Labels,
+    Photo,
+    Problem,
+    check_path,
+    identity_key,
+)
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
+READ: Mapping[str, None] = dict.fromkeys(("reason", "reader", "unread", "found"))  # of a file that can be read
 Row = tuple[Any, ...]
 _LETTERS = "-hfds"  # of ORIGINS, in that order
 _LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
@@ -29,7 +42,8 @@ def select_faces() -> Select[*tuple[Any, ...]]:
 
 
 def face_of(row: Any) -> Face:
-    """A row of `select_faces` as a value. Raises GalleryCorruptError for letters that say no origins."""
+    """A row of `select_faces` as a value. Raises GalleryCorruptError for letters that say no origins, and a path that
+    leads out of the images' folder."""
     id_, identity, pose, illumination, expression, letters, decided, errors, path, sha256, *stamp = row
     origins = tuple(_ORIGIN_OF[letter] for letter in letters if letter in _ORIGIN_OF)
     if not len(origins) == len(letters) == len(LABELS):
@@ -37,6 +51,13 @@ def face_of(row: Any) -> Face:
             f"the database holds {letters!r:.40} as where the labels of image {id_} come from: `facesearch gallery "
             "verify` says what else is damaged; restore gallery.db from a copy, or remove the image and index it again"
         )
+    try:
+        check_path(path)  # it becomes the name of a file that is read
+    except ImageRowError as error:
+        raise GalleryCorruptError(
+            f"the database holds {path!r} as the path of image {id_}, which leads out of the images' folder: "
+            "`facesearch gallery repair` removes it; restore gallery.db from a copy, or index again"
+        ) from error
     labels = Labels(identity, pose, illumination, expression, origins)
     return Face(Photo(path, sha256 or "", FileStamp(*stamp)), labels, Decision(decided, tuple(errors)), id_)
 
@@ -44,6 +65,12 @@ def face_of(row: Any) -> Face:
 def stamp_columns(stamp: FileStamp) -> dict[str, int]:
     """Plain integers, also of NumPy's."""
     return {name: int(getattr(stamp, name)) for name in STAMP}
+
+
+def problem_columns(problem: Problem, found: int) -> dict[str, Any]:
+    """What a photo's row says of a file that could not be read; found: when, in seconds since 1970."""
+    unread = list(stamp_columns(problem.stamp).values())
+    return {"reason": problem.reason, "reader": problem.reader or None, "unread": unread, "found": found}
 
 
 def label_columns(labels: Labels) -> dict[str, str | int | None]:
@@ -70,10 +97,9 @@ def decision_columns(decision: Decision) -> dict[str, Any]:
     return {"decided": int(decision.decided), "errors": errors}
 
 
-def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, str | None] | None = None) -> Row:
-    """A row of the table photo as it is stored; problem: its reason and reader."""
-    given = {"reason": None, "reader": None, **(problem or {})}
-    columns = {"id": id_, "path": str(photo.path), "sha256": photo.sha256 or None, "added": added, **given}
+def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, Any] = READ) -> Row:
+    """A row of the table photo as it is stored; problem: what `problem_columns` says."""
+    columns = {"id": id_, "path": str(photo.path), "sha256": photo.sha256 or None, "added": added, **problem}
     return stored("photo", columns | stamp_columns(photo.stamp))
 
 

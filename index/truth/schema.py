@@ -104,7 +104,7 @@ class GalleryRow(Base):
 
 
 class PhotoRow(Base):
-    """One file: its content, its state when it was last looked at, and why it could not be read, if so."""
+    """One file: the content that was described, its state then, and why it could not be read since, if so."""
 
     __tablename__ = "photo"
     __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice
@@ -117,8 +117,10 @@ class PhotoRow(Base):
     inode: Mapped[int] = mapped_column(BigInteger)
     ctime_ns: Mapped[int] = mapped_column(BigInteger)
     added: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
-    reason: Mapped[str | None]  # why it could not be read; then the stamp above is the unreadable file's
+    reason: Mapped[str | None]  # why it could not be read when that was tried last
     reader: Mapped[str | None]  # what read it: another may do better
+    unread: Mapped[list[int] | None] = mapped_column(Numbers)  # that file's size, mtime_ns, inode and ctime_ns
+    found: Mapped[int | None] = mapped_column(BigInteger)  # when: seconds since 1970
     digest: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -215,6 +217,23 @@ def stored(table: str, columns: Mapping[str, Any] | RowMapping) -> tuple[Any, ..
     return (*values, row_digest(tuple(values)))
 
 
+def is_sealed(table: str, row: Mapping[str, Any] | RowMapping) -> bool:
+    """Whether a row is what was written."""
+    return bool(stored(table, row)[-1] == row["digest"])
+
+
+def require_sealed(table: str, row: Mapping[str, Any] | RowMapping) -> None:
+    """Raise GalleryCorruptError for a row that is not what was written: whoever writes it anew would hide that."""
+    if not is_sealed(table, row):
+        keys = [column.name for column in Base.metadata.tables[table].primary_key]
+        named = ", ".join(f"{name} {row[name]!r}" for name in keys)
+        where = f", {row['path']!r}," if "path" in row else ""
+        raise GalleryCorruptError(
+            f"the database: the row of {table} with {named}{where} is not what was written: run `facesearch gallery "
+            "repair`, which removes what is damaged, and index again"
+        )
+
+
 def row_digest(values: tuple[Any, ...]) -> int:
     """What a row's other columns amount to, as the engine keeps them: a signed number of 64 bits. It finds damage, not
     forgery."""
@@ -244,5 +263,9 @@ def update_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -
 @event.listens_for(RedescriptionRow, "before_insert")
 def _seal(mapper: Mapper[Any], connection: Connection, target: GalleryRow | RedescriptionRow) -> None:
     """The two single rows are written as objects; all others in bulk."""
-    name = target.__tablename__
-    target.digest = stored(name, {column: getattr(target, column) for column in _COLUMNS[name]})[-1]
+    target.digest = stored(target.__tablename__, columns_of(target))[-1]
+
+
+def columns_of(row: GalleryRow | RedescriptionRow) -> dict[str, Any]:
+    """Of a row that is an object: its columns by name."""
+    return {column.name: getattr(row, column.name) for column in Base.metadata.tables[row.__tablename__].columns}

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from index.errors import GalleryCorruptError, GalleryVersionError
-from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, utc_now
+from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, columns_of, is_sealed, utc_now
 from index.truth.upgrade import to_newest
 from index.values import GalleryConfig, State
 
@@ -54,6 +54,8 @@ def gallery(session: Session) -> GalleryRow:
     row = session.get(GalleryRow, 1)
     if row is None:
         raise _damaged("its id is not 1")
+    if row not in session.dirty and not is_sealed(GalleryRow.__tablename__, columns_of(row)):
+        raise _damaged("it is not what was written")
     return row
 
 

@@ -12,20 +12,22 @@ import numpy as np
 from sqlalchemy import Select, Table, delete, func, select, text
 from sqlalchemy.orm import Session
 
-from index.errors import DuplicatePathError, GalleryCorruptError
+from index.errors import DuplicatePathError
 from index.truth.conditions import expression
 from index.truth.database import PAGE, chunks
 from index.truth.rows import (
+    READ,
     STAMP,
     face_of,
     face_row,
     label_columns,
     photo_row,
+    problem_columns,
     require_known,
     select_faces,
     stamp_columns,
 )
-from index.truth.schema import Base, FaceRow, PhotoRow, insert_rows, stored, update_rows
+from index.truth.schema import Base, FaceRow, PhotoRow, insert_rows, require_sealed, stored, update_rows
 from index.truth.state import gallery
 from index.values import Face, FileStamp, IdArray, Labels, Photo, Problem
 from index.where import Condition
@@ -75,6 +77,20 @@ def remove(session: Session, ids: Sequence[int]) -> int:
     return removed
 
 
+def discard(session: Session, table: str, ids: Sequence[int]) -> list[str]:
+    """Delete these photos with all faces in them, or these faces with their photos, whatever state their rows are in;
+    the paths of the photos with a face. Records stay, without a face, to be erased."""
+    own = FaceRow.id if table == "face" else FaceRow.photo_id
+    gone: list[str] = []
+    for some in chunks(list(ids)):
+        photos = list(session.scalars(select(FaceRow.photo_id).where(own.in_(some)))) if table == "face" else some
+        with_face = select(PhotoRow.path).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
+        gone += session.scalars(with_face.where(PhotoRow.id.in_(photos)))
+        session.execute(delete(FaceRow).where(FaceRow.photo_id.in_(photos)))
+        session.execute(delete(PhotoRow).where(PhotoRow.id.in_(photos)))
+    return gone
+
+
 def _delete_photos(session: Session, ids: Sequence[int]) -> None:
     """Delete those of these photos that show no face and can be read."""
     without = PhotoRow.id.not_in(select(FaceRow.photo_id).where(FaceRow.photo_id.in_(ids)))
@@ -95,27 +111,21 @@ def reserve_ids(session: Session, last: int) -> None:
 
 def problems(session: Session) -> list[Problem]:
     """The files that could not be read, by path."""
-    columns = (PhotoRow.path, PhotoRow.reason, PhotoRow.reader, PhotoRow.added)
-    query = select(*columns, *(getattr(PhotoRow, name) for name in STAMP)).where(PhotoRow.reason.is_not(None))
+    query = select(PhotoRow.path, PhotoRow.unread, PhotoRow.reason, PhotoRow.reader, PhotoRow.found)
+    rows = session.execute(query.where(PhotoRow.reason.is_not(None)).order_by(PhotoRow.path))
     return [
-        Problem(path, FileStamp(*stamp), reason or "", reader or "", _iso(added))
-        for path, reason, reader, added, *stamp in session.execute(query.order_by(PhotoRow.path))
+        Problem(path, FileStamp(*unread or ()), reason or "", reader or "", _iso(found or 0))
+        for path, unread, reason, reader, found in rows
     ]
 
 
 def note_problems(session: Session, found: Sequence[Problem]) -> None:
     """Add these files, or replace what was known of their state. A face that one has stays as it was described."""
     there = photo_ids(session, [problem.path for problem in found])
-    changes, new = {}, []
-    now = int(time.time())
-    for problem in {problem.path: problem for problem in found}.values():
-        said = {"reason": problem.reason, "reader": problem.reader or None}
-        if problem.path in there:
-            changes[there[problem.path]] = {**said, **stamp_columns(problem.stamp), "added": now}
-        else:
-            new.append((Photo(problem.path, "", problem.stamp), said))
-    _rewrite(session, _PHOTO, changes)
-    first = last_id(session, "photo") + 1
+    now, first = int(time.time()), last_id(session, "photo") + 1
+    columns = {problem.path: problem_columns(problem, now) for problem in found}
+    _rewrite(session, _PHOTO, {there[path]: said for path, said in columns.items() if path in there})
+    new = [(Photo(path), said) for path, said in columns.items() if path not in there]
     insert_rows(session, "photo", [photo_row(first + n, photo, now, said) for n, (photo, said) in enumerate(new)])
 
 
@@ -125,7 +135,7 @@ def forget_problems(session: Session, paths: Sequence[str]) -> None:
     for some in chunks(ids):
         query = select(PhotoRow.id).where(PhotoRow.id.in_(some), PhotoRow.reason.is_not(None))
         unread = list(session.scalars(query))
-        _rewrite(session, _PHOTO, {id_: {"reason": None, "reader": None} for id_ in unread})
+        _rewrite(session, _PHOTO, dict.fromkeys(unread, READ))
         _delete_photos(session, unread)
 
 
@@ -165,7 +175,7 @@ def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
     own = ("decided", "errors")
     _rewrite(session, _FACE, {id_: {name: row[name] for name in own} for id_, row in rows.items()})
     files = {
-        photos[id_]: {"sha256": row["sha256"] or None, **{name: row[name] for name in STAMP}}
+        photos[id_]: {"sha256": row["sha256"] or None, **{name: row[name] for name in STAMP}, **READ}
         for id_, row in rows.items()
     }
     _rewrite(session, _PHOTO, files)
@@ -256,11 +266,7 @@ def _rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, 
     for some in chunks(list(changes)):
         rows = session.execute(select(table).where(table.c.id.in_(some))).mappings().all()
         for row in rows:
-            if stored(table.name, row)[-1] != row["digest"]:
-                raise GalleryCorruptError(
-                    f"the database's row of {table.name} {row['id']} is not what was written: `facesearch gallery "
-                    "verify` says what is damaged; remove that image with `facesearch gallery remove`, and index again"
-                )
+            require_sealed(table.name, row)
         new = [stored(table.name, {**row, **changes[row["id"]]}) for row in rows]
         update_rows(session, table.name, new)
         done.update(dict.fromkeys(row[0] for row in new))

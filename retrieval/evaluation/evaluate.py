@@ -100,7 +100,7 @@ def evaluate(
     return Evaluation(
         test=test,
         queries=queries,
-        space=editor.space,
+        space=editor.attribute,
         match=tuple(match),
         decided=decided,
         hits=hits,
@@ -164,6 +164,6 @@ def _same_value(editor: Editor, test: LabelledSet, queries: Queries, gallery: Ga
 
 
 def _occluded_decided(editor: Editor, test: LabelledSet, queries: Queries) -> Rows:
-    if not editor.space.occlusion:
+    if not editor.attribute.occlusion:
         return np.zeros(0, np.int64)
     return editor.describe(test.pictures_of(queries)).best

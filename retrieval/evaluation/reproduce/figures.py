@@ -51,7 +51,7 @@ def cell(picture: Picture, caption: str = "", frame: str = "") -> PictureCell:
 
 def stages_figure(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[np.int64]) -> Figure:
     """Figure 3: input, stage one, stage two, truth; eight people."""
-    space, own = editor.space, test.values_of(pairs)
+    space, own = editor.attribute, test.values_of(pairs)
     chosen = spread(test.identities[test.rows_of(pairs)], 8, _random(pairs.seed))
     part = pairs.part(chosen)
     shown = test.pictures_of(part)
@@ -72,7 +72,7 @@ def stages_figure(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDA
 
 def values_figure(editor: Editor, test: LabelledSet, people: int, name: str, seed: int) -> Figure:
     """Figures 4 and 7: one input, then every value of the attribute, above the true pictures."""
-    space = editor.space
+    space = editor.attribute
     held = {(int(key), int(value)): row for row, (key, value) in enumerate(zip(test.keys, test.values, strict=True))}
     whole = [r for r in range(len(test.images)) if all((int(test.keys[r]), v) in held for v in range(len(space)))]
     candidates = np.array(whole or range(len(test.images)), np.int64)

@@ -65,7 +65,7 @@ def measure_errors(
 
     Raises EvaluationError or ManifestError when the data set has no pairs of this task.
     """
-    space = editor.space
+    space = editor.attribute
     test = load_test_set(manifest, space, default_match(manifest))
     pairs = choose_queries(test, space, settings.pairs, settings.seed)
     truths = truth_rows(test, pairs)
@@ -87,7 +87,7 @@ def measure_retrieval(
 ) -> tuple[dict[str, Any], list[Figure]]:
     """Recall and everything beside it, and the figure of some results. cache: where an interrupted description of the
     gallery is kept. Raises as `measure_errors` does."""
-    space, match = editor.space, default_match(manifest)
+    space, match = editor.attribute, default_match(manifest)
     test = load_test_set(manifest, space, match)
     queries = choose_queries(test, space, settings.queries, settings.seed)
     evaluation = evaluate(
@@ -98,7 +98,7 @@ def measure_retrieval(
 
 
 def _errors(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[np.int64], report: Report) -> _Errors:
-    n = len(editor.space)
+    n = len(editor.attribute)
     one, two, face, before = (np.empty(len(pairs)) for _ in range(4))
     inner = inner_face()
     maps, counts = np.zeros((n, 60, 60)), np.bincount(pairs.targets, minlength=n)
@@ -111,12 +111,12 @@ def _errors(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[n
         squares = ((second.astype(np.float32) - own) ** 2).mean(-1)
         face[part] = squares[:, inner].mean(1)
         np.add.at(maps, pairs.targets[part], squares)
-        report(f"{editor.space.name}: errors of both stages", part.stop, len(pairs))
+        report(f"{editor.attribute.name}: errors of both stages", part.stop, len(pairs))
     return _Errors(one, two, face, before, maps / np.maximum(counts, 1)[:, None, None])
 
 
 def _numbers(editor: Editor, test: LabelledSet, pairs: Queries, errors: _Errors) -> dict[str, Any]:
-    space = editor.space
+    space = editor.attribute
     lights = test.manifest.labels("illumination")
     neutral = np.flatnonzero([lights[row] == NEUTRAL_LIGHT for row in test.rows_of(pairs)])
     if len(neutral) > NEUTRAL:

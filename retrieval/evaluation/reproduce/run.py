@@ -131,7 +131,7 @@ class _Run:
         try:
             numbers, figures = make()
         except (EvaluationError, ManifestError) as error:
-            return {"numbers": {"task": editor.space.name, "not_measured": str(error)}, "figures": []}
+            return {"numbers": {"task": editor.attribute.name, "not_measured": str(error)}, "figures": []}
         made = {"key": key, "numbers": numbers, "figures": [figure.as_json() for figure in figures]}
         write_whole(file, json.dumps(made).encode())
         return made
@@ -154,7 +154,7 @@ def _made(editor: Editor) -> dict[str, Any]:
     return {
         "recipe": str(card.recipe.get("name", "unknown")),
         "middle": card.network.middle,
-        "training_pairs": pairs_seen(card.recipe, len(editor.space)),
+        "training_pairs": pairs_seen(card.recipe, len(editor.attribute)),
         "started_from": began.get("model", "")[:12] if isinstance(began, dict) else "",
     }
 

@@ -51,6 +51,8 @@ def upgrade() -> None:
         sa.Column("added", sa.BigInteger, nullable=False),
         sa.Column("reason", sa.String),
         sa.Column("reader", sa.String),
+        sa.Column("unread", sa.Text),
+        sa.Column("found", sa.BigInteger),
         _digest(),
         sqlite_autoincrement=True,
     )

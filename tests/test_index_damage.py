@@ -1,0 +1,220 @@
+"""What is damaged stays visible until it is mended, and what could not be read costs nothing that was known."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index.care.exchange import DESCRIPTORS, FACES, restore
+from index.errors import GalleryCorruptError, GalleryError
+from index.files import file_hash
+from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Problem
+from tests.faces import new_face
+
+SIZE, COUNT = 8, 6
+CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
+NEW = GalleryConfig("b" * 64, "pose", (0, 1), SIZE, CONFIG.image_root)
+STAMP, LATER = FileStamp(10, 20, 30, 40), FileStamp(11, 21, 31, 41)
+
+
+def vectors(*numbers: int) -> NDArray[np.float32]:
+    return np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers]).astype("f4")
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    """Faces 1 to 6 of 0.png to 5.png, which the hand named anna."""
+    with Gallery.create(tmp_path / "g", CONFIG) as made:
+        faces = [new_face(f"{n}.png", 15, identity="anna", sha256=f"{n:064x}", **vars(STAMP)) for n in range(COUNT)]
+        made.add(faces, vectors(*range(COUNT)))
+        yield made
+
+
+def edit(gallery: Gallery, statement: str, *values: object) -> None:
+    """As somebody with an editor does it."""
+    plain = sqlite3.connect(gallery.folder / "gallery.db")
+    plain.execute(statement, values)
+    plain.commit()
+    plain.close()
+
+
+def unreadable(path: str) -> Problem:
+    return Problem(path, LATER, "is cut off", "reader 1")
+
+
+# --- files that cannot be read any more ---
+
+
+def test_an_unreadable_file_leaves_what_was_described_as_it_was(gallery: Gallery) -> None:
+    before = gallery.get([1])
+    gallery.note_problems([unreadable("0.png"), unreadable("new.png")])
+    assert gallery.get([1]) == before and len(gallery) == COUNT
+    assert [(p.path, p.stamp, p.reason, p.reader) for p in gallery.problems()] == [
+        ("0.png", LATER, "is cut off", "reader 1"),
+        ("new.png", LATER, "is cut off", "reader 1"),
+    ]
+    gallery.note_problems([], ["0.png", "new.png"])
+    assert gallery.problems() == [] and gallery.get([1]) == before
+    assert gallery.verify().sound
+
+
+def test_a_file_that_is_read_again_is_no_problem_any_more(gallery: Gallery) -> None:
+    gallery.note_problems([unreadable("0.png"), unreadable("1.png")])
+    first, second = gallery.get([1, 2])
+    gallery.move([replace(first, photo=replace(first.photo, stamp=LATER))])
+    gallery.begin_redescription(NEW)
+    new = [replace(face, decision=Decision(1, (1.0, None))) for face in gallery.waiting()]
+    gallery.stage(new, vectors(*range(COUNT)))
+    gallery.finish_redescription()
+    assert gallery.problems() == [] and gallery.get([2])[0].photo == second.photo
+    assert gallery.verify().sound
+
+
+def test_removing_a_face_keeps_the_reason_why_its_file_cannot_be_read(gallery: Gallery) -> None:
+    gallery.note_problems([unreadable("0.png")])
+    gallery.remove([1])
+    assert [problem.path for problem in gallery.problems()] == ["0.png"]
+    gallery.add([new_face("0.png", 15)], vectors(9))
+    assert gallery.problems() == [] and gallery.verify().sound
+
+
+# --- damage is never sealed ---
+
+
+def exchange_records(gallery: Gallery) -> None:
+    edit(gallery, "UPDATE record SET face_id = NULL WHERE slot = 1")
+    edit(gallery, "UPDATE record SET face_id = 2 WHERE slot = 2")
+    edit(gallery, "UPDATE record SET face_id = 3 WHERE slot = 1")
+
+
+def test_exchanged_descriptors_are_not_made_sound_by_a_compaction(gallery: Gallery) -> None:
+    exchange_records(gallery)
+    gallery.remove([6])
+    with pytest.raises(GalleryCorruptError, match="row of record with file 1, slot 1 is not what was written"):
+        gallery.compact()
+    assert len(gallery.verify().findings) == 2
+    assert sorted(gallery.repair().removed) == ["1.png", "2.png"]
+    gallery.compact()
+    assert gallery.verify().sound and [face.id for face in gallery.faces()] == [1, 4, 5]
+
+
+@pytest.mark.parametrize("change", ["image_root = '/elsewhere'", "removals = 77", "attribute_values = '[1, 2, 3]'"])
+def test_a_damaged_row_of_its_own_is_not_made_sound_by_the_next_writer(gallery: Gallery, change: str) -> None:
+    edit(gallery, f"UPDATE gallery SET {change}")
+    with pytest.raises(GalleryCorruptError, match=r"the gallery's own row is damaged \(it is not what was written\)"):
+        gallery.remove([1])
+    gallery.close()
+    with pytest.raises(GalleryCorruptError, match="own row is damaged"):
+        Gallery.open(gallery.folder)
+
+
+@pytest.mark.parametrize(
+    "change", ["staged SET decided = 0 WHERE face_id = 2", "record SET sha256 = zeroblob(32) WHERE file = 2"]
+)
+def test_damaged_descriptions_of_another_model_never_take_over(gallery: Gallery, change: str) -> None:
+    gallery.begin_redescription(NEW)
+    new = [replace(face, decision=Decision(1, (1.0, None))) for face in gallery.waiting()]
+    gallery.stage(new, vectors(*range(COUNT)))
+    edit(gallery, f"UPDATE {change}")
+    with pytest.raises(GalleryError, match="new descriptions are not what was stored"):
+        gallery.finish_redescription()
+    left = list(gallery.waiting())
+    assert left
+    gallery.stage([replace(face, decision=Decision(1, (1.0, None))) for face in left], vectors(*range(len(left))))
+    gallery.finish_redescription()
+    assert {face.decided for face in gallery.faces()} == {1} and gallery.verify().sound
+
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        ("face SET identity = 'ben' WHERE id = 3", ["2.png"]),
+        ("photo SET size = 5 WHERE id = 3", ["2.png"]),
+        ("record SET face_id = 3 WHERE slot = 99", []),
+        ("photo SET reason = 'is large' WHERE path = 'new.png'", []),
+    ],
+)
+def test_repair_removes_what_belongs_to_a_damaged_row_and_nothing_else(
+    gallery: Gallery, change: str, gone: list[str]
+) -> None:
+    gallery.note_problems([unreadable("new.png")])
+    edit(gallery, f"UPDATE {change}")
+    damaged = not gallery.verify().sound
+    assert damaged == ("99" not in change)
+    if gone:
+        with pytest.raises(GalleryCorruptError, match=r"is not what was written: run `facesearch gallery repair`"):
+            face = gallery.get([3])[0]
+            gallery.move([replace(face, labels=Labels.given("hand", identity="eve"))])
+    assert gallery.repair().removed == gone
+    assert gallery.verify().sound and len(gallery) == COUNT - len(gone)
+    assert gallery.search(vectors(1)[0], 1)[0].face.path == "1.png"
+
+
+def test_a_path_that_leads_elsewhere_is_never_followed(gallery: Gallery, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "secret.txt").write_text("mine")
+    gallery.set_image_root(tmp_path / "photos")
+    edit(gallery, "UPDATE photo SET path = '../secret.txt' WHERE id = 1")
+    for read in (lambda: list(gallery.faces()), lambda: gallery.export(tmp_path / "out", pictures=True)):
+        with pytest.raises(GalleryCorruptError, match=r"'\.\./secret\.txt' as the path of image 1, which leads out"):
+            read()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["g", "photos", "secret.txt"]
+    gallery.repair()
+    gallery.export(tmp_path / "out", pictures=True)
+    assert gallery.verify().sound and len(gallery) == COUNT - 1
+
+
+def test_a_gallery_that_lacks_a_descriptor_is_not_exported(gallery: Gallery, tmp_path: Path) -> None:
+    edit(gallery, "DELETE FROM record WHERE slot = 2")
+    with pytest.raises(GalleryCorruptError, match="1 of 6 images have no descriptor: run"):
+        gallery.export(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# --- exports of strangers ---
+
+
+def rewritten(out: Path, change: Callable[[str], str]) -> None:
+    """Every line of the faces changed, with sums that agree."""
+    (out / FACES).write_text("".join(change(line) + "\n" for line in (out / FACES).read_text().splitlines()))
+    about = json.loads((out / "gallery.json").read_text())
+    sums = {name: file_hash(out / name) for name in (FACES, DESCRIPTORS)}
+    (out / "gallery.json").write_text(json.dumps({**about, "sha256": sums}))
+
+
+def about_with(name: str, text: str) -> Callable[[Path], None]:
+    def change(out: Path) -> None:
+        content = (out / "gallery.json").read_text()
+        old = f'"{name}": {json.loads(content)[name]}'
+        assert old in content
+        (out / "gallery.json").write_text(content.replace(old, f'"{name}": {text}'))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        about_with("images", "Infinity"),
+        about_with("last_id", "1e999"),
+        about_with("descriptor_size", "true"),
+        lambda out: rewritten(out, lambda line: line.replace("[1.0, 1.0, 1.0]", f"[1{'0' * 400}, 1.0, 1.0]")),
+        lambda out: rewritten(out, lambda line: "[" * 100_000),
+        lambda out: rewritten(out, lambda line: line.replace('"anna"', '"\\ud800"')),
+    ],
+)
+def test_nonsense_in_an_export_is_damage(gallery: Gallery, tmp_path: Path, change: Callable[[Path], None]) -> None:
+    gallery.export(tmp_path / "out")
+    before = (tmp_path / "out" / FACES).read_text(), (tmp_path / "out" / "gallery.json").read_text()
+    change(tmp_path / "out")
+    assert before != ((tmp_path / "out" / FACES).read_text(), (tmp_path / "out" / "gallery.json").read_text())
+    with pytest.raises(GalleryCorruptError, match="is damaged"):
+        restore(tmp_path / "out", tmp_path / "again", None)
+    assert not (tmp_path / "again").exists()
