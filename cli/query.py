@@ -63,19 +63,18 @@ def query(
     """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
     nearest real pictures."""
     from faceedit.errors import ImageError, UsageError
-    from retrieval.wishes import asked_for, require_distinct
+    from retrieval.wishes import asked_for, condition_of, require_distinct
 
     asked = asked_for(pose, illumination, inpaint)
     attribute = swept(all_poses, all_illuminations, asked)
     if not asked and attribute is None:
         raise UsageError("say how to see the person: --pose, --illumination, --inpaint, or --all-poses")
     require_distinct(distinct)
-    from index.where import parse
     from retrieval.answer_text import Format
     from retrieval.source import read_source
     from retrieval.tables import printable
 
-    single, condition = _single(images), parse(where) if where is not None else None
+    single, condition = _single(images), condition_of(where)
     form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)
     _check_files(images, single, sheet, as_json)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}

@@ -1,4 +1,4 @@
-"""Checks of files that cost nothing, to be made before expensive work."""
+"""Checks of files and texts that cost nothing, to be made before expensive work."""
 
 from __future__ import annotations
 
@@ -43,3 +43,12 @@ def require_picture_name(path: Path, source: Path | None = None) -> None:
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
         raise FaceEditError(f"cannot write {path}: name a picture, such as {path.stem or 'out'}.png")
     require_writable_parent(path)
+
+
+def is_unicode(path: Path | str) -> bool:
+    """Whether a file's name, or another text, is Unicode: no other can be kept."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

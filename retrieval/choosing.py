@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
+
+import numpy as np
 
 from faceedit.errors import UsageError
 from index.gallery import Gallery
 from index.where import LARGEST, Condition
+from retrieval.checks import is_unicode
 from retrieval.errors import NothingFoundError
 
-Meant = int | str | os.PathLike[str]
+Meant = int | np.integer | str | os.PathLike[str]
 """An id, the path of a file, or a path as the gallery lists it."""
 
 
@@ -34,9 +38,13 @@ def chosen_ids(gallery: Gallery, meant: Sequence[Meant], where: Condition | None
 
 
 def _id_of(gallery: Gallery, one: Meant) -> int:
-    if isinstance(one, int):
-        return gallery.get([one])[0].id
+    if isinstance(one, Integral):
+        return gallery.get([int(one)])[0].id
+    if not isinstance(one, str | os.PathLike):
+        raise UsageError(f"{one!r} is no image: give an id, or a path as `facesearch gallery list` shows it")
     name = os.fspath(one)
+    if not is_unicode(name):
+        raise UsageError(f"the path {name!r} is not valid Unicode: no gallery holds such a one")
     if name.isdecimal() and len(name) < len(str(LARGEST)):
         return gallery.get([int(name)])[0].id
     known = gallery.ids_of([name]) or gallery.ids_of([_relative(gallery, name)])

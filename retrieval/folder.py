@@ -45,15 +45,6 @@ def is_gone(path: Path) -> bool:
     return False
 
 
-def is_unicode(path: Path) -> bool:
-    """Whether the file's name is Unicode: no other can be kept."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def stamp_of(path: Path) -> FileStamp | None:
     """What tells whether the file changes; None where it cannot be looked at."""
     try:

@@ -10,8 +10,9 @@ import numpy as np
 
 from faceedit.describes import Describes
 from index.gallery import Decision, Face, FileStamp, Gallery, Labels, Photo, Problem
+from retrieval.checks import is_unicode
 from retrieval.describing import describe_contents
-from retrieval.folder import is_gone, is_unicode, stamp_of
+from retrieval.folder import is_gone, stamp_of
 from retrieval.labelling import Labelling, require_named, says_the_same
 from retrieval.reading import FileReader, Read, ReadsFiles
 from retrieval.renames import follow

@@ -17,6 +17,7 @@ from index.gallery import Gallery, Match
 from index.values import identity_key
 from index.where import Condition
 from retrieval.answers import Answer, Result, Step
+from retrieval.checks import is_unicode
 from retrieval.models import Models
 from retrieval.source import Source
 
@@ -149,8 +150,4 @@ def _own(gallery: Gallery, path: Path | None) -> list[int]:
     if not full.is_relative_to(root):
         return []
     relative = full.relative_to(root).as_posix()
-    try:
-        relative.encode()
-    except UnicodeEncodeError:  # no gallery holds such a name
-        return []
-    return list(gallery.ids_of([relative]).values())
+    return list(gallery.ids_of([relative]).values()) if is_unicode(relative) else []

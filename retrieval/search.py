@@ -228,8 +228,8 @@ class FaceSearch:
     def decide(self, picture: AnyPicture | Source, attribute: str = "pose") -> int:
         """The value of the attribute that the picture itself has, as the model sees it. Raises UsageError, ImageError,
         ModelFileError."""
-        source = read_source(picture)
-        return decided(source.crop, attribute_named(attribute), self._models.to_edit([attribute]))
+        space, source = attribute_named(attribute), read_source(picture)
+        return decided(source.crop, space, self._models.to_edit([attribute]))
 
     # --- upkeep ---
 

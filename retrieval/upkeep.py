@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from operator import index
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,9 @@ from faceedit.errors import UsageError
 from index.care.compact import Compaction
 from index.gallery import Gallery
 from index.values import HAND
-from index.where import Condition
+from index.where import LARGEST, Condition
 from retrieval.about import missing_files
+from retrieval.checks import is_unicode
 from retrieval.choosing import Meant, chosen_ids
 
 
@@ -46,15 +48,43 @@ def correct_labels(
     gallery: Gallery,
     images: Sequence[Meant],
     where: Condition | None,
-    labels: Mapping[str, str | int | Keep | None],
+    labels: Mapping[str, object],
 ) -> int:
-    """Give the images that are meant these labels by hand; how many. Raises UsageError where none is given."""
-    changes = {name: value for name, value in labels.items() if value is not KEEP}
+    """Give the images that are meant these labels by hand; how many. None or empty text takes one away.
+
+    Raises UsageError where none is given, or one that a gallery cannot hold.
+    """
+    changes = {
+        name: _whole_number(name, value) if name in ("pose", "illumination") else _text(name, value)
+        for name, value in labels.items()
+        if value is not KEEP
+    }
     if not changes:
         raise UsageError("say what to change: --identity, --pose, --illumination or --expression")
     with gallery.writing():
         found = gallery.get(chosen_ids(gallery, images, where))
         return gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})
+
+
+def _whole_number(name: str, given: object) -> int | None:
+    """Of a number or its text."""
+    if given is None or given == "":
+        return None
+    try:
+        number = int(given) if isinstance(given, str) else index(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} {given!r} is no whole number: give one, such as 15, or nothing") from error
+    if abs(number) >= LARGEST:
+        raise UsageError(f"{name} {given!r} is too large a number: give one such as 15")
+    return number
+
+
+def _text(name: str, given: object) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise UsageError(f"{name} {given!r} is no text: give it as text, or nothing")
+    if given and not is_unicode(given):
+        raise UsageError(f"{name} {given!r} is not valid Unicode: give it in UTF-8")
+    return given or None
 
 
 def relocate(gallery: Gallery, root: Path) -> int:

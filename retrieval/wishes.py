@@ -6,7 +6,9 @@ from numbers import Integral
 
 from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.errors import UsageError
+from index.errors import WhereError
 from index.where import Condition, parse
+from retrieval.checks import is_unicode
 
 Where = str | Condition | None
 """Which images compete: a condition, its text, or all."""
@@ -42,7 +44,11 @@ def attribute_named(name: str) -> AttributeSpace:
 
 
 def condition_of(where: Where) -> Condition | None:
-    """Raises WhereError for a text that cannot be read."""
+    """Raises WhereError for a text that cannot be read, UsageError for what is no condition."""
+    if where is not None and not isinstance(where, str | Condition):
+        raise UsageError(f"{where!r} is no condition: give one such as \"identity = 'anna'\"")
+    if isinstance(where, str) and not is_unicode(where):
+        raise WhereError(f"the condition {where!r} is not valid Unicode: give it in UTF-8")
     return parse(where) if isinstance(where, str) else where
 
 

@@ -157,6 +157,17 @@ def test_help_is_whole_sentences() -> None:
             assert text[0].isupper() and text.endswith("."), (one.name, one.help)
 
 
+def test_a_list_of_commands_cuts_none_short() -> None:
+    def short(command: Any) -> list[str]:
+        below = getattr(command, "commands", {})
+        deeper = [text for sub in below.values() for text in short(sub)]
+        return [*(sub.get_short_help_str() for sub in below.values()), *deeper]
+
+    texts = short(get_command(app))
+    assert len(texts) == len(COMMANDS) + sum(map(len, GROUPS.values()))
+    assert [text for text in texts if not text.endswith(".") or text.endswith("..")] == []
+
+
 def test_a_shell_completes_commands() -> None:
     asked = {"_FACESEARCH_COMPLETE": "complete_bash", "COMP_WORDS": "facesearch gallery re", "COMP_CWORD": "2"}
     script = "import sys; sys.argv[0] = 'facesearch'; from cli.app import main; main()"

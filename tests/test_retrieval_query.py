@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,23 @@ def test_distinct_results_are_the_nearest_of_each(data_set: Path, tmp_path: Path
             faces.query(images[0], pose=30, distinct="colour")
 
 
+def test_distinct_people_are_those_that_a_condition_tells_apart(data_set: Path, tmp_path: Path) -> None:
+    images = find_images(data_set / "images")[:4]
+    names = ("Jürgen", "JU\u0308RGEN", "jürgen", "Anna")  # composed or not, with and without case
+    labels = {path: Labels.given(FILE, identity=name) for path, name in zip(images, names, strict=True)}
+    with FaceSearch(tmp_path / "db", describer=HashEditor(), reader=ReadsHere()) as faces:
+        faces.index(data_set / "images", labels)
+        found = faces.query(blob_face(9, 0, 0), k=9, where="identity is not null", distinct="identity")
+        assert len(found) == faces.info().people == 2
+        assert len(faces.query(blob_face(9, 0, 0), k=9, where="identity = 'JÜRGEN'", distinct="identity")) == 1
+
+
+@pytest.mark.parametrize("k", [0, -1, "5", None, 2.5])
+def test_what_is_no_number_of_results_is_refused(faces: FaceSearch, asked: Path, k: Any) -> None:
+    with pytest.raises(UsageError, match="give how many results to find, 1 or more"):
+        faces.query(asked, k=k)
+
+
 def test_a_condition_is_given_as_text_or_parsed(faces: FaceSearch, asked: Path) -> None:
     def paths(answer: Answer) -> list[Path]:
         return [result.path for result in answer]
@@ -93,6 +111,11 @@ def test_a_condition_is_given_as_text_or_parsed(faces: FaceSearch, asked: Path) 
     assert paths(faces.query(asked, pose=30, where=parse("identity = 'labelled'"))) == paths(text)
     with pytest.raises(WhereError, match="expected text in quotes"):
         faces.query(asked, pose=30, where="identity = anna")
+    with pytest.raises(WhereError, match="is not valid Unicode"):
+        faces.query(asked, pose=30, where="identity = '\udcff'")
+    number: Any = 5
+    with pytest.raises(UsageError, match="5 is no condition: give one such as"):
+        faces.query(asked, pose=30, where=number)
 
 
 def test_an_answer_holds_the_crop_and_the_imagined_face(faces: FaceSearch, asked: Path) -> None:
@@ -181,6 +204,8 @@ def test_an_empty_gallery_is_refused(asked: Path, tmp_path: Path) -> None:
 def test_a_sweep_answers_for_every_value(faces: FaceSearch, asked: Path) -> None:
     answers = faces.sweep(asked, k=2)
     assert [answer.asked for answer in answers] == [{"pose": value} for value in (-45, -30, -15, 0, 15, 30, 45)]
+    with pytest.raises(UsageError, match="pose 30 in a sweep over every pose: choose one"):
+        faces.sweep(asked, pose=30)
     single = faces.query(asked, pose=15, k=2)
     assert [result.path for result in answers[4]] == [result.path for result in single]
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +111,13 @@ def test_info_is_a_value(faces: FaceSearch, photos: Path) -> None:
     assert json.loads(json.dumps(about.as_json()))["values"] == [-45, -30, -15, 0, 15, 30, 45]
 
 
+@pytest.mark.parametrize("given", [{"device": "cpu"}, {"descriptor": "paper"}, {"models": "m"}, {"model": Path("m")}])
+def test_a_describer_together_with_what_says_which_to_load_is_refused(tmp_path: Path, given: dict[str, Any]) -> None:
+    [name] = given
+    with pytest.raises(UsageError, match=f"describer and {name} together: a describer is loaded already"):
+        FaceSearch(tmp_path / "db", describer=HashEditor(), **given)
+
+
 # --- a picture in every form ---
 
 
@@ -192,6 +200,10 @@ def test_an_edit_needs_no_gallery(asked: Path, tmp_path: Path) -> None:
         assert faces.decide(asked) in HashEditor().attribute.values
         with pytest.raises(UsageError, match="there is no model for illumination"):
             faces.edit(asked, illumination=3)
+        with pytest.raises(UsageError, match="there is no model for illumination"):
+            faces.decide(asked, "illumination")
+        with pytest.raises(UsageError, match="say how to see the face: pose=30, illumination=9 or inpaint=True"):
+            faces.edit(asked)
     assert not (tmp_path / "none").exists()
 
 
@@ -221,6 +233,46 @@ def test_images_that_nobody_has_are_refused(faces: FaceSearch) -> None:
     with pytest.raises(UsageError, match="say what to change"):
         faces.label("anna/0.png")
     assert len(faces.gallery) == 6
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"pose": 10**30}, "pose 1000000000000000000000000000000 is too large a number"),
+        ({"pose": "abc"}, "pose 'abc' is no whole number: give one"),
+        ({"illumination": 1.5}, r"illumination 1\.5 is no whole number"),
+        ({"identity": "\udcff"}, "identity .* is not valid Unicode"),
+        ({"expression": 3}, "expression 3 is no text"),
+    ],
+)
+def test_a_label_that_no_gallery_can_hold_is_refused(faces: FaceSearch, labels: dict[str, Any], words: str) -> None:
+    before = list(faces.gallery.faces())
+    with pytest.raises(UsageError, match=words) as raised:
+        faces.label("anna/0.png", **labels)
+    assert "\n" not in str(raised.value) and list(faces.gallery.faces()) == before
+
+
+def test_an_empty_label_is_an_unknown_one(faces: FaceSearch) -> None:
+    empty: Any = ""
+    assert faces.label("anna/0.png", identity="", expression="", pose=empty) == 1
+    face = faces.gallery.known()["anna/0.png"]
+    assert (face.identity, face.expression, face.pose, face.labels.origin("identity")) == (None, None, None, "")
+    assert faces.info().people == 2
+
+
+def test_numbers_of_numpy_are_numbers(faces: FaceSearch, asked: Path) -> None:
+    known = faces.gallery.known()["anna/0.png"].id
+    number: Any = np.int64(30)
+    assert faces.label(np.int64(known), pose=number) == 1
+    assert [face.pose for face in faces.gallery.get([known])] == [30]
+    answer = faces.query(asked, pose=number)
+    assert json.loads(json.dumps(answer.as_json())) == faces.query(asked, pose=30).as_json()
+
+
+@pytest.mark.parametrize("meant", [None, 1.5, ["anna/0.png"], b"anna/0.png", "\udcff.png"])
+def test_what_names_no_image_is_refused(faces: FaceSearch, meant: Any) -> None:
+    with pytest.raises(UsageError, match=r"is no image: give an id|is not valid Unicode"):
+        faces.label(meant, pose=0)
 
 
 def test_another_model_redescribes_the_gallery(faces: FaceSearch, asked: Path) -> None:

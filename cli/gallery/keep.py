@@ -25,7 +25,6 @@ from cli.options import (
     db_folder,
     face_search,
 )
-from index.where import parse
 from retrieval.tables import aligned, counted, printable
 
 
@@ -37,7 +36,9 @@ def remove(
     db: DbOption = None,
 ) -> None:
     """Remove images, and erase their descriptors. The files themselves stay."""
-    condition = parse(where) if where is not None else None
+    from retrieval.wishes import condition_of
+
+    condition = condition_of(where)
     from cli.progress import ProgressBar
     from retrieval.choosing import chosen_ids
 

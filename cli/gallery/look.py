@@ -13,7 +13,6 @@ import typer
 
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
-from index.where import LARGEST, parse
 from retrieval.tables import aligned, counted, printable, shown
 
 if TYPE_CHECKING:
@@ -40,7 +39,9 @@ def list_images(
     """List images with their labels. `decided` is the value that the network saw."""
     if as_jsonl and as_csv:
         raise UsageError("--jsonl and --csv together: choose one")
-    condition = parse(where) if where is not None else None
+    from retrieval.wishes import condition_of
+
+    condition = condition_of(where)
     from index.gallery import Gallery
 
     with Gallery.open(db_folder(db)) as gallery:
@@ -87,9 +88,7 @@ def label(
 ) -> None:
     """Correct the labels of images. Those that are not given stay."""
     given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
-    changes: dict[str, Any] = {name: text or None for name, text in given.items() if text is not None}
-    for name in changes.keys() & {"pose", "illumination"}:
-        changes[name] = _number(name, changes[name])
+    changes: dict[str, Any] = {name: text for name, text in given.items() if text is not None}
     with face_search(context, db) as faces:
         done = faces.label(*(images or ()), where=where, **changes)
     print(f"{counted(done, 'image')} labelled")
@@ -121,13 +120,3 @@ def _print_table(rows: Iterable[dict[str, Any]]) -> None:
 
 def _row(face: Face) -> dict[str, Any]:
     return {name: getattr(face, name) for name in _SHOWN}
-
-
-def _number(name: str, text: str | None) -> int | None:
-    try:
-        number = int(text) if text else None
-    except ValueError as error:
-        raise UsageError(f"--{name} {text!r} is no whole number") from error
-    if number is not None and abs(number) >= LARGEST:
-        raise UsageError(f"--{name} {text!r} is too large a number")
-    return number
