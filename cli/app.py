@@ -105,8 +105,6 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone
         return 1
-    except UnicodeEncodeError as error:
-        return _fail(f"{error.object!r} is not valid Unicode: give it in UTF-8", 2)
     except OSError as error:
         return _fail(_refused(error), 1)
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from faceedit.errors import FaceEditError
+from faceedit.errors import FaceEditError, UsageError
 
 
 def require_file(path: Path, what: str) -> None:
@@ -43,6 +43,12 @@ def require_picture_name(path: Path, source: Path | None = None) -> None:
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
         raise FaceEditError(f"cannot write {path}: name a picture, such as {path.stem or 'out'}.png")
     require_writable_parent(path)
+
+
+def require_keepable(folder: Path) -> None:
+    """Raise UsageError for a folder whose name a gallery cannot keep."""
+    if not is_unicode(folder):
+        raise UsageError(f"the folder {str(folder)!r} is not named in valid Unicode: give it a name in UTF-8")
 
 
 def is_unicode(path: Path | str) -> bool:

@@ -40,11 +40,12 @@ def chosen_ids(gallery: Gallery, meant: Sequence[Meant], where: Condition | None
 
 def _id_of(gallery: Gallery, one: Meant) -> int:
     if isinstance(one, Integral):
-        if abs(one) >= LARGEST:
+        id_ = int(one)
+        if abs(id_) >= LARGEST:
             raise UnknownImageError(
-                f"the gallery holds no image {one}: give an id that `facesearch gallery list` shows"
+                f"the gallery holds no image {id_}: give an id that `facesearch gallery list` shows"
             )
-        return gallery.get([int(one)])[0].id
+        return gallery.get([id_])[0].id
     if not isinstance(one, str | os.PathLike):
         raise UsageError(f"{one!r} is no image: give an id, or a path as `facesearch gallery list` shows it")
     name = os.fspath(one)

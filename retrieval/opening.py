@@ -9,6 +9,7 @@ from threading import RLock
 from faceedit.describes import Describes
 from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
+from retrieval.checks import require_keepable
 from retrieval.errors import RetrievalError
 
 
@@ -53,8 +54,10 @@ class Opening:
 def open_gallery(folder: Path, describer: Describes, image_root: Path) -> Gallery:
     """The gallery in `folder`, created for this model and image root where there is none.
 
-    Raises ModelMismatchError for a gallery of another model, RetrievalError for one of another image root.
+    Raises ModelMismatchError for a gallery of another model, RetrievalError for one of another image root, UsageError
+    for a root that no gallery can keep.
     """
+    require_keepable(image_root.resolve())
     try:
         gallery = Gallery.open(folder)
     except GalleryNotFoundError:
@@ -74,6 +77,7 @@ def require_fitting(gallery: Gallery, describer: Describes, image_root: Path) ->
     without images takes this root."""
     gallery.require_model(describer.digest, describer.descriptor_size)
     root = image_root.resolve()
+    require_keepable(root)
     elsewhere = not root.is_relative_to(gallery.config.image_root)
     if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
         gallery.set_image_root(root)

@@ -15,7 +15,7 @@ from index.gallery import Gallery
 from index.values import HAND
 from index.where import LARGEST, Condition
 from retrieval.about import missing_files
-from retrieval.checks import is_unicode
+from retrieval.checks import is_unicode, require_keepable
 from retrieval.choosing import Meant, chosen_ids
 
 
@@ -91,6 +91,7 @@ def relocate(gallery: Gallery, root: Path) -> int:
     """Say where the images lie now; how many are not there. Raises UsageError for a folder that holds none of them."""
     if not root.is_dir():
         raise UsageError(f"{root} is no folder: give the one that the images lie in now")
+    require_keepable(root.resolve())
     missing = missing_files(gallery, root)
     if missing == len(gallery) > 0:
         raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")

@@ -97,6 +97,19 @@ def test_requirements_that_nothing_keeps_to_are_refused_before_anything_is_descr
     assert describer.described == [] and not (tmp_path / "new").exists()
 
 
+def test_a_folder_that_no_gallery_can_name_is_refused(faces: FaceSearch, photos: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "photos\udcff"
+    try:
+        shutil.copytree(photos, odd)
+    except OSError:
+        pytest.skip("the file system takes Unicode names only")
+    with FaceSearch(tmp_path / "new", describer=HashEditor(), reader=ReadsHere()) as new:
+        for call in (new.index, faces.index, faces.relocate):
+            with pytest.raises(UsageError, match="is not named in valid Unicode: give it a name in UTF-8"):
+                call(odd)
+    assert not (tmp_path / "new").exists() and faces.info().image_root == photos
+
+
 def test_progress_is_told_with_what_is_done(faces: FaceSearch, photos: Path) -> None:
     told: list[tuple[str, int, int]] = []
     save_face(photos / "new.png", 20)

@@ -10,7 +10,7 @@ import typer
 
 from cli.options import DbOption, db_folder, face_search
 from faceedit.errors import UsageError
-from retrieval.checks import require_output_folder
+from retrieval.checks import require_keepable, require_output_folder
 from retrieval.tables import counted, printable
 
 _FEW = 20  # lines that name what is missing
@@ -49,6 +49,7 @@ def import_(
     """Make a gallery of an exported one. Ids stay."""
     if root is not None and not root.is_dir():
         raise UsageError(f"{root} is no folder: give the one that the images lie in")
+    require_keepable((root or folder).resolve())  # the images lie in one of them
     place = db_folder(db)
     require_output_folder(place)
     from cli.progress import ProgressBar
