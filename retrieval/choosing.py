@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from faceedit.errors import UsageError
+from index.errors import UnknownImageError
 from index.gallery import Gallery
 from index.where import LARGEST, Condition
 from retrieval.checks import is_unicode
@@ -39,6 +40,10 @@ def chosen_ids(gallery: Gallery, meant: Sequence[Meant], where: Condition | None
 
 def _id_of(gallery: Gallery, one: Meant) -> int:
     if isinstance(one, Integral):
+        if abs(one) >= LARGEST:
+            raise UnknownImageError(
+                f"the gallery holds no image {one}: give an id that `facesearch gallery list` shows"
+            )
         return gallery.get([int(one)])[0].id
     if not isinstance(one, str | os.PathLike):
         raise UsageError(f"{one!r} is no image: give an id, or a path as `facesearch gallery list` shows it")

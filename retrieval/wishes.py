@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 
 from faceedit.attributes import TASKS, AttributeSpace
-from faceedit.errors import UsageError
+from faceedit.errors import AttributeValueError, UsageError
 from index.errors import WhereError
 from index.where import Condition, parse
 from retrieval.checks import is_unicode
@@ -19,6 +19,10 @@ def asked_for(pose: int | None, illumination: int | None, inpaint: bool) -> dict
     """Attribute name to value, one of the attribute's own. Raises AttributeValueError for an unknown value."""
     given = {"inpainting": 0 if inpaint else None, "illumination": illumination, "pose": pose}
     spaces = [(TASKS[name], value) for name, value in given.items() if value is not None]
+    for space, value in spaces:
+        if not isinstance(value, Real):  # such as "30", which would be told to be none of ..., 30
+            known = ", ".join(map(str, space.values))
+            raise AttributeValueError(f"{space.name} {value!r} is no number: give one of {known}")
     return {space.name: space.values[space.index(value)] for space, value in spaces}
 
 

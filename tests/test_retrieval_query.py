@@ -183,6 +183,10 @@ def test_a_query_file_whose_name_is_not_unicode_is_answered(faces: FaceSearch, a
 def test_an_unknown_value_and_an_unreadable_picture_are_refused(faces: FaceSearch, asked: Path, tmp_path: Path) -> None:
     with pytest.raises(AttributeValueError, match="pose 31 is not one of -45"):
         faces.query(asked, pose=31)
+    for given in ("30", [30], np.array([30, 45])):
+        number: Any = given
+        with pytest.raises(AttributeValueError, match=r"is no number: give one of -45, "):
+            faces.query(asked, pose=number)
     with pytest.raises(ImageError, match="does not exist"):
         faces.query(tmp_path / "none.png", pose=30)
 

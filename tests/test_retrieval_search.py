@@ -226,6 +226,8 @@ def test_images_that_nobody_has_are_refused(faces: FaceSearch) -> None:
         faces.remove("x.png")
     with pytest.raises(UnknownImageError):
         faces.label(99, pose=0)
+    with pytest.raises(UnknownImageError, match="holds no image 1000000000000000000000000000000"):
+        faces.label(10**30, pose=0)
     with pytest.raises(NothingFoundError, match="no image fulfils the condition"):
         faces.remove(where="identity = 'zoe'")
     with pytest.raises(UsageError, match="say which images"):
