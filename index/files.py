@@ -19,7 +19,13 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from index.errors import GalleryError, GalleryExistsError, GalleryLockedError, GalleryStorageError
+from index.errors import (
+    GalleryCorruptError,
+    GalleryError,
+    GalleryExistsError,
+    GalleryLockedError,
+    GalleryStorageError,
+)
 
 DATABASE = "gallery.db"
 _NEW_DATABASE = f"{DATABASE}.new"
@@ -198,7 +204,7 @@ class WriterLock:
         except OSError as error:
             raise _unwritable(Path(self._lock.lock_file), error) from error
         try:
-            self._holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+            _put(self._holder, f"{os.getpid()}\n".encode())
         except OSError as error:
             self._lock.release()
             raise _unwritable(self._holder, error) from error
@@ -272,6 +278,32 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def require_no_links(folder: Path) -> None:
+    """Raise GalleryCorruptError where a file of a gallery is a link: what is written would land elsewhere."""
+    own = (DATABASE, _LOCK, "descriptors-", "exact-", "search-", "search.json")
+    for path in sorted(folder.iterdir()):
+        inside = path.iterdir() if path.name.startswith("search-") and path.is_dir() else ()
+        for file in (path, *inside):
+            if file.is_symlink() and path.name.startswith(own):
+                raise GalleryCorruptError(
+                    f"{file} is a link to another place, which no file of a gallery may be: put the file itself there, "
+                    "or give the folder that it lies in"
+                )
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Give a file this content, in one step, and without following a link of its name. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _unwritable(path: Path, error: OSError) -> GalleryStorageError:

@@ -25,7 +25,15 @@ from index.care.exchange import Exported, export
 from index.care.verify import Repair, Verification, repair, verify
 from index.descriptors import checked_descriptors, record_hash
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
-from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
+from index.files import (
+    DATABASE,
+    WriterLock,
+    discard_descriptors,
+    discard_indexes,
+    exact_path,
+    gallery_bytes,
+    require_no_links,
+)
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
@@ -108,6 +116,7 @@ class Gallery:
             raise GalleryNotFoundError(
                 f"{folder} holds no gallery (no {DATABASE} in it); check the folder, or index images into it first"
             )
+        require_no_links(folder)
         database = SQLite(path)
         try:
             with database.reading() as session:

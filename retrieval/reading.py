@@ -14,11 +14,12 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -172,6 +173,27 @@ class _Workers:
             self._free.put(worker)
 
 
+_HIDING = threading.Lock()
+
+
+@contextmanager
+def _without_main(reader: object) -> Iterator[None]:
+    """Start processes that do not run the user's script again, of which they need nothing unless the reader stands in
+    it: spawning tells a process where the main module lies (multiprocessing.spawn.get_preparation_data)."""
+    main = sys.modules["__main__"]
+    if getattr(type(reader), "__module__", "") == "__main__" or getattr(reader, "__module__", "") == "__main__":
+        yield
+        return
+    with _HIDING:
+        hidden: dict[str, object] = {n: vars(main)[n] for n in ("__spec__", "__file__") if n in vars(main)}
+        try:
+            main.__spec__ = None
+            vars(main).pop("__file__", None)
+            yield
+        finally:
+            vars(main).update(hidden)
+
+
 class _NoProcessError(Exception):
     pass
 
@@ -223,7 +245,8 @@ class _Worker:
             ours, theirs = _SPAWN.Pipe()
             self._process = _SPAWN.Process(target=_serve, args=(theirs, self._reader), daemon=True)
             try:
-                self._process.start()
+                with _without_main(self._reader):
+                    self._process.start()
             except OSError as error:
                 self._process = None
                 raise _NoProcessError from error

@@ -79,21 +79,32 @@ def test_a_single_file_that_kills_its_reader_does_not_kill_us(pictures: list[Pat
     assert file.crop is None and "its decoder crashed" in file.reason
 
 
-def test_where_no_process_can_be_started_files_are_read_here(pictures: list[Path], tmp_path: Path) -> None:
-    script = tmp_path / "script.py"  # a worker would run it again, for want of a guard
-    script.write_text(
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from retrieval.reading import read_ahead\n"
-        "files = [file for batch in read_ahead(sorted(Path(sys.argv[1]).glob('*.png')), 4) for file in batch]\n"
-        "print('read', sum(file.crop is not None for file in files), flush=True)\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, script, tmp_path], capture_output=True, text=True, cwd=ROOT, timeout=60,
+def ran(script: Path, folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """A script without `if __name__ == "__main__":` that reads the pictures of a folder."""
+    reads = "for batch in read_ahead(sorted(Path(sys.argv[1]).glob('*.png')), 4, reader=reader) for file in batch]"
+    begin = ("import sys", "from pathlib import Path", "from retrieval.reading import read, read_ahead")
+    end = (f"files = [file {reads}", "print('read', sum(file.crop is not None for file in files), flush=True)")
+    script.write_text("\n".join([*begin, "print('the script runs', flush=True)", *lines, *end, ""]))
+    return subprocess.run(
+        [sys.executable, script, folder],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert "read 10" in ran.stdout.splitlines(), ran.stderr
-    assert "no process can be started" in ran.stderr
+    )
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_the_workers(pictures: list[Path], tmp_path: Path) -> None:
+    done = ran(tmp_path / "script.py", tmp_path, "reader = read")
+    assert done.stdout.splitlines() == ["the script runs", "read 10"] and done.stderr == ""
+
+
+def test_where_no_process_can_be_started_files_are_read_here(pictures: list[Path], tmp_path: Path) -> None:
+    """A worker has to run the script for a reader of its own, and for want of a guard fails."""
+    done = ran(tmp_path / "script.py", tmp_path, "def reader(path):", "    return read(path)")
+    assert "read 10" in done.stdout.splitlines(), done.stderr
+    assert "no process can be started" in done.stderr
 
 
 def test_no_files_start_no_process() -> None:

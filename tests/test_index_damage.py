@@ -178,6 +178,61 @@ def test_a_gallery_that_lacks_a_descriptor_is_not_exported(gallery: Gallery, tmp
     assert not (tmp_path / "out").exists()
 
 
+# --- links in a gallery's folder ---
+
+
+@pytest.mark.parametrize(
+    "name", ["gallery.db", "descriptors-1.f16", "gallery.lock", "gallery.lock.holder", "search.json"]
+)
+def test_a_link_in_place_of_a_file_is_refused_and_what_it_leads_to_stays(
+    gallery: Gallery, tmp_path: Path, name: str
+) -> None:
+    gallery.close()
+    elsewhere = tmp_path / "elsewhere"
+    file = gallery.folder / name
+    elsewhere.write_bytes(file.read_bytes() if file.exists() else b"precious")
+    before = elsewhere.read_bytes()
+    file.unlink(missing_ok=True)
+    file.symlink_to(elsewhere)
+    with pytest.raises(GalleryCorruptError, match=rf"{name} is a link to another place"):
+        Gallery.open(gallery.folder)
+    assert elsewhere.read_bytes() == before
+
+
+def test_a_link_put_there_later_is_not_followed_by_the_name_of_the_writer(gallery: Gallery, tmp_path: Path) -> None:
+    holder = gallery.folder / "gallery.lock.holder"
+    holder.unlink()
+    (tmp_path / "precious").write_text("mine")
+    holder.symlink_to(tmp_path / "precious")
+    gallery.remove([1])
+    assert (tmp_path / "precious").read_text() == "mine" and not holder.is_symlink()
+
+
+# --- cells that are nothing of what belongs there ---
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE sqlite_sequence SET seq = 0",
+        "UPDATE sqlite_sequence SET name = 'null'",
+    ],
+)
+def test_ids_are_given_once_whatever_the_engine_remembers(gallery: Gallery, statement: str) -> None:
+    edit(gallery, statement)
+    assert gallery.add([new_face("new.png", 15)], vectors(9)) == [COUNT + 1]
+    assert gallery.verify().sound
+
+
+@pytest.mark.parametrize("value", ["''", "1000000000", "'zz'", "zeroblob(5)"])
+def test_what_is_no_hash_is_named(gallery: Gallery, value: str) -> None:
+    edit(gallery, f"UPDATE record SET sha256 = {value} WHERE slot = 2")
+    with pytest.raises(GalleryCorruptError, match="where a hash belongs: `facesearch gallery verify`"):
+        gallery.sound_descriptors([1, 3])
+    assert gallery.repair().removed == ["2.png"]
+    assert gallery.verify().sound
+
+
 # --- exports of strangers ---
 
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, create_engine, event, text
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
@@ -60,8 +60,15 @@ class Database(Protocol):
 
 
 # what SQLite gives no code of its own, and Python none at all
-_CORRUPT_SIGNS = ("no such table", "no such column", "Could not decode to UTF-8")
-_LOCKED, _CORRUPT = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}, {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_CORRUPT_SIGNS = ("no such table", "no such column", "foreign key mismatch", "Could not decode to UTF-8")
+_LOCKED, _CORRUPT = (
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED},
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CONSTRAINT,  # what we write keeps to them
+    },
+)
 
 
 class SQLite:
@@ -168,8 +175,6 @@ def _begin(connection: Connection) -> None:
 def _named_errors(path: Path, patience: float) -> Iterator[None]:
     try:
         yield
-    except IntegrityError:
-        raise
     except DatabaseError as error:
         raise _named(path, patience, error.orig) from error
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from index.descriptors import DescriptorFile, record_hash
+from index.errors import GalleryCorruptError
 from index.files import descriptor_numbers, descriptor_path
 from index.truth.database import PAGE, Database, chunks
 from index.truth.rows import record_row, require_known
@@ -42,8 +44,7 @@ def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
 def added_after(session: Session, last: int) -> tuple[IdArray, IdArray]:
     """The ids (n,) and slots (n,) of all faces with an id above `last`, by ascending id."""
     query = select(RecordRow.face_id, RecordRow.slot).where(RecordRow.face_id > last, RecordRow.file == _CURRENT)
-    found = chain.from_iterable(session.execute(query.order_by(RecordRow.face_id)))
-    table = np.fromiter(found, dtype=np.int64).reshape(-1, 2)
+    table = _numbers(chain.from_iterable(session.execute(query.order_by(RecordRow.face_id)))).reshape(-1, 2)
     return table[:, 0].copy(), table[:, 1].copy()
 
 
@@ -116,7 +117,8 @@ def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
             content = descriptor_file(session, folder).whole()
         if not page:
             return
-        yield [_hashed(content, int(id_ or 0), slot, noted) for id_, slot, noted in page]
+        ids = _numbers(id_ for id_, _, _ in page).tolist()
+        yield [_hashed(content, id_, slot, noted) for id_, (_, slot, noted) in zip(ids, page, strict=True)]
         last = page[-1][1]
 
 
@@ -189,4 +191,14 @@ def use_file(session: Session, number: int) -> None:
 def ordered_slots(session: Session) -> IdArray:
     """The slots of all faces, ascending (n,)."""
     query = select(RecordRow.slot).where(RecordRow.file == _CURRENT, RecordRow.face_id.is_not(None))
-    return np.fromiter(session.scalars(query.order_by(RecordRow.slot)), dtype=np.int64)
+    return _numbers(session.scalars(query.order_by(RecordRow.slot)))
+
+
+def _numbers(values: Iterable[Any]) -> IdArray:
+    """Raises GalleryCorruptError for what is no number."""
+    try:
+        return np.fromiter(values, dtype=np.int64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise GalleryCorruptError(
+            f"the database holds other than numbers in its records ({error}): `facesearch gallery verify` says where"
+        ) from error

@@ -68,7 +68,12 @@ class Hash(TypeDecorator[str]):
         return None if value is None else bytes.fromhex(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
-        return None if value is None else bytes(value).hex()
+        """Raises GalleryCorruptError for what is no hash."""
+        if value is not None and not (isinstance(value, bytes) and len(value) == 32):
+            raise GalleryCorruptError(
+                f"the database holds {value!r:.40} where a hash belongs: `facesearch gallery verify` says in which rows"
+            )
+        return None if value is None else value.hex()
 
 
 def utc_now() -> str:

@@ -99,7 +99,9 @@ def _delete_photos(session: Session, ids: Sequence[int]) -> None:
 
 def last_id(session: Session, table: str) -> int:
     """The last id that was ever given in a table."""
-    return session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table}) or 0
+    given = session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table}) or 0
+    there = session.scalar(select(func.max(Base.metadata.tables[table].c.id))) or 0
+    return max(int(given), there)
 
 
 def reserve_ids(session: Session, last: int) -> None:
