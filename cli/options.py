@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 Factory = Callable[..., "FaceSearch"]
 
 DbOption = Annotated[
-    Path | None,
-    typer.Option("--db", help="The gallery's folder. [default: .facesearch, or $FACESEARCH_DB]"),
+    Path | None, typer.Option("--db", help="The gallery's folder. [default: .facesearch, or $FACESEARCH_DB]")
 ]
 ModelOption = Annotated[
     Path | None,
@@ -43,8 +42,7 @@ DescriptorOption = Annotated[
 CandidatesOption = Annotated[
     str,
     typer.Option(
-        "--candidates",
-        help="Refine likely values, those that a picture can have by a first look, or all of them.",
+        "--candidates", help="Refine likely values, those that a picture can have by a first look, or all of them."
     ),
 ]
 KnobOption = Annotated[

@@ -41,9 +41,13 @@ def reproduce(
     require_own_report(out)
     with ProgressBar("reproducing") as bar:
         content = measure(
-            manifest, folder, out, Settings(pairs, queries, seed), device,
+            manifest,
+            folder,
+            out,
+            Settings(pairs, queries, seed),
+            device,
             lambda what, done, total: bar.update(done, total, title=what),
-        )  # fmt: skip
+        )
     table = [["task", "MSE stage one", "stage two", "recall@1", "recall@5"]]
     for name, task in content["tasks"].items():
         if "mse" not in task:

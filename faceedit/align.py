@@ -77,9 +77,7 @@ def align(photograph: Image.Image, landmarks: Landmarks, size: int = SIZE, uprig
     return _sample(photograph, corner, right, down, side, size)
 
 
-def _sample(
-    photograph: Image.Image, corner: Point, right: Point, down: Point, side: float, size: int
-) -> Picture:  # fmt: skip
+def _sample(photograph: Image.Image, corner: Point, right: Point, down: Point, side: float, size: int) -> Picture:
     """The square whose top-left corner and directions are given, averaged down to size x size."""
     photograph, corner, side = _part(photograph, corner, right, down, side, size)
     factor = max(1, math.ceil(side / size))  # samples per pixel and direction, so that nothing is left out
@@ -95,10 +93,13 @@ def _sample(
 
 def _part(
     photograph: Image.Image, corner: Point, right: Point, down: Point, side: float, size: int
-) -> tuple[Image.Image, Point, float]:  # fmt: skip
+) -> tuple[Image.Image, Point, float]:
     """The part of the photograph that the square touches, no finer than needed, with the corner and side in it."""
-    ends = [(corner[0] + side * (a * right[0] + b * down[0]), corner[1] + side * (a * right[1] + b * down[1]))
-            for a in (0, 1) for b in (0, 1)]  # fmt: skip
+    ends = [
+        (corner[0] + side * (a * right[0] + b * down[0]), corner[1] + side * (a * right[1] + b * down[1]))
+        for a in (0, 1)
+        for b in (0, 1)
+    ]
     reduction = max(1, int(side / size / _SAMPLES))
     margin = 2 * reduction
     low = [min(max(int(min(end[i] for end in ends)) - margin, 0), photograph.size[i] - 1) for i in (0, 1)]

@@ -60,7 +60,7 @@ class AttributeSpace:
 
     def scores(
         self, errors: NDArray[np.floating], estimate: NDArray[np.floating] | None = None
-    ) -> NDArray[np.floating]:  # fmt: skip
+    ) -> NDArray[np.floating]:
         """How unlikely each value is (N, n_a), up to a constant of each picture: the logarithm of its reconstruction
         error (N, n_a), as independent pixels with normal noise have it.
 
@@ -73,9 +73,7 @@ class AttributeSpace:
             against = against - estimate
         return np.asarray(against + np.log((1, _MUCH)) if self.occlusion else against)
 
-    def decide(
-        self, errors: NDArray[np.floating], estimate: NDArray[np.floating] | None = None
-    ) -> NDArray[np.int64]:  # fmt: skip
+    def decide(self, errors: NDArray[np.floating], estimate: NDArray[np.floating] | None = None) -> NDArray[np.int64]:
         """Positions (N,) of the values that pictures have, those with the least of `scores`."""
         return np.asarray(self.scores(errors, estimate).argmin(1), dtype=np.int64)
 

@@ -115,9 +115,7 @@ class Editor:
         self._mean, self._std = model.card.normalisation.tensors(self._device)
 
     @classmethod
-    def load(
-        cls, folder: Path, device: str = "auto", descriptor: str = LEARNED, candidates: str = LIKELY
-    ) -> Editor:  # fmt: skip
+    def load(cls, folder: Path, device: str = "auto", descriptor: str = LEARNED, candidates: str = LIKELY) -> Editor:
         """The editor of a model folder. Raises ModelFileError, FaceEditError for a device that is not there."""
         return cls(load_model(folder), device, descriptor=descriptor, candidates=candidates)
 
@@ -243,9 +241,12 @@ class Editor:
 
         single = can_win.sum(1) == 1
         contested = np.flatnonzero(~single[pairs[:, 0]])
-        refined = self._each(pairs[contested], lambda rows, _, part: self._errors(
-            source, rows, self._engine.second(prepared, rows, features[contested[part]], first[contested[part]])
-        ))  # fmt: skip
+        refined = self._each(
+            pairs[contested],
+            lambda rows, _, part: self._errors(
+                source, rows, self._engine.second(prepared, rows, features[contested[part]], first[contested[part]])
+            ),
+        )
         errors = self._table(pairs[contested], refined, len(images), np.nan)
         among = self.attribute.decide(np.nan_to_num(errors, nan=np.inf), estimate)
         best = np.where(single, can_win.argmax(1), among)

@@ -61,11 +61,7 @@ class Engine:
     """
 
     def __init__(
-        self,
-        networks: Networks,
-        device: str,
-        describer: Describer | None = None,
-        precision: torch.dtype | None = None,
+        self, networks: Networks, device: str, describer: Describer | None = None, precision: torch.dtype | None = None
     ) -> None:
         """describer: what makes descriptors, where that is not the networks' own, whose estimate counts still."""
         self.device = device
@@ -263,7 +259,7 @@ class _Convolution:
 
     def __init__(
         self, weight: Tensor, bias: Tensor | None, stride: int, padding: int, relu: bool, precision: torch.dtype
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._weight = weight.detach().to(precision).contiguous(memory_format=_LAST)
         self._bias = None if bias is None else bias.detach().to(precision)
         self._stride, self._padding, self._relu = stride, padding, relu

@@ -96,9 +96,7 @@ def read_manifest(path: Path, required: Sequence[str] = ("path", "identity")) ->
     return manifest
 
 
-def read_rows(
-    file: Path, error: type[FaceEditError], least: str = ""
-) -> tuple[list[str], list[tuple[int, list[str]]]]:  # fmt: skip
+def read_rows(file: Path, error: type[FaceEditError], least: str = "") -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header of a CSV, and every line's number and cells, without blanks around them.
 
     Raises `error` for text that is not UTF-8 CSV, an empty file (`least`: what its first line has to name), a column

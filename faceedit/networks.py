@@ -103,15 +103,20 @@ class UnpoolConvolution(nn.Module):
         return F.conv_transpose2d(x, kernel, self.convolution.bias, stride=2, padding=1, output_padding=1)
 
 
+def rectified(layer: nn.Module) -> tuple[nn.Module, nn.ReLU]:
+    """A layer and the ReLU after it: two places of a Sequential on one line."""
+    return layer, nn.ReLU()
+
+
 class ImageEncoder(nn.Sequential):
     """channels x60x60 -> 64x30x30"""
 
     def __init__(self, channels: int) -> None:
         super().__init__(
-            convolution(channels, 64), nn.ReLU(),  # 64x60x60
-            convolution(64, 64), nn.ReLU(),  # 64x60x60
+            *rectified(convolution(channels, 64)),  # 64x60x60
+            *rectified(convolution(64, 64)),  # 64x60x60
             nn.MaxPool2d(2),  # 64x30x30
-        )  # fmt: skip
+        )
 
 
 class AttributeEncoder(nn.Module):
@@ -121,10 +126,10 @@ class AttributeEncoder(nn.Module):
         super().__init__()
         n = config.attributes
         self.layers = nn.Sequential(
-            nn.Linear(n, config.hidden), nn.ReLU(),  # 512
+            *rectified(nn.Linear(n, config.hidden)),  # 512
             nn.Linear(config.hidden, 900 * n),  # 900 n_a
             nn.ReLU() if config.attribute_relu else nn.Identity(),
-        )  # fmt: skip
+        )
 
     def forward(self, attribute: Tensor) -> Tensor:
         """attribute: (B, n_a) one-hot -> (B, n_a, 30, 30)"""
@@ -167,10 +172,10 @@ class Fusion(nn.Module):
         self.first = convolution(64 + config.attributes, 128)
         self.rest = nn.Sequential(
             nn.ReLU(),  # 128x30x30
-            convolution(128, 128), nn.ReLU(),  # 128x30x30
+            *rectified(convolution(128, 128)),  # 128x30x30
             nn.MaxPool2d(2),  # 128x15x15
-            convolution(128, 128, 1), nn.ReLU(),  # 128x15x15
-        )  # fmt: skip
+            *rectified(convolution(128, 128, 1)),  # 128x15x15
+        )
 
     def image_half(self, features: Tensor) -> Tensor:
         """(B, 64, 30, 30) -> (B, 128, 30, 30)"""
@@ -189,11 +194,11 @@ class GenerationDecoder(nn.Sequential):
 
     def __init__(self, config: NetworkConfig, inputs: int = 128) -> None:
         super().__init__(
-            UnpoolConvolution(inputs, 64), nn.ReLU(),  # 64x30x30
-            convolution(64, config.middle), nn.ReLU(),  # middle x30x30
-            UnpoolConvolution(config.middle, 64), nn.ReLU(),  # 64x60x60
+            *rectified(UnpoolConvolution(inputs, 64)),  # 64x30x30
+            *rectified(convolution(64, config.middle)),  # middle x30x30
+            *rectified(UnpoolConvolution(config.middle, 64)),  # 64x60x60
             convolution(64, 3),  # 3x60x60
-        )  # fmt: skip
+        )
 
 
 class GenerationNetwork(nn.Module):
@@ -268,11 +273,11 @@ class MixingGenerationNetwork(nn.Module):
         width = config.width
         self.image_encoder = ImageEncoder(3)  # 64x30x30
         self.inner = nn.Sequential(
-            convolution(64, 128), nn.ReLU(),  # 128x30x30
-            convolution(128, 128), nn.ReLU(),  # 128x30x30
+            *rectified(convolution(64, 128)),  # 128x30x30
+            *rectified(convolution(128, 128)),  # 128x30x30
             nn.MaxPool2d(2),  # 128x15x15
             convolution(128, width, 1),  # width x15x15
-        )  # fmt: skip
+        )
         self.places = nn.Parameter(torch.zeros(TOKENS, width))
         self.attributes = nn.Parameter(torch.zeros(config.attributes, TOKENS, width))
         self.blocks = nn.ModuleList(Block(width) for _ in range(config.mixing))
@@ -319,10 +324,11 @@ class FlowDecoder(nn.Sequential):
 
     def __init__(self, inputs: int) -> None:
         super().__init__(
-            UnpoolConvolution(inputs, 64), nn.ReLU(),  # 64x30x30
-            convolution(64, 64), nn.ReLU(),  # 64x30x30
-            convolution(64, 4 * 10), nn.PixelShuffle(2),  # 10x60x60
-        )  # fmt: skip
+            *rectified(UnpoolConvolution(inputs, 64)),  # 64x30x30
+            *rectified(convolution(64, 64)),  # 64x30x30
+            convolution(64, 4 * 10),
+            nn.PixelShuffle(2),  # 10x60x60
+        )
 
 
 class FlowGenerationNetwork(MixingGenerationNetwork):
@@ -415,11 +421,11 @@ class RefinementEncoder(nn.Module):
         super().__init__()
         self.image_encoder = ImageEncoder(channels)  # 64x30x30
         self.rest = nn.Sequential(
-            convolution(64, 128), nn.ReLU(),  # 128x30x30
-            convolution(128, 128), nn.ReLU(),  # 128x30x30
+            *rectified(convolution(64, 128)),  # 128x30x30
+            *rectified(convolution(128, 128)),  # 128x30x30
             nn.MaxPool2d(2),  # 128x15x15
-            convolution(128, 128, 1), nn.ReLU(),  # 128x15x15, the descriptor
-        )  # fmt: skip
+            *rectified(convolution(128, 128, 1)),  # 128x15x15, the descriptor
+        )
 
     def forward(self, pair: Tensor) -> Tensor:
         return self.rest(self.image_encoder(pair))  # type: ignore[no-any-return]
@@ -434,11 +440,11 @@ class RefinementDecoder(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(
-            UnpoolConvolution(128, 128), nn.ReLU(),  # 128x30x30
-            convolution(128, 64), nn.ReLU(),  # 64x30x30
-            UnpoolConvolution(64, 64), nn.ReLU(),  # 64x60x60
+            *rectified(UnpoolConvolution(128, 128)),  # 128x30x30
+            *rectified(convolution(128, 64)),  # 64x30x30
+            *rectified(UnpoolConvolution(64, 64)),  # 64x60x60
             convolution(64, 3),  # 3x60x60
-        )  # fmt: skip
+        )
 
 
 class DetailDecoder(nn.Module):
@@ -447,10 +453,10 @@ class DetailDecoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.up = nn.Sequential(
-            UnpoolConvolution(128, 128), nn.ReLU(),  # 128x30x30
-            convolution(128, 64), nn.ReLU(),  # 64x30x30
-            UnpoolConvolution(64, 32), nn.ReLU(),  # 32x60x60
-        )  # fmt: skip
+            *rectified(UnpoolConvolution(128, 128)),  # 128x30x30
+            *rectified(convolution(128, 64)),  # 64x30x30
+            *rectified(UnpoolConvolution(64, 32)),  # 32x60x60
+        )
         self.last = convolution(32 + 64, 3)  # 3x60x60
 
     def forward(self, features: Tensor, near: Tensor) -> Tensor:
@@ -498,10 +504,11 @@ class DescriptorHead(nn.Module):
         super().__init__()
         self.size = size
         self.layers = nn.Sequential(
-            nn.Conv2d(128 + (MIDDLE if look_back else 0), 128, 3, stride=2, padding=1), nn.ReLU(),  # 128x8x8
-            nn.Conv2d(128, 256, 3, stride=2, padding=1), nn.ReLU(),  # 256x4x4
-            nn.Flatten(), nn.Linear(256 * 16, size),
-        )  # fmt: skip
+            *rectified(nn.Conv2d(128 + (MIDDLE if look_back else 0), 128, 3, stride=2, padding=1)),  # 128x8x8
+            *rectified(nn.Conv2d(128, 256, 3, stride=2, padding=1)),  # 256x4x4
+            nn.Flatten(),
+            nn.Linear(256 * 16, size),
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)  # type: ignore[no-any-return]
@@ -521,9 +528,10 @@ class ValueEstimator(nn.Module):
     def __init__(self, attributes: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(MIDDLE, 64, 3, stride=2, padding=1), nn.ReLU(),  # 64x8x8
-            nn.Flatten(), nn.Linear(64 * 64, attributes),
-        )  # fmt: skip
+            *rectified(nn.Conv2d(MIDDLE, 64, 3, stride=2, padding=1)),  # 64x8x8
+            nn.Flatten(),
+            nn.Linear(64 * 64, attributes),
+        )
 
     def forward(self, seen: Tensor) -> Tensor:
         return self.layers(seen)  # type: ignore[no-any-return]

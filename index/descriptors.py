@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import (
-    DescriptorShapeError,
-    DescriptorValueError,
-    GalleryCorruptError,
-    GalleryStorageError,
-)
+from index.errors import DescriptorShapeError, DescriptorValueError, GalleryCorruptError, GalleryStorageError
 from index.files import sync_folder, to_disk
 from index.values import FloatArray, HalfArray
 

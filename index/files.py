@@ -19,13 +19,7 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from index.errors import (
-    GalleryCorruptError,
-    GalleryError,
-    GalleryExistsError,
-    GalleryLockedError,
-    GalleryStorageError,
-)
+from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryLockedError, GalleryStorageError
 
 DATABASE = "gallery.db"
 _NEW_DATABASE = f"{DATABASE}.new"

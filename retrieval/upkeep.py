@@ -45,10 +45,7 @@ class Compacted:
 
 
 def correct_labels(
-    gallery: Gallery,
-    images: Sequence[Meant],
-    where: Condition | None,
-    labels: Mapping[str, object],
+    gallery: Gallery, images: Sequence[Meant], where: Condition | None, labels: Mapping[str, object]
 ) -> int:
     """Give the images that are meant these labels by hand; how many. None or empty text takes one away.
 

@@ -22,9 +22,12 @@ REAL_FACES = ROOT.parent / "shared" / "real-faces"
 
 
 def write_model(
-    folder: Path, seed: int = 0, space: AttributeSpace = POSE, config: NetworkConfig | None = None,
+    folder: Path,
+    seed: int = 0,
+    space: AttributeSpace = POSE,
+    config: NetworkConfig | None = None,
     neutral: bool = False,
-) -> Path:  # fmt: skip
+) -> Path:
     """An untrained model of this seed, saved."""
     import torch
 
@@ -139,7 +142,7 @@ def learned_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     config = NetworkConfig(
         mixing=1, width=64, head=16, identity=8, candidate=0.2, skip=True, look_back=True, estimate=0.5
-    )  # fmt: skip
+    )
     return write_model(tmp_path_factory.mktemp("learned"), 3, config=config, neutral=True)
 
 

@@ -21,9 +21,13 @@ MARKS = {"eye_left": (255, 0, 0), "eye_right": (0, 255, 0), "mouth": (0, 0, 255)
 
 
 def photograph(
-    width: int = 640, height: int = 480, at: tuple[float, float] = (320, 240), scale: float = 1.0, roll: float = 0.0,
+    width: int = 640,
+    height: int = 480,
+    at: tuple[float, float] = (320, 240),
+    scale: float = 1.0,
+    roll: float = 0.0,
     chin: bool = True,
-) -> tuple[Image.Image, Landmarks]:  # fmt: skip
+) -> tuple[Image.Image, Landmarks]:
     """A grey photograph with coloured dots where eyes, mouth and chin are; roll in degrees, clockwise."""
     c, s = math.cos(math.radians(roll)), math.sin(math.radians(roll))
 
@@ -90,8 +94,18 @@ def test_fine_detail_is_averaged_not_skipped() -> None:
 
 
 def test_rows_of_a_table_become_landmarks() -> None:
-    cells = {"eye_left_x": "1.5", "eye_left_y": "2", "eye_right_x": "3", "eye_right_y": "4", "mouth_left_x": "5",
-             "mouth_left_y": "6", "mouth_right_x": "7", "mouth_right_y": "8", "chin_x": "", "chin_y": ""}  # fmt: skip
+    cells = {
+        "eye_left_x": "1.5",
+        "eye_left_y": "2",
+        "eye_right_x": "3",
+        "eye_right_y": "4",
+        "mouth_left_x": "5",
+        "mouth_left_y": "6",
+        "mouth_right_x": "7",
+        "mouth_right_y": "8",
+        "chin_x": "",
+        "chin_y": "",
+    }
     assert landmarks_of(cells) == Landmarks((1.5, 2), (3, 4), (5, 6), (7, 8))
     assert landmarks_of({**cells, "chin_x": "9", "chin_y": "10"}).chin == (9, 10)
     with pytest.raises(LandmarkError, match="mouth_right_y is 'low', not a number"):

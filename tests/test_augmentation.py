@@ -34,9 +34,21 @@ from tests.conftest import write_cut_out
 
 PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 OFF = Augmentation(
-    backgrounds=False, gamma=0, exposure=0, white_balance=0, shift=0, scale=0, roll=0, mirror=False, grey=0, blur=0,
-    sharpen=0, noise=0, compression=0, textures=0,
-)  # fmt: skip
+    backgrounds=False,
+    gamma=0,
+    exposure=0,
+    white_balance=0,
+    shift=0,
+    scale=0,
+    roll=0,
+    mirror=False,
+    grey=0,
+    blur=0,
+    sharpen=0,
+    noise=0,
+    compression=0,
+    textures=0,
+)
 
 
 @pytest.fixture(scope="module")

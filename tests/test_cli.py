@@ -575,11 +575,7 @@ def test_a_model_that_was_just_trained_answers_queries(facesearch: Command, data
 
 @pytest.mark.slow
 def test_the_demo_answers_the_sample_queries_and_draws_them(
-    facesearch: Command,
-    data_set: Path,
-    photos: Path,
-    models_folder: Path,
-    tmp_path: Path,
+    facesearch: Command, data_set: Path, photos: Path, models_folder: Path, tmp_path: Path
 ) -> None:
     sample = tmp_path / "sample"
     (sample / "queries").mkdir(parents=True)

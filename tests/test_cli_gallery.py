@@ -142,8 +142,9 @@ def test_verify_and_repair(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("verify", "--json")
     assert code == 1 and json.loads(out)["damaged"] == ["p/1.png"]
     assert call("repair")[1].splitlines() == [
-        "removed: p/1.png", "1 image removed; run `facesearch index` to describe them again",
-    ]  # fmt: skip
+        "removed: p/1.png",
+        "1 image removed; run `facesearch index` to describe them again",
+    ]
     assert call("verify")[0] == 0
 
 

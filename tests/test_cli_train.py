@@ -12,9 +12,21 @@ from faceedit.editor import LEARNED, PAPER
 from index.gallery import Gallery
 
 TINY = (
-    "sources=2", "targets=3", "steps_identity=3", "steps_one=3", "steps_two=2", "identity_people=2", "warmup=0",
-    "contrast_people=2", "contrast_conditions=2", "mixing=1", "head=16", "identity=8", "candidate=0.2", "whitening=0",
-)  # fmt: skip
+    "sources=2",
+    "targets=3",
+    "steps_identity=3",
+    "steps_one=3",
+    "steps_two=2",
+    "identity_people=2",
+    "warmup=0",
+    "contrast_people=2",
+    "contrast_conditions=2",
+    "mixing=1",
+    "head=16",
+    "identity=8",
+    "candidate=0.2",
+    "whitening=0",
+)
 
 
 @pytest.mark.slow
@@ -49,9 +61,7 @@ def test_train_best_index_and_query_with_either_descriptor(
     assert "no descriptor 'pca': choose one of learned, paper" in capsys.readouterr().err
 
 
-def test_best_without_masks_says_what_to_do(
-    data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+def test_best_without_masks_says_what_to_do(data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "pose", "--recipe", "best", "--data", str(data_set), "--out", str(tmp_path / "m")]) == 1
     told = capsys.readouterr().err
     assert "no column 'mask'" in told and "--recipe fast" in told and "Traceback" not in told
@@ -72,7 +82,7 @@ def test_best_without_masks_says_what_to_do(
 )
 def test_an_impossible_knob_is_one_line(
     cut_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], knob: str
-) -> None:  # fmt: skip
+) -> None:
     train_best = ["train", "pose", "--recipe", "best", "--data", str(cut_out), "--out", str(tmp_path / "m")]
     assert run([*train_best, "--knob", knob]) == 2
     told = capsys.readouterr().err
@@ -81,7 +91,7 @@ def test_an_impossible_knob_is_one_line(
 
 def test_data_sets_that_do_not_go_together_are_refused(
     cut_out: Path, data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+) -> None:
     sets = []
     for number, made in enumerate(({"seed": 4}, {"seed": 4}, {"seed": 5, "variety": {}})):
         root = tmp_path / f"set{number}"

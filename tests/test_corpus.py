@@ -34,14 +34,25 @@ def encoded(number: int) -> list[tuple[str, bytes]]:
     exif[0x0112] = 1 + number % 8
     grey16 = Image.fromarray(np.asarray(face.convert("L"), np.uint16) * 257)
     forms: list[tuple[str, Image.Image, dict[str, object]]] = [
-        ("png", face, {}), ("png", face.convert("P"), {}), ("png", face.convert("RGBA"), {"exif": exif}),
-        ("png", grey16, {}), ("jpg", face, {"exif": exif}), ("jpg", face, {"progressive": True}),
-        ("jpg", face.convert("CMYK"), {}), ("jpg", face.convert("L"), {}), ("webp", face, {}),
-        ("webp", face, {"lossless": True}), ("bmp", face, {}), ("gif", face.convert("P"), {}),
+        ("png", face, {}),
+        ("png", face.convert("P"), {}),
+        ("png", face.convert("RGBA"), {"exif": exif}),
+        ("png", grey16, {}),
+        ("jpg", face, {"exif": exif}),
+        ("jpg", face, {"progressive": True}),
+        ("jpg", face.convert("CMYK"), {}),
+        ("jpg", face.convert("L"), {}),
+        ("webp", face, {}),
+        ("webp", face, {"lossless": True}),
+        ("bmp", face, {}),
+        ("gif", face.convert("P"), {}),
         ("gif", face.convert("P"), {"save_all": True, "append_images": [face.convert("P")] * 3}),
-        ("tif", face, {"compression": "tiff_lzw"}), ("tif", grey16, {}), ("tif", face.convert("CMYK"), {}),
-        ("ppm", face, {}), ("pgm", face.convert("L"), {}),
-    ]  # fmt: skip
+        ("tif", face, {"compression": "tiff_lzw"}),
+        ("tif", grey16, {}),
+        ("tif", face.convert("CMYK"), {}),
+        ("ppm", face, {}),
+        ("pgm", face.convert("L"), {}),
+    ]
     made = []
     for suffix, image, options in forms:
         stream = io.BytesIO()
@@ -101,8 +112,16 @@ def repeat(content: bytearray, rng: np.random.Generator) -> None:
 
 
 MUTATIONS: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
-    flip_bits, truncate, damage_header, blank, swap_halves, append_zip, prepend_zip, wrong_signature, repeat,
-)  # fmt: skip
+    flip_bits,
+    truncate,
+    damage_header,
+    blank,
+    swap_halves,
+    append_zip,
+    prepend_zip,
+    wrong_signature,
+    repeat,
+)
 
 
 def png(width: int, height: int, rows: int | None = None, depth: int = 8, colour: int = 2) -> bytes:
@@ -211,9 +230,12 @@ def test_every_file_of_a_hostile_folder_is_accounted_for(corpus: Path, tmp_path:
     command = [sys.executable, "-m", "cli.app", "index", str(corpus), "--db", str(tmp_path / "db"), "--json"]
     process = subprocess.Popen(
         [*command, "--model", str(model_folder), "--device", "cpu"],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-    )  # fmt: skip
+    )
     watched = Watched(process)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 3, err[-2000:]  # some were skipped
@@ -233,8 +255,11 @@ def test_every_file_of_a_hostile_folder_is_accounted_for(corpus: Path, tmp_path:
     assert not [reason for reason in skipped.values() if "Traceback" in reason or "\n" in reason]
     problems = subprocess.run(
         [sys.executable, "-m", "cli.app", "gallery", "problems", "--db", str(tmp_path / "db"), "--json"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert {Path(one["path"]).name for one in json.loads(problems.stdout)} == set(skipped)
     assert 0 < watched.most < MOST_BYTES, f"{watched.most / 1e9:.2f} GB"
     print(f"{len(files)} files, {len(skipped)} skipped, {watched.most / 1e9:.2f} GB at most")

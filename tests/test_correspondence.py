@@ -13,13 +13,7 @@ from faceedit.synth.places import Viewpoint
 from faceedit.synth.places import project as project_one
 from faceedit.synth.scene import rotation
 from faceedit.training.augmentation import Augmentation, misaligned, misalignment
-from faceedit.training.correspondence import (
-    correspondence,
-    magnification,
-    mirrored_flow,
-    misaligned_flow,
-    project,
-)
+from faceedit.training.correspondence import correspondence, magnification, mirrored_flow, misaligned_flow, project
 
 SIZE = 60
 RADIUS = 8.0

@@ -178,9 +178,13 @@ def test_workers_do_not_outlive_a_killed_parent(pictures: list[Path], tmp_path: 
     script = tmp_path / "parent.py"
     script.write_text(code)
     ran = subprocess.run(
-        [sys.executable, script, tmp_path], capture_output=True, text=True, cwd=ROOT, timeout=60,
+        [sys.executable, script, tmp_path],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     workers = [int(number) for number in ran.stdout.split()]
     assert ran.returncode == -9 and workers, ran.stderr
     for _ in range(100):

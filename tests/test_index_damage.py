@@ -212,11 +212,7 @@ def test_a_link_put_there_later_is_not_followed_by_the_name_of_the_writer(galler
 
 
 @pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE sqlite_sequence SET seq = 0",
-        "UPDATE sqlite_sequence SET name = 'null'",
-    ],
+    "statement", ["UPDATE sqlite_sequence SET seq = 0", "UPDATE sqlite_sequence SET name = 'null'"]
 )
 def test_ids_are_given_once_whatever_the_engine_remembers(gallery: Gallery, statement: str) -> None:
     edit(gallery, statement)

@@ -34,11 +34,21 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
     with Gallery.create(tmp_path / "g", config) as made:
         faces = [
             new_face(
-                f"ö/{n}.png", config.values[n % 3], (1.5, None, 3.0), origin=ORIGINS[1 + n % 4], identity="anna\n",
-                pose=15, expression="", sha256=f"{n:064x}", size=n, mtime_ns=n, inode=n, ctime_ns=-n,
+                f"ö/{n}.png",
+                config.values[n % 3],
+                (1.5, None, 3.0),
+                origin=ORIGINS[1 + n % 4],
+                identity="anna\n",
+                pose=15,
+                expression="",
+                sha256=f"{n:064x}",
+                size=n,
+                mtime_ns=n,
+                inode=n,
+                ctime_ns=-n,
             )
             for n in range(6)
-        ]  # fmt: skip
+        ]
         ids = made.add(faces, vectors(*range(6)))
         made.remove([ids[0], ids[2], ids[5]])
         for n in (1, 3):
@@ -56,8 +66,10 @@ def test_a_gallery_comes_back_as_it_was(gallery: Gallery, tmp_path: Path) -> Non
     done = gallery.export(tmp_path / "out", progress=lambda *step: steps.append(step))
     assert (done.images, done.missing, steps) == (3, [], [(3, 3)])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "descriptors.npy", "faces.jsonl", "gallery.json",
-    ]  # fmt: skip
+        "descriptors.npy",
+        "faces.jsonl",
+        "gallery.json",
+    ]
     records = np.load(tmp_path / "out" / "descriptors.npy")  # as anybody reads it
     np.testing.assert_array_equal(records, vectors(1, 3, 4).astype(np.float16))
     restore(tmp_path / "out", tmp_path / "deep" / "again", None)
@@ -229,9 +241,15 @@ def write_format_1(out: Path, root: Path, **changes: object) -> None:
     records = vectors(1, 2, 3).astype("<f2")
     np.save(out / "descriptors.npy", records)
     plain = {
-        "sha256": "ab" * 32, "size": 10, "mtime_ns": 20, "identity": None, "pose": None, "illumination": None,
-        "expression": None, "errors": [1.5, None, 3.25],
-    }  # fmt: skip
+        "sha256": "ab" * 32,
+        "size": 10,
+        "mtime_ns": 20,
+        "identity": None,
+        "pose": None,
+        "illumination": None,
+        "expression": None,
+        "errors": [1.5, None, 3.25],
+    }
     lines = [
         {"id": 2, "path": "anna/1.png", "candidate": 2, "identity": "anna", "pose": -15, "illumination": 7},
         {"id": 4, "path": "anna/ö.png", "candidate": 0, "identity": "Anna", "expression": "smile", "sha256": ""},
@@ -243,9 +261,16 @@ def write_format_1(out: Path, root: Path, **changes: object) -> None:
             file.write(json.dumps(plain | line | hashed | changes, ensure_ascii=False) + "\n")
     sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("images.jsonl", "descriptors.npy")}
     about = {
-        "format": 1, "model_digest": "a" * 64, "task": "pose", "values": [-15, 0, 15], "descriptor_size": SIZE,
-        "image_root": root.as_posix(), "images": 3, "last_id": 11, "sha256": sums,
-    }  # fmt: skip
+        "format": 1,
+        "model_digest": "a" * 64,
+        "task": "pose",
+        "values": [-15, 0, 15],
+        "descriptor_size": SIZE,
+        "image_root": root.as_posix(),
+        "images": 3,
+        "last_id": 11,
+        "sha256": sums,
+    }
     (out / "gallery.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 

@@ -123,8 +123,7 @@ def test_second_creation_is_refused_and_harms_nothing(gallery: Gallery) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"model_digest": "abc"}, {"values": ()}, {"values": (1, 1)}, {"descriptor_size": 0}],
+    "change", [{"model_digest": "abc"}, {"values": ()}, {"values": (1, 1)}, {"descriptor_size": 0}]
 )
 def test_impossible_config_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
@@ -148,15 +147,7 @@ def test_another_model_is_refused_with_both_digests(gallery: Gallery) -> None:
 
 def test_rows_come_back_as_they_were_added(gallery: Gallery) -> None:
     generator = np.random.default_rng(3)
-    names = [
-        "a.jpg",
-        "ü/ß.png",
-        "顔/写真 1.jpg",
-        "🙂.jpg",
-        'it\'s "x"; --.jpg',
-        "e\u0301.jpg",
-        "é.jpg",
-    ]
+    names = ["a.jpg", "ü/ß.png", "顔/写真 1.jpg", "🙂.jpg", 'it\'s "x"; --.jpg', "e\u0301.jpg", "é.jpg"]
     for number, name in enumerate(names):
         given = row(
             number,

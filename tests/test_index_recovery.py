@@ -84,9 +84,7 @@ def test_orphan_tail_of_a_crash_is_never_seen_and_is_overwritten(
     np.testing.assert_array_equal(records[:3], vectors(0, 1, 5).astype(np.float16))
 
 
-def test_removal_zeroes_the_descriptor_and_deletes_the_index_that_held_it(
-    gallery: Gallery,
-) -> None:
+def test_removal_zeroes_the_descriptor_and_deletes_the_index_that_held_it(gallery: Gallery) -> None:
     ids = gallery.add(rows(0, 1, 2), vectors(0, 1, 2))
     gallery.search(vectors(0)[0], 1)
     assert len(saved_indexes(gallery)) == 1
@@ -160,9 +158,7 @@ def test_damaged_index_is_rebuilt(gallery: Gallery, tmp_path: Path, damage: str)
     assert path.read_bytes() == sound
 
 
-def test_index_of_a_later_generation_is_not_taken_for_a_restored_database(
-    gallery: Gallery,
-) -> None:
+def test_index_of_a_later_generation_is_not_taken_for_a_restored_database(gallery: Gallery) -> None:
     folder = gallery.folder
     gallery.close()
     copy = (folder / "gallery.db").read_bytes()

@@ -41,9 +41,12 @@ RATES = Rates(half=5e6, codes=8e6)
 
 def row(number: int) -> Face:
     return new_face(
-        f"p{number % PEOPLE}/{number}.png", CONFIG.values[number % 7], (1.0,) * 7,
-        identity=f"p{number % PEOPLE}", pose=CONFIG.values[number % 7],
-    )  # fmt: skip
+        f"p{number % PEOPLE}/{number}.png",
+        CONFIG.values[number % 7],
+        (1.0,) * 7,
+        identity=f"p{number % PEOPLE}",
+        pose=CONFIG.values[number % 7],
+    )
 
 
 def people(count: int = COUNT, seed: int = 0) -> NDArray[np.float32]:

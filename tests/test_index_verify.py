@@ -85,8 +85,9 @@ def test_problems_are_kept_until_they_are_solved(gallery: Gallery) -> None:
     bad, worse = Problem("bad.png", FileStamp(3, 4), "is empty"), Problem("sub/é.png", FileStamp(5, 6), "is cut")
     gallery.note_problems([bad, worse])
     assert [(p.path, p.stamp.size, p.stamp.mtime_ns, p.reason) for p in gallery.problems()] == [
-        ("bad.png", 3, 4, "is empty"), ("sub/é.png", 5, 6, "is cut"),
-    ]  # fmt: skip
+        ("bad.png", 3, 4, "is empty"),
+        ("sub/é.png", 5, 6, "is cut"),
+    ]
     gallery.note_problems([Problem("bad.png", FileStamp(9, 9), "is still empty")], ["sub/é.png"])
     assert [(p.path, p.reason) for p in gallery.problems()] == [("bad.png", "is still empty")]
     gallery.add([new_face("bad.png")], np.ones((1, SIZE)))

@@ -28,11 +28,18 @@ ROWS = [  # identity, pose, illumination, expression, decided
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     faces = [
         new_face(
-            f"a/{n}_{identity}.png", decided, (None,) * 7, identity=identity, pose=pose, illumination=light,
-            expression=expression, sha256=f"{n}b" * 32, size=n * 10,
+            f"a/{n}_{identity}.png",
+            decided,
+            (None,) * 7,
+            identity=identity,
+            pose=pose,
+            illumination=light,
+            expression=expression,
+            sha256=f"{n}b" * 32,
+            size=n * 10,
         )
         for n, (identity, pose, light, expression, decided) in enumerate(ROWS)
-    ]  # fmt: skip
+    ]
     with Gallery.create(tmp_path_factory.mktemp("where"), CONFIG) as made:
         made.add(faces, np.eye(8, dtype=np.float32)[: len(faces)])
         yield made

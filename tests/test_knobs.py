@@ -77,8 +77,13 @@ def test_no_two_knobs_have_one_name_and_none_is_the_task_s() -> None:
     names = [f.name for part in (BEST, BEST.augmentation, BEST.network) for f in fields(part)]
     assert len(set(names)) == len(names)
     assert set(names) - knobs_of(BEST).keys() == {
-        "name", "optimiser", "augmentation", "network", "attributes", "compact",
-    }  # fmt: skip
+        "name",
+        "optimiser",
+        "augmentation",
+        "network",
+        "attributes",
+        "compact",
+    }
     with pytest.raises(UsageError, match=r"no knob 'network\.attributes': choose among"):
         BEST.turned(["network.attributes=9"])
     with pytest.raises(UsageError, match=r"no knob 'network\.blur': choose among attribute_relu, backgrounds, b"):

@@ -30,10 +30,19 @@ from retrieval.evaluation.report import measure
 from tests.conftest import blob_face
 
 TINY_BEST = replace(
-    BEST, sources=2, targets=3, steps_identity=3, steps_one=3, steps_two=2, identity_people=2, contrast_people=2,
-    contrast_conditions=2, warmup=0, whitening=0.0,
+    BEST,
+    sources=2,
+    targets=3,
+    steps_identity=3,
+    steps_one=3,
+    steps_two=2,
+    identity_people=2,
+    contrast_people=2,
+    contrast_conditions=2,
+    warmup=0,
+    whitening=0.0,
     network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module", params=[128, 64])
@@ -138,8 +147,10 @@ def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path
     whole = train(run_of(tmp_path / "whole"), pairs, report=lambda p: stages.append(p.stage))
     assert stages == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
     assert whole.card.neutral and set(whole.card.metrics) == {
-        "training_identity_error", "training_mse_stage1", "training_mse_stage2",
-    }  # fmt: skip
+        "training_identity_error",
+        "training_mse_stage1",
+        "training_mse_stage2",
+    }
 
     class Stop(Exception):
         pass

@@ -17,7 +17,7 @@ from faceedit.networks import (
     count_parameters,
     descriptor,
     initialise,
-)  # fmt: skip
+)
 
 
 def shapes_of(network: nn.Module, *inputs: Tensor) -> list[tuple[int, ...]]:
@@ -53,8 +53,10 @@ def test_every_shape_of_the_generation_network(n: int) -> None:
     assert network.fusion.image_half(features).shape == (2, 128, 30, 30)
     fused = network.fusion(features, maps)
     assert shapes_of(network.fusion.rest, network.fusion.image_half(features)) == [
-        (128, 30, 30), (128, 15, 15), (128, 15, 15),
-    ]  # fmt: skip
+        (128, 30, 30),
+        (128, 15, 15),
+        (128, 15, 15),
+    ]
     assert fused.shape == (2, 128, 15, 15)
     assert shapes_of(network.decoder, fused) == [(64, 30, 30), (64, 30, 30), (64, 60, 60), (3, 60, 60)]
     assert network(image, attribute).shape == (2, 3, 60, 60)
@@ -64,8 +66,14 @@ def test_every_shape_of_the_refinement_network() -> None:
     network, image = RefinementNetwork(), torch.randn(2, 3, 60, 60)
     features = network.features(image, image)
     assert shapes_of(network.encoder, torch.cat([image, image], 1)) == [
-        (64, 60, 60), (64, 60, 60), (64, 30, 30), (128, 30, 30), (128, 30, 30), (128, 15, 15), DESCRIPTOR_SHAPE,
-    ]  # fmt: skip
+        (64, 60, 60),
+        (64, 60, 60),
+        (64, 30, 30),
+        (128, 30, 30),
+        (128, 30, 30),
+        (128, 15, 15),
+        DESCRIPTOR_SHAPE,
+    ]
     assert features.shape == (2, 128, 15, 15)
     assert shapes_of(network.decoder, features) == [(128, 30, 30), (64, 30, 30), (64, 60, 60), (3, 60, 60)]
     assert network(image, image).shape == (2, 3, 60, 60)

@@ -94,9 +94,10 @@ def test_the_mse_is_that_of_the_editor_s_own_pictures(report: Path, data: Path, 
     for source, target in zip(pairs.sources, pairs.targets, strict=True):
         made = editor.edit(test.images[source], editor.attribute.values[target]).refined.astype(float)
         truth = next(
-            test.images[row] for row in range(len(test.images))
+            test.images[row]
+            for row in range(len(test.images))
             if test.keys[row] == test.keys[source] and test.values[row] == target
-        )  # fmt: skip
+        )
         errors.append(((made - truth) ** 2).mean())
     assert numbers(report)["tasks"]["pose"]["mse"]["stage2"] == pytest.approx(np.mean(errors), rel=2e-3)
 
@@ -129,8 +130,19 @@ def test_the_page_holds_everything_and_needs_no_network(report: Path) -> None:
         with Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))) as image:
             image.load()
     text = " ".join(page.text)
-    for name in ("Table 1", "Figure 3", "Figure 4", "Figure 5, left", "Figure 5, right", "Figure 6", "Figure 7",
-                 "Figure 8", "Claims", "Retrieval by illumination", "What the choices cost"):  # fmt: skip
+    for name in (
+        "Table 1",
+        "Figure 3",
+        "Figure 4",
+        "Figure 5, left",
+        "Figure 5, right",
+        "Figure 6",
+        "Figure 7",
+        "Figure 8",
+        "Claims",
+        "Retrieval by illumination",
+        "What the choices cost",
+    ):
         assert name in text, name
     assert "376.3" in text and "0.499" in text and "1473" in text  # the paper's own
     assert "The paper's figures are of Multi-PIE" in text
@@ -218,7 +230,7 @@ def test_a_missing_task_or_a_wrongly_named_model_is_named(models_folder: Path, t
 
 def test_a_model_on_neutral_grey_needs_one_of_whole_pictures_beside_it(
     models_folder: Path, learned_model_folder: Path, tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "pose").symlink_to(learned_model_folder)
     for name in ("illumination", "inpainting"):
         (tmp_path / name).symlink_to(models_folder / name)
@@ -228,8 +240,10 @@ def test_a_model_on_neutral_grey_needs_one_of_whole_pictures_beside_it(
     (tmp_path / "pose-other").symlink_to(models_folder / "pose")
     main, others = find_models(tmp_path)
     assert {name: path.name for name, path in main.items()} == {
-        "pose": "pose-fast", "illumination": "illumination", "inpainting": "inpainting",
-    }  # fmt: skip
+        "pose": "pose-fast",
+        "illumination": "illumination",
+        "inpainting": "inpainting",
+    }
     assert list(others) == ["pose-other"]
 
 
@@ -329,7 +343,7 @@ def _spoil_small_turns(tasks: dict[str, Any]) -> None:
         (lambda t: t["pose"]["mse_by_pair"]["-30"].update({"0": 388.0}), "Turning toward frontal"),
         (_spoil_small_turns, "Small rotations"),
     ],
-)  # fmt: skip
+)
 def test_a_claim_that_the_numbers_contradict_does_not_hold(change: Any, text: str) -> None:
     tasks = json.loads(json.dumps(of_the_paper()))
     change(tasks)

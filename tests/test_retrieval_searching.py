@@ -10,13 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.gallery import Gallery
-from retrieval.evaluation.searching import (
-    decided_values,
-    gallery_of,
-    nearest_rows,
-    nearest_vectors,
-    without_own,
-)
+from retrieval.evaluation.searching import decided_values, gallery_of, nearest_rows, nearest_vectors, without_own
 from tests.conftest import blob_face
 from tests.stand_ins import HashEditor
 

@@ -23,7 +23,7 @@ SAMPLE = Path(__file__).resolve().parent.parent / "sample_db"
 )
 def test_the_shipped_models_load_and_say_where_they_come_from(
     name: str, recipe: str, least: float, megabytes: int
-) -> None:  # fmt: skip
+) -> None:
     model = load_model(SAMPLE / "models" / name)
     assert model.card.task == TASKS[name.partition("-")[0]]
     assert "MIT" in model.card.licence and model.card.recipe["name"] == recipe

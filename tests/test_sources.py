@@ -84,14 +84,20 @@ def test_multipie_s_names_give_every_label(multipie: Path) -> None:
     by_name = {p.path.name: p.labels for p in listing.photographs}
     assert len(by_name) == 7 * 20 * 2 + 5 * 20 - 1
     assert by_name["001_01_01_080_07.png"] == {
-        "identity": "001", "pose": "-45", "illumination": "7", "session": "01", "expression": "recording 01",
+        "identity": "001",
+        "pose": "-45",
+        "illumination": "7",
+        "session": "01",
+        "expression": "recording 01",
         "split": "train",
-    }  # fmt: skip
+    }
     poses = {p.path.parent.name: int(p.labels["pose"]) for p in listing.photographs}
     assert poses == {"08_0": -45, "13_0": -30, "14_0": -15, "05_1": 0, "05_0": 15, "04_1": 30, "19_0": 45}
     assert {p.labels["identity"]: p.labels["split"] for p in listing.photographs} == {
-        "001": "train", "002": "test", "007": "test",
-    }  # fmt: skip
+        "001": "train",
+        "002": "test",
+        "007": "test",
+    }
 
 
 def test_what_multipie_s_reader_leaves_out_has_its_reason(multipie: Path) -> None:
@@ -198,12 +204,16 @@ def test_folders_of_people(tmp_path: Path) -> None:
     (root / "ben/broken.png").write_bytes(b"x")
     listing = list_folders(root)
     assert [(p.name, p.labels["identity"]) for p in listing.photographs] == [
-        ("anna/holiday/two", "anna"), ("anna/one", "anna"), ("ben/broken", "ben"), ("ben/one", "ben"),
+        ("anna/holiday/two", "anna"),
+        ("anna/one", "anna"),
+        ("ben/broken", "ben"),
+        ("ben/one", "ben"),
         ("ben/one_2", "ben"),
-    ]  # fmt: skip
+    ]
     assert {k: v[:20] for k, v in reasons(listing).items()} == {
-        "notes.txt": "its suffix '.txt' is", "stray.png": "it lies in no person",
-    }  # fmt: skip
+        "notes.txt": "its suffix '.txt' is",
+        "stray.png": "it lies in no person",
+    }
     assert [Path(entry.path).name for entry in listing.skipped if not entry.expected] == ["stray.png"]
     made = import_photographs(listing, tmp_path / "out")  # no landmarks: aligned already
     assert made.crops == 4

@@ -51,8 +51,10 @@ def loaded(root: Path, space: AttributeSpace) -> PairSet:
 def test_the_three_tasks_of_the_paper() -> None:
     assert [len(TASKS[name]) for name in ("pose", "illumination", "inpainting")] == [7, 20, 2]
     assert [TASKS[name].text(value) for name, value in (("pose", 30), ("illumination", 7), ("inpainting", 0))] == [
-        "pose 30", "illumination 7", "complete",
-    ]  # fmt: skip
+        "pose 30",
+        "illumination 7",
+        "complete",
+    ]
     with pytest.raises(AttributeValueError, match="illumination 20 is not one of 0, 1"):
         ILLUMINATION.index(20)
 

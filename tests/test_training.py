@@ -20,8 +20,9 @@ from faceedit.training.recipes import FAST, PAPER, Recipe, recipe_named
 from faceedit.training.run import TrainingRun
 from faceedit.training.trainer import Progress, learning_rate, train
 
-TINY_FAST = replace(FAST, sources=2, targets=3, steps_one=5, steps_two=3, warmup=2, contrast_people=2,
-                    contrast_conditions=2)  # fmt: skip
+TINY_FAST = replace(
+    FAST, sources=2, targets=3, steps_one=5, steps_two=3, warmup=2, contrast_people=2, contrast_conditions=2
+)
 TINY_PAPER = replace(PAPER, sources=4, steps_one=5, steps_two=3)
 
 

@@ -37,8 +37,10 @@ from faceedit.training.stages import (
 FEW = {"sources": 2, "targets": 3, "identity_people": 2, "contrast_people": 2, "contrast_conditions": 2}
 TINY_FAST = replace(FAST, **FEW)  # type: ignore[arg-type]
 TINY_BEST = replace(
-    BEST, network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2), **FEW  # type: ignore[arg-type]
-)  # fmt: skip
+    BEST,
+    network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2),
+    **FEW,  # type: ignore[arg-type]
+)
 
 
 @pytest.fixture(scope="module")

@@ -73,9 +73,12 @@ class CropSettings:
 
 
 def import_photographs(
-    listing: Listing, out: Path, landmarks: LandmarkFile | None = None, settings: CropSettings | None = None,
+    listing: Listing,
+    out: Path,
+    landmarks: LandmarkFile | None = None,
+    settings: CropSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Imported:  # fmt: skip
+) -> Imported:
     """Write OUT/images/NAME.png, OUT/manifest.csv and OUT/skipped.csv.
 
     A photograph with landmarks is aligned; without any landmark file it counts as aligned already and is only cut to

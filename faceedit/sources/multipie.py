@@ -59,9 +59,12 @@ def list_multipie(root: Path, sessions: Collection[int] = (1,), recordings: Coll
             seen[name] = path
             shot = name.rsplit("_", 1)[0]  # twenty lights, fired within a second, share a shot's landmarks
             labels = {
-                "identity": subject, "pose": str(CAMERAS[camera]), "illumination": str(light),
-                "session": match[2], "expression": f"recording {match[3]}",
-            }  # fmt: skip
+                "identity": subject,
+                "pose": str(CAMERAS[camera]),
+                "illumination": str(light),
+                "session": match[2],
+                "expression": f"recording {match[3]}",
+            }
             keys = (shown, path.name, path.stem, name, shot)
             listing.photographs.append(Photograph(path, f"{subject}/{name}", labels, keys))
             found.setdefault((subject, match[2], match[3], camera), set()).add(light)

@@ -268,9 +268,11 @@ def _write_manifest(out: Path, config: SynthConfig) -> Path:
 
 
 def _write_table(
-    file: Path, columns: Sequence[str], rows: Callable[[int, SynthConfig], Iterator[tuple[object, ...]]],
+    file: Path,
+    columns: Sequence[str],
+    rows: Callable[[int, SynthConfig], Iterator[tuple[object, ...]]],
     config: SynthConfig,
-) -> Path:  # fmt: skip
+) -> Path:
     partial = file.with_suffix(".partial")
     with partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)

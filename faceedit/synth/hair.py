@@ -91,7 +91,7 @@ def _tail(hair: Hair, rng: np.random.Generator) -> Mesh:
 
 def _strands(
     skin: Mesh, hair: Hair, rng: np.random.Generator, azimuth: Floats, end: Floats, thickness: Floats
-) -> list[Mesh]:  # fmt: skip
+) -> list[Mesh]:
     """Strands that lie on the shell, stand off it, or reach beyond its end."""
     count = int(hair.strands * _STRANDS)
     t = np.linspace(0, 1, _STRAND_POINTS)[None, :]

@@ -29,8 +29,16 @@ from faceedit.synth.variety import Variety
 
 _ASPECTS = ("sex", "skin", "hair", "brows", "beard", "strands", "make-up", "glare", "earrings", "shine")
 _WOMEN = {"long": 0.28, "bob": 0.13, "tied": 0.31, "fringe": 0.06, "curly": 0.12, "afro": 0.05, "short": 0.05}
-_MEN = {"short": 0.42, "swept": 0.20, "buzz": 0.15, "bald": 0.07, "curly": 0.07, "fringe": 0.03, "long": 0.04,
-        "afro": 0.02}  # fmt: skip
+_MEN = {
+    "short": 0.42,
+    "swept": 0.20,
+    "buzz": 0.15,
+    "bald": 0.07,
+    "curly": 0.07,
+    "fringe": 0.03,
+    "long": 0.04,
+    "afro": 0.02,
+}
 _HAIR_BY_SKIN = {  # shares of HAIR_COLOURS, in their order, without the last, which comes with age
     "light": (0.10, 0.30, 0.30, 0.22, 0.08),
     "middle": (0.62, 0.25, 0.10, 0.02, 0.01),
@@ -61,9 +69,7 @@ def varied(person: Person, seed: int, variety: Variety) -> Person:
     if variety.shine:
         person = replace(person, shine=float(draw["shine"].beta(1.2, 1.4)))
     return replace(
-        person,
-        beard=person.beard if variety.beards else None,
-        glasses=person.glasses if variety.glasses else None,
+        person, beard=person.beard if variety.beards else None, glasses=person.glasses if variety.glasses else None
     )
 
 

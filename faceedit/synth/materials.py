@@ -160,8 +160,15 @@ class Painter:
         cover = _soft(2.6 - chin, 0.45) if beard.goatee else _soft(beard.jaw - jaw, 0.5)
         cover = np.maximum(cover, (p[:, 1] < -7.0) * _soft(p[:, 1] + 9.5, 0.6) * (p[:, 2] > 2) * (not beard.goatee))
         if beard.moustache > 0:
-            lip = np.stack([lm[48] + [-0.3, 0, 0], (lm[50] + lm[32]) / 2, (lm[51] + lm[33]) / 2,
-                            (lm[52] + lm[34]) / 2, lm[54] + [0.3, 0, 0]])  # fmt: skip
+            lip = np.stack(
+                [
+                    lm[48] + [-0.3, 0, 0],
+                    (lm[50] + lm[32]) / 2,
+                    (lm[51] + lm[33]) / 2,
+                    (lm[52] + lm[34]) / 2,
+                    lm[54] + [0.3, 0, 0],
+                ]
+            )
             cover = np.maximum(cover, _soft(beard.moustache - _distance(p, lip)[0], 0.15))
         mouth = _in_polygon(p, lm[48:60]) & (p[:, 2] > lm[48, 2] - 1.5)
         allowed = ~mouth * _soft(lm[1, 1] + 0.5 - p[:, 1], 0.5) * (p[:, 2] > 0)

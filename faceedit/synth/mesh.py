@@ -67,9 +67,12 @@ def ball(centre: Floats, radius: float, part: Part, canonical: Floats | None = N
 
 
 def _sheet(
-    positions: NDArray[np.floating], normals: NDArray[np.floating], canonical: NDArray[np.floating],
-    tangents: NDArray[np.floating], part: Part,
-) -> Mesh:  # fmt: skip
+    positions: NDArray[np.floating],
+    normals: NDArray[np.floating],
+    canonical: NDArray[np.floating],
+    tangents: NDArray[np.floating],
+    part: Part,
+) -> Mesh:
     """A grid of points (R, C, 3) as a mesh of one part."""
     triangles = grid_triangles(*positions.shape[:2])
     return Mesh(

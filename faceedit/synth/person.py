@@ -35,8 +35,14 @@ _IRIS_COLOURS: dict[str, tuple[Colour, float]] = {
     "grey": ((0.17, 0.18, 0.19), 0.10),
 }
 _HAIR_STYLES: dict[str, float] = {
-    "short": 0.34, "buzz": 0.11, "bald": 0.06, "swept": 0.14, "fringe": 0.08, "bob": 0.10, "long": 0.17,
-}  # fmt: skip
+    "short": 0.34,
+    "buzz": 0.11,
+    "bald": 0.06,
+    "swept": 0.14,
+    "fringe": 0.08,
+    "bob": 0.10,
+    "long": 0.17,
+}
 MIDDLE_LENGTH = {"bob": 9.0, "long": 17.0}
 
 
@@ -163,9 +169,7 @@ def sample_person(seed: int, modes: int = 100, variety: Variety | None = None) -
     from faceedit.synth.looks import varied
 
     person = replace(
-        person,
-        detail=variety.detail * float(rng.beta(1.5, 2.5)),
-        neckline=_neckline(rng) if variety.clothing else None,
+        person, detail=variety.detail * float(rng.beta(1.5, 2.5)), neckline=_neckline(rng) if variety.clothing else None
     )
     return varied(person, seed, variety)
 
@@ -177,17 +181,15 @@ def _sample(rng: Rng, modes: int) -> Person:
     return Person(
         shape=(rng.normal(size=modes) * 1.05).astype(np.float32),
         skin=skin,
-        brows=Brows(rng.uniform(0.32, 0.80), rng.uniform(-0.35, 0.5), rng.uniform(-0.5, 0.5),
-                    rng.uniform(0.70, 1.0)),
-        eyes=Eyes(_pick(rng, _IRIS_COLOURS), rng.uniform(0.56, 0.64), rng.uniform(0.08, 0.22),
-                  rng.uniform(0.0, 0.4)),
+        brows=Brows(rng.uniform(0.32, 0.80), rng.uniform(-0.35, 0.5), rng.uniform(-0.5, 0.5), rng.uniform(0.70, 1.0)),
+        eyes=Eyes(_pick(rng, _IRIS_COLOURS), rng.uniform(0.56, 0.64), rng.uniform(0.08, 0.22), rng.uniform(0.0, 0.4)),
         lips=_lips(rng),
         hair=hair,
         beard=_beard(rng) if grows_beard else None,
         glasses=_glasses(rng) if rng.random() < 0.16 else None,
         clothes=as_colour(rng.uniform(0.02, 0.7, 3)),
         texture_seed=int(rng.integers(2**31)),
-    )  # fmt: skip
+    )
 
 
 def _skin(rng: Rng) -> Skin:

@@ -75,9 +75,15 @@ def photograph_variety(head: MorphableHead, seed: int, camera: Camera, variety: 
 
 
 def _session(
-    head: MorphableHead, person: Person, expression: Floats | None, lights: Sequence[Illumination], camera: Camera,
-    attitudes: Iterable[Floats], backgrounds: Sequence[Images], rng: np.random.Generator,
-) -> Photographs:  # fmt: skip
+    head: MorphableHead,
+    person: Person,
+    expression: Floats | None,
+    lights: Sequence[Illumination],
+    camera: Camera,
+    attitudes: Iterable[Floats],
+    backgrounds: Sequence[Images],
+    rng: np.random.Generator,
+) -> Photographs:
     """One person making one face, in these attitudes (yaw, pitch, roll) under these lights."""
     mesh, landmarks = build_person(head, person, expression)
     scene, painter = ray_scene(mesh), Painter(head, person)
@@ -170,9 +176,8 @@ class _View:
 
 
 def _shade(
-    scene: EmbreeScene, view: _View, surface: Surface, open_sky: Floats, light: Illumination,
-    rng: np.random.Generator,
-) -> Floats:  # fmt: skip
+    scene: EmbreeScene, view: _View, surface: Surface, open_sky: Floats, light: Illumination, rng: np.random.Generator
+) -> Floats:
     """Linear radiance (hits, 3) of every sample under one illumination."""
     hemisphere = 0.72 + 0.28 * view.normals[:, 1:2]
     # light that bounces between dark walls of a crease keeps some of the skin's colour

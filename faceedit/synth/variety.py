@@ -16,12 +16,40 @@ from faceedit.synth.head import Floats
 from faceedit.synth.scene import ILLUMINATIONS, Illumination, Light
 
 _SMILE = ("mouthSmile", "cheekRaiser", "eyeSquint", "mouthUpperUp", "mouthDimple", "mouthStretch")
-_QUIET = ("browDown", "browInnerUp", "browOuterUp", "eyeSquint", "eyeWide", "mouthPress", "mouthShrugLower",
-          "mouthFrown", "mouthSmile", "mouthRollLower", "eyeBlink")  # fmt: skip
+_QUIET = (
+    "browDown",
+    "browInnerUp",
+    "browOuterUp",
+    "eyeSquint",
+    "eyeWide",
+    "mouthPress",
+    "mouthShrugLower",
+    "mouthFrown",
+    "mouthSmile",
+    "mouthRollLower",
+    "eyeBlink",
+)
 _TILT = 15.0  # degrees that a head is inclined at most
-_LOUD = ("browDown", "browInnerUp", "browOuterUp", "cheekPuff", "eyeSquint", "eyeWide", "eyeBlink", "mouthFrown",
-         "mouthFunnel", "mouthPucker", "mouthUpperUp", "mouthLowerDown", "mouthStretch", "noseSneer", "jawOpen",
-         "mouthDimple", "mouthPress", "mouthShrugUpper")  # fmt: skip
+_LOUD = (
+    "browDown",
+    "browInnerUp",
+    "browOuterUp",
+    "cheekPuff",
+    "eyeSquint",
+    "eyeWide",
+    "eyeBlink",
+    "mouthFrown",
+    "mouthFunnel",
+    "mouthPucker",
+    "mouthUpperUp",
+    "mouthLowerDown",
+    "mouthStretch",
+    "noseSneer",
+    "jawOpen",
+    "mouthDimple",
+    "mouthPress",
+    "mouthShrugUpper",
+)
 
 
 @dataclass(frozen=True)

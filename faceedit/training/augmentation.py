@@ -69,9 +69,7 @@ def toned(person: Tensor, mask: Tensor, gamma: Tensor, gain: Tensor) -> Tensor:
     return (straight**gamma * gain).clamp(0, 1) * mask
 
 
-def random_backgrounds(
-    count: int, size: int, random: torch.Generator, device: str, textures: float = 0.0
-) -> Tensor:  # fmt: skip
+def random_backgrounds(count: int, size: int, random: torch.Generator, device: str, textures: float = 0.0) -> Tensor:
     """(count, 3, size, size): plain walls (a quarter of them white or near it), gradients, and blurred rooms; a share
     `textures` of them with a pattern: leaves and stones, or stripes as of bricks, blinds and shelves."""
     grey = torch.rand(count, 1, 1, 1, generator=random)

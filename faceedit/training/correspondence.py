@@ -52,9 +52,7 @@ def correspondence(target: Tensor, source: Tensor, viewpoints: Tensor) -> Corres
     return Correspondence(exists, flow, seen, mirrored, mirrored_seen, seen & ~(mirrored_seen & coarse))
 
 
-def _found(
-    places: Tensor, source: Tensor, viewpoints: Tensor, exists: Tensor, near: float
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+def _found(places: Tensor, source: Tensor, viewpoints: Tensor, exists: Tensor, near: float) -> tuple[Tensor, Tensor]:
     """Where the places lie in the source's picture, and whether it shows the same place there."""
     flow = project(places, viewpoints)
     shown = F.grid_sample(

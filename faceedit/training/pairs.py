@@ -96,9 +96,7 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False,
     return replace(pairs, places=places, viewpoints=viewpoints, loose=loose)
 
 
-def _read_places(
-    manifest: Manifest, mask_rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float16], NDArray[np.float32]]:  # fmt: skip
+def _read_places(manifest: Manifest, mask_rows: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """Places and viewpoints with the masks' numbers. Raises ManifestError for a picture without places, or for a file
     that does not hold them."""
     _, first = np.unique(mask_rows, return_index=True)

@@ -169,14 +169,7 @@ BEST = Recipe(
     joint=True,
     whitening=0.1,
     network=NetworkConfig(
-        mixing=4,
-        head=512,
-        identity=256,
-        share=0.7,
-        candidate=0.3,
-        skip=True,
-        look_back=True,
-        estimate=0.2,
+        mixing=4, head=512, identity=256, share=0.7, candidate=0.3, skip=True, look_back=True, estimate=0.2
     ),
 )
 

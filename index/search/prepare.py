@@ -72,11 +72,7 @@ class Prepared:
 
 
 def plan_for(
-    folder: Path,
-    database: Database,
-    requirements: Requirements | None,
-    planner: Planner = USUAL,
-    quickly: bool = False,
+    folder: Path, database: Database, requirements: Requirements | None, planner: Planner = USUAL, quickly: bool = False
 ) -> Plan:
     """What would be chosen for the gallery as it is. quickly: where every descriptor can be compared, do not find out
     how many numbers a first look would need. Raises GalleryEmptyError."""

@@ -87,7 +87,7 @@ class Reader:
 
     def search(
         self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int]
-    ) -> list[list[Match]]:  # fmt: skip
+    ) -> list[list[Match]]:
         """For each query (n, size) its k nearest among the faces that pass the condition."""
         return self.repeated(lambda: self._search(queries, k, where, exclude))
 
@@ -131,7 +131,7 @@ class Reader:
 
     def _search(
         self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int]
-    ) -> list[list[Match]]:  # fmt: skip
+    ) -> list[list[Match]]:
         look = k + len(exclude)  # cheaper than to tell every one of a large gallery from these few
         results = [_without(exclude, found, k) for found in self._found(queries, look, where)]
         unique = sorted({id_ for _, ids in results for id_ in ids.tolist()})

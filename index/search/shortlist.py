@@ -107,11 +107,7 @@ def checksum(records: HalfArray, slots: IdArray) -> str:
 def save(folder: Path, state: State, shortlist: Shortlist) -> None:
     """Write the index of this state, all of it or nothing, and delete all others. Raises OSError."""
     path = shortlist_path(folder, state.generation, state.stamp)
-    arrays: dict[str, NDArray[Any]] = {
-        _REDUCTION: shortlist.reduction,
-        _IDS: shortlist.ids,
-        _SLOTS: shortlist.slots,
-    }
+    arrays: dict[str, NDArray[Any]] = {_REDUCTION: shortlist.reduction, _IDS: shortlist.ids, _SLOTS: shortlist.slots}
     with folder_written_whole(path) as made:
         write_index(shortlist.index, made / _INDEX)
         for name, array in arrays.items():

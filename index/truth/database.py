@@ -145,9 +145,11 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
             "while it was being written; wait, or copy it to a folder that can be written to"
         )
     connection = sqlite3.connect(
-        f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True, isolation_level=None,
+        f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1",
+        uri=True,
+        isolation_level=None,
         check_same_thread=False,
-    )  # fmt: skip
+    )
     connection.execute("PRAGMA foreign_keys = ON").close()
     return connection
 

@@ -52,7 +52,7 @@ def under_way(session: Session) -> Redescription | None:
     staged = session.scalar(select(func.count()).select_from(StagedRow)) or 0
     return Redescription(
         found.model_digest, found.attribute, tuple(found.attribute_values), found.descriptor_size, staged
-    )  # fmt: skip
+    )
 
 
 def begin(session: Session, folder: Path, config: GalleryConfig) -> None:

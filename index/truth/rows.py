@@ -30,10 +30,21 @@ _LETTERS = "-hfds"  # of ORIGINS, in that order
 _LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
 _ORIGIN_OF = dict(zip(_LETTERS, ORIGINS, strict=True))
 _FACE = (
-    FaceRow.id, FaceRow.identity, FaceRow.pose, FaceRow.illumination, FaceRow.expression, FaceRow.origins,
-    FaceRow.decided, FaceRow.errors, PhotoRow.path, PhotoRow.sha256,
-    PhotoRow.size, PhotoRow.mtime_ns, PhotoRow.inode, PhotoRow.ctime_ns,
-)  # fmt: skip
+    FaceRow.id,
+    FaceRow.identity,
+    FaceRow.pose,
+    FaceRow.illumination,
+    FaceRow.expression,
+    FaceRow.origins,
+    FaceRow.decided,
+    FaceRow.errors,
+    PhotoRow.path,
+    PhotoRow.sha256,
+    PhotoRow.size,
+    PhotoRow.mtime_ns,
+    PhotoRow.inode,
+    PhotoRow.ctime_ns,
+)
 
 
 def select_faces() -> Select[*tuple[Any, ...]]:

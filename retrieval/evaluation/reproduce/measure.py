@@ -14,14 +14,7 @@ from faceedit.editor import Editor
 from faceedit.manifest import Manifest
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.quality import per_pixel_mse
-from retrieval.evaluation.queries import (
-    LabelledSet,
-    Queries,
-    choose_queries,
-    default_match,
-    load_test_set,
-    truth_rows,
-)
+from retrieval.evaluation.queries import LabelledSet, Queries, choose_queries, default_match, load_test_set, truth_rows
 from retrieval.evaluation.report import measure, mse_table
 from retrieval.evaluation.reproduce.figures import (
     Figure,
