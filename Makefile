@@ -45,11 +45,14 @@ lint: develop
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# two processes, of one thread each: more threads than cores slow each other down many times
+TWO := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
+
 test: lint
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile
+	$(TWO) $(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile
 
 test-all: lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(TWO) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 docs: develop
 	PYTHONPATH=. $(BIN)/python docs/make_commands.py

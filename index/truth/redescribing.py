@@ -113,7 +113,7 @@ def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: Fl
     staged = [
         stored(
             "staged",
-            {"face_id": one.id, "sha256": one.photo.sha256}
+            {"face_id": one.id, "sha256": one.photo.sha256 or None}
             | stamp_columns(one.photo.stamp)
             | decision_columns(one.decision),
         )

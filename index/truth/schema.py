@@ -186,7 +186,7 @@ class StagedRow(Base):
     __tablename__ = "staged"
 
     face_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
-    sha256: Mapped[str] = mapped_column(Hash)
+    sha256: Mapped[str | None] = mapped_column(Hash)  # of the content; None: not known
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     inode: Mapped[int] = mapped_column(BigInteger)

@@ -94,7 +94,7 @@ def upgrade() -> None:
     op.create_table(
         "staged",
         sa.Column("face_id", _LONG, sa.ForeignKey("face.id", ondelete="CASCADE"), primary_key=True),
-        sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(32)),
         *_stamp(),
         sa.Column("decided", sa.Integer, nullable=False),
         sa.Column("errors", sa.Text, nullable=False),
