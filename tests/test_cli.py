@@ -537,6 +537,7 @@ def test_pictures_of_any_size_are_edited(quick: Command, photos: Path) -> None:
 # --- evaluate and train ---
 
 
+@pytest.mark.slow
 def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
     facesearch: Command, data_set: Path, model_folder: Path
 ) -> None:
