@@ -164,8 +164,7 @@ def move(session: Session, faces: Sequence[Face]) -> None:
     if any(holders.get(face.path, photos[face.id]) != photos[face.id] for face in faces):
         # no two photos may have one path, not even for a moment
         _rewrite(session, _PHOTO, {id_: {"path": f"//{id_}"} for id_ in going})
-    now = {"reason": None, "reader": None}
-    changes = {photos[face.id]: {"path": str(face.path), **stamp_columns(face.photo.stamp), **now} for face in faces}
+    changes = {photos[face.id]: {"path": str(face.path), **stamp_columns(face.photo.stamp), **READ} for face in faces}
     _rewrite(session, _PHOTO, changes)
     _rewrite(session, _FACE, {face.id: label_columns(face.labels) for face in faces})
 
