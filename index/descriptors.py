@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,11 @@ class DescriptorFile:
 def record_hash(record: NDArray[Any]) -> str:
     """sha256 of a descriptor's bytes as they are stored."""
     return hashlib.sha256(np.ascontiguousarray(record, RECORD_TYPE).data).hexdigest()
+
+
+def record_hashes(records: NDArray[Any], slots: Iterable[int] | None = None) -> list[str]:
+    """`record_hash` of each of these rows of (n, size) records, None: all; "" for a slot that lies behind them."""
+    content = np.ascontiguousarray(records, RECORD_TYPE).reshape(-1).view(np.uint8).data
+    size, end = records.shape[1] * RECORD_TYPE.itemsize, len(content)
+    starts = [size * slot for slot in (range(len(records)) if slots is None else slots)]
+    return ["" if at >= end else hashlib.sha256(content[at : at + size]).hexdigest() for at in starts]

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from index.care.compact import Compaction, compact
 from index.care.exchange import Exported, export
 from index.care.verify import Repair, Verification, repair, verify
-from index.descriptors import checked_descriptors, record_hash
+from index.descriptors import checked_descriptors, record_hash, record_hashes
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
 from index.files import (
     DATABASE,
@@ -216,7 +216,7 @@ class Gallery:
                 number, file = state.gallery(session).file, records.descriptor_file(session, self._folder)
                 first = file.append(array, committed=records.slots_in_use(session, number))
                 ids = store.insert_faces(session, faces)
-                records.insert_records(session, number, first, ids, [record_hash(record) for record in array])
+                records.insert_records(session, number, first, ids, record_hashes(array))
                 state.advance(session, removed=removed > 0)
             self._tidy()
         return ids

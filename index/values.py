@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ ORIGINS = ("", HAND, FILE, FOLDER, SUGGESTION)
 LABELS = ("identity", "pose", "illumination", "expression")
 _NOWHERE = ("",) * len(LABELS)
 _LARGEST = 2**63 - 1  # that a database holds
+_HASH = re.compile("[0-9a-f]{64}")
+_NO_NAMES = frozenset(("", ".", ".."))  # parts of a path that are no names of folders or files
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Labels:
     @classmethod
     def given(cls, origin: str, **labels: str | int | None) -> Labels:
         """Labels that all come from one place."""
-        return cls().changed(origin, **labels)
+        origins = tuple("" if labels.get(name) is None else origin for name in LABELS)
+        return cls(**labels, origins=origins)  # type: ignore[arg-type]
 
     def changed(self, origin: str, **labels: Any) -> Labels:
         """The same labels but for these, which come from `origin`; None takes one away."""
@@ -226,7 +230,7 @@ def check_decision(name: str, decision: Decision, values: Sequence[int]) -> None
     if decision.decided not in values:
         raise ImageRowError(f"{name}: decided is {decision.decided}; expected one of {', '.join(map(str, values))}")
     errors = decision.errors
-    if len(errors) != len(values) or not all(error is None or math.isfinite(error) for error in errors):
+    if len(errors) != len(values) or not all([error is None or math.isfinite(error) for error in errors]):
         raise ImageRowError(
             f"{name}: errors are {list(errors)}; expected {len(values)} finite numbers or None, one for each of "
             "the gallery's values"
@@ -236,13 +240,13 @@ def check_decision(name: str, decision: Decision, values: Sequence[int]) -> None
 def check_photo(photo: Photo) -> None:
     """Raise ImageRowError for a path that is not plain and relative, or a hash that is none."""
     check_path(photo.path)
-    if photo.sha256 and not (len(photo.sha256) == 64 and set(photo.sha256) <= set("0123456789abcdef")):
+    if photo.sha256 and not _HASH.fullmatch(photo.sha256):
         raise ImageRowError(f"{photo.path}: sha256 is {photo.sha256!r}; expected 64 lower-case hexadecimal digits")
 
 
 def check_path(path: str) -> None:
     """Raise ImageRowError for a path that is not a plain relative path with forward slashes."""
-    if "\0" in path or not all(part not in ("", ".", "..") for part in path.split("/")):
+    if "\0" in path or not _NO_NAMES.isdisjoint(path.split("/")):
         raise ImageRowError(
             f"image path is {path!r}; expected a path below the image root, relative to it and "
             "with forward slashes, such as 'holiday/anna.jpg'"

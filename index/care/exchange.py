@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.exc import IntegrityError
 
-from index.descriptors import RECORD_TYPE, record_hash
+from index.descriptors import RECORD_TYPE, record_hashes
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
 from index.files import DATABASE, file_hash, new_folder_whole, require_new_folder, to_disk
 from index.truth import records, state, store
@@ -277,7 +277,7 @@ def _fill(
     for start in range(0, len(content), _BATCH):
         some = np.array(content[start : start + _BATCH])
         given = list(islice(faces, len(some)))
-        hashes = [record_hash(record) for record in some]
+        hashes = record_hashes(some)
         if len(given) != len(some) or hashes != [sha256 for _, sha256 in given]:
             raise _damaged(source, "its images are not those of the descriptors")
         with database.writing() as session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,11 @@ def _unsealed(database: Database) -> Iterator[tuple[Table, dict[str, Any]]]:
         names = [column.name for column in table.columns]  # the digest is the last
         query = text(f"SELECT {', '.join(names)} FROM {table.name}")
         with database.reading() as session:
-            for row in session.execute(query).yield_per(PAGE):
-                values = tuple(row)
-                erased = table.name == "record" and values[names.index("face_id")] is None  # removed since
-                if not erased and row_digest(values[:-1]) != values[-1]:
-                    yield table, dict(zip(names, values, strict=True))
+            for row in chain.from_iterable(session.execute(query).partitions(PAGE)):
+                if row_digest(row[:-1]) != row[-1]:
+                    found = dict(zip(names, row, strict=True))
+                    if table.name != "record" or found["face_id"] is not None:  # without one it was removed since
+                        yield table, found
 
 
 def repair(folder: Path, database: Database) -> Repair:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from index.descriptors import DescriptorFile, record_hash
+from index.descriptors import DescriptorFile, record_hashes
 from index.errors import GalleryCorruptError
 from index.files import descriptor_numbers, descriptor_path
 from index.truth.database import PAGE, Database, chunks
@@ -96,8 +95,7 @@ def noted_hashes(session: Session, ids: Sequence[int]) -> dict[int, str]:
     return found
 
 
-@dataclass(frozen=True)
-class Hashed:
+class Hashed(NamedTuple):
     """A face's descriptor as it lies on the disk, with the hash that was noted for it and the one that it has."""
 
     id: int
@@ -108,24 +106,21 @@ class Hashed:
 
 def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
     """The descriptors of all faces, by slot, in pages."""
-    last = -1
+    column, last = Base.metadata.tables["record"].c, -1
     while True:
         with database.reading() as session:
-            query = select(RecordRow.face_id, RecordRow.slot, RecordRow.sha256)
-            query = query.where(RecordRow.file == gallery(session).file, RecordRow.face_id.is_not(None))
-            page = session.execute(query.where(RecordRow.slot > last).order_by(RecordRow.slot).limit(PAGE)).all()
+            query = select(column.face_id, column.slot, column.sha256).where(column.face_id.is_not(None))
+            query = query.where(column.file == gallery(session).file, column.slot > last)
+            page = session.execute(query.order_by(column.slot).limit(PAGE)).all()
             content = descriptor_file(session, folder).whole()
         if not page:
             return
-        ids = _numbers(id_ for id_, _, _ in page).tolist()
-        yield [_hashed(content, id_, slot, noted) for id_, (_, slot, noted) in zip(ids, page, strict=True)]
-        last = page[-1][1]
-
-
-def _hashed(content: HalfArray, id_: int, slot: int, noted: str) -> Hashed:
-    if slot >= len(content):  # cut off
-        return Hashed(id_, noted, "", np.zeros(content.shape[1], np.float16))
-    return Hashed(id_, noted, record_hash(content[slot]), content[slot])
+        ids, slots, noted = zip(*page, strict=True)
+        slots, missing = _numbers(slots).tolist(), np.zeros(content.shape[1], np.float16)  # missing: cut off
+        actual = record_hashes(content, slots)
+        found = [content[slot] if sha256 else missing for slot, sha256 in zip(slots, actual, strict=True)]
+        yield list(map(Hashed, _numbers(ids).tolist(), noted, actual, found))
+        last = slots[-1]
 
 
 def without_record(session: Session) -> list[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from index.descriptors import DescriptorFile, record_hash
+from index.descriptors import DescriptorFile, record_hash, record_hashes
 from index.errors import GalleryError
 from index.files import descriptor_path
 from index.truth.database import PAGE, chunks
@@ -120,7 +120,7 @@ def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: Fl
         for one in faces
     ]
     insert_rows(session, "staged", staged)
-    insert_records(session, row.file, first, ids, [record_hash(record) for record in descriptors])
+    insert_records(session, row.file, first, ids, record_hashes(descriptors))
 
 
 def damage(session: Session, folder: Path) -> list[str]:

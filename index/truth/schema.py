@@ -6,11 +6,11 @@ bytes still to be zeroed. Every row carries a digest over its other columns, so 
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from hashlib import blake2b
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -45,7 +45,7 @@ class Numbers(TypeDecorator[list[Any]]):
     cache_ok = True
 
     def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        return None if value is None else numbers_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> list[Any] | None:
         """Raises GalleryCorruptError for text that is no list of JSON."""
@@ -74,6 +74,11 @@ class Hash(TypeDecorator[str]):
                 f"the database holds {value!r:.40} where a hash belongs: `facesearch gallery verify` says in which rows"
             )
         return None if value is None else value.hex()
+
+
+def numbers_text(values: Iterable[float | None]) -> str:
+    """Finite numbers or None as JSON, a quarter of the time that a module for all of JSON takes."""
+    return "[" + ",".join(["null" if value is None else str(value) for value in values]) + "]"
 
 
 def utc_now() -> str:
@@ -197,10 +202,8 @@ class StagedRow(Base):
 
 
 TABLES: tuple[Table, ...] = tuple(Base.metadata.sorted_tables)
-_STORED: Mapping[type[Any], Callable[[Any], object]] = {
-    Hash: bytes.fromhex,
-    Numbers: partial(json.dumps, separators=(",", ":")),
-}
+_STORED: Mapping[type[Any], Callable[[Any], object]] = {Hash: bytes.fromhex, Numbers: numbers_text}
+_TOGETHER = 10  # rows that one statement inserts
 _COLUMNS = {table.name: tuple(c.name for c in table.columns if c.name != "digest") for table in TABLES}
 _VALUES = {name: itemgetter(*columns) for name, columns in _COLUMNS.items()}
 _CONVERTED = {
@@ -219,7 +222,12 @@ def stored(table: str, columns: Mapping[str, Any] | RowMapping) -> tuple[Any, ..
     for place, convert in _CONVERTED[table]:
         if values[place] is not None:
             values[place] = convert(values[place])
-    return (*values, row_digest(tuple(values)))
+    return sealed(tuple(values))
+
+
+def sealed(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row as the engine keeps it, but for its digest, with that at the end."""
+    return (*values, row_digest(values))
 
 
 def is_sealed(table: str, row: Mapping[str, Any] | RowMapping) -> bool:
@@ -243,15 +251,24 @@ def row_digest(values: tuple[Any, ...]) -> int:
     """What a row's other columns amount to, as the engine keeps them: a signed number of 64 bits. It finds damage, not
     forgery."""
     content = repr(values).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
 def insert_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows that `stored` made, as they are: what SQLAlchemy does for each value takes longer than all else."""
-    if rows:
-        connection = session.connection()
-        statement = Base.metadata.tables[table].insert().compile(dialect=connection.dialect)
-        connection.exec_driver_sql(str(statement), list(rows))
+    """Insert rows that `stored` made, as they are: what SQLAlchemy does for each value takes longer than all else. Ten
+    in one statement take a quarter less than one by one."""
+    whole = len(rows) - len(rows) % _TOGETHER
+    for some, count in ((rows[:whole], _TOGETHER), (rows[whole:], 1)):
+        if some:
+            values = [tuple(chain.from_iterable(some[n : n + count])) for n in range(0, len(some), count)]
+            session.connection().exec_driver_sql(_insertion(table, count), values)
+
+
+def _insertion(table: str, count: int) -> str:
+    """The statement that inserts so many rows."""
+    names = [*_COLUMNS[table], "digest"]
+    row = f"({', '.join('?' * len(names))})"
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * count)}"
 
 
 def update_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:

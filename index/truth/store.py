@@ -211,14 +211,15 @@ def require_new(session: Session, paths: Sequence[str]) -> None:
     twice = [path for path, times in Counter(paths).items() if times > 1]
     if twice:
         raise DuplicatePathError(f"{twice[0]!r} is given {paths.count(twice[0])} times; expected each path once")
-    present = ids_by_path(session, paths)
+    known = list(photo_ids(session, paths))
+    present = ids_by_path(session, known)
     if present:
         path, id_ = next(iter(present.items()))
         raise DuplicatePathError(
             f"{path!r} is in the gallery already, as image {id_} ({len(present)} of {len(paths)} "
             "paths are); leave it out, remove the image first, or add with replace=True"
         )
-    forget_problems(session, paths)
+    forget_problems(session, known)
 
 
 def page(session: Session, where: Condition | None, after: int) -> list[Face]:
