@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,14 +19,11 @@ from index.descriptors import DescriptorFile
 from index.errors import GalleryStorageError
 from index.gallery import Face, Gallery, GalleryConfig
 from index.values import HalfArray
+from tests.databases import Crash, CrashAt, stepped
 from tests.faces import new_face
 
 SIZE = 16
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
-
-
-class Crash(BaseException):
-    """Stands for the process ending at this point."""
 
 
 def vectors(*numbers: int) -> NDArray[np.float32]:
@@ -95,44 +94,23 @@ def test_an_empty_gallery_can_be_compacted(gallery: Gallery) -> None:
     np.testing.assert_array_equal(gallery.descriptors([id_]), vectors(77).astype(np.float16))
 
 
-def crash(*_: object, **__: object) -> None:
-    raise Crash
-
-
-@pytest.mark.parametrize(
-    "point", ["index.truth.records.insert_records", "index.truth.records.advance", "index.care.compact.sync_folder"]
-)
-def test_cut_off_anywhere_the_gallery_is_as_before(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, point: str
-) -> None:
-    before = content(gallery)
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        with gallery.writing():
-            patch.setattr(point, crash)
-            patch.setattr("index.gallery.discard_descriptors", crash)  # nor is there anybody to tidy up
-            gallery.compact()
-    assert len(files(gallery)) == 2
-    with Gallery.open(gallery.folder) as again:
-        assert content(again) == before
-        with again.writing():
-            assert len(files(again)) == 1
-        assert content(again) == before and again.verify().sound
-
-
-def test_cut_off_after_the_change_the_new_file_is_used_and_the_old_one_goes(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = content(gallery)
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        with gallery.writing():
-            patch.setattr("index.gallery.discard_descriptors", crash)
-            gallery.compact()
-    assert len(files(gallery)) == 2
-    with Gallery.open(gallery.folder) as again:
-        assert content(again) == before
-        with again.writing():
-            assert len(files(again)) == 1
-        assert content(again) == before and again.verify().sound
+def test_cut_off_anywhere_the_gallery_is_as_before(gallery: Gallery, tmp_path: Path) -> None:
+    before, left = content(gallery), set()
+    gallery.close()
+    for moment in count():
+        shutil.copytree(gallery.folder, folder := tmp_path / str(moment))
+        with suppress(Crash), stepped(folder) as (dying, database):
+            database.step = end = CrashAt(moment)
+            dying.compact()
+        with Gallery.open(folder) as again:
+            left.add(tuple(file.name for file in files(again)))
+            assert content(again) == before
+            with again.writing():
+                assert len(files(again)) == 1
+            assert content(again) == before and again.verify().sound
+        if not end.done:
+            break
+    assert left == {("descriptors-1.f16",), ("descriptors-1.f16", "descriptors-2.f16"), ("descriptors-2.f16",)}
 
 
 def test_a_full_disk_is_found_out_before_anything_is_written(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.descriptors import DescriptorFile
 from index.errors import (
     GalleryBusyError,
     GalleryCorruptError,
@@ -21,19 +19,12 @@ from index.errors import (
     UnknownImageError,
 )
 from index.gallery import Face, Gallery, GalleryConfig
-from index.search import exact
-from index.search.exact import Exact
-from index.search.searcher import Found
-from index.truth import state, store
-from index.values import HalfArray
+from tests.databases import At, Crash, CrashAt, stepped
 from tests.faces import new_face
 
 SIZE = 16
+READS_OF_A_SEARCH = 7  # that builds the index and saves it
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
-
-
-class Crash(BaseException):
-    """Stands for the process ending at this point."""
 
 
 @pytest.fixture
@@ -58,20 +49,11 @@ def saved_indexes(gallery: Gallery) -> list[Path]:
     return sorted(gallery.folder.glob("exact-*"))
 
 
-def crash_at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> None:
-    def crash(*args: object, **kwargs: object) -> None:
-        raise Crash
-
-    monkeypatch.setattr(owner, name, crash)
-
-
-def test_orphan_tail_of_a_crash_is_never_seen_and_is_overwritten(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_orphan_tail_of_a_crash_is_never_seen_and_is_overwritten(gallery: Gallery) -> None:
     gallery.add(rows(0, 1), vectors(0, 1))
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        crash_at(patch, store, "insert_faces")
-        gallery.add(rows(2, 3, 4), vectors(2, 3, 4))
+    with stepped(gallery.folder) as (dying, database), pytest.raises(Crash):
+        database.step = CrashAt(0, "commit")
+        dying.add(rows(2, 3, 4), vectors(2, 3, 4))
     file = gallery.folder / "descriptors-1.f16"
     assert file.stat().st_size == 5 * SIZE * 2
     with Gallery.open(gallery.folder) as again:
@@ -95,13 +77,12 @@ def test_removal_zeroes_the_descriptor_and_deletes_the_index_that_held_it(galler
     np.testing.assert_array_equal(records[[0, 2]], vectors(0, 2).astype(np.float16))
 
 
-def test_erasure_cut_off_by_a_crash_is_finished_by_the_next_writer(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_erasure_cut_off_by_a_crash_is_finished_by_the_next_writer(gallery: Gallery) -> None:
     ids = gallery.add(rows(0, 1), vectors(0, 1))
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        crash_at(patch, DescriptorFile, "zero")
-        gallery.remove(ids[:1])
+    with stepped(gallery.folder) as (dying, database), pytest.raises(Crash):
+        database.step = CrashAt(0, "have written")
+        dying.remove(ids[:1])
+    assert np.fromfile(gallery.folder / "descriptors-1.f16", np.float16).reshape(2, SIZE)[0].any()
     with Gallery.open(gallery.folder) as again:
         assert len(again) == 1
         with again.writing():
@@ -117,15 +98,15 @@ def test_replacing_the_last_image_does_not_erase_its_successor(gallery: Gallery)
     np.testing.assert_array_equal(gallery.descriptors(ids), vectors(7).astype(np.float16))
 
 
-def test_crash_while_replacing_keeps_the_old_image(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_while_replacing_keeps_the_old_image(gallery: Gallery) -> None:
     ids = gallery.add(rows(0, 1), vectors(0, 1))
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        crash_at(patch, state, "advance")
-        gallery.add(rows(1), vectors(7), replace=True)
+    with stepped(gallery.folder) as (dying, database), pytest.raises(Crash):
+        database.step = CrashAt(0, "commit")
+        dying.add(rows(1), vectors(7), replace=True)
     np.testing.assert_array_equal(gallery.descriptors(ids), vectors(0, 1).astype(np.float16))
 
 
-def test_saved_index_is_used_again_and_old_ones_are_deleted(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_index_is_used_again_and_old_ones_are_deleted(gallery: Gallery) -> None:
     gallery.add(rows(0, 1), vectors(0, 1))
     nearest_path(gallery, 0)
     [first] = saved_indexes(gallery)
@@ -134,9 +115,10 @@ def test_saved_index_is_used_again_and_old_ones_are_deleted(gallery: Gallery, mo
     assert nearest_path(gallery, 2) == "2.jpg"
     [second] = saved_indexes(gallery)
     assert second != first
-    crash_at(monkeypatch, exact, "build")
+    saved = second.stat()
     with Gallery.open(gallery.folder) as again:
         assert nearest_path(again, 2) == "2.jpg"
+    assert second.stat() == saved  # one that is built anew is also saved anew
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut", "garbage", "empty", "of other ids"])
@@ -184,23 +166,23 @@ def test_folder_of_a_deleted_database_can_be_used_again(gallery: Gallery) -> Non
         assert nearest_path(fresh, 0) == "3.jpg"
 
 
-def test_index_that_cannot_be_saved_still_answers(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError("no space left")
-
+def test_index_that_cannot_be_saved_still_answers(gallery: Gallery, caplog: pytest.LogCaptureFixture) -> None:
     gallery.add(rows(0, 1), vectors(0, 1))
-    monkeypatch.setattr("os.fsync", full)
-    assert nearest_path(gallery, 1) == "1.jpg"
-    assert "no space left" in caplog.text
+    nearest_path(gallery, 1)
+    [saved] = saved_indexes(gallery)
+    saved.unlink()
+    saved.mkdir()  # nothing can take its place
+    with Gallery.open(gallery.folder) as again:
+        assert nearest_path(again, 1) == "1.jpg"
+    assert "Is a directory" in caplog.text
 
 
-def test_failed_creation_leaves_room_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        crash_at(patch, state, "to_newest")
-        Gallery.create(tmp_path / "g", CONFIG)
-    Gallery.create(tmp_path / "g", CONFIG).close()
+def test_failed_creation_leaves_room_for_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "g"
+    folder.mkdir()
+    (folder / "gallery.db.new").write_bytes(b"half of one")
+    Gallery.create(folder, CONFIG).close()
+    assert {path.name for path in folder.iterdir()} == {"gallery.db", "gallery.lock", "gallery.lock.holder"}
 
 
 def test_database_that_is_none_is_corrupt(gallery: Gallery) -> None:
@@ -266,19 +248,6 @@ def test_own_copies_in_the_gallery_s_folder_stay(gallery: Gallery) -> None:
     assert all(path.read_bytes() == b"mine" for path in own)
 
 
-def test_an_index_saved_just_after_a_removal_does_not_stay(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = gallery.add(rows(0, 1), vectors(0, 1))
-    save = exact.save
-
-    def late(*given: Any) -> None:
-        gallery.remove(ids[:1])
-        save(*given)
-
-    monkeypatch.setattr(exact, "save", late)
-    assert nearest_path(gallery, 0) == "1.jpg"
-    assert saved_indexes(gallery) == []
-
-
 def test_second_writer_is_refused_by_pid_until_the_first_one_dies(gallery: Gallery) -> None:
     code = (
         "import sys; from pathlib import Path; from index.gallery import Gallery\n"
@@ -311,77 +280,56 @@ def test_second_gallery_object_may_write_once_the_first_is_done(gallery: Gallery
         assert nearest_path(gallery, 1) == nearest_path(second, 1) == "1.jpg"
 
 
-def test_read_that_a_removal_overtakes_is_made_again(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = gallery.add(rows(0, 1, 2, 3), vectors(0, 1, 2, 3))
-    doomed = [ids[0]]
-    build = exact.build
-
-    def overtaken(*given: Any) -> Exact:
-        built = build(*given)
-        while doomed:
-            gallery.remove([doomed.pop()])
-        return built
-
-    monkeypatch.setattr(exact, "build", overtaken)
-    assert nearest_path(gallery, 0) != "0.jpg"
-    numbers = range(10, 20)
-    new = gallery.add(rows(*numbers), vectors(*numbers))
-    find = Exact.search
-
-    def always(index: Exact, *given: Any) -> list[Found]:
-        found = find(index, *given)
-        gallery.remove(found[0][1].tolist())
-        return found
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Exact, "search", always)
-        with pytest.raises(GalleryBusyError, match="5 times"):
-            nearest_path(gallery, 12)
-    assert len(gallery) == 3 + 10 - 5 and new[2] not in gallery.ids_of(["12.jpg"]).values()
-    assert nearest_path(gallery, 12) != "12.jpg"
-
-
-def test_images_removed_while_an_index_is_built_are_not_found_in_it(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("moment", range(READS_OF_A_SEARCH))
+def test_a_removal_at_any_moment_of_a_search_is_seen_or_has_not_been_yet(gallery: Gallery, moment: int) -> None:
+    """Also while the index is built and saved, and between the slots and their bytes, which are zeros then."""
     ids = gallery.add(rows(*range(40)), vectors(*range(40)))
-    build = exact.build
+    before = gallery.search(np.zeros(SIZE), 40)
+    after = [match for match in before if match.face.id not in ids[3:6]]
+    for path in saved_indexes(gallery):
+        path.unlink()
+    with stepped(gallery.folder) as (reader, database):
+        database.step = at = At(moment, lambda: gallery.remove(ids[3:6]), "have read")
+        found = reader.search(np.zeros(SIZE), 40)
+        assert at.done and found == (after if at.later else before)
+        assert reader.search(np.zeros(SIZE), 40) == after
+    # what was removed lies in no index
+    assert all(path.name.startswith(f"exact-{gallery.generation}-") for path in saved_indexes(gallery))
 
-    def meanwhile(*given: Any) -> Exact:
-        gallery.remove(ids[3:6])  # their bytes are zeros now
-        return build(*given)
 
-    monkeypatch.setattr(exact, "build", meanwhile)
-    found = gallery.search(np.zeros(SIZE), 40)
-    assert len(found) == 37 and not {match.face.id for match in found} & set(ids[3:6])
-    assert saved_indexes(gallery) == []  # it is of no state of the gallery
+def test_a_search_that_removals_overtake_again_and_again_gives_up(gallery: Gallery) -> None:
+    ids = gallery.add(rows(*range(80)), vectors(*range(80)))
+    with stepped(gallery.folder) as (reader, database):
+
+        def remove_one(moment: str) -> None:
+            gallery.remove([ids.pop()])
+
+        before, database.step = database.step, remove_one
+        with pytest.raises(GalleryBusyError, match="5 times"):
+            reader.search(np.zeros(SIZE), 80)
+        database.step = before
+        assert {match.face.id for match in reader.search(np.zeros(SIZE), 80)} == set(ids)
 
 
-def test_an_index_in_memory_goes_on_to_hold_when_few_images_are_removed(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_in_memory_goes_on_to_hold_when_few_images_are_removed(gallery: Gallery) -> None:
     ids = gallery.add(rows(*range(40)), vectors(*range(40)))
     assert nearest_path(gallery, 7) == "7.jpg"
-    crash_at(monkeypatch, exact, "build")
     gallery.remove(ids[7:9])
     found = [match.face.path for match in gallery.search(vectors(7)[0], 40)]
     assert len(found) == 38 and not {"7.jpg", "8.jpg"} & set(found)
-    monkeypatch.undo()
+    assert saved_indexes(gallery) == []  # none was built, which would lie here
     with Gallery.open(gallery.folder) as fresh:
         assert [match.face.path for match in fresh.search(vectors(7)[0], 40)] == found
 
 
-def test_descriptor_zeroed_during_its_read_is_never_returned(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moment", range(2))
+def test_a_descriptor_zeroed_during_its_read_is_never_returned(gallery: Gallery, moment: int) -> None:
     ids = gallery.add(rows(0, 1), vectors(0, 1))
-    records = DescriptorFile.records
-
-    def overtaken(file: DescriptorFile, committed: int) -> HalfArray:
-        gallery.remove(ids[:1])
-        return records(file, committed)
-
-    monkeypatch.setattr(DescriptorFile, "records", overtaken)
-    with pytest.raises(UnknownImageError, match=f"no image {ids[0]}"):
-        gallery.descriptors(ids)
+    with stepped(gallery.folder) as (reader, database):
+        database.step = at = At(moment, lambda: gallery.remove(ids[:1]), "have read")
+        with pytest.raises(UnknownImageError, match=f"no image {ids[0]}"):
+            reader.descriptors(ids)
+        assert at.done
 
 
 def test_searches_go_on_while_another_thread_adds_and_removes(gallery: Gallery) -> None:

@@ -1,0 +1,96 @@
+"""A database of a gallery for tests of what comes between: another writer, or the end of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from index.gallery import Gallery
+from index.truth.database import Database, SQLite
+
+Step = Callable[[str], None]
+
+
+class Crash(BaseException):
+    """Stands for the process ending at this point."""
+
+
+class Stepped:
+    """Another database, which calls `step` before and after each transaction and before each commit, with the name of
+    that moment: "read" and "have read", "write", "commit" and "have written"."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.step: Step = lambda moment: None
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        self.step("read")
+        with self._database.reading() as session:
+            yield session
+        self.step("have read")
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        self.step("write")
+        with self._database.writing() as session:
+            yield session
+            self.step("commit")
+        self.step("have written")
+
+    def soundness(self) -> list[str]:
+        return self._database.soundness()
+
+    def vacuum(self) -> None:
+        self._database.vacuum()
+
+    def close(self) -> None:
+        self._database.close()
+
+
+@contextmanager
+def stepped(folder: Path) -> Iterator[tuple[Gallery, Stepped]]:
+    """An existing gallery with such a database."""
+    with Gallery.open(folder) as gallery:
+        config = gallery.config
+    database = Stepped(SQLite(folder / "gallery.db"))
+    with Gallery(folder, database, config) as gallery:
+        yield gallery, database
+
+
+class At:
+    """A step that does something once, when so many steps (of that name, where one is given) have gone by; later: how
+    many came after that."""
+
+    def __init__(self, before: int, do: Callable[[], object], name: str = "") -> None:
+        self._left, self._do, self._name = before, do, name
+        self.done, self.later = False, 0
+
+    def __call__(self, moment: str) -> None:
+        if self._name not in ("", moment):
+            return
+        self.later += self.done
+        if self._left == 0 and not self.done:
+            self.done = True
+            self._do()
+        self._left -= 1
+
+
+class CrashAt:
+    """A step that ends the process, when so many steps (of that name, where one is given) have gone by: whatever is
+    tried after that ends as well."""
+
+    def __init__(self, before: int, name: str = "") -> None:
+        self._at = At(before, lambda: None, name)
+
+    @property
+    def done(self) -> bool:
+        return self._at.done
+
+    def __call__(self, moment: str) -> None:
+        self._at(moment)
+        if self._at.done:
+            raise Crash
