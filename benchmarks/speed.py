@@ -43,7 +43,7 @@ from faceedit.modelfile import Model, load_model
 from retrieval.evaluation.evaluate import OURS, evaluate
 from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
 from retrieval.evaluation.recall import recall
-from retrieval.search import FaceSearch
+from retrieval.face_search import FaceSearch
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_db"

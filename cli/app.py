@@ -90,7 +90,7 @@ def _open_closed_streams() -> None:
 def run(arguments: list[str], factory: Factory | None = None) -> int:
     """The exit code of one command line; every foreseen error becomes one line on stderr.
 
-    factory: what makes the FaceSearch of a command; by default `retrieval.search.FaceSearch` itself.
+    factory: what makes the FaceSearch of a command; by default `retrieval.face_search.FaceSearch` itself.
     """
     try:
         code = int(app(arguments, standalone_mode=False, obj=factory) or 0)

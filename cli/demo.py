@@ -25,7 +25,7 @@ def demo(
     from cli.progress import ProgressBar
     from faceedit.errors import FaceEditError
     from faceedit.images import write_picture
-    from index.search.indexes import faiss_module
+    from index.search.faiss_files import faiss_module
     from retrieval.checks import require_output_folder
     from retrieval.models import SAMPLE_DB
     from retrieval.tables import counted

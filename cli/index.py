@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,9 +24,6 @@ from cli.options import (
     db_folder,
     face_search,
 )
-
-if TYPE_CHECKING:
-    from retrieval.reports import IndexReport
 
 
 def index(
@@ -58,39 +55,17 @@ def index(
     options = {"attribute": task, "descriptor": descriptor, "candidates": candidates}
     with face_search(context, db, model=model, device=device, **options) as faces, ProgressBar() as bar:
         report = faces.index(images, labels, prune=prune, retry=retry, requirements=requirements, progress=bar.tell)
-    _tell_skipped(report)
+    for line in report.skipped_lines():
+        print(f"skipped: {line}", file=sys.stderr)
     if as_json:
         print(json.dumps({"gallery": str(place), **report.as_json()}))
     else:
         print("\n".join(report.lines(place, time.monotonic() - started)))
-    _warn(report)
+    for line in report.warnings():
+        print(f"warning: {line}", file=sys.stderr)
     if report.not_searched is not None and requirements is not None:
         raise report.not_searched
     if report.not_searched is not None:
         print(f"warning: the gallery is searched as before: {report.not_searched}", file=sys.stderr)
     if report.skipped:
         raise typer.Exit(3)
-
-
-def _tell_skipped(report: IndexReport) -> None:
-    from retrieval.tables import printable
-
-    for path, reason in report.skipped:
-        told = reason if str(path) in reason else f"{path}: {reason}"
-        print(f"skipped: {printable(told)}", file=sys.stderr)
-
-
-def _warn(report: IndexReport) -> None:
-    from retrieval.tables import counted
-
-    if report.likely_only:
-        print(
-            f"warning: {report.likely_only:,} images were described before by their likely candidates alone, and stay "
-            "as they are; to try all of them, index into another --db",
-            file=sys.stderr,
-        )
-    if report.vanished:
-        print(
-            f"warning: the files of {counted(report.vanished, 'image')} in the gallery have gone; --prune removes them",
-            file=sys.stderr,
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from faceedit.attributes import AttributeSpace
-    from retrieval.search import FaceSearch
+    from retrieval.face_search import FaceSearch
 
 Factory = Callable[..., "FaceSearch"]
 
@@ -94,7 +95,7 @@ AllIlluminationsOption = Annotated[bool, typer.Option("--all-illuminations", hel
 
 def face_search(context: typer.Context, db: Path | None = None, **options: Any) -> FaceSearch:
     """The gallery of --db with its models; options: of `FaceSearch`."""
-    from retrieval.search import FaceSearch
+    from retrieval.face_search import FaceSearch
 
     make: Factory = context.obj or FaceSearch
     return make(db_folder(db), **options)
@@ -116,3 +117,9 @@ def swept(all_poses: bool, all_illuminations: bool, asked: dict[str, int]) -> At
     if names and names[0] in asked:
         raise UsageError(f"--all-{names[0]}s and --{names[0]} together: choose one")
     return TASKS[names[0]] if names else None
+
+
+def warn_not_searched(reason: Exception | None) -> None:
+    """Say why there is no new index; the gallery is searched all the same."""
+    if reason is not None:
+        print(f"warning: the index is not built anew: {reason}", file=sys.stderr)

@@ -61,14 +61,12 @@ def query(
     ] = None,
 ) -> None:
     """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
-    nearest real pictures."""
-    from faceedit.errors import ImageError, UsageError
+    nearest real pictures. With nothing asked, they are those that look most alike."""
+    from faceedit.errors import ImageError
     from retrieval.wishes import asked_for, condition_of, require_distinct
 
     asked = asked_for(pose, illumination, inpaint)
     attribute = swept(all_poses, all_illuminations, asked)
-    if not asked and attribute is None:
-        raise UsageError("say how to see the person: --pose, --illumination, --inpaint, or --all-poses")
     require_distinct(distinct)
     from retrieval.answer_text import Format
     from retrieval.source import read_source

@@ -94,6 +94,8 @@ def _opened(path: Path, content: bytes | Image.Image | None) -> AbstractContextM
 
 
 def _require_pixels(path: Path, image: Image.Image) -> None:
+    if 0 in image.size:
+        raise ImageError(f"{path} has {image.width} x {image.height} pixels: give a whole picture")
     most = _MOST_PIXELS_OF.get(image.format or "", MOST_PIXELS)
     if image.width * image.height > most:
         raise ImageError(f"{path} has {image.width} x {image.height} pixels, over {most:,}: make it smaller")

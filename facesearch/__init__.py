@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from facesearch.beside import require_own_packages
+from facesearch.own_packages import require_own_packages
 
 if TYPE_CHECKING:
     from faceedit.editor import Editor as Editor
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from retrieval.errors import NoImagesError as NoImagesError
     from retrieval.errors import NothingFoundError as NothingFoundError
     from retrieval.errors import RetrievalError as RetrievalError
-    from retrieval.search import FaceSearch as FaceSearch
+    from retrieval.face_search import FaceSearch as FaceSearch
 
 _FROM = {
     "Answer": "retrieval.answers",
@@ -62,7 +62,7 @@ _FROM = {
     "Editor": "faceedit.editor",
     "Face": "index.values",
     "FaceEditError": "faceedit.errors",
-    "FaceSearch": "retrieval.search",
+    "FaceSearch": "retrieval.face_search",
     "FaissMissingError": "index.errors",
     "Gallery": "index.gallery",
     "GalleryBusyError": "index.errors",

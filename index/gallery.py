@@ -37,7 +37,7 @@ from index.files import (
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
-from index.truth import records, redescribing, state, store
+from index.truth import descriptor_slots, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.redescribing import Redescription
@@ -213,10 +213,10 @@ class Gallery:
                 old = store.ids_by_path(session, paths) if replace else {}
                 removed = store.remove(session, list(old.values()))
                 store.require_new(session, paths)
-                number, file = state.gallery(session).file, records.descriptor_file(session, self._folder)
-                first = file.append(array, committed=records.slots_in_use(session, number))
+                number, file = state.gallery(session).file, descriptor_slots.descriptor_file(session, self._folder)
+                first = file.append(array, committed=descriptor_slots.slots_in_use(session, number))
                 ids = store.insert_faces(session, faces)
-                records.insert_records(session, number, first, ids, record_hashes(array))
+                descriptor_slots.insert_records(session, number, first, ids, record_hashes(array))
                 state.advance(session, removed=removed > 0)
             self._tidy()
         return ids
@@ -417,7 +417,7 @@ class Gallery:
         """The descriptors (descriptor_size,) of those of these faces whose records agree with their hash. Raises
         UnknownImageError."""
         with self._database.reading() as session:
-            noted = records.noted_hashes(session, ids)
+            noted = descriptor_slots.noted_hashes(session, ids)
         found = zip(ids, self.descriptors(ids), strict=True)
         return {id_: descriptor for id_, descriptor in found if noted.get(id_) == record_hash(descriptor)}
 
@@ -466,8 +466,8 @@ class Gallery:
         """Zero the descriptors of removed faces and delete descriptor files that are not needed any more; also what a
         crash left over."""
         with self._database.reading() as session:
-            erasures, now = records.erasures(session), state.state(session)
-            files = records.files_in_use(session, self._folder)
+            erasures, now = descriptor_slots.erasures(session), state.state(session)
+            files = descriptor_slots.files_in_use(session, self._folder)
         discard_descriptors(self._folder, keep=files.keys())
         if not erasures:
             return
@@ -476,7 +476,7 @@ class Gallery:
         for number, slots in erasures.items():
             files[number].zero(slots)
             with self._database.writing() as session:
-                records.erased(session, number, slots)
+                descriptor_slots.erased(session, number, slots)
 
     def _drop_damaged(self) -> int:
         with self._database.writing() as session:

@@ -1,4 +1,4 @@
-"""What a gallery is, in one value."""
+"""What a gallery is, and how it can be searched, for people and machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from index.files import gallery_bytes, saved_indexes
 from index.gallery import Face, Gallery, Redescription
-from index.search.plan import size_text
+from index.search.plan import KINDS, Plan, size_text
 from retrieval.folder import is_gone
 from retrieval.tables import aligned, counted
 
@@ -94,3 +94,18 @@ def about(gallery: Gallery) -> GalleryInfo:
         bytes=gallery_bytes(gallery.folder),
         indexes=tuple(path.name for path in saved_indexes(gallery.folder)),
     )
+
+
+def plan_lines(made: Plan) -> list[str]:
+    """The ways of searching that a plan compared, and why it chose one, for people."""
+    table = [["", "search", "memory", "time", "to build", ""]]
+    for option in made.options:
+        mark = "*" if option is made.chosen else ""
+        about = [size_text(option.memory), f"{option.milliseconds:.1f} ms", f"{option.build_seconds:.0f} s"]
+        table.append([mark, option.kind, *about, option.against or KINDS[option.kind]])
+    return [
+        f"{counted(made.count, 'image')}, descriptors of {made.size:,} numbers, {made.dimensions} for a first look; "
+        f"within {made.requirements.text}:",
+        *aligned(table),
+        "times are estimates; an index is measured when it is built",
+    ]

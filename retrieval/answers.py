@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from PIL import Image
 
@@ -96,12 +96,12 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Sequence[Result]):
     """One query's results. query: the picture's path as it was given, empty where it had none; asked: what was asked
     for, attribute name to value; source: the query's crop (60, 60, 3) uint8; steps: the edits, in the order in which
     they were made; results: nearest first.
 
-    `print(answer)` shows a table, a notebook a sheet of pictures.
+    It is the sequence of its results. `print(answer)` shows a table, a notebook a sheet of pictures.
     """
 
     query: str
@@ -113,8 +113,12 @@ class Answer:
     def __len__(self) -> int:
         return len(self.results)
 
-    def __iter__(self) -> Iterator[Result]:
-        return iter(self.results)
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Result]: ...
+    def __getitem__(self, index: int | slice) -> Result | Sequence[Result]:
+        return self.results[index]
 
     def as_json(self) -> dict[str, Any]:
         """What `json.dumps` takes: query, asked and the results."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from faceedit.errors import UsageError
 from faceedit.manifest import Manifest, read_manifest
 from index.values import FILE, FOLDER, LABELS, Face, Labels
 from retrieval.errors import RetrievalError
@@ -16,9 +17,15 @@ AnyLabels = str | os.PathLike[str] | Manifest | Mapping[Path, Labels]
 
 
 def read_labels(given: AnyLabels | None, images: list[Path]) -> Mapping[Path, Labels] | None:
-    """Labels of these images by absolute path. Raises ManifestError, RetrievalError where they are another folder's."""
+    """Labels of these images by absolute path. Raises ManifestError, RetrievalError where they are another folder's,
+    UsageError for what can be no labels."""
     if isinstance(given, str | os.PathLike):
         given = read_manifest(Path(given))
+    if not isinstance(given, Manifest | Mapping | None):
+        raise UsageError(
+            f"labels of type {type(given).__name__}: give the path of a manifest.csv, a Manifest, or a mapping from "
+            "absolute paths to Labels"
+        )
     labels = labels_of(given) if isinstance(given, Manifest) else given
     if labels is not None:
         require_named(images, labels)

@@ -8,7 +8,7 @@ from typing import Any
 
 from index.search.plan import KINDS
 from index.search.prepare import Prepared
-from retrieval.tables import counted
+from retrieval.tables import counted, printable
 
 
 @dataclass
@@ -59,6 +59,24 @@ class IndexReport:
                 f"{self.search.index.milliseconds:.1f} ms"
             )
         return [first, *told]
+
+    def skipped_lines(self) -> list[str]:
+        """What could not be read, and why, a line each."""
+        told = (reason if str(path) in reason else f"{path}: {reason}" for path, reason in self.skipped)
+        return [printable(one) for one in told]
+
+    def warnings(self) -> list[str]:
+        """What somebody may want to do otherwise."""
+        found = []
+        if self.likely_only:
+            found.append(
+                f"{self.likely_only:,} images were described before by their likely candidates alone, and stay as they "
+                "are; to try all of them, index into another --db"
+            )
+        if self.vanished:
+            gone = counted(self.vanished, "image")
+            found.append(f"the files of {gone} in the gallery have gone; --prune removes them")
+        return found
 
 
 _TOLD = {

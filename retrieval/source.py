@@ -14,7 +14,7 @@ from PIL import Image
 from faceedit.errors import ImageError
 from faceedit.images import Picture, read_crop
 
-AnyPicture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
+AnyPicture = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]
 """A file's path, a file's content, an opened picture, or (H, W, 3) uint8 RGB."""
 _GIVEN = Path("the given picture")  # where there is no name to tell
 
@@ -42,6 +42,8 @@ def read_source(picture: AnyPicture | Source) -> Source:
         return Source(read_crop(path), path)
     if isinstance(picture, np.ndarray):
         return Source(read_crop(_GIVEN, Image.fromarray(_checked(picture))))
+    if isinstance(picture, bytearray | memoryview):
+        picture = bytes(picture)
     if isinstance(picture, bytes | Image.Image):
         return Source(read_crop(_GIVEN, picture))
     raise ImageError(

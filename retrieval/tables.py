@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+_PAGE = 1_000  # rows that are aligned with one another, so that a long table is told while it is made
 
 
 def printable(text: str) -> str:
@@ -25,3 +28,13 @@ def aligned(table: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[c]) for row in table) for c in range(len(table[0]) - 1)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]) for row in table]
     return [line if row[-1] else line.rstrip() for line, row in zip(lines, table, strict=True)]
+
+
+def aligned_pages(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a long table under one header, aligned a page at a time: columns are as wide as on the widest page so
+    far."""
+    cells, widest, first = iter(rows), list(header), True
+    while page := list(islice(cells, _PAGE)):
+        widest = [max(column, key=len) for column in zip(widest, *page, strict=True)]
+        yield from aligned([widest, header, *page])[1 if first else 2 :]
+        first = False

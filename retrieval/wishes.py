@@ -42,7 +42,7 @@ def swept(name: str, asked: dict[str, int]) -> list[dict[str, int]]:
 
 def attribute_named(name: str) -> AttributeSpace:
     """Raises UsageError for an attribute that there is none of."""
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise UsageError(f"no task {name!r}: choose one of {', '.join(TASKS)}")
     return TASKS[name]
 

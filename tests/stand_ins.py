@@ -14,8 +14,8 @@ from faceedit.attributes import POSE, TASKS, AttributeSpace
 from faceedit.describes import Described, Edit, Floats
 from faceedit.errors import ImageError
 from faceedit.images import SIZE, Picture
+from retrieval.face_search import FaceSearch
 from retrieval.reading import READER, Read, content_of, read
-from retrieval.search import FaceSearch
 
 
 class HashEditor:

@@ -263,6 +263,17 @@ def test_negative_poses_and_k_beyond_the_gallery_are_taken(quick: Command, photo
     assert len(answer["results"]) == 3
 
 
+def test_with_nothing_asked_those_that_look_most_alike_are_found(quick: Command, photos: Path) -> None:
+    assert quick("index", photos).code == 0
+    first = sorted(photos.rglob("*.png"))[0]
+    content = first.read_bytes()
+    Path("same.png").write_bytes(content)
+    done = quick("query", "same.png", "-k", 2, "--json")
+    answer = json.loads(done.out)
+    assert (done.code, answer["asked"], answer["results"][0]["path"]) == (0, {}, str(first.resolve()))
+    assert answer["results"][0]["distance"] < 0.01 < answer["results"][1]["distance"]
+
+
 def test_index_says_what_it_did_as_json_and_does_it_once(quick: Command, photos: Path) -> None:
     asked = ("index", photos, "--db", "db", "--json")
     first, second = quick(*asked), quick(*asked)

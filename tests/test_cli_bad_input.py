@@ -180,7 +180,6 @@ USAGE = [
     ("query good.png --illumination -1 --db db", "illumination -1 is not one of"),
     ("query good.png --all-poses --pose 30 --db db", "--all-poses and --pose together"),
     ("query good.png --all-poses --all-illuminations --db db", "choose one"),
-    ("query good.png --db db", "say how to see the person"),
     ("index photos --db new --task smile --model model", "no task 'smile'"),
     (f"query good.png --pose x {KNOWN}", "--pose"),
     (f"query good.png --pose 30 -k 0 {KNOWN}", "-k"),

@@ -13,7 +13,7 @@ import faceedit.errors
 import facesearch
 import index.errors
 import retrieval.errors
-from facesearch.beside import require_own_packages
+from facesearch.own_packages import require_own_packages
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = {**os.environ, "PYTHONPATH": str(ROOT)}

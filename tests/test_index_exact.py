@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from index.descriptors import DescriptorFile, checked_descriptors
 from index.errors import DescriptorShapeError, DescriptorValueError, FaissMissingError, GalleryCorruptError
 from index.search.exact import build_index, index_ids, nearest, read_index
-from index.search.indexes import write_index
+from index.search.faiss_files import write_index
 
 
 def unit_vectors(n: int, size: int, seed: int = 0) -> NDArray[np.float32]:
@@ -208,6 +208,6 @@ def test_missing_faiss_names_both_ways_to_install_it(monkeypatch: pytest.MonkeyP
     def absent(name: str) -> Any:
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr("index.search.indexes.import_module", absent)
+    monkeypatch.setattr("index.search.faiss_files.import_module", absent)
     with pytest.raises(FaissMissingError, match=r"pip install \'\.\[cpu\]\', or \'\.\[gpu\]\'"):
         build_index(unit_vectors(2, 3), np.arange(2, dtype=np.int64))

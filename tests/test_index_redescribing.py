@@ -16,7 +16,7 @@ from index.descriptors import DescriptorFile
 from index.errors import DescriptorShapeError, GalleryChangedError, GalleryError, ImageRowError, UnknownImageError
 from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
 from index.search.exact import Exact
-from index.truth import records, store
+from index.truth import descriptor_slots, store
 from index.where import parse
 from tests.faces import new_face
 
@@ -159,7 +159,7 @@ def test_removing_the_last_staged_image_does_not_let_its_slot_be_taken_before_it
     gallery.begin_redescription(NEW)
     faces = stage(gallery)
     with monkeypatch.context() as patch:
-        patch.setattr(records, "erasures", lambda _: {})  # as after a crash: nothing was erased
+        patch.setattr(descriptor_slots, "erasures", lambda _: {})  # as after a crash: nothing was erased
         gallery.remove([faces[-1].id])
         gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(8, 50))
         stage(gallery)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from retrieval.answers import Answer, table
-from retrieval.search import FaceSearch
+from retrieval.face_search import FaceSearch
 from retrieval.sheets import answer_sheet
 from tests.conftest import blob_face
 from tests.stand_ins import HashEditor, ReadsHere, stand_in_search
@@ -46,6 +46,20 @@ def test_it_becomes_json(answers: list[Answer]) -> None:
     assert (first["rank"], first["pose"], first["illumination"]) == (1, result.decided, None)
     assert first["distance"] == pytest.approx(result.distance, abs=1e-6)
     assert Path(first["path"]).is_absolute() and Path(first["path"]).is_file()
+
+
+def test_it_is_the_sequence_of_its_results(answers: list[Answer]) -> None:
+    one = answers[0]
+    assert (one[0], one[-1], one[:1], [*one], [*reversed(one)]) == (
+        one.results[0],
+        one.results[1],
+        one.results[:1],
+        [*one.results],
+        [*one.results][::-1],
+    )
+    assert one.results[1] in one and one.index(one.results[1]) == 1
+    with pytest.raises(IndexError):
+        one[2]
 
 
 def test_it_prints_as_a_table(answers: list[Answer]) -> None:

@@ -14,9 +14,9 @@ from index.errors import GalleryEmptyError, ModelMismatchError, WhereError
 from index.values import FILE, Labels
 from index.where import parse
 from retrieval.answers import Answer
+from retrieval.face_search import FaceSearch
 from retrieval.folder import find_images
 from retrieval.query import chain
-from retrieval.search import FaceSearch
 from tests.conftest import blob_face
 from tests.stand_ins import HashEditor, ReadsHere, stand_in_search
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from cli.gallery import keep, look, move
+from cli.gallery import correct, keep, look, move
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 group.command("info")(look.info)
 group.command("list")(look.list_images)
 group.command("show")(look.show)
-group.command("label")(look.label)
-group.command("remove")(keep.remove)
+group.command("label")(correct.label)
+group.command("remove")(correct.remove)
 group.command("problems")(look.problems)
 group.command("verify")(keep.verify)
 group.command("repair")(keep.repair)

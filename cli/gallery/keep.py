@@ -14,44 +14,17 @@ from cli.options import (
     DbOption,
     DescriptorOption,
     DeviceOption,
-    ImagesArgument,
     JsonOption,
     MaxMemoryOption,
     MaxMsOption,
     ModelOption,
     RecallOption,
     TaskOption,
-    WhereOption,
     db_folder,
     face_search,
+    warn_not_searched,
 )
-from retrieval.tables import aligned, counted, printable
-
-
-def remove(
-    context: typer.Context,
-    images: ImagesArgument = None,
-    where: WhereOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
-    db: DbOption = None,
-) -> None:
-    """Remove images, and erase their descriptors. The files themselves stay."""
-    from retrieval.wishes import condition_of
-
-    condition = condition_of(where)
-    from cli.progress import ProgressBar
-    from retrieval.choosing import chosen_ids
-
-    with face_search(context, db) as faces, ProgressBar() as bar:
-        if dry_run:
-            ids = chosen_ids(faces.gallery, images or (), condition)
-            for image in faces.gallery.get(ids):
-                print(printable(image.path))
-            print(f"{counted(len(ids), 'image')} would be removed", file=sys.stderr)
-            return
-        done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
-    print(f"{counted(done.images, 'image')} removed, their descriptors erased")
-    _warn_not_searched(done.not_searched)
+from retrieval.tables import counted, printable
 
 
 def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
@@ -95,7 +68,7 @@ def compact(context: typer.Context, db: DbOption = None) -> None:
         done = faces.compact(bar.tell)
     sizes = done.sizes
     print(f"{faces.folder}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
-    _warn_not_searched(done.not_searched)
+    warn_not_searched(done.not_searched)
 
 
 def redescribe(
@@ -130,7 +103,7 @@ def redescribe(
         for path, reason in report.unread:
             print(f"not described: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
         print("\n".join(report.lines(faces.folder)))
-    _warn_not_searched(report.not_searched)
+    warn_not_searched(report.not_searched)
     if not report.finished:
         raise typer.Exit(3)
 
@@ -147,7 +120,7 @@ def plan(
 
     requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
     from index.gallery import Gallery
-    from index.search.plan import KINDS, size_text
+    from retrieval.about import plan_lines
 
     with Gallery.open(db_folder(db)) as gallery:
         made = gallery.plan(requirements)
@@ -155,21 +128,5 @@ def plan(
     if as_json:
         print(json.dumps({**asdict(made), "chosen": chosen.kind if chosen else None}))
     else:
-        print(
-            f"{counted(made.count, 'image')}, descriptors of {made.size:,} numbers, {made.dimensions} for a first "
-            f"look; within {made.requirements.text}:"
-        )
-        table = [["", "search", "memory", "time", "to build", ""]]
-        for option in made.options:
-            mark = "*" if option is chosen else ""
-            about = [size_text(option.memory), f"{option.milliseconds:.1f} ms", f"{option.build_seconds:.0f} s"]
-            table.append([mark, option.kind, *about, option.against or KINDS[option.kind]])
-        print("\n".join(aligned(table)))
-        print("times are estimates; an index is measured when it is built")
+        print("\n".join(plan_lines(made)))
     made.require()
-
-
-def _warn_not_searched(reason: Exception | None) -> None:
-    """Say why there is no new index; the gallery is searched all the same."""
-    if reason is not None:
-        print(f"warning: the index is not built anew: {reason}", file=sys.stderr)

@@ -1,11 +1,10 @@
-"""facesearch gallery: look at a gallery, and correct its labels."""
+"""facesearch gallery: look at a gallery, and at what is in it."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Iterable
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +12,11 @@ import typer
 
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
-from retrieval.tables import aligned, counted, printable, shown
+from retrieval.tables import aligned, aligned_pages, printable, shown
 
 if TYPE_CHECKING:
     from index.gallery import Face
 
-_PAGE = 1_000  # rows that are aligned with one another: a large gallery is listed while it is read
 _SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
 
 
@@ -58,7 +56,8 @@ def list_images(
             else:
                 writer.writerow(row)
         if not as_csv and not as_jsonl:
-            _print_table(chain([first], rows))
+            for line in aligned_pages(_SHOWN, ([shown(row[name]) for name in _SHOWN] for row in chain([first], rows))):
+                print(line)
 
 
 def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
@@ -76,24 +75,6 @@ def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption
     print("\n\n".join("\n".join(aligned([[name, shown(value)] for name, value in row.items()])) for row in rows))
 
 
-def label(
-    context: typer.Context,
-    images: ImagesArgument = None,
-    where: WhereOption = None,
-    identity: Annotated[str | None, typer.Option(help="Say who it is; empty for unknown.")] = None,
-    pose: Annotated[str | None, typer.Option(help="Say the pose in degrees; empty for unknown.")] = None,
-    illumination: Annotated[str | None, typer.Option(help="Say the number of the light; empty for unknown.")] = None,
-    expression: Annotated[str | None, typer.Option(help="Say the expression; empty for unknown.")] = None,
-    db: DbOption = None,
-) -> None:
-    """Correct the labels of images. Those that are not given stay."""
-    given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
-    changes: dict[str, Any] = {name: text for name, text in given.items() if text is not None}
-    with face_search(context, db) as faces:
-        done = faces.label(*(images or ()), where=where, **changes)
-    print(f"{counted(done, 'image')} labelled")
-
-
 def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
     """List the files that could not be read. With the reason; `index` tries them again when they change."""
     from index.gallery import Gallery
@@ -105,17 +86,6 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
         return
     for one in found:
         print(f"{printable(one.path)}  {printable(one.reason)}")
-
-
-def _print_table(rows: Iterable[dict[str, Any]]) -> None:
-    """Print rows under one header, a page at a time; columns are as wide as on the widest page so far."""
-    cells = iter([shown(row[name]) for name in _SHOWN] for row in rows)
-    widest, first = list(_SHOWN), True
-    while page := list(islice(cells, _PAGE)):
-        widest = [max(column, key=len) for column in zip(widest, *page, strict=True)]
-        lines = aligned([widest, _SHOWN, *page])
-        print("\n".join(lines[1 if first else 2 :]))
-        first = False
 
 
 def _row(face: Face) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from index.errors import GalleryStorageError
 from index.files import descriptor_path, sync_folder, to_disk
-from index.truth import records
+from index.truth import descriptor_slots
 from index.truth.database import Database
 from index.values import HalfArray, IdArray
 
@@ -32,16 +32,16 @@ def compact(folder: Path, database: Database) -> bool:
     Raises GalleryStorageError when the disk is too full; then nothing has changed.
     """
     with database.reading() as session:
-        slots, content = records.ordered_slots(session), records.records(session, folder)
-        file = records.descriptor_file(session, folder).path
-        number = records.next_file(session, folder)
+        slots, content = descriptor_slots.ordered_slots(session), descriptor_slots.records(session, folder)
+        file = descriptor_slots.descriptor_file(session, folder).path
+        number = descriptor_slots.next_file(session, folder)
     if len(slots) == len(content) and (not file.exists() or file.stat().st_size == content.nbytes):
         return False
     _require_space(folder, len(slots) * content.shape[1] * content.itemsize)
     try:
         _copy(content, slots, descriptor_path(folder, number))
         with database.writing() as session:
-            records.use_file(session, number)
+            descriptor_slots.use_file(session, number)
     except OSError as error:
         raise GalleryStorageError(
             f"the descriptors of {folder} cannot be written anew ({error.strerror}); the gallery is as it was"

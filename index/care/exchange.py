@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from index.descriptors import RECORD_TYPE, record_hashes
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
 from index.files import DATABASE, file_hash, new_folder_whole, require_new_folder, to_disk
-from index.truth import records, state, store
+from index.truth import descriptor_slots, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.values import (
@@ -127,7 +127,7 @@ def _write_content(
     with (made / DESCRIPTORS).open("wb") as descriptors, (made / FACES).open("w", encoding="utf-8") as lines:
         header = {"descr": RECORD_TYPE.str, "fortran_order": False, "shape": (total, config.descriptor_size)}
         np.lib.format.write_array_header_1_0(descriptors, header)
-        for page in records.hashed_records(folder, database):
+        for page in descriptor_slots.hashed_records(folder, database):
             with database.reading() as session:
                 faces = store.get(session, [one.id for one in page])
             for one, face in zip(page, faces, strict=True):
@@ -282,11 +282,11 @@ def _fill(
             raise _damaged(source, "its images are not those of the descriptors")
         with database.writing() as session:
             number = state.gallery(session).file
-            file = records.descriptor_file(session, folder)
-            first = file.append(some, committed=records.slots_in_use(session, number))
+            file = descriptor_slots.descriptor_file(session, folder)
+            first = file.append(some, committed=descriptor_slots.slots_in_use(session, number))
             try:
                 ids = store.insert_faces(session, [face for face, _ in given], keep_ids=True)
-                records.insert_records(session, number, first, ids, hashes)
+                descriptor_slots.insert_records(session, number, first, ids, hashes)
             except IntegrityError as error:
                 raise _damaged(source, f"an id or a path stands there twice: {error.orig}") from error
             state.advance(session, removed=False)

@@ -17,7 +17,7 @@ from index.files import discard_indexes
 from index.search import exact, shortlist
 from index.search.searcher import Searcher
 from index.search.shortlist import AT, Shortlist
-from index.truth import records, redescribing, state, store
+from index.truth import descriptor_slots, redescribing, state, store
 from index.truth.database import PAGE, Database
 from index.truth.schema import TABLES, row_digest
 
@@ -61,7 +61,7 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
     with database.reading() as session:
         found.images = store.count(session)
     found.findings += damaged_rows(database)
-    for page in records.hashed_records(folder, database):
+    for page in descriptor_slots.hashed_records(folder, database):
         damaged = [one.id for one in page if one.noted != one.actual]
         found.checked += len(page) - len(damaged)
         for path, id_ in _paths(database, damaged):
@@ -70,7 +70,7 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
         if progress:
             progress(found.checked + len(found.damaged), found.images)
     with database.reading() as session:
-        without = len(records.without_record(session))
+        without = len(descriptor_slots.without_record(session))
         found.findings += [f"{without:,} images have no descriptor"] if without else []
         found.findings += redescribing.damage(session, folder)
     if found.damaged:
@@ -104,17 +104,17 @@ def repair(folder: Path, database: Database) -> Repair:
     """What can be mended without the pictures. The caller holds the writer's lock, and removes the faces whose
     descriptors are damaged; those whose rows are have gone already."""
     done = Repair(_discard_unsealed(database))
-    for page in records.hashed_records(folder, database):
+    for page in descriptor_slots.hashed_records(folder, database):
         for path, id_ in _paths(database, [one.id for one in page if one.noted != one.actual]):
             done.removed.append(path)
             done.removed_ids.append(id_)
     with database.reading() as session:
-        without = records.without_record(session)
+        without = descriptor_slots.without_record(session)
     for path, id_ in _paths(database, without):
         done.removed.append(path)
         done.removed_ids.append(id_)
     with database.writing() as session:
-        records.give_up_lost(session)
+        descriptor_slots.give_up_lost(session)
     discard_indexes(folder)
     return done
 
@@ -145,9 +145,9 @@ def _paths(database: Database, ids: list[int]) -> list[tuple[str, int]]:
 def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:
     """How the gallery is searched; what the saved index misses beside every descriptor goes to the findings."""
     with database.reading() as session:
-        now, ids, slots = records.snapshot(session)
-        content = records.records(session, folder)
-        reduced = shortlist.load(folder, now, content, partial(records.has_rows, session))
+        now, ids, slots = descriptor_slots.snapshot(session)
+        content = descriptor_slots.records(session, folder)
+        reduced = shortlist.load(folder, now, content, partial(descriptor_slots.has_rows, session))
     if len(ids) == 0:
         return "empty"
     rows = np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from index.errors import DescriptorShapeError, GalleryCorruptError
 from index.files import discard_indexes, exact_path
-from index.search.indexes import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
+from index.search.faiss_files import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
 from index.search.searcher import Found, Rows, merged, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from index.errors import GalleryCorruptError, RequirementsError
 from index.files import written_whole
-from index.search.indexes import faiss_module
+from index.search.faiss_files import faiss_module
 
 EXACT, FLAT, IVF, HNSW = "exact", "flat", "ivf", "hnsw"
 KINDS = {

@@ -17,7 +17,7 @@ from index.errors import GalleryEmptyError, RecallError
 from index.files import discard_indexes, exact_path
 from index.search import shortlist
 from index.search.exact import parts, scan
-from index.search.indexes import Index, faiss_module
+from index.search.faiss_files import Index, faiss_module
 from index.search.plan import (
     EXACT,
     FLAT,
@@ -37,7 +37,7 @@ from index.search.plan import (
 )
 from index.search.reduction import STEP, components, enough, shares
 from index.search.shortlist import AT, About, Shortlist, checksum
-from index.truth import records
+from index.truth import descriptor_slots
 from index.truth.database import Database
 from index.values import FloatArray, HalfArray, IdArray
 
@@ -77,8 +77,8 @@ def plan_for(
     """What would be chosen for the gallery as it is. quickly: where every descriptor can be compared, do not find out
     how many numbers a first look would need. Raises GalleryEmptyError."""
     with database.reading() as session:
-        _, _, slots = records.snapshot(session)
-        content = records.records(session, folder)
+        _, _, slots = descriptor_slots.snapshot(session)
+        content = descriptor_slots.records(session, folder)
     if len(slots) == 0:
         raise GalleryEmptyError(f"the gallery {folder} holds no images yet; index some before planning")
     needs = requirements or read_requirements(folder)
@@ -106,9 +106,9 @@ def prepare(
     plan = plan_for(folder, database, requirements, planner, quickly=True)
     kind = plan.require().kind
     with database.reading() as session:
-        state, ids, slots = records.snapshot(session)
-        content = records.records(session, folder)
-        before = shortlist.load(folder, state, content, partial(records.has_rows, session))
+        state, ids, slots = descriptor_slots.snapshot(session)
+        content = descriptor_slots.records(session, folder)
+        before = shortlist.load(folder, state, content, partial(descriptor_slots.has_rows, session))
     if kind == EXACT:
         _keep(folder, requirements)
         if before is not None:

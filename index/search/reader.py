@@ -24,7 +24,7 @@ from index.search.exact import Exact, Scan
 from index.search.plan import read_requirements
 from index.search.searcher import Found, Rows, Searcher, merged
 from index.search.shortlist import Shortlist
-from index.truth import records, state, store
+from index.truth import descriptor_slots, state, store
 from index.truth.database import Database
 from index.values import FloatArray, HalfArray, IdArray, Match, State
 from index.where import Condition
@@ -77,10 +77,10 @@ class Reader:
 
         def read() -> FloatArray:
             with self._database.reading() as session:
-                slots, content = records.slots_of(session, ids), self._records(session)
+                slots, content = descriptor_slots.slots_of(session, ids), self._records(session)
             made: FloatArray = content[slots].astype(np.float32)
             with self._database.reading() as session:
-                records.slots_of(session, ids)  # still there, so not zeroed
+                descriptor_slots.slots_of(session, ids)  # still there, so not zeroed
             return made
 
         return self.repeated(read)
@@ -164,7 +164,7 @@ class Reader:
         """The descriptor file's records, of the model that the reader is for."""
         if state.state(session).model != self._model:
             raise _OvertakenError
-        return records.records(session, self._folder)
+        return descriptor_slots.records(session, self._folder)
 
     def _current_view(self) -> _View:
         """The gallery as it is now, by the searcher at hand, a saved one, or a new one. Raises GalleryEmptyError."""
@@ -192,9 +192,9 @@ class Reader:
             now, content = state.state(session), self._records(session)
             if _nothing_went(session, base, before, now):
                 alive = before.alive if before else None
-                new, new_slots = records.added_after(session, last)
+                new, new_slots = descriptor_slots.added_after(session, last)
             else:
-                _, ids, slots = records.snapshot(session)
+                _, ids, slots = descriptor_slots.snapshot(session)
                 alive = _still_there(base.ids, base.slots, ids, slots, most)
                 if alive is None:
                     return None
@@ -214,11 +214,11 @@ class Reader:
 
     def _load_or_build(self) -> Searcher:
         with self._database.reading() as session:
-            now, ids, slots = records.snapshot(session)
+            now, ids, slots = descriptor_slots.snapshot(session)
             content = self._records(session)
             if len(ids) == 0:
                 raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
-            reduced = shortlist.load(self._folder, now, content, partial(records.has_rows, session))
+            reduced = shortlist.load(self._folder, now, content, partial(descriptor_slots.has_rows, session))
         if reduced is not None:
             return reduced
         if self._too_large(content, ids):
@@ -243,7 +243,7 @@ def _nothing_went(session: Session, base: Searcher, before: _View | None, now: S
         return now.removals == before.state.removals if before else base.fits(now)
     alive = before.alive if before else None
     ids, slots = (base.ids, base.slots) if alive is None else (base.ids[alive], base.slots[alive])
-    return base.fits(now) or records.has_rows(session, ids, slots, int(base.ids[-1]))
+    return base.fits(now) or descriptor_slots.has_rows(session, ids, slots, int(base.ids[-1]))
 
 
 def _both(alive: Rows | None, ids: IdArray, passing: IdArray | None) -> Rows | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from index.errors import GalleryCorruptError
 from index.files import discard_indexes, folder_written_whole, shortlist_path, shortlists, to_disk
 from index.search.exact import scan
-from index.search.indexes import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
+from index.search.faiss_files import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
 from index.search.plan import HNSW, IVF
 from index.search.searcher import Found, Rows, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State

@@ -14,7 +14,7 @@ from index.descriptors import DescriptorFile, record_hash, record_hashes
 from index.errors import GalleryError
 from index.files import descriptor_path
 from index.truth.database import PAGE, chunks
-from index.truth.records import insert_records, next_file, slots_in_use
+from index.truth.descriptor_slots import insert_records, next_file, slots_in_use
 from index.truth.rows import decision_columns, face_of, require_known, select_faces, stamp_columns
 from index.truth.schema import (
     FaceRow,

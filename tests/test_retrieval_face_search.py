@@ -22,7 +22,7 @@ from index.errors import GalleryNotFoundError, RequirementsError, UnknownImageEr
 from index.gallery import Gallery
 from index.search.plan import Requirements
 from retrieval.errors import NothingFoundError, RetrievalError
-from retrieval.search import FaceSearch
+from retrieval.face_search import FaceSearch
 from retrieval.source import AnyPicture
 from tests.conftest import blob_face
 from tests.stand_ins import HashEditor, ReadsHere
@@ -85,6 +85,31 @@ def test_labels_may_be_a_manifest_s_path(faces: FaceSearch, photos: Path) -> Non
     (photos / "other.csv").write_text("path,identity\nnobody.png,Nobody\n", encoding="utf-8")
     with pytest.raises(RetrievalError, match="names none of the images"):
         faces.index(photos, labels=photos / "other.csv")
+
+
+@pytest.mark.parametrize("labels", [3, ["people.csv"], b"people.csv"])
+def test_what_can_be_no_labels_is_refused(faces: FaceSearch, photos: Path, labels: Any) -> None:
+    with pytest.raises(UsageError, match=r"labels of type \w+: give the path of a manifest\.csv"):
+        faces.index(photos, labels=labels)
+
+
+@pytest.mark.parametrize("attribute", [["pose"], 3, None, "smile"])
+def test_what_is_no_attribute_is_refused(faces: FaceSearch, asked: Path, attribute: Any) -> None:
+    for call in (faces.decide, faces.sweep):
+        with pytest.raises(UsageError, match=r"no task .*: choose one of"):
+            call(asked, attribute)
+
+
+def test_bytes_come_in_any_of_their_kinds(faces: FaceSearch, asked: Path) -> None:
+    content = asked.read_bytes()
+    answers = [faces.query(kind(content), pose=30) for kind in (bytes, bytearray, memoryview)]
+    assert [answer.as_json() for answer in answers] == [faces.query(content, pose=30).as_json()] * 3
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 60), (60, 0)])
+def test_a_picture_without_pixels_is_refused(faces: FaceSearch, size: tuple[int, int]) -> None:
+    with pytest.raises(ImageError, match=r"the given picture has \d+ x \d+ pixels: give a whole picture"):
+        faces.query(Image.new("RGB", size))
 
 
 def test_requirements_that_nothing_keeps_to_are_refused_before_anything_is_described(
@@ -307,7 +332,7 @@ def test_another_model_redescribes_the_gallery(faces: FaceSearch, asked: Path) -
 INDEXING = """
 import sys
 from pathlib import Path
-from retrieval.search import FaceSearch
+from retrieval.face_search import FaceSearch
 from tests.stand_ins import HashEditor, ReadsHere
 with FaceSearch(sys.argv[1], describer=HashEditor(batch=3), reader=ReadsHere()) as faces:
     print(faces.index(sys.argv[2]).described, flush=True)

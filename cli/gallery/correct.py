@@ -1,0 +1,55 @@
+"""facesearch gallery: correct what it says of images, and remove what does not belong there."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from cli.options import DbOption, ImagesArgument, WhereOption, face_search, warn_not_searched
+from retrieval.tables import counted, printable
+
+
+def label(
+    context: typer.Context,
+    images: ImagesArgument = None,
+    where: WhereOption = None,
+    identity: Annotated[str | None, typer.Option(help="Say who it is; empty for unknown.")] = None,
+    pose: Annotated[str | None, typer.Option(help="Say the pose in degrees; empty for unknown.")] = None,
+    illumination: Annotated[str | None, typer.Option(help="Say the number of the light; empty for unknown.")] = None,
+    expression: Annotated[str | None, typer.Option(help="Say the expression; empty for unknown.")] = None,
+    db: DbOption = None,
+) -> None:
+    """Correct the labels of images. Those that are not given stay."""
+    given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
+    changes: dict[str, Any] = {name: text for name, text in given.items() if text is not None}
+    with face_search(context, db) as faces:
+        done = faces.label(*(images or ()), where=where, **changes)
+    print(f"{counted(done, 'image')} labelled")
+
+
+def remove(
+    context: typer.Context,
+    images: ImagesArgument = None,
+    where: WhereOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
+    db: DbOption = None,
+) -> None:
+    """Remove images, and erase their descriptors. The files themselves stay."""
+    from retrieval.wishes import condition_of
+
+    condition = condition_of(where)
+    from cli.progress import ProgressBar
+    from retrieval.choosing import chosen_ids
+
+    with face_search(context, db) as faces, ProgressBar() as bar:
+        if dry_run:
+            ids = chosen_ids(faces.gallery, images or (), condition)
+            for image in faces.gallery.get(ids):
+                print(printable(image.path))
+            print(f"{counted(len(ids), 'image')} would be removed", file=sys.stderr)
+            return
+        done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
+    print(f"{counted(done.images, 'image')} removed, their descriptors erased")
+    warn_not_searched(done.not_searched)
