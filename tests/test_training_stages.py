@@ -316,6 +316,7 @@ def test_without_places_pixels_learn_to_move_by_pictures_alone(people: PairSet) 
     GenerationStage(material).lesson(0).loss.backward()  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.slow
 def test_stage_two_goes_on_learning_the_truth_only_when_stage_one_learns(placed: PairSet) -> None:
     for joint in (True, False):
         material = material_of(placed, replace(MOVING, joint=joint, contrast=0.5))

@@ -99,6 +99,7 @@ def test_loose_pictures_are_listed_apart(rendered: Path) -> None:
         assert int(view) < len(load_places(rendered / places)[0])
 
 
+@pytest.mark.slow
 def test_training_reads_places_and_loose_pictures(rendered: Path) -> None:
     """Of both people, though one is for testing in a larger set: every mask has its places, and every group the loose
     pictures of its person, face and light."""
