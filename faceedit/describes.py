@@ -28,11 +28,14 @@ class Described:
 
 @dataclass(frozen=True)
 class Edit:
-    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (D,) float32, length 1."""
+    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (D,) float32, length 1;
+    moves: (10, 60, 60) float16, what stage one's decoder said where it moves pixels (`faceedit.networks.blended`), its
+    colour in 0..255: of it `faceedit.enlarging` makes the same face at the size of a larger crop."""
 
     generated: Picture
     refined: Picture
     descriptor: Floats
+    moves: NDArray[np.float16] | None = None
 
 
 class Describes(Protocol):
