@@ -76,7 +76,9 @@ def read_source(picture: AnyPicture | Source, size: int | None = None) -> Source
         picture = Image.fromarray(_checked(picture))
     if isinstance(picture, Image.Image):
         image = read_photograph(_GIVEN, least=2 * SIZE, content=picture)
-        return Source(as_crop(image), None, as_large(image), size)  # now: its owner may change or close it
+        # now, since its owner may change or close it; coarsely first, since few queries are looked at
+        larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
+        return Source(as_crop(image), None, larger, size)
     raise ImageError(
         f"a picture of type {type(picture).__name__}: give a path, bytes, a PIL image or an (H, W, 3) uint8 array"
     )
