@@ -51,10 +51,11 @@ class Source:
             return self.kept
         if isinstance(self.kept, bytes):
             return read_large(_GIVEN, self.kept)
-        with suppress(ImageError):
-            if self.path is not None and self.kept is not None:
+        if self.path is not None and stamp_of(self.path) == self.kept:  # it may be a pipe by now
+            with suppress(ImageError):
                 larger = read_large(self.path)
-                return larger if stamp_of(self.path) == self.kept else self.crop
+                if stamp_of(self.path) == self.kept:
+                    return larger
         return self.crop
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from retrieval.source import AnyPicture, read_source
 from tests.conftest import blob_face
 
 
+@cache
 def waves(width: int, height: int) -> Image.Image:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     y, x = (y + 0.5 - height / 2) / min(width, height), (x + 0.5 - width / 2) / min(width, height)
@@ -126,6 +129,15 @@ def test_a_file_that_was_changed_or_has_gone_is_shown_as_it_was_read(tmp_path: P
     np.testing.assert_array_equal(changed.picture, changed.crop)
     path.unlink()
     np.testing.assert_array_equal(gone.picture, as_crop(Image.fromarray(gone.crop), 90))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    waves(300, 300).save(tmp_path / "face.png")
+    source = read_source(tmp_path / "face.png")
+    (tmp_path / "face.png").unlink()
+    os.mkfifo(tmp_path / "face.png")
+    np.testing.assert_array_equal(source.picture, source.crop)
 
 
 def test_pixels_that_their_owner_paints_over_are_shown_as_they_were() -> None:
