@@ -30,7 +30,6 @@ from faceedit.networks import (
     UnpoolConvolution,
     blended,
     corrected,
-    enlarged,
     joined,
     sharpened,
 )
@@ -87,11 +86,23 @@ class Engine:
 
     def first(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
         """What stage one makes, (P, maps, 60, 60) float32: the first three channels are its picture, normalised."""
-        made = self._generation.make(prepared.encoded, rows, values).float()
+        return self.shown(prepared, rows, self.said(prepared, rows, values))
+
+    @property
+    def black(self) -> Tensor | None:
+        """(3,) what light multiplies is brighter than this, where stage one moves pixels instead of painting them."""
+        return self._generation.black if isinstance(self._generation, _Moving) else None
+
+    def said(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
+        """What stage one's decoder says: a picture (P, 3, 60, 60), or (P, 13, 60, 60), how pixels are moved."""
+        return self._generation.make(prepared.encoded, rows, values).float()
+
+    def shown(self, prepared: Prepared, rows: Tensor, said: Tensor) -> Tensor:
+        """What stage one makes of what its decoder said, as `first`."""
         if not isinstance(self._generation, _Moving):
-            return made
+            return said
         assert prepared.source is not None
-        return self._generation.moved(prepared.source[rows], made)
+        return self._generation.moved(prepared.source[rows], said)
 
     def features(self, prepared: Prepared, rows: Tensor, first: Tensor) -> Tensor:
         """The descriptor layer's activation (P, 128, 15, 15) of stage one."""
@@ -100,14 +111,6 @@ class Engine:
     def second(self, prepared: Prepared, rows: Tensor, features: Tensor, first: Tensor) -> Tensor:
         """Stage two (P, 3, 60, 60) float32, normalised, of the descriptor layer's activation and stage one."""
         return self._refinement.picture(prepared.half, rows, features, first)
-
-    def large(self, prepared: Prepared, rows: Tensor, values: Tensor, second: Tensor, source: Tensor) -> Tensor:
-        """Stage two's picture (P, 3, 60, 60) as large as the sources (P, 3, S, S) of these rows, normalised. Where no
-        pixels are moved nothing becomes finer."""
-        if isinstance(self._generation, _Moving):
-            said = self._generation.make(prepared.encoded, rows, values).float()
-            return enlarged(source, said, second, self._generation.black)
-        return F.interpolate(second, size=source.shape[-2:], mode="bicubic", align_corners=False)
 
     def describe(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
         """Descriptors (P, D) float32 of the descriptor layer's activation."""

@@ -371,18 +371,19 @@ class FlowGenerationNetwork(MixingGenerationNetwork):
 
 _REACH = 0.5  # of the flows' numbers: half a picture's half
 _BRIGHTEST = 1.2  # of the logarithm of a gain: 3.3 times
+COLOUR, LIGHT = 7, 10  # where a decoder's colour begins, after two flows and three scores; and its light
 
 
 def blended(source: Tensor, said: Tensor, grid: Tensor, black: Tensor) -> Moved:
     """What stage one's decoder said, (B K, 13, 60, 60), applied to the `sharpened` sources (B, 3, 60, 60), in single
     precision. black (3,): the normalised values of black."""
     flow, mirrored = (grid + _REACH * said[:, i : i + 2].permute(0, 2, 3, 1) for i in (0, 2))
-    gain, dark = said[:, 10:].clamp(-_BRIGHTEST, _BRIGHTEST).exp(), black[:, None, None]
+    gain, dark = said[:, LIGHT:].clamp(-_BRIGHTEST, _BRIGHTEST).exp(), black[:, None, None]
     moved = [(part - dark) * gain + dark for part in moved_twice(source, flow, mirrored)]
-    weights = said[:, 4:7].softmax(1)
-    parts = (*moved, said[:, 7:10])
+    weights = said[:, 4:COLOUR].softmax(1)
+    parts = (*moved, said[:, COLOUR:LIGHT])
     picture = sum((weights[:, i : i + 1] * part for i, part in enumerate(parts)), torch.zeros_like(parts[0]))
-    return Moved(torch.cat([picture, *moved, weights], 1), flow, mirrored, said[:, 4:7])
+    return Moved(torch.cat([picture, *moved, weights], 1), flow, mirrored, said[:, 4:COLOUR])
 
 
 _LOST = 0.5  # sampling between pixels keeps 2 / pi of the finest waves, on average: they are made 1.5 times as strong
@@ -405,19 +406,6 @@ def moved_twice(source: Tensor, flow: Tensor, mirrored: Tensor) -> tuple[Tensor,
     made = F.grid_sample(source, tall, padding_mode="border", align_corners=False)
     first, second = made.view(b, c, n // b, 2, h, w).permute(3, 0, 2, 1, 4, 5).reshape(2, n, c, h, w)
     return first, second
-
-
-def enlarged(source: Tensor, said: Tensor, second: Tensor, black: Tensor) -> Tensor:
-    """The picture at the resolution of large sources (N, 3, S, S): what is coarse as stage two (N, 3, 60, 60) has it,
-    what is fine as the flow moves it, since that is smooth: said (N, 13, 60, 60) by stage one's decoder."""
-    size = source.shape[-1]
-    finer = F.interpolate(said, size=(size, size), mode="bilinear", align_corners=False)
-    moved = blended(source, finer, pixel_grid(size).to(source.device), black).picture
-    return moved - _resized(F.interpolate(moved, size=(SIZE, SIZE), mode="area"), size) + _resized(second, size)
-
-
-def _resized(pictures: Tensor, size: int) -> Tensor:
-    return F.interpolate(pictures, size=(size, size), mode="bicubic", align_corners=False)
 
 
 def pixel_grid(size: int = SIZE) -> Tensor:

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
-from faceedit.errors import AttributeValueError, ImageError
 from faceedit.modelfile import Model, ModelCard, Normalisation, load_model, new_networks, save_model
 from faceedit.networks import (
     FLOW_MAPS,
-    FlowDecoder,
     FlowGenerationNetwork,
     NetworkConfig,
     RefinementNetwork,
@@ -173,50 +170,6 @@ def test_a_model_is_saved_loaded_and_edits(tmp_path: Path) -> None:
     described = Editor(Model(card, networks, digest), "cpu").describe(faces)
     assert all(e.generated.shape == e.refined.shape == (60, 60, 3) for e in edits)
     assert described.descriptors.shape == (3, 28800) and (described.best >= 0).all()
-
-
-def test_a_face_is_imagined_at_the_size_of_its_crop(tmp_path: Path) -> None:
-    """A flow that stays where it is gives back the fine detail of the crop; the coarse is stage two's."""
-    networks = new_networks(CONFIG)
-    for each in networks:
-        initialise(each, torch.Generator().manual_seed(4))
-    networks.refinement.begin_without_correction()
-    assert isinstance(networks.generation, FlowGenerationNetwork)
-    assert isinstance(networks.generation.decoder, FlowDecoder)
-    with torch.no_grad():
-        networks.generation.decoder.light.weight.zero_()
-        last = networks.generation.decoder.layers[4]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
-        last.weight.zero_()
-        last.bias.copy_(torch.tensor([0.0] * 16 + [20.0] * 4 + [0.0] * 20))  # all weight on the first flow
-    card = ModelCard(POSE, CONFIG, Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0)), neutral=True)
-    editor = Editor(Model(card, networks, save_model(tmp_path, card, networks)), "cpu")
-    crop = np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8)
-    made = editor.enlarge(crop, 0)
-    assert made.shape == crop.shape and np.abs(made.astype(int) - crop).mean() < 10
-    rough = np.asarray(Image.fromarray(crop).resize((60, 60), Image.Resampling.BOX).resize((120, 120)))
-    assert np.abs(rough.astype(int) - crop).mean() > 40
-    wrongs: list[np.ndarray] = [crop[:, :100], crop[:50, :50], crop.astype(np.float32)]
-    for wrong in wrongs:
-        with pytest.raises(ImageError, match="square one of 60"):
-            editor.enlarge(wrong, 0)
-    with pytest.raises(AttributeValueError):
-        editor.enlarge(crop, 7)
-
-
-def test_without_a_flow_a_larger_picture_is_only_larger() -> None:
-    config = NetworkConfig(mixing=1, width=64, skip=True)
-    networks = new_networks(config)
-    for each in networks:
-        initialise(each, torch.Generator().manual_seed(4))
-    card = ModelCard(POSE, config, Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0)))
-    editor = Editor(Model(card, networks, "x"), "cpu")
-    crop = np.full((90, 90, 3), 90, np.uint8)
-    small = editor.edit(crop[:60, :60], 15).refined
-    made = editor.enlarge(crop, 15)
-    assert made.shape == crop.shape
-    again = np.asarray(Image.fromarray(made).resize((60, 60), Image.Resampling.BOX))
-    assert np.abs(again.astype(int) - small)[5:-5, 5:-5].mean() < 12
 
 
 def test_a_flow_is_compared_where_the_point_is_seen_and_a_little_where_it_is_covered() -> None:
