@@ -30,6 +30,13 @@ def edit(
     inpaint: InpaintOption = False,
     all_poses: AllPosesOption = False,
     all_illuminations: AllIlluminationsOption = False,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size",
+            help="Make pictures with sides of so many pixels, 60 to 240. [default: as the image has, within these]",
+        ),
+    ] = None,
     model: ModelOption = None,
     models: ModelsOption = None,
     device: DeviceOption = "auto",
@@ -47,7 +54,7 @@ def edit(
     from faceedit.images import write_picture
     from retrieval.source import read_source
 
-    source = read_source(image)
+    source = read_source(image, size)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
     with face_search(context, model=model, models=models, device=device) as faces:
         if attribute is None:

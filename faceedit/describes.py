@@ -27,12 +27,24 @@ class Described:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """Where stage one moves pixels: said (13, 60, 60) float16, what its decoder said of each
+    (`faceedit.networks.blended`), colours in 0..255; black (3,) float32: what light multiplies is brighter than this,
+    in 0..255."""
+
+    said: NDArray[np.float16]
+    black: Floats
+
+
+@dataclass(frozen=True)
 class Edit:
-    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (D,) float32, length 1."""
+    """generated: stage one, refined: stage two, both (60, 60, 3) uint8 RGB; descriptor: (D,) float32, length 1;
+    moves: of them `faceedit.enlarging` makes the same face at the size of a larger crop."""
 
     generated: Picture
     refined: Picture
     descriptor: Floats
+    moves: Moves | None = None
 
 
 class Describes(Protocol):

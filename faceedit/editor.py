@@ -10,18 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
-from faceedit.describes import Described, Edit, Floats
+from faceedit.describes import Described, Edit, Floats, Moves
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import NEUTRAL, Picture
 from faceedit.modelfile import Model, ModelCard, load_model, new_networks
-from faceedit.networks import DESCRIPTOR_SIZE, SIZE, Describer, NetworkConfig, count_parameters
+from faceedit.networks import COLOUR, DESCRIPTOR_SIZE, LIGHT, SIZE, Describer, NetworkConfig, count_parameters
 
 __all__ = ["Candidates", "Described", "Edit", "Editor"]
 
@@ -173,29 +172,15 @@ class Editor:
             part = slice(start, start + self._pairs)
             prepared = self._engine.prepare(self._tensor(images[part]))
             rows, asked = self._pairs_of(np.stack([np.arange(len(prepared)), values[part]], 1))
-            first = self._engine.first(prepared, rows, asked)
+            said = self._engine.said(prepared, rows, asked)
+            first = self._engine.shown(prepared, rows, said)
             features = self._engine.features(prepared, rows, first)
             second = self._engine.second(prepared, rows, features, first)
             described = self._engine.describe(prepared, rows, asked, features).cpu().numpy()
-            stages = zip(self._pixels(first[:, :3]), self._pixels(second), described, strict=True)
+            pixels = self._pixels(first[:, :3]), self._pixels(second)
+            stages = zip(*pixels, described, self._moves(said), strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
-
-    @torch.inference_mode()
-    def enlarge(self, image: Picture, attribute: int) -> Picture:
-        """The face of a crop (S, S, 3) uint8 under an attribute value at the crop's own size: where the model moves
-        pixels it is as sharp as the crop. Raises AttributeValueError for an unknown value, ImageError for a crop that
-        is not square or smaller than 60 pixels."""
-        side = image.shape[0]
-        if image.dtype != np.uint8 or image.shape != (side, side, 3) or side < SIZE:
-            raise ImageError(f"a crop of shape {image.shape} {image.dtype}: give a square one of {SIZE} pixels or more")
-        large = self._card.normalisation.applied(image[None], self._device)
-        prepared = self._engine.prepare(F.interpolate(large, size=(SIZE, SIZE), mode="area"))
-        rows, values = self._pairs_of(np.array([[0, self.attribute.index(attribute)]]))
-        first = self._engine.first(prepared, rows, values)
-        features = self._engine.features(prepared, rows, first)
-        second = self._engine.second(prepared, rows, features, first)
-        return np.asarray(self._pixels(self._engine.large(prepared, rows, values, second, large))[0], np.uint8)
 
     @torch.inference_mode()
     def candidates(self, image: Picture) -> Candidates:
@@ -297,6 +282,16 @@ class Editor:
     def _pixels(self, values: Tensor) -> NDArray[np.uint8]:
         pixels = (values * self._std + self._mean).round().clamp(0, 255).to(torch.uint8)
         return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
+
+    def _moves(self, said: Tensor) -> list[Moves] | list[None]:
+        """Of N pictures, what the decoder said of them (N, 13, 60, 60), with colours as pixels have them."""
+        black = self._engine.black
+        if black is None:
+            return [None] * len(said)
+        colours = said[:, COLOUR:LIGHT] * self._std + self._mean
+        kept = torch.cat([said[:, :COLOUR], colours, said[:, LIGHT:]], 1).half().cpu().numpy()
+        dark = (black[:, None, None] * self._std + self._mean).flatten().cpu().numpy()
+        return [Moves(each, dark) for each in kept]
 
     def _errors(self, source: Tensor, rows: Tensor, made: Tensor) -> Tensor:
         """(P,) per-pixel squared error between pictures made (P, ...) and the sources in these rows of (B, ...)."""

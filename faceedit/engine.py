@@ -22,13 +22,15 @@ from faceedit.modelfile import Networks
 from faceedit.networks import (
     Describer,
     DetailDecoder,
+    FlowDecoder,
     FlowGenerationNetwork,
     GenerationNetwork,
     MixingGenerationNetwork,
     RefinementNetwork,
     UnpoolConvolution,
     blended,
-    enlarged,
+    corrected,
+    joined,
     sharpened,
 )
 
@@ -84,11 +86,23 @@ class Engine:
 
     def first(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
         """What stage one makes, (P, maps, 60, 60) float32: the first three channels are its picture, normalised."""
-        made = self._generation.make(prepared.encoded, rows, values).float()
+        return self.shown(prepared, rows, self.said(prepared, rows, values))
+
+    @property
+    def black(self) -> Tensor | None:
+        """(3,) what light multiplies is brighter than this, where stage one moves pixels instead of painting them."""
+        return self._generation.black if isinstance(self._generation, _Moving) else None
+
+    def said(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
+        """What stage one's decoder says: a picture (P, 3, 60, 60), or (P, 13, 60, 60), how pixels are moved."""
+        return self._generation.make(prepared.encoded, rows, values).float()
+
+    def shown(self, prepared: Prepared, rows: Tensor, said: Tensor) -> Tensor:
+        """What stage one makes of what its decoder said, as `first`."""
         if not isinstance(self._generation, _Moving):
-            return made
+            return said
         assert prepared.source is not None
-        return self._generation.moved(prepared.source[rows], made)
+        return self._generation.moved(prepared.source[rows], said)
 
     def features(self, prepared: Prepared, rows: Tensor, first: Tensor) -> Tensor:
         """The descriptor layer's activation (P, 128, 15, 15) of stage one."""
@@ -97,14 +111,6 @@ class Engine:
     def second(self, prepared: Prepared, rows: Tensor, features: Tensor, first: Tensor) -> Tensor:
         """Stage two (P, 3, 60, 60) float32, normalised, of the descriptor layer's activation and stage one."""
         return self._refinement.picture(prepared.half, rows, features, first)
-
-    def large(self, prepared: Prepared, rows: Tensor, values: Tensor, second: Tensor, source: Tensor) -> Tensor:
-        """Stage two's picture (P, 3, 60, 60) as large as the sources (P, 3, S, S) of these rows, normalised. Where no
-        pixels are moved nothing becomes finer."""
-        if isinstance(self._generation, _Moving):
-            said = self._generation.make(prepared.encoded, rows, values).float()
-            return enlarged(source, said, second)
-        return F.interpolate(second, size=source.shape[-2:], mode="bicubic", align_corners=False)
 
     def describe(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
         """Descriptors (P, D) float32 of the descriptor layer's activation."""
@@ -139,18 +145,21 @@ class _Mixing:
         self._places, self._attributes = network.places.to(precision), network.attributes.to(precision)
         self._blocks = [block.to(precision) for block in network.blocks]
         self._norm = network.norm.to(precision)
-        self._decode = folded(network.decoder, precision)
+        decoder = network.decoder
+        self._decode = folded(decoder.layers if isinstance(decoder, FlowDecoder) else decoder, precision)
 
     def encode(self, source: Tensor) -> Tensor:
         return _run(self._encode, source).flatten(2).transpose(1, 2) + self._places  # (B, 225, width)
 
     def make(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+        return _run(self._decode, self._mixed(encoded, rows, values))
+
+    def _mixed(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
         tokens = encoded[rows] + self._attributes[values]
         for block in self._blocks:
             tokens = block(tokens)
         # (P, 225, width) is a picture in channels_last already
-        mixed = self._norm(tokens).view(len(rows), 15, 15, -1).permute(0, 3, 1, 2)
-        return _run(self._decode, mixed)
+        return self._norm(tokens).view(len(rows), 15, 15, -1).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 
 class _Moving(_Mixing):
@@ -158,11 +167,17 @@ class _Moving(_Mixing):
 
     def __init__(self, network: FlowGenerationNetwork, precision: torch.dtype) -> None:
         super().__init__(network, precision)
-        self._grid = network.grid
+        self._grid, self.black = network.grid, network.black
+        assert isinstance(network.decoder, FlowDecoder)
+        self._light = folded([network.decoder.light], precision)
+
+    def make(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+        mixed = self._mixed(encoded, rows, values)
+        return joined(_run(self._decode, mixed), _run(self._light, mixed))
 
     def moved(self, source: Tensor, said: Tensor) -> Tensor:
-        """(P, 12, 60, 60): the sources (P, 3, 60, 60) as the decoder (P, 10, 60, 60) says."""
-        return blended(source, said, self._grid).maps
+        """(P, 12, 60, 60): the sources (P, 3, 60, 60) as the decoder (P, 13, 60, 60) says."""
+        return blended(source, said, self._grid, self.black).maps
 
 
 def _generation(network: nn.Module, precision: torch.dtype) -> _Paper | _Mixing:
@@ -201,7 +216,7 @@ class _Refinement:
         made = _run(self._decode, features)
         if self._last is not None:  # the first layer again: to keep it would take more memory than all else
             near = self._generated(first.to(self._precision)).add_(half[rows]).relu_()
-            made = self._last(torch.cat([made, near], 1))
+            return corrected(self._last(torch.cat([made, near], 1)).float(), first)
         return made.float() + first[:, :3] if self._skip else made.float()
 
 

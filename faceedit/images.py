@@ -18,6 +18,7 @@ from faceedit.errors import ImageError
 
 Picture = NDArray[np.uint8]
 SIZE = 60
+LARGEST = 240  # side of a crop to look at: what the networks move at 60 pixels is too rough for more
 NEUTRAL = 0.5  # the grey, 0..1, that a person stands on where nothing else is to be seen
 SUFFIXES = frozenset(
     f".{name}" for name in "png apng jpg jpeg jpe jfif webp bmp dib tif tiff gif ppm pgm pbm jp2 j2k jpx".split()
@@ -38,6 +39,12 @@ def read_crop(path: Path, content: bytes | Image.Image | None = None) -> Picture
     content: the file's, where it has been read or opened already. Raises ImageError with the reason.
     """
     return as_crop(read_photograph(path, least=2 * SIZE, content=content))
+
+
+def read_large(path: Path, content: bytes | None = None) -> Picture:
+    """The square that `read_crop` has, to look at: (S, S, 3) uint8 RGB, S as the picture has it, but 60 to 240. Raises
+    ImageError with the reason."""
+    return as_large(read_photograph(path, least=2 * LARGEST, content=content))
 
 
 def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
@@ -166,6 +173,16 @@ def as_crop(image: Image.Image, size: int = SIZE) -> Picture:
         square = image.crop((left, top, left + side, top + side))
         image = square.resize((size, size), Image.Resampling.LANCZOS)
     return np.array(image, dtype=np.uint8)
+
+
+def as_large(image: Image.Image) -> Picture:
+    """The central square of an RGB picture, (S, S, 3) uint8: as large as it is, but 60 to 240."""
+    return as_crop(image, min(max(min(image.size), SIZE), LARGEST))
+
+
+def resized(picture: Picture, size: int) -> Picture:
+    """A square picture (S, S, 3) as (size, size, 3)."""
+    return as_crop(Image.fromarray(picture), size)
 
 
 def write_picture(picture: Picture, path: Path) -> None:

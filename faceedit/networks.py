@@ -282,7 +282,7 @@ class MixingGenerationNetwork(nn.Module):
         self.attributes = nn.Parameter(torch.zeros(config.attributes, TOKENS, width))
         self.blocks = nn.ModuleList(Block(width) for _ in range(config.mixing))
         self.norm = nn.LayerNorm(width)
-        self.decoder: nn.Sequential = GenerationDecoder(config, width)
+        self.decoder: GenerationDecoder | FlowDecoder = GenerationDecoder(config, width)
 
     def forward(self, source: Tensor, attribute: Tensor) -> Tensor:
         return self.many(source, attribute.argmax(1, keepdim=True))
@@ -318,17 +318,30 @@ class Moved(NamedTuple):
         return self.maps[:, :3]
 
 
-class FlowDecoder(nn.Sequential):
-    """inputs x15x15 -> 10x60x60: two flows, three scores, a colour. A flow is smooth, so the last doubling is only of
-    places: four neighbouring pixels are channels of one place (Shi et al., CVPR 2016)."""
+class FlowDecoder(nn.Module):
+    """inputs x15x15 -> 13x60x60: two flows, three scores, a colour, and the logarithm of how much brighter each colour
+    becomes. A flow is smooth, so the last doubling is only of places: four neighbouring pixels are channels of one
+    place (Shi et al., CVPR 2016). Light is smoother still: it is said of 15x15 places."""
 
     def __init__(self, inputs: int) -> None:
-        super().__init__(
+        super().__init__()
+        self.layers = nn.Sequential(
             *rectified(UnpoolConvolution(inputs, 64)),  # 64x30x30
             *rectified(convolution(64, 64)),  # 64x30x30
             convolution(64, 4 * 10),
             nn.PixelShuffle(2),  # 10x60x60
         )
+        self.light = convolution(inputs, 3)  # 3x15x15
+
+    def forward(self, mixed: Tensor) -> Tensor:
+        return joined(self.layers(mixed), self.light(mixed))
+
+
+def joined(said: Tensor, light: Tensor) -> Tensor:
+    """What is said of each pixel (N, 10, 60, 60) and of the light (N, 3, 15, 15) -> (N, 13, 60, 60), single
+    precision."""
+    brighter = F.interpolate(light.float(), size=said.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.cat([said.float(), brighter], 1)
 
 
 class FlowGenerationNetwork(MixingGenerationNetwork):
@@ -340,6 +353,7 @@ class FlowGenerationNetwork(MixingGenerationNetwork):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
         self.decoder = FlowDecoder(config.width)
+        self.black = nn.Parameter(torch.full((3,), -2.0))  # light multiplies what is brighter than this
         self.register_buffer("grid", pixel_grid(), persistent=False)
 
     def many(self, source: Tensor, targets: Tensor) -> Tensor:
@@ -349,24 +363,27 @@ class FlowGenerationNetwork(MixingGenerationNetwork):
     def moved(self, source: Tensor, targets: Tensor) -> Moved:
         """source: (B, 3, 60, 60) normalised; targets: (B, K) positions of attribute values; the K of a source side by
         side."""
-        said = self.decoder(self.mixed(source, targets)).float()
-        return blended(sharpened(source.float()), said, self.grid)
+        said = self.decoder(self.mixed(source, targets))
+        return blended(sharpened(source.float()), said, self.grid, self.black)
 
     grid: Tensor
 
 
 _REACH = 0.5  # of the flows' numbers: half a picture's half
+_BRIGHTEST = 1.2  # of the logarithm of a gain: 3.3 times
+COLOUR, LIGHT = 7, 10  # where a decoder's colour begins, after two flows and three scores; and its light
 
 
-def blended(source: Tensor, said: Tensor, grid: Tensor) -> Moved:
-    """What stage one's decoder said, (B K, 10, 60, 60), applied to the `sharpened` sources (B, 3, 60, 60), in single
-    precision."""
+def blended(source: Tensor, said: Tensor, grid: Tensor, black: Tensor) -> Moved:
+    """What stage one's decoder said, (B K, 13, 60, 60), applied to the `sharpened` sources (B, 3, 60, 60), in single
+    precision. black (3,): the normalised values of black."""
     flow, mirrored = (grid + _REACH * said[:, i : i + 2].permute(0, 2, 3, 1) for i in (0, 2))
-    moved = moved_twice(source, flow, mirrored)
-    weights = said[:, 4:7].softmax(1)
-    parts = (*moved, said[:, 7:10])
+    gain, dark = said[:, LIGHT:].clamp(-_BRIGHTEST, _BRIGHTEST).exp(), black[:, None, None]
+    moved = [(part - dark) * gain + dark for part in moved_twice(source, flow, mirrored)]
+    weights = said[:, 4:COLOUR].softmax(1)
+    parts = (*moved, said[:, COLOUR:LIGHT])
     picture = sum((weights[:, i : i + 1] * part for i, part in enumerate(parts)), torch.zeros_like(parts[0]))
-    return Moved(torch.cat([picture, *moved, weights], 1), flow, mirrored, said[:, 4:7])
+    return Moved(torch.cat([picture, *moved, weights], 1), flow, mirrored, said[:, 4:COLOUR])
 
 
 _LOST = 0.5  # sampling between pixels keeps 2 / pi of the finest waves, on average: they are made 1.5 times as strong
@@ -389,19 +406,6 @@ def moved_twice(source: Tensor, flow: Tensor, mirrored: Tensor) -> tuple[Tensor,
     made = F.grid_sample(source, tall, padding_mode="border", align_corners=False)
     first, second = made.view(b, c, n // b, 2, h, w).permute(3, 0, 2, 1, 4, 5).reshape(2, n, c, h, w)
     return first, second
-
-
-def enlarged(source: Tensor, said: Tensor, second: Tensor) -> Tensor:
-    """The picture at the resolution of large sources (N, 3, S, S): what is coarse as stage two (N, 3, 60, 60) has it,
-    what is fine as the flow moves it, since that is smooth: said (N, 10, 60, 60) by stage one's decoder."""
-    size = source.shape[-1]
-    finer = F.interpolate(said, size=(size, size), mode="bilinear", align_corners=False)
-    moved = blended(source, finer, pixel_grid(size).to(source.device)).picture
-    return moved - _resized(F.interpolate(moved, size=(SIZE, SIZE), mode="area"), size) + _resized(second, size)
-
-
-def _resized(pictures: Tensor, size: int) -> Tensor:
-    return F.interpolate(pictures, size=(size, size), mode="bicubic", align_corners=False)
 
 
 def pixel_grid(size: int = SIZE) -> Tensor:
@@ -448,7 +452,8 @@ class RefinementDecoder(nn.Sequential):
 
 
 class DetailDecoder(nn.Module):
-    """128x15x15, and 64x60x60 of the encoder's first layer -> 3x60x60: what is sharp need not pass the descriptor."""
+    """128x15x15, and 64x60x60 of the encoder's first layer -> 5x60x60: a colour to add, and how much of each moved
+    source to take instead of stage one's blend (`corrected`). What is sharp need not pass the descriptor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -457,7 +462,7 @@ class DetailDecoder(nn.Module):
             *rectified(convolution(128, 64)),  # 64x30x30
             *rectified(UnpoolConvolution(64, 32)),  # 32x60x60
         )
-        self.last = convolution(32 + 64, 3)  # 3x60x60
+        self.last = convolution(32 + 64, 3 + 2)  # 5x60x60
 
     def forward(self, features: Tensor, near: Tensor) -> Tensor:
         return self.last(torch.cat([self.up(features), near], 1))  # type: ignore[no-any-return]
@@ -488,13 +493,21 @@ class RefinementNetwork(nn.Module):
         """Y2 of the descriptor layer's activation and what stage one made; and X, where pixels were moved."""
         if isinstance(self.decoder, DetailDecoder):
             assert source is not None
-            made: Tensor = self.decoder(features, self.encoder.near(torch.cat([source, generated], 1)))
-        else:
-            made = self.decoder(features)
+            said = self.decoder(features, self.encoder.near(torch.cat([source, generated], 1)))
+            return corrected(said.float(), generated.float())
+        made: Tensor = self.decoder(features)
         return made.float() + generated[:, :3].float() if self.skip else made
 
     def forward(self, source: Tensor, generated: Tensor) -> Tensor:
         return self.picture(self.features(source, generated), generated, source)
+
+
+def corrected(said: Tensor, maps: Tensor) -> Tensor:
+    """Y2 (N, 3, 60, 60): what stage one made (N, 12, 60, 60), corrected as stage two's decoder says (N, 5, 60, 60)."""
+    first, moved, mirrored = maps[:, :3], maps[:, 3:6], maps[:, 6:9]
+    instead, other = (said[:, i : i + 1].tanh() for i in (3, 4))
+    made: Tensor = first + said[:, :3] + instead * (moved - first) + other * (mirrored - first)
+    return made
 
 
 class DescriptorHead(nn.Module):
@@ -627,9 +640,10 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.normal_(module.attributes, std=0.02, generator=generator)
     for decoder in (m for m in network.modules() if isinstance(m, FlowDecoder)):
         with torch.no_grad():  # training begins with pixels that stay about where they are
-            last = decoder[4]
+            last = decoder.layers[4]
             assert isinstance(last, nn.Conv2d)
             last.weight.mul_(0.1)
+            decoder.light.weight.mul_(0.1)
 
 
 def compact(generation: GenerationNetwork) -> GenerationNetwork:

@@ -15,32 +15,36 @@ from PIL import Image
 
 from faceedit.attributes import AttributeSpace
 from faceedit.describes import Edit
+from faceedit.enlarging import enlarged
 from faceedit.images import Picture
 from retrieval.tables import aligned, shown
 
 if TYPE_CHECKING:
     from index.values import Face
+    from retrieval.source import Source
 
 SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
 
 
 @dataclass(frozen=True)
 class Step:
-    """One edit of a chain: which attribute was given which value, and what came out."""
+    """One edit of a chain: which attribute was given which value, what came out, and of what it was made."""
 
     attribute: AttributeSpace
     value: int
     edit: Edit = field(repr=False, compare=False)
+    before: Source | Step = field(repr=False, compare=False)
 
     @property
     def text(self) -> str:
         """'pose 30'"""
         return self.attribute.text(self.value)
 
-    @property
+    @cached_property
     def picture(self) -> Picture:
-        """(60, 60, 3) uint8 RGB, after both stages."""
-        return self.edit.refined
+        """(S, S, 3) uint8 RGB to look at, as large as what it was made of, 60 to 240; what the networks made is
+        `edit.refined`. It is made when it is first asked for; a model that moves no pixels makes nothing finer."""
+        return enlarged(self.edit, self.before.picture)
 
 
 @dataclass(frozen=True)
@@ -98,15 +102,15 @@ class Result:
 @dataclass(frozen=True)
 class Answer(Sequence[Result]):
     """One query's results. query: the picture's path as it was given, empty where it had none; asked: what was asked
-    for, attribute name to value; source: the query's crop (60, 60, 3) uint8; steps: the edits, in the order in which
-    they were made; results: nearest first.
+    for, attribute name to value; given: the picture that was queried with; steps: the edits, in the order in which they
+    were made; results: nearest first.
 
     It is the sequence of its results. `print(answer)` shows a table, a notebook a sheet of pictures.
     """
 
     query: str
     asked: dict[str, int]
-    source: Picture = field(repr=False, compare=False)
+    given: Source = field(repr=False, compare=False)
     steps: tuple[Step, ...]
     results: tuple[Result, ...]
 
@@ -119,6 +123,11 @@ class Answer(Sequence[Result]):
     def __getitem__(self, index: slice) -> Sequence[Result]: ...
     def __getitem__(self, index: int | slice) -> Result | Sequence[Result]:
         return self.results[index]
+
+    @property
+    def source(self) -> Picture:
+        """(S, S, 3) uint8 RGB: the query's crop as large as the picture is, but 60 to 240."""
+        return self.given.picture
 
     def as_json(self) -> dict[str, Any]:
         """What `json.dumps` takes: query, asked and the results."""

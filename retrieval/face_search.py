@@ -215,15 +215,17 @@ class FaceSearch:
         pose: int | None = None,
         illumination: int | None = None,
         inpaint: bool = False,
+        size: int | None = None,
     ) -> tuple[Step, ...]:
         """See a face as asked: the edits in the order in which they were made; `[-1].picture` is the last one's.
 
+        size: side of the pictures, 60 to 240 pixels; by default as large as the given one is within these bounds.
         It needs no gallery. Raises UsageError where nothing is asked, AttributeValueError, ImageError, ModelFileError.
         """
         asked = asked_for(pose, illumination, inpaint)
         require_wish(asked)
-        source = read_source(picture)
-        return chain(source.crop, asked, self._models.to_edit(asked))
+        source = read_source(picture, size)
+        return chain(source, asked, self._models.to_edit(asked))
 
     def decide(self, picture: AnyPicture | Source, attribute: str = "pose") -> int:
         """The value of the attribute that the picture itself has, as the model sees it. Raises UsageError, ImageError,

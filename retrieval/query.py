@@ -66,15 +66,15 @@ def answer(
     if own not in editors:
         raise UsageError(f"the gallery {gallery.folder} was described by a model for {own}: give that model too")
     gallery.require_model(editors[own].digest, editors[own].descriptor_size)
-    steps = chain(source.crop, asked, editors, last=own)
+    steps = chain(source, asked, editors, last=own)
     descriptor = _descriptor(source.crop, steps, editors[own])
     matches = _search(gallery, descriptor, _own(gallery, source.path), k, where, distinct)
     results = (_result(gallery, rank, match) for rank, match in enumerate(matches, start=1))
-    return Answer(source.name, dict(asked), source.crop, steps, tuple(results))
+    return Answer(source.name, dict(asked), source, steps, tuple(results))
 
 
-def chain(source: Picture, asked: Asked, editors: Mapping[str, Edits], last: str = "pose") -> tuple[Step, ...]:
-    """Edit (60, 60, 3) uint8 one attribute after the other: an occlusion goes first, `last` comes last, and after it
+def chain(source: Source, asked: Asked, editors: Mapping[str, Edits], last: str = "pose") -> tuple[Step, ...]:
+    """Edit a picture, one attribute after the other: an occlusion goes first, `last` comes last, and after it
     only an editor that leaves out the background, which no other has seen gone.
 
     Raises UsageError for an attribute without an editor, AttributeValueError for an unknown value.
@@ -85,8 +85,9 @@ def chain(source: Picture, asked: Asked, editors: Mapping[str, Edits], last: str
         editors[name].attribute.index(asked[name])
     steps: list[Step] = []
     for name in names:
-        picture = steps[-1].picture if steps else source
-        steps.append(Step(editors[name].attribute, asked[name], editors[name].edit(picture, asked[name])))
+        crop = steps[-1].edit.refined if steps else source.crop
+        before = steps[-1] if steps else source
+        steps.append(Step(editors[name].attribute, asked[name], editors[name].edit(crop, asked[name]), before))
     return tuple(steps)
 
 
@@ -105,7 +106,7 @@ def _require_editors(names: Iterable[str], editors: Mapping[str, Edits]) -> None
 def _descriptor(source: Picture, steps: tuple[Step, ...], own: Edits) -> NDArray[np.float32]:
     if steps and steps[-1].attribute.name == own.attribute.name:
         return steps[-1].edit.descriptor
-    picture = steps[-1].picture if steps else source
+    picture = steps[-1].edit.refined if steps else source
     return np.asarray(own.describe(picture[None]).descriptors[0])
 
 

@@ -10,26 +10,28 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faceedit.errors import ImageError
-from faceedit.images import Picture, read_crop
+from faceedit.images import LARGEST, SIZE, Picture, read_large
 from retrieval.answers import SHOWN, Answer, columns
 from retrieval.tables import shown
 
 GREEN, RED, GREY = (30, 160, 70), (200, 60, 50), (150, 150, 150)
+SIDE = 120  # pixels, of pictures that are no larger
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a sheet, (60, 60, 3) uint8, with text below and perhaps a frame."""
+    """One picture of a sheet, square, uint8, with text below and perhaps a frame."""
 
     picture: Picture
     caption: str = ""
     frame: tuple[int, int, int] | None = None
 
 
-def draw_sheet(rows: Sequence[Sequence[Cell]], scale: int = 2, gap_after: int = 0) -> Picture:
-    """(H, W, 3) uint8; gap_after: leave a gap after this many columns (between the query and its results)."""
-    side, margin, frame = 60 * scale, 8, 3
+def draw_sheet(rows: Sequence[Sequence[Cell]], side: int = SIDE, gap_after: int = 0) -> Picture:
+    """(H, W, 3) uint8; side: of every picture, in pixels; gap_after: leave a gap after this many columns (between the
+    query and its results)."""
+    margin, frame = 8, 3
     font = ImageFont.load_default(size=11)
     lines = max((cell.caption.count("\n") + 1 for row in rows for cell in row if cell.caption), default=0)
     height = side + 2 * frame + lines * 14 + margin
@@ -52,8 +54,10 @@ def draw_sheet(rows: Sequence[Sequence[Cell]], scale: int = 2, gap_after: int = 
 
 
 def answer_sheet(answers: Sequence[Answer]) -> Picture:
-    """(H, W, 3) uint8, one row for each answer: the query, every step of the edit, then the results."""
-    rows = []
+    """(H, W, 3) uint8, one row for each answer: the query, every step of the edit, then the results, all as large as
+    the largest of them, 120 to 240 pixels."""
+    rows: list[list[Cell]] = []
+    pictures: dict[Path, Picture] = {}
     for answer in answers:
         names = columns([answer]) or [SHOWN[0]]
         row = [Cell(answer.source, "query")]
@@ -61,16 +65,19 @@ def answer_sheet(answers: Sequence[Answer]) -> Picture:
         for result in answer.results:
             found = ", ".join(shown(result.value_of(name)) for name in names)
             caption = f"{result.rank}: {result.distance:.3f}\n{result.identity or '-'} at {found}"
-            row.append(Cell(_picture(result.path, answer.source), caption, GREY))
+            if result.path not in pictures:  # a sweep finds some of them again
+                pictures[result.path] = _picture(result.path)
+            row.append(Cell(pictures[result.path], caption, GREY))
         rows.append(row)
-    return draw_sheet(rows, gap_after=1 + len(answers[0].steps))
+    largest = max(len(cell.picture) for row in rows for cell in row)
+    return draw_sheet(rows, min(max(largest, SIDE), LARGEST), gap_after=1 + len(answers[0].steps))
 
 
-def _picture(path: Path, like: Picture) -> Picture:
+def _picture(path: Path) -> Picture:
     try:
-        return read_crop(path)
+        return read_large(path)
     except ImageError:  # the file has gone since it was indexed: the table still names it
-        return np.full_like(like, 128)
+        return np.full((SIZE, SIZE, 3), 128, np.uint8)
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -1,9 +1,12 @@
-"""A picture in any form that somebody has it in, read once."""
+"""A picture in any form that somebody has it in, read once; and once more if it is to be looked at larger."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
@@ -11,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceedit.errors import ImageError
-from faceedit.images import Picture, read_crop
+from faceedit.errors import ImageError, UsageError
+from faceedit.images import LARGEST, SIZE, Picture, as_crop, as_large, read_crop, read_large, read_photograph, resized
+from index.values import FileStamp
+from retrieval.folder import stamp_of
 
 AnyPicture = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]
 """A file's path, a file's content, an opened picture, or (H, W, 3) uint8 RGB."""
@@ -21,34 +26,71 @@ _GIVEN = Path("the given picture")  # where there is no name to tell
 
 @dataclass(frozen=True)
 class Source:
-    """A picture that was read. crop: (60, 60, 3) uint8 RGB; path: of its file, as it was named, where it has one."""
+    """A picture that was read. crop: (60, 60, 3) uint8 RGB, what the networks see; path: of its file, as it was named,
+    where it has one; kept: what tells whether that file changes; or what `picture` is made of, a file's content or a
+    larger crop; size: the side that `picture` is to have, None for as many pixels as there are."""
 
     crop: Picture = field(repr=False)
     path: Path | None = None
+    kept: FileStamp | bytes | Picture | None = field(default=None, repr=False)
+    size: int | None = None
 
     @property
     def name(self) -> str:
         return str(self.path or "")
 
+    @cached_property
+    def picture(self) -> Picture:
+        """(S, S, 3) uint8 RGB to look at: as large as the picture is, but 60 to 240; or `size`. A file is read for it
+        when it is first asked for; where that has changed since, or gone, it is the crop that was read then."""
+        larger = self._larger()
+        return resized(larger, self.size or len(larger))
 
-def read_source(picture: AnyPicture | Source) -> Source:
-    """The picture, decoded once. Raises ImageError with the reason."""
+    def _larger(self) -> Picture:
+        if isinstance(self.kept, np.ndarray):
+            return self.kept
+        if isinstance(self.kept, bytes):
+            return read_large(_GIVEN, self.kept)
+        if self.path is not None and stamp_of(self.path) == self.kept:  # it may be a pipe by now
+            with suppress(ImageError):
+                larger = read_large(self.path)
+                if stamp_of(self.path) == self.kept:
+                    return larger
+        return self.crop
+
+
+def read_source(picture: AnyPicture | Source, size: int | None = None) -> Source:
+    """The picture, decoded once. size: side of what is to be looked at, where that is asked for. Raises UsageError for
+    a size outside 60 to 240, ImageError with the reason."""
+    _require_size(size)
     if isinstance(picture, Source):
-        return picture
+        return picture if size is None else replace(picture, size=size)
     if isinstance(picture, str | os.PathLike):
         path = Path(picture)
         if _would_be_waited_for(path):
             raise ImageError(f"{path} is no regular file: give the path of an image")
-        return Source(read_crop(path), path)
-    if isinstance(picture, np.ndarray):
-        return Source(read_crop(_GIVEN, Image.fromarray(_checked(picture))))
+        stamp = stamp_of(path)  # before the content, so that a change from here on is seen
+        return Source(read_crop(path), path, stamp, size)
     if isinstance(picture, bytearray | memoryview):
         picture = bytes(picture)
-    if isinstance(picture, bytes | Image.Image):
-        return Source(read_crop(_GIVEN, picture))
+    if isinstance(picture, bytes):
+        return Source(read_crop(_GIVEN, picture), None, picture, size)
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(_checked(picture))
+    if isinstance(picture, Image.Image):
+        image = read_photograph(_GIVEN, least=2 * SIZE, content=picture)
+        # now, since its owner may change or close it; coarsely first, since few queries are looked at
+        larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
+        return Source(as_crop(image), None, larger, size)
     raise ImageError(
         f"a picture of type {type(picture).__name__}: give a path, bytes, a PIL image or an (H, W, 3) uint8 array"
     )
+
+
+def _require_size(size: int | None) -> None:
+    whole = isinstance(size, Integral) and not isinstance(size, bool)
+    if size is not None and not (whole and SIZE <= size <= LARGEST):
+        raise UsageError(f"size is {size!r}: give the side of the picture in pixels, {SIZE} to {LARGEST}")
 
 
 def _would_be_waited_for(path: Path) -> bool:

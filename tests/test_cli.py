@@ -545,6 +545,27 @@ def test_pictures_of_any_size_are_edited(quick: Command, photos: Path) -> None:
     assert quick("edit", "large.jpg", "--pose", "0", "-o", "out.png").code == 0
 
 
+def test_a_face_is_edited_at_the_size_of_the_image_or_at_the_one_asked_for(quick: Command, photos: Path) -> None:
+    with Image.open(photos / "p0/p0_+00_00.png") as image:
+        image.resize((200, 150)).save("large.png")
+
+    def size(*options: str) -> tuple[int, int]:
+        assert quick("edit", "large.png", *options, "-o", "out.png").code == 0
+        with Image.open("out.png") as picture:
+            return picture.size
+
+    assert (size("--pose", "30"), size("--pose", "30", "--size", "60")) == ((150, 150), (60, 60))
+    assert (size("--size", "240", "--inpaint"), size("--size", "100")) == ((240, 240), (700, 100))
+
+
+@pytest.mark.parametrize("size", ["59", "0", "-5", "241", "1000000"])
+def test_a_size_that_makes_no_sense_is_refused(quick: Command, photos: Path, size: str) -> None:
+    done = quick("edit", photos / "p0/p0_+00_00.png", "--pose", "30", "--size", size, "-o", "out.png")
+    assert done.code == 2
+    assert done.err == f"facesearch: size is {size}: give the side of the picture in pixels, 60 to 240\n"
+    assert not Path("out.png").exists()
+
+
 # --- evaluate and train ---
 
 

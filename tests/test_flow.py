@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
-from faceedit.errors import AttributeValueError, ImageError
 from faceedit.modelfile import Model, ModelCard, Normalisation, load_model, new_networks, save_model
 from faceedit.networks import (
     FLOW_MAPS,
@@ -21,6 +19,7 @@ from faceedit.networks import (
     NetworkConfig,
     RefinementNetwork,
     blended,
+    corrected,
     initialise,
     moved_twice,
     pixel_grid,
@@ -81,15 +80,35 @@ def test_sharpening_makes_up_for_what_sampling_between_pixels_takes() -> None:
 
 
 def test_the_picture_is_the_blend_that_the_weights_say() -> None:
-    source, said = random(2, 3, 60, 60), random(4, 10, 60, 60, seed=1)
-    moved = blended(source, said, pixel_grid())
+    source, said, black = random(2, 3, 60, 60), random(4, 13, 60, 60, seed=1), torch.tensor([-2.0, -1.5, -1.0])
+    moved = blended(source, said, pixel_grid(), black)
     assert moved.maps.shape == (4, FLOW_MAPS, 60, 60)
     weights = moved.maps[:, 9:]
     assert torch.allclose(weights.sum(1), torch.ones(4, 60, 60)) and torch.equal(moved.scores, said[:, 4:7])
     for n, y, x in ((0, 5, 7), (3, 40, 59)):
         w = said[n, 4:7, y, x].softmax(0)
-        by_hand = w[0] * moved.maps[n, 3:6, y, x] + w[1] * moved.maps[n, 6:9, y, x] + w[2] * said[n, 7:, y, x]
+        by_hand = w[0] * moved.maps[n, 3:6, y, x] + w[1] * moved.maps[n, 6:9, y, x] + w[2] * said[n, 7:10, y, x]
         assert torch.allclose(moved.picture[n, :, y, x], by_hand, atol=1e-5)
+
+
+def test_light_multiplies_what_is_brighter_than_black() -> None:
+    source, black = random(1, 3, 60, 60), torch.tensor([-2.0, -1.5, -1.0])
+    said = torch.zeros(1, 13, 60, 60)
+    dark, bright = said.clone(), said.clone()
+    bright[:, 10:] = torch.tensor([0.5, 0.0, -0.5])[:, None, None]
+    before, after = (blended(source, each, pixel_grid(), black).maps[:, 3:6] for each in (dark, bright))
+    gain = torch.tensor([0.5, 0.0, -0.5]).exp()[:, None, None]
+    assert torch.allclose(after - black[:, None, None], gain * (before - black[:, None, None]), atol=1e-5)
+
+
+def test_stage_two_can_take_a_moved_source_instead_of_the_blend() -> None:
+    maps, said = random(1, FLOW_MAPS, 60, 60), torch.zeros(1, 5, 60, 60)
+    assert torch.equal(corrected(said, maps), maps[:, :3])
+    said[:, 3] = 20.0
+    assert torch.allclose(corrected(said, maps), maps[:, 3:6], atol=1e-5)
+    said[:, 3:] = torch.tensor([0.0, 20.0])[:, None, None]
+    said[:, :3] = 0.25
+    assert torch.allclose(corrected(said, maps), maps[:, 6:9] + 0.25, atol=1e-5)
 
 
 def test_many_targets_equal_single_passes(network: FlowGenerationNetwork) -> None:
@@ -151,48 +170,6 @@ def test_a_model_is_saved_loaded_and_edits(tmp_path: Path) -> None:
     described = Editor(Model(card, networks, digest), "cpu").describe(faces)
     assert all(e.generated.shape == e.refined.shape == (60, 60, 3) for e in edits)
     assert described.descriptors.shape == (3, 28800) and (described.best >= 0).all()
-
-
-def test_a_face_is_imagined_at_the_size_of_its_crop(tmp_path: Path) -> None:
-    """A flow that stays where it is gives back the fine detail of the crop; the coarse is stage two's."""
-    networks = new_networks(CONFIG)
-    for each in networks:
-        initialise(each, torch.Generator().manual_seed(4))
-    networks.refinement.begin_without_correction()
-    assert isinstance(networks.generation, FlowGenerationNetwork)
-    with torch.no_grad():
-        last = networks.generation.decoder[4]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
-        last.weight.zero_()
-        last.bias.copy_(torch.tensor([0.0] * 16 + [20.0] * 4 + [0.0] * 20))  # all weight on the first flow
-    card = ModelCard(POSE, CONFIG, Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0)), neutral=True)
-    editor = Editor(Model(card, networks, save_model(tmp_path, card, networks)), "cpu")
-    crop = np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8)
-    made = editor.enlarge(crop, 0)
-    assert made.shape == crop.shape and np.abs(made.astype(int) - crop).mean() < 10
-    rough = np.asarray(Image.fromarray(crop).resize((60, 60), Image.Resampling.BOX).resize((120, 120)))
-    assert np.abs(rough.astype(int) - crop).mean() > 40
-    wrongs: list[np.ndarray] = [crop[:, :100], crop[:50, :50], crop.astype(np.float32)]
-    for wrong in wrongs:
-        with pytest.raises(ImageError, match="square one of 60"):
-            editor.enlarge(wrong, 0)
-    with pytest.raises(AttributeValueError):
-        editor.enlarge(crop, 7)
-
-
-def test_without_a_flow_a_larger_picture_is_only_larger() -> None:
-    config = NetworkConfig(mixing=1, width=64, skip=True)
-    networks = new_networks(config)
-    for each in networks:
-        initialise(each, torch.Generator().manual_seed(4))
-    card = ModelCard(POSE, config, Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0)))
-    editor = Editor(Model(card, networks, "x"), "cpu")
-    crop = np.full((90, 90, 3), 90, np.uint8)
-    small = editor.edit(crop[:60, :60], 15).refined
-    made = editor.enlarge(crop, 15)
-    assert made.shape == crop.shape
-    again = np.asarray(Image.fromarray(made).resize((60, 60), Image.Resampling.BOX))
-    assert np.abs(again.astype(int) - small)[5:-5, 5:-5].mean() < 12
 
 
 def test_a_flow_is_compared_where_the_point_is_seen_and_a_little_where_it_is_covered() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import pickle
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -109,6 +110,35 @@ def test_the_sheet_has_a_row_for_each_answer_and_a_cell_for_each_picture(answers
         two.shape[0] == one.shape[0] and two.shape[1] > one.shape[1]
     )  # four results and two steps against two and one
     assert answer_sheet(answers[2:]).shape[0] > 6 * 120
+
+
+def test_a_sheet_is_as_fine_as_its_pictures(answers: list[Answer]) -> None:
+    """Up to 240 pixels a side: the query, the imagined face and the results, each from its own file."""
+    striped = np.zeros((300, 300, 3), np.uint8)
+    striped[:, ::2] = 255
+    small = answers[0].sheet
+    path = answers[0].results[0].path
+    Image.fromarray(striped[:220, :220]).save(path)
+    large = answer_sheet([answers[0]])
+    assert large.shape[0] - small.shape[0] == 100 and large.shape[1] - small.shape[1] == 4 * 100
+    runs = (large[:, :-1, 0].astype(int) - large[:, 1:, 0]).__abs__() == 255
+    assert runs.sum() >= 219 * 220  # every stripe of the file is there
+    Image.fromarray(striped).save(path)
+    assert answer_sheet([answers[0]]).shape[0] - small.shape[0] == 120
+
+
+def test_an_answer_shows_its_query_and_its_steps_at_the_query_s_size(tmp_path: Path) -> None:
+    path = tmp_path / "photos" / "one.png"
+    path.parent.mkdir()
+    Image.fromarray(blob_face(0, 0, 0)).resize((180, 200)).save(path)
+    with stand_in_search(tmp_path / "db", reader=ReadsHere()) as faces:
+        faces.index(path.parent)
+        answer = faces.query(path.read_bytes(), pose=30, illumination=3, k=1)
+    assert answer.source.shape == (180, 180, 3)
+    assert [step.picture.shape for step in answer.steps] == [(180, 180, 3)] * 2
+    assert [step.edit.refined.shape for step in answer.steps] == [(60, 60, 3)] * 2
+    sent = pickle.loads(pickle.dumps(answer))
+    np.testing.assert_array_equal(sent.sheet, answer.sheet)
 
 
 def test_a_file_that_has_gone_is_grey_in_the_sheet(answers: list[Answer]) -> None:

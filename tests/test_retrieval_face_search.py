@@ -236,6 +236,10 @@ def test_an_edit_needs_no_gallery(asked: Path, tmp_path: Path) -> None:
         [step] = faces.edit(asked, pose=30)
         assert (step.text, step.picture.shape) == ("pose 30", (60, 60, 3))
         assert faces.decide(asked) in HashEditor().attribute.values
+        [step] = faces.edit(asked, pose=30, size=240)
+        assert (step.picture.shape, step.edit.refined.shape) == ((240, 240, 3), (60, 60, 3))
+        with pytest.raises(UsageError, match="give the side of the picture in pixels, 60 to 240"):
+            faces.edit(asked, pose=30, size=500)
         with pytest.raises(UsageError, match="there is no model for illumination"):
             faces.edit(asked, illumination=3)
         with pytest.raises(UsageError, match="there is no model for illumination"):

@@ -17,6 +17,7 @@ from retrieval.answers import Answer
 from retrieval.face_search import FaceSearch
 from retrieval.folder import find_images
 from retrieval.query import chain
+from retrieval.source import read_source
 from tests.conftest import blob_face
 from tests.stand_ins import HashEditor, ReadsHere, stand_in_search
 
@@ -230,25 +231,25 @@ WISHES = {"pose": 30, "illumination": 6, "inpainting": 0}
 
 
 def test_an_occlusion_goes_first_and_the_gallery_s_own_attribute_last() -> None:
-    editors, face = several(), blob_face(0, 0, 0)
+    editors, source = several(), read_source(blob_face(0, 0, 0))
 
     def order(last: str) -> list[str]:
-        return [step.attribute.name for step in chain(face, WISHES, editors, last)]
+        return [step.attribute.name for step in chain(source, WISHES, editors, last)]
 
     assert order("pose") == ["inpainting", "illumination", "pose"]
     assert order("illumination") == ["inpainting", "pose", "illumination"]
     assert order("inpainting") == ["inpainting", "illumination", "pose"]  # the others never saw an occluded face
-    steps = chain(face, WISHES, editors, "pose")
+    steps = chain(source, WISHES, editors, "pose")
     again = editors["illumination"].edit(steps[0].picture, 6)
     np.testing.assert_array_equal(steps[1].picture, again.refined)  # each works on what the one before made
     with pytest.raises(UsageError, match="there is no model for illumination"):
-        chain(face, WISHES, {"pose": editors["pose"], "inpainting": editors["inpainting"]})
+        chain(source, WISHES, {"pose": editors["pose"], "inpainting": editors["inpainting"]})
 
 
 def test_an_editor_that_leaves_out_the_background_comes_last() -> None:
     editors = several(pose=HashEditor(neutral=True))
     for last in ("pose", "illumination"):
-        steps = chain(blob_face(0, 0, 0), WISHES, editors, last)
+        steps = chain(read_source(blob_face(0, 0, 0)), WISHES, editors, last)
         assert [step.attribute.name for step in steps] == ["inpainting", "illumination", "pose"]
 
 

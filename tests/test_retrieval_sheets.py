@@ -9,17 +9,17 @@ from PIL import Image
 from retrieval.sheets import GREEN, Cell, draw_sheet
 
 
-def plain(value: int) -> NDArray[np.uint8]:
-    return np.full((60, 60, 3), value, np.uint8)
+def plain(value: int, side: int = 60) -> NDArray[np.uint8]:
+    return np.full((side, side, 3), value, np.uint8)
 
 
-def test_a_sheet_is_an_rgb_picture_that_holds_every_picture_at_its_scale() -> None:
-    for scale in (1, 2, 3):
-        sheet = draw_sheet([[Cell(plain(10)), Cell(plain(20))], [Cell(plain(30))]], scale)
+def test_a_sheet_is_an_rgb_picture_that_holds_every_picture_at_its_size() -> None:
+    for side in (60, 120, 240):
+        sheet = draw_sheet([[Cell(plain(10)), Cell(plain(20))], [Cell(plain(30, 240))]], side)
         assert sheet.dtype == np.uint8
         assert sheet.shape[2] == 3
         for value in (10, 20, 30):
-            assert int((sheet == value).all(2).sum()) == (60 * scale) ** 2
+            assert int((sheet == value).all(2).sum()) == side**2
 
 
 def test_a_sheet_grows_by_the_same_step_with_every_row_and_column() -> None:
