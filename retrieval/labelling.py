@@ -18,7 +18,7 @@ AnyLabels = str | os.PathLike[str] | Manifest | Mapping[Path, Labels]
 def read_labels(given: AnyLabels | None, images: list[Path]) -> Mapping[Path, Labels] | None:
     """Labels of these images by absolute path. Raises ManifestError, RetrievalError where they are another folder's."""
     if isinstance(given, str | os.PathLike):
-        given = read_manifest(Path(given))
+        given = read_manifest(Path(given), names_only=True)
     labels = labels_of(given) if isinstance(given, Manifest) else given
     if labels is not None:
         require_named(images, labels)
