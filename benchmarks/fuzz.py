@@ -35,13 +35,14 @@ def campaign(parser: Parser, first_seed: int, seconds: float) -> tuple[int, int,
         try:
             run()
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            notes = "\n".join(getattr(error, "__notes__", ()))
-            report = f"seed {first_seed + rounds}: {type(error).__name__}: {error!s:.500}\n{notes:.2000}"
-            place = f"{where.filename}:{where.lineno}"
-            if place not in found:
-                found[place] = report
-                print(f"FOUND at {place}\n{report}", flush=True)
+            for one in error.exceptions if isinstance(error, ExceptionGroup) else (error,):
+                where = traceback.extract_tb(one.__traceback__)[-1]
+                notes = "\n".join(getattr(one, "__notes__", ()))
+                report = f"seed {first_seed + rounds}: {type(one).__name__}: {one!s:.500}\n{notes:.2000}"
+                place = f"{where.filename}:{where.lineno}"
+                if place not in found:
+                    found[place] = report
+                    print(f"FOUND at {place}\n{report}", flush=True)
         rounds += 1
     return rounds, tried, found
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
 from faceedit.editor import Editor
 from faceedit.errors import ModelFileError
@@ -181,7 +181,7 @@ def test_every_size_that_is_chosen_is_counted() -> None:
 
 
 def test_weights_are_loaded_strictly(model: Path) -> None:
-    tensors = load_file(model / "model.safetensors")
+    tensors = load((model / "model.safetensors").read_bytes())
 
     def replaced(changed: dict[str, torch.Tensor]) -> str:
         """What is said of a model with these weights."""
@@ -214,7 +214,7 @@ def write_weights(model: Path, data: bytes) -> None:
 
 def test_a_variance_below_0_is_refused(learned_model_folder: Path, tmp_path: Path) -> None:
     model = Path(shutil.copytree(learned_model_folder, tmp_path / "model"))
-    tensors = load_file(model / "model.safetensors")
+    tensors = load((model / "model.safetensors").read_bytes())
     name = next(name for name in tensors if name.endswith("running_var"))
     write_weights(model, save({**tensors, name: -tensors[name]}))
     with pytest.raises(ModelFileError, match="holds a variance below 0"):

@@ -124,10 +124,10 @@ class _Record:
             try:
                 before = json.loads(self._file.read_text(encoding="utf-8"))
                 found, self._crops = str(before["source"]), dict(before["crops"])
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise ImportSourceError(f"{self._file} is no import's record: give another --out") from error
             if found != source:
-                raise ImportSourceError(f"{out} holds an import of {found}, not of {source}: give another --out")
+                raise ImportSourceError(f"{out} holds an import of {found:.500}, not of {source}: give another --out")
         elif out.exists() and any(out.iterdir()):
             raise ImportSourceError(f"{out} is not empty and holds no import: give another --out")
 
