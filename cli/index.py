@@ -24,6 +24,7 @@ from cli.options import (
     db_folder,
     face_search,
 )
+from faceedit.text import message, printable
 
 if TYPE_CHECKING:
     from retrieval.reports import IndexReport
@@ -67,14 +68,12 @@ def index(
     if report.not_searched is not None and requirements is not None:
         raise report.not_searched
     if report.not_searched is not None:
-        print(f"warning: the gallery is searched as before: {report.not_searched}", file=sys.stderr)
+        print(f"warning: the gallery is searched as before: {message(str(report.not_searched))}", file=sys.stderr)
     if report.skipped:
         raise typer.Exit(3)
 
 
 def _tell_skipped(report: IndexReport) -> None:
-    from retrieval.tables import printable
-
     for path, reason in report.skipped:
         told = reason if str(path) in reason else f"{path}: {reason}"
         print(f"skipped: {printable(told)}", file=sys.stderr)

@@ -70,9 +70,9 @@ def query(
     if not asked and attribute is None:
         raise UsageError("say how to see the person: --pose, --illumination, --inpaint, or --all-poses")
     require_distinct(distinct)
+    from faceedit.text import printable
     from retrieval.answer_text import Format
     from retrieval.source import read_source
-    from retrieval.tables import printable
 
     single, condition = _single(images), condition_of(where)
     form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)

@@ -187,8 +187,8 @@ def _whole_numbers(values: list[Any]) -> tuple[int, ...]:
 
 def _texts(content: Mapping[str, Any], name: str) -> tuple[str, ...]:
     texts = _of(content, name, list)
-    if not all(type(text) is str and len(text) <= _LONGEST_WORD for text in texts):
-        raise ValueError(f"{name} is {short(texts)}; expected texts of up to {_LONGEST_WORD} characters")
+    if not all(type(text) is str and text.isprintable() and len(text) <= _LONGEST_WORD for text in texts):
+        raise ValueError(f"{name} is {short(texts)}; expected plain texts of up to {_LONGEST_WORD} characters")
     return tuple(texts)
 
 

@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_FORMULA = tuple("=+-@＝＋－＠")  # what begins one, in full width too  # noqa: RUF001
-
-
-def printable(text: str) -> str:
-    """The text on one line: control characters of odd file names are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def cell(value: object) -> object:
-    """A value of a comma-separated line: text on one line, and none that a spreadsheet takes for a formula: a quotation
-    mark goes before it, as spreadsheets write text themselves. Numbers stay."""
-    if not isinstance(value, str):
-        return value
-    begins = value.lstrip()[:1]
-    return printable(f"'{value}" if value[:1] in ("\t", "\r") or begins in _FORMULA else value)
+from faceedit.text import printable
 
 
 def shown(value: object) -> str:

@@ -28,12 +28,12 @@ from faceedit.images import read_crop
 from faceedit.manifest import PATH_COLUMNS, read_manifest
 from faceedit.sources.importing import LandmarkFile
 from faceedit.sources.table import list_table
+from faceedit.text import cell, printable
 from index.errors import GalleryError, RequirementsError, WhereError
 from index.gallery import Gallery, GalleryConfig
 from index.values import Decision, Face, Labels, Photo
 from index.where import FIELDS, parse
 from retrieval.labelling import read_labels
-from retrieval.tables import cell, printable
 
 
 @dataclass(frozen=True)
@@ -349,26 +349,26 @@ def cards(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
-def weights(draw: st.DrawFn) -> tuple[bytes, int, bytes] | tuple[int, bytes, int]:
-    """How they are changed: another table of contents, the length that is said of it, and what follows; or where four
-    bytes are others, and how much of all is left."""
+def weights(draw: st.DrawFn) -> tuple[Any, ...]:
+    """How they are changed: another table of contents, and the length that is said of it; or where four bytes are
+    others, and how much of all is left."""
     data = _model()[2]
     length = int.from_bytes(data[:8], "little")
     if draw(st.booleans()):
         header = draw(json_texts(json.loads(data[8 : 8 + length])))
-        return header, draw(st.just(len(header)) | st.just(len(header)) | st.integers(0, 2**64 - 1)), b""
+        return header, draw(st.just(len(header)) | st.just(len(header)) | st.integers(0, 2**64 - 1))
     number = draw(st.sampled_from([b"\0\0\xc0\x7f", b"\0\0\x80\xff", b"\xff\xff\x7f\x7f", b"\1\0\0\0"]))
     return draw(st.integers(8 + length, len(data) - 4)), number, draw(st.just(len(data)) | st.integers(0, len(data)))
 
 
-def _weights(change: tuple[bytes, int, bytes] | tuple[int, bytes, int]) -> bytes:
+def _weights(change: Any) -> bytes:
     data = _model()[2]
     length = int.from_bytes(data[:8], "little")
     if isinstance(change[0], bytes):
-        return change[1].to_bytes(8, "little") + change[0] + data[8 + length :]  # type: ignore[union-attr]
+        return int(change[1]).to_bytes(8, "little") + change[0] + data[8 + length :]
     at, number, left = change
     at -= (at - length) % 4
-    return (data[:at] + number + data[at + 4 :])[:left]  # type: ignore[operator,misc]
+    return bytes(data[:at] + number + data[at + 4 :])[:left]
 
 
 # --- exports ---

@@ -25,7 +25,7 @@ SIZE = 8
 def vectors(*numbers: int) -> NDArray[np.float32]:
     """Of length 1, one for each number."""
     made = np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers])
-    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 @pytest.fixture

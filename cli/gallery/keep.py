@@ -25,7 +25,8 @@ from cli.options import (
     db_folder,
     face_search,
 )
-from retrieval.tables import aligned, counted, printable
+from faceedit.text import message, printable
+from retrieval.tables import aligned, counted
 
 
 def remove(
@@ -67,7 +68,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     else:
         print(f"{counted(found.images, 'image')}: {found.checked:,} descriptors agree with their hash")
         print(found.index)
-        print("sound" if found.sound else "\n".join(found.findings))
+        print("sound" if found.sound else "\n".join(map(printable, found.findings)))
     if not found.sound:
         raise typer.Exit(1)
 
@@ -128,7 +129,7 @@ def redescribe(
         print(json.dumps(report.as_json()))
     else:
         for path, reason in report.unread:
-            print(f"not described: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
+            print(f"not described: {printable(reason if path in reason else f'{path}: {reason}')}", file=sys.stderr)
         print("\n".join(report.lines(faces.folder)))
     _warn_not_searched(report.not_searched)
     if not report.finished:
@@ -172,4 +173,4 @@ def plan(
 def _warn_not_searched(reason: Exception | None) -> None:
     """Say why there is no new index; the gallery is searched all the same."""
     if reason is not None:
-        print(f"warning: the index is not built anew: {reason}", file=sys.stderr)
+        print(f"warning: the index is not built anew: {message(str(reason))}", file=sys.stderr)

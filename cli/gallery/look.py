@@ -13,7 +13,8 @@ import typer
 
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
-from retrieval.tables import aligned, counted, printable, shown
+from faceedit.text import cell, printable
+from retrieval.tables import aligned, counted, shown
 
 if TYPE_CHECKING:
     from index.gallery import Face
@@ -56,7 +57,7 @@ def list_images(
             if as_jsonl:
                 print(json.dumps(row))
             else:
-                writer.writerow(row)
+                writer.writerow({name: cell(value) for name, value in row.items()})
         if not as_csv and not as_jsonl:
             _print_table(chain([first], rows))
 

@@ -10,8 +10,9 @@ import typer
 
 from cli.options import DbOption, db_folder, face_search
 from faceedit.errors import UsageError
+from faceedit.text import printable
 from retrieval.checks import require_keepable, require_output_folder
-from retrieval.tables import counted, printable, shown
+from retrieval.tables import counted, shown
 
 _FEW = 20  # lines that name what is missing
 

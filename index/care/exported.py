@@ -188,11 +188,10 @@ def _errors(given: dict[str, Any]) -> tuple[float | None, ...]:
 
 def _labels(given: dict[str, Any]) -> Labels:
     labels = {name: given[name] for name in LABELS}
-    for name, kind in (("identity", str), ("expression", str), ("pose", int), ("illumination", int)):
-        value = labels[name]
-        if value is not None and (type(value) is not kind or (kind is int and abs(value) >= LARGEST)):
-            raise ValueError(f"{name} is {value!r:.60}")
-        if kind is str and value is not None:
+    for name in LABELS:
+        if labels[name] is not None and name in ("pose", "illumination"):
+            _number(labels, name, 1 - LARGEST)
+        elif labels[name] is not None:
             _text(labels, name)
     origins = tuple(given["origins"].get(name, "") for name in LABELS)
     if not all(type(origin) is str and origin in ORIGINS for origin in origins) or set(given["origins"]) - set(LABELS):
