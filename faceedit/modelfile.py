@@ -91,9 +91,17 @@ def new_networks(config: NetworkConfig) -> Networks:
 
 
 def save_model(folder: Path, card: ModelCard, networks: Networks, half: bool = False) -> str:
-    """Write both files, each complete or not at all; return the model's digest. half: the weights in half precision."""
+    """Write both files, each complete or not at all; return the model's digest. half: the weights in half precision.
+    Raises ModelFileError for weights that are, or become, no numbers."""
+    tensors = _named(networks, torch.float16 if half else torch.float32)
+    unsound = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if unsound:
+        raise ModelFileError(
+            f"{unsound[0]} holds NaN or infinity{' in half precision' if half else ''}, so {folder} is not written: "
+            "train again, or give another model"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors(_named(networks, torch.float16 if half else torch.float32))
+    weights = save_tensors(tensors)
     checksum = hashlib.sha256(weights).hexdigest()
     content = {"format": FORMAT, **asdict(card), "sha256": checksum}
     text = json.dumps(content, indent=2) + "\n"

@@ -210,6 +210,18 @@ def write_weights(model: Path, data: bytes) -> None:
     change(model, lambda card: card.update(sha256=hashlib.sha256(data).hexdigest()))
 
 
+def test_weights_that_half_precision_cannot_hold_are_not_written(model: Path, tmp_path: Path) -> None:
+    tensors = load((model / "model.safetensors").read_bytes())
+    name = "generation.decoder.2.weight"
+    write_weights(model, save({**tensors, name: tensors[name] + 1e6}))
+    with pytest.raises(
+        ModelFileError, match=f"{name} holds NaN or infinity in half precision, so .*half is not written"
+    ):
+        shrink_model(load_model(model), tmp_path / "half")
+    assert not (tmp_path / "half").exists()
+    shrink_model(load_model(model), tmp_path / "whole", half=False)
+
+
 def test_a_variance_below_0_is_refused(learned_model_folder: Path, tmp_path: Path) -> None:
     model = Path(shutil.copytree(learned_model_folder, tmp_path / "model"))
     tensors = load((model / "model.safetensors").read_bytes())

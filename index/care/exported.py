@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from index.descriptors import RECORD_TYPE
+from index.descriptors import RECORD_TYPE, first_unsound
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
 from index.files import file_hash
 from index.values import (
@@ -36,7 +36,6 @@ FORMAT = 2
 ABOUT, FACES, DESCRIPTORS, PICTURES = "gallery.json", "faces.jsonl", "descriptors.npy", "pictures"
 FACES_OF = {1: "images.jsonl", 2: FACES}  # by format
 LONGEST = 2**20  # bytes of gallery.json, and of a line
-_LENGTHS = 0.01  # by which a descriptor's length may be other than 1, in half precision
 # what reading numbers and texts of a stranger may end in
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 
@@ -106,14 +105,11 @@ def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
 def require_sound(export: Export, first: int, records: HalfArray) -> None:
     """Raise GalleryCorruptError unless these descriptors (n, size), of which the first is that of face `first`, are
     numbers and of length 1."""
-    with np.errstate(all="ignore"):
-        lengths = np.linalg.norm(records.astype(np.float32), axis=1)
-    sound = np.abs(lengths - 1) <= _LENGTHS  # false for NaN too
-    if not sound.all():
-        at = int(np.argmin(sound))
+    found = first_unsound(records)
+    if found is not None:
         raise damaged(
             export.lines.parent / DESCRIPTORS,
-            f"descriptor {first + at + 1} has the length {lengths[at]:.3g}; expected 1, as every model makes them",
+            f"descriptor {first + found[0] + 1} has the length {found[1]:.3g}; expected 1, as every model makes them",
         )
 
 
