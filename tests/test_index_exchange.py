@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,13 +15,20 @@ import pytest
 from numpy.typing import NDArray
 
 from index.care.exchange import restore
-from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError
+from index.errors import (
+    GalleryCorruptError,
+    GalleryError,
+    GalleryExistsError,
+    GalleryNotFoundError,
+    GalleryStorageError,
+)
 from index.files import WriterLock
 from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
 from index.values import ORIGINS
 from tests.faces import new_face
 
 SIZE = 8
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def vectors(*numbers: int) -> NDArray[np.float32]:
@@ -319,14 +328,35 @@ def test_an_export_that_fails_leaves_nothing(gallery: Gallery, tmp_path: Path, h
     def fail(*_: int) -> None:
         raise how
 
-    with pytest.raises(type(how)):
+    raised = GalleryStorageError if isinstance(how, OSError) else type(how)
+    with pytest.raises(raised):
         gallery.export(tmp_path / "deep" / "er" / "out", progress=fail)
     assert not (tmp_path / "deep").exists() and not list(tmp_path.glob(".*"))
     gallery.export(tmp_path / "out")
     (tmp_path / "deep").mkdir()
-    with pytest.raises(type(how)):
+    with pytest.raises(raised):
         restore(tmp_path / "out", tmp_path / "deep" / "er" / "again", None, fail)
     assert not list((tmp_path / "deep").iterdir())
+
+
+def test_what_the_disk_refuses_is_said_of_the_folder_that_was_named(gallery: Gallery, tmp_path: Path) -> None:
+    code = (
+        "import sys; from resource import RLIMIT_FSIZE, setrlimit; from cli.app import run; "
+        "setrlimit(RLIMIT_FSIZE, (50_000, 50_000)); sys.exit(run(sys.argv[1:]))"
+    )
+    gallery.export(tmp_path / "out")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "gallery", "import", "out", "--db", "new"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("facesearch: new was not written, and nothing is left of it (")
+    assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".*.partial"))
 
 
 def test_what_a_killed_run_left_is_deleted_and_nothing_else(gallery: Gallery, tmp_path: Path) -> None:

@@ -400,6 +400,6 @@ def test_what_is_no_descriptor_is_neither_kept_nor_searched(
             broken.index(photos)
         assert len(broken.gallery) == 0
     with FaceSearch(faces.folder, describer=Broken(factor), reader=ReadsHere()) as broken:
-        for wish in ({}, {"pose": 30}):
+        for pose in (None, 30):
             with pytest.raises(ModelFileError, match=told):
-                broken.query(asked, **wish)
+                broken.query(asked, pose=pose)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from errno import ENAMETOOLONG
 from itertools import islice
@@ -30,7 +31,7 @@ from index.care.exported import (
     require_sound,
 )
 from index.descriptors import RECORD_TYPE, record_hash
-from index.errors import GalleryCorruptError
+from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import DATABASE, file_hash, new_folder_whole, require_new_folder, to_disk
 from index.truth import records, state, store
 from index.truth.creating import create_files
@@ -57,13 +58,13 @@ def export(
     """Write the gallery of `folder` into the new folder `target`, all of it or nothing; the caller keeps writers out.
 
     pictures: copy the photos' files as well. Raises GalleryExistsError, GalleryCorruptError for a descriptor that is
-    not what was stored, OSError.
+    not what was stored, GalleryStorageError.
     """
     require_new_folder(target)
     with database.reading() as session:
         config, last = state.config(session), store.last_id(session, "face")
     missing: list[str] = []
-    with new_folder_whole(target) as made:
+    with _all_or_nothing(target) as made:
         count = _write_content(folder, database, made, config, progress)
         if pictures:
             missing = _copy_pictures(database, config.image_root, made / PICTURES)
@@ -86,11 +87,11 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
     """Make the gallery `folder` of what `export` wrote, all of it or nothing; ids stay.
 
     image_root: where the images lie, absolute; None: in the export where it holds them, else where they lay. Raises
-    GalleryExistsError, GalleryNotFoundError, GalleryCorruptError, OSError.
+    GalleryExistsError, GalleryNotFoundError, GalleryCorruptError, GalleryStorageError.
     """
     require_new_folder(folder)
     given = read_export(source, image_root)
-    with new_folder_whole(folder) as made:
+    with _all_or_nothing(folder) as made:
         create_files(made, given.config)
         database = SQLite(made / DATABASE)
         try:
@@ -99,6 +100,21 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
                 store.reserve_ids(session, given.last_id)
         finally:
             database.close()
+
+
+@contextmanager
+def _all_or_nothing(target: Path) -> Iterator[Path]:
+    """A new folder that is finished or not there. Raises GalleryStorageError where the disk, or a file that is read,
+    refuses."""
+    try:
+        with new_folder_whole(target) as made:
+            yield made
+    except (OSError, GalleryStorageError) as error:
+        reason = error.__cause__ if isinstance(error, GalleryStorageError) and error.__cause__ else error
+        raise GalleryStorageError(
+            f"{target} was not written, and nothing is left of it ({reason}): make room, check the permissions, or "
+            "give another place"
+        ) from error
 
 
 def _write_content(
