@@ -94,7 +94,7 @@ def save_model(folder: Path, card: ModelCard, networks: Networks, half: bool = F
     """Write both files, each complete or not at all; return the model's digest. half: the weights in half precision.
     Raises ModelFileError for weights that are, or become, no numbers."""
     tensors = _named(networks, torch.float16 if half else torch.float32)
-    unsound = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    unsound = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
     if unsound:
         raise ModelFileError(
             f"{unsound[0]} holds NaN or infinity{' in half precision' if half else ''}, so {folder} is not written: "
@@ -225,7 +225,12 @@ def _require_fitting(tensors: Mapping[str, Tensor], networks: Networks) -> None:
         kinds = (torch.float32, torch.float16) if own.is_floating_point() else (own.dtype,)
         if tensor.dtype not in kinds:
             raise ValueError(f"{name} is of {tensor.dtype}, expected {' or '.join(map(str, kinds))}")
-        if not tensor.isfinite().all():
+        if not _is_finite(tensor):
             raise ValueError(f"{name} holds NaN or infinity")
         if name.endswith(".running_var") and (tensor < 0).any():
             raise ValueError(f"{name} holds a variance below 0")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """The sum tells at once, but where it is too large itself."""
+    return bool(tensor.sum(dtype=torch.float32).isfinite() or tensor.isfinite().all())

@@ -5,29 +5,26 @@ What a longer run has found stands below, and is tried every time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from faceedit.align import POINTS
 from tests.fuzzing import PARSERS
 
+FEW_OF_ALL = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 FEW = {"exports": 15, "labels": 15, "weights": 25}
 
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # inputs are large
 @pytest.mark.parametrize("name", PARSERS)
 def test_a_parser_reads_or_refuses_in_one_line(name: str) -> None:
-    health = list(HealthCheck)
-    few = settings(
-        max_examples=FEW.get(name, 50), derandomize=True, database=None, deadline=None, suppress_health_check=health
-    )
-
     def once(one: Any) -> None:
         PARSERS[name].check(one)
 
-    few(given(PARSERS[name].inputs)(once))()
+    settings(FEW_OF_ALL, max_examples=FEW.get(name, 50))(given(PARSERS[name].inputs)(once))()
 
 
 _POINTS = ",".join(f"{point}_{axis}" for point in POINTS for axis in "xy")
@@ -56,3 +53,25 @@ FOUND = [
 @pytest.mark.parametrize(("name", "found"), FOUND)
 def test_what_was_found_once_stays_mended(name: str, found: Any) -> None:
     PARSERS[name].check(found)
+
+
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
+@pytest.mark.parametrize(
+    ("name", "hurts"),
+    [
+        ("manifests", lambda content: b"../" in content or b"/etc/passwd" in content),
+        ("cards", lambda text: b"NaN" in text or b"[[[[" in text),
+        ("exports", lambda files: b"NaN" in files["faces.jsonl"] or b"../" in files["faces.jsonl"]),
+        ("weights", lambda change: change[1] == b"\0\0\xc0\x7f"),
+        ("conditions", lambda text: "((((" in text),
+    ],
+)
+def test_the_inputs_reach_what_is_guarded(name: str, hurts: Callable[[Any], bool]) -> None:
+    """Else a parser that refuses everything, or inputs that never hurt, would look as sound."""
+    seen: list[bool] = []
+
+    def once(one: Any) -> None:
+        seen.append(hurts(one))
+
+    settings(FEW_OF_ALL, max_examples=80, phases=[Phase.generate])(given(PARSERS[name].inputs)(once))()
+    assert any(seen) and not all(seen)
