@@ -11,11 +11,13 @@ import copy
 import hashlib
 import json
 import tempfile
+from atexit import register
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -172,10 +174,17 @@ def conditions() -> st.SearchStrategy[str]:
     return st.one_of(tree, tree, st.lists(piece, max_size=12).map(" ".join), st.text(max_size=60), long)
 
 
+def _kept() -> Path:
+    """A folder that stays as long as the process."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    register(rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @cache
 def _gallery() -> Gallery:
     """Three faces, kept for every condition."""
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    folder = _kept()
     made = Gallery.create(folder / "g", GalleryConfig("a" * 64, "pose", (-15, 0, 15), 4, folder))
     faces = [
         Face(Photo(path, sha256), labels, Decision(decided, (1.0, None, 2.0)))
@@ -306,7 +315,7 @@ def _model() -> tuple[Path, dict[str, Any], bytes]:
     from tests.conftest import write_model
 
     config = NetworkConfig(attributes=7, hidden=1, middle=1, compact=True)
-    folder = write_model(Path(tempfile.mkdtemp(prefix="fuzz-")) / "model", config=config)
+    folder = write_model(_kept() / "model", config=config)
     return folder, json.loads((folder / "model.json").read_bytes()), (folder / "model.safetensors").read_bytes()
 
 
@@ -377,7 +386,7 @@ def _weights(change: Any) -> bytes:
 @cache
 def _export() -> Path:
     """What three faces are exported as."""
-    target = Path(tempfile.mkdtemp(prefix="fuzz-")) / "out"
+    target = _kept() / "out"
     _gallery().export(target)
     return target
 
