@@ -55,6 +55,7 @@ def test_what_was_found_once_stays_mended(name: str, found: Any) -> None:
     PARSERS[name].check(found)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @pytest.mark.parametrize(
     ("name", "hurts"),

@@ -14,14 +14,13 @@ from PIL import Image
 
 from faceedit.attributes import POSE
 from faceedit.images import read_crop
-from faceedit.manifest import read_manifest
 from index.errors import ModelMismatchError
 from index.gallery import FileStamp, Gallery, Labels
 from index.values import FILE, HAND
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder
-from retrieval.labelling import labels_of
+from retrieval.labelling import read_labels
 from retrieval.opening import open_gallery
 from retrieval.reading import Read
 from retrieval.reports import IndexReport
@@ -647,7 +646,7 @@ def test_labels_come_from_a_manifest_in_another_folder(gallery: Gallery, editor:
         "../photos/ben/../ben/1.png,,0,5,",
         "../photos/nobody.png,Nobody,0,5,",
     )
-    index_all(gallery, editor, labels_of(read_manifest(manifest)))
+    index_all(gallery, editor, read_labels(manifest, [gallery.config.image_root / "anna" / "1.png"]))
     known = gallery.known()
     anna, ben = known["anna/1.png"], known["ben/1.png"]
     assert (anna.identity, anna.pose, anna.illumination, anna.expression) == ("Anna B.", -30, 4, "smile")
