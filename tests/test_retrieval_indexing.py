@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def gallery(photos: Path, tmp_path: Path, editor: HashEditor) -> Iterator[Galler
         yield opened
 
 
-def index_all(gallery: Gallery, editor: HashEditor, labels: dict[Path, Labels] | None = None) -> IndexReport:
+def index_all(gallery: Gallery, editor: HashEditor, labels: Mapping[Path, Labels] | None = None) -> IndexReport:
     return index_folder(gallery, editor, find_images(gallery.config.image_root), labels)
 
 
