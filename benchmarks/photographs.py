@@ -19,7 +19,7 @@ import numpy as np
 from faceedit.attributes import POSE
 from faceedit.images import write_picture
 from faceedit.manifest import read_manifest
-from faceedit.modelfile import Normalisation
+from faceedit.modelcard import Normalisation
 from faceedit.training.augmentation import Augmentation
 from faceedit.training.batches import Photographer
 from faceedit.training.pairs import load_pairs

@@ -20,6 +20,7 @@ from cli import data, demo, doctor, edit, evaluate, index, query, reproduce, shr
 from cli.gallery import group as gallery
 from cli.options import Factory
 from faceedit.memory import keep_freed_memory
+from faceedit.text import message
 
 app = typer.Typer(
     name="facesearch",
@@ -120,8 +121,8 @@ def _refused(error: OSError) -> str:
     return str(error)
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"facesearch: {' '.join(message.split())}", file=sys.stderr)
+def _fail(text: str, code: int) -> int:
+    print(f"facesearch: {message(text)}", file=sys.stderr)
     return code
 
 

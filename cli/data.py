@@ -43,7 +43,7 @@ def import_(
     from cli.progress import ProgressBar
     from faceedit.sources.importing import CropSettings, LandmarkFile, import_photographs
     from faceedit.sources.layouts import list_layout
-    from retrieval.tables import printable
+    from faceedit.text import printable
 
     listing = list_layout(layout, root, sessions, recordings)
     points = LandmarkFile(landmarks) if landmarks else None

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import typer
 
 from cli.options import JsonOption, ModelsOption
+from faceedit.text import message
 
 
 def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
@@ -21,7 +22,7 @@ def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
     else:
         width = max(len(finding.name) for finding in found)
         for finding in found:
-            print(f"{finding.state.ljust(8)}  {finding.name.ljust(width)}  {finding.about}")
+            print(f"{finding.state.ljust(8)}  {finding.name.ljust(width)}  {message(finding.about)}")
             if finding.mend:
                 print(f"{'':8}  {'':{width}}  -> {finding.mend}")
     if any(finding.state == "broken" for finding in found):

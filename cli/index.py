@@ -24,6 +24,7 @@ from cli.options import (
     db_folder,
     face_search,
 )
+from faceedit.text import message
 
 
 def index(
@@ -66,6 +67,6 @@ def index(
     if report.not_searched is not None and requirements is not None:
         raise report.not_searched
     if report.not_searched is not None:
-        print(f"warning: the gallery is searched as before: {report.not_searched}", file=sys.stderr)
+        print(f"warning: the gallery is searched as before: {message(str(report.not_searched))}", file=sys.stderr)
     if report.skipped:
         raise typer.Exit(3)

@@ -122,4 +122,6 @@ def swept(all_poses: bool, all_illuminations: bool, asked: dict[str, int]) -> At
 def warn_not_searched(reason: Exception | None) -> None:
     """Say why there is no new index; the gallery is searched all the same."""
     if reason is not None:
-        print(f"warning: the index is not built anew: {reason}", file=sys.stderr)
+        from faceedit.text import message
+
+        print(f"warning: the index is not built anew: {message(str(reason))}", file=sys.stderr)

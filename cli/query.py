@@ -68,9 +68,9 @@ def query(
     asked = asked_for(pose, illumination, inpaint)
     attribute = swept(all_poses, all_illuminations, asked)
     require_distinct(distinct)
+    from faceedit.text import printable
     from retrieval.answer_text import Format
     from retrieval.source import read_source
-    from retrieval.tables import printable
 
     single, condition = _single(images), condition_of(where)
     form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DeviceOption, ModelsOption
+from faceedit.text import message
 from retrieval.checks import require_output_folder
 
 
@@ -52,7 +53,7 @@ def reproduce(
     for name, task in content["tasks"].items():
         if "mse" not in task:
             table.append([task["folder"], "-", "-", "-", "-"])
-            print(f"warning: {name} is not measured: {task['not_measured']}", file=sys.stderr)
+            print(f"warning: {name} is not measured: {message(task['not_measured'])}", file=sys.stderr)
             continue
         recalls = task["retrieval"]["recall"]
         mse = (f"{task['mse'][stage]:.1f}" for stage in ("stage1", "stage2"))

@@ -19,7 +19,8 @@ from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import NEUTRAL, Picture
-from faceedit.modelfile import Model, ModelCard, load_model, new_networks
+from faceedit.modelcard import ModelCard
+from faceedit.modelfile import Model, load_model, new_networks
 from faceedit.networks import COLOUR, DESCRIPTOR_SIZE, LIGHT, SIZE, Describer, NetworkConfig, count_parameters
 
 __all__ = ["Candidates", "Described", "Edit", "Editor"]

@@ -1,8 +1,14 @@
-"""Writing files so that a reader finds the whole of one or none of it."""
+"""Files whole or not there, and names that a stranger may have written."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
+
+from faceedit.errors import FaceEditError
+
+LONGEST_PATH = 4096  # bytes, the most that Linux opens
 
 
 def write_whole(file: Path, data: bytes) -> None:
@@ -10,3 +16,39 @@ def write_whole(file: Path, data: bytes) -> None:
     partial = file.with_name(f".{file.name}.partial")
     partial.write_bytes(data)
     partial.replace(file)
+
+
+def read_small(file: Path, most: int, error: type[FaceEditError], who: str) -> bytes:
+    """The content of a regular file of at most so many bytes. who: what the file is, for the message.
+
+    Raises `error` for a larger one, a pipe or a device, none of which is read, and OSError.
+    """
+    if file.exists() and not file.is_file():
+        raise error(f"{file} is no regular file, as {who} is: give another folder")
+    with file.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise error(f"{file} has over {most:,} bytes, more than {who} may have: it is none, give another folder")
+    return content
+
+
+def require_inside(names: Iterable[str], file: Path, error: type[FaceEditError]) -> None:
+    """Raise `error` for the first name that a table gives to a picture and that leads out of the table's own folder.
+
+    Links are followed: who puts one into a folder of pictures means it.
+    """
+    for name in names:
+        if leads_out(name):
+            shown = name if len(name) <= 100 else f"{name[:100]}..."
+            raise error(
+                f"{file} names {shown!r}, which is no path below its own folder {file.parent}: put the table into a "
+                "folder that holds all its pictures, and write their paths from there"
+            )
+
+
+def leads_out(name: str) -> bool:
+    """Whether a path is not one below the folder that it is to be looked up in: it is absolute, climbs above, or no
+    system opens it."""
+    if "\0" in name or len(os.fsencode(name)) > LONGEST_PATH:
+        return True
+    return name.startswith("/") or os.path.normpath(name).split("/", 1)[0] == ".."

@@ -69,6 +69,8 @@ def read_photograph(path: Path, least: int | None = None, content: bytes | Image
     opened one is left as it is. Raises ImageError.
     """
     try:
+        if content is None and path.exists() and not (path.is_file() or path.is_dir()):
+            raise ImageError(f"{path} is no regular file: give the path of an image")  # a pipe would be waited for
         with _opened(path, content) as image:
             _require_pixels(path, image)
             if least is not None and image is not content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.errors import FaceEditError, ManifestError
+from faceedit.files import require_inside
 
 PATH_COLUMNS = frozenset({"path", "mask", "background", "places"})
 INTEGER_COLUMNS = frozenset({"pose", "illumination"})
@@ -31,10 +33,12 @@ class Manifest:
         return [self.root / path for path in self.columns["path"]]
 
     def integers(self, column: str) -> NDArray[np.int64]:
-        """A column of whole numbers, (rows,). Raises ManifestError for an empty cell."""
-        for row, text in enumerate(self.columns[column]):
+        """A column of whole numbers, (rows,). Raises ManifestError for an empty cell, or one that is none."""
+        for path, text in zip(self.columns["path"], self.columns[column], strict=True):
             if not text:
-                raise ManifestError(f"{self.columns['path'][row]} has no {column}: fill it in, or leave the row out")
+                raise ManifestError(f"{path} has no {column}: fill it in, or leave the row out")
+            if not is_integer(text):
+                raise ManifestError(f"{path} has {column} {text!r:.40}, which is no whole number: write one")
         return np.array([int(text) for text in self.columns[column]], dtype=np.int64)
 
     def labels(self, column: str) -> tuple[str, ...]:
@@ -78,11 +82,12 @@ def join(manifests: Sequence[Manifest]) -> Manifest:
     return Manifest(manifests[0].root, {name: tuple(texts) for name, texts in columns.items()})
 
 
-def read_manifest(path: Path, required: Sequence[str] = ("path", "identity")) -> Manifest:
+def read_manifest(path: Path, required: Sequence[str] = ("path", "identity"), *, names_only: bool = False) -> Manifest:
     """Read a manifest.csv, or the one in a folder.
 
-    An empty cell of pose or illumination is an unknown one. Raises ManifestError for a missing file, a missing column,
-    an uneven row, or text where a number belongs.
+    An empty cell of pose or illumination is an unknown one. names_only: no file is opened by what it names, so that
+    they may lie anywhere. Raises ManifestError for a missing file, a missing column, an uneven row, text where a number
+    belongs, or a picture outside the manifest's folder.
     """
     file = path / "manifest.csv" if path.is_dir() else path
     if not file.is_file():
@@ -91,6 +96,8 @@ def read_manifest(path: Path, required: Sequence[str] = ("path", "identity")) ->
     columns = {name: tuple(row[i] for _, row in body) for i, name in enumerate(header)}
     manifest = Manifest(file.parent, columns)
     manifest.require(required)
+    for name in () if names_only else sorted(PATH_COLUMNS & columns.keys()):
+        require_inside(dict.fromkeys(columns[name]), file, ManifestError)
     for name in INTEGER_COLUMNS & columns.keys():
         _check_integers(file, name, [(line, row[header.index(name)]) for line, row in body])
     return manifest
@@ -111,7 +118,7 @@ def read_rows(file: Path, error: type[FaceEditError], least: str = "") -> tuple[
     if not rows:
         raise error(f"{file} is empty: its first line names the columns{least}")
     header, body = rows[0][1], rows[1:]
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
     if twice:
         raise error(f"{file} names the column {', '.join(twice)} twice: keep one of them")
     for line, row in body:
@@ -123,9 +130,14 @@ def read_rows(file: Path, error: type[FaceEditError], least: str = "") -> tuple[
     return header, body
 
 
+def is_integer(text: str) -> bool:
+    """Whether a cell is a whole number, of nine digits at most."""
+    return re.fullmatch(r"[+-]?[0-9]{1,9}", text) is not None
+
+
 def _check_integers(file: Path, name: str, cells: list[tuple[int, str]]) -> None:
     for line, text in cells:
-        if text and not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
+        if text and not is_integer(text):
             raise ManifestError(
-                f"{file} line {line}: {name} {text!r} is not a whole number: write one, or leave it empty"
+                f"{file} line {line}: {name} {text!r:.40} is not a whole number: write one, or leave it empty"
             )

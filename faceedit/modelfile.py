@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.errors import ModelFileError
-from faceedit.files import write_whole
+from faceedit.files import read_small, write_whole
+from faceedit.modelcard import CARD, FORMAT, ModelCard, read_card, read_content, short
 from faceedit.networks import (
+    REST,
     Describer,
     FlowGenerationNetwork,
     Generation,
@@ -30,10 +29,6 @@ from faceedit.networks import (
     compact,
 )
 
-FORMAT = 5
-# 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral;
-# 4: width, skip, look_back, estimate; 5: flow
-_READABLE = (1, 2, 3, 4, 5)
 _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, with what they were then
     "task": {"occlusion": False, "words": ()},
     "network": {
@@ -50,50 +45,8 @@ _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, w
         "flow": False,
     },
 }
-WEIGHTS, CARD = "model.safetensors", "model.json"
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Per-channel mean and standard deviation of the training pictures, in 0..255 (RGB)."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def __post_init__(self) -> None:
-        numbers = [float(value) for value in (*self.mean, *self.std)]
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(map(math.isfinite, numbers)) or min(self.std) <= 0:
-            raise ValueError(
-                f"normalisation {self.mean}, {self.std}: expected three finite means and deviations above 0"
-            )
-
-    def tensors(self, device: str) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, (1, 3, 1, 1) each, to normalise batches with."""
-        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (self.mean, self.std))
-        return mean, std
-
-    def applied(self, images: NDArray[np.uint8], device: str = "cpu") -> Tensor:
-        """Pictures (B, H, W, 3) in 0..255, RGB, as the networks see them: (B, 3, H, W), channels last."""
-        mean, std = self.tensors(device)
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-        return ((pixels.permute(0, 3, 1, 2).float() - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What model.json says: the task, the network, how it was trained, what was measured, and its terms. neutral: its
-    pictures stand on neutral grey, whatever is behind the source, so that only the face tells how well one is
-    reconstructed."""
-
-    task: AttributeSpace
-    network: NetworkConfig
-    normalisation: Normalisation
-    recipe: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    licence: str = "unspecified"
-    neutral: bool = False
-    paper: str = "Ghodrati, Jia, Pedersoli, Tuytelaars: Towards Automatic Image Editing, BMVC 2016"
+WEIGHTS = "model.safetensors"
+_LONGEST_HEADER = 1 << 20  # bytes of the weights' table of contents, with what stands before it
 
 
 class Networks(NamedTuple):
@@ -138,9 +91,17 @@ def new_networks(config: NetworkConfig) -> Networks:
 
 
 def save_model(folder: Path, card: ModelCard, networks: Networks, half: bool = False) -> str:
-    """Write both files, each complete or not at all; return the model's digest. half: the weights in half precision."""
+    """Write both files, each complete or not at all; return the model's digest. half: the weights in half precision.
+    Raises ModelFileError for weights that are, or become, no numbers."""
+    tensors = _named(networks, torch.float16 if half else torch.float32)
+    unsound = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
+    if unsound:
+        raise ModelFileError(
+            f"{unsound[0]} holds NaN or infinity{' in half precision' if half else ''}, so {folder} is not written: "
+            "train again, or give another model"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors(_named(networks, torch.float16 if half else torch.float32))
+    weights = save_tensors(tensors)
     checksum = hashlib.sha256(weights).hexdigest()
     content = {"format": FORMAT, **asdict(card), "sha256": checksum}
     text = json.dumps(content, indent=2) + "\n"
@@ -166,7 +127,7 @@ def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
     Raises ModelFileError when the folder is no model, or cannot be written.
     """
     read_card(folder)
-    content = json.loads(_read(folder, CARD))
+    content = read_content(folder)
     content["metrics"].update(metrics)
     try:
         write_whole(folder / CARD, (json.dumps(content, indent=2) + "\n").encode())
@@ -178,59 +139,29 @@ def load_model(folder: Path, about: tuple[ModelCard, str] | None = None) -> Mode
     """Read a model folder. about: what `read_card` gave for it, where it was read already. Raises ModelFileError for a
     missing, altered, incomplete or unknown one."""
     card, checksum = about or read_card(folder)
-    data = _read(folder, WEIGHTS)
+    file = folder / WEIGHTS
+    data = _read_weights(file, card)
     found = hashlib.sha256(data).hexdigest()
     if found != checksum:
         raise ModelFileError(
-            f"{folder / WEIGHTS} is not the file that {CARD} describes "
+            f"{file} is not the file that {CARD} describes "
             f"(sha256 {found[:12]} instead of {checksum[:12]}): copy the model again"
         )
+    networks = new_networks(card.network)
     try:
-        networks = new_networks(card.network)
         tensors = load_tensors(data)
-        for name, network in networks._asdict().items():
-            own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
-            network.load_state_dict(own, strict=True)
-        unknown = [k for k in tensors if k.split(".")[0] not in Networks._fields]
-    except Exception as error:  # safetensors and torch raise several unrelated types for a malformed file
-        raise ModelFileError(f"{folder / WEIGHTS} does not fit its network: {error}") from error
-    if unknown:
-        raise ModelFileError(f"{folder / WEIGHTS} holds unknown tensors: {', '.join(unknown[:3])}")
+        _require_fitting(tensors, networks)
+    except Exception as error:  # safetensors raises several unrelated types for a malformed file
+        raise ModelFileError(f"{file} does not fit its network ({error}): copy the model again") from error
+    for name, network in networks._asdict().items():
+        own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+        network.load_state_dict(own, strict=True)
     return Model(card, networks.for_use(), _digest(card, checksum))
 
 
 def model_digest(folder: Path) -> str:
     """The digest of a model's card and weights, as `load_model` gives it, without reading the weights."""
     return _digest(*read_card(folder))
-
-
-def read_card(folder: Path) -> tuple[ModelCard, str]:
-    """model.json, and the sha256 that the weights must have."""
-    try:
-        content = json.loads(_read(folder, CARD))
-        if content["format"] not in _READABLE:
-            raise ModelFileError(
-                f"{folder / CARD} has format {content['format']}, this version reads up to {FORMAT}: "
-                "train again or use the matching version of facesearch"
-            )
-        task: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in content["task"].items() if k != "unit"
-        }
-        card = ModelCard(
-            task=AttributeSpace(**task),
-            network=NetworkConfig(**content["network"]),
-            normalisation=Normalisation(
-                tuple(content["normalisation"]["mean"]), tuple(content["normalisation"]["std"])
-            ),
-            neutral=bool(content.get("neutral", False)),
-            **{k: content[k] for k in ("recipe", "provenance", "metrics", "licence", "paper")},
-        )
-        checksum = str(content["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"{folder / CARD} is not a model card: {error!r}") from error
-    if card.task.name not in TASKS or card.network.attributes != len(card.task):
-        raise ModelFileError(f"{folder / CARD} describes an unknown task {card.task.name!r}")
-    return card, checksum
 
 
 def _named(networks: Networks, precision: torch.dtype) -> dict[str, Tensor]:
@@ -258,10 +189,48 @@ def _digest(card: ModelCard, checksum: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _read(folder: Path, name: str) -> bytes:
+def _read_weights(file: Path, card: ModelCard) -> bytes:
+    """The content of the file, which has neither less nor much more than the card's networks need: so nothing is read
+    or made that is larger than the file is."""
+    least = card.network.least_weights
+    most = 4 * (least + REST) + _LONGEST_HEADER  # of full precision
     try:
-        return (folder / name).read_bytes()
+        if file.is_file() and file.stat().st_size < 2 * least:  # of half precision
+            raise ModelFileError(
+                f"{file} has {file.stat().st_size:,} bytes, fewer than the sizes need that {CARD} gives its network: "
+                "copy the model again"
+            )
+        return read_small(file, most, ModelFileError, "the weights of such a network")
     except OSError as error:
         raise ModelFileError(
-            f"{folder} is not a model: it has no readable {name}; give a folder that `facesearch train` wrote"
+            f"{file.parent} is not a model: it has no readable {WEIGHTS}; give a folder that `facesearch train` wrote"
         ) from error
+
+
+def _require_fitting(tensors: Mapping[str, Tensor], networks: Networks) -> None:
+    """Raise ValueError unless the tensors are the networks', each of its shape and kind, and hold only numbers."""
+    expected = {
+        f"{part}.{k}": v for part, network in networks._asdict().items() for k, v in network.state_dict().items()
+    }
+    for what, names in (
+        ("lacks", expected.keys() - tensors.keys()),
+        ("has an unknown", tensors.keys() - expected.keys()),
+    ):
+        if names:
+            raise ValueError(f"it {what} {', '.join(short(name) for name in sorted(names)[:3])}")
+    for name, tensor in tensors.items():
+        own = expected[name]
+        if tensor.shape != own.shape:
+            raise ValueError(f"{name} is {list(tensor.shape)}, expected {list(own.shape)}")
+        kinds = (torch.float32, torch.float16) if own.is_floating_point() else (own.dtype,)
+        if tensor.dtype not in kinds:
+            raise ValueError(f"{name} is of {tensor.dtype}, expected {' or '.join(map(str, kinds))}")
+        if not _is_finite(tensor):
+            raise ValueError(f"{name} holds NaN or infinity")
+        if name.endswith(".running_var") and (tensor < 0).any():
+            raise ValueError(f"{name} holds a variance below 0")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """The sum tells at once, but where it is too large itself."""
+    return bool(tensor.sum(dtype=torch.float32).isfinite() or tensor.isfinite().all())

@@ -20,6 +20,16 @@ from torch import Tensor, nn
 from faceedit.identity import MIDDLE, IdentityNetwork, Seen
 
 HEAD_WIDTH = 32  # channels of each attention head
+LARGEST = {
+    "attributes": 100,
+    "hidden": 16_384,
+    "middle": 1_024,
+    "mixing": 64,
+    "width": 2_048,
+    "head": 32_768,
+    "identity": 8_192,
+}  # sizes that a network may have: ten times and more of any that was trained
+REST = 8_000_000  # weights at most of all parts whose sizes are fixed
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,9 @@ class NetworkConfig:
     flow: bool = False
 
     def __post_init__(self) -> None:
+        for name, most in LARGEST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} is over {most:,}, the most that a network may have")
         if min(self.attributes, self.hidden, self.middle) < 1:
             raise ValueError(f"network sizes must be at least 1, got {self}")
         if min(self.mixing, self.head, self.identity) < 0:
@@ -69,6 +82,17 @@ class NetworkConfig:
             raise ValueError(f"estimate must be 0 or more and needs an identity network, got {self}")
         if self.flow and not (self.mixing and self.skip):
             raise ValueError(f"flow needs mixing and skip, got {self}")
+
+    @property
+    def least_weights(self) -> int:
+        """How many numbers the parts hold whose size is chosen; with all others, REST more at most."""
+        encoder = self.attributes * 900 * (self.attributes if self.compact else self.hidden)
+        mixed = (225 * self.attributes + 10 * self.mixing * self.width) * self.width
+        return (
+            (mixed if self.mixing else encoder)
+            + (0 if self.flow else 1152 * self.middle)
+            + 4096 * (self.head + self.identity + (self.attributes if self.estimate else 0))
+        )
 
     @property
     def maps(self) -> int:

@@ -15,6 +15,7 @@ from index.files import sync_folder, to_disk
 from index.values import FloatArray, HalfArray
 
 RECORD_TYPE = np.dtype("<f2")  # half precision, little-endian on every machine
+_LENGTHS = 0.01  # by which a descriptor's length may be other than 1
 
 
 def checked_descriptors(descriptors: NDArray[Any], size: int) -> FloatArray:
@@ -37,6 +38,15 @@ def checked_descriptors(descriptors: NDArray[Any], size: int) -> FloatArray:
             f"{limit:.0f}; expected finite numbers of half precision: check its image and the model"
         )
     return array
+
+
+def first_unsound(descriptors: NDArray[Any]) -> tuple[int, float] | None:
+    """Which of the descriptors (n, size) is the first that is not of length 1, as every model makes them, give or take
+    what half precision does to it; and how long it is, which is no number where one in it is none."""
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(descriptors.astype(np.float32), axis=1)
+    sound = np.abs(lengths - 1) <= _LENGTHS  # false for NaN, too
+    return None if sound.all() else (int(np.argmin(sound)), float(lengths[np.argmin(sound)]))
 
 
 class DescriptorFile:

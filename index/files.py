@@ -223,8 +223,22 @@ def require_new_folder(folder: Path) -> None:
 
 @contextmanager
 def new_folder_whole(target: Path) -> Iterator[Path]:
-    """A folder that gets its name when the block ends well. What a killed run of ours left is deleted, nothing else."""
+    """A folder that gets its name when the block ends well, with those that it lies in. What a killed run of ours left
+    is deleted, nothing else."""
+    above = [folder for folder in target.absolute().parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _new_folder(target) as made:
+            yield made
+    except BaseException:
+        for folder in above:
+            with suppress(OSError):  # somebody uses it by now
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
         _discard_left(left)
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
@@ -233,7 +247,7 @@ def new_folder_whole(target: Path) -> Iterator[Path]:
     try:
         lock.acquire()
     except GalleryError:  # another run took it for a leftover
-        with new_folder_whole(target) as another:
+        with _new_folder(target) as another:
             yield another
         return
     try:

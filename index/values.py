@@ -28,6 +28,9 @@ _NOWHERE = ("",) * len(LABELS)
 _LARGEST = 2**63 - 1  # that a database holds
 _HASH = re.compile("[0-9a-f]{64}")
 _NO_NAMES = frozenset(("", ".", ".."))  # parts of a path that are no names of folders or files
+LARGEST_ID = 2**62  # that an import brings along, so that others can come after it
+MOST_VALUES, LARGEST_VALUE, LARGEST_DESCRIPTOR, LONGEST_PATH = 1_000, 2**31, 2**20, 4_096
+_LONGEST_NAME = 100  # characters of an attribute's
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,18 @@ class GalleryConfig:
                 f"model_digest is {self.model_digest!r}; expected the sha256 of the weights "
                 "as 64 lower-case hexadecimal digits"
             )
-        if not self.values or len(set(self.values)) != len(self.values):
-            raise ValueError(f"values are {self.values}; expected one or more distinct integers")
-        if self.descriptor_size < 1:
-            raise ValueError(f"descriptor_size is {self.descriptor_size}; expected 1 or more")
+        if not self.attribute.isprintable() or not 0 < len(self.attribute) <= _LONGEST_NAME:
+            raise ValueError(f"attribute is {self.attribute!r:.60}; expected a name, such as pose")
+        whole = all(type(value) is int and abs(value) < LARGEST_VALUE for value in self.values)
+        if not whole or not 0 < len(set(self.values)) == len(self.values) <= MOST_VALUES:
+            raise ValueError(f"values are {self.values!r:.60}; expected one to {MOST_VALUES:,} distinct whole numbers")
+        if not 1 <= self.descriptor_size <= LARGEST_DESCRIPTOR:
+            raise ValueError(
+                f"descriptor_size is {self.descriptor_size}; expected 1 to {LARGEST_DESCRIPTOR:,}, as of every model"
+            )
+        root = str(self.image_root)
+        if "\0" in root or len(os.fsencode(root)) > LONGEST_PATH:
+            raise ValueError(f"image_root is {root!r:.60}; expected a path that the system can open")
 
 
 @dataclass(frozen=True)
@@ -241,17 +252,21 @@ def check_photo(photo: Photo) -> None:
     """Raise ImageRowError for a path that is not plain and relative, or a hash that is none."""
     check_path(photo.path)
     if photo.sha256 and not _HASH.fullmatch(photo.sha256):
-        raise ImageRowError(f"{photo.path}: sha256 is {photo.sha256!r}; expected 64 lower-case hexadecimal digits")
+        raise ImageRowError(f"{photo.path}: sha256 is {photo.sha256!r:.70}; expected 64 lower-case hexadecimal digits")
 
 
 def check_path(path: str) -> None:
     """Raise ImageRowError for a path that is not a plain relative path with forward slashes."""
     if "\0" in path or not _NO_NAMES.isdisjoint(path.split("/")):
         raise ImageRowError(
-            f"image path is {path!r}; expected a path below the image root, relative to it and "
+            f"image path is {path!r:.200}; expected a path below the image root, relative to it and "
             "with forward slashes, such as 'holiday/anna.jpg'"
         )
     try:
-        path.encode("utf-8")
+        length = len(path.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise ImageRowError(f"image path is {path!r}, which is not valid Unicode; rename the file") from error
+        raise ImageRowError(f"image path is {path!r:.200}, which is not valid Unicode; rename the file") from error
+    if length > LONGEST_PATH:
+        raise ImageRowError(
+            f"image path is {path!r:.60}... and has {length:,} bytes; expected {LONGEST_PATH:,} at most"
+        )

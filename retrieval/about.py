@@ -10,7 +10,7 @@ from index.files import gallery_bytes, saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import KINDS, Plan, size_text
 from retrieval.folder import is_gone
-from retrieval.tables import aligned, counted
+from retrieval.tables import aligned, counted, shown
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class GalleryInfo:
         there = "" if self.image_root.is_dir() else "  (not there now)"
         unread = f"; {counted(self.problems, 'file')} unread" if self.problems else ""
         rows = [
-            ["gallery", str(self.gallery)],
+            ["gallery", shown(self.gallery)],
             ["images", f"{self.images:,} of {self.people:,} people{unread}"],
-            ["files below", f"{self.image_root}{there}"],
+            ["files below", f"{shown(self.image_root)}{there}"],
             ["described by", f"model {self.model[:12]} for {self.task}, {self.descriptor:,} numbers an image"],
             ["on disk", size_text(self.bytes)],
             ["searched by", ", ".join(self.indexes) or "no saved index; the next search makes one"],

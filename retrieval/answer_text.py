@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faceedit.attributes import AttributeSpace
+from faceedit.text import cell, printable
 from retrieval.answers import SHOWN, Answer, table
-from retrieval.tables import printable
 
 FORMATS = ("table", "json", "jsonl", "csv")
 _COLUMNS = ("query", "asked", "rank", "distance", "identity", *SHOWN, "path")
@@ -48,5 +48,6 @@ def _csv(query: str, answers: Sequence[Answer], first: bool) -> str:
         writer.writeheader()
     for answer in answers:
         asked = ", ".join(f"{name} {value}" for name, value in answer.asked.items())
-        writer.writerows({"query": query, "asked": asked, **result.as_json()} for result in answer.results)
+        rows = ({"query": query, "asked": asked, **result.as_json()} for result in answer.results)
+        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return lines.getvalue().removesuffix("\n")

@@ -20,7 +20,7 @@ def read_labels(given: AnyLabels | None, images: list[Path]) -> Mapping[Path, La
     """Labels of these images by absolute path. Raises ManifestError, RetrievalError where they are another folder's,
     UsageError for what can be no labels."""
     if isinstance(given, str | os.PathLike):
-        given = read_manifest(Path(given))
+        given = read_manifest(Path(given), names_only=True)
     if not isinstance(given, Manifest | Mapping | None):
         raise UsageError(
             f"labels of type {type(given).__name__}: give the path of a manifest.csv, a Manifest, or a mapping from "

@@ -13,7 +13,7 @@ from faceedit.errors import FaceEditError, UsageError
 from retrieval.wishes import attribute_named
 
 if TYPE_CHECKING:
-    from faceedit.modelfile import ModelCard
+    from faceedit.modelcard import ModelCard
     from index.gallery import GalleryConfig
 
 SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
@@ -179,7 +179,7 @@ class ModelFolders:
         return self._read(folder)[0]
 
     def _read(self, folder: Path) -> tuple[ModelCard, str]:
-        from faceedit.modelfile import read_card
+        from faceedit.modelcard import read_card
 
         with self._lock:
             if folder not in self._cards:

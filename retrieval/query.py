@@ -18,6 +18,7 @@ from index.values import identity_key
 from index.where import Condition
 from retrieval.answers import Answer, Result, Step
 from retrieval.checks import is_unicode
+from retrieval.describing import require_sound
 from retrieval.models import Models
 from retrieval.source import Source
 
@@ -105,9 +106,12 @@ def _require_editors(names: Iterable[str], editors: Mapping[str, Edits]) -> None
 
 def _descriptor(source: Picture, steps: tuple[Step, ...], own: Edits) -> NDArray[np.float32]:
     if steps and steps[-1].attribute.name == own.attribute.name:
-        return steps[-1].edit.descriptor
-    picture = steps[-1].edit.refined if steps else source
-    return np.asarray(own.describe(picture[None]).descriptors[0])
+        made = steps[-1].edit.descriptor
+    else:
+        picture = steps[-1].edit.refined if steps else source
+        made = np.asarray(own.describe(picture[None]).descriptors[0])
+    require_sound(own, made[None])
+    return made
 
 
 def _search(

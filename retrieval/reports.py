@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faceedit.text import printable
 from index.search.plan import KINDS
 from index.search.prepare import Prepared
-from retrieval.tables import counted, printable
+from retrieval.tables import counted
 
 
 @dataclass

@@ -9,6 +9,8 @@ from faceedit.errors import UsageError
 from index.search.plan import Requirements, make_plan, measure_rates, read_requirements
 from index.search.reduction import STEP
 
+_LONGEST = 30  # digits of a size
+
 
 def requirements_of(
     gallery: Path, max_memory: str | None, recall: float | None, max_ms: float | None
@@ -36,6 +38,6 @@ def require_possible(images: int, size: int, requirements: Requirements) -> None
 def parsed_size(text: str) -> int:
     """Bytes of '2GB', '500 MB' or '1.5g'. Raises UsageError."""
     found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
-    if found is None:
-        raise UsageError(f"{text!r} is no size: give one such as 500MB or 2GB")
+    if found is None or len(found[1]) > _LONGEST:
+        raise UsageError(f"{text!r:.60} is no size: give one such as 500MB or 2GB")
     return int(float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " "))

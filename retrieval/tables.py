@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from faceedit.text import printable
+
 _PAGE = 1_000  # rows that are aligned with one another, so that a long table is told while it is made
-
-
-def printable(text: str) -> str:
-    """The text on one line: control characters of odd file names are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(value: object) -> str:

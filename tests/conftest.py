@@ -31,7 +31,8 @@ def write_model(
     """An untrained model of this seed, saved."""
     import torch
 
-    from faceedit.modelfile import ModelCard, Normalisation, new_networks, save_model
+    from faceedit.modelcard import ModelCard, Normalisation
+    from faceedit.modelfile import new_networks, save_model
     from faceedit.networks import NetworkConfig, initialise
 
     torch.set_num_threads(2)

@@ -14,7 +14,7 @@ from faceedit.cutouts import on_neutral
 from faceedit.errors import ManifestError
 from faceedit.images import NEUTRAL
 from faceedit.manifest import Manifest, read_manifest
-from faceedit.modelfile import Normalisation
+from faceedit.modelcard import Normalisation
 from faceedit.training.augmentation import (
     Augmentation,
     colourless,

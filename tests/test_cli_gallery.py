@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -36,13 +37,16 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
             identity="anna" if n < 3 else "ben",
             pose=(n % 3 - 1) * 15,
             illumination=n,
+            sha256=hashlib.sha256(b"").hexdigest(),
         )
         for n in range(5)
     ]
     for row in rows:
         (photos / row.path).touch()
     with Gallery.create(tmp_path / "db", config) as gallery:
-        gallery.add([*rows, new_face("p/5.png", 15, (None,) * 3)], np.random.default_rng(0).normal(size=(6, SIZE)))
+        made = np.random.default_rng(0).normal(size=(6, SIZE))
+        made /= np.linalg.norm(made, axis=1, keepdims=True)
+        gallery.add([*rows, new_face("p/5.png", 15, (None,) * 3)], made)
         gallery.note_problems([Problem("p/bad.png", FileStamp(1, 2), "p/bad.png is empty (0 bytes)")])
     monkeypatch.chdir(tmp_path)
 
@@ -165,7 +169,7 @@ def test_compact(call: Call, tmp_path: Path) -> None:
 def test_export_and_import(call: Call, tmp_path: Path) -> None:
     code, out, err = call("export", "out", "--pictures")
     assert (code, out) == (3, "out: 6 images with their pictures\n")
-    assert err == "not there: p/5.png\nwarning: the files of 1 image are not there and were not copied\n"
+    assert err.startswith("not copied: p/5.png\nwarning: the files of 1 image were not copied: they are not there, or")
     assert call("export", "plain")[0] == 0
     shown = call("list", "--jsonl")[1]
     (tmp_path / "db").rename(tmp_path / "before")
@@ -289,3 +293,41 @@ def test_no_command_loads_torch() -> None:
     code = "import sys, cli.gallery.group, index.gallery; print({'torch', 'faiss', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+ODD = ["=1+1.png", "+1", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "\x1b[2J", "a\u202egnp.exe", "a\nb", "\u2066x"]
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A gallery whose labels and paths are meant for a spreadsheet, or for the terminal."""
+    config = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, tmp_path)
+    faces = [new_face(name, -15, identity=name, pose=-15, expression=name) for name in ODD]
+    with Gallery.create(tmp_path / "db", config) as gallery:
+        gallery.add(faces, np.eye(SIZE, dtype=np.float32)[: len(ODD)])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "db"
+
+
+def test_a_table_of_comma_separated_values_holds_no_formula(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["gallery", "list", "--csv", "--db", "db"], stand_in_search) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == len(ODD) and {row["pose"] for row in rows} == {"-15"}  # a number is none
+    texts = [row[name] for row in rows for name in ("path", "identity", "expression")]
+    assert all(text.isprintable() and not text.lstrip().startswith(tuple("=+-@")) for text in texts)
+    assert [row["path"] for row in rows][:4] == ["'=1+1.png", "'+1", "'-2", "'@SUM(A1)"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_error_obeys_no_terminal(odd: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["list", "--where", f"identity ~ '{name}'"], ["show", f"{name}?"], ["remove", f"{name}?"]):
+        assert run(["gallery", *command, "--db", "db"], stand_in_search) == 2
+        told = capsys.readouterr().err
+        assert told.endswith("\n") and told[:-1].isprintable() and len(told) < 4_200
+
+
+def test_a_long_error_keeps_its_beginning_and_its_end(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["gallery", "show", "x" * 100_000, "--db", "db"], stand_in_search) == 2
+    told = capsys.readouterr().err
+    assert len(told) < 4_200 and told.startswith("facesearch: the gallery holds no image 'xxx")
+    assert told.endswith("xxx': give a path as `facesearch gallery list` shows it\n")

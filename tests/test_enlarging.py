@@ -14,7 +14,8 @@ from faceedit.editor import Editor
 from faceedit.enlarging import enlarged
 from faceedit.errors import ImageError
 from faceedit.images import Picture
-from faceedit.modelfile import Model, ModelCard, Networks, Normalisation, new_networks
+from faceedit.modelcard import ModelCard, Normalisation
+from faceedit.modelfile import Model, Networks, new_networks
 from faceedit.networks import FlowDecoder, FlowGenerationNetwork, NetworkConfig, initialise
 
 FLOW = NetworkConfig(mixing=1, width=64, skip=True, flow=True)

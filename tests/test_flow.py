@@ -12,7 +12,8 @@ from torch import Tensor
 
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
-from faceedit.modelfile import Model, ModelCard, Normalisation, load_model, new_networks, save_model
+from faceedit.modelcard import ModelCard, Normalisation
+from faceedit.modelfile import Model, load_model, new_networks, save_model
 from faceedit.networks import (
     FLOW_MAPS,
     FlowGenerationNetwork,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,17 +15,26 @@ import pytest
 from numpy.typing import NDArray
 
 from index.care.exchange import restore
-from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryNotFoundError
+from index.errors import (
+    GalleryCorruptError,
+    GalleryError,
+    GalleryExistsError,
+    GalleryNotFoundError,
+    GalleryStorageError,
+)
 from index.files import WriterLock
 from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
 from index.values import ORIGINS
 from tests.faces import new_face
 
 SIZE = 8
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def vectors(*numbers: int) -> NDArray[np.float32]:
-    return np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers]).astype("f4")
+    """Of length 1, one for each number."""
+    made = np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers])
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 @pytest.fixture
@@ -41,7 +53,7 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
                 identity="anna\n",
                 pose=15,
                 expression="",
-                sha256=f"{n:064x}",
+                sha256=hashlib.sha256(b"picture" if n == 1 else b"another").hexdigest(),
                 size=n,
                 mtime_ns=n,
                 inode=n,
@@ -94,7 +106,8 @@ def test_a_gallery_of_many_pages_and_batches_comes_back(gallery: Gallery, tmp_pa
 
 
 def test_pictures_come_along(gallery: Gallery, tmp_path: Path) -> None:
-    assert gallery.export(tmp_path / "out", pictures=True).missing == ["ö/4.png"]
+    assert gallery.export(tmp_path / "out", pictures=True).missing == ["ö/3.png", "ö/4.png"]  # another, and gone
+    assert [path.name for path in (tmp_path / "out" / "pictures" / "ö").iterdir()] == ["1.png"]
     (tmp_path / "out").rename(tmp_path / "moved")
     restore(tmp_path / "moved", tmp_path / "again", None)
     with Gallery.open(tmp_path / "again") as again:
@@ -143,12 +156,57 @@ def rewrite(path: Path, **new: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **new}))
 
 
+def write_lines(out: Path, lines: str | bytes) -> None:
+    """These lines, and hashes that agree."""
+    (out / "faces.jsonl").write_bytes(lines.encode() if isinstance(lines, str) else lines)
+    agree(out)
+
+
+def write_bytes(out: Path, content: bytes) -> None:
+    (out / "descriptors.npy").write_bytes(content)
+    agree(out)
+
+
+def write_records(out: Path, made: NDArray[np.floating]) -> None:
+    """These descriptors, of which every line has the hash."""
+    records = made.astype("<f2")
+    np.save(out / "descriptors.npy", records)
+    lines = [json.loads(line) for line in (out / "faces.jsonl").read_text().splitlines()]
+    for line, record in zip(lines, records, strict=True):
+        line["record_sha256"] = hashlib.sha256(record.tobytes()).hexdigest()
+    write_lines(out, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def as_link(path: Path) -> None:
+    path.rename(path.parent.parent / path.name)
+    path.symlink_to(path.parent.parent / path.name)
+
+
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def link_within(out: Path) -> None:
+    """A picture of the export that is a link to a file that lies elsewhere."""
+    (out / "pictures" / "ö").mkdir(parents=True)
+    (out / "pictures" / "ö" / "1.png").symlink_to(out / "gallery.json")
+
+
+def agree(out: Path) -> None:
+    sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("faces.jsonl", "descriptors.npy")}
+    rewrite(out / "gallery.json", sha256=sums)
+
+
+HEADER = (
+    b"\x93NUMPY\x01\x00\x50\x00" + b"{'descr': '<f2', 'fortran_order': False, 'shape': (3, 8)}".ljust(80) + bytes(48)
+)
+
+
 def rewrite_lines(out: Path, **new: object) -> None:
     """Every image with these values, and hashes that agree."""
     lines = [json.loads(line) | new for line in (out / "faces.jsonl").read_text().splitlines()]
-    (out / "faces.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("faces.jsonl", "descriptors.npy")}
-    rewrite(out / "gallery.json", sha256=sums)
+    write_lines(out, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 @pytest.mark.parametrize(
@@ -163,25 +221,80 @@ def rewrite_lines(out: Path, **new: object) -> None:
         (lambda out: rewrite(out / "gallery.json", values=[]), r"gallery\.json is damaged \(values are"),
         (lambda out: rewrite(out / "gallery.json", images=2), r"descriptors\.npy is damaged \(it holds \(3, 8\)"),
         (lambda out: rewrite(out / "gallery.json", model_digest="x"), "model_digest is 'x'"),
-        (lambda out: rewrite(out / "gallery.json", values=["a", "b", "c"]), "whole numbers as values"),
+        (lambda out: rewrite(out / "gallery.json", values=["a", "b", "c"]), "values are .*distinct whole numbers"),
         (lambda out: rewrite(out / "gallery.json", image_root=5), r"gallery\.json is damaged"),
         (lambda out: rewrite(out / "gallery.json", image_root="photos"), "an absolute image_root"),
         (lambda out: rewrite(out / "gallery.json", last_id=10**30), "last_id is"),
         (lambda out: rewrite_lines(out, id=4), "an id or a path stands there twice"),
-        (lambda out: rewrite_lines(out, id=-4), "-4 is no whole number from 1 on"),
+        (lambda out: rewrite_lines(out, id=-4), "id is -4, which is no whole number from 1 to"),
         (lambda out: rewrite_lines(out, path="a.png"), "an id or a path stands there twice"),
         (lambda out: rewrite_lines(out, identity=["anna"]), "identity is"),
         (lambda out: rewrite_lines(out, pose=10**30), "pose is"),
         (lambda out: rewrite_lines(out, pose=True), "pose is"),
         (lambda out: rewrite_lines(out, decided=1), "decided is 1; expected one of -15, 0, 15"),
-        (lambda out: rewrite_lines(out, decided=None), "None is no whole number"),
+        (lambda out: rewrite_lines(out, decided=None), "is None, which is no whole number"),
         (lambda out: rewrite_lines(out, errors=["x"] * 3), r"faces\.jsonl is damaged \(line 1"),
         (lambda out: rewrite_lines(out, errors=5), r"faces\.jsonl is damaged \(line 1"),
         (lambda out: rewrite_lines(out, sha256="x"), "sha256 is 'x'"),
         (lambda out: rewrite_lines(out, origins={"pose": "hearsay"}), "origins are"),
         (lambda out: rewrite_lines(out, origins=["hand"]), r"faces\.jsonl is damaged \(line 1"),
-        (lambda out: rewrite_lines(out, ctime_ns=None), "None is no whole number"),
+        (lambda out: rewrite_lines(out, ctime_ns=None), "is None, which is no whole number"),
         (lambda out: rewrite(out / "gallery.json", values=[1]), r"faces\.jsonl is damaged \(line 1: ö/1.png"),
+        (lambda out: rewrite(out / "gallery.json", values=[True, 0, 15]), "distinct whole numbers"),
+        (lambda out: rewrite(out / "gallery.json", values=[-15, 0, 2**40]), "distinct whole numbers"),
+        (lambda out: rewrite(out / "gallery.json", values=[*range(1_001)]), "distinct whole numbers"),
+        (lambda out: rewrite(out / "gallery.json", values="abc"), "expected a list"),
+        (lambda out: rewrite(out / "gallery.json", images=-1), "images is -1"),
+        (lambda out: rewrite(out / "gallery.json", images=0, descriptor_size=10**15), "descriptor_size is 10000"),
+        (lambda out: rewrite(out / "gallery.json", descriptor_size=8.0), "descriptor_size is 8.0"),
+        (lambda out: rewrite(out / "gallery.json", last_id=2**62 + 1), "last_id is"),
+        (lambda out: rewrite(out / "gallery.json", image_root="/a\0b"), "image_root is"),
+        (lambda out: rewrite(out / "gallery.json", image_root="/\ud800"), r"gallery\.json is damaged"),
+        (lambda out: rewrite(out / "gallery.json", image_root="/" + "x" * 4_096), "image_root is"),
+        (lambda out: rewrite(out / "gallery.json", attribute="a\nb"), "expected a name, such as pose"),
+        (lambda out: rewrite(out / "gallery.json", more="x" * 2**20), "over 1,048,576 bytes"),
+        (lambda out: (out / "gallery.json").write_text("[" * 100_000), "it is nested too deep"),
+        (lambda out: (out / "gallery.json").write_text("[]"), "it is no object"),
+        (lambda out: rewrite_lines(out, path="../a.png"), "expected a path below the image root"),
+        (lambda out: rewrite_lines(out, path="/etc/passwd"), "expected a path below the image root"),
+        (lambda out: rewrite_lines(out, path="a\0.png"), "expected a path below the image root"),
+        (lambda out: rewrite_lines(out, path="a/" * 3_000 + "a"), "4,096 at most"),
+        (lambda out: rewrite_lines(out, path=5), "path is 5, which is no text"),
+        (lambda out: rewrite_lines(out, id=2**62 + 1), "which is no whole number from 1 to"),
+        (lambda out: rewrite_lines(out, id=0), "which is no whole number from 1 to"),
+        (lambda out: rewrite_lines(out, id=1.0), "which is no whole number from 1 to"),
+        (lambda out: rewrite_lines(out, id=10**4_000), "of many digits"),
+        (lambda out: rewrite_lines(out, size=-1), "size is -1"),
+        (lambda out: rewrite_lines(out, mtime_ns=2**63), "mtime_ns is"),
+        (lambda out: rewrite_lines(out, mtime_ns=1.5), "mtime_ns is"),
+        (lambda out: rewrite_lines(out, identity="\ud800"), r"faces\.jsonl is damaged"),
+        (lambda out: rewrite_lines(out, expression=5), "expression is 5"),
+        (lambda out: rewrite_lines(out, origins={"name": "hand"}), "origins are"),
+        (lambda out: rewrite_lines(out, errors=[float("nan"), None, 1.0]), "finite numbers or None"),
+        (lambda out: rewrite_lines(out, errors=[10**400, None, 1.0]), r"faces\.jsonl is damaged \(line 1"),
+        (lambda out: rewrite_lines(out, errors=[True, None, 1.0]), "errors are"),
+        (lambda out: rewrite_lines(out, sha256="A" * 64), "sha256 is 'AAA"),
+        (lambda out: rewrite_lines(out, sha256=None), "sha256 is None"),
+        (lambda out: rewrite_lines(out, note="x" * 2**20), "line 1: it has over 1,048,576 bytes"),
+        (lambda out: write_lines(out, "[" * 100_000), "line 1: it is nested too deep"),
+        (lambda out: write_lines(out, "5\n"), "line 1"),
+        (lambda out: write_lines(out, b"\xff\n"), "line 1"),
+        (lambda out: write_lines(out, ""), "are not those of the descriptors"),
+        (lambda out: write_records(out, vectors(1, 3, 4) * 0), "descriptor 1 has the length 0; expected 1"),
+        (lambda out: write_records(out, vectors(1, 3, 4) * [[1], [1], [2]]), "descriptor 3 has the length 2"),
+        (lambda out: write_records(out, vectors(1, 3, 4) * [[1], [np.nan], [1]]), "descriptor 2 has the length nan"),
+        (lambda out: write_records(out, vectors(1, 3, 4) * np.inf), "descriptor 1 has the length inf"),
+        (lambda out: write_bytes(out, b"PK\x05\x06" + bytes(18)), "it holds several arrays|damaged"),
+        (lambda out: write_bytes(out, b"\x93NUMPY\x01\x00\xff\xff{'descr'"), r"descriptors\.npy is damaged"),
+        (lambda out: write_bytes(out, HEADER.replace(b"(3, 8)", b"(3, 2**40)")), r"descriptors\.npy is damaged"),
+        (lambda out: write_bytes(out, HEADER.replace(b"<f2", b"|O")), r"descriptors\.npy is damaged"),
+        (lambda out: as_link(out / "gallery.json"), "it is a link"),
+        (lambda out: as_link(out / "faces.jsonl"), r"faces\.jsonl is damaged"),
+        (lambda out: as_link(out / "descriptors.npy"), r"descriptors\.npy is damaged"),
+        (lambda out: (out / "pictures").symlink_to(out.parent), "pictures is damaged .it is a link"),
+        (lambda out: link_within(out), "is a link to another place"),
+        (lambda out: as_pipe(out / "gallery.json"), "is no exported gallery"),
+        (lambda out: as_pipe(out / "faces.jsonl"), r"faces\.jsonl is damaged"),
     ],
 )
 def test_a_damaged_export_is_refused_and_leaves_nothing(
@@ -192,6 +305,58 @@ def test_a_damaged_export_is_refused_and_leaves_nothing(
     with pytest.raises((GalleryCorruptError, GalleryNotFoundError, GalleryError), match=words):
         restore(tmp_path / "out", tmp_path / "again", None)
     assert not (tmp_path / "again").exists() and not list(tmp_path.glob(".*"))
+
+
+def test_a_stranger_does_not_choose_which_files_are_copied(tmp_path: Path) -> None:
+    """An export says where its pictures lie, on whose machine ever: only what was described goes with the next one."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "secret").write_text("a key")
+    (home / "1.png").write_bytes(b"picture")
+    config = GalleryConfig("a" * 64, "pose", (0,), SIZE, home)
+    with Gallery.create(tmp_path / "g", config) as gallery:
+        known = hashlib.sha256(b"picture").hexdigest()
+        faces = [new_face("1.png", 0, (None,), sha256=known), new_face("secret", 0, (None,), sha256=known)]
+        gallery.add([*faces, new_face("no-hash", 0, (None,)), new_face("x" * 300, 0, (None,))], vectors(1, 2, 3, 4))
+        (home / "no-hash").write_text("another")
+        assert gallery.export(tmp_path / "out", pictures=True).missing == ["secret", "no-hash", "x" * 300]
+    assert [path.name for path in (tmp_path / "out" / "pictures").iterdir()] == ["1.png"]
+
+
+@pytest.mark.parametrize("how", [OSError(28, "No space left on device"), KeyboardInterrupt(), MemoryError()])
+def test_an_export_that_fails_leaves_nothing(gallery: Gallery, tmp_path: Path, how: BaseException) -> None:
+    def fail(*_: int) -> None:
+        raise how
+
+    raised = GalleryStorageError if isinstance(how, OSError) else type(how)
+    with pytest.raises(raised):
+        gallery.export(tmp_path / "deep" / "er" / "out", progress=fail)
+    assert not (tmp_path / "deep").exists() and not list(tmp_path.glob(".*"))
+    gallery.export(tmp_path / "out")
+    (tmp_path / "deep").mkdir()
+    with pytest.raises(raised):
+        restore(tmp_path / "out", tmp_path / "deep" / "er" / "again", None, fail)
+    assert not list((tmp_path / "deep").iterdir())
+
+
+def test_what_the_disk_refuses_is_said_of_the_folder_that_was_named(gallery: Gallery, tmp_path: Path) -> None:
+    code = (
+        "import sys; from resource import RLIMIT_FSIZE, setrlimit; from cli.app import run; "
+        "setrlimit(RLIMIT_FSIZE, (50_000, 50_000)); sys.exit(run(sys.argv[1:]))"
+    )
+    gallery.export(tmp_path / "out")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "gallery", "import", "out", "--db", "new"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("facesearch: new was not written, and nothing is left of it (")
+    assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".*.partial"))
 
 
 def test_what_a_killed_run_left_is_deleted_and_nothing_else(gallery: Gallery, tmp_path: Path) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
 from faceedit.editor import Editor
 from faceedit.errors import ModelFileError
-from faceedit.modelfile import load_model, model_digest, read_card, record_metrics, save_model, shrink_model
-from faceedit.networks import GenerationNetwork, compact, count_parameters
+from faceedit.modelcard import read_card
+from faceedit.modelfile import load_model, model_digest, new_networks, record_metrics, save_model, shrink_model
+from faceedit.networks import REST, GenerationNetwork, NetworkConfig, compact, count_parameters
 from tests.conftest import blob_face
 
 MODELS = Path(__file__).parents[1] / "sample_db" / "models"
@@ -80,8 +84,34 @@ def flip_a_byte(folder: Path) -> None:
         (lambda folder: change(folder, lambda card: card["network"].update(depth=3)), "not a model card"),
         (lambda folder: change(folder, lambda card: card["normalisation"].update(std=[0, 0, 0])), "not a model card"),
         (lambda folder: change(folder, lambda card: card["normalisation"].update(mean=[1, 2])), "not a model card"),
-        (lambda folder: change(folder, lambda card: card["network"].update(hidden=10**13)), "does not fit"),
         (lambda folder: change(folder, lambda card: card["task"].update(name="age")), "unknown task"),
+        (
+            lambda folder: (folder / "model.json").write_text('{"format": ' + "[" * 100_000),
+            "nested too deep|not a model",
+        ),
+        (lambda folder: (folder / "model.json").write_text("[" * 100_000), "nested too deep"),
+        (lambda folder: (folder / "model.json").write_text("5"), "it is no object"),
+        (lambda folder: (folder / "model.json").write_bytes(b"\xff"), "not a model card"),
+        (lambda folder: change(folder, lambda card: card.update(licence="x" * 2**20)), "over 1,048,576 bytes"),
+        (lambda folder: change(folder, lambda card: card.update(format=True)), "format is True"),
+        (lambda folder: change(folder, lambda card: card.update(neutral=1)), "neutral is 1; expected true or false"),
+        (lambda folder: change(folder, lambda card: card.update(recipe=[])), r"recipe is \[\]; expected an object"),
+        (lambda folder: change(folder, lambda card: card.update(metrics={"recall": math.nan})), "it holds NaN"),
+        (lambda folder: change(folder, lambda card: card.update(metrics={"recall": "5"})), "expected a finite number"),
+        (lambda folder: change(folder, lambda card: card.update(sha256="../x")), "sha256 is '../x'"),
+        (lambda folder: change(folder, lambda card: card["task"].update(values=[0.5] * 7)), r"values are \[0.5"),
+        (lambda folder: change(folder, lambda card: card["task"].update(values=[True, *range(6)])), r"values are \[Tr"),
+        (lambda folder: change(folder, lambda card: card["task"].update(values=[3] * 7)), r"values are \[3"),
+        (lambda folder: change(folder, lambda card: card["task"].update(values="abcdefg")), "expected a list"),
+        (lambda folder: change(folder, lambda card: card["task"].update(values=[1, 2])), "but the task has 2 values"),
+        (lambda folder: change(folder, lambda card: card["task"].update(words=["x"])), "expected one for each value"),
+        (lambda folder: change(folder, lambda card: card["task"].update(shared=["x" * 101])), "plain texts of up"),
+        (lambda folder: change(folder, lambda card: card["task"].update(occlusion=True)), "an occlusion has two"),
+        (lambda folder: change(folder, lambda card: card["task"].update(file="../../x")), "does not know"),
+        (lambda folder: change(folder, lambda card: card["network"].update(skip="no")), "expected true or false"),
+        (lambda folder: change(folder, lambda card: card["network"].update(share="0.5")), "expected a finite number"),
+        (lambda folder: change(folder, lambda card: card["normalisation"].update(mean="abc")), "expected a list"),
+        (lambda folder: change(folder, lambda card: card["normalisation"].update(std=[1e30, 1, 1])), "grey levels"),
     ],
 )
 def test_a_damaged_model_is_refused(model: Path, damage: Callable[[Path], object], message: str) -> None:
@@ -91,35 +121,133 @@ def test_a_damaged_model_is_refused(model: Path, damage: Callable[[Path], object
         load_model(model)
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"hidden": 10**13},
+        {"attributes": 10**7},
+        {"middle": 10**9},
+        {"mixing": 10**6},
+        {"mixing": 1, "width": 32 * 10**9},
+        {"head": 10**9},
+        {"identity": 10**400},
+    ],
+)
+def test_sizes_that_no_network_has_are_refused_at_once(model: Path, sizes: dict[str, int]) -> None:
+    change(model, lambda card: card["network"].update(sizes))
+    with pytest.raises(ModelFileError, match=rf"{[*sizes][-1]} is over [0-9,]+, the most"):
+        load_model(model)
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"hidden": 16_384}, {"mixing": 64, "width": 2_048}, {"head": 32_768}, {"identity": 8_192}]
+)
+def test_sizes_beyond_what_the_file_holds_are_refused_before_anything_is_made(
+    model: Path, sizes: dict[str, int]
+) -> None:
+    change(model, lambda card: card["network"].update(sizes))
+    before = getrusage(RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelFileError, match="fewer than the sizes need"):
+        load_model(model)
+    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; these networks take 200 MB and more
+
+
+def test_a_file_larger_than_its_network_is_not_read(model: Path) -> None:
+    with (model / "model.safetensors").open("r+b") as file:
+        file.truncate(1 << 40)  # which takes no place on the disk
+    with pytest.raises(ModelFileError, match=r"more than the weights of such a network may have"):
+        load_model(model)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(model: Path, name: str) -> None:
+    (model / name).unlink()
+    os.mkfifo(model / name)
+    with pytest.raises(ModelFileError, match="is no regular file"):
+        load_model(model)
+
+
+def test_every_size_that_is_chosen_is_counted() -> None:
+    """What a card asks for is bounded by the size of its weights: no network has fewer numbers than it is said to."""
+    kinds: list[dict[str, Any]] = [{}, {"compact": True}, {"mixing": 2}, {"mixing": 2, "flow": True, "skip": True}]
+    more: list[dict[str, Any]] = [{"attributes": 20}, {"hidden": 900}, {"middle": 500}, {"head": 64, "identity": 64}]
+    for kind in kinds:
+        for sizes in ({}, *more, {"identity": 64, "estimate": 0.2}):
+            config = NetworkConfig(**kind, **sizes)
+            count = sum(len(t.flatten()) for network in new_networks(config) for t in network.state_dict().values())
+            assert config.least_weights <= count <= config.least_weights + REST
+
+
 def test_weights_are_loaded_strictly(model: Path) -> None:
-    import hashlib
+    tensors = load((model / "model.safetensors").read_bytes())
 
-    tensors = load_file(model / "model.safetensors")
-
-    def replace(changed: dict[str, torch.Tensor]) -> None:
-        save_file(changed, model / "model.safetensors")
-        digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
-        change(model, lambda card: card.update(sha256=digest))
+    def replaced(changed: dict[str, torch.Tensor]) -> str:
+        """What is said of a model with these weights."""
+        write_weights(model, save(changed))
+        with pytest.raises(ModelFileError, match=r"\.safetensors does not fit its network .*: copy the") as refused:
+            load_model(model)
+        return str(refused.value)
 
     name = "generation.decoder.2.weight"
-    replace({k: v for k, v in tensors.items() if k != name})
-    with pytest.raises(ModelFileError, match="does not fit"):
-        load_model(model)
-    replace({**tensors, "generation.extra": torch.zeros(1)})
-    with pytest.raises(ModelFileError, match="does not fit"):
-        load_model(model)
-    replace({**tensors, "other": torch.zeros(1)})
-    with pytest.raises(ModelFileError, match="unknown tensors: other"):
-        load_model(model)
-    replace({**tensors, name: torch.zeros(1, 64, 3, 3)})
-    with pytest.raises(ModelFileError, match="does not fit"):
-        load_model(model)
-    replace(tensors)
+    assert f"it lacks {name!r}" in replaced({k: v for k, v in tensors.items() if k != name})
+    assert "unknown 'generation.extra'" in replaced({**tensors, "generation.extra": torch.zeros(1)})
+    assert "unknown 'other'" in replaced({**tensors, "other": torch.zeros(1)})
+    assert f"{name} is [1, 64, 3, 3], expected [64, 64, 3, 3]" in replaced({**tensors, name: torch.zeros(1, 64, 3, 3)})
+    for kind in (torch.float64, torch.bfloat16, torch.int32):
+        assert f"{name} is of {kind}, expected torch.float32" in replaced({**tensors, name: tensors[name].to(kind)})
+    for value in (torch.nan, torch.inf, -torch.inf):
+        spoilt = tensors[name].clone()
+        spoilt[3, 2, 1, 0] = value
+        assert f"{name} holds NaN or infinity" in replaced({**tensors, name: spoilt})
+        assert f"{name} holds NaN or infinity" in replaced({**tensors, name: spoilt.half()})
+    write_weights(model, save(tensors))
     load_model(model)
 
 
+def write_weights(model: Path, data: bytes) -> None:
+    """Weights that the card agrees with."""
+    (model / "model.safetensors").write_bytes(data)
+    change(model, lambda card: card.update(sha256=hashlib.sha256(data).hexdigest()))
+
+
+def test_weights_that_half_precision_cannot_hold_are_not_written(model: Path, tmp_path: Path) -> None:
+    tensors = load((model / "model.safetensors").read_bytes())
+    name = "generation.decoder.2.weight"
+    write_weights(model, save({**tensors, name: tensors[name] + 1e6}))
+    with pytest.raises(
+        ModelFileError, match=f"{name} holds NaN or infinity in half precision, so .*half is not written"
+    ):
+        shrink_model(load_model(model), tmp_path / "half")
+    assert not (tmp_path / "half").exists()
+    shrink_model(load_model(model), tmp_path / "whole", half=False)
+
+
+def test_a_variance_below_0_is_refused(learned_model_folder: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(learned_model_folder, tmp_path / "model"))
+    tensors = load((model / "model.safetensors").read_bytes())
+    name = next(name for name in tensors if name.endswith("running_var"))
+    write_weights(model, save({**tensors, name: -tensors[name]}))
+    with pytest.raises(ModelFileError, match="holds a variance below 0"):
+        load_model(model)
+
+
+@pytest.mark.parametrize("length", [0, 7, 2**31, 2**63, 2**64 - 1])
+def test_a_header_of_an_absurd_size_is_refused(model: Path, length: int) -> None:
+    data = (model / "model.safetensors").read_bytes()
+    write_weights(model, length.to_bytes(8, "little") + data[8:])
+    with pytest.raises(ModelFileError, match="does not fit its network"):
+        load_model(model)
+
+
+def test_a_header_nested_deep_is_refused(model: Path) -> None:
+    data = (model / "model.safetensors").read_bytes()
+    header = b'{"__metadata__":' + b"[" * 500_000
+    write_weights(model, len(header).to_bytes(8, "little") + header + data[8:])
+    with pytest.raises(ModelFileError, match="does not fit its network"):
+        load_model(model)
+
+
 def test_a_pickle_in_place_of_the_weights_is_never_run(model: Path, tmp_path: Path) -> None:
-    import hashlib
     import pickle
 
     class Bomb:
@@ -190,7 +318,7 @@ def test_a_model_of_the_first_format_keeps_its_digest(model: Path) -> None:
 
     change(model, age)
     assert load_model(model).digest == digest
-    change(model, lambda card: card["task"].update(occlusion=True))
+    change(model, lambda card: card["task"].update(words=list("abcdefg")))
     assert load_model(model).digest != digest  # the control
 
 

@@ -16,7 +16,7 @@ from faceedit.attributes import POSE, AttributeSpace
 from faceedit.editor import Described, Edit, Editor
 from faceedit.errors import ImageError, ManifestError
 from faceedit.manifest import Manifest, read_manifest
-from faceedit.modelfile import ModelCard, Normalisation
+from faceedit.modelcard import ModelCard, Normalisation
 from faceedit.networks import NetworkConfig
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluate import OURS, Evaluation, evaluate

@@ -10,14 +10,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from faceedit.errors import ImageError, UsageError
+from faceedit.describes import Described, Edit
+from faceedit.errors import ImageError, ModelFileError, UsageError
+from faceedit.images import Picture
 from index.errors import GalleryNotFoundError, RequirementsError, UnknownImageError
 from index.gallery import Gallery
 from index.search.plan import Requirements
@@ -397,3 +401,34 @@ def test_bytes_of_a_picture_in_memory_can_be_asked_with(faces: FaceSearch) -> No
     content = io.BytesIO()
     Image.fromarray(blob_face(7, 0, 0)).save(content, "PNG")
     assert len(faces.query(content.getvalue(), pose=-30, k=3)) == 3
+
+
+class Broken(HashEditor):
+    """Of a model whose file is sound and whose weights make nothing: of length 0, 3 or no number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def describe(self, images: NDArray[np.uint8], /) -> Described:
+        made = super().describe(images)
+        return replace(made, descriptors=made.descriptors * np.float32(self.factor))
+
+    def edit(self, image: Picture, value: int, /) -> Edit:
+        made = super().edit(image, value)
+        return replace(made, descriptor=made.descriptor * np.float32(self.factor))
+
+
+@pytest.mark.parametrize("factor", [0.0, 3.0, np.nan])
+def test_what_is_no_descriptor_is_neither_kept_nor_searched(
+    faces: FaceSearch, photos: Path, asked: Path, factor: float, tmp_path: Path
+) -> None:
+    told = "makes a descriptor of length .* of a picture, expected 1: .* give another --model"
+    with FaceSearch(tmp_path / "other", describer=Broken(factor), reader=ReadsHere()) as broken:
+        with pytest.raises(ModelFileError, match=told):
+            broken.index(photos)
+        assert len(broken.gallery) == 0
+    with FaceSearch(faces.folder, describer=Broken(factor), reader=ReadsHere()) as broken:
+        for pose in (None, 30):
+            with pytest.raises(ModelFileError, match=told):
+                broken.query(asked, pose=pose)

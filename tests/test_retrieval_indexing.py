@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from PIL import Image
 
 from faceedit.attributes import POSE
 from faceedit.images import read_crop
-from faceedit.manifest import read_manifest
 from index.errors import ModelMismatchError
 from index.gallery import FileStamp, Gallery, Labels
 from index.values import FILE, HAND
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.folder import find_images
 from retrieval.indexing import index_folder
-from retrieval.labelling import labels_of
+from retrieval.labelling import read_labels
 from retrieval.opening import open_gallery
 from retrieval.reading import Read
 from retrieval.reports import IndexReport
@@ -56,7 +55,7 @@ def gallery(photos: Path, tmp_path: Path, editor: HashEditor) -> Iterator[Galler
         yield opened
 
 
-def index_all(gallery: Gallery, editor: HashEditor, labels: dict[Path, Labels] | None = None) -> IndexReport:
+def index_all(gallery: Gallery, editor: HashEditor, labels: Mapping[Path, Labels] | None = None) -> IndexReport:
     return index_folder(gallery, editor, find_images(gallery.config.image_root), labels)
 
 
@@ -647,7 +646,7 @@ def test_labels_come_from_a_manifest_in_another_folder(gallery: Gallery, editor:
         "../photos/ben/../ben/1.png,,0,5,",
         "../photos/nobody.png,Nobody,0,5,",
     )
-    index_all(gallery, editor, labels_of(read_manifest(manifest)))
+    index_all(gallery, editor, read_labels(manifest, [gallery.config.image_root / "anna" / "1.png"]))
     known = gallery.known()
     anna, ben = known["anna/1.png"], known["ben/1.png"]
     assert (anna.identity, anna.pose, anna.illumination, anna.expression) == ("Anna B.", -30, 4, "smile")

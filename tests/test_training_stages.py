@@ -14,7 +14,8 @@ from torch import nn
 from faceedit.attributes import INPAINTING, POSE, AttributeSpace
 from faceedit.devices import autocast
 from faceedit.manifest import read_manifest
-from faceedit.modelfile import Model, ModelCard, Normalisation, new_networks, save_model
+from faceedit.modelcard import ModelCard, Normalisation
+from faceedit.modelfile import Model, new_networks, save_model
 from faceedit.networks import FlowGenerationNetwork, NetworkConfig, pixel_grid
 from faceedit.synth.places import Viewpoint
 from faceedit.training import losses

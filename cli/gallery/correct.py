@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from cli.options import DbOption, ImagesArgument, WhereOption, face_search, warn_not_searched
-from retrieval.tables import counted, printable
+from faceedit.text import printable
+from retrieval.tables import counted
 
 
 def label(

@@ -24,7 +24,8 @@ from cli.options import (
     face_search,
     warn_not_searched,
 )
-from retrieval.tables import counted, printable
+from faceedit.text import printable
+from retrieval.tables import counted
 
 
 def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
@@ -40,7 +41,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     else:
         print(f"{counted(found.images, 'image')}: {found.checked:,} descriptors agree with their hash")
         print(found.index)
-        print("sound" if found.sound else "\n".join(found.findings))
+        print("sound" if found.sound else "\n".join(map(printable, found.findings)))
     if not found.sound:
         raise typer.Exit(1)
 
@@ -101,7 +102,7 @@ def redescribe(
         print(json.dumps(report.as_json()))
     else:
         for path, reason in report.unread:
-            print(f"not described: {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
+            print(f"not described: {printable(reason if path in reason else f'{path}: {reason}')}", file=sys.stderr)
         print("\n".join(report.lines(faces.folder)))
     warn_not_searched(report.not_searched)
     if not report.finished:

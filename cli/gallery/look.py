@@ -12,7 +12,8 @@ import typer
 
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
 from faceedit.errors import UsageError
-from retrieval.tables import aligned, aligned_pages, printable, shown
+from faceedit.text import cell, printable
+from retrieval.tables import aligned, aligned_pages, shown
 
 if TYPE_CHECKING:
     from index.gallery import Face
@@ -54,7 +55,7 @@ def list_images(
             if as_jsonl:
                 print(json.dumps(row))
             else:
-                writer.writerow(row)
+                writer.writerow({name: cell(value) for name, value in row.items()})
         if not as_csv and not as_jsonl:
             for line in aligned_pages(_SHOWN, ([shown(row[name]) for name in _SHOWN] for row in chain([first], rows))):
                 print(line)

@@ -10,8 +10,9 @@ import typer
 
 from cli.options import DbOption, db_folder, face_search
 from faceedit.errors import UsageError
+from faceedit.text import printable
 from retrieval.checks import require_keepable, require_output_folder
-from retrieval.tables import counted, printable
+from retrieval.tables import counted, shown
 
 _FEW = 20  # lines that name what is missing
 
@@ -31,9 +32,10 @@ def export(
     print(f"{folder}: {counted(done.images, 'image')}" + (" with their pictures" if pictures else ""))
     if done.missing:
         for path in done.missing[:_FEW]:
-            print(f"not there: {printable(path)}", file=sys.stderr)
+            print(f"not copied: {printable(path)}", file=sys.stderr)
         print(
-            f"warning: the files of {counted(len(done.missing), 'image')} are not there and were not copied",
+            f"warning: the files of {counted(len(done.missing), 'image')} were not copied: they are not there, or not "
+            "the pictures that were described",
             file=sys.stderr,
         )
         raise typer.Exit(3)
@@ -61,7 +63,7 @@ def import_(
         restore(folder, place, None if root is None else root.resolve(), bar.update)
     with Gallery.open(place) as gallery:
         missing = missing_files(gallery, gallery.config.image_root)
-        print(f"{place}: {counted(len(gallery), 'image')}, whose files lie below {gallery.config.image_root}")
+        print(f"{place}: {counted(len(gallery), 'image')}, whose files lie below {shown(gallery.config.image_root)}")
     if missing:
         where = "say where they are with `facesearch gallery relocate`"
         print(f"warning: the files of {counted(missing, 'image')} are not there; {where}", file=sys.stderr)

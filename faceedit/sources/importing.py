@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from faceedit.files import write_whole
 from faceedit.images import SIZE, Picture, as_crop, read_photograph
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
+from faceedit.text import cell
 
 _RECORD_EVERY = 1000  # crops between two notes of what is done
 
@@ -108,7 +109,7 @@ def import_photographs(
     if not rows:
         count = len(listing.photographs)
         raise ImportSourceError(f"none of {count} photographs became a crop; the last: {skipped[-1].reason}")
-    _write_table(out / "skipped.csv", ("path", "reason"), [(entry.path, entry.reason) for entry in skipped])
+    _write_table(out / "skipped.csv", ("path", "reason"), [(cell(entry.path), cell(entry.reason)) for entry in skipped])
     _write_table(out / "manifest.csv", ("path", *listing.columns), rows)
     return Imported(out / "manifest.csv", len(rows), skipped)
 
@@ -124,10 +125,10 @@ class _Record:
             try:
                 before = json.loads(self._file.read_text(encoding="utf-8"))
                 found, self._crops = str(before["source"]), dict(before["crops"])
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise ImportSourceError(f"{self._file} is no import's record: give another --out") from error
             if found != source:
-                raise ImportSourceError(f"{out} holds an import of {found}, not of {source}: give another --out")
+                raise ImportSourceError(f"{out} holds an import of {found:.500}, not of {source}: give another --out")
         elif out.exists() and any(out.iterdir()):
             raise ImportSourceError(f"{out} is not empty and holds no import: give another --out")
 
@@ -172,7 +173,7 @@ def _write_crop(file: Path, crop: Picture) -> None:
     write_whole(file, stream.getvalue())
 
 
-def _write_table(file: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _write_table(file: Path, header: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
     stream = io.StringIO(newline="")
     csv.writer(stream).writerows([header, *rows])
     write_whole(file, stream.getvalue().encode("utf-8", "backslashreplace"))

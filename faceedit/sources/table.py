@@ -7,7 +7,8 @@ from pathlib import Path
 
 from faceedit.align import POINTS, landmarks_of
 from faceedit.errors import ImportSourceError, LandmarkError
-from faceedit.manifest import INTEGER_COLUMNS, read_rows
+from faceedit.files import leads_out
+from faceedit.manifest import INTEGER_COLUMNS, is_integer, read_rows
 from faceedit.sources.listing import Listing, Photograph, free_name
 
 _LANDMARK = re.compile(r"(eye|mouth)_(left|right)_[xy]|(nose|chin)_[xy]")
@@ -61,9 +62,18 @@ def _problem(root: Path, cells: dict[str, str], labels: tuple[str, ...]) -> str:
         return "the path is empty"
     if not cells["identity"]:
         return "the identity is empty"
-    if not (root / cells["path"]).is_file():
+    if leads_out(cells["path"]):
+        return "it is no path below the table's own folder"
+    if not _is_file(root / cells["path"]):
         return f"{root / cells['path']} does not exist"
     for name in INTEGER_COLUMNS & set(labels):
-        if cells[name] and not re.fullmatch(r"[+-]?[0-9]{1,9}", cells[name]):
-            return f"{name} {cells[name]!r} is not a whole number"
+        if cells[name] and not is_integer(cells[name]):
+            return f"{name} {cells[name]!r:.40} is not a whole number"
     return ""
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no disk can hold
+        return False

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.images import NEUTRAL
-from faceedit.modelfile import Normalisation
+from faceedit.modelcard import Normalisation
 from faceedit.networks import SIZE
 from faceedit.occlusion import crops_at, occlusion_mask
 from faceedit.training.augmentation import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from faceedit.errors import UsageError
 
 Settings = TypeVar("Settings")
 Value = bool | int | float
+_LARGEST = 10**12
 _ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
@@ -80,6 +80,6 @@ def _parsed(text: str, before: Value) -> Value:
         value = int(text) if isinstance(before, int) else float(text)
     except ValueError:
         raise ValueError(f"give a {'whole ' if isinstance(before, int) else ''}number, such as {before}") from None
-    if not math.isfinite(value) or value < 0:
-        raise ValueError("give a number of 0 or more")
+    if not 0 <= value < _LARGEST:  # nor what is no number
+        raise ValueError(f"give a number of 0 or more, below {_LARGEST:,}")
     return value

@@ -10,7 +10,10 @@ from typing import Any
 
 from faceedit.attributes import AttributeSpace
 from faceedit.errors import TrainingError, UsageError
+from faceedit.files import read_small
 from faceedit.manifest import Manifest, join, read_manifest
+
+_LONGEST = 2**20  # bytes of synth.json
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def _provenance(root: Path) -> dict[str, object]:
 def _rendered(root: Path) -> dict[str, Any]:
     """What `facesearch synth` says of a data set that it rendered; empty for any other."""
     try:
-        content = json.loads((root / "synth.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(read_small(root / "synth.json", _LONGEST, TrainingError, "a rendered data set's record"))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content if isinstance(content, dict) and type(content.get("seed", 0)) is int else {}

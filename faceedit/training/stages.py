@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from faceedit.devices import autocast
 from faceedit.identity import IdentityNetwork
-from faceedit.modelfile import Networks, Normalisation
+from faceedit.modelcard import Normalisation
+from faceedit.modelfile import Networks
 from faceedit.networks import FlowGenerationNetwork, Moved
 from faceedit.training.batches import EVEN, Photographer, Sitting, normalisation_of
 from faceedit.training.correspondence import Correspondence

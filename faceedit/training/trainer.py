@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import nn
 
-from faceedit.modelfile import Model, ModelCard, read_card, save_model
+from faceedit.modelcard import ModelCard, read_card
+from faceedit.modelfile import Model, save_model
 from faceedit.training import checkpoint
 from faceedit.training.pairs import PairSet
 from faceedit.training.recipes import Recipe

@@ -15,7 +15,7 @@ from faceedit.editor import Editor
 from faceedit.errors import ManifestError, ModelFileError
 from faceedit.files import write_whole
 from faceedit.manifest import Manifest
-from faceedit.modelfile import CARD, read_card
+from faceedit.modelcard import CARD, read_card
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.reproduce.claims import check_claims
 from retrieval.evaluation.reproduce.figures import Figure
