@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.checked import kept_noted
 from index.errors import DescriptorShapeError, DescriptorValueError, GalleryCorruptError, GalleryStorageError
 from index.files import sync_folder, to_disk
+from index.plain import not_following
 from index.values import FloatArray, HalfArray
 
 RECORD_TYPE = np.dtype("<f2")  # half precision, little-endian on every machine
@@ -93,7 +95,7 @@ class DescriptorFile:
         if present < expected:
             raise GalleryCorruptError(
                 f"{self.path} has {present} bytes; the database expects at least {expected}; restore it from a copy, "
-                "or run `facesearch gallery repair`, which removes the images whose descriptors are missing"
+                "or run `facesearch gallery repair`, and the images whose descriptors are missing are described again"
             )
 
     def _write(self, pieces: list[tuple[int, bytes]]) -> None:
@@ -108,11 +110,12 @@ class DescriptorFile:
     def _write_out(self, pieces: list[tuple[int, bytes]]) -> None:
         new = not self.path.exists()
         # Not "ab": on POSIX that always writes at the end, also behind what a crash left.
-        with self.path.open("xb" if new else "r+b") as file:
-            for slot, content in pieces:
-                file.seek(slot * self.record_bytes)
-                file.write(content)
-            to_disk(file)
+        with kept_noted(self.path.parent, self.path):
+            with open(self.path, "xb" if new else "r+b", opener=not_following) as file:  # noqa: PTH123
+                for slot, content in pieces:
+                    file.seek(slot * self.record_bytes)
+                    file.write(content)
+                to_disk(file)
         if new:
             sync_folder(self.path.parent)
 

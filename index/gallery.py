@@ -22,18 +22,12 @@ from sqlalchemy.orm import Session
 
 from index.care.compact import Compaction, compact
 from index.care.exchange import Exported, export
+from index.care.rows import require_sound_rows
 from index.care.verify import Repair, Verification, repair, verify
 from index.descriptors import checked_descriptors, record_hash
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
-from index.files import (
-    DATABASE,
-    WriterLock,
-    discard_descriptors,
-    discard_indexes,
-    exact_path,
-    gallery_bytes,
-    require_no_links,
-)
+from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
+from index.plain import require_plain
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
@@ -96,6 +90,7 @@ class Gallery:
         """
         _require_absolute(config.image_root)
         folder.mkdir(parents=True, exist_ok=True)
+        require_plain(folder)
         lock = WriterLock(folder)
         lock.acquire()
         try:
@@ -105,22 +100,26 @@ class Gallery:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> Gallery:
-        """Open an existing gallery.
+    def open(cls, folder: Path, *, damaged: bool = False) -> Gallery:
+        """Open an existing gallery. damaged: also one whose rows are damaged, to verify or to repair it.
 
         Raises GalleryNotFoundError, GalleryVersionError for one of another release, and GalleryCorruptError when the
-        database is damaged.
+        database is damaged, or a file is a link. Rows are looked at where the database is not as it was left.
         """
         path = folder / DATABASE
         if not path.is_file():
             raise GalleryNotFoundError(
                 f"{folder} holds no gallery (no {DATABASE} in it); check the folder, or index images into it first"
             )
-        require_no_links(folder)
+        require_plain(folder)
         database = SQLite(path)
         try:
             with database.reading() as session:
                 config = state.config(session)
+            if not damaged:
+                if not database.believed:
+                    require_sound_rows(database)
+                database.believe()
         except BaseException:
             database.close()
             raise

@@ -137,7 +137,7 @@ def database(folder: Path) -> Iterator[sqlite3.Connection]:
 def findings(folder: Path) -> list[str]:
     """What is found wrong, by verify or by what refuses before it."""
     try:
-        with Gallery.open(folder) as gallery:
+        with Gallery.open(folder, damaged=True) as gallery:
             return gallery.verify().findings
     except GalleryError as error:
         return [str(error)]
@@ -231,7 +231,7 @@ def test_damage_is_not_hidden_by_a_change_of_the_same_row(
     tmp_path: Path, folder: Path, database: sqlite3.Connection
 ) -> None:
     copy = edited(database, folder, tmp_path, "UPDATE face SET decided = 0 WHERE id = 2")
-    with Gallery.open(copy) as gallery:
+    with Gallery.open(copy, damaged=True) as gallery:
         with pytest.raises(GalleryCorruptError, match="row of face with id 2 is not what was written: run"):
             gallery.update_labels({1: Labels(), 2: Labels()})
         assert len(gallery.verify().findings) == 1 and gallery.get([1])[0].identity == "anna"
@@ -241,7 +241,7 @@ def test_damage_is_not_hidden_by_a_change_of_the_same_row(
 
 def test_a_descriptor_whose_face_is_lost_is_erased(tmp_path: Path, folder: Path, database: sqlite3.Connection) -> None:
     copy = edited(database, folder, tmp_path, "DELETE FROM face WHERE id = 3")
-    with Gallery.open(copy) as gallery:
+    with Gallery.open(copy, damaged=True) as gallery:
         assert "a row of record points to no face" in " ".join(gallery.verify().findings)
         gallery.repair()
         with gallery.writing():
@@ -252,7 +252,7 @@ def test_a_descriptor_whose_face_is_lost_is_erased(tmp_path: Path, folder: Path,
 
 def test_origins_that_are_none_are_named(tmp_path: Path, folder: Path, database: sqlite3.Connection) -> None:
     copy = edited(database, folder, tmp_path, "UPDATE face SET origins = 'h?hh' WHERE id = 2")
-    with Gallery.open(copy) as gallery:
+    with Gallery.open(copy, damaged=True) as gallery:
         with pytest.raises(GalleryCorruptError, match=r"holds 'h\?hh' as where the labels of image 2 come from"):
             list(gallery.faces())
         [finding] = gallery.verify().findings

@@ -60,7 +60,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     from cli.progress import ProgressBar
     from index.gallery import Gallery
 
-    with Gallery.open(db_folder(db)) as gallery, ProgressBar("checking descriptors") as bar:
+    with Gallery.open(db_folder(db), damaged=True) as gallery, ProgressBar("checking descriptors") as bar:
         found = gallery.verify(bar.update)
     if as_json:
         print(json.dumps({**asdict(found), "sound": found.sound}))
@@ -76,7 +76,7 @@ def repair(db: DbOption = None) -> None:
     """Mend what is damaged. Images with damaged descriptors go, to be described again; indexes are built anew."""
     from index.gallery import Gallery
 
-    with Gallery.open(db_folder(db)) as gallery:
+    with Gallery.open(db_folder(db), damaged=True) as gallery:
         done = gallery.repair()
     for path in done.removed:
         print(f"removed: {printable(path)}")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from sqlalchemy import Table, text
 
+from index.care.rows import row_damage, unsealed
 from index.errors import GalleryError
 from index.files import discard_indexes
 from index.search import exact, shortlist
 from index.search.searcher import Searcher
 from index.search.shortlist import AT, Shortlist
 from index.truth import records, redescribing, state, store
-from index.truth.database import PAGE, Database
-from index.truth.schema import TABLES, row_digest
+from index.truth.database import Database
 
 SAMPLE = 50  # faces whose neighbours are compared
 
@@ -56,10 +54,9 @@ class Repair:
 def verify(folder: Path, database: Database, progress: Progress | None = None) -> Verification:
     """Read everything and compare it."""
     found = Verification()
-    found.findings += [f"the database: {line}" for line in database.soundness()]
+    found.findings += row_damage(database)
     with database.reading() as session:
         found.images = store.count(session)
-    found.findings += damaged_rows(database)
     for page in records.hashed_records(folder, database):
         damaged = [one.id for one in page if one.noted != one.actual]
         found.checked += len(page) - len(damaged)
@@ -77,26 +74,6 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
     else:
         found.index = _verify_index(folder, database, found.findings)
     return found
-
-
-def damaged_rows(database: Database) -> Iterator[str]:
-    """A sentence for each row that is not what was written."""
-    for table, row in _unsealed(database):
-        named = ", ".join(f"{column.name} {row[column.name]!r}" for column in table.primary_key)
-        yield f"the database: the row of {table.name} with {named} is not what was written"
-
-
-def _unsealed(database: Database) -> Iterator[tuple[Table, dict[str, Any]]]:
-    """The rows that are not what was written, as the engine keeps them."""
-    for table in TABLES:
-        names = [column.name for column in table.columns]  # the digest is the last
-        query = text(f"SELECT {', '.join(names)} FROM {table.name}")
-        with database.reading() as session:
-            for row in session.execute(query).yield_per(PAGE):
-                values = tuple(row)
-                erased = table.name == "record" and values[names.index("face_id")] is None  # removed since
-                if not erased and row_digest(values[:-1]) != values[-1]:
-                    yield table, dict(zip(names, values, strict=True))
 
 
 def repair(folder: Path, database: Database) -> Repair:
@@ -121,7 +98,7 @@ def repair(folder: Path, database: Database) -> Repair:
 def _discard_unsealed(database: Database) -> list[str]:
     """Delete the photos and faces whose rows are not what was written; the paths of those that had a face."""
     found: dict[str, list[int]] = {"photo": [], "face": []}
-    for table, row in _unsealed(database):
+    for table, row in unsealed(database):
         name, key = ("face", "face_id") if table.name == "record" else (table.name, "id")
         if name in found and isinstance(row[key], int):
             found[name].append(row[key])

@@ -15,7 +15,9 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from index.checked import is_noted, look, note
 from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
+from index.truth.shape import strange
 
 PATIENCE = 10.0  # seconds that a writer waits for another one
 
@@ -81,6 +83,7 @@ class SQLite:
         """patience: seconds to wait for another writer."""
         self.path = path
         self._patience = patience
+        self._believed, self._looked = False, look(path)
         url = URL.create("sqlite", database=str(path))
         # where nothing can be written, no connection is kept: it would not see what another user writes
         pool = None if _writable(path) else NullPool
@@ -103,13 +106,29 @@ class SQLite:
         with _named_errors(self.path, self._patience), Session(self._writer, autoflush=False) as session:
             with session.begin():
                 yield session
+        self._note()
+
+    @property
+    def believed(self) -> bool:
+        """Whether the file was found sound when it looked as it does now."""
+        return is_noted(self.path.parent, self.path, look(self.path))
+
+    def believe(self) -> None:
+        """From now on the file is as we write it: note how it looks, also whenever that changes."""
+        self._believed, self._looked = True, None
+        self._note()
 
     def soundness(self) -> list[str]:
-        """What SQLite finds wrong: in its pages and indexes, and rows that point to none."""
+        """What SQLite finds wrong: in its pages and indexes, rows that point to none, and tables that are not ours."""
         with self.reading() as session:
+            other = strange(session)
             found = [str(row[0]) for row in session.execute(text("PRAGMA integrity_check"))]
             lost = session.execute(text("PRAGMA foreign_key_check")).all()
-        return [line for line in found if line != "ok"] + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
+        return (
+            other
+            + [line for line in found if line != "ok"]
+            + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
+        )
 
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
@@ -122,10 +141,18 @@ class SQLite:
             raise _named(self.path, self._patience, error) from error
         finally:
             connection.close()
+        self._note()
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
         self._engine.dispose()
+        self._note()
+
+    def _note(self) -> None:
+        now = look(self.path)
+        if self._believed and now != self._looked:
+            note(self.path.parent, self.path, now)
+            self._looked = now
 
 
 def _writable(path: Path) -> bool:
