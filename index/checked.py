@@ -7,18 +7,17 @@ afterwards.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from index.files import CHECKED, replaced
-from index.plain import read_settings
+from index.plain import read_settings, settings_text
 from index.values import FileStamp
 
-_SUM = "sha256"
+_RECENT, _PATIENCE, _STEP = 2e9, 5, 0.02  # nanoseconds, looks, seconds between them
 _Stamps = dict[str, list[int]]
 
 
@@ -35,6 +34,19 @@ def is_noted(folder: Path, path: Path, stamp: FileStamp | None) -> bool:
     return stamp is not None and _read(folder).get(_name(folder, path)) == _listed(stamp)
 
 
+def is_believed(folder: Path, path: Path) -> bool:
+    """Whether the file was found sound when it looked as it does now. One that was written to a moment ago is looked at
+    a few times: its writer will note how it looks when it is on the disk."""
+    for _ in range(_PATIENCE):
+        stamp = look(path)
+        if stamp is None or is_noted(folder, path, stamp):
+            return stamp is not None
+        if not 0 <= time.time_ns() - stamp.mtime_ns < _RECENT:
+            return False
+        time.sleep(_STEP)
+    return False
+
+
 def note(folder: Path, path: Path, stamp: FileStamp | None) -> None:
     """Believe the file while it looks like this. Where nothing can be written, it is read again the next time."""
     if stamp is None or not os.access(folder, os.W_OK):
@@ -45,7 +57,7 @@ def note(folder: Path, path: Path, stamp: FileStamp | None) -> None:
     after = {**kept, _name(folder, path): _listed(stamp)}
     if after != before:
         with suppress(OSError):
-            replaced(folder / CHECKED, json.dumps({"files": after, _SUM: _sum(after)}).encode())
+            replaced(folder / CHECKED, settings_text(after))
 
 
 @contextmanager
@@ -75,16 +87,9 @@ def forget(folder: Path) -> None:
 def _read(folder: Path) -> _Stamps:
     """Nothing where it cannot be read, or is damaged: then everything is compared again."""
     try:
-        content = json.loads(read_settings(folder / CHECKED))
-        files = content["files"]
-        sound = isinstance(files, dict) and content[_SUM] == _sum(files)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return read_settings(folder / CHECKED)
+    except (OSError, ValueError):
         return {}
-    return files if sound else {}
-
-
-def _sum(files: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def _name(folder: Path, path: Path) -> str:

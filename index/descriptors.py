@@ -111,7 +111,7 @@ class DescriptorFile:
         new = not self.path.exists()
         # Not "ab": on POSIX that always writes at the end, also behind what a crash left.
         with kept_noted(self.path.parent, self.path):
-            with open(self.path, "xb" if new else "r+b", opener=not_following) as file:  # noqa: PTH123
+            with open(self.path, "xb" if new else "r+b", opener=not_following) as file:
                 for slot, content in pieces:
                     file.seek(slot * self.record_bytes)
                     file.write(content)

@@ -445,6 +445,7 @@ class Gallery:
 
         Raises GalleryEmptyError, FaissMissingError.
         """
+        self._require_descriptors()
         return self._reader.repeated(lambda: plan_for(self._folder, self._database, requirements, planner))
 
     def prepare(
@@ -457,6 +458,7 @@ class Gallery:
         not installed, and nothing changes. GalleryLockedError.
         """
         with self.writing():
+            self._require_descriptors()
             prepared = prepare(self._folder, self._database, requirements, progress, planner)
         self._reader.forget()
         return prepared
@@ -476,6 +478,10 @@ class Gallery:
             files[number].zero(slots)
             with self._database.writing() as session:
                 records.erased(session, number, slots)
+
+    def _require_descriptors(self) -> None:
+        with self._database.reading() as session:
+            self._reader.require_descriptors(session)
 
     def _drop_damaged(self) -> int:
         with self._database.writing() as session:

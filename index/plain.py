@@ -6,14 +6,19 @@ link that somebody put there since.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
+from typing import Any
 
 from index.errors import GalleryCorruptError
 
 _OWN = ("gallery.", "descriptors-", "exact-", "search-", "search.json", "checked.json")
 _MOST = 2**20  # bytes of a file of settings
+_SUM = "sha256"
 _NOT_FOLLOWED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -43,16 +48,30 @@ def _require_plain(path: Path, may_be_folder: bool) -> None:
         )
 
 
-def read_settings(path: Path) -> bytes:
-    """A small file of a gallery's folder, without following a link of its name. Raises OSError, ValueError for what is
-    no plain file, or too large for one."""
+def settings_text(content: Mapping[str, Any]) -> bytes:
+    """JSON with a digest of it, which tells damage."""
+    return (json.dumps({**content, _SUM: _sum(content)}, indent=2) + "\n").encode()
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What `settings_text` made, without following a link of its name. Raises OSError, ValueError for what is no plain
+    file, too large, or not what was written."""
     with os.fdopen(os.open(path, os.O_RDONLY | _NOT_FOLLOWED), "rb") as file:
         if not S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is no plain file")
-        content = file.read(_MOST + 1)
-    if len(content) > _MOST:
-        raise ValueError(f"it has over {_MOST:,} bytes")
+        text = file.read(_MOST + 1)
+    try:
+        content = json.loads(text) if len(text) <= _MOST else None
+        said = content.pop(_SUM) if isinstance(content, dict) else None
+    except (ValueError, KeyError, RecursionError) as error:
+        raise ValueError(f"it is no JSON of ours: {error}") from error
+    if not isinstance(content, dict) or said != _sum(content):
+        raise ValueError("it is not what was written")
     return content
+
+
+def _sum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def not_following(name: str, flags: int) -> int:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.checked import look, note
 from index.errors import DescriptorShapeError, GalleryCorruptError
 from index.files import discard_indexes, exact_path
-from index.search.indexes import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
+from index.search.indexes import BROKEN, Index, faiss_module, mapped_index, require_written, unreadable, write_index
 from index.search.searcher import Found, Rows, merged, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State
 
@@ -114,6 +115,7 @@ def save(folder: Path, exact: Exact) -> None:
     path = exact_path(folder, exact.state.generation, exact.state.stamp)
     try:
         write_index(exact.index, path)
+        note(folder, path, look(path))
         discard_indexes(folder, "exact", before=exact.state.generation, keep=path)
     except OSError as error:
         _log.warning("the search index of %s is not saved: %s", folder, error)
@@ -164,10 +166,11 @@ def read_index(path: Path) -> Index:
     """An index that `build_index` made, mapped into memory. Raises GalleryCorruptError when the file is missing,
     damaged, or another kind of index."""
     try:
+        require_written(path)
         index = mapped_index(path)
         sound = _is_exact(faiss_module(), index)
     except BROKEN as error:
-        raise unreadable(path) from error
+        raise unreadable(path, str(error)) from error
     if not sound:
         raise unreadable(path)
     return index
@@ -234,5 +237,6 @@ def _is_exact(faiss: Any, index: Any) -> bool:
         and flat.sq.qtype == faiss.ScalarQuantizer.QT_fp16
         and {index.metric_type, flat.metric_type} == {faiss.METRIC_L2}
         and index.ntotal == flat.ntotal == index.id_map.size()
-        and index.d == flat.d
+        and index.d == flat.d == flat.sq.d
+        and flat.codes.size() == flat.ntotal * flat.sq.code_size == 2 * flat.ntotal * flat.d
     )

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from index.checked import is_noted, look, note
+from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
 from index.truth.shape import strange
 
@@ -111,7 +111,7 @@ class SQLite:
     @property
     def believed(self) -> bool:
         """Whether the file was found sound when it looked as it does now."""
-        return is_noted(self.path.parent, self.path, look(self.path))
+        return is_believed(self.path.parent, self.path)
 
     def believe(self) -> None:
         """From now on the file is as we write it: note how it looks, also whenever that changes."""

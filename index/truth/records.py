@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from index.checked import is_believed, look, note
 from index.descriptors import DescriptorFile, record_hash
 from index.errors import GalleryCorruptError
 from index.files import descriptor_numbers, descriptor_path
@@ -120,6 +121,32 @@ def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
         ids = _numbers(id_ for id_, _, _ in page).tolist()
         yield [_hashed(content, id_, slot, noted) for id_, (_, slot, noted) in zip(ids, page, strict=True)]
         last = page[-1][1]
+
+
+def require_stored(session: Session, file: DescriptorFile) -> None:
+    """Raise GalleryCorruptError where a face's descriptor is not what was stored; it is read once, and believed while
+    the file looks the same."""
+    folder = file.path.parent
+    if not file.path.exists() or is_believed(folder, file.path):
+        return
+    stamp, content = look(file.path), file.whole()
+    column = Base.metadata.tables["record"].c
+    rows = select(column.face_id, column.slot, column.sha256).where(
+        column.file == _CURRENT, column.face_id.is_not(None)
+    )
+    damaged = [
+        face
+        for face, slot, noted in session.execute(rows.where(column.file == _CURRENT)).yield_per(PAGE)
+        if slot >= len(content) or record_hash(content[slot]) != noted
+    ]
+    if damaged:
+        more = f" (and of {len(damaged) - 1:,} more)" if len(damaged) > 1 else ""
+        raise GalleryCorruptError(
+            f"{file.path} is damaged: the descriptor of image {damaged[0]}{more} is not what was stored: run "
+            "`facesearch gallery repair`, and `facesearch index`, which describes it again"
+        )
+    if look(file.path) == stamp:
+        note(folder, file.path, stamp)
 
 
 def _hashed(content: HalfArray, id_: int, slot: int, noted: str) -> Hashed:
