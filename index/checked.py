@@ -75,7 +75,7 @@ def damage(folder: Path) -> list[str]:
     path = folder / CHECKED
     if not path.exists() or _read(folder):
         return []
-    return [f"{path} is damaged: delete it, or run `facesearch gallery repair`, which does"]
+    return [f"{path} is damaged: `facesearch gallery repair` deletes it"]
 
 
 def forget(folder: Path) -> None:

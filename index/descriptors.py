@@ -65,9 +65,11 @@ class DescriptorFile:
         return committed
 
     def zero(self, slots: list[int]) -> None:
-        """Overwrite the records of these slots with zeros, onto the disk."""
-        blank = bytes(self.record_bytes)
-        self._write([(slot, blank) for slot in slots])
+        """Overwrite the records of those of these slots that the file has with zeros, onto the disk."""
+        blank, there = bytes(self.record_bytes), len(self.whole())
+        pieces = [(slot, blank) for slot in slots if slot < there]
+        if pieces:
+            self._write(pieces)
 
     def records(self, committed: int) -> HalfArray:
         """The first `committed` slots, (committed, size) float16, mapped into memory read-only.

@@ -22,8 +22,9 @@ from sqlalchemy.orm import Session
 
 from index.care.compact import Compaction, compact
 from index.care.exchange import Exported, export
+from index.care.repair import Repair, repair
 from index.care.rows import require_sound_rows
-from index.care.verify import Repair, Verification, repair, verify
+from index.care.verify import Verification, verify
 from index.descriptors import checked_descriptors, record_hash
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
 from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
@@ -35,6 +36,7 @@ from index.truth import records, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.redescribing import Redescription
+from index.truth.rows import redecided, require_known
 from index.values import (
     Decision,
     Face,
@@ -264,14 +266,40 @@ class Gallery:
         return self._reader.undisturbed(lambda: verify(self._folder, self._database, progress))
 
     def repair(self) -> Repair:
-        """Remove faces whose descriptors are damaged, finish what was interrupted and delete indexes, which the next
-        search builds anew. Raises GalleryLockedError."""
+        """Mend what can be mended without the pictures, and delete indexes, which the next search builds anew. No image
+        goes: those whose descriptors or rows are damaged wait to be described again. Raises GalleryLockedError,
+        GalleryCorruptError with what cannot be mended."""
         with self.writing():
             done = repair(self._folder, self._database)
-            self.remove(done.removed_ids)
-            done.waiting = self._drop_damaged()
+            self._tidy()
+        self._database.believe()
         self._reader.forget()
         return done
+
+    def undescribed(self) -> set[int]:
+        """The ids of the images that wait to be described again, since what was known of them was damaged."""
+        with self._database.reading() as session:
+            return set(records.without_record(session))
+
+    def describe(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> None:
+        """Give images that wait for it what the model makes of them, all of it or nothing: decisions, descriptors
+        (n, size), and the content and stamp of their photos as they are now; ids and labels stay. Raises as `add`, and
+        UnknownImageError."""
+        array = checked_descriptors(descriptors, self._config.descriptor_size)
+        for face in faces:
+            check_photo(face.photo)
+            check_decision(face.path, face.decision, self._config.values)
+        if not faces:
+            return
+        ids = [face.id for face in faces]
+        with self.writing(), self._database.writing() as session:
+            self._reader.require_model(state.state(session))
+            require_known(ids, dict.fromkeys(records.without_record(session)))
+            number, file = state.gallery(session).file, records.descriptor_file(session, self._folder)
+            first = file.append(array, committed=records.slots_in_use(session, number))
+            records.insert_records(session, number, first, ids, [record_hash(record) for record in array])
+            store.redecide(session, redecided(faces))
+            state.advance(session, removed=True)  # it is new, but its id is not: no index goes on to hold
 
     def export(
         self, target: Path, pictures: bool = False, progress: Callable[[int, int], None] | None = None

@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from index.checked import look, note
 from index.errors import DescriptorShapeError, GalleryCorruptError
 from index.files import discard_indexes, exact_path
-from index.search.indexes import BROKEN, Index, faiss_module, mapped_index, require_written, unreadable, write_index
+from index.search.indexes import (
+    BROKEN,
+    Index,
+    faiss_module,
+    is_written,
+    mapped_index,
+    require_believed,
+    unreadable,
+    write_index,
+)
 from index.search.searcher import Found, Rows, merged, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State
 
@@ -136,6 +145,16 @@ def load(folder: Path, state: State, ids: IdArray, slots: IdArray, size: int) ->
     return Exact(state, index, ids, slots) if same else None
 
 
+def require_written(path: Path) -> None:
+    """Raise GalleryCorruptError unless a saved index is what was written, whether or not it is believed."""
+    try:
+        sound = is_written(path)
+    except OSError as error:
+        raise unreadable(path, str(error)) from error
+    if not sound:
+        raise unreadable(path, "it is not what was written")
+
+
 def discard(folder: Path, state: State) -> None:
     """Delete the saved index of this state."""
     with suppress(OSError):
@@ -166,7 +185,7 @@ def read_index(path: Path) -> Index:
     """An index that `build_index` made, mapped into memory. Raises GalleryCorruptError when the file is missing,
     damaged, or another kind of index."""
     try:
-        require_written(path)
+        require_believed(path)
         index = mapped_index(path)
         sound = _is_exact(faiss_module(), index)
     except BROKEN as error:

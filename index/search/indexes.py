@@ -51,7 +51,7 @@ def write_index(index: Index, path: Path) -> None:
         file.write(seen.digest())
 
 
-def require_written(path: Path) -> None:
+def require_believed(path: Path) -> None:
     """Raise ValueError unless an index in a gallery's folder is what was written; it is read once, and believed while
     it looks the same. Raises OSError."""
     folder = path.parent

@@ -169,6 +169,17 @@ def read(folder: Path, path: Path) -> Shortlist:
     return Shortlist(about, index, np.array(reduction), ids, slots)
 
 
+def require_written(path: Path) -> None:
+    """Raise GalleryCorruptError unless a saved index is what was written, whether or not it is believed."""
+    try:
+        hashes = read_settings(path / _ABOUT)["files"]
+        wrong = [name for name in _HASHED if file_hash(path / name) != hashes[name]]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is not what was written")
+    except (*BROKEN, TypeError, KeyError) as error:
+        raise unreadable(path, str(error)) from error
+
+
 def _require_hash(folder: Path, path: Path, expected: str) -> None:
     if is_believed(folder, path):
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote
@@ -53,6 +53,16 @@ class Database(Protocol):
 
     def soundness(self) -> list[str]:
         """What the engine itself finds wrong with the database, a line each."""
+
+    @property
+    def believed(self) -> bool:
+        """Whether the rows were found sound, and nobody but us has changed them since."""
+
+    def believe(self) -> None:
+        """The rows were found sound: remember that for the next who opens them."""
+
+    def rebuild_indexes(self) -> None:
+        """Make the engine's own indexes anew, where they can be. Raises GalleryLockedError, GalleryStorageError."""
 
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
@@ -129,6 +139,11 @@ class SQLite:
             + [line for line in found if line != "ok"]
             + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
         )
+
+    def rebuild_indexes(self) -> None:
+        """Make indexes anew, where they can be; what else is damaged is found when rows are looked at."""
+        with suppress(GalleryCorruptError), self.writing() as session:
+            session.execute(text("REINDEX"))
 
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""

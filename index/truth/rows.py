@@ -67,7 +67,7 @@ def face_of(row: Any) -> Face:
     except ImageRowError as error:
         raise GalleryCorruptError(
             f"the database holds {path!r} as the path of image {id_}, which leads out of the images' folder: "
-            "`facesearch gallery repair` removes it; restore gallery.db from a copy, or index again"
+            "run `facesearch gallery repair`, or restore gallery.db from a copy"
         ) from error
     labels = Labels(identity, pose, illumination, expression, origins)
     return Face(Photo(path, sha256 or "", FileStamp(*stamp)), labels, Decision(decided, tuple(errors)), id_)
@@ -108,6 +108,16 @@ def decision_columns(decision: Decision) -> dict[str, Any]:
     return {"decided": int(decision.decided), "errors": errors}
 
 
+def redecided(faces: Sequence[Face]) -> dict[int, dict[str, Any]]:
+    """By id, the columns of the table staged: what a model makes of faces, and how their files are now."""
+    return {
+        one.id: {"face_id": one.id, "sha256": one.photo.sha256 or None}
+        | stamp_columns(one.photo.stamp)
+        | decision_columns(one.decision)
+        for one in faces
+    }
+
+
 def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, Any] = READ) -> Row:
     """A row of the table photo as it is stored; problem: what `problem_columns` says."""
     columns = {"id": id_, "path": str(photo.path), "sha256": photo.sha256 or None, "added": added, **problem}
@@ -120,7 +130,7 @@ def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> Row
     return stored("face", columns | label_columns(labels) | decision_columns(decision))
 
 
-def record_row(file: int, slot: int, face_id: int, sha256: str) -> Row:
+def record_row(file: int, slot: int, face_id: int | None, sha256: str) -> Row:
     """A row of the table record as it is stored."""
     return stored("record", {"file": file, "slot": slot, "face_id": face_id, "sha256": sha256})
 
