@@ -1,4 +1,4 @@
-"""One change of one file of a gallery, at random: bytes that are flipped, cut, swapped, replaced; cells; rows; links."""
+"""One change of one file of a gallery, at random: bytes flipped, cut, swapped, replaced; cells, rows, links."""
 
 from __future__ import annotations
 
@@ -125,11 +125,8 @@ def _place(connection: sqlite3.Connection, rng: np.random.Generator) -> tuple[st
         rows = list(connection.execute(f"SELECT {', '.join(keys)} FROM {table}"))
         if rows:
             rng.shuffle(rows)
-            return (
-                table,
-                str(rng.choice([name for name, _ in columns])),
-                [(" AND ".join(f"{k} IS ?" for k in keys), *row) for row in rows],
-            )
+            where = " AND ".join(f"{key} IS ?" for key in keys)
+            return table, str(rng.choice([name for name, _ in columns])), [(where, *row) for row in rows]
 
 
 def _cell(db: Path, rng: np.random.Generator) -> str:
@@ -148,6 +145,9 @@ def _cell(db: Path, rng: np.random.Generator) -> str:
     return _edited(db, edit)
 
 
+_SWAP = ("SELECT {c} FROM {t} WHERE {w}", "UPDATE {t} SET {c} = ? WHERE {w}")
+
+
 def _swapped(db: Path, rng: np.random.Generator) -> str:
     def edit(connection: sqlite3.Connection) -> str:
         while True:
@@ -155,15 +155,12 @@ def _swapped(db: Path, rng: np.random.Generator) -> str:
             if len(rows) < 2 or column in rows[0][0]:
                 continue
             (where, *first), (_, *second) = rows[:2]
-            [a], [b] = (
-                connection.execute(f"SELECT {column} FROM {table} WHERE {where}", key) for key in (first, second)
-            )
+            read, write = (text.format(t=table, c=column, w=where) for text in _SWAP)
+            [a], [b] = (connection.execute(read, key).fetchone() for key in (first, second))
             try:
-                connection.execute(
-                    f"UPDATE {table} SET {column} = ? WHERE {where}", (f"aside {os.urandom(4).hex()}", *first)
-                )
-                connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (*a, *second))
-                connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (*b, *first))
+                connection.execute(write, (f"aside {os.urandom(4).hex()}", *first))
+                connection.execute(write, (a, *second))
+                connection.execute(write, (b, *first))
             except sqlite3.Error:
                 connection.rollback()
                 continue

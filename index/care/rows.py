@@ -150,7 +150,7 @@ def require_sound_rows(database: Database) -> None:
 def _unsealed(session: Session, table: Table) -> Iterator[dict[str, Any]]:
     """The rows that are not what was written, as the engine keeps them."""
     names = [column.name for column in table.columns]  # the digest is the last
-    rows = session.execute(text(f"SELECT {', '.join(names)} FROM {table.name}"))
+    rows = session.connection().exec_driver_sql(f"SELECT {', '.join(names)} FROM {table.name}")
     for row in chain.from_iterable(rows.partitions(PAGE)):
         if row_digest(tuple(row[:-1])) != row[-1]:
             found = dict(zip(names, row, strict=True))
@@ -164,11 +164,11 @@ def _senseless(session: Session, table: Table) -> dict[str, str]:
     keys = ", ".join(column.name for column in table.primary_key)
     for what, name, condition in _SENSELESS:
         if name == table.name:
-            for row in session.execute(text(f"SELECT {keys} FROM {name} WHERE {condition}")).mappings():
+            for row in session.connection().exec_driver_sql(f"SELECT {keys} FROM {name} WHERE {condition}").mappings():
                 found[_key(table, dict(row))] = what
     if table.name == "face":
         others = "SELECT id, identity, identity_key FROM face WHERE identity_key != lower(identity)"
-        for id_, identity, key in session.execute(text(others)):
+        for id_, identity, key in session.connection().exec_driver_sql(others):
             if isinstance(identity, str) and identity_key(identity) != key:
                 found[_key(table, {"id": id_})] = "its identity is compared as another"
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -39,7 +39,7 @@ def _expected() -> _Shape:
 
 def _shape(connection: Connection) -> _Shape:
     """Columns, rules and indexes of every table, and every other object, as the engine understands them."""
-    rows = connection.execute(text("SELECT type, name, tbl_name FROM sqlite_master")).all()
+    rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master").all()
     shape = {f"a {kind} {name!r}": [""] for kind, name, _ in rows if kind not in ("table", "index")}
     tables = [name for kind, name, _ in rows if kind == "table" and name not in _OTHERS]
     for table in tables:
@@ -56,5 +56,5 @@ def _indexes(connection: Connection, table: str) -> list[str]:
 
 def _asked(connection: Connection, pragma: str, name: str) -> list[Any]:
     """What the engine says of a table or an index; a name is a value here, whatever stands in it."""
-    rows = connection.execute(text(f"SELECT * FROM pragma_{pragma}(:name)"), {"name": name})
+    rows = connection.exec_driver_sql(f"SELECT * FROM pragma_{pragma}(?)", (name,))
     return sorted(map(tuple, rows), key=str)

@@ -105,7 +105,7 @@ def last_id(session: Session, table: str) -> int:
 
 def last_ids_known(session: Session) -> bool:
     """Whether the engine remembers ids that are not below those that are there: none of these is given again."""
-    rows = session.execute(text("SELECT name, seq FROM sqlite_sequence"))
+    rows = session.connection().exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
     remembered: dict[str, Any] = {name: seq for name, seq in rows}
     there = {table.name: session.scalar(select(func.max(table.c.id))) or 0 for table in (_PHOTO, _FACE)}
     given = {name: remembered.get(name, 0) for name in there}
