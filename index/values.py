@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,8 @@ class GalleryConfig:
                 f"model_digest is {self.model_digest!r}; expected the sha256 of the weights "
                 "as 64 lower-case hexadecimal digits"
             )
+        if not re.fullmatch("[a-z][a-z0-9_]*", self.attribute):  # it is the name of a model's folder, too
+            raise ValueError(f"attribute is {self.attribute!r:.60}; expected a word such as pose")
         if not self.values or len(set(self.values)) != len(self.values):
             raise ValueError(f"values are {self.values}; expected one or more distinct integers")
         if self.descriptor_size < 1:

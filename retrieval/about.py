@@ -10,7 +10,7 @@ from index.files import gallery_bytes, saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import size_text
 from retrieval.folder import is_gone
-from retrieval.tables import aligned, counted
+from retrieval.tables import aligned, counted, printable
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class GalleryInfo:
             next_one = f"by model {self.redescription.model_digest[:12]}: {self.redescription.staged:,}"
             how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
             rows.append(["redescribed", f"{next_one} of {counted(self.images, 'image')} described; {how}"])
-        return aligned(rows)
+        return aligned([[what, printable(said)] for what, said in rows])
 
 
 def face_details(gallery: Gallery, face: Face) -> dict[str, Any]:

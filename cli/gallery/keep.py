@@ -69,7 +69,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
         if found.waiting:
             print(f"{counted(found.waiting, 'image')} to be described again: run `facesearch index`")
         print(found.index)
-        print("sound" if found.sound else "\n".join(found.findings))
+        print("sound" if found.sound else "\n".join(map(printable, found.findings)))
     if not found.sound:
         raise typer.Exit(1)
 

@@ -221,6 +221,8 @@ def _named_errors(path: Path, patience: float) -> Iterator[None]:
         yield
     except DatabaseError as error:
         raise _named(path, patience, error.orig) from error
+    except UnicodeDecodeError as error:  # names in a damaged schema, or the engine's own words about it
+        raise _corrupt(path, error) from error
 
 
 def _named(path: Path, patience: float, error: object) -> GalleryError:
@@ -232,8 +234,12 @@ def _named(path: Path, patience: float, error: object) -> GalleryError:
             "wait for it to finish and try again"
         )
     if code in _CORRUPT or any(sign in str(error) for sign in _CORRUPT_SIGNS):
-        return GalleryCorruptError(
-            f"{path} is not a sound gallery database ({error}); restore it from a copy, "
-            "or delete the gallery folder and index the images again"
-        )
+        return _corrupt(path, error)
     return GalleryStorageError(f"SQLite cannot use {path} ({error}); check the free space and the permissions there")
+
+
+def _corrupt(path: Path, error: object) -> GalleryCorruptError:
+    return GalleryCorruptError(
+        f"{path} is not a sound gallery database ({error}); restore it from a copy, "
+        "or delete the gallery folder and index the images again"
+    )

@@ -188,7 +188,10 @@ def give_up_lost(session: Session) -> None:
 
 
 def unnamed(session: Session, count: int) -> list[int]:
-    """Those of the first `count` slots of the descriptor file of which no record says anything."""
+    """Those of the first `count` slots of the descriptor file of which no record says anything; of a file that is far
+    too long for its records, not all."""
+    rows = session.scalar(select(func.count()).select_from(RecordRow)) or 0
+    count = min(count, 10 * rows + 1_000)
     named = session.scalars(select(RecordRow.slot).where(RecordRow.file == _CURRENT, _READABLE))
     free: list[int] = np.setdiff1d(np.arange(count), _numbers(named)).tolist()
     return free
