@@ -11,178 +11,29 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from index.gallery import Gallery
-from index.search.plan import SLOW, Planner, Requirements
-from retrieval.search import FaceSearch
-from tests.damage import ROWS, damage
-from tests.stand_ins import HashEditor, ReadsHere
+from tests.attacked import READING, WRITING, Place, copied, found_by, run, templates
+from tests.damage import ROWS, TABLES, damage
 
-MODEL, NEXT = HashEditor("a", descriptor_size=16), HashEditor("b", descriptor_size=24)
-PEOPLE, COUNT, PATIENCE = 4, 20, 60  # seconds for one command
-READING = ("list", "show", "info", "problems", "query", "where", "verify", "plan", "export")
-WRITING = ("index", "label", "remove", "compact", "relocate", "redescribe", "prepare", "prune", "repair")
+PATIENCE = 60  # seconds for one command
+
+
+SEEN = ("exact", "search", "search.json", "checked.json")  # every change of these is seen
 
 
 class Finding(Exception):
     """What must not be."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A gallery of the campaign, and what may be reached from it: pictures, a query, and what must stay as it is."""
-
-    db: Path
-    around: Path
-
-    @property
-    def photos(self) -> Path:
-        return self.around / "photos"
-
-    @property
-    def picture(self) -> Path:
-        return self.around / "query.png"
-
-    @property
-    def outside(self) -> Path:
-        return self.around / "precious"
-
-    def search(self, editor: HashEditor = MODEL) -> FaceSearch:
-        return FaceSearch(self.db, describer=editor, reader=ReadsHere())
-
-
-# --- what is attacked ---
-
-
-def templates(folder: Path) -> dict[str, Place]:
-    """Galleries of twenty faces with all that may lie in one; the file of one of them has gone."""
-    place = Place(folder / "exact", folder)
-    _write_files(place)
-    with place.search() as faces:
-        faces.index(place.photos, requirements=Requirements(recall=0.9))
-        faces.label(where="identity = 'p1'", identity="Änna", pose=15)
-        faces.label(3, expression="smile", illumination=7)
-        faces.remove(5)
-        faces.query(place.picture, pose=15)
-    (place.photos / "p2" / "02.png").unlink()
-    made = {"exact": place}
-    for kind in ("flat", "hnsw"):
-        made[kind] = _copied(place, kind)
-        with Gallery.open(made[kind].db) as gallery:
-            planner = Planner({**dict.fromkeys(("exact", "flat", "ivf", "hnsw"), 10**9), kind: 0})
-            gallery.prepare(Requirements(recall=0.5, max_ms=10_000), planner=planner)
-    made["redescribing"] = _copied(place, "redescribing")
-    with Gallery.open(made["redescribing"].db) as gallery:
-        _begin_redescribing(gallery)
-    return made
-
-
-def _copied(place: Place, name: str) -> Place:
-    copy = Place(place.around / name, place.around)
-    shutil.rmtree(copy.db, ignore_errors=True)
-    shutil.copytree(place.db, copy.db)
-    return copy
-
-
-def _write_files(place: Place) -> None:
-    for n in range(COUNT + 1):
-        path = place.photos / f"p{n % PEOPLE}" / f"{n:02}.png" if n < COUNT else place.picture
-        path.parent.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(n).integers(0, 256, (60, 60, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(path)
-    (place.photos / "p0" / "bad.png").write_bytes(b"no picture")
-    place.outside.mkdir()
-    for name in ("x", "y.png", "descriptors-1.f16", "gallery.db"):
-        (place.outside / name).write_bytes(name.encode() * 50)
-
-
-def _begin_redescribing(gallery: Gallery) -> None:
-    config, size = gallery.config, NEXT.descriptor_size
-    gallery.begin_redescription(replace(config, model_digest=NEXT.digest, descriptor_size=size))
-    there = [face for face in gallery.waiting() if (gallery.config.image_root / face.path).exists()][:7]
-    crops = np.stack([np.asarray(Image.open(gallery.config.image_root / face.path)) for face in there])
-    gallery.stage(there, NEXT.describe(crops).descriptors)
-
-
-# --- what users do; each gives what its answer says ---
-
-
-def run(name: str, place: Place) -> Any:
-    """What a command answers, or what the gallery holds after it."""
-    if name in ("verify", "repair"):
-        return _tended(name, place)
-    with place.search(NEXT if name == "redescribe" else MODEL) as faces:
-        answer = _COMMANDS[name](faces, place)
-        return answer if name in READING else _content(faces.gallery)
-
-
-def _tended(name: str, place: Place) -> Any:
-    with Gallery.open(place.db, damaged=True) as gallery:
-        if name == "verify":
-            return gallery.verify()
-        return gallery.repair()
-
-
-def _export(faces: FaceSearch, place: Place) -> object:
-    out = place.around / "out"
-    shutil.rmtree(out, ignore_errors=True)
-    faces.gallery.export(out)
-    lines = [json.loads(line) for line in (out / "faces.jsonl").read_text(encoding="utf-8").splitlines()]
-    return lines, (out / "descriptors.npy").read_bytes()
-
-
-def _found(faces: FaceSearch, place: Place, where: str | None = None) -> object:
-    answer = faces.query(place.picture, pose=15, k=6, where=where)
-    return [(one.face, round(one.distance, 5)) for one in answer.results]
-
-
-def _info(faces: FaceSearch, place: Place) -> object:
-    return {name: value for name, value in faces.info().as_json().items() if name not in ("bytes", "indexes")}
-
-
-def _content(gallery: Gallery) -> object:
-    faces = list(gallery.faces())
-    rows = [
-        replace(face, photo=replace(face.photo, stamp=replace(face.photo.stamp, inode=0, ctime_ns=0))) for face in faces
-    ]
-    return rows, gallery.config.model_digest, gallery.descriptors([face.id for face in faces]).tobytes()
-
-
-_COMMANDS: Mapping[str, Callable[[FaceSearch, Place], Any]] = {
-    "list": lambda faces, place: list(faces.gallery.faces()),
-    "show": lambda faces, place: (faces.gallery.get([1, 7]), faces.gallery.descriptors([1, 7]).tobytes()),
-    "info": _info,
-    "problems": lambda faces, place: [replace(one, found="", reason="") for one in faces.gallery.problems()],
-    "query": _found,
-    "where": lambda faces, place: _found(faces, place, "identity = 'änna' or pose is null"),
-    "plan": lambda faces, place: [
-        (one.kind, one.memory) for one in faces.gallery.plan(planner=Planner(rates=SLOW)).options
-    ],
-    "export": _export,
-    "index": lambda faces, place: faces.index(place.photos),
-    "prune": lambda faces, place: faces.index(place.photos, prune=True),
-    "label": lambda faces, place: faces.label(2, 4, identity="ben"),
-    "remove": lambda faces, place: faces.remove(1, 8),
-    "compact": lambda faces, place: faces.compact(),
-    "relocate": lambda faces, place: faces.relocate(place.photos),
-    "redescribe": lambda faces, place: faces.redescribe(drop=True),
-    "prepare": lambda faces, place: faces.prepare(),
-}
-
-
-# --- the campaign ---
 
 
 class Campaign:
@@ -194,13 +45,13 @@ class Campaign:
         self.expected: dict[tuple[str, str], Any] = {}
         for template, place in self.templates.items():
             for name in READING + WRITING:
-                self.expected[template, name] = run(name, _copied(place, "work"))
+                self.expected[template, name] = run(name, copied(place, "work"))
 
     def harmed(self) -> tuple[str, str, str]:
         """A copy of a template, changed in one place, as a gallery that came from elsewhere: the template, the kind of
         damage, and in full what was done."""
         template = str(self.rng.choice(list(self.templates)))
-        _copied(self.templates[template], "work")
+        copied(self.templates[template], "work")
         what, told = damage(self.work.db, self.work.outside, self.rng)
         for path in self.work.db.iterdir():
             if not path.is_symlink():
@@ -210,11 +61,11 @@ class Campaign:
     def mutate(self) -> None:
         template, what, told = self.harmed()
         outside = _hashes(self.work.outside)
-        names = [str(self.rng.choice(READING)), "verify", str(self.rng.choice(WRITING))]
+        names = ["verify", str(self.rng.choice(READING)), str(self.rng.choice(WRITING))]
         try:
-            self._reads(template, what, names[0])
-            self._verifies(template, what)
-            self._writes(template, what, names[2])
+            found = self._verifies(template, what)
+            self._reads(template, what, names[1])
+            self._writes(template, what, names[2], found)
             if outside != _hashes(self.work.outside):
                 raise Finding("what lies outside was changed")
         except Finding as error:
@@ -226,31 +77,47 @@ class Campaign:
         found = self._answer(what, name)
         if _hashes(self.work.db, ("gallery.db", "descriptors-")) != before:
             raise Finding(f"{name} changed files")
-        if found is not None and name != "verify" and found != self.expected[template, name]:
+        if found is not None and name != "verify" and what not in ROWS and found != self.expected[template, name]:
             raise Finding(f"{name} answered {found!r:.800}; expected {self.expected[template, name]!r:.800}")
         return found is not None
 
-    def _verifies(self, template: str, what: str) -> None:
+    def _verifies(self, template: str, what: str) -> bool:
+        """Whether it says sound: then everything is as it was, or nobody could tell what is missing."""
+        kept = ("gallery.", "descriptors-", "exact-", "search.json")
+        before = _hashes(self.work.db, kept)
         found = self._answer(what, "verify")
+        if _hashes(self.work.db, kept) != before:
+            raise Finding("verify changed files")
         if found is None or not found.sound:
             self.count[f"{what}: verify sees it"] += 1
-            return
-        self.count[f"{what}: changes nothing"] += 1
-        for name in ("list", "query", "where", "problems", "info"):
+            return False
+        same = _rows(self.work.db) == _rows(self.templates[template].db)
+        if (not same and what not in ROWS) or what.split(" of ")[-1] in (
+            "exact",
+            "search",
+            "search.json",
+            "checked.json",
+        ):
+            raise Finding("verify says sound")
+        self.count[f"{what}: {'changes nothing' if same else 'verify cannot see it'}"] += 1
+        for name in ("list", "query") if same else ():
             if not self._reads(template, what, name):
                 raise Finding(f"verify says sound, and {name} refuses")
+        return True
 
-    def _writes(self, template: str, what: str, name: str) -> None:
-        before = self._answer(what, "verify")
+    def _writes(self, template: str, what: str, name: str, sound: bool) -> None:
         there = (self.work.db / "gallery.db").exists()
         found = self._answer(what, name)
         if name == "repair":
-            return self._repaired(template, what, found)
-        if there and found is not None and found != self.expected[template, name]:
+            self._repaired(template, what, found)
+        elif there and found is not None and what not in ROWS and found != self.expected[template, name]:
             raise Finding(f"{name} left {found!r:.1500}; expected {self.expected[template, name]!r:.1500}")
-        after = self._answer(what, "verify")
-        if found is not None and before is not None and before.sound and (after is None or not after.sound):
-            raise Finding(f"{name} left what is not sound: {after and after.findings}")
+        elif found is not None and sound and not self._verifies_now(what):
+            raise Finding(f"{name} left what is not sound")
+
+    def _verifies_now(self, what: str) -> bool:
+        found = self._answer(what, "verify")
+        return found is not None and bool(found.sound)
 
     def _repaired(self, template: str, what: str, found: Any) -> None:
         """Every face is there under its id; labels are unless they were told to be doubtful; and it is sound."""
@@ -271,8 +138,8 @@ class Campaign:
         if not doubtful and what not in ROWS:
             with self.work.search() as search:
                 search.index(self.work.photos)
-                if _found(search, self.work) != self.expected[template, "query"]:
-                    raise Finding(f"after repair and index a query answers {_found(search, self.work)}")
+                if found_by(search, self.work) != self.expected[template, "query"]:
+                    raise Finding(f"after repair and index a query answers {found_by(search, self.work)}")
 
     def _answer(self, what: str, name: str) -> Any:
         """None where it refuses in one clear line."""
@@ -315,6 +182,15 @@ class Campaign:
             raise Finding(f"{template}, {told}, {name}: what lies outside was changed")
 
 
+def _rows(db: Path) -> list[object]:
+    """What stands in every table, cell by cell."""
+    connection = sqlite3.connect(db / "gallery.db")
+    try:
+        return [list(map(repr, connection.execute(f"SELECT * FROM {table}"))) for table in TABLES]
+    finally:
+        connection.close()
+
+
 def _hashes(folder: Path, names: tuple[str, ...] = ("",)) -> dict[str, str]:
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -340,7 +216,7 @@ def main() -> None:
             except Finding as error:
                 findings += 1
                 print(str(error), file=sys.stderr, flush=True)
-    print(json.dumps(campaign.count))
+    print(json.dumps({**campaign.count, "findings": findings, "seconds of computing": round(time.process_time())}))
     raise SystemExit(findings > 0)
 
 
