@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from index.gallery import Gallery
+from index.gallery import Decision, Gallery
 from index.search.plan import SLOW, Planner, Requirements
+from retrieval.describing import known_errors
 from retrieval.search import FaceSearch
 from tests.stand_ins import HashEditor, ReadsHere
 
@@ -96,7 +97,10 @@ def _begin_redescribing(gallery: Gallery) -> None:
     gallery.begin_redescription(replace(config, model_digest=NEXT.digest, descriptor_size=size))
     there = [face for face in gallery.waiting() if (gallery.config.image_root / face.path).exists()][:7]
     crops = np.stack([np.asarray(Image.open(gallery.config.image_root / face.path)) for face in there])
-    gallery.stage(there, NEXT.describe(crops).descriptors)
+    described = NEXT.describe(crops)
+    decided = zip(there, described.best, described.errors, strict=True)
+    decisions = [(face, Decision(config.values[best], known_errors(errors))) for face, best, errors in decided]
+    gallery.stage([replace(face, decision=decision) for face, decision in decisions], described.descriptors)
 
 
 # --- what users do; each gives what its answer says ---
@@ -132,7 +136,9 @@ def found_by(faces: FaceSearch, place: Place, where: str | None = None) -> objec
 
 
 def _info(faces: FaceSearch, place: Place) -> object:
-    return {name: value for name, value in faces.info().as_json().items() if name not in ("bytes", "indexes")}
+    return {
+        name: value for name, value in faces.info().as_json().items() if name not in ("gallery", "bytes", "indexes")
+    }
 
 
 def _content(gallery: Gallery) -> object:

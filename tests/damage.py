@@ -40,8 +40,10 @@ def damage(db: Path, outside: Path, rng: np.random.Generator) -> tuple[str, str]
     if kind in kinds:
         return kind, f"{kind}: {kinds[kind]()}"
     path = _file(db, rng)
-    content = bytearray(path.read_bytes())
-    told = bytes_[kind](content)
+    before = path.read_bytes()
+    content = bytearray(before)
+    while content == before:  # equal bytes may have been swapped
+        told = bytes_[kind](content)
     path.write_bytes(content)
     name = path.relative_to(db).as_posix().split("-")[0].split("/")[-1]
     return f"{kind} of {name}", f"{kind} of {path.relative_to(db)}: {told}"
