@@ -24,8 +24,8 @@ _MODEL = """typeof(model_digest) != 'text' OR length(model_digest) != 64 OR mode
     OR typeof(file) != 'integer' OR file < 1 OR attribute_values GLOB '*[^][0-9,-]*'
     OR json_array_length(iif(json_valid(attribute_values), attribute_values, '[]')) < 1"""
 _DECISION = """typeof(decided) != 'integer' OR decided NOT IN (SELECT value FROM json_each({values}))
-    OR typeof(errors) != 'text' OR errors GLOB '*[^][0-9,.enul+-]*'
-    OR json_array_length(iif(json_valid(errors), errors, '0')) != (SELECT json_array_length({values}))"""
+    OR typeof(errors) != 'text' OR errors GLOB '*[^][0-9,.enul+-]*' OR errors NOT GLOB '[[]*]'
+    OR length(errors) - length(replace(errors, ',', '')) != (SELECT json_array_length({values})) - 1"""
 _VALUES = "(SELECT iif(json_valid(attribute_values), attribute_values, '[]') FROM {model})"
 _LABEL = "typeof({name}) NOT IN ('null', '{kind}') OR ({name} IS NULL) != (substr(origins, {place}, 1) = '-')"
 _LABELS = (("identity", "text"), ("pose", "integer"), ("illumination", "integer"), ("expression", "text"))

@@ -23,8 +23,9 @@ def descriptor_pages(folder: Path, database: Database) -> Iterator[list[tuple[Ha
     """The descriptors of all faces, by slot, in pages; with what is wrong with each, empty where nothing is."""
     for page in records.hashed_records(folder, database):
         with np.errstate(all="ignore"):
-            lengths = np.linalg.norm(np.stack([one.record for one in page]).astype(np.float32), axis=1)
-        yield [(one, _wrong(one, float(length))) for one, length in zip(page, lengths, strict=True)]
+            vectors = np.stack([one.record for one in page]).astype(np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors)).tolist()
+        yield [(one, _wrong(one, length)) for one, length in zip(page, lengths, strict=True)]
 
 
 def _wrong(one: Hashed, length: float) -> str:
