@@ -50,7 +50,8 @@ def _require_plain(path: Path, may_be_folder: bool) -> None:
 
 def settings_text(content: Mapping[str, Any]) -> bytes:
     """JSON with a digest of it, which tells damage."""
-    return (json.dumps({**content, _SUM: _sum(content)}, indent=2) + "\n").encode()
+    found = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return (json.dumps({**content, _SUM: found}, indent=2) + "\n").encode()
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -62,16 +63,11 @@ def read_settings(path: Path) -> dict[str, Any]:
         text = file.read(_MOST + 1)
     try:
         content = json.loads(text) if len(text) <= _MOST else None
-        said = content.pop(_SUM) if isinstance(content, dict) else None
-    except (ValueError, KeyError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"it is no JSON of ours: {error}") from error
-    if not isinstance(content, dict) or said != _sum(content):
+    if not isinstance(content, dict) or content.pop(_SUM, "") == "" or settings_text(content) != text:
         raise ValueError("it is not what was written")
     return content
-
-
-def _sum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def not_following(name: str, flags: int) -> int:

@@ -111,6 +111,21 @@ def test_no_name_is_made_of_what_is_no_number(gallery: Gallery, tmp_path: Path, 
         assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["search.json", "exact", "gallery.db", "descriptors-1.f16", "checked.json"])
+def test_a_file_without_end_is_not_read(gallery: Gallery, name: str) -> None:
+    """A terabyte of nothing, which takes no place on the disk."""
+    [path] = gallery.folder.glob("exact-*") if name == "exact" else [gallery.folder / name]
+    expected = gallery.search(numbered(SIZE, 3)[0], 4)
+    gallery.close()
+    with path.open("ab") as file:
+        file.truncate(2**40)
+    with Gallery.open(gallery.folder, damaged=True) as again:
+        again.verify()
+        if name not in ("search.json", "gallery.db"):
+            again.repair()
+            assert again.search(numbered(SIZE, 3)[0], 4) == expected
+
+
 # --- what is believed, and what is not ---
 
 

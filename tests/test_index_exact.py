@@ -16,6 +16,8 @@ from index.errors import DescriptorShapeError, DescriptorValueError, FaissMissin
 from index.search.exact import build_index, index_ids, nearest, read_index
 from index.search.indexes import write_index
 
+MOST = 10**6  # bytes of an index
+
 
 def unit_vectors(n: int, size: int, seed: int = 0) -> NDArray[np.float32]:
     array = np.random.default_rng(seed).normal(size=(n, size)).astype(np.float32)
@@ -103,7 +105,7 @@ def test_written_index_is_read_back_from_a_non_ascii_path(tmp_path: Path) -> Non
     stored, ids = unit_vectors(30, 20), np.arange(30, dtype=np.int64) * 2
     index, path = build_index(stored, ids), tmp_path / "gesicht-ß-顔.faiss"
     write_index(index, path)
-    again = read_index(path)
+    again = read_index(path, MOST)
     assert index_ids(again).tolist() == ids.tolist()
     for before, after in zip(nearest(index, stored, 4, ids), nearest(again, stored, 4, ids), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -116,14 +118,14 @@ def test_cut_index_is_refused(tmp_path: Path, keep: int) -> None:
     write_index(build_index(unit_vectors(30, 20), np.arange(30, dtype=np.int64)), path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(GalleryCorruptError, match="rebuilds"):
-        read_index(path)
+        read_index(path, MOST)
 
 
 def test_another_kind_of_index_is_refused(tmp_path: Path) -> None:
     faiss = pytest.importorskip("faiss")
     write_index(faiss.IndexFlatIP(8), tmp_path / "index")
     with pytest.raises(GalleryCorruptError):
-        read_index(tmp_path / "index")
+        read_index(tmp_path / "index", MOST)
 
 
 def test_failed_write_keeps_the_old_index_and_leaves_nothing_behind(

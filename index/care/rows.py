@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -23,17 +24,11 @@ _MODEL = """typeof(model_digest) != 'text' OR length(model_digest) != 64 OR mode
     OR typeof(descriptor_size) != 'integer' OR descriptor_size < 1
     OR typeof(file) != 'integer' OR file < 1 OR attribute_values GLOB '*[^][0-9,-]*'
     OR json_array_length(iif(json_valid(attribute_values), attribute_values, '[]')) < 1"""
-_DECISION = """typeof(decided) != 'integer' OR decided NOT IN (SELECT value FROM json_each({values}))
+_DECISION = """typeof(decided) != 'integer' OR decided NOT IN ({values})
     OR typeof(errors) != 'text' OR errors GLOB '*[^][0-9,.enul+-]*' OR errors NOT GLOB '[[]*]'
-    OR length(errors) - length(replace(errors, ',', '')) != (SELECT json_array_length({values})) - 1"""
-_VALUES = "(SELECT iif(json_valid(attribute_values), attribute_values, '[]') FROM {model})"
+    OR length(errors) - length(replace(errors, ',', '')) != {count} - 1"""
 _LABEL = "typeof({name}) NOT IN ('null', '{kind}') OR ({name} IS NULL) != (substr(origins, {place}, 1) = '-')"
 _LABELS = (("identity", "text"), ("pose", "integer"), ("illumination", "integer"), ("expression", "text"))
-
-
-def _decision(model: str) -> str:
-    """A value of that model, and an error or null for each of its values."""
-    return _DECISION.format(values=_VALUES.format(model=model))
 
 
 # what no row may say, the table, and the condition that finds it
@@ -76,7 +71,7 @@ _SENSELESS = (
         OR (identity IS NULL) != (identity_key IS NULL) OR """
         + " OR ".join(_LABEL.format(name=name, kind=kind, place=n) for n, (name, kind) in enumerate(_LABELS, 1)),
     ),
-    ("its decision is none of the model's", "face", _decision("gallery")),
+    ("its decision is none of the model's", "face", _DECISION),
     (
         "it has no descriptor",
         "face",
@@ -100,7 +95,7 @@ _SENSELESS = (
         "redescription",
         f"{_MODEL} OR file IN (SELECT file FROM gallery) OR typeof(begun) != 'text'",
     ),
-    ("its decision is none of the model's", "staged", _decision("redescription")),
+    ("its decision is none of the model's", "staged", _DECISION),
     ("its content is none", "staged", f"{_STAMP} OR (sha256 IS NOT NULL AND ({_SHA256}))"),
 )
 
@@ -162,10 +157,12 @@ def _unsealed(session: Session, table: Table) -> Iterator[dict[str, Any]]:
 def _senseless(session: Session, table: Table) -> dict[str, str]:
     """By key, what such a row cannot say."""
     found: dict[str, str] = {}
+    values = _values(session, "redescription" if table.name == "staged" else "gallery")
     keys = ", ".join(column.name for column in table.primary_key)
     for what, name, condition in _SENSELESS:
         if name == table.name:
-            for row in session.connection().exec_driver_sql(f"SELECT {keys} FROM {name} WHERE {condition}").mappings():
+            said = condition.replace("{values}", ", ".join(map(str, values))).replace("{count}", str(len(values)))
+            for row in session.connection().exec_driver_sql(f"SELECT {keys} FROM {name} WHERE {said}").mappings():
                 found[_key(table, dict(row))] = what
     if table.name == "face":
         others = "SELECT id, identity, identity_key FROM face WHERE identity_key != lower(identity)"
@@ -173,6 +170,15 @@ def _senseless(session: Session, table: Table) -> dict[str, str]:
             if isinstance(identity, str) and identity_key(identity) != key:
                 found[_key(table, {"id": id_})] = "its identity is compared as another"
     return found
+
+
+def _values(session: Session, model: str) -> list[int]:
+    """Of the attribute that the gallery, or its redescription, is for; none where they are damaged."""
+    text_ = session.connection().exec_driver_sql(f"SELECT attribute_values FROM {model}").scalar()
+    try:
+        return [int(value) for value in json.loads(text_ or "[]")]
+    except (ValueError, TypeError, RecursionError, OverflowError):
+        return []
 
 
 def _key(table: Table, row: dict[str, Any]) -> str:

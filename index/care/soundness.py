@@ -40,8 +40,9 @@ def damaged_descriptors(folder: Path, database: Database) -> Iterator[tuple[Hash
         yield from ((one, wrong) for one, wrong in page if wrong)
 
 
-def file_damage(folder: Path) -> Iterator[str]:
-    """A sentence for each derived file that is not what was written, whether or not it is believed."""
+def file_damage(folder: Path, most: int) -> Iterator[str]:
+    """A sentence for each derived file that is not what was written, whether or not it is believed; most: bytes that an
+    index may have."""
     yield from damage_to_checked(folder)
     try:
         read_requirements(folder)
@@ -49,6 +50,6 @@ def file_damage(folder: Path) -> Iterator[str]:
         yield str(error)
     for path in saved_indexes(folder):
         try:
-            (shortlist if path.is_dir() else exact).require_written(path)
+            (shortlist if path.is_dir() else exact).require_written(path, most)
         except GalleryError as error:
             yield str(error)

@@ -14,9 +14,10 @@ from index.care.rows import row_damage
 from index.care.soundness import descriptor_pages, file_damage
 from index.errors import GalleryError
 from index.search import exact, shortlist
+from index.search.indexes import most_bytes
 from index.search.searcher import Searcher
 from index.search.shortlist import AT, Shortlist
-from index.truth import records, redescribing, store
+from index.truth import records, redescribing, state, store
 from index.truth.database import Database, chunks
 from index.truth.schema import FaceRow, PhotoRow
 
@@ -51,9 +52,9 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
     found.findings += row_damage(database)
     rows_sound = not found.findings
     with database.reading() as session:
-        found.images = store.count(session)
+        found.images, size = store.count(session), state.gallery(session).descriptor_size
     _verify_descriptors(folder, database, found, progress)
-    found.findings += file_damage(folder)
+    found.findings += file_damage(folder, most_bytes(found.images, size))
     if rows_sound:
         with database.reading() as session:
             found.waiting = len(records.without_record(session))

@@ -25,6 +25,7 @@ from index.search.indexes import (
     faiss_module,
     is_written,
     mapped_index,
+    most_bytes,
     require_believed,
     unreadable,
     write_index,
@@ -137,7 +138,7 @@ def load(folder: Path, state: State, ids: IdArray, slots: IdArray, size: int) ->
     if not path.exists():
         return None
     try:
-        index = read_index(path)
+        index = read_index(path, most_bytes(len(ids), size))
     except GalleryCorruptError as error:
         _log.warning("%s", error)
         return None
@@ -145,10 +146,11 @@ def load(folder: Path, state: State, ids: IdArray, slots: IdArray, size: int) ->
     return Exact(state, index, ids, slots) if same else None
 
 
-def require_written(path: Path) -> None:
-    """Raise GalleryCorruptError unless a saved index is what was written, whether or not it is believed."""
+def require_written(path: Path, most: int) -> None:
+    """Raise GalleryCorruptError unless a saved index of up to so many bytes is what was written, whether or not it is
+    believed."""
     try:
-        sound = is_written(path)
+        sound = is_written(path, most)
     except OSError as error:
         raise unreadable(path, str(error)) from error
     if not sound:
@@ -181,11 +183,11 @@ def build_index(descriptors: NDArray[Any], ids: IdArray, slots: IdArray | None =
     return index
 
 
-def read_index(path: Path) -> Index:
-    """An index that `build_index` made, mapped into memory. Raises GalleryCorruptError when the file is missing,
-    damaged, or another kind of index."""
+def read_index(path: Path, most: int) -> Index:
+    """An index of up to so many bytes that `build_index` made, mapped into memory. Raises GalleryCorruptError when the
+    file is missing, damaged, or another kind of index."""
     try:
-        require_believed(path)
+        require_believed(path, most)
         index = mapped_index(path)
         sound = _is_exact(faiss_module(), index)
     except BROKEN as error:

@@ -51,22 +51,30 @@ def write_index(index: Index, path: Path) -> None:
         file.write(seen.digest())
 
 
-def require_believed(path: Path) -> None:
+def most_bytes(count: int, size: int) -> int:
+    """That no index of so many descriptors of `size` numbers, or of reduced ones, exceeds: what is larger is not read,
+    which might take for ever."""
+    return count * (2 * size + 2_000) + 2_000 * size + 200_000_000
+
+
+def require_believed(path: Path, most: int) -> None:
     """Raise ValueError unless an index in a gallery's folder is what was written; it is read once, and believed while
     it looks the same. Raises OSError."""
     folder = path.parent
     if is_believed(folder, path):
         return
     stamp = look(path)
-    if not is_written(path):
+    if not is_written(path, most):
         raise ValueError("it is not what was written")
     if look(path) == stamp:
         note(folder, path, stamp)
 
 
-def is_written(path: Path) -> bool:
-    """Whether an index is what `write_index` wrote, by the hash at its end. Raises OSError."""
+def is_written(path: Path, most: int) -> bool:
+    """Whether an index of up to so many bytes is what `write_index` wrote, by the hash at its end. Raises OSError."""
     found, left = hashlib.sha256(), path.stat().st_size - hashlib.sha256().digest_size
+    if left > most:
+        return False
     with path.open("rb") as file:
         while left > 0 and (block := file.read(min(left, 2**20))):
             found.update(block)

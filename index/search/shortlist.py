@@ -21,7 +21,16 @@ from index.errors import GalleryCorruptError
 from index.files import discard_indexes, file_hash, folder_written_whole, shortlist_path, shortlists, to_disk
 from index.plain import read_settings, settings_text
 from index.search.exact import scan
-from index.search.indexes import BROKEN, Index, faiss_module, mapped_index, require_ranges, unreadable, write_index
+from index.search.indexes import (
+    BROKEN,
+    Index,
+    faiss_module,
+    mapped_index,
+    most_bytes,
+    require_ranges,
+    unreadable,
+    write_index,
+)
 from index.search.plan import HNSW, IVF
 from index.search.searcher import Found, Rows, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State
@@ -138,7 +147,7 @@ def load(folder: Path, state: State, records: HalfArray, same_rows: SameRows) ->
         if generation > state.generation:
             continue  # of another history
         try:
-            made = read(folder, path)
+            made = read(folder, path, most_bytes(*records.shape))
         except GalleryCorruptError as error:
             _log.warning("%s", error)
             continue
@@ -148,14 +157,14 @@ def load(folder: Path, state: State, records: HalfArray, same_rows: SameRows) ->
     return None
 
 
-def read(folder: Path, path: Path) -> Shortlist:
-    """What `save` wrote of the gallery in `folder`, mapped into memory. Its bytes are compared with their hashes once,
-    and believed while the files look the same. Raises GalleryCorruptError."""
+def read(folder: Path, path: Path, most: int) -> Shortlist:
+    """What `save` wrote of the gallery in `folder`, in files of up to so many bytes, mapped into memory. Its bytes are
+    compared with their hashes once, and believed while the files look the same. Raises GalleryCorruptError."""
     try:
         content = read_settings(path / _ABOUT)
         about = About(**content["about"])
         for name in _HASHED:
-            _require_hash(folder, path / name, content["files"][name])
+            _require_hash(folder, path / name, content["files"][name], most)
         reduction, ids, slots = (
             np.load(path / name, mmap_mode="r", allow_pickle=False) for name in (_REDUCTION, _IDS, _SLOTS)
         )
@@ -169,22 +178,27 @@ def read(folder: Path, path: Path) -> Shortlist:
     return Shortlist(about, index, np.array(reduction), ids, slots)
 
 
-def require_written(path: Path) -> None:
-    """Raise GalleryCorruptError unless a saved index is what was written, whether or not it is believed."""
+def _hash(path: Path, most: int) -> str:
+    return file_hash(path) if path.stat().st_size <= most else "of no file that is so large"
+
+
+def require_written(path: Path, most: int) -> None:
+    """Raise GalleryCorruptError unless a saved index of up to so many bytes is what was written, whether or not it is
+    believed."""
     try:
         hashes = read_settings(path / _ABOUT)["files"]
-        wrong = [name for name in _HASHED if file_hash(path / name) != hashes[name]]
+        wrong = [name for name in _HASHED if _hash(path / name, most) != hashes[name]]
         if wrong:
             raise ValueError(f"{wrong[0]} is not what was written")
     except (*BROKEN, TypeError, KeyError) as error:
         raise unreadable(path, str(error)) from error
 
 
-def _require_hash(folder: Path, path: Path, expected: str) -> None:
+def _require_hash(folder: Path, path: Path, expected: str, most: int) -> None:
     if is_believed(folder, path):
         return
     stamp = look(path)
-    if file_hash(path) != expected:
+    if _hash(path, most) != expected:
         raise ValueError(f"{path.name} is not what was written")
     if look(path) == stamp:
         note(folder, path, stamp)
