@@ -26,6 +26,7 @@ ORIGINS = ("", HAND, FILE, FOLDER, SUGGESTION)
 LABELS = ("identity", "pose", "illumination", "expression")
 _NOWHERE = ("",) * len(LABELS)
 _LARGEST = 2**63 - 1  # that a database holds
+_LARGEST_SIZE = 10_000_000  # numbers of a descriptor: more fit into no memory
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class GalleryConfig:
             raise ValueError(f"attribute is {self.attribute!r:.60}; expected a word such as pose")
         if not self.values or len(set(self.values)) != len(self.values):
             raise ValueError(f"values are {self.values}; expected one or more distinct integers")
-        if self.descriptor_size < 1:
-            raise ValueError(f"descriptor_size is {self.descriptor_size}; expected 1 or more")
+        if not 1 <= self.descriptor_size <= _LARGEST_SIZE:
+            raise ValueError(f"descriptor_size is {self.descriptor_size}; expected 1 to {_LARGEST_SIZE:,}")
 
 
 @dataclass(frozen=True)

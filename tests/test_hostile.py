@@ -17,10 +17,12 @@ import pytest
 from index.checked import look, note
 from index.errors import GalleryCorruptError
 from index.gallery import Gallery, GalleryConfig
+from index.truth.schema import row_digest
 from tests.faces import new_face, numbered
 from tests.hostile import Campaign
 
 ROOT = Path(__file__).resolve().parent.parent
+OWN = {"gallery", "descriptors", "exact", "search", "checked"}
 SIZE, COUNT = 16, 6
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
 
@@ -84,6 +86,50 @@ def test_what_no_gallery_has_is_refused(gallery: Gallery, statement: str) -> Non
         Gallery.open(gallery.folder)
     with Gallery.open(gallery.folder, damaged=True) as again:
         assert not again.verify().sound
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("descriptor_size", 2**62),
+        ("attribute", "../evil"),
+        ("file", "1/../../precious/x"),
+        ("stamp", "/../../x"),
+        ("attribute_values", '["a"]'),
+    ],
+)
+def test_what_no_gallery_says_is_refused_even_with_a_digest(
+    gallery: Gallery, tmp_path: Path, column: str, value: object
+) -> None:
+    gallery.close()
+    plain = sqlite3.connect(gallery.folder / "gallery.db")
+    plain.row_factory = sqlite3.Row
+    row = dict(plain.execute("SELECT * FROM gallery").fetchone())
+    row[column] = value
+    row["digest"] = row_digest(tuple(row.values())[:-1])
+    plain.execute(f"UPDATE gallery SET {', '.join(f'{name} = ?' for name in row)}", list(row.values()))
+    plain.commit()
+    plain.close()
+    for damaged in (False, True):
+        with pytest.raises(GalleryCorruptError):
+            with Gallery.open(gallery.folder, damaged=damaged) as again:
+                again.repair()
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
+    assert {path.name.split("-")[0].split(".")[0] for path in (tmp_path / "g").iterdir()} <= OWN
+
+
+def test_a_gallery_that_says_two_things_is_refused(gallery: Gallery) -> None:
+    gallery.close()
+    plain = sqlite3.connect(gallery.folder / "gallery.db")
+    plain.execute("PRAGMA ignore_check_constraints = ON")
+    columns = [row[1] for row in plain.execute("PRAGMA table_info(gallery)")][1:]
+    plain.execute(f"INSERT INTO gallery SELECT 2, {', '.join(columns)} FROM gallery")
+    plain.commit()
+    plain.close()
+    for damaged in (False, True):
+        with pytest.raises(GalleryCorruptError):
+            with Gallery.open(gallery.folder, damaged=damaged) as again:
+                again.verify()
 
 
 @pytest.mark.parametrize("name", ["search.json", "gallery.lock.holder", "exact-9-01234567.faiss", "gallery.db-wal"])

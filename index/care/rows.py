@@ -21,7 +21,7 @@ _STAMP = """typeof(size) != 'integer' OR size < 0 OR typeof(mtime_ns) != 'intege
 _SHA256 = "typeof(sha256) != 'blob' OR length(sha256) != 32"
 _MODEL = """typeof(model_digest) != 'text' OR length(model_digest) != 64 OR model_digest GLOB '*[^0-9a-f]*'
     OR typeof(attribute) != 'text' OR attribute GLOB '*[^a-z0-9_]*' OR attribute = ''
-    OR typeof(descriptor_size) != 'integer' OR descriptor_size < 1
+    OR typeof(descriptor_size) != 'integer' OR descriptor_size NOT BETWEEN 1 AND 10000000
     OR typeof(file) != 'integer' OR file < 1 OR attribute_values GLOB '*[^][0-9,-]*'
     OR json_array_length(iif(json_valid(attribute_values), attribute_values, '[]')) < 1"""
 _DECISION = """typeof(decided) != 'integer' OR decided NOT IN ({values})
@@ -31,6 +31,7 @@ _LABEL = "typeof({name}) NOT IN ('null', '{kind}') OR ({name} IS NULL) != (subst
 _LABELS = (("identity", "text"), ("pose", "integer"), ("illumination", "integer"), ("expression", "text"))
 
 
+_NO_DESCRIPTOR = "it has no descriptor"
 # what no row may say, the table, and the condition that finds it
 _SENSELESS = (
     ("it cannot say what the gallery is for", "gallery", _MODEL),
@@ -73,7 +74,7 @@ _SENSELESS = (
     ),
     ("its decision is none of the model's", "face", _DECISION),
     (
-        "it has no descriptor",
+        _NO_DESCRIPTOR,
         "face",
         """NOT EXISTS (SELECT 1 FROM record WHERE face_id = face.id AND file = (SELECT file FROM gallery))
         AND EXISTS (SELECT 1 FROM photo WHERE id = photo_id AND reason IS NULL)""",
@@ -117,9 +118,10 @@ def row_damage(database: Database) -> Iterator[str]:
 
 
 def damaged_rows(session: Session, name: str) -> list[dict[str, Any]]:
-    """The rows of a table that are not what was written, or say what none can, as the engine keeps them."""
+    """The rows of a table that are not what was written, or say what none can, as the engine keeps them; not those of
+    faces that but lack a descriptor."""
     table = Base.metadata.tables[name]
-    senseless = _senseless(session, table)
+    senseless = {key: what for key, what in _senseless(session, table).items() if what != _NO_DESCRIPTOR}
     keys = {key.name for key in table.primary_key}
     found = {_key(table, row): row for row in _unsealed(session, table)}
     columns = ", ".join(column.name for column in table.columns)

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, create_engine, event, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
@@ -221,7 +221,8 @@ def _named_errors(path: Path, patience: float) -> Iterator[None]:
         yield
     except DatabaseError as error:
         raise _named(path, patience, error.orig) from error
-    except UnicodeDecodeError as error:  # names in a damaged schema, or the engine's own words about it
+    except (UnicodeDecodeError, MultipleResultsFound, NoResultFound) as error:
+        # names in a damaged schema, the engine's own words about it; a row of the gallery that is there twice or never
         raise _corrupt(path, error) from error
 
 
