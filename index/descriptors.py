@@ -66,7 +66,7 @@ class DescriptorFile:
 
     def zero(self, slots: list[int]) -> None:
         """Overwrite the records of those of these slots that the file has with zeros, onto the disk."""
-        blank, there = bytes(self.record_bytes), len(self.whole())
+        blank, there = bytes(self.record_bytes), self._there()
         pieces = [(slot, blank) for slot in slots if slot < there]
         if pieces:
             self._write(pieces)
@@ -87,8 +87,11 @@ class DescriptorFile:
 
     def whole(self) -> HalfArray:
         """All records that are there, whole ones, (n, size) float16, mapped into memory read-only."""
-        present = self.path.stat().st_size if self.path.exists() else 0
-        return self.records(present // self.record_bytes)
+        return self.records(self._there())
+
+    def _there(self) -> int:
+        """How many whole records the file has."""
+        return self.path.stat().st_size // self.record_bytes if self.path.exists() else 0
 
     def require(self, committed: int) -> None:
         """Raise GalleryCorruptError if the file holds fewer than `committed` slots."""

@@ -22,7 +22,9 @@ SIZE = 8
 
 
 def vectors(*numbers: int) -> NDArray[np.float32]:
-    return np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers]).astype("f4")
+    """Of length 1, one for each number."""
+    made = np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers])
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 @pytest.fixture
