@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.checked import kept_noted
 from index.errors import DescriptorShapeError, DescriptorValueError, GalleryCorruptError, GalleryStorageError
 from index.files import sync_folder, to_disk
+from index.plain import not_following
 from index.values import FloatArray, HalfArray
 
 RECORD_TYPE = np.dtype("<f2")  # half precision, little-endian on every machine
@@ -74,9 +76,11 @@ class DescriptorFile:
         return committed
 
     def zero(self, slots: list[int]) -> None:
-        """Overwrite the records of these slots with zeros, onto the disk."""
-        blank = bytes(self.record_bytes)
-        self._write([(slot, blank) for slot in slots])
+        """Overwrite the records of those of these slots that the file has with zeros, onto the disk."""
+        blank, there = bytes(self.record_bytes), self._there()
+        pieces = [(slot, blank) for slot in slots if slot < there]
+        if pieces:
+            self._write(pieces)
 
     def records(self, committed: int) -> HalfArray:
         """The first `committed` slots, (committed, size) float16, mapped into memory read-only.
@@ -94,8 +98,11 @@ class DescriptorFile:
 
     def whole(self) -> HalfArray:
         """All records that are there, whole ones, (n, size) float16, mapped into memory read-only."""
-        present = self.path.stat().st_size if self.path.exists() else 0
-        return self.records(present // self.record_bytes)
+        return self.records(self._there())
+
+    def _there(self) -> int:
+        """How many whole records the file has."""
+        return self.path.stat().st_size // self.record_bytes if self.path.exists() else 0
 
     def require(self, committed: int) -> None:
         """Raise GalleryCorruptError if the file holds fewer than `committed` slots."""
@@ -104,7 +111,7 @@ class DescriptorFile:
         if present < expected:
             raise GalleryCorruptError(
                 f"{self.path} has {present} bytes; the database expects at least {expected}; restore it from a copy, "
-                "or run `facesearch gallery repair`, which removes the images whose descriptors are missing"
+                "or run `facesearch gallery repair`, and the images whose descriptors are missing are described again"
             )
 
     def _write(self, pieces: list[tuple[int, bytes]]) -> None:
@@ -119,11 +126,12 @@ class DescriptorFile:
     def _write_out(self, pieces: list[tuple[int, bytes]]) -> None:
         new = not self.path.exists()
         # Not "ab": on POSIX that always writes at the end, also behind what a crash left.
-        with self.path.open("xb" if new else "r+b") as file:
-            for slot, content in pieces:
-                file.seek(slot * self.record_bytes)
-                file.write(content)
-            to_disk(file)
+        with kept_noted(self.path.parent, self.path):
+            with open(self.path, "xb" if new else "r+b", opener=not_following) as file:
+                for slot, content in pieces:
+                    file.seek(slot * self.record_bytes)
+                    file.write(content)
+                to_disk(file)
         if new:
             sync_folder(self.path.parent)
 

@@ -23,6 +23,7 @@ from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, 
 
 DATABASE = "gallery.db"
 _NEW_DATABASE = f"{DATABASE}.new"
+CHECKED = "checked.json"
 _LOCK = "gallery.lock"
 _MARK = ".facesearch-partial"  # in a folder that is being written, locked
 _DESCRIPTORS = re.compile(r"descriptors-(\d{1,18})\.f16")
@@ -39,8 +40,8 @@ def file_hash(path: Path) -> str:
 
 
 def descriptor_path(folder: Path, number: int) -> Path:
-    """The descriptor file of this number."""
-    return folder / f"descriptors-{number}.f16"
+    """The descriptor file of this number. Raises GalleryCorruptError for what is none."""
+    return _named(folder, f"descriptors-{number}.f16", _DESCRIPTORS)
 
 
 def descriptor_numbers(folder: Path) -> list[int]:
@@ -57,13 +58,23 @@ def discard_descriptors(folder: Path, keep: Collection[int] = ()) -> None:
 
 
 def exact_path(folder: Path, generation: int, stamp: str) -> Path:
-    """The index of every descriptor, of this state."""
-    return folder / f"exact-{generation}-{stamp}.faiss"
+    """The index of every descriptor, of this state. Raises GalleryCorruptError for what is no state."""
+    return _named(folder, f"exact-{generation}-{stamp}.faiss", _INDEX)
 
 
 def shortlist_path(folder: Path, generation: int, stamp: str) -> Path:
-    """The index of reduced descriptors, of this state."""
-    return folder / f"search-{generation}-{stamp}"
+    """The index of reduced descriptors, of this state. Raises GalleryCorruptError for what is no state."""
+    return _named(folder, f"search-{generation}-{stamp}", _INDEX)
+
+
+def _named(folder: Path, name: str, known: re.Pattern[str]) -> Path:
+    """A file by a name that is made of what the database holds, which must not lead elsewhere."""
+    if known.fullmatch(name) is None:
+        raise GalleryCorruptError(
+            f"the database names a file {name!r:.60}, which is none of a gallery's: restore gallery.db from a copy, or "
+            "delete the gallery folder and index the images again"
+        )
+    return folder / name
 
 
 def shortlists(folder: Path) -> list[tuple[int, Path]]:
@@ -97,6 +108,7 @@ def discard_all(folder: Path) -> None:
     for name in (DATABASE, _NEW_DATABASE):
         for suffix in ("", "-wal", "-shm"):
             (folder / (name + suffix)).unlink(missing_ok=True)
+    (folder / CHECKED).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -114,7 +126,8 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     until then. Raises OSError."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:  # not through a link that somebody put there
             yield file
             to_disk(file)
         temporary.replace(path)
@@ -198,7 +211,7 @@ class WriterLock:
         except OSError as error:
             raise _unwritable(Path(self._lock.lock_file), error) from error
         try:
-            _put(self._holder, f"{os.getpid()}\n".encode())
+            replaced(self._holder, f"{os.getpid()}\n".encode())
         except OSError as error:
             self._lock.release()
             raise _unwritable(self._holder, error) from error
@@ -288,20 +301,7 @@ def _umask() -> int:
     return mask
 
 
-def require_no_links(folder: Path) -> None:
-    """Raise GalleryCorruptError where a file of a gallery is a link: what is written would land elsewhere."""
-    own = (DATABASE, _LOCK, "descriptors-", "exact-", "search-", "search.json")
-    for path in sorted(folder.iterdir()):
-        inside = path.iterdir() if path.name.startswith("search-") and path.is_dir() else ()
-        for file in (path, *inside):
-            if file.is_symlink() and path.name.startswith(own):
-                raise GalleryCorruptError(
-                    f"{file} is a link to another place, which no file of a gallery may be: put the file itself there, "
-                    "or give the folder that it lies in"
-                )
-
-
-def _put(path: Path, content: bytes) -> None:
+def replaced(path: Path, content: bytes) -> None:
     """Give a file this content, in one step, and without following a link of its name. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

@@ -22,18 +22,13 @@ from sqlalchemy.orm import Session
 
 from index.care.compact import Compaction, compact
 from index.care.exchange import Exported, export
-from index.care.verify import Repair, Verification, repair, verify
+from index.care.repair import Repair, repair
+from index.care.rows import require_sound_rows
+from index.care.verify import Verification, verify
 from index.descriptors import checked_descriptors, record_hash, record_hashes
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
-from index.files import (
-    DATABASE,
-    WriterLock,
-    discard_descriptors,
-    discard_indexes,
-    exact_path,
-    gallery_bytes,
-    require_no_links,
-)
+from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
+from index.plain import require_plain
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
@@ -41,6 +36,7 @@ from index.truth import descriptor_slots, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.redescribing import Redescription
+from index.truth.rows import redecided, require_known
 from index.values import (
     Decision,
     Face,
@@ -96,6 +92,7 @@ class Gallery:
         """
         _require_absolute(config.image_root)
         folder.mkdir(parents=True, exist_ok=True)
+        require_plain(folder)
         lock = WriterLock(folder)
         lock.acquire()
         try:
@@ -105,22 +102,26 @@ class Gallery:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> Gallery:
-        """Open an existing gallery.
+    def open(cls, folder: Path, *, damaged: bool = False) -> Gallery:
+        """Open an existing gallery. damaged: also one whose rows are damaged, to verify or to repair it.
 
         Raises GalleryNotFoundError, GalleryVersionError for one of another release, and GalleryCorruptError when the
-        database is damaged.
+        database is damaged, or a file is a link. Rows are looked at where the database is not as it was left.
         """
         path = folder / DATABASE
         if not path.is_file():
             raise GalleryNotFoundError(
                 f"{folder} holds no gallery (no {DATABASE} in it); check the folder, or index images into it first"
             )
-        require_no_links(folder)
+        require_plain(folder)
         database = SQLite(path)
         try:
             with database.reading() as session:
                 config = state.config(session)
+            if not damaged:
+                if not database.believed:
+                    require_sound_rows(database)
+                database.believe()
         except BaseException:
             database.close()
             raise
@@ -265,14 +266,40 @@ class Gallery:
         return self._reader.undisturbed(lambda: verify(self._folder, self._database, progress))
 
     def repair(self) -> Repair:
-        """Remove faces whose descriptors are damaged, finish what was interrupted and delete indexes, which the next
-        search builds anew. Raises GalleryLockedError."""
+        """Mend what can be mended without the pictures, and delete indexes, which the next search builds anew. No image
+        goes: those whose descriptors or rows are damaged wait to be described again. Raises GalleryLockedError,
+        GalleryCorruptError with what cannot be mended."""
         with self.writing():
             done = repair(self._folder, self._database)
-            self.remove(done.removed_ids)
-            done.waiting = self._drop_damaged()
+            self._tidy()
+        self._database.believe()
         self._reader.forget()
         return done
+
+    def undescribed(self) -> set[int]:
+        """The ids of the images that wait to be described again, since what was known of them was damaged."""
+        with self._database.reading() as session:
+            return set(descriptor_slots.without_record(session))
+
+    def describe(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> None:
+        """Give images that wait for it what the model makes of them, all of it or nothing: decisions, descriptors
+        (n, size), and the content and stamp of their photos as they are now; ids and labels stay. Raises as `add`, and
+        UnknownImageError."""
+        array = checked_descriptors(descriptors, self._config.descriptor_size)
+        for face in faces:
+            check_photo(face.photo)
+            check_decision(face.path, face.decision, self._config.values)
+        if not faces:
+            return
+        ids = [face.id for face in faces]
+        with self.writing(), self._database.writing() as session:
+            self._reader.require_model(state.state(session))
+            require_known(ids, dict.fromkeys(descriptor_slots.without_record(session)))
+            number, file = state.gallery(session).file, descriptor_slots.descriptor_file(session, self._folder)
+            first = file.append(array, committed=descriptor_slots.slots_in_use(session, number))
+            descriptor_slots.insert_records(session, number, first, ids, record_hashes(array))
+            store.redecide(session, redecided(faces))
+            state.advance(session, removed=True)  # it is new, but its id is not: no index goes on to hold
 
     def export(
         self, target: Path, pictures: bool = False, progress: Callable[[int, int], None] | None = None
@@ -446,6 +473,7 @@ class Gallery:
 
         Raises GalleryEmptyError, FaissMissingError.
         """
+        self._require_descriptors()
         return self._reader.repeated(lambda: plan_for(self._folder, self._database, requirements, planner))
 
     def prepare(
@@ -458,6 +486,7 @@ class Gallery:
         not installed, and nothing changes. GalleryLockedError.
         """
         with self.writing():
+            self._require_descriptors()
             prepared = prepare(self._folder, self._database, requirements, progress, planner)
         self._reader.forget()
         return prepared
@@ -477,6 +506,10 @@ class Gallery:
             files[number].zero(slots)
             with self._database.writing() as session:
                 descriptor_slots.erased(session, number, slots)
+
+    def _require_descriptors(self) -> None:
+        with self._database.reading() as session:
+            self._reader.require_descriptors(session)
 
     def _drop_damaged(self) -> int:
         with self._database.writing() as session:

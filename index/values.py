@@ -58,7 +58,7 @@ class GalleryConfig:
                 f"model_digest is {self.model_digest!r}; expected the sha256 of the weights "
                 "as 64 lower-case hexadecimal digits"
             )
-        if not self.attribute.isprintable() or not 0 < len(self.attribute) <= _LONGEST_NAME:
+        if not re.fullmatch("[a-z][a-z0-9_]*", self.attribute) or len(self.attribute) > _LONGEST_NAME:
             raise ValueError(f"attribute is {self.attribute!r:.60}; expected a name, such as pose")
         whole = all(type(value) is int and abs(value) < LARGEST_VALUE for value in self.values)
         if not whole or not 0 < len(set(self.values)) == len(self.values) <= MOST_VALUES:

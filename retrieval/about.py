@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from faceedit.text import printable
 from index.files import gallery_bytes, saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import KINDS, Plan, size_text
@@ -56,7 +57,7 @@ class GalleryInfo:
             next_one = f"by model {self.redescription.model_digest[:12]}: {self.redescription.staged:,}"
             how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
             rows.append(["redescribed", f"{next_one} of {counted(self.images, 'image')} described; {how}"])
-        return aligned(rows)
+        return aligned([[what, printable(said)] for what, said in rows])
 
 
 def face_details(gallery: Gallery, face: Face) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from faceedit.describes import Describes
 from index.gallery import Decision, Face, FileStamp, Gallery, Labels, Photo, Problem
+from index.values import FloatArray
 from retrieval.checks import is_unicode
 from retrieval.describing import describe_contents
 from retrieval.folder import is_gone, stamp_of
@@ -71,6 +72,7 @@ class _Run:
         self._labelling = Labelling(self._root, labels)
         self._problems = {problem.path: problem for problem in gallery.problems()}
         self._solved: list[str] = []
+        self._waiting = gallery.undescribed()
         self._know(gallery.known())
 
     def begin(self, retry: bool) -> list[Path]:
@@ -112,7 +114,11 @@ class _Run:
 
     def _know(self, known: dict[str, Face]) -> None:
         self._known = known
-        self._by_content = {face.photo.sha256: face for face in known.values() if face.photo.sha256}
+        self._by_content = {face.photo.sha256: face for face in known.values() if self._is_content(face)}
+
+    def _is_content(self, face: Face) -> bool:
+        """Whether another file of its content may share its description."""
+        return bool(face.photo.sha256) and face.id not in self._waiting
 
     def _skip(self, file: Read, problems: list[Problem]) -> None:
         self.report.skipped.append((file.path, file.reason))
@@ -134,16 +140,17 @@ class _Run:
         moved = [self._as_it_is(face, name, stamps[name]) for name, face in renames.moved.items()]
         self._gallery.move(moved, remove=renames.written_over)
         self.report.renamed += len(moved)
-        self._solved += renames.moved
+        described = [name for name, face in renames.moved.items() if face.id not in self._waiting]
+        self._solved += described
         self._know(self._gallery.known())
-        done = {files[name] for name in renames.moved}
+        done = {files[name] for name in described}
         return [path for path in todo if path not in done]
 
     def _is_known(self, file: Read, touched: list[Face]) -> bool:
         """Whether the file has the content that the gallery knows of it, and was only touched."""
         name = _relative(file.path, self._root)
         before = self._known.get(name)
-        if before is None or before.photo.sha256 != file.sha256:
+        if before is None or before.photo.sha256 != file.sha256 or before.id in self._waiting:
             return False
         self.report.unchanged += 1
         self._solved.append(name)
@@ -166,11 +173,37 @@ class _Run:
         self.report.duplicates += len(new) - len(decisions)
         decisions |= {content: face.decision for content, face in shared.items()}
         descriptors |= {content: sound[face.id] for content, face in shared.items()}
+        again = [file for file in new if self._waits(file)]
+        new = [file for file in new if not self._waits(file)]
+        if again:
+            self._describe(again, decisions, np.stack([descriptors[file.sha256] for file in again]))
+        if not new:
+            return
         faces = [self._new_face(file, decisions[file.sha256]) for file in new]
         ids = self._gallery.add(faces, np.stack([descriptors[file.sha256] for file in new]), replace=True)
         self.report.changed += sum(face.path in self._known for face in faces)
         for face, id_ in zip(faces, ids, strict=True):
             self._remember(replace(face, id=id_))
+
+    def _waits(self, file: Read) -> bool:
+        """Whether the face in it is known, and waits to be described again."""
+        before = self._known.get(_relative(file.path, self._root))
+        return before is not None and before.id in self._waiting
+
+    def _describe(self, files: list[Read], decisions: Mapping[str, Decision], descriptors: FloatArray) -> None:
+        """Describe faces that wait for it as their files are now: they keep their ids."""
+        faces = []
+        for file in files:
+            name = _relative(file.path, self._root)
+            before, photo = self._known[name], Photo(name, file.sha256, file.stamp)
+            labels = self._labelling.of_same(name, before)
+            faces.append(replace(before, photo=photo, labels=labels, decision=decisions[file.sha256]))
+        changed = {face.id: face.labels for face in faces if face.labels != self._known[face.path].labels}
+        self._gallery.describe(faces, descriptors)
+        self._gallery.update_labels(changed)
+        self._waiting -= {face.id for face in faces}
+        for face in faces:
+            self._remember(face)
 
     def _new_face(self, file: Read, decision: Decision) -> Face:
         name = _relative(file.path, self._root)

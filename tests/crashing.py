@@ -13,6 +13,7 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import sys
 import time
 import traceback
@@ -36,7 +37,14 @@ from retrieval.redescribing import redescribe
 from tests.stand_ins import HashEditor, ReadsHere
 
 BATCH = 3
-
+DAMAGE = (
+    "UPDATE face SET pose = 99, expression = 'x' WHERE id = (SELECT max(id) FROM face)",
+    "UPDATE face SET identity = 'x' WHERE id % 3 = 0",
+    "UPDATE photo SET size = 1, mtime_ns = 2 WHERE id % 4 = 0",
+    "UPDATE record SET sha256 = zeroblob(32) WHERE slot % 3 = 0",
+    "UPDATE record SET face_id = NULL WHERE slot % 5 = 0",
+    "UPDATE staged SET decided = 0 WHERE face_id % 2 = 0",
+)
 
 MODELS = [HashEditor("a", descriptor_size=16, batch=BATCH), HashEditor("b", descriptor_size=24, batch=BATCH)]
 READER = ReadsHere()  # without processes, which would not be killed with ours
@@ -48,6 +56,7 @@ class Campaign:
         self.photos.mkdir(parents=True)
         self.rng = np.random.default_rng(seed)
         self.made = 0
+        self.ids: list[int] = []
         self.count: Counter[str] = Counter()
         self.typical: dict[str, float] = {}
 
@@ -89,9 +98,21 @@ class Campaign:
                 gallery, self._model(), find_images(self.photos), prune=bool(self.rng.random() < 0.5), reader=READER
             )
 
+    def prune(self) -> None:
+        with open_gallery(self.db, self._model(), self.photos) as gallery:
+            index_folder(gallery, self._model(), find_images(self.photos), prune=True, reader=READER)
+
     def compact(self) -> None:
         with Gallery.open(self.db) as gallery:
             gallery.compact()
+
+    def repair(self) -> None:
+        with Gallery.open(self.db, damaged=True) as gallery:
+            gallery.repair()
+
+    def relocate(self) -> None:
+        with Gallery.open(self.db) as gallery:
+            gallery.set_image_root(self.photos)
 
     def remove(self) -> None:
         with Gallery.open(self.db) as gallery:
@@ -125,6 +146,44 @@ class Campaign:
         except GalleryNotFoundError:
             at = 0
         return MODELS[(at + other) % 2]
+
+    # --- what makes users do it, and what they do again where it was cut off ---
+
+    def before(self, name: str) -> None:
+        """Damage that is repaired; a folder that has moved."""
+        if name == "repair":
+            self.ids = self._ids()
+            self._damage()
+        if name == "relocate":
+            moved = self.photos.with_name("moved" if self.photos.name == "photos" else "photos")
+            self.photos.rename(moved)
+            self.photos = moved
+
+    def after(self, name: str) -> None:
+        """No image has gone with a repair, at whatever moment that ended."""
+        if name in ("repair", "relocate"):
+            _done(getattr(self, name))
+        if name == "repair":
+            assert self._ids() == self.ids, (self.ids, self._ids())
+
+    def _ids(self) -> list[int]:
+        connection = sqlite3.connect(self.db / "gallery.db")
+        found = [id_ for (id_,) in connection.execute("SELECT id FROM face ORDER BY id")]
+        connection.close()
+        return found
+
+    def _damage(self) -> None:
+        """To a descriptor or to a row."""
+        file = sorted(self.db.glob("descriptors-*"))[0] if list(self.db.glob("descriptors-*")) else None
+        if file is not None and file.stat().st_size and self.rng.random() < 0.5:
+            content = bytearray(file.read_bytes())
+            content[int(self.rng.integers(len(content)))] ^= 16
+            file.write_bytes(content)
+            return
+        connection = sqlite3.connect(self.db / "gallery.db")
+        connection.execute(DAMAGE[int(self.rng.integers(len(DAMAGE)))])
+        connection.commit()
+        connection.close()
 
     # --- what befalls them ---
 
@@ -186,7 +245,7 @@ class Campaign:
             with Gallery.open(self.db) as gallery:
                 found = gallery.verify()
                 assert found.sound, found.findings
-                assert found.checked == found.images == len(gallery)
+                assert found.checked + found.waiting == found.images == len(gallery)
                 with gallery.writing():  # finishes what was cut off
                     pass
                 assert gallery.verify().sound
@@ -194,11 +253,10 @@ class Campaign:
             if complete:
                 self._compare()
 
-        child = _fork(look, loud=True)
-        while (code := _ended(child)) is None:
-            time.sleep(0.0005)
-        if code:
-            raise SystemExit(f"a finding after {json.dumps(self.count)}")
+        try:
+            _done(look)
+        except AssertionError as error:
+            raise SystemExit(f"a finding after {json.dumps(self.count)}") from error
 
     def _compare(self) -> None:
         model = self._model()
@@ -249,6 +307,14 @@ def _fork(work: Callable[[], None], loud: bool = False) -> int:
         os._exit(code)
 
 
+def _done(work: Callable[[], None]) -> None:
+    """Do it in a child, without interruption."""
+    child = _fork(work, loud=True)
+    while (code := _ended(child)) is None:
+        time.sleep(0.0005)
+    assert code == 0
+
+
 def _ended(child: int) -> int | None:
     pid, status = os.waitpid(child, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if pid else None
@@ -295,7 +361,10 @@ def _largest_file(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
-OPERATIONS = ("index", "index", "index", "compact", "compact", "redescribe", "redescribe", "remove", "label", "search")
+OPERATIONS = (
+    *("index", "index", "index", "prune", "compact", "compact", "redescribe", "redescribe"),
+    *("remove", "label", "search", "repair", "repair", "relocate"),
+)
 
 
 def main() -> None:
@@ -313,10 +382,12 @@ def main() -> None:
             shutil.rmtree(campaign.db, ignore_errors=True)
         there = (campaign.db / "gallery.db").exists()
         name = OPERATIONS[int(campaign.rng.integers(len(OPERATIONS)))] if there else "index"
+        campaign.before(name)
         if campaign.count["faults"] >= given.faults or rounds % 4:
             campaign.interrupted(name)
         else:
             campaign.failing(name)
+        campaign.after(name)
         campaign.check(complete=rounds % 20 == 0)
     campaign.check(complete=True)
     print(json.dumps(campaign.count))

@@ -44,6 +44,16 @@ class Stepped:
     def soundness(self) -> list[str]:
         return self._database.soundness()
 
+    @property
+    def believed(self) -> bool:
+        return self._database.believed
+
+    def believe(self) -> None:
+        self._database.believe()
+
+    def rebuild_indexes(self) -> None:
+        self._database.rebuild_indexes()
+
     def vacuum(self) -> None:
         self._database.vacuum()
 

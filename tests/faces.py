@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from index.gallery import Gallery
 from index.values import HAND, Decision, Face, FileStamp, Labels, Photo
 
@@ -17,6 +20,17 @@ def new_face(path: str, decided: int = 0, errors: tuple[float | None, ...] = (1.
     origin = given.pop("origin", HAND)
     labels = Labels.given(origin, **given)
     return Face(Photo(path, stamp=FileStamp(**stamp), **photo), labels, Decision(decided, errors))
+
+
+def unit_vectors(count: int, size: int, seed: int = 0) -> NDArray[np.float32]:
+    """(count, size) vectors of length 1, as models make them."""
+    array = np.random.default_rng(seed).normal(size=(count, size))
+    return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True), np.float32)
+
+
+def numbered(size: int, *numbers: int) -> NDArray[np.float32]:
+    """(n, size) vectors of length 1, one for each of these numbers."""
+    return np.concatenate([unit_vectors(1, size, number) for number in numbers])
 
 
 def label(gallery: Gallery, labels: dict[str, Labels]) -> None:

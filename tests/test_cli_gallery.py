@@ -16,7 +16,7 @@ from PIL import Image
 from cli.app import run
 from index.gallery import FileStamp, Gallery, GalleryConfig, Problem
 from tests.conftest import blob_face
-from tests.faces import new_face
+from tests.faces import new_face, unit_vectors
 from tests.stand_ins import stand_in_search
 
 SIZE = 16
@@ -44,9 +44,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     for row in rows:
         (photos / row.path).touch()
     with Gallery.create(tmp_path / "db", config) as gallery:
-        made = np.random.default_rng(0).normal(size=(6, SIZE))
-        made /= np.linalg.norm(made, axis=1, keepdims=True)
-        gallery.add([*rows, new_face("p/5.png", 15, (None,) * 3)], made)
+        gallery.add([*rows, new_face("p/5.png", 15, (None,) * 3)], unit_vectors(6, SIZE))
         gallery.note_problems([Problem("p/bad.png", FileStamp(1, 2), "p/bad.png is empty (0 bytes)")])
     monkeypatch.chdir(tmp_path)
 
@@ -95,7 +93,7 @@ def test_a_large_gallery_has_one_header(tmp_path: Path, capsys: pytest.CaptureFi
     config = GalleryConfig("a" * 64, "pose", (0,), SIZE, tmp_path)
     with Gallery.create(tmp_path / "db", config) as gallery:
         faces = [new_face(f"{n:04}.png", 0, (1.0,)) for n in range(2_001)]
-        gallery.add(faces, np.random.default_rng(0).normal(size=(2_001, SIZE)))
+        gallery.add(faces, unit_vectors(2_001, SIZE))
     assert run(["gallery", "list", "--db", str(tmp_path / "db")], stand_in_search) == 0
     title, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == [f"{n:04}.png" for n in range(2_001)]
@@ -146,8 +144,12 @@ def test_verify_and_repair(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("verify", "--json")
     assert code == 1 and json.loads(out)["damaged"] == ["p/1.png"]
     assert call("repair")[1].splitlines() == [
-        "removed: p/1.png",
-        "1 image removed; run `facesearch index` to describe them again",
+        "to be described again: p/1.png",
+        "1 image to be described again; run `facesearch index` to describe them",
+    ]
+    assert call("verify")[1].splitlines()[:2] == [
+        "6 images: 5 descriptors agree with their hash",
+        "1 image to be described again: run `facesearch index`",
     ]
     assert call("verify")[0] == 0
 

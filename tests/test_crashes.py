@@ -28,7 +28,7 @@ def test_a_gallery_survives_two_hundred_kills_and_sixty_faults(tmp_path: Path) -
     count = json.loads(done.stdout)
     print(count)
     assert count["kills"] >= 200 and count["faults"] >= 60
-    for name in ("index", "compact", "redescribe", "remove", "label", "search"):
+    for name in ("index", "prune", "compact", "redescribe", "remove", "label", "search", "repair", "relocate"):
         assert count[f"killed while: {name}"] > 3
     for kind in ("full disk", "input/output error", "largest file"):
         assert count[f"fault: {kind}"] > 3

@@ -20,14 +20,14 @@ from index.errors import GalleryStorageError
 from index.gallery import Face, Gallery, GalleryConfig
 from index.values import HalfArray
 from tests.databases import Crash, CrashAt, stepped
-from tests.faces import new_face
+from tests.faces import new_face, numbered
 
 SIZE = 16
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
 
 
 def vectors(*numbers: int) -> NDArray[np.float32]:
-    return np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers]).astype("f4")
+    return numbered(SIZE, *numbers)
 
 
 @pytest.fixture

@@ -1,5 +1,9 @@
 """The descriptor file and the exact index, against NumPy."""
 
+import os
+import resource
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,8 @@ from index.descriptors import DescriptorFile, checked_descriptors
 from index.errors import DescriptorShapeError, DescriptorValueError, FaissMissingError, GalleryCorruptError
 from index.search.exact import build_index, index_ids, nearest, read_index
 from index.search.faiss_files import write_index
+
+MOST = 10**6  # bytes of an index
 
 
 def unit_vectors(n: int, size: int, seed: int = 0) -> NDArray[np.float32]:
@@ -99,11 +105,11 @@ def test_written_index_is_read_back_from_a_non_ascii_path(tmp_path: Path) -> Non
     stored, ids = unit_vectors(30, 20), np.arange(30, dtype=np.int64) * 2
     index, path = build_index(stored, ids), tmp_path / "gesicht-ß-顔.faiss"
     write_index(index, path)
-    again = read_index(path)
+    again = read_index(path, MOST)
     assert index_ids(again).tolist() == ids.tolist()
     for before, after in zip(nearest(index, stored, 4, ids), nearest(again, stored, 4, ids), strict=True):
         np.testing.assert_array_equal(before, after)
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["checked.json", path.name]
 
 
 @pytest.mark.parametrize("keep", [0, 1, 40, 200, -1])
@@ -112,14 +118,14 @@ def test_cut_index_is_refused(tmp_path: Path, keep: int) -> None:
     write_index(build_index(unit_vectors(30, 20), np.arange(30, dtype=np.int64)), path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(GalleryCorruptError, match="rebuilds"):
-        read_index(path)
+        read_index(path, MOST)
 
 
 def test_another_kind_of_index_is_refused(tmp_path: Path) -> None:
     faiss = pytest.importorskip("faiss")
     write_index(faiss.IndexFlatIP(8), tmp_path / "index")
     with pytest.raises(GalleryCorruptError):
-        read_index(tmp_path / "index")
+        read_index(tmp_path / "index", MOST)
 
 
 def test_failed_write_keeps_the_old_index_and_leaves_nothing_behind(
@@ -139,16 +145,29 @@ def test_failed_write_keeps_the_old_index_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk_is_reported_as_an_os_error(tmp_path: Path) -> None:
-    import os
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Writes beyond 100 kB into a file fail, as on a full disk."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
 
-    path = tmp_path / "index"
-    path.with_name(f"index.{os.getpid()}.tmp").symlink_to("/dev/full")
+
+@pytest.mark.usefixtures("small_files")
+def test_full_disk_is_reported_as_an_os_error(tmp_path: Path) -> None:
     many = unit_vectors(2_000, 400)
-    with pytest.raises(OSError, match=r"space|Errno 28"):
-        write_index(build_index(many, np.arange(2_000, dtype=np.int64)), path)
+    with pytest.raises(OSError, match=r"too large"):
+        write_index(build_index(many, np.arange(2_000, dtype=np.int64)), tmp_path / "index")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_of_the_temporary_name_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / f"index.{os.getpid()}.tmp").symlink_to(tmp_path / "precious")
+    write_index(build_index(unit_vectors(3, 4), np.arange(3, dtype=np.int64)), tmp_path / "index")
+    assert (tmp_path / "precious").read_text() == "mine" and not (tmp_path / "index").is_symlink()
 
 
 def test_descriptor_file_returns_what_was_appended_rounded_to_half(tmp_path: Path) -> None:

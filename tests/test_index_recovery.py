@@ -20,7 +20,7 @@ from index.errors import (
 )
 from index.gallery import Face, Gallery, GalleryConfig
 from tests.databases import At, Crash, CrashAt, stepped
-from tests.faces import new_face
+from tests.faces import new_face, numbered
 
 SIZE = 16
 READS_OF_A_SEARCH = 7  # that builds the index and saves it
@@ -38,7 +38,7 @@ def rows(*numbers: int) -> list[Face]:
 
 
 def vectors(*numbers: int) -> NDArray[np.float32]:
-    return np.stack([np.random.default_rng(n).normal(size=SIZE) for n in numbers]).astype("f4")
+    return numbered(SIZE, *numbers)
 
 
 def nearest_path(gallery: Gallery, number: int) -> str:
@@ -210,8 +210,8 @@ def test_a_file_that_was_cut_off_costs_what_was_cut_off(gallery: Gallery) -> Non
     os.truncate(gallery.folder / "descriptors-1.f16", 4 * SIZE * 2 - 5)
     with Gallery.open(gallery.folder) as again:
         assert again.verify().damaged == ["3.jpg"]
-        assert again.repair().removed == ["3.jpg"]
-        assert again.verify().sound and len(again) == 3
+        assert again.repair().waiting == ["3.jpg"]
+        assert again.verify().sound and len(again) == 4 and again.undescribed() == {4}
         assert nearest_path(again, 2) == "2.jpg"
 
 
@@ -231,11 +231,10 @@ def test_a_gallery_that_cannot_be_written_to_can_be_read(gallery: Gallery, monke
 
 
 def test_a_lock_that_cannot_be_written_is_told(gallery: Gallery) -> None:
-    gallery.close()
     (gallery.folder / "gallery.lock").unlink()
     (gallery.folder / "gallery.lock").mkdir()
     with pytest.raises(GalleryStorageError, match=r"gallery\.lock cannot be written \(Is a directory\): give"):
-        Gallery.open(gallery.folder).add(rows(0), vectors(0))
+        gallery.add(rows(0), vectors(0))
 
 
 def test_own_copies_in_the_gallery_s_folder_stay(gallery: Gallery) -> None:

@@ -18,7 +18,7 @@ from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Lab
 from index.search.exact import Exact
 from index.truth import descriptor_slots, store
 from index.where import parse
-from tests.faces import new_face
+from tests.faces import new_face, numbered
 
 OLD = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 8, Path("/photos").absolute())
 SHA, SHA_NOW = "01" * 32, "02" * 32
@@ -26,7 +26,7 @@ NEW = GalleryConfig("b" * 64, "illumination", (1, 2), 12, Path("/photos").absolu
 
 
 def vectors(size: int, *numbers: int) -> NDArray[np.float32]:
-    return np.stack([np.random.default_rng(n).normal(size=size) for n in numbers]).astype("f4")
+    return numbered(size, *numbers)
 
 
 @pytest.fixture

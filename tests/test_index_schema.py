@@ -18,7 +18,7 @@ from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, 
 from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Problem
 from index.truth.schema import SCHEMA_VERSION, Base, Hash, Numbers
 from index.truth.upgrade import to_newest
-from tests.faces import new_face
+from tests.faces import new_face, unit_vectors
 
 SIZE = 8
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
@@ -116,11 +116,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = {"identity": "anna", "pose": 15, "illumination": 3, "expression": "smile", "sha256": "ab" * 32}
     with Gallery.create(folder, CONFIG) as gallery:
         faces = [new_face(f"{n}.png", 15, (1.0, None, 2.5), size=1, mtime_ns=2, **labels) for n in range(3)]
-        gallery.add(faces, np.random.default_rng(0).normal(size=(3, SIZE)))
+        gallery.add(faces, unit_vectors(3, SIZE))
         gallery.note_problems([Problem("bad.png", FileStamp(1, 2, 3, 4), "is empty", "reader 1")])
         gallery.begin_redescription(replace(CONFIG, model_digest="b" * 64, attribute="light", values=(1, 2)))
         staged = [replace(face, decision=Decision(1, (0.5, None))) for face in gallery.faces()][:2]
-        gallery.stage(staged, np.random.default_rng(1).normal(size=(2, SIZE)))
+        gallery.stage(staged, unit_vectors(2, SIZE, seed=1))
         assert gallery.verify().sound
     return folder
 
@@ -137,7 +137,7 @@ def database(folder: Path) -> Iterator[sqlite3.Connection]:
 def findings(folder: Path) -> list[str]:
     """What is found wrong, by verify or by what refuses before it."""
     try:
-        with Gallery.open(folder) as gallery:
+        with Gallery.open(folder, damaged=True) as gallery:
             return gallery.verify().findings
     except GalleryError as error:
         return [str(error)]
@@ -200,21 +200,22 @@ def test_damage_to_a_redescription_is_mended(tmp_path: Path, folder: Path, datab
     plain.close()
     with Gallery.open(copy) as gallery:
         assert gallery.verify().findings[0].startswith("1 descriptions of the redescription under way are not what")
-        assert gallery.repair().waiting == 1 and gallery.verify().sound
+        assert gallery.repair().staged == 1 and gallery.verify().sound
         assert [face.id for face in gallery.waiting()] == [1, 3]
 
 
-def test_an_image_without_a_descriptor_is_found_and_removed(
+def test_an_image_without_a_descriptor_is_found_and_waits(
     tmp_path: Path, folder: Path, database: sqlite3.Connection
 ) -> None:
-    copy = copy_of(database, folder, tmp_path)
-    plain = sqlite3.connect(copy / "gallery.db")
-    plain.execute("UPDATE record SET face_id = NULL WHERE file = 1 AND slot = 1")
-    plain.commit()
-    plain.close()
+    copy = edited(database, folder, tmp_path, "UPDATE record SET face_id = NULL WHERE file = 1 AND slot = 1")
+    with pytest.raises(GalleryCorruptError, match="face with id 2: it has no descriptor: `facesearch gallery verify`"):
+        Gallery.open(copy)
+    with Gallery.open(copy, damaged=True) as gallery:
+        assert gallery.verify().findings == ["the database: the row of face with id 2: it has no descriptor"]
+        done = gallery.repair()
+        assert (done.waiting, done.doubtful) == (["1.png"], []) and gallery.verify().sound and len(gallery) == 3
     with Gallery.open(copy) as gallery:
-        assert gallery.verify().findings == ["1 images have no descriptor"]
-        assert gallery.repair().removed == ["1.png"] and gallery.verify().sound and len(gallery) == 2
+        assert gallery.verify().waiting == 1
 
 
 def edited(database: sqlite3.Connection, folder: Path, target: Path, statement: str) -> Path:
@@ -231,7 +232,7 @@ def test_damage_is_not_hidden_by_a_change_of_the_same_row(
     tmp_path: Path, folder: Path, database: sqlite3.Connection
 ) -> None:
     copy = edited(database, folder, tmp_path, "UPDATE face SET decided = 0 WHERE id = 2")
-    with Gallery.open(copy) as gallery:
+    with Gallery.open(copy, damaged=True) as gallery:
         with pytest.raises(GalleryCorruptError, match="row of face with id 2 is not what was written: run"):
             gallery.update_labels({1: Labels(), 2: Labels()})
         assert len(gallery.verify().findings) == 1 and gallery.get([1])[0].identity == "anna"
@@ -241,7 +242,7 @@ def test_damage_is_not_hidden_by_a_change_of_the_same_row(
 
 def test_a_descriptor_whose_face_is_lost_is_erased(tmp_path: Path, folder: Path, database: sqlite3.Connection) -> None:
     copy = edited(database, folder, tmp_path, "DELETE FROM face WHERE id = 3")
-    with Gallery.open(copy) as gallery:
+    with Gallery.open(copy, damaged=True) as gallery:
         assert "a row of record points to no face" in " ".join(gallery.verify().findings)
         gallery.repair()
         with gallery.writing():
@@ -252,7 +253,7 @@ def test_a_descriptor_whose_face_is_lost_is_erased(tmp_path: Path, folder: Path,
 
 def test_origins_that_are_none_are_named(tmp_path: Path, folder: Path, database: sqlite3.Connection) -> None:
     copy = edited(database, folder, tmp_path, "UPDATE face SET origins = 'h?hh' WHERE id = 2")
-    with Gallery.open(copy) as gallery:
+    with Gallery.open(copy, damaged=True) as gallery:
         with pytest.raises(GalleryCorruptError, match=r"holds 'h\?hh' as where the labels of image 2 come from"):
             list(gallery.faces())
         [finding] = gallery.verify().findings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Condition, Face, Gallery, GalleryConfig
+from index.plain import read_settings, settings_text
 from index.search.plan import (
     EXACT,
     FLAT,
@@ -365,7 +365,8 @@ def test_an_index_of_another_history_is_passed_over(gallery: Gallery) -> None:
     planner = only(FLAT)
     gallery.prepare(Requirements(recall=0.98), planner=planner)
     about = next(gallery.folder.glob("search-*")) / "about.json"
-    about.write_text(json.dumps({**json.loads(about.read_text()), "check": "0" * 64}))
+    content = read_settings(about)
+    about.write_bytes(settings_text({**content, "about": {**content["about"], "check": "0" * 64}}))
     with Gallery.open(gallery.folder) as again:
         query = queries(1)[0]
         assert found(again, query) == nearest(again, query)

@@ -408,9 +408,12 @@ def test_a_damaged_descriptor_is_not_given_to_a_copy(gallery: Gallery, editor: H
     shutil.copy(root / "anna" / "1.png", root / "anna" / "copy.png")
     assert counts(index_all(gallery, editor)) == {"unchanged": 3, "described": 1}
     np.testing.assert_allclose(gallery.descriptors([gallery.known()["anna/copy.png"].id])[0], expected, atol=1e-3)
-    assert gallery.repair().removed == ["anna/1.png"]
+    known = gallery.known()["anna/1.png"]
+    assert gallery.repair().waiting == ["anna/1.png"]
     assert counts(index_all(gallery, editor)) == {"unchanged": 3, "duplicates": 1}
-    assert gallery.verify().sound
+    assert gallery.verify().sound and gallery.verify().waiting == 0
+    assert gallery.known()["anna/1.png"] == known
+    np.testing.assert_allclose(gallery.descriptors([known.id])[0], expected, atol=1e-3)
 
 
 def test_a_problem_is_forgotten_when_the_file_is_as_the_gallery_has_it(gallery: Gallery, editor: HashEditor) -> None:

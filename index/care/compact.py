@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from index.checked import is_noted, look, note
 from index.errors import GalleryStorageError
 from index.files import descriptor_path, sync_folder, to_disk
 from index.truth import descriptor_slots
@@ -40,6 +41,8 @@ def compact(folder: Path, database: Database) -> bool:
     _require_space(folder, len(slots) * content.shape[1] * content.itemsize)
     try:
         _copy(content, slots, descriptor_path(folder, number))
+        if is_noted(folder, file, look(file)):  # what was copied is as sound as it was
+            note(folder, descriptor_path(folder, number), look(descriptor_path(folder, number)))
         with database.writing() as session:
             descriptor_slots.use_file(session, number)
     except OSError as error:

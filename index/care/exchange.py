@@ -145,7 +145,8 @@ def _write_content(
             to_disk(file)
     if done != total:
         raise GalleryCorruptError(
-            f"{total - done:,} of {total:,} images have no descriptor: run `facesearch gallery repair` and export again"
+            f"{total - done:,} of {total:,} images have no descriptor: run `facesearch index`, which describes them, "
+            "and export again"
         )
     return done
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from sqlalchemy import Table, text
+from sqlalchemy import select
 
+from index.care.rows import row_damage
+from index.care.soundness import descriptor_pages, file_damage
 from index.errors import GalleryError
-from index.files import discard_indexes
 from index.search import exact, shortlist
+from index.search.faiss_files import most_bytes
 from index.search.searcher import Searcher
 from index.search.shortlist import AT, Shortlist
 from index.truth import descriptor_slots, redescribing, state, store
-from index.truth.database import PAGE, Database
-from index.truth.schema import TABLES, row_digest
+from index.truth.database import Database, chunks
+from index.truth.schema import FaceRow, PhotoRow
 
 SAMPLE = 50  # faces whose neighbours are compared
 
@@ -30,12 +30,14 @@ Progress = Callable[[int, int], None]
 @dataclass
 class Verification:
     """images: in the gallery; checked: descriptors that agree with their hash; damaged: paths of images whose
-    descriptors do not agree; findings: everything that is wrong, a sentence each; index: how the gallery is searched,
-    and how much of what every descriptor finds that finds."""
+    descriptors do not agree, or are none; waiting: how many images wait to be described again; findings: everything
+    that is wrong, a sentence each; index: how the gallery is searched, and how much of what every descriptor finds that
+    finds."""
 
     images: int = 0
     checked: int = 0
     damaged: list[str] = field(default_factory=list)
+    waiting: int = 0
     findings: list[str] = field(default_factory=list)
     index: str = ""
 
@@ -44,102 +46,49 @@ class Verification:
         return not self.findings
 
 
-@dataclass
-class Repair:
-    """removed: paths of images whose descriptors were damaged or are missing, to be described again; waiting: damaged
-    descriptions of a redescription under way, which will be made anew."""
-
-    removed: list[str] = field(default_factory=list)
-    removed_ids: list[int] = field(default_factory=list)
-    waiting: int = 0
-
-
 def verify(folder: Path, database: Database, progress: Progress | None = None) -> Verification:
-    """Read everything and compare it."""
+    """Read everything and compare it; nothing is changed."""
     found = Verification()
-    found.findings += [f"the database: {line}" for line in database.soundness()]
+    found.findings += row_damage(database)
+    rows_sound = not found.findings
     with database.reading() as session:
-        found.images = store.count(session)
-    found.findings += damaged_rows(database)
-    for page in descriptor_slots.hashed_records(folder, database):
-        damaged = [one.id for one in page if one.noted != one.actual]
-        found.checked += len(page) - len(damaged)
-        for path, id_ in _paths(database, damaged):
-            found.damaged.append(path)
-            found.findings.append(f"{path}: the descriptor of image {id_} is not what was stored")
-        if progress:
-            progress(found.checked + len(found.damaged), found.images)
-    with database.reading() as session:
-        without = len(descriptor_slots.without_record(session))
-        found.findings += [f"{without:,} images have no descriptor"] if without else []
-        found.findings += redescribing.damage(session, folder)
-    if found.damaged:
-        found.index = "the index is not compared with damaged descriptors"
+        found.images, size = store.count(session), state.gallery(session).descriptor_size
+    _verify_descriptors(folder, database, found, progress)
+    found.findings += file_damage(folder, most_bytes(found.images, size))
+    if rows_sound:
+        with database.reading() as session:
+            found.waiting = len(descriptor_slots.without_record(session))
+            found.findings += redescribing.damage(session, folder)
+            if descriptor_slots.leftovers(session, folder):
+                found.findings.append(
+                    "the descriptor file holds bytes of no image: run `facesearch gallery repair`, which erases them"
+                )
+    if found.findings:
+        found.index = "the index is not compared with what is damaged"
     else:
         found.index = _verify_index(folder, database, found.findings)
     return found
 
 
-def damaged_rows(database: Database) -> Iterator[str]:
-    """A sentence for each row that is not what was written."""
-    for table, row in _unsealed(database):
-        named = ", ".join(f"{column.name} {row[column.name]!r}" for column in table.primary_key)
-        yield f"the database: the row of {table.name} with {named} is not what was written"
-
-
-def _unsealed(database: Database) -> Iterator[tuple[Table, dict[str, Any]]]:
-    """The rows that are not what was written, as the engine keeps them."""
-    for table in TABLES:
-        names = [column.name for column in table.columns]  # the digest is the last
-        query = text(f"SELECT {', '.join(names)} FROM {table.name}")
-        with database.reading() as session:
-            for row in chain.from_iterable(session.execute(query).partitions(PAGE)):
-                if row_digest(row[:-1]) != row[-1]:
-                    found = dict(zip(names, row, strict=True))
-                    if table.name != "record" or found["face_id"] is not None:  # without one it was removed since
-                        yield table, found
-
-
-def repair(folder: Path, database: Database) -> Repair:
-    """What can be mended without the pictures. The caller holds the writer's lock, and removes the faces whose
-    descriptors are damaged; those whose rows are have gone already."""
-    done = Repair(_discard_unsealed(database))
-    for page in descriptor_slots.hashed_records(folder, database):
-        for path, id_ in _paths(database, [one.id for one in page if one.noted != one.actual]):
-            done.removed.append(path)
-            done.removed_ids.append(id_)
-    with database.reading() as session:
-        without = descriptor_slots.without_record(session)
-    for path, id_ in _paths(database, without):
-        done.removed.append(path)
-        done.removed_ids.append(id_)
-    with database.writing() as session:
-        descriptor_slots.give_up_lost(session)
-    discard_indexes(folder)
-    return done
-
-
-def _discard_unsealed(database: Database) -> list[str]:
-    """Delete the photos and faces whose rows are not what was written; the paths of those that had a face."""
-    found: dict[str, list[int]] = {"photo": [], "face": []}
-    for table, row in _unsealed(database):
-        name, key = ("face", "face_id") if table.name == "record" else (table.name, "id")
-        if name in found and isinstance(row[key], int):
-            found[name].append(row[key])
-    if not any(found.values()):
-        return []
-    with database.writing() as session:
-        gone = [path for name, ids in found.items() for path in store.discard(session, name, ids)]
-        state.advance(session, removed=True)
-    return gone
+def _verify_descriptors(folder: Path, database: Database, found: Verification, progress: Progress | None) -> None:
+    for page in descriptor_pages(folder, database):
+        damaged = {one.id: wrong for one, wrong in page if wrong}
+        found.checked += len(page) - len(damaged)
+        for path, id_ in _paths(database, list(damaged)):
+            found.damaged.append(path)
+            found.findings.append(f"{path}: the descriptor of image {id_} {damaged[id_]}")
+        if progress:
+            progress(found.checked + len(found.damaged), found.images)
 
 
 def _paths(database: Database, ids: list[int]) -> list[tuple[str, int]]:
-    """Where the photos of these faces are."""
-    if not ids:
-        return []
+    """Where the photos of these faces are, whatever their rows say besides."""
+    paths: dict[int, str] = {}
     with database.reading() as session:
-        return [(face.path, face.id) for face in store.present(session, ids)]
+        for some in chunks(ids):
+            query = select(FaceRow.id, PhotoRow.path).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+            paths.update((id_, str(path)) for id_, path in session.execute(query.where(FaceRow.id.in_(some))))
+    return [(paths.get(id_, f"image {id_}"), id_) for id_ in ids]
 
 
 def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:
@@ -164,7 +113,7 @@ def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:
     name, least = _expected(saved)
     agreement = float(np.mean([np.isin(wanted, some).mean() for wanted, some in zip(truth, got, strict=True)]))
     if agreement < least:
-        findings.append(f"the {name} finds {agreement:.3f} of the nearest; delete it with `facesearch gallery repair`")
+        findings.append(f"the {name} finds {agreement:.3f} of the nearest: `facesearch gallery repair` deletes it")
     return f"{name}: {agreement:.3f} of the {AT} nearest of {len(rows)} images found"
 
 

@@ -16,9 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.checked import look, note
 from index.errors import DescriptorShapeError, GalleryCorruptError
 from index.files import discard_indexes, exact_path
-from index.search.faiss_files import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
+from index.search.faiss_files import (
+    BROKEN,
+    Index,
+    faiss_module,
+    is_written,
+    mapped_index,
+    most_bytes,
+    require_believed,
+    unreadable,
+    write_index,
+)
 from index.search.searcher import Found, Rows, merged, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State
 
@@ -114,6 +125,7 @@ def save(folder: Path, exact: Exact) -> None:
     path = exact_path(folder, exact.state.generation, exact.state.stamp)
     try:
         write_index(exact.index, path)
+        note(folder, path, look(path))
         discard_indexes(folder, "exact", before=exact.state.generation, keep=path)
     except OSError as error:
         _log.warning("the search index of %s is not saved: %s", folder, error)
@@ -126,12 +138,23 @@ def load(folder: Path, state: State, ids: IdArray, slots: IdArray, size: int) ->
     if not path.exists():
         return None
     try:
-        index = read_index(path)
+        index = read_index(path, most_bytes(len(ids), size))
     except GalleryCorruptError as error:
         _log.warning("%s", error)
         return None
     same = index.d == padded(size) and np.array_equal(index_ids(index), ids)
     return Exact(state, index, ids, slots) if same else None
+
+
+def require_written(path: Path, most: int) -> None:
+    """Raise GalleryCorruptError unless a saved index of up to so many bytes is what was written, whether or not it is
+    believed."""
+    try:
+        sound = is_written(path, most)
+    except OSError as error:
+        raise unreadable(path, str(error)) from error
+    if not sound:
+        raise unreadable(path, "it is not what was written")
 
 
 def discard(folder: Path, state: State) -> None:
@@ -160,14 +183,15 @@ def build_index(descriptors: NDArray[Any], ids: IdArray, slots: IdArray | None =
     return index
 
 
-def read_index(path: Path) -> Index:
-    """An index that `build_index` made, mapped into memory. Raises GalleryCorruptError when the file is missing,
-    damaged, or another kind of index."""
+def read_index(path: Path, most: int) -> Index:
+    """An index of up to so many bytes that `build_index` made, mapped into memory. Raises GalleryCorruptError when the
+    file is missing, damaged, or another kind of index."""
     try:
+        require_believed(path, most)
         index = mapped_index(path)
         sound = _is_exact(faiss_module(), index)
     except BROKEN as error:
-        raise unreadable(path) from error
+        raise unreadable(path, str(error)) from error
     if not sound:
         raise unreadable(path)
     return index
@@ -234,5 +258,6 @@ def _is_exact(faiss: Any, index: Any) -> bool:
         and flat.sq.qtype == faiss.ScalarQuantizer.QT_fp16
         and {index.metric_type, flat.metric_type} == {faiss.METRIC_L2}
         and index.ntotal == flat.ntotal == index.id_map.size()
-        and index.d == flat.d
+        and index.d == flat.d == flat.sq.d
+        and flat.codes.size() == flat.ntotal * flat.sq.code_size == 2 * flat.ntotal * flat.d
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from index.errors import GalleryCorruptError, RequirementsError
 from index.files import written_whole
+from index.plain import read_settings, settings_text
 from index.search.faiss_files import faiss_module
 
 EXACT, FLAT, IVF, HNSW = "exact", "flat", "ivf", "hnsw"
@@ -27,7 +27,7 @@ LINKS = 32  # of each node of the graph, twice as many at its bottom
 _PROBED = 0.05  # share of the cells' rows that a search of the IVF sees
 _WALK_MS = 2.0  # a search of the graph
 _RANK_MS = 1.0  # comparing a few hundred in full
-_FILE = "search.json"
+SETTINGS = "search.json"
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,12 @@ def measure_rates() -> Rates:
 def read_requirements(folder: Path) -> Requirements:
     """What the gallery in this folder was asked to keep to; the defaults where nobody asked. Raises
     GalleryCorruptError."""
-    path = folder / _FILE
+    path = folder / SETTINGS
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Requirements(**{field.name: content[field.name] for field in fields(Requirements)})
+        return Requirements(**read_settings(path))
     except FileNotFoundError:
         return Requirements()
-    except (OSError, ValueError, KeyError, TypeError, RequirementsError) as error:
+    except (OSError, ValueError, TypeError, RequirementsError) as error:
         raise GalleryCorruptError(
             f"{path} is damaged ({error}); delete it, and give --max-memory, --max-ms and --recall again"
         ) from error
@@ -211,8 +210,8 @@ def read_requirements(folder: Path) -> Requirements:
 
 def write_requirements(folder: Path, requirements: Requirements) -> None:
     """Keep them for later runs."""
-    with written_whole(folder / _FILE) as file:
-        file.write((json.dumps(asdict(requirements), indent=2) + "\n").encode())
+    with written_whole(folder / SETTINGS) as file:
+        file.write(settings_text(asdict(requirements)))
 
 
 def half_of_memory() -> int:

@@ -62,6 +62,7 @@ class Reader:
         self._model = model
         self._building = RLock()
         self._view: _View | None = None
+        self._compared = ""  # name of the descriptor file that was compared with its hashes
 
     def state(self) -> State:
         """How far the gallery has come."""
@@ -69,8 +70,8 @@ class Reader:
             return state.state(session)
 
     def forget(self) -> None:
-        """Let go of the indexes."""
-        self._view = None
+        """Let go of the indexes, and compare the descriptors again."""
+        self._view, self._compared = None, ""
 
     def descriptors(self, ids: Sequence[int]) -> FloatArray:
         """The descriptors of these faces, (len(ids), size). Raises UnknownImageError."""
@@ -112,6 +113,11 @@ class Reader:
             try:
                 return read()
             except _OvertakenError:
+                if self.state() == before:  # by nobody
+                    raise GalleryCorruptError(
+                        f"the gallery {self._folder} holds other images than its index finds: run `facesearch gallery "
+                        "repair`, which deletes the index, and ask again"
+                    ) from None
                 continue
             except GalleryCorruptError:  # a descriptor file that another one has replaced
                 if self.state().removals == before.removals:
@@ -164,7 +170,16 @@ class Reader:
         """The descriptor file's records, of the model that the reader is for."""
         if state.state(session).model != self._model:
             raise _OvertakenError
+        self.require_descriptors(session)
         return descriptor_slots.records(session, self._folder)
+
+    def require_descriptors(self, session: Session) -> None:
+        """Raise GalleryCorruptError unless the descriptors are what was stored. A file is compared once, as rows are
+        when a gallery is opened, and not at all where it is believed."""
+        file = descriptor_slots.descriptor_file(session, self._folder)
+        if self._compared != file.path.name:
+            descriptor_slots.require_stored(session, file)
+            self._compared = file.path.name
 
     def _current_view(self) -> _View:
         """The gallery as it is now, by the searcher at hand, a saved one, or a new one. Raises GalleryEmptyError."""

@@ -7,7 +7,6 @@ only miss, and how often it does is measured when it is built (`index.search.pre
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +16,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError
-from index.files import discard_indexes, folder_written_whole, shortlist_path, shortlists, to_disk
+from index.files import discard_indexes, file_hash, folder_written_whole, shortlist_path, shortlists, to_disk
+from index.plain import read_settings, settings_text
 from index.search.exact import scan
-from index.search.faiss_files import BROKEN, Index, faiss_module, mapped_index, unreadable, write_index
+from index.search.faiss_files import (
+    BROKEN,
+    Index,
+    faiss_module,
+    mapped_index,
+    most_bytes,
+    require_ranges,
+    unreadable,
+    write_index,
+)
 from index.search.plan import HNSW, IVF
 from index.search.searcher import Found, Rows, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State
@@ -29,6 +39,7 @@ AT = 10  # neighbours that recall is measured at
 _FURTHER = 32  # times as far at most when only some rows compete
 _CHECKED = 64  # slots whose bytes tell whether an index belongs to a descriptor file
 _INDEX, _REDUCTION, _IDS, _SLOTS, _ABOUT = "index.faiss", "reduction.npy", "ids.npy", "slots.npy", "about.json"
+_HASHED = (_INDEX, _REDUCTION, _IDS, _SLOTS)
 
 SameRows = Callable[[IdArray, IdArray], bool]
 
@@ -95,6 +106,11 @@ class Shortlist:
         elif chosen:
             parameters = faiss.SearchParameters(**chosen)
         rows: IdArray = self.index.search(queries @ self.reduction, length, params=parameters)[1]
+        if rows.max(initial=-1) >= len(self.ids) or rows.min(initial=-1) < -1:
+            raise GalleryCorruptError(
+                "the index of reduced descriptors finds rows that it does not have: run `facesearch gallery repair`, "
+                "which deletes it, and `facesearch index`, which builds it anew"
+            )
         return rows
 
 
@@ -114,9 +130,12 @@ def save(folder: Path, state: State, shortlist: Shortlist) -> None:
             with (made / name).open("wb") as file:
                 np.save(file, array, allow_pickle=False)
                 to_disk(file)
-        with (made / _ABOUT).open("w", encoding="utf-8") as text:
-            json.dump(vars(shortlist.about), text, indent=2)
+        with (made / _ABOUT).open("wb") as text:
+            hashes = {name: file_hash(made / name) for name in _HASHED}
+            text.write(settings_text({"about": vars(shortlist.about), "files": hashes}))
             to_disk(text)
+    for name in _HASHED:
+        note(folder, path / name, look(path / name))
     discard_indexes(folder, keep=path)
 
 
@@ -128,7 +147,7 @@ def load(folder: Path, state: State, records: HalfArray, same_rows: SameRows) ->
         if generation > state.generation:
             continue  # of another history
         try:
-            made = read(path)
+            made = read(folder, path, most_bytes(*records.shape))
         except GalleryCorruptError as error:
             _log.warning("%s", error)
             continue
@@ -138,16 +157,57 @@ def load(folder: Path, state: State, records: HalfArray, same_rows: SameRows) ->
     return None
 
 
-def read(folder: Path) -> Shortlist:
-    """What `save` wrote, mapped into memory. Raises GalleryCorruptError."""
+def read(folder: Path, path: Path, most: int) -> Shortlist:
+    """What `save` wrote of the gallery in `folder`, in files of up to so many bytes, mapped into memory. Its bytes are
+    compared with their hashes once, and believed while the files look the same. Raises GalleryCorruptError."""
     try:
-        about = About(**json.loads((folder / _ABOUT).read_text(encoding="utf-8")))
+        content = read_settings(path / _ABOUT)
+        about = About(**content["about"])
+        for name in _HASHED:
+            _require_hash(folder, path / name, content["files"][name], most)
         reduction, ids, slots = (
-            np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in (_REDUCTION, _IDS, _SLOTS)
+            np.load(path / name, mmap_mode="r", allow_pickle=False) for name in (_REDUCTION, _IDS, _SLOTS)
         )
-        index = mapped_index(folder / _INDEX)
+        index = mapped_index(path / _INDEX)
         if not (index.ntotal == len(ids) == len(slots) and index.d == reduction.shape[1] == about.dimensions):
             raise ValueError("its files have different lengths")
+        _require_rows(reduction, ids, slots)
+        require_ranges(index)
     except (*BROKEN, TypeError, KeyError) as error:
-        raise unreadable(folder, str(error)) from error
+        raise unreadable(path, str(error)) from error
     return Shortlist(about, index, np.array(reduction), ids, slots)
+
+
+def _hash(path: Path, most: int) -> str:
+    return file_hash(path) if path.stat().st_size <= most else "of no file that is so large"
+
+
+def require_written(path: Path, most: int) -> None:
+    """Raise GalleryCorruptError unless a saved index of up to so many bytes is what was written, whether or not it is
+    believed."""
+    try:
+        hashes = read_settings(path / _ABOUT)["files"]
+        wrong = [name for name in _HASHED if _hash(path / name, most) != hashes[name]]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is not what was written")
+    except (*BROKEN, TypeError, KeyError) as error:
+        raise unreadable(path, str(error)) from error
+
+
+def _require_hash(folder: Path, path: Path, expected: str, most: int) -> None:
+    if is_believed(folder, path):
+        return
+    stamp = look(path)
+    if _hash(path, most) != expected:
+        raise ValueError(f"{path.name} is not what was written")
+    if look(path) == stamp:
+        note(folder, path, stamp)
+
+
+def _require_rows(reduction: FloatArray, ids: IdArray, slots: IdArray) -> None:
+    """Raise ValueError for what no rows have: they say which bytes are read."""
+    kinds = [array.dtype.str for array in (reduction, ids, slots)]
+    if kinds != ["<f4", "<i8", "<i8"] or ids.ndim != 1 or slots.ndim != 1 or reduction.ndim != 2:
+        raise ValueError("its arrays are of another kind")
+    if len(ids) == 0 or ids[0] < 1 or not (np.diff(ids) > 0).all() or slots.min() < 0:
+        raise ValueError("its rows cannot be")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, create_engine, event, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
+from index.truth.shape import strange
 
 PATIENCE = 10.0  # seconds that a writer waits for another one
 
@@ -52,6 +54,16 @@ class Database(Protocol):
     def soundness(self) -> list[str]:
         """What the engine itself finds wrong with the database, a line each."""
 
+    @property
+    def believed(self) -> bool:
+        """Whether the rows were found sound, and nobody but us has changed them since."""
+
+    def believe(self) -> None:
+        """The rows were found sound: remember that for the next who opens them."""
+
+    def rebuild_indexes(self) -> None:
+        """Make the engine's own indexes anew, where they can be. Raises GalleryLockedError, GalleryStorageError."""
+
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
 
@@ -81,6 +93,7 @@ class SQLite:
         """patience: seconds to wait for another writer."""
         self.path = path
         self._patience = patience
+        self._believed, self._looked = False, look(path)
         url = URL.create("sqlite", database=str(path))
         # where nothing can be written, no connection is kept: it would not see what another user writes
         pool = None if _writable(path) else NullPool
@@ -103,13 +116,34 @@ class SQLite:
         with _named_errors(self.path, self._patience), Session(self._writer, autoflush=False) as session:
             with session.begin():
                 yield session
+        self._note()
+
+    @property
+    def believed(self) -> bool:
+        """Whether the file was found sound when it looked as it does now."""
+        return is_believed(self.path.parent, self.path)
+
+    def believe(self) -> None:
+        """From now on the file is as we write it: note how it looks, also whenever that changes."""
+        self._believed, self._looked = True, None
+        self._note()
 
     def soundness(self) -> list[str]:
-        """What SQLite finds wrong: in its pages and indexes, and rows that point to none."""
+        """What SQLite finds wrong: in its pages and indexes, rows that point to none, and tables that are not ours."""
         with self.reading() as session:
+            other = strange(session)
             found = [str(row[0]) for row in session.execute(text("PRAGMA integrity_check"))]
             lost = session.execute(text("PRAGMA foreign_key_check")).all()
-        return [line for line in found if line != "ok"] + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
+        return (
+            other
+            + [line for line in found if line != "ok"]
+            + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
+        )
+
+    def rebuild_indexes(self) -> None:
+        """Make indexes anew, where they can be; what else is damaged is found when rows are looked at."""
+        with suppress(GalleryCorruptError), self.writing() as session:
+            session.execute(text("REINDEX"))
 
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
@@ -122,10 +156,18 @@ class SQLite:
             raise _named(self.path, self._patience, error) from error
         finally:
             connection.close()
+        self._note()
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
         self._engine.dispose()
+        self._note()
+
+    def _note(self) -> None:
+        now = look(self.path)
+        if self._believed and now != self._looked:
+            note(self.path.parent, self.path, now)
+            self._looked = now
 
 
 def _writable(path: Path) -> bool:
@@ -179,6 +221,9 @@ def _named_errors(path: Path, patience: float) -> Iterator[None]:
         yield
     except DatabaseError as error:
         raise _named(path, patience, error.orig) from error
+    except (UnicodeDecodeError, MultipleResultsFound, NoResultFound) as error:
+        # names in a damaged schema, the engine's own words about it; a row of the gallery that is there twice or never
+        raise _corrupt(path, error) from error
 
 
 def _named(path: Path, patience: float, error: object) -> GalleryError:
@@ -190,8 +235,12 @@ def _named(path: Path, patience: float, error: object) -> GalleryError:
             "wait for it to finish and try again"
         )
     if code in _CORRUPT or any(sign in str(error) for sign in _CORRUPT_SIGNS):
-        return GalleryCorruptError(
-            f"{path} is not a sound gallery database ({error}); restore it from a copy, "
-            "or delete the gallery folder and index the images again"
-        )
+        return _corrupt(path, error)
     return GalleryStorageError(f"SQLite cannot use {path} ({error}); check the free space and the permissions there")
+
+
+def _corrupt(path: Path, error: object) -> GalleryCorruptError:
+    return GalleryCorruptError(
+        f"{path} is not a sound gallery database ({error}); restore it from a copy, "
+        "or delete the gallery folder and index the images again"
+    )

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
+from index.checked import is_believed, look, note
 from index.descriptors import DescriptorFile, record_hashes
 from index.errors import GalleryCorruptError
 from index.files import descriptor_numbers, descriptor_path
@@ -22,6 +23,10 @@ from index.values import HalfArray, IdArray, State
 
 _MIX = (2_654_435_761, 40_503, 2_147_483_647)
 _CURRENT = select(GalleryRow.file).scalar_subquery()
+_READABLE = text(  # what else there may be is damage to the rows
+    "typeof(record.slot) = 'integer' AND record.slot >= 0 "
+    "AND typeof(record.sha256) = 'blob' AND length(record.sha256) = 32"
+)
 
 
 def descriptor_file(session: Session, folder: Path) -> DescriptorFile:
@@ -110,7 +115,7 @@ def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
     while True:
         with database.reading() as session:
             query = select(column.face_id, column.slot, column.sha256).where(column.face_id.is_not(None))
-            query = query.where(column.file == gallery(session).file, column.slot > last)
+            query = query.where(column.file == gallery(session).file, column.slot > last, _READABLE)
             page = session.execute(query.order_by(column.slot).limit(PAGE)).all()
             content = descriptor_file(session, folder).whole()
         if not page:
@@ -123,6 +128,33 @@ def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
         last = slots[-1]
 
 
+def require_stored(session: Session, file: DescriptorFile) -> None:
+    """Raise GalleryCorruptError where a face's descriptor is not what was stored; it is read once, and believed while
+    the file looks the same."""
+    folder = file.path.parent
+    if not file.path.exists() or is_believed(folder, file.path):
+        return
+    stamp, content = look(file.path), file.whole()
+    column = Base.metadata.tables["record"].c
+    rows = select(column.face_id, column.slot, column.sha256).where(
+        column.file == _CURRENT, column.face_id.is_not(None)
+    )
+    damaged = [
+        face
+        for page in session.execute(rows).partitions(PAGE)
+        for (face, _, noted), actual in zip(page, record_hashes(content, [row.slot for row in page]), strict=True)
+        if actual != noted
+    ]
+    if damaged:
+        more = f" (and of {len(damaged) - 1:,} more)" if len(damaged) > 1 else ""
+        raise GalleryCorruptError(
+            f"{file.path} is damaged: the descriptor of image {damaged[0]}{more} is not what was stored: run "
+            "`facesearch gallery repair`, and `facesearch index`, which describes it again"
+        )
+    if look(file.path) == stamp:
+        note(folder, file.path, stamp)
+
+
 def without_record(session: Session) -> list[int]:
     """The faces whose descriptors no slot is said to hold, which only damage can bring about."""
     recorded = exists().where(RecordRow.face_id == FaceRow.id, RecordRow.file == gallery(session).file)
@@ -132,16 +164,47 @@ def without_record(session: Session) -> list[int]:
 def erasures(session: Session) -> dict[int, list[int]]:
     """The slots whose bytes are still to be zeroed, by the number of their file."""
     found: dict[int, list[int]] = {}
-    query = select(RecordRow.file, RecordRow.slot).where(RecordRow.face_id.is_(None))
+    query = select(RecordRow.file, RecordRow.slot).where(RecordRow.face_id.is_(None), _READABLE)
     for number, slot in session.execute(query.order_by(RecordRow.slot)):
         found.setdefault(number, []).append(slot)
     return found
+
+
+def give_up(session: Session, ids: Sequence[int]) -> None:
+    """Take the descriptors of these faces away: their bytes are erased."""
+    for some in chunks(ids):
+        gone = RecordRow.face_id.in_(some) & (RecordRow.file == _CURRENT)
+        session.execute(update(RecordRow).where(gone).values(face_id=None))
 
 
 def give_up_lost(session: Session) -> None:
     """Take records for those of removed faces where their face is not there: their bytes are erased."""
     lost = RecordRow.face_id.is_not(None) & RecordRow.face_id.not_in(select(FaceRow.id))
     session.execute(update(RecordRow).where(lost).values(face_id=None))
+
+
+def unnamed(session: Session, count: int) -> list[int]:
+    """Those of the first `count` slots of the descriptor file of which no record says anything; of a file that is far
+    too long for its records, not all."""
+    rows = session.scalar(select(func.count()).select_from(RecordRow)) or 0
+    count = min(count, 10 * rows + 1_000)
+    named = session.scalars(select(RecordRow.slot).where(RecordRow.file == _CURRENT, _READABLE))
+    free: list[int] = np.setdiff1d(np.arange(count), _numbers(named)).tolist()
+    return free
+
+
+def leftovers(session: Session, folder: Path) -> list[int]:
+    """The slots that hold bytes of no face, although there is nothing to be erased any more."""
+    number, content = gallery(session).file, descriptor_file(session, folder).whole()
+    free = unnamed(session, min(slots_in_use(session, number), len(content)))
+    return [slot for slot in free if content[slot].any()]
+
+
+def erase_leftovers(session: Session, folder: Path) -> None:
+    """Note such slots as ones that are to be erased."""
+    number = gallery(session).file
+    rows = [record_row(number, slot, None, "00" * 32) for slot in leftovers(session, folder)]
+    insert_rows(session, "record", rows)
 
 
 def erased(session: Session, file: int, slots: Sequence[int]) -> None:

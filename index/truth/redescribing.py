@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from index.descriptors import DescriptorFile, record_hash, record_hashes
@@ -15,9 +15,10 @@ from index.errors import GalleryError
 from index.files import descriptor_path
 from index.truth.database import PAGE, chunks
 from index.truth.descriptor_slots import insert_records, next_file, slots_in_use
-from index.truth.rows import decision_columns, face_of, require_known, select_faces, stamp_columns
+from index.truth.rows import face_of, redecided, require_known, select_faces
 from index.truth.schema import (
     FaceRow,
+    GalleryRow,
     RecordRow,
     RedescriptionRow,
     StagedRow,
@@ -83,9 +84,8 @@ def begin(session: Session, folder: Path, config: GalleryConfig) -> None:
 
 def give_up(session: Session) -> None:
     """Forget a redescription; the caller deletes its file."""
-    number = session.scalar(select(RedescriptionRow.file))
     session.execute(delete(StagedRow))
-    session.execute(delete(RecordRow).where(RecordRow.file == number))
+    session.execute(delete(RecordRow).where(RecordRow.file != select(GalleryRow.file).scalar_subquery()))
     session.execute(delete(RedescriptionRow))
     session.flush()
     session.expire_all()
@@ -110,16 +110,7 @@ def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: Fl
         raise GalleryError(f"image {there or ids[0]} is described by the new model already: describe each image once")
     file = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size)
     first = file.append(descriptors, slots_in_use(session, row.file))
-    staged = [
-        stored(
-            "staged",
-            {"face_id": one.id, "sha256": one.photo.sha256 or None}
-            | stamp_columns(one.photo.stamp)
-            | decision_columns(one.decision),
-        )
-        for one in faces
-    ]
-    insert_rows(session, "staged", staged)
+    insert_rows(session, "staged", [stored("staged", said) for said in redecided(faces).values()])
     insert_records(session, row.file, first, ids, record_hashes(descriptors))
 
 
@@ -140,7 +131,8 @@ def drop_damaged(session: Session, folder: Path) -> int:
     number = session.scalar(select(RedescriptionRow.file))
     for some in chunks(found):
         session.execute(delete(StagedRow).where(StagedRow.face_id.in_(some)))
-        session.execute(delete(RecordRow).where(RecordRow.file == number, RecordRow.face_id.in_(some)))
+        gone = (RecordRow.file == number) & RecordRow.face_id.in_(some)
+        session.execute(update(RecordRow).where(gone).values(face_id=None))  # their bytes are erased
     return len(found)
 
 

@@ -68,7 +68,7 @@ def face_of(row: Any) -> Face:
     except ImageRowError as error:
         raise GalleryCorruptError(
             f"the database holds {path!r} as the path of image {id_}, which leads out of the images' folder: "
-            "`facesearch gallery repair` removes it; restore gallery.db from a copy, or index again"
+            "run `facesearch gallery repair`, or restore gallery.db from a copy"
         ) from error
     labels = Labels(identity, pose, illumination, expression, origins)
     return Face(Photo(path, sha256 or "", FileStamp(*stamp)), labels, Decision(decided, tuple(errors)), id_)
@@ -117,6 +117,16 @@ def decision_columns(decision: Decision) -> dict[str, Any]:
     return {"decided": int(decision.decided), "errors": errors}
 
 
+def redecided(faces: Sequence[Face]) -> dict[int, dict[str, Any]]:
+    """By id, the columns of the table staged: what a model makes of faces, and how their files are now."""
+    return {
+        one.id: {"face_id": one.id, "sha256": one.photo.sha256 or None}
+        | stamp_columns(one.photo.stamp)
+        | decision_columns(one.decision)
+        for one in faces
+    }
+
+
 # The three that follow are made for every face that is added: as tuples, which takes half of what columns by name do.
 
 
@@ -134,7 +144,7 @@ def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> Row
     return sealed((id_, photo_id, 0, *_label_values(labels), decided["decided"], numbers_text(decided["errors"])))
 
 
-def record_row(file: int, slot: int, face_id: int, sha256: str) -> Row:
+def record_row(file: int, slot: int, face_id: int | None, sha256: str) -> Row:
     """A row of the table record as it is stored."""
     return sealed((file, slot, face_id, bytes.fromhex(sha256)))
 

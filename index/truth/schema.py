@@ -243,7 +243,7 @@ def require_sealed(table: str, row: Mapping[str, Any] | RowMapping) -> None:
         where = f", {row['path']!r}," if "path" in row else ""
         raise GalleryCorruptError(
             f"the database: the row of {table} with {named}{where} is not what was written: run `facesearch gallery "
-            "repair`, which removes what is damaged, and index again"
+            "repair`, which says which images to look at"
         )
 
 

@@ -67,6 +67,8 @@ def version(session: Session) -> int:
             "the database holds tables but no gallery: creating it was interrupted; delete the "
             "gallery folder and index the images again"
         )
+    if not isinstance(found, int):
+        raise _damaged(f"its schema version is {found!r:.40}")
     return found
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, Table, delete, func, select, text
+from sqlalchemy import Select, Table, delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from index.errors import DuplicatePathError
@@ -27,11 +27,23 @@ from index.truth.rows import (
     select_faces,
     stamp_columns,
 )
-from index.truth.schema import Base, FaceRow, PhotoRow, insert_rows, require_sealed, stored, update_rows
+from index.truth.schema import (
+    Base,
+    FaceRow,
+    GalleryRow,
+    PhotoRow,
+    RecordRow,
+    insert_rows,
+    require_sealed,
+    stored,
+    update_rows,
+)
 from index.truth.state import gallery
 from index.values import Face, FileStamp, IdArray, Labels, Photo, Problem
 from index.where import Condition
 
+HIGHEST_ID = 2**62  # what is above was never given
+WAITING = "its description was damaged: the next run over its folder describes it again"
 _PHOTO, _FACE = Base.metadata.tables["photo"], Base.metadata.tables["face"]
 
 
@@ -77,20 +89,6 @@ def remove(session: Session, ids: Sequence[int]) -> int:
     return removed
 
 
-def discard(session: Session, table: str, ids: Sequence[int]) -> list[str]:
-    """Delete these photos with all faces in them, or these faces with their photos, whatever state their rows are in;
-    the paths of the photos with a face. Records stay, without a face, to be erased."""
-    own = FaceRow.id if table == "face" else FaceRow.photo_id
-    gone: list[str] = []
-    for some in chunks(list(ids)):
-        photos = list(session.scalars(select(FaceRow.photo_id).where(own.in_(some)))) if table == "face" else some
-        with_face = select(PhotoRow.path).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
-        gone += session.scalars(with_face.where(PhotoRow.id.in_(photos)))
-        session.execute(delete(FaceRow).where(FaceRow.photo_id.in_(photos)))
-        session.execute(delete(PhotoRow).where(PhotoRow.id.in_(photos)))
-    return gone
-
-
 def _delete_photos(session: Session, ids: Sequence[int]) -> None:
     """Delete those of these photos that show no face and can be read."""
     without = PhotoRow.id.not_in(select(FaceRow.photo_id).where(FaceRow.photo_id.in_(ids)))
@@ -99,9 +97,27 @@ def _delete_photos(session: Session, ids: Sequence[int]) -> None:
 
 def last_id(session: Session, table: str) -> int:
     """The last id that was ever given in a table."""
-    given = session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table}) or 0
-    there = session.scalar(select(func.max(Base.metadata.tables[table].c.id))) or 0
-    return max(int(given), there)
+    known = "SELECT seq FROM sqlite_sequence WHERE name = :name AND typeof(seq) = 'integer' AND seq <= :highest"
+    given = session.scalar(text(known), {"name": table, "highest": HIGHEST_ID}) or 0
+    column = Base.metadata.tables[table].c.id
+    return max(int(given), session.scalar(select(func.max(column)).where(column <= HIGHEST_ID)) or 0)
+
+
+def last_ids_known(session: Session) -> bool:
+    """Whether the engine remembers ids that are not below those that are there: none of these is given again."""
+    rows = session.connection().exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
+    remembered: dict[str, Any] = {name: seq for name, seq in rows}
+    there = {table.name: session.scalar(select(func.max(table.c.id))) or 0 for table in (_PHOTO, _FACE)}
+    given = {name: remembered.get(name, 0) for name in there}
+    return all(isinstance(seq, int) and there[name] <= seq < HIGHEST_ID // 2 for name, seq in given.items())
+
+
+def remember_last_ids(session: Session) -> None:
+    """Note the last ids anew, where what the engine remembers is damaged."""
+    last = {table.name: last_id(session, table.name) for table in (_PHOTO, _FACE)}
+    session.execute(text("DELETE FROM sqlite_sequence"))
+    rows = [{"name": name, "seq": seq} for name, seq in last.items()]
+    session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)"), rows)
 
 
 def reserve_ids(session: Session, last: int) -> None:
@@ -132,13 +148,30 @@ def note_problems(session: Session, found: Sequence[Problem]) -> None:
 
 
 def forget_problems(session: Session, paths: Sequence[str]) -> None:
-    """Take these files for readable from now on."""
+    """Take these files for readable from now on, unless their faces wait to be described."""
     ids = list(photo_ids(session, paths).values())
     for some in chunks(ids):
         query = select(PhotoRow.id).where(PhotoRow.id.in_(some), PhotoRow.reason.is_not(None))
-        unread = list(session.scalars(query))
+        unread = list(session.scalars(query.where(PhotoRow.id.not_in(_waiting_photos(some)))))
         _rewrite(session, _PHOTO, dict.fromkeys(unread, READ))
         _delete_photos(session, unread)
+
+
+def wait(session: Session, ids: Sequence[int]) -> None:
+    """Say of these faces, which have no descriptor, that they wait to be described again."""
+    now = int(time.time())
+    for some in chunks(ids):
+        photos = select(PhotoRow.id, PhotoRow.path).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
+        rows = session.execute(photos.where(FaceRow.id.in_(some), PhotoRow.reason.is_(None))).all()
+        said = {id_: problem_columns(Problem(path, FileStamp(), WAITING), now) for id_, path in rows}
+        _rewrite(session, _PHOTO, said)
+
+
+def _waiting_photos(ids: Sequence[int]) -> Select[Any]:
+    """Of these photos those with a face that has no descriptor."""
+    number = select(GalleryRow.file).scalar_subquery()
+    recorded = exists().where(RecordRow.face_id == FaceRow.id, RecordRow.file == number)
+    return select(FaceRow.photo_id).where(FaceRow.photo_id.in_(ids), ~recorded)
 
 
 def update_labels(session: Session, labels: Mapping[int, Labels]) -> int:
@@ -164,7 +197,12 @@ def move(session: Session, faces: Sequence[Face]) -> None:
     if any(holders.get(face.path, photos[face.id]) != photos[face.id] for face in faces):
         # no two photos may have one path, not even for a moment
         _rewrite(session, _PHOTO, {id_: {"path": f"//{id_}"} for id_ in going})
-    changes = {photos[face.id]: {"path": str(face.path), **stamp_columns(face.photo.stamp), **READ} for face in faces}
+    waiting = [id_ for some in chunks(list(going)) for id_ in session.scalars(_waiting_photos(some))]
+    read = dict.fromkeys(going - set(waiting), READ)
+    changes = {
+        photos[face.id]: {"path": str(face.path), **stamp_columns(face.photo.stamp), **read.get(photos[face.id], {})}
+        for face in faces
+    }
     _rewrite(session, _PHOTO, changes)
     _rewrite(session, _FACE, {face.id: label_columns(face.labels) for face in faces})
 

@@ -1,0 +1,190 @@
+"""Damaged rows: what they said before where their digest proves it, else what can be believed of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from index.care.rows import damaged_rows
+from index.descriptors import record_hash
+from index.errors import ImageRowError
+from index.truth import descriptor_slots, redescribing, state, store
+from index.truth.rows import photo_row
+from index.truth.schema import Base, insert_rows, row_digest, stored
+from index.values import LABELS, Photo, check_path, identity_key
+
+_Row = dict[str, Any]
+_KINDS = {"identity": str, "pose": int, "illumination": int, "expression": str}
+_MOST = 200  # damaged rows whose digest is tried, and values that are
+_WITHOUT_FACE = "SELECT id FROM photo WHERE reason IS NULL AND id NOT IN (SELECT photo_id FROM face)"
+_WITHOUT_PHOTO = "SELECT photo_id FROM face WHERE photo_id NOT IN (SELECT id FROM photo)"
+_RECORDED = "SELECT face_id FROM record WHERE face_id NOT IN (SELECT id FROM face)"
+
+
+def mend_rows(session: Session, folder: Path) -> set[int]:
+    """Mend every row; the ids of the faces that may have other labels than before. The caller defers foreign keys."""
+    for name in ("photo", "face", "record"):
+        _restore(session, folder, name)
+    if damaged_rows(session, "redescription"):
+        redescribing.give_up(session)
+    for name in ("staged", "record"):
+        for row in damaged_rows(session, name):
+            _delete(session, name, row)
+    descriptor_slots.give_up_lost(session)
+    doubtful = {*_mend_faces(session), *_mend_photos(session)}
+    store.remember_last_ids(session)
+    return doubtful
+
+
+def _restore(session: Session, folder: Path, name: str) -> None:
+    """Give rows of a table what they said before, where another value in one place makes their digest right."""
+    damaged = damaged_rows(session, name)[:_MOST]
+    if not damaged:
+        return
+    usual = _usual(session, name, damaged)
+    if name == "record":  # no face has two
+        for row in damaged:
+            session.execute(text(f"UPDATE record SET face_id = NULL WHERE {_where(name)}"), row)
+    proven = []
+    for row in damaged:
+        special = _guesses(session, folder, name, row)
+        known = _proven(row, [*special.items(), *usual.items()])
+        proven += [] if known is None else [(row, known)]
+    parked = [{**row, **_aside(name, n)} for n, (row, _) in enumerate(proven)]
+    for (row, _), aside in zip(proven, parked, strict=True):
+        _change(session, name, row, tuple(aside.values()))
+    for (_, known), aside in zip(proven, parked, strict=True):
+        _change(session, name, aside, tuple(known.values()))
+
+
+def _aside(name: str, number: int) -> _Row:
+    if name == "record":
+        return {"slot": -1 - number, "face_id": None}
+    return {"id": -1 - number, **({"path": f"//{number}"} if name == "photo" else {})}
+
+
+def _proven(row: _Row, guesses: Sequence[tuple[str, Iterable[Any]]]) -> _Row | None:
+    """The row with another value in one place that makes its digest right."""
+    for column, values in guesses:
+        for value in values:
+            made = {**row, column: value}
+            if row_digest(tuple(made.values())[:-1]) == row["digest"]:
+                return made
+    return None
+
+
+def _usual(session: Session, name: str, damaged: Sequence[_Row]) -> dict[str, list[Any]]:
+    """By column, values that rows of the table have, those of damaged ones among them: cells may have been swapped."""
+    found: dict[str, list[Any]] = {}
+    for column in list(damaged[0])[:-1]:
+        common = text(f"SELECT {column} FROM {name} GROUP BY {column} ORDER BY count(*) DESC LIMIT {_MOST}")
+        values = [*(row[column] for row in damaged), *session.scalars(common)]
+        found[column] = list(dict.fromkeys(values))
+    return found
+
+
+def _guesses(session: Session, folder: Path, name: str, row: _Row) -> Mapping[str, Iterable[Any]]:
+    """By column, what a value of the row may have been: what other rows, other columns, or bytes say."""
+    if name == "photo":
+        return {"id": _column(session, _WITHOUT_PHOTO)}
+    if name == "face":
+        known = [identity_key(row["identity"])] if isinstance(row["identity"], str) else []
+        ids = {"id": _column(session, _RECORDED), "photo_id": _column(session, _WITHOUT_FACE)}
+        return {**ids, "identity_key": known, "identity": [row["identity_key"]], "number": [0]}
+    content = descriptor_slots.descriptor_file(session, folder).whole()
+    here = [row["slot"]] if isinstance(row["slot"], int) and 0 <= row["slot"] < len(content) else []
+    return {
+        "face_id": descriptor_slots.without_record(session),
+        "slot": descriptor_slots.unnamed(session, len(content)),
+        "file": list(descriptor_slots.files_in_use(session, folder)),
+        "sha256": [bytes.fromhex(record_hash(content[slot])) for slot in here],
+    }
+
+
+def _column(session: Session, query: str) -> list[Any]:
+    return list(session.scalars(text(query)))
+
+
+def _mend_faces(session: Session) -> Iterator[int]:
+    """Damaged faces keep the labels that can be, and are in the photo that no other is in."""
+    values = state.gallery(session).attribute_values
+    for row in damaged_rows(session, "face"):
+        id_ = row["id"] if 0 < row["id"] <= store.HIGHEST_ID else store.last_id(session, "face") + 1
+        decided = row["decided"] if row["decided"] in values else values[0]
+        photo = _photo_for(session, row, f"damaged-face-{id_}")
+        said = {"id": id_, "photo_id": photo, "number": 0, "decided": decided, "errors": [None] * len(values)}
+        _change(session, "face", row, stored("face", said | _labels(row)))
+        descriptor_slots.give_up(session, [id_])
+        yield id_
+
+
+def _labels(row: _Row) -> _Row:
+    """Those that are of their kind; where nobody knows whose they are, a hand's."""
+    made: _Row = {name: row[name] if isinstance(row[name], kind) else None for name, kind in _KINDS.items()}
+    letters = str(row["origins"]) if len(str(row["origins"])) == len(LABELS) else "hhhh"
+    given = [letter if letter in "hfds" else "h" for letter in letters]
+    origins = ("-" if made[name] is None else letter for name, letter in zip(LABELS, given, strict=True))
+    key = None if made["identity"] is None else identity_key(made["identity"])
+    return {**made, "origins": "".join(origins), "identity_key": key}
+
+
+def _photo_for(session: Session, face: _Row, path: str) -> int:
+    """The face's photo, unless there is none such or another face is in it: then the one that has no face, or a new
+    one, whose file is not known."""
+    taken = text("SELECT 1 FROM face WHERE photo_id = :photo AND id != :id")
+    there = text("SELECT id FROM photo WHERE id = :photo")
+    given = {"photo": face["photo_id"], "id": face["id"]}
+    if isinstance(face["photo_id"], int) and session.scalar(there, given) and not session.scalar(taken, given):
+        return face["photo_id"]
+    alone = _column(session, _WITHOUT_FACE)
+    if len(alone) == 1:
+        return int(alone[0])
+    new = store.last_id(session, "photo") + 1
+    insert_rows(session, "photo", [photo_row(new, Photo(path), int(time.time()))])
+    return new
+
+
+def _mend_photos(session: Session) -> Iterator[int]:
+    """Damaged photos keep a path that leads nowhere else, and a hash, by which a renamed file is found again. One that
+    shows no face was but noted as unreadable, and is noted again by the next run over its folder."""
+    for row in damaged_rows(session, "photo"):
+        faces = _column(session, f"SELECT id FROM face WHERE photo_id = {int(row['id'])}")
+        if not faces:
+            _delete(session, "photo", row)
+            continue
+        others = session.scalar(text("SELECT 1 FROM photo WHERE path = :path AND id != :id"), row)
+        path = row["path"] if _is_path(row["path"]) and not others else f"damaged-{row['id']}"
+        known = isinstance(row["sha256"], bytes) and len(row["sha256"]) == 32
+        photo = Photo(path, row["sha256"].hex() if known else "")
+        _change(session, "photo", row, photo_row(row["id"], photo, int(time.time())))
+        descriptor_slots.give_up(session, faces)
+        yield from faces
+
+
+def _is_path(path: object) -> bool:
+    try:
+        check_path(path if isinstance(path, str) else "")
+    except ImageRowError:
+        return False
+    return True
+
+
+def _change(session: Session, name: str, row: _Row, values: tuple[Any, ...]) -> None:
+    """Replace a row; what points to it stays."""
+    columns = [column.name for column in Base.metadata.tables[name].columns]
+    given = {f"new_{column}": value for column, value in zip(columns, values, strict=True)}
+    changes = ", ".join(f"{column} = :new_{column}" for column in columns)
+    session.execute(text(f"UPDATE {name} SET {changes} WHERE {_where(name)}"), given | row)
+
+
+def _delete(session: Session, name: str, row: _Row) -> None:
+    session.execute(text(f"DELETE FROM {name} WHERE {_where(name)}"), row)
+
+
+def _where(name: str) -> str:
+    return " AND ".join(f"{key.name} IS :{key.name}" for key in Base.metadata.tables[name].primary_key)

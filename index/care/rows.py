@@ -1,0 +1,187 @@
+"""Every row of a gallery: whether it is what was written, and whether it says what such a row can say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Table, text
+from sqlalchemy.orm import Session
+
+from index.errors import GalleryCorruptError
+from index.truth.database import PAGE, Database
+from index.truth.schema import TABLES, Base, row_digest
+from index.truth.store import last_ids_known
+from index.values import identity_key
+
+_STAMP = """typeof(size) != 'integer' OR size < 0 OR typeof(mtime_ns) != 'integer' OR typeof(inode) != 'integer'
+    OR inode < 0 OR typeof(ctime_ns) != 'integer'"""
+_SHA256 = "typeof(sha256) != 'blob' OR length(sha256) != 32"
+_MODEL = """typeof(model_digest) != 'text' OR length(model_digest) != 64 OR model_digest GLOB '*[^0-9a-f]*'
+    OR typeof(attribute) != 'text' OR attribute GLOB '*[^a-z0-9_]*' OR attribute = ''
+    OR typeof(descriptor_size) != 'integer' OR descriptor_size NOT BETWEEN 1 AND 10000000
+    OR typeof(file) != 'integer' OR file < 1 OR attribute_values GLOB '*[^][0-9,-]*'
+    OR json_array_length(iif(json_valid(attribute_values), attribute_values, '[]')) < 1"""
+_DECISION = """typeof(decided) != 'integer' OR decided NOT IN ({values})
+    OR typeof(errors) != 'text' OR errors GLOB '*[^][0-9,.enul+-]*' OR errors NOT GLOB '[[]*]'
+    OR length(errors) - length(replace(errors, ',', '')) != {count} - 1"""
+_LABEL = "typeof({name}) NOT IN ('null', '{kind}') OR ({name} IS NULL) != (substr(origins, {place}, 1) = '-')"
+_LABELS = (("identity", "text"), ("pose", "integer"), ("illumination", "integer"), ("expression", "text"))
+
+
+_NO_DESCRIPTOR = "it has no descriptor"
+# what no row may say, the table, and the condition that finds it
+_SENSELESS = (
+    ("it cannot say what the gallery is for", "gallery", _MODEL),
+    (
+        "it cannot say how far the gallery has come",
+        "gallery",
+        """typeof(generation) != 'integer' OR generation < 0 OR typeof(removals) != 'integer' OR removals < 0
+        OR length(stamp) != 8 OR stamp GLOB '*[^0-9a-f]*' OR typeof(image_root) != 'text'
+        OR typeof(created) != 'text' OR typeof(schema_version) != 'integer'""",
+    ),
+    (
+        "its path is none below the images' folder",
+        "photo",
+        """typeof(path) != 'text' OR instr(path, char(0)) OR '/' || path || '/' GLOB '*/[.]/*'
+        OR '/' || path || '/' GLOB '*/[.][.]/*' OR '/' || path || '/' GLOB '*//*'""",
+    ),
+    ("its hash is none", "photo", f"sha256 IS NOT NULL AND ({_SHA256})"),
+    ("its size or times are none", "photo", f"id < 1 OR {_STAMP} OR typeof(added) != 'integer'"),
+    (
+        "it cannot say why the file is not read",
+        "photo",
+        """typeof(reason) NOT IN ('null', 'text') OR typeof(reader) NOT IN ('null', 'text')
+        OR (reason IS NULL) != (unread IS NULL) OR (reason IS NULL) != (found IS NULL)
+        OR typeof(found) NOT IN ('null', 'integer') OR found NOT BETWEEN 0 AND 253402300799
+        OR unread GLOB '*[^][0-9,-]*'
+        OR (unread IS NOT NULL AND json_array_length(iif(json_valid(unread), unread, '0')) != 4)""",
+    ),
+    (
+        "it shows no face, and can be read",
+        "photo",
+        "reason IS NULL AND NOT EXISTS (SELECT 1 FROM face WHERE photo_id = photo.id)",
+    ),
+    (
+        "its labels are none",
+        "face",
+        """id < 1 OR typeof(number) != 'integer' OR number < 0 OR typeof(origins) != 'text' OR length(origins) != 4
+        OR origins GLOB '*[^hfds-]*' OR typeof(identity_key) NOT IN ('null', 'text')
+        OR (identity IS NULL) != (identity_key IS NULL) OR """
+        + " OR ".join(_LABEL.format(name=name, kind=kind, place=n) for n, (name, kind) in enumerate(_LABELS, 1)),
+    ),
+    ("its decision is none of the model's", "face", _DECISION),
+    (
+        _NO_DESCRIPTOR,
+        "face",
+        """NOT EXISTS (SELECT 1 FROM record WHERE face_id = face.id AND file = (SELECT file FROM gallery))
+        AND EXISTS (SELECT 1 FROM photo WHERE id = photo_id AND reason IS NULL)""",
+    ),
+    (
+        "it is no slot of a descriptor file",
+        "record",
+        f"""typeof(file) != 'integer' OR typeof(slot) != 'integer' OR slot < 0 OR {_SHA256}
+        OR file NOT IN (SELECT file FROM gallery UNION SELECT file FROM redescription)""",
+    ),
+    (
+        "its face is not described by the next model",
+        "record",
+        """face_id IS NOT NULL AND file != (SELECT file FROM gallery)
+        AND face_id NOT IN (SELECT face_id FROM staged)""",
+    ),
+    (
+        "it cannot say by which model",
+        "redescription",
+        f"{_MODEL} OR file IN (SELECT file FROM gallery) OR typeof(begun) != 'text'",
+    ),
+    ("its decision is none of the model's", "staged", _DECISION),
+    ("its content is none", "staged", f"{_STAMP} OR (sha256 IS NOT NULL AND ({_SHA256}))"),
+)
+
+
+def row_damage(database: Database) -> Iterator[str]:
+    """A sentence for each thing that is wrong with the database, its tables and its rows."""
+    yield from (f"the database: {line}" for line in database.soundness())
+    for table in TABLES:
+        with database.reading() as session:
+            senseless = _senseless(session, table)
+            for row in _unsealed(session, table):
+                key = _key(table, row)
+                senseless.pop(key, None)
+                yield f"the database: the row of {table.name} with {key} is not what was written"
+        yield from (f"the database: the row of {table.name} with {key}: {what}" for key, what in senseless.items())
+    with database.reading() as session:
+        if not last_ids_known(session):
+            yield "the database: the last ids that were given are not what was written"
+
+
+def damaged_rows(session: Session, name: str) -> list[dict[str, Any]]:
+    """The rows of a table that are not what was written, or say what none can, as the engine keeps them; not those of
+    faces that but lack a descriptor."""
+    table = Base.metadata.tables[name]
+    senseless = {key: what for key, what in _senseless(session, table).items() if what != _NO_DESCRIPTOR}
+    keys = {key.name for key in table.primary_key}
+    found = {_key(table, row): row for row in _unsealed(session, table)}
+    columns = ", ".join(column.name for column in table.columns)
+    for row in session.execute(text(f"SELECT {columns} FROM {name}")).mappings() if senseless.keys() - found else ():
+        key = _key(table, {one: row[one] for one in keys})
+        if key in senseless:
+            found[key] = dict(row)
+    return list(found.values())
+
+
+def require_sound_rows(database: Database) -> None:
+    """Raise GalleryCorruptError with the first thing that is wrong, and how many more are."""
+    found = row_damage(database)
+    first = next(found, None)
+    if first is not None:
+        more = sum(1 for _ in found)
+        also = f" (and {more:,} more)" if more else ""
+        raise GalleryCorruptError(
+            f"{first}{also}: `facesearch gallery verify` says what is damaged, `facesearch gallery repair` mends what "
+            "can be mended; or restore gallery.db from a copy"
+        )
+
+
+def _unsealed(session: Session, table: Table) -> Iterator[dict[str, Any]]:
+    """The rows that are not what was written, as the engine keeps them."""
+    names = [column.name for column in table.columns]  # the digest is the last
+    rows = session.connection().exec_driver_sql(f"SELECT {', '.join(names)} FROM {table.name}")
+    for row in chain.from_iterable(rows.partitions(PAGE)):
+        if row_digest(row[:-1]) != row[-1]:
+            found = dict(zip(names, row, strict=True))
+            if table.name != "record" or found["face_id"] is not None:  # without one it was removed since
+                yield found
+
+
+def _senseless(session: Session, table: Table) -> dict[str, str]:
+    """By key, what such a row cannot say."""
+    found: dict[str, str] = {}
+    values = _values(session, "redescription" if table.name == "staged" else "gallery")
+    keys = ", ".join(column.name for column in table.primary_key)
+    for what, name, condition in _SENSELESS:
+        if name == table.name:
+            said = condition.replace("{values}", ", ".join(map(str, values))).replace("{count}", str(len(values)))
+            for row in session.connection().exec_driver_sql(f"SELECT {keys} FROM {name} WHERE {said}").mappings():
+                found[_key(table, dict(row))] = what
+    if table.name == "face":
+        others = "SELECT id, identity, identity_key FROM face WHERE identity_key != lower(identity)"
+        for id_, identity, key in session.connection().exec_driver_sql(others):
+            if isinstance(identity, str) and identity_key(identity) != key:
+                found[_key(table, {"id": id_})] = "its identity is compared as another"
+    return found
+
+
+def _values(session: Session, model: str) -> list[int]:
+    """Of the attribute that the gallery, or its redescription, is for; none where they are damaged."""
+    text_ = session.connection().exec_driver_sql(f"SELECT attribute_values FROM {model}").scalar()
+    try:
+        return [int(value) for value in json.loads(text_ or "[]")]
+    except (ValueError, TypeError, RecursionError, OverflowError):
+        return []
+
+
+def _key(table: Table, row: dict[str, Any]) -> str:
+    return ", ".join(f"{column.name} {row[column.name]!r:.40}" for column in table.primary_key)

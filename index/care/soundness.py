@@ -1,0 +1,55 @@
+"""Whether each descriptor is what was stored, and such as models make; and saved files what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from index.checked import damage as damage_to_checked
+from index.errors import GalleryCorruptError, GalleryError
+from index.files import saved_indexes
+from index.search import exact, shortlist
+from index.search.plan import read_requirements
+from index.truth import descriptor_slots
+from index.truth.database import Database
+from index.truth.descriptor_slots import Hashed
+
+_UNIT = 0.01  # descriptors have length 1, rounded to half precision
+
+
+def descriptor_pages(folder: Path, database: Database) -> Iterator[list[tuple[Hashed, str]]]:
+    """The descriptors of all faces, by slot, in pages; with what is wrong with each, empty where nothing is."""
+    for page in descriptor_slots.hashed_records(folder, database):
+        with np.errstate(all="ignore"):
+            vectors = np.stack([one.record for one in page]).astype(np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors)).tolist()
+        yield [(one, _wrong(one, length)) for one, length in zip(page, lengths, strict=True)]
+
+
+def _wrong(one: Hashed, length: float) -> str:
+    if one.noted != one.actual:
+        return "is not what was stored"
+    return "" if abs(length - 1) < _UNIT else f"has length {length:.3g}, not 1"
+
+
+def damaged_descriptors(folder: Path, database: Database) -> Iterator[tuple[Hashed, str]]:
+    """Those with which something is wrong, and what."""
+    for page in descriptor_pages(folder, database):
+        yield from ((one, wrong) for one, wrong in page if wrong)
+
+
+def file_damage(folder: Path, most: int) -> Iterator[str]:
+    """A sentence for each derived file that is not what was written, whether or not it is believed; most: bytes that an
+    index may have."""
+    yield from damage_to_checked(folder)
+    try:
+        read_requirements(folder)
+    except GalleryCorruptError as error:
+        yield str(error)
+    for path in saved_indexes(folder):
+        try:
+            (shortlist if path.is_dir() else exact).require_written(path, most)
+        except GalleryError as error:
+            yield str(error)

@@ -1,0 +1,60 @@
+"""Whether a database has the tables of a gallery and nothing else.
+
+One of a stranger may bring triggers and views, which would run with every statement, or tables without the rules that
+ours keep to.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from index.truth.schema import Base
+
+_OTHERS = ("alembic_version", "sqlite_sequence")  # nothing of a gallery is read from them
+_Shape = dict[str, list[str]]
+
+
+def strange(session: Session) -> list[str]:
+    """A sentence for each object that no gallery has, and for each of ours that is not as it should be."""
+    found, expected = _shape(session.connection()), _expected()
+    extra = [f"there is {name}, which no gallery has" for name in found if name not in expected]
+    other = [f"{name} is not as this release makes it" for name in expected if found.get(name) != expected[name]]
+    return extra + other
+
+
+@cache
+def _expected() -> _Shape:
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    with engine.begin() as connection:
+        Base.metadata.create_all(connection)
+        shape = _shape(connection)
+    engine.dispose()
+    return shape
+
+
+def _shape(connection: Connection) -> _Shape:
+    """Columns, rules and indexes of every table, and every other object, as the engine understands them."""
+    rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master").all()
+    shape = {f"a {kind} {name!r}": [""] for kind, name, _ in rows if kind not in ("table", "index")}
+    tables = [name for kind, name, _ in rows if kind == "table" and name not in _OTHERS]
+    for table in tables:
+        asked = (_asked(connection, pragma, table) for pragma in ("table_xinfo", "foreign_key_list"))
+        shape[f"the table {table!r}"] = [*map(str, asked), str(sorted(_indexes(connection, table)))]
+    return shape
+
+
+def _indexes(connection: Connection, table: str) -> list[str]:
+    """Name, whether unique and partial, and columns of each; the order in which they were made says nothing."""
+    listed = _asked(connection, "index_list", table)
+    return [str((one[1], one[2], one[4], _asked(connection, "index_xinfo", one[1]))) for one in listed]
+
+
+def _asked(connection: Connection, pragma: str, name: str) -> list[Any]:
+    """What the engine says of a table or an index; a name is a value here, whatever stands in it."""
+    rows = connection.exec_driver_sql(f"SELECT * FROM pragma_{pragma}(?)", (name,))
+    return sorted(map(tuple, rows), key=str)

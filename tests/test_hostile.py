@@ -1,0 +1,239 @@
+"""Whatever is changed in a gallery's files, every command answers right or in one clear line, and verify sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.checked import look, note
+from index.errors import GalleryCorruptError
+from index.gallery import Gallery, GalleryConfig
+from index.truth.schema import row_digest
+from tests.faces import new_face, numbered
+from tests.hostile import Campaign
+
+ROOT = Path(__file__).resolve().parent.parent
+OWN = {"gallery", "descriptors", "exact", "search", "checked"}
+SIZE, COUNT = 16, 6
+CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the campaign sets an alarm")
+def test_some_changes(tmp_path: Path) -> None:
+    """What is looked at after each of them is `tests/hostile.py`, which raises what it finds."""
+    campaign = Campaign(tmp_path, seed=1)
+    for _ in range(25):
+        campaign.mutate()
+    assert campaign.count["mutations"] == 25
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the campaign sets an alarm")
+def test_five_thousand_changes_and_two_hundred_through_the_command(tmp_path: Path) -> None:
+    given = ("--mutations=5000", "--commands=200", "--seed=16", str(tmp_path / "c"))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile", *given], cwd=ROOT, capture_output=True, text=True, timeout=3_000
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    count = json.loads(done.stdout)
+    print(count)
+    assert count["mutations"] == 5_000 and count["findings"] == 0
+    for kind in ("cell", "cells swapped", "row deleted", "link", "bit of gallery.db", "cut of exact", "bit of search"):
+        assert count[f"{kind}: verify sees it"] > 3
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery.create(tmp_path / "g", CONFIG) as made:
+        made.add([new_face(f"{n}.png", 15, identity="anna") for n in range(COUNT)], numbered(SIZE, *range(COUNT)))
+        made.search(np.ones(SIZE), 1)
+        yield made
+
+
+def edit(gallery: Gallery, statement: str) -> None:
+    plain = sqlite3.connect(gallery.folder / "gallery.db")
+    plain.execute(statement)
+    plain.commit()
+    plain.close()
+
+
+# --- what a stranger may put into a gallery ---
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER sly AFTER INSERT ON face BEGIN DELETE FROM photo; END",
+        "CREATE VIEW sly AS SELECT * FROM face",
+        "CREATE TABLE sly (id)",
+        "CREATE INDEX sly ON face (identity) WHERE id > 3",
+        "ALTER TABLE face ADD COLUMN sly",
+    ],
+)
+def test_what_no_gallery_has_is_refused(gallery: Gallery, statement: str) -> None:
+    gallery.close()
+    edit(gallery, statement)
+    with pytest.raises(GalleryCorruptError, match=r"the database: (there is|the table)"):
+        Gallery.open(gallery.folder)
+    with Gallery.open(gallery.folder, damaged=True) as again:
+        assert not again.verify().sound
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("descriptor_size", 2**62),
+        ("attribute", "../evil"),
+        ("file", "1/../../precious/x"),
+        ("stamp", "/../../x"),
+        ("attribute_values", '["a"]'),
+    ],
+)
+def test_what_no_gallery_says_is_refused_even_with_a_digest(
+    gallery: Gallery, tmp_path: Path, column: str, value: object
+) -> None:
+    gallery.close()
+    plain = sqlite3.connect(gallery.folder / "gallery.db")
+    plain.row_factory = sqlite3.Row
+    row = dict(plain.execute("SELECT * FROM gallery").fetchone())
+    row[column] = value
+    row["digest"] = row_digest(tuple(row.values())[:-1])
+    plain.execute(f"UPDATE gallery SET {', '.join(f'{name} = ?' for name in row)}", list(row.values()))
+    plain.commit()
+    plain.close()
+    for damaged in (False, True):
+        with pytest.raises(GalleryCorruptError):
+            with Gallery.open(gallery.folder, damaged=damaged) as again:
+                again.repair()
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
+    assert {path.name.split("-")[0].split(".")[0] for path in (tmp_path / "g").iterdir()} <= OWN
+
+
+def test_a_gallery_that_says_two_things_is_refused(gallery: Gallery) -> None:
+    gallery.close()
+    plain = sqlite3.connect(gallery.folder / "gallery.db")
+    plain.execute("PRAGMA ignore_check_constraints = ON")
+    columns = [row[1] for row in plain.execute("PRAGMA table_info(gallery)")][1:]
+    plain.execute(f"INSERT INTO gallery SELECT 2, {', '.join(columns)} FROM gallery")
+    plain.commit()
+    plain.close()
+    for damaged in (False, True):
+        with pytest.raises(GalleryCorruptError):
+            with Gallery.open(gallery.folder, damaged=damaged) as again:
+                again.verify()
+
+
+@pytest.mark.parametrize("name", ["search.json", "gallery.lock.holder", "exact-9-01234567.faiss", "gallery.db-wal"])
+def test_a_pipe_in_place_of_a_file_is_never_waited_for(gallery: Gallery, name: str) -> None:
+    gallery.close()
+    (gallery.folder / name).unlink(missing_ok=True)
+    os.mkfifo(gallery.folder / name)
+    with pytest.raises(GalleryCorruptError, match=r"is no plain file, which no file of a gallery may be"):
+        Gallery.open(gallery.folder)
+
+
+@pytest.mark.parametrize("value", ["'../../x'", "'/x'", "-1", "9999999999999999999999"])
+def test_no_name_is_made_of_what_is_no_number(gallery: Gallery, tmp_path: Path, value: str) -> None:
+    """While it is open: what is opened is compared before."""
+    for column in ("file", "generation", "stamp"):
+        before = sorted(tmp_path.rglob("*"))
+        try:
+            edit(gallery, f"UPDATE OR IGNORE gallery SET {column} = {value}")
+        except sqlite3.IntegrityError:
+            continue
+        with pytest.raises(GalleryCorruptError):
+            gallery.remove([1])
+        with pytest.raises(GalleryCorruptError):
+            Gallery.open(gallery.folder)
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["search.json", "exact", "gallery.db", "descriptors-1.f16", "checked.json"])
+def test_a_file_without_end_is_not_read(gallery: Gallery, name: str) -> None:
+    """A terabyte of nothing, which takes no place on the disk."""
+    [path] = gallery.folder.glob("exact-*") if name == "exact" else [gallery.folder / name]
+    expected = gallery.search(numbered(SIZE, 3)[0], 4)
+    gallery.close()
+    with path.open("ab") as file:
+        file.truncate(2**40)
+    with Gallery.open(gallery.folder, damaged=True) as again:
+        again.verify()
+        if name not in ("search.json", "gallery.db"):
+            again.repair()
+            assert again.search(numbered(SIZE, 3)[0], 4) == expected
+
+
+# --- what is believed, and what is not ---
+
+
+def test_a_damaged_body_of_an_index_is_named_and_built_anew(gallery: Gallery, caplog: pytest.LogCaptureFixture) -> None:
+    expected = gallery.search(numbered(SIZE, 3)[0], 4)
+    [path] = gallery.folder.glob("exact-*")
+    sound = path.read_bytes()
+    path.write_bytes(sound[:300] + bytes(40) + sound[340:])
+    with Gallery.open(gallery.folder) as again:
+        [finding] = again.verify().findings
+        assert finding.startswith(f"{path} is not a sound index of this gallery (it is not what was written): every")
+        assert again.search(numbered(SIZE, 3)[0], 4) == expected
+        assert path.name in caplog.text and path.read_bytes() == sound
+        assert again.verify().sound
+
+
+def test_damage_below_what_is_looked_at_is_found_by_verify(gallery: Gallery) -> None:
+    """A file that looks as it did when it was found sound is believed by all others: here, since that is noted."""
+    gallery.close()
+    path = gallery.folder / "descriptors-1.f16"
+    content = bytearray(path.read_bytes())
+    content[3] ^= 1
+    path.write_bytes(content)
+    with Gallery.open(gallery.folder) as again:
+        with pytest.raises(GalleryCorruptError, match=r"the descriptor of image 1 is not what was stored"):
+            again.plan()
+    note(gallery.folder, path, look(path))
+    with Gallery.open(gallery.folder) as again:
+        again.plan()
+        assert again.verify().damaged == ["0.png"]
+
+
+@pytest.mark.parametrize("length", [0.0, 0.5, 100.0])
+def test_a_descriptor_that_no_model_makes_is_found(gallery: Gallery, length: float) -> None:
+    gallery.add([new_face("odd.png", 15)], length * numbered(SIZE, 9))
+    found = gallery.verify()
+    assert found.damaged == ["odd.png"] and found.findings == [
+        f"odd.png: the descriptor of image {COUNT + 1} has length {length:.3g}, not 1"
+    ]
+    assert gallery.repair().waiting == ["odd.png"] and gallery.verify().sound
+
+
+def test_bytes_of_no_image_are_found_and_erased(gallery: Gallery) -> None:
+    gallery.remove([2])
+    path = gallery.folder / "descriptors-1.f16"
+    content = bytearray(path.read_bytes())
+    content[SIZE * 2 + 1] = 7
+    path.write_bytes(content)
+    assert "holds bytes of no image" in gallery.verify().findings[0]
+    gallery.repair()
+    assert gallery.verify().sound and not path.read_bytes()[SIZE * 2 : SIZE * 4].strip(b"\0")
+
+
+def test_a_copy_is_compared_once(gallery: Gallery, tmp_path: Path) -> None:
+    """What it notes may be deleted, and is worth nothing in another folder."""
+    noted = gallery.folder / "checked.json"
+    gallery.close()
+    before = noted.read_bytes()
+    with Gallery.open(gallery.folder) as again:
+        again.search(np.ones(SIZE), 1)
+    assert noted.read_bytes() == before
+    noted.unlink()
+    with Gallery.open(gallery.folder) as again:
+        again.search(np.ones(SIZE), 1)
+    assert json.loads(noted.read_bytes()) == json.loads(before)
