@@ -225,6 +225,23 @@ def test_the_head_learns_among_one_persons_conditions_and_among_all_people(peopl
     assert lesson.figure == missed(compared, d) == np.mean(wrong) and lesson.pairs == 16
 
 
+@pytest.mark.slow
+def test_a_head_learns_a_batch_by_heart_on_networks_that_stand_still(people: PairSet) -> None:
+    """All but what networks that have learnt nothing cannot show it: which of two values they turned a picture to."""
+    material = material_of(people, TINY_BEST)
+    stage = HeadStage(material)
+    optimiser = torch.optim.AdamW(stage.begin(), 1e-3)
+    before = {name: p.detach().clone() for name, p in material.networks.refinement.named_parameters()}
+    for _ in range(25):
+        lesson = stage.lesson(1)
+        optimiser.zero_grad()
+        lesson.loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    chance = (np.log(8) + np.log(4)) / 2 + (np.log(4) + np.log(2)) / 2 + np.log(7) / 2  # all, one person's own, value
+    assert np.log(2) * 0.9 < float(lesson.loss.detach()) < 0.3 * chance
+    assert all(torch.equal(p, before[name]) for name, p in material.networks.refinement.named_parameters())
+
+
 def test_pictures_are_compared_in_one_persons_sitting_or_each_in_its_own(people: PairSet) -> None:
     """And between everybody's two values, or each person's own."""
     sittings = []
@@ -302,7 +319,8 @@ def test_a_step_beside_adds_up_what_both_stages_get_wrong(placed: PairSet) -> No
     lesson = stage.lesson(0)
     compared = Comparer(material, 2, 2).comparison(1, 0)
     batch = PairSampler(placed, 0, recipe.include_same).batch(0, *recipe.shape(7))
-    shots = compared.shot, material.shot(1, 0, batch.sources, batch.targets, batch.values)
+    row = batch.sources, batch.targets, batch.values
+    shots = compared.shot, material.shot(1, 0, *row, other=True)
     with torch.no_grad():
         made = [two_stages(material, shot) for shot in shots]
         first = First.joined([each.first for each in made])
@@ -317,6 +335,7 @@ def test_a_step_beside_adds_up_what_both_stages_get_wrong(placed: PairSet) -> No
         for to in range(2):
             three = d[:, 1 - to, to], d[:, to, to], d[:, 1 - to, 1 - to]
             expected += 0.3 / 4 * float(losses.contrast(*three, recipe.contrast_scale))
+    assert not torch.equal(*(material.shot(1, 0, *row, other=other).sources for other in (False, True)))
     assert lesson.pairs == 4 * 4 + 4 == len(wanted)
     assert float(lesson.loss.detach()) == pytest.approx(expected, rel=5e-3)
 

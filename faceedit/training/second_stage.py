@@ -60,10 +60,11 @@ class _SecondPictures:
         sizes = self._recipe.contrast_people, self._recipe.contrast_conditions
         self._comparer = Comparer(material, *sizes) if self._recipe.contrast > 0 else None
 
-    def _pairs(self, stage: int, step: int, draw: int) -> Sitting:
-        """Of a step: batch number `draw`."""
-        batch = self._sampler.batch(draw, *self._recipe.shape(len(self._material.run.space)))
-        return self._material.shot(stage, step, batch.sources, batch.targets, batch.values)
+    def _pairs(self, stage: int, step: int, number: int) -> Sitting:
+        """Batch `number` in a step."""
+        batch = self._sampler.batch(number, *self._recipe.shape(len(self._material.run.space)))
+        beside = self._recipe.beside and self._comparer is not None  # the compared pictures of the step
+        return self._material.shot(stage, step, batch.sources, batch.targets, batch.values, other=beside)
 
     def _attempt(self, pairs: Sitting | None, compared: Comparison | None, first_learns: bool = False) -> Attempt:
         """Of the pairs, the compared pictures, or both."""

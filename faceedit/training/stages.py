@@ -176,11 +176,19 @@ class Material:
         return float(((error.detach() * deviation) ** 2).mean())
 
     def shot(
-        self, stage: int, step: int, sources: Rows, targets: Rows, values: Rows, together: Rows | None = None
+        self,
+        stage: int,
+        step: int,
+        sources: Rows,
+        targets: Rows,
+        values: Rows,
+        together: Rows | None = None,
+        other: bool = False,
     ) -> Sitting:
-        """Pictures of a step, see `Photographer.sitting`. together (S,): its `people`; None: each source is alone."""
+        """Pictures of a step, see `Photographer.sitting`. together (S,): its `people`; None: each source is alone.
+        other: drawn unlike those of the same step that are not."""
         own = np.arange(len(sources)) if together is None else together
-        return self.photographer.sitting(sources, targets, values, own, (self.run.seed, stage, step))
+        return self.photographer.sitting(sources, targets, values, own, (self.run.seed, stage, step, *[1] * other))
 
 
 def reconstruction_loss(error: Tensor, weights: PictureWeights, summed: bool) -> Tensor:
