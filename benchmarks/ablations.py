@@ -1,10 +1,11 @@
 """What each choice of recipe best is worth: the same short training with one knob turned at a time.
 
     python benchmarks/ablations.py --data VARIETY [--data PROTOCOL] --real REAL --out OUT [--start MODEL]
-        [--held-out OTHERS] [--steps-identity 400] [--steps-one 1000] [--steps-two 200] [--only TEXT]
+        [--held-out OTHERS] [--steps-identity 400] [--steps-one 1000] [--steps-two 200] [--steps-head 200] [--only TEXT]
 
 VARIETY: what `facesearch synth --variety` wrote; its test people are the validation set, each picture with a background
-and colours of its own. PROTOCOL: what `facesearch synth` wrote. OTHERS: the same with another --seed and at least 110
+and colours of its own. PROTOCOL: what `facesearch synth` wrote, for the identity network alone, since it does not say
+what each pixel shows. OTHERS: the same with another --seed and at least 110
 people, of whom the second stage's validation set is made. REAL: a manifest of real people at several poses. OUT:
 results.json keeps what is done, so that a run can be interrupted; results.md is the table. Trainings are short: compare
 rows, not with the shipped model.
@@ -15,9 +16,10 @@ In brackets: 95 % intervals, people resampled.
 Identity network: share of queries whose first result is the same person making the same face, among the pictures of
 the target pose (its value known), on validation renders and on real people.
 Generation network: per-pixel error, SSIM and sharpness of its pictures of the validation people, within the face; and
-how often the candidate pose is right within one step, on both.
-Second stage: from MODEL's identity network and first stage, everything else anew: recall@1 of the right picture on ten
-test people of OTHERS (1,400 pictures) and on real people, and the former's second-stage pictures within the face.
+how often the candidate pose is right within one step, on both. Stage two learns beside it, as in the recipe.
+Second stage: from MODEL's identity network and first stage, which moves pixels as the recipe's does, everything else
+anew, stage two and then the head: recall@1 of the right picture on ten test people of OTHERS (1,400 pictures) and on
+real people, and the former's second-stage pictures within the face.
 """
 
 from __future__ import annotations
@@ -104,16 +106,19 @@ GENERATION = (
     Variant("no gradient difference loss", ("gradient=0",)),
     Variant("no perceptual loss", ("perceptual=0",)),
     Variant("squared error alone", ("gradient=0", "perceptual=0")),
+    Variant("painted instead of moved", ("flow=off",)),
+    Variant("moved by pictures alone", ("flows=0", "blend=0", "smooth=0")),
+    Variant("weights not averaged", ("average=0",)),
 )
 SECOND = (
     Variant("as recipe best"),
-    Variant("the first stage stands still", ("joint=off",)),
-    Variant("no skip", ("skip=off",)),
+    Variant("colours not kept", ("keep=0",)),
+    Variant("no critic", ("critic=0",)),
     Variant("the head does not look back", ("look_back=off",)),
     Variant("no whitening", ("whitening=0",)),
     Variant("no estimate of the value", ("estimate=0",)),
-    Variant("no contrast, so neither whitening nor estimate", ("contrast=0", "estimate=0", "whitening=0")),
-    Variant("16 people under 2 lights", ("contrast_people=16", "contrast_conditions=2")),
+    Variant("no contrast of the paper's descriptor", ("contrast=0",)),
+    Variant("the head learns from 80 people under 2 lights", ("head_people=80", "head_conditions=2")),
 )
 PARTS = {"identity": IDENTITY, "generation": GENERATION, "second": SECOND}
 
@@ -128,6 +133,7 @@ def main() -> None:
     parser.add_argument("--steps-identity", type=int, default=400)
     parser.add_argument("--steps-one", type=int, default=1000)
     parser.add_argument("--steps-two", type=int, default=200)
+    parser.add_argument("--steps-head", type=int, default=200)
     parser.add_argument("--only", default="", help="variants whose title holds this text")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
@@ -186,12 +192,14 @@ class _Bench:
         return row
 
     def _recipe(self, part: str, variant: Variant) -> Recipe:
-        given, recipe = self._given, BEST.turned(variant.knobs)
+        given, none = self._given, {"steps_identity": 0, "steps_one": 0, "steps_two": 0, "steps_head": 0}
+        recipe = replace(BEST.turned(variant.knobs), **none)  # type: ignore[arg-type]
         if part == "identity":
-            return replace(recipe, steps_identity=given.steps_identity, steps_one=0, steps_two=0)
+            return replace(recipe, steps_identity=given.steps_identity, whitening=0.0)
         if part == "generation":
-            return replace(recipe, steps_identity=0, steps_one=given.steps_one, steps_two=0)
-        return replace(recipe, steps_identity=0, steps_one=0, steps_two=given.steps_two)
+            return replace(recipe, steps_one=given.steps_one, whitening=0.0)
+        # not beside stage one, which is finished
+        return replace(recipe, steps_two=given.steps_two, steps_head=given.steps_head, beside=False)
 
     def _by(self, part: str, variant: Variant) -> str:
         """What a row depends on, in short."""
@@ -206,9 +214,15 @@ class _Bench:
         out = self._given.out / "work"
         shutil.rmtree(out, ignore_errors=True)
         run = TrainingRun(POSE, recipe, out, device=self._device, checkpoint_every=10**6, start=start)
-        if self._kept is None or self._kept[0] is not variant.data:  # reading takes longer than keeping
-            self._kept = (variant.data, load_pairs(join(variant.data(self.manifests)), POSE, cut_out=True))
+        placed = recipe.network.flow and not recipe.steps_identity
+        if self._kept is None or self._kept[0] != (variant.data, placed):  # reading takes longer than keeping
+            self._kept = ((variant.data, placed), self._pairs(variant, placed))
         return train(run, self._kept[1])
+
+    def _pairs(self, variant: Variant, placed: bool) -> PairSet:
+        """The pictures of a row; where pixels move, only those that say what they show."""
+        manifests = [m for m in self.manifests if not placed or "places" in m.columns]
+        return load_pairs(join(variant.data(manifests)), POSE, cut_out=True, placed=placed)
 
     def _who(self, model: Model) -> dict[str, Any]:
         rows, values, keys, people = self._validation_rows()

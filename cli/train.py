@@ -12,6 +12,8 @@ from cli.options import DeviceOption, KnobOption
 from cli.progress import ProgressBar, duration
 from retrieval.checks import require_output_folder
 
+_TITLES = ("identity", "stage one", "stage two", "descriptor", "whitening")
+
 
 def train(
     task: Annotated[str, typer.Argument(help="Say what the model edits: pose, illumination or inpainting.")],
@@ -45,12 +47,15 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="Make so many updates of stage two, instead of the recipe's; 0 only whitens a descriptor of --start.",
+            help="Make so many updates of stage two, instead of the recipe's; 0 leaves it as it is in --start, unless "
+            "it learnt beside stage one.",
         ),
     ] = None,
     contrast: Annotated[
         float | None,
-        typer.Option(min=0, help="Weigh telling look-alikes apart by this in stage two, instead of the recipe's."),
+        typer.Option(
+            min=0, help="Weigh telling look-alikes apart by this where stage two learns, instead of the recipe's."
+        ),
     ] = None,
     knob: KnobOption = None,
     device: DeviceOption = "auto",
@@ -90,10 +95,12 @@ def train(
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:
-            figure = (f"error {p.mse:.3f}", f"MSE {p.mse:.0f}", f"MSE {p.mse:.0f}", f"distance {p.mse:.3f}")[p.stage]
-            loss = "" if p.stage == 3 else f"loss {p.loss:.4g}  "
+            figure = ("error {:.3f}", "MSE {:.0f}", "MSE {:.0f}", "error {:.3f}", "distance {:.3f}")[p.stage].format(
+                p.mse
+            )
+            loss = "" if p.stage == 4 else f"loss {p.loss:.4g}  "
             note = f"{loss}{figure}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
-            bar.update(p.step, p.steps, note, title=("identity", "stage one", "stage two", "whitening")[p.stage])
+            bar.update(p.step, p.steps, note, title=_TITLES[p.stage])
 
         model = train_model(run, pairs, resume, report)
     figures = "".join(f", {name} {value}" for name, value in model.card.metrics.items())

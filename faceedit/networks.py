@@ -504,10 +504,16 @@ class RefinementNetwork(nn.Module):
 
     def begin_without_correction(self) -> None:
         """Make the decoder's picture nothing, so that with `skip` training begins with Y2 = Y1."""
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The decoder's last layer."""
         last = self.decoder.last if isinstance(self.decoder, DetailDecoder) else self.decoder[-1]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        assert isinstance(last, nn.Conv2d)
+        return last
 
     def features(self, source: Tensor, generated: Tensor) -> Tensor:
         """The descriptor layer's activation, (B, 128, 15, 15), of X and what stage one made (B, maps, 60, 60)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from faceedit.attributes import POSE, TASKS, AttributeSpace
 if TYPE_CHECKING:  # what needs torch is imported by the tests that need it
     from faceedit.networks import NetworkConfig
     from faceedit.synth.head import MorphableHead
+    from faceedit.synth.places import Places
+    from faceedit.training.pairs import PairSet
 
 ROOT = Path(__file__).resolve().parent.parent
 FACE_MODEL = ROOT.parent / "shared" / "face-model"
@@ -103,9 +106,9 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_data_set(tmp_path_factory.mktemp("data"))
 
 
-def write_cut_out(root: Path, background: tuple[int, int, int] | None = None) -> Path:
+def write_cut_out(root: Path, background: tuple[int, int, int] | None = None, placed: bool = False) -> Path:
     """Blob faces with masks, as `facesearch synth` makes them: on black, four people making two faces each; or before
-    one background."""
+    one background. placed: it is known what each pixel shows, as with `--variety`."""
     (root / "images").mkdir(parents=True)
     y, x = np.mgrid[0:60, 0:60] / 60
     alpha = np.clip(1.5 - np.hypot((x - 0.5) / 0.35, (y - 0.5) / 0.45), 0, 1).clip(0, 0.5) * 2
@@ -114,6 +117,11 @@ def write_cut_out(root: Path, background: tuple[int, int, int] | None = None) ->
     behind = np.broadcast_to(np.array(background or (0, 0, 0), np.uint8), (60, 60, 3))
     Image.fromarray(np.ascontiguousarray(behind)).save(root / "background.png")
     names = ["path", "identity", "pose", "illumination", "expression", "split", "mask", "background"]
+    if placed:
+        from faceedit.synth.places import save_places
+
+        save_places(root / "places.npz", still_places(mask[None]))
+        names += ["places", "view"]
     with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(names)
@@ -126,13 +134,39 @@ def write_cut_out(root: Path, background: tuple[int, int, int] | None = None) ->
                     Image.fromarray(picture.round().astype(np.uint8)).save(root / name)
                     split = "test" if person == 3 else "train"
                     row = [name, f"p{person}", pose, 0, ("calm", "smiling")[face], split, "mask.png"]
-                    writer.writerow([*row, "background.png" if background else ""])
+                    writer.writerow([*row, "background.png" if background else "", *["places.npz", 0] * placed])
     return root
+
+
+def still_places(masks: np.ndarray) -> Places:
+    """Of masks (M, 60, 60): each pixel shows the place of its own row and column, on a plane, from one viewpoint, so
+    that nothing moves."""
+    from faceedit.synth.places import Places, Viewpoint
+
+    viewpoint = Viewpoint(np.eye(3, dtype=np.float32), x=0.0, eyes=0.0, height=20.0, distance=110.0)
+    axis = (np.arange(60) + 0.5) / 60
+    across, down = np.meshgrid(20 * (axis - 0.5), -20 * (axis - 0.35))
+    points = np.stack([across, down, np.zeros((60, 60))], -1)[None].repeat(len(masks), 0)
+    points[masks == 0] = np.nan
+    return Places(points.astype(np.float16), (viewpoint,) * len(masks))
+
+
+def placed_pairs(pairs: PairSet) -> PairSet:
+    """People on black with `still_places`."""
+    assert pairs.masks is not None
+    places = still_places(pairs.masks)
+    return replace(pairs, places=places.points, viewpoints=places.rows)
 
 
 @pytest.fixture(scope="session")
 def cut_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cut_out(tmp_path_factory.mktemp("cut-out"))
+
+
+@pytest.fixture(scope="session")
+def placed_cut_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with what each pixel shows."""
+    return write_cut_out(tmp_path_factory.mktemp("placed-cut-out"), placed=True)
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,14 @@ TINY = (
     "steps_identity=3",
     "steps_one=3",
     "steps_two=2",
+    "steps_head=2",
     "identity_people=2",
+    "identity_alone=1",
     "warmup=0",
     "contrast_people=2",
     "contrast_conditions=2",
+    "head_people=2",
+    "head_conditions=2",
     "mixing=1",
     "head=16",
     "identity=8",
@@ -31,15 +35,16 @@ TINY = (
 
 @pytest.mark.slow
 def test_train_best_index_and_query_with_either_descriptor(
-    cut_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    placed_cut_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    cut_out = placed_cut_out
     out = tmp_path / "model"
     data = ["--data", str(cut_out), "--data", str(cut_out)]
     knobs = [text for knob in TINY for text in ("--knob", knob)]
     assert run(["train", "pose", "--recipe", "best", *data, *knobs, "--middle", "8", "--out", str(out)]) == 0
     card = json.loads((out / "model.json").read_text())
     assert len(card["provenance"]["data"]) == 2 and card["neutral"]
-    assert "training_identity_error" in card["metrics"]
+    assert {"training_identity_error", "training_head_error"} < set(card["metrics"]) and card["network"]["flow"]
     assert card["network"] == {**card["recipe"]["network"], "attributes": 7} and card["network"]["middle"] == 8
     query = str(cut_out / "images" / "p0_0_+00.png")
     sizes = {}
@@ -67,6 +72,19 @@ def test_best_without_masks_says_what_to_do(data_set: Path, tmp_path: Path, caps
     assert "no column 'mask'" in told and "--recipe fast" in told and "Traceback" not in told
 
 
+def test_best_without_places_says_what_to_do(
+    cut_out: Path, placed_cut_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = ["train", "pose", "--recipe", "best", "--out", str(tmp_path / "m"), "--data", str(cut_out)]
+    assert run(start) == 1
+    told = capsys.readouterr().err
+    assert "no column 'places'" in told and "--variety" in told and "--knob flow=off" in told and told.count("\n") == 1
+    assert run([*start, "--data", str(placed_cut_out)]) == 1
+    told = capsys.readouterr().err
+    assert "nothing says what each pixel of" in told and "--knob flow=off" in told and told.count("\n") == 1
+    assert not (tmp_path / "m").exists()
+
+
 @pytest.mark.parametrize(
     "knob",
     [
@@ -77,7 +95,7 @@ def test_best_without_masks_says_what_to_do(data_set: Path, tmp_path: Path, caps
         "blur=0.9",
         "width=100",
         "estimate=-1",
-        "contrast=0",
+        "average=1",
     ],
 )
 def test_an_impossible_knob_is_one_line(

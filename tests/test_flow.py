@@ -218,3 +218,14 @@ def test_a_straight_flow_is_smooth_and_a_bent_one_is_not() -> None:
 def test_a_critic_wants_real_above_one_and_made_below_minus_one() -> None:
     real, made = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.25])
     assert float(losses.hinge_of_critic(real, made)) == pytest.approx((0 + 0.5) / 2 + (0 + 1.25) / 2)
+
+
+def test_colours_are_compared_coarsely() -> None:
+    a, b = random(2, 3, 12, 12), random(2, 3, 12, 12, seed=1)
+    terms = []
+    for n, c, y, x in np.ndindex(2, 3, 2, 2):
+        blocks = [float(t[n, c, 6 * y : 6 * y + 6, 6 * x : 6 * x + 6].double().mean()) for t in (a, b)]
+        terms.append(abs(blocks[0] - blocks[1]))
+    assert float(losses.coarse_difference(a, b)) == pytest.approx(np.mean(terms), rel=1e-5)
+    sharp = torch.tensor([1.0, -1]).repeat(6)[None, None, None].expand(1, 1, 12, 12)  # of no colour
+    assert float(losses.coarse_difference(sharp, torch.zeros(1, 1, 12, 12))) == pytest.approx(0, abs=1e-6)

@@ -166,15 +166,16 @@ def test_folder_of_a_deleted_database_can_be_used_again(gallery: Gallery) -> Non
         assert nearest_path(fresh, 0) == "3.jpg"
 
 
-def test_index_that_cannot_be_saved_still_answers(gallery: Gallery, caplog: pytest.LogCaptureFixture) -> None:
+def test_index_that_cannot_be_saved_still_answers(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
     gallery.add(rows(0, 1), vectors(0, 1))
-    nearest_path(gallery, 1)
-    [saved] = saved_indexes(gallery)
-    saved.unlink()
-    saved.mkdir()  # nothing can take its place
-    with Gallery.open(gallery.folder) as again:
-        assert nearest_path(again, 1) == "1.jpg"
-    assert "Is a directory" in caplog.text
+    monkeypatch.setattr("os.fsync", full)
+    assert nearest_path(gallery, 1) == "1.jpg"
+    assert "no space left" in caplog.text
 
 
 def test_failed_creation_leaves_room_for_the_next(tmp_path: Path) -> None:
@@ -182,7 +183,12 @@ def test_failed_creation_leaves_room_for_the_next(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "gallery.db.new").write_bytes(b"half of one")
     Gallery.create(folder, CONFIG).close()
-    assert {path.name for path in folder.iterdir()} == {"gallery.db", "gallery.lock", "gallery.lock.holder"}
+    assert {path.name for path in folder.iterdir()} == {
+        "checked.json",
+        "gallery.db",
+        "gallery.lock",
+        "gallery.lock.holder",
+    }
 
 
 def test_database_that_is_none_is_corrupt(gallery: Gallery) -> None:

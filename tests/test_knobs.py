@@ -53,23 +53,25 @@ def test_a_recipe_without_augmentation_has_no_such_knobs() -> None:
 
 def test_knobs_are_turned_all_at_once() -> None:
     """What goes together is judged at the end, so that their order says nothing."""
-    without = ["contrast=0", "estimate=0", "whitening=0"]
+    without = ["skip=off", "flow=off"]
     for order in (without, without[::-1]):
-        assert turned(BEST, order).contrast == 0
+        assert not turned(BEST, order).network.skip
     bare = BEST.turned(["contrast=0", "identity=0", "head=0"])  # nothing to estimate or to whiten with
-    assert bare.network.identity == 0
-    with pytest.raises(UsageError, match="--knob contrast=0: an estimate is learnt together with the contrast"):
-        turned(BEST, ["contrast=0"])
-    with pytest.raises(UsageError, match="--knob contrast=0 --knob estimate=0: whitening compares"):
-        turned(BEST, ["contrast=0", "estimate=0"])
+    assert bare.network.identity == 0 and bare.updates_of_descriptors == 0
+    with pytest.raises(UsageError, match="--knob skip=off: flow needs mixing and skip"):
+        turned(BEST, ["skip=off"])
     assert turned(BEST, ["blur=0", "blur=0.1"]).augmentation == turned(BEST, ["blur=0.1"]).augmentation
 
 
 def test_knobs_that_do_nothing_are_told() -> None:
-    fast = FAST.turned(["share=0.3", "whitening=0.1", "steps_one=3"])
+    fast = FAST.turned(["share=0.3", "whitening=0.1", "steps_one=3", "steps_head=5"])
     told = ["share has no effect without identity", "whitening has no effect without head"]
-    assert fast.idle(["share", "whitening", "steps_one"]) == told
+    told.append("steps_head has no effect without head or estimate")
+    assert fast.idle(["share", "whitening", "steps_one", "steps_head"]) == told
     assert BEST.idle(["share", "whitening"]) == []
+    assert BEST.turned(["head=0"]).idle(["steps_head", "steps_whitening"]) == [
+        "steps_whitening has no effect without head"
+    ]
 
 
 def test_no_two_knobs_have_one_name_and_none_is_the_task_s() -> None:
@@ -86,18 +88,21 @@ def test_no_two_knobs_have_one_name_and_none_is_the_task_s() -> None:
     }
     with pytest.raises(UsageError, match=r"no knob 'network\.attributes': choose among"):
         BEST.turned(["network.attributes=9"])
-    with pytest.raises(UsageError, match=r"no knob 'network\.blur': choose among attribute_relu, backgrounds, b"):
+    with pytest.raises(UsageError, match=r"no knob 'network\.blur': choose among absolute_two, attribute_relu, a"):
         BEST.turned(["network.blur=0"])
 
 
-@pytest.mark.parametrize("knobs", [("identity=0",), ("head=0",), ("head=0", "identity=0"), ("network.mixing=0",)])
+@pytest.mark.parametrize(
+    "knobs", [("identity=0",), ("head=0",), ("head=0", "identity=0"), ("network.mixing=0",), ("skip=off",)]
+)
 def test_every_part_of_the_network_can_be_left_out(knobs: tuple[str, ...]) -> None:
     """What needs it goes with it."""
     network = BEST.turned(knobs).network_for(7)
     names = [knob.partition("=")[0].rpartition(".")[2] for knob in knobs]
     assert all(getattr(network, name) == 0 for name in names)
-    assert network.look_back == (names == ["mixing"])
+    assert network.look_back == (names in (["mixing"], ["skip"]))
     assert (network.estimate > 0) == ("identity" not in names)
+    assert network.flow == (names not in (["mixing"], ["skip"]))
 
 
 def test_what_was_asked_for_does_not_go_silently() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE
+from faceedit.devices import autocast
 from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
 from faceedit.errors import TrainingError, UsageError
 from faceedit.images import NEUTRAL
@@ -17,17 +18,18 @@ from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
 from faceedit.training.batches import EVEN, Photographer
+from faceedit.training.comparing import Comparer
 from faceedit.training.pairs import PairSet, load_pairs
 from faceedit.training.recipes import BEST, FAST, Recipe, recipe_named
 from faceedit.training.run import TrainingRun, begin
-from faceedit.training.second_stage import Comparer, two_stages
+from faceedit.training.second_stage import two_stages
 from faceedit.training.stages import Material
 from faceedit.training.trainer import Progress, train
 from faceedit.training.whitening import whitening
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.queries import choose_queries, load_test_set
 from retrieval.evaluation.report import measure
-from tests.conftest import blob_face
+from tests.conftest import blob_face, placed_pairs
 
 TINY_BEST = replace(
     BEST,
@@ -36,12 +38,16 @@ TINY_BEST = replace(
     steps_identity=3,
     steps_one=3,
     steps_two=2,
+    steps_head=2,
     identity_people=2,
+    identity_alone=1,
     contrast_people=2,
     contrast_conditions=2,
+    head_people=2,
+    head_conditions=2,
     warmup=0,
     whitening=0.0,
-    network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2),
+    network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2, flow=False),
 )
 
 
@@ -136,26 +142,28 @@ def sized(recipe: Recipe, **sizes: float) -> Recipe:
 
 
 @pytest.mark.slow
-def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path: Path) -> None:
-    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
-    recipe = replace(TINY_BEST, whitening=0.1, steps_whitening=2)
+@pytest.mark.parametrize("beside", [True, False])
+def test_best_trains_every_stage_and_resumes_to_the_bit(cut_out: Path, tmp_path: Path, beside: bool) -> None:
+    pairs = placed_pairs(load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True))
+    recipe = sized(replace(TINY_BEST, whitening=0.1, steps_whitening=2, beside=beside), flow=True)
 
     def run_of(out: Path) -> TrainingRun:
         return TrainingRun(POSE, recipe, out, seed=1, checkpoint_every=1)
 
     stages: list[int] = []
     whole = train(run_of(tmp_path / "whole"), pairs, report=lambda p: stages.append(p.stage))
-    assert stages == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
+    assert stages == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4]
     assert whole.card.neutral and set(whole.card.metrics) == {
         "training_identity_error",
         "training_mse_stage1",
         "training_mse_stage2",
+        "training_head_error",
     }
 
     class Stop(Exception):
         pass
 
-    for run_number, stop in enumerate((1, 2, 2)):  # within the identity network's stage, stage one and stage two
+    for run_number, stop in enumerate((1, 2, 1, 1, 1)):  # within each stage, twice where the critic learns
         left = iter(range(stop))
 
         def halt(progress: Progress, left: object = left) -> None:
@@ -166,6 +174,25 @@ def test_best_trains_three_stages_and_resumes_to_the_bit(cut_out: Path, tmp_path
             train(run_of(tmp_path / "cut"), pairs, resume=run_number > 0, report=halt)
     again = train(run_of(tmp_path / "cut"), pairs, resume=True)
     assert again.digest == whole.digest
+
+
+@pytest.mark.slow
+def test_what_a_stage_leaves_is_the_average_of_its_weights(cut_out: Path, tmp_path: Path) -> None:
+    """After one update: a tenth of what it began with, and the rest of what the update made."""
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    recipe = replace(TINY_BEST, steps_identity=0, steps_one=0, steps_head=0)
+    made: dict[str, torch.Tensor] = {}
+    for name, changes in {
+        "begun": {"steps_two": 0},
+        "last": {"steps_two": 1, "average": 0.0},
+        "averaged": {"steps_two": 1},
+    }.items():
+        model = train(TrainingRun(POSE, replace(recipe, **changes), tmp_path / name), pairs)  # type: ignore[arg-type]
+        made[name] = model.refinement.state_dict()["decoder.6.weight"]
+        made[f"{name} encoder"] = model.refinement.state_dict()["encoder.rest.0.weight"]
+    assert not torch.equal(made["begun"], made["last"])
+    torch.testing.assert_close(made["averaged"], 0.1 * made["begun"] + 0.9 * made["last"])
+    assert torch.equal(made["begun encoder"], made["averaged encoder"])  # after stage one the decoder learns alone
 
 
 @pytest.mark.slow
@@ -190,8 +217,9 @@ def test_best_is_a_recipe_with_the_documented_parts() -> None:
     best = recipe_named("best")
     network = best.network_for(7)
     assert (network.mixing, network.head, network.identity) == (4, 512, 256)
-    assert network.skip and network.look_back and best.joint and network.estimate > 0
-    assert best.augmentation is not None and best.perceptual > 0 and best.gradient > 0 and best.contrast > 0
+    assert network.skip and network.look_back and network.flow and network.estimate > 0
+    assert best.augmentation is not None and best.beside and min(best.flows, best.blend, best.smooth) > 0
+    assert min(best.keep, best.critic, best.average, best.contrast, best.steps_head, best.whitening) > 0
     assert recipe_named("paper").network_for(7) == NetworkConfig(attributes=7)
 
 
@@ -229,7 +257,7 @@ def test_a_head_that_looks_back_sees_each_source_beside_its_own_targets() -> Non
 def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
-    still = replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0)
+    still = replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0, steps_head=0)
     again = train(TrainingRun(POSE, still, tmp_path / "again", start=first), pairs)
     assert all(
         torch.equal(value, b.state_dict()[name])
@@ -278,13 +306,13 @@ def noise_of(run: TrainingRun, pairs: PairSet) -> torch.Tensor:
     """(16, 16) second moments of what imagined and stored descriptors differ by, in the pictures that a run's whitening
     compares, by the model that the run starts from."""
     material = Material.of(run, pairs, begin(run))
-    material.keep_identity()
-    comparer, noise = Comparer(material), torch.zeros(16, 16, dtype=torch.float64)
+    material.only()
+    comparer, noise = Comparer(material, 2, 2), torch.zeros(16, 16, dtype=torch.float64)
     for step in range(run.recipe.steps_whitening):
-        compared = comparer.comparison(3, step)
-        with torch.no_grad():
+        compared = comparer.comparison(4, step)
+        with torch.no_grad(), autocast("cpu"):
             features = two_stages(material, compared.shot).features
-            d = comparer.descriptors(compared.shot, features).double()
+            d = material.networks.describer.refined(features, compared.shot.sources).view(-1, 2, 2, 16).double()
         for group, leads in zip(d, compared.leads, strict=True):
             for to in range(2):
                 if leads[1 - to, to]:
@@ -300,11 +328,11 @@ def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> No
     whitened = replace(TINY_BEST, whitening=0.01, steps_whitening=12)
     trained = train(TrainingRun(POSE, whitened, tmp_path / "trained"), pairs)
     assert changed_between(first, trained) == {"head.layers.5.weight", "head.layers.5.bias"}
-    unfinished = replace(whitened, steps_two=0)  # nothing has been learnt that could be whitened
-    with pytest.raises(TrainingError, match="nothing before it may change"):
+    unfinished = replace(whitened, steps_head=0)  # nothing has been learnt that could be whitened
+    with pytest.raises(TrainingError, match="nothing that it is made of may change"):
         TrainingRun(POSE, unfinished, tmp_path / "none", start=first).require_startable(resume=False)
     # the same afterwards, alone
-    still = replace(whitened, steps_identity=0, steps_one=0, steps_two=0)
+    still = replace(whitened, steps_identity=0, steps_one=0, steps_two=0, steps_head=0)
     run = TrainingRun(POSE, still, tmp_path / "white", start=first)
     run.require_startable(resume=False)
     noise = noise_of(run, pairs)
@@ -324,25 +352,34 @@ def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> No
 def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, model_folder: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
-    still = replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0, whitening=0.1)
+    still = replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0, steps_head=0, whitening=0.1)
     lit = replace(first, card=replace(first.card, task=ILLUMINATION))
     guessing = replace(first, card=replace(first.card, network=replace(first.card.network, estimate=0.0)))
     bare = load_model(model_folder)
     cases: list[tuple[Recipe, Model | None, str]] = [
         (still, None, "stage one has to start"),
-        (sized(still, head=24), first, "stage two has to be that of a trained model"),
+        (sized(still, head=24), first, "the descriptor has to be that of a trained model"),
         (sized(still, skip=False), first, "stage two has to be that of a trained model"),
-        (sized(still, look_back=False), first, "stage two has to be that of a trained model"),
-        (sized(still, estimate=0.0), first, "stage two has to be that of a trained model"),
-        (still, guessing, "stage two has to be that of a trained model"),
+        (sized(still, look_back=False), first, "the descriptor has to be that of a trained model"),
+        (sized(still, estimate=0.0), first, "the descriptor has to be that of a trained model"),
+        (still, guessing, "the descriptor has to be that of a trained model"),
         (still, lit, "stage one has to start"),
-        (replace(still, whitening=0.0), first, "no descriptor head to whiten"),
-        (replace(FAST, steps_one=0, steps_two=0), bare, "no descriptor head to whiten"),
+        (replace(still, whitening=0.0), first, "no descriptor head to learn or to whiten"),
+        (replace(FAST, steps_one=0, steps_two=0), bare, "no descriptor head to learn or to whiten"),
         (still.turned(["neutral=off"]), first, "set --knob neutral=on"),
+        (replace(still, steps_two=1), first, "fits"),
+        (replace(still, steps_head=1, steps_identity=1), first, "fits"),
+        (replace(still, steps_one=1, beside=False), first, "nothing before it may change"),
+        (replace(still, steps_one=1), first, "nothing that it is made of may change"),
+        (replace(still, steps_identity=1), first, "nothing that it is made of may change"),
     ]
     for number, (recipe, start, told) in enumerate(cases):
+        run = TrainingRun(POSE, recipe, tmp_path / str(number), start=start)
+        if told == "fits":
+            run.require_startable(resume=False)
+            continue
         with pytest.raises(TrainingError, match=told):
-            TrainingRun(POSE, recipe, tmp_path / str(number), start=start).require_startable(resume=False)
+            run.require_startable(resume=False)
     TrainingRun(POSE, still, tmp_path / "fits", start=first).require_startable(resume=False)
 
 
@@ -362,7 +399,7 @@ def test_a_correction_is_not_taken_for_a_picture(cut_out: Path, tmp_path: Path, 
     """A decoder that makes corrections does not begin as one that makes pictures, nor the other way round."""
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, sized(TINY_BEST, skip=not skip), tmp_path / "first"), pairs)
-    still = sized(replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0), skip=skip)
+    still = sized(replace(TINY_BEST, steps_identity=0, steps_one=0, steps_two=0, steps_head=0), skip=skip)
     made = train(TrainingRun(POSE, still, tmp_path / "second", start=first), pairs)
     for name, tensor in first.refinement.encoder.state_dict().items():
         assert torch.equal(made.refinement.encoder.state_dict()[name], tensor)
@@ -371,7 +408,8 @@ def test_a_correction_is_not_taken_for_a_picture(cut_out: Path, tmp_path: Path, 
         second = made.refinement(source, generated)
         assert torch.equal(second, generated) == skip
         assert float((second - first.refinement.decoder(first.refinement.features(source, generated))).abs().max()) > 0
-    fresh = train(TrainingRun(POSE, replace(still, steps_identity=1, steps_one=1), tmp_path / "fresh"), pairs)
+    untouched = replace(still, steps_identity=1, steps_one=1, beside=False)
+    fresh = train(TrainingRun(POSE, untouched, tmp_path / "fresh"), pairs)
     with torch.no_grad():
         assert torch.equal(fresh.refinement(source, generated), generated) == skip
     with pytest.raises(TrainingError, match="the identity network has to be a trained model's"):

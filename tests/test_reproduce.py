@@ -212,8 +212,11 @@ def test_how_much_a_model_saw_is_told_by_recipes_of_every_release() -> None:
     for recipe in RECIPES.values():  # as this release writes them
         for values in (2, 7, 20):
             sources, targets = recipe.shape(values)
-            two = 4 * recipe.contrast_people * recipe.contrast_conditions if recipe.contrast else sources * targets
-            expected = [recipe.steps_one * sources * targets, recipe.steps_two * two]
+            own, compared = sources * targets, 4 * recipe.contrast_people * recipe.contrast_conditions
+            expected = [recipe.steps_one * own, recipe.steps_two * (compared if recipe.contrast else own)]
+            if recipe.beside:  # both learn from all of it
+                whole = own + compared
+                expected = [recipe.steps_one * whole, (recipe.steps_one + recipe.steps_two) * whole]
             assert pairs_seen(json.loads(json.dumps(asdict(recipe))), values) == expected
     assert pairs_seen({}, 7) == pairs_seen({"note": "by hand", "sources": "many"}, 7) == [0, 0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ class Place:
 
 @dataclass(frozen=True)
 class State(Place):
-    optimiser: dict[str, Tensor] = field(default_factory=dict)
+    """With the tensors that belong to no network, by name."""
+
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
 class Checkpoint:
@@ -49,14 +51,18 @@ class Checkpoint:
         if not self._folder.exists() and not self._old.exists():
             raise TrainingError(f"no checkpoint in {self._folder}: train without --resume")
 
-    def save(self, networks: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, place: Place) -> None:
-        """Write beside the old checkpoint and swap, so that one whole checkpoint is always there."""
+    def save(
+        self, networks: Mapping[str, nn.Module], tensors: Mapping[str, Mapping[str, Tensor]], place: Place
+    ) -> None:
+        """Write beside the old checkpoint and swap, so that one whole checkpoint is always there. tensors: others, such
+        as `flattened` optimisers, by names that no network has."""
         fresh = self._folder.with_name("checkpoint.partial")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         for name, network in networks.items():
             save_file(_contiguous(network.state_dict()), fresh / f"{name}.safetensors")
-        save_file(_flatten(optimiser), fresh / "optimiser.safetensors")
+        for name, own in tensors.items():
+            save_file(_contiguous(own), fresh / f"{name}.safetensors")
         text = json.dumps({"settings": self._settings, "place": asdict(place)}, indent=2)
         (fresh / "state.json").write_text(text, encoding="utf-8")
         if self._folder.exists():
@@ -65,8 +71,8 @@ class Checkpoint:
         fresh.rename(self._folder)
         shutil.rmtree(self._old, ignore_errors=True)
 
-    def load(self, networks: Mapping[str, nn.Module]) -> State:
-        """Restore the networks in place and return the rest."""
+    def load(self, networks: Mapping[str, nn.Module], names: Sequence[str]) -> State:
+        """Restore the networks in place and return the rest: the tensors of these names."""
         # killed between the two renames of a save, the one before is still whole
         folder = self._folder if self._folder.exists() else self._old
         try:
@@ -78,7 +84,8 @@ class Checkpoint:
                 )
             for name, network in networks.items():
                 network.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=True)
-            return State(**content["place"], optimiser=load_file(folder / "optimiser.safetensors"))
+            tensors = {name: load_file(folder / f"{name}.safetensors") for name in names}
+            return State(**content["place"], tensors=tensors)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise TrainingError(f"no usable checkpoint in {folder} ({error}): train without --resume") from error
 
@@ -94,11 +101,10 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
     optimiser.load_state_dict(content)
 
 
-def _flatten(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def flattened(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state, for `restore_optimiser`."""
     state = optimiser.state_dict()["state"]
-    return _contiguous(
-        {f"{n}.{key}": value for n, own in state.items() for key, value in own.items() if value is not None}
-    )
+    return {f"{n}.{key}": value for n, own in state.items() for key, value in own.items() if value is not None}
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

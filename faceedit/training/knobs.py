@@ -11,7 +11,7 @@ from faceedit.errors import UsageError
 Settings = TypeVar("Settings")
 Value = bool | int | float
 _LARGEST = 10**12
-_ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
+ON, OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
 def knobs_of(settings: Any) -> dict[str, Value]:
@@ -73,9 +73,9 @@ def _set(settings: Any, values: dict[str, Value]) -> Any:
 
 def _parsed(text: str, before: Value) -> Value:
     if isinstance(before, bool):
-        if text.lower() not in (*_ON, *_OFF):
+        if text.lower() not in (*ON, *OFF):
             raise ValueError("give on or off")
-        return text.lower() in _ON
+        return text.lower() in ON
     try:
         value = int(text) if isinstance(before, int) else float(text)
     except ValueError:

@@ -17,6 +17,12 @@ def squared_error(error: Tensor, summed: bool = False) -> Tensor:
     return (error**2).sum() / len(error) if summed else (error**2).mean()
 
 
+def coarse_difference(a: Tensor, b: Tensor, block: int = 6) -> Tensor:
+    """Mean absolute difference of the means of pictures (B, C, H, W) over blocks of so many pixels a side: how unlike
+    their colours are, whatever is sharp in them."""
+    return F.avg_pool2d(a - b, block).abs().mean()
+
+
 def gradient_difference(error: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring pixels' errors (B, C, H, W), across and down: how unlike the edges of
     two pictures are (Mathieu, Couprie, LeCun, ICLR 2016, with exponent 1)."""

@@ -69,7 +69,11 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False,
     Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
     a single pair.
     """
-    manifest.require(("path", "identity", *space.columns, *(("mask", "places", "view") if placed else ())))
+    manifest.require(("path", "identity", *space.columns))
+    if cut_out or placed:  # before much is read
+        require_masks(manifest)
+    if placed:
+        _require_places(manifest)
     groups, first, loose = group_rows(manifest, space, loosely=placed)
     if not ((groups >= 0).sum(1) >= 2).any():
         raise TrainingError(
@@ -83,8 +87,6 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False,
     n = range(len(space))
     leads = np.array([[space.leads(source, target) for target in n] for source in n])
     mirror = None if space.mirrored is None else np.array(space.mirrored, np.int64)
-    if cut_out or placed:
-        require_masks(manifest)  # before much is read
     images = read_crops(manifest.paths())
     if not (cut_out or placed):
         return PairSet(images, groups, people, faces, leads, mirror)
@@ -94,6 +96,20 @@ def load_pairs(manifest: Manifest, space: AttributeSpace, cut_out: bool = False,
         return pairs
     places, viewpoints = _read_places(manifest, cut.mask_rows)
     return replace(pairs, places=places, viewpoints=viewpoints, loose=loose)
+
+
+def _require_places(manifest: Manifest) -> None:
+    """Raise ManifestError unless it is said of every picture what each pixel shows."""
+    advice = "render it with `facesearch synth --variety`, or train with --knob flow=off"
+    missing = [name for name in ("places", "view") if name not in manifest.columns]
+    if missing:
+        raise ManifestError(
+            f"the manifest in {manifest.root} has no column {missing[0]!r}, so that nothing says where a pixel's place "
+            f"on the head lies in another picture: {advice}"
+        )
+    for path, places in zip(manifest.columns["path"], manifest.columns["places"], strict=True):
+        if not places:
+            raise ManifestError(f"nothing says what each pixel of {path} shows: {advice}")
 
 
 def _read_places(manifest: Manifest, mask_rows: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
@@ -256,16 +272,20 @@ class FaceSampler:
         self._people: list[list[NDArray[np.int64]]] = []
         for person in np.unique(pairs.people):
             own = np.flatnonzero(pairs.people == person)
-            faces = [pairs.groups[own[pairs.faces[own] == face]].ravel() for face in np.unique(pairs.faces[own])]
+            faces = [_pictures(pairs, own[pairs.faces[own] == face]) for face in np.unique(pairs.faces[own])]
             self._people.append([rows[rows >= 0] for rows in faces])
 
-    def batch(self, number: int, people: int, expressions: int = 2) -> NDArray[np.int64]:
-        """Rows (F, 2) of `people` people with up to `expressions` faces each."""
+    def batch(self, number: int, people: int, alone: int = 0, expressions: int = 2) -> NDArray[np.int64]:
+        """Rows (F, 2) of `people` people with up to `expressions` faces each, and of `alone` others with one."""
         rng = np.random.default_rng([self._seed, number, 2])
         pairs = []
-        for person in rng.permutation(len(self._people))[:people]:
+        for place, person in enumerate(rng.permutation(len(self._people))[: people + alone]):
             faces = self._people[person]
-            pairs += [
-                rng.choice(faces[i], 2, replace=len(faces[i]) < 2) for i in rng.permutation(len(faces))[:expressions]
-            ]
+            shown = rng.permutation(len(faces))[: expressions if place < people else 1]
+            pairs += [rng.choice(faces[i], 2, replace=len(faces[i]) < 2) for i in shown]
         return np.stack(pairs)
+
+
+def _pictures(pairs: PairSet, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Every row of these groups, of whatever value or none."""
+    return np.concatenate([table[groups].ravel() for table in (pairs.groups, pairs.loose) if table is not None])

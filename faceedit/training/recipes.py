@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from faceedit.errors import UsageError
 from faceedit.networks import NetworkConfig
 from faceedit.training.augmentation import Augmentation
-from faceedit.training.knobs import knobs_of, turned
+from faceedit.training.knobs import OFF, knobs_of, turned
 
-_NEEDS = {
-    **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "steps_identity", "identity_people"), "identity"),
-    **dict.fromkeys(("whitening", "steps_whitening"), "head"),
-    **dict.fromkeys(("flows", "blend", "smooth"), "flow"),
+_NEEDS = {  # at least one of these
+    **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "perceptual_two"), ("identity",)),
+    **dict.fromkeys(("steps_identity", "identity_people", "identity_alone"), ("identity",)),
+    **dict.fromkeys(("whitening", "steps_whitening"), ("head",)),
+    **dict.fromkeys(("steps_head", "head_people", "head_conditions"), ("head", "estimate")),
+    **dict.fromkeys(("flows", "blend", "smooth"), ("flow",)),
 }
-_GOES_WITH = {"identity": ("look_back=off", "estimate=0"), "head": ("look_back=off",)}  # no network has it alone
+_GOES_WITH = {  # no network has it alone
+    "identity": ("look_back=off", "estimate=0"),
+    "head": ("look_back=off",),
+    "mixing": ("flow=off",),
+    "skip": ("flow=off",),
+}
+
+
+class PictureWeights(NamedTuple):
+    """What is wrong with a stage's pictures, weighed: their squared and absolute errors, how unlike their edges are,
+    and how unlike the identity network finds them."""
+
+    squared: float
+    absolute: float
+    gradient: float
+    perceptual: float
 
 
 @dataclass(frozen=True)
@@ -26,18 +43,25 @@ class Recipe:
     sources, targets: pictures and targets of each in one batch; steps_one, steps_two: updates per stage.
     summed_loss: squared error summed over a picture (averaged over the batch) instead of its mean.
     include_same: a picture's own pose is a target too, as it is when a gallery picture is described.
-    contrast: weight, in stage two, of telling apart the descriptors of the same edit reached from two sources among
-    look-alikes (InfoNCE, van den Oord et al. 2018): at most contrast_people x contrast_conditions such edits, between
-    the same two values or, where an identity network tells people apart already, between two of each person's own and
-    among that person's alone.
+    contrast: weight, where stage two learns, of telling apart the paper's descriptors of the same edit reached from two
+    sources among look-alikes (InfoNCE, van den Oord et al. 2018), as a mean over its four directions: at most
+    contrast_people x contrast_conditions such edits, between the same two values or, in every second batch where an
+    identity network tells people apart already, between two of each person's own.
     network: what is trained; its number of attribute values is the task's own, whatever stands here.
-    Beyond the paper: gradient: weight of a gradient difference loss; augmentation: what is drawn anew
-    for every batch (needs a data set with masks), and targets on neutral grey; steps_identity: updates of the identity
-    network, which learns first, from identity_people people in a batch; perceptual: weight of a feature loss, between
-    what the identity network sees in a picture and in its truth; joint: stage two goes on training the generation
-    network, on the contrast as well, instead of standing on what stage one left; whitening: after stage two, make each
-    direction of the head's descriptors count for less, the more those of the imagined and of the stored picture differ
-    along it in steps_whitening batches, with so many times the mean variance added in each (0: leave them).
+    Beyond the paper: squared, gradient, perceptual: weights of stage one's squared error, of a gradient difference loss
+    and of a feature loss, between what the identity network sees in a picture and in its truth; squared_two,
+    absolute_two, gradient_two, perceptual_two: of stage two's; augmentation: what is drawn anew for every batch (needs
+    a data set with masks), and targets on neutral grey; steps_identity: updates of the identity network, which learns
+    first, from identity_people people with up to two expressions in a batch and identity_alone with one.
+    beside: stage two learns beside stage one, on what that makes at the time and without a gradient into it; the
+    contrast's pictures are in the same batches. What is called stage two, afterwards, is its decoder alone.
+    keep: weight of how far stage two's colours, coarsely, are from those of stage one, which copied them; critic: of a
+    critic that tells made patches from real ones, which sets in late where stage two learns; average: keep, after
+    either stage, its weights averaged over the updates with so much of the average before (0: as the last one left
+    them). steps_head: updates, last, of the descriptor's head and the value estimator alone, by head_people people
+    under head_conditions conditions in a batch; whitening: then make each direction of the head's descriptors count for
+    less, the more those of the imagined and of the stored picture differ along it in steps_whitening batches, with so
+    many times the mean variance added in each (0: leave them).
     Where the network moves pixels (needs a data set that says what each pixel shows): flows, blend, smooth: weights of
     how far both flows are from their truth, of which source a pixel is taken from, and of how rough the flows are.
     """
@@ -62,44 +86,75 @@ class Recipe:
     contrast_scale: float = 32.0
     contrast_people: int = 6
     contrast_conditions: int = 5
+    squared: float = 1.0
     gradient: float = 0.0
+    perceptual: float = 0.0
+    squared_two: float = 1.0
+    absolute_two: float = 0.0
+    gradient_two: float = 0.0
+    perceptual_two: float = 0.0
     augmentation: Augmentation | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
     steps_identity: int = 0
     identity_people: int = 64
-    perceptual: float = 0.0
+    identity_alone: int = 0
+    beside: bool = False
+    keep: float = 0.0
+    critic: float = 0.0
+    average: float = 0.0
+    steps_head: int = 1_000
+    head_people: int = 40
+    head_conditions: int = 4
     whitening: float = 0.0
     steps_whitening: int = 100
-    joint: bool = False
     flows: float = 0.0
     blend: float = 0.0
     smooth: float = 0.0
 
     def __post_init__(self) -> None:
         counts = ("sources", "targets", "contrast_people", "contrast_conditions", "identity_people", "steps_whitening")
-        small = [name for name in counts if getattr(self, name) < 1]
+        small = [name for name in (*counts, "head_people", "head_conditions") if getattr(self, name) < 1]
         if small:
             raise ValueError(f"{', '.join(small)} must be at least 1")
-        if self.network.estimate > 0 and self.contrast == 0:
-            raise ValueError("an estimate is learnt together with the contrast: set contrast above 0, or estimate to 0")
+        if not 0 <= self.average < 1:
+            raise ValueError("average must be at least 0 and below 1")
         if self.whitening < 0:
             raise ValueError("whitening must be 0 or more")
-        if self.whitening > 0 and self.network.head > 0 and self.contrast == 0:
-            raise ValueError("whitening compares what the contrast does: set contrast above 0, or whitening to 0")
+
+    @property
+    def first(self) -> PictureWeights:
+        """Of stage one's pictures."""
+        return PictureWeights(self.squared, 0.0, self.gradient, self.perceptual)
+
+    @property
+    def second(self) -> PictureWeights:
+        """Of stage two's."""
+        return PictureWeights(self.squared_two, self.absolute_two, self.gradient_two, self.perceptual_two)
+
+    @property
+    def updates_of_descriptors(self) -> int:
+        """How many updates the head and the estimator have, where there are any."""
+        return self.steps_head if self.network.head or self.network.estimate else 0
+
+    @property
+    def learns_refinement(self) -> bool:
+        """Whether all of stage two learns, not only its decoder, or nothing of it."""
+        return (self.steps_one if self.beside else self.steps_two) > 0
 
     def turned(self, knobs: Sequence[str]) -> Recipe:
         """A copy with knobs set by texts NAME=VALUE; what needs a part of the network that is left out goes with it,
         where it is not set itself. Raises UsageError as `faceedit.training.knobs.turned` does."""
         given = {text.partition("=")[0].strip().rpartition(".")[2]: text.partition("=")[2].strip() for text in knobs}
-        left_out = [name for name in _GOES_WITH if given.get(name) == "0"]
+        left_out = [name for name in _GOES_WITH if given.get(name, "").lower() in OFF]
         with_it = {text for name in left_out for text in _GOES_WITH[name] if text.partition("=")[0] not in given}
         return turned(self, knobs, also=sorted(with_it))
 
     def idle(self, names: Iterable[str]) -> list[str]:
-        """What to tell about those settings among `names` that do nothing, since another one is 0."""
+        """What to tell about those settings among `names` that do nothing, since others are 0."""
         knobs = knobs_of(self)
-        unused = [(n, _NEEDS[n]) for n in names if n in _NEEDS and knobs[n] and not knobs[_NEEDS[n]]]
-        return [f"{name} has no effect without {needed}" for name, needed in unused]
+        needs = {name: _NEEDS[name] for name in names if name in _NEEDS and knobs[name]}
+        unused = [(name, needed) for name, needed in needs.items() if not any(knobs[other] for other in needed)]
+        return [f"{name} has no effect without {' or '.join(needed)}" for name, needed in unused]
 
     @property
     def neutral(self) -> bool:
@@ -150,26 +205,41 @@ BEST = Recipe(
     optimiser="adamw",
     learning_rate=1e-3,
     weight_decay=1e-2,
-    sources=8,
-    targets=4,
-    steps_one=7_000,
-    steps_two=2_500,
-    warmup=300,
+    sources=192,
+    targets=2,
+    steps_one=2_300,
+    steps_two=2_100,
+    warmup=200,
     cosine=True,
     clip=1.0,
     include_same=True,
-    contrast=0.5,
-    contrast_scale=16.0,
-    contrast_people=4,
-    contrast_conditions=8,
-    gradient=0.2,
-    augmentation=Augmentation(grey=0.1),
-    steps_identity=2_500,
+    contrast=0.2,
+    contrast_scale=24.0,
+    contrast_people=64,
+    contrast_conditions=1,
+    squared=0.5,
+    gradient=0.25,
     perceptual=0.2,
-    joint=True,
+    squared_two=0.35,
+    absolute_two=0.15,
+    gradient_two=0.5,
+    perceptual_two=1.0,
+    augmentation=Augmentation(gamma=0.3, exposure=0.25, white_balance=0.1, roll=4.0, grey=0.1),
+    steps_identity=10_000,
+    identity_people=128,
+    identity_alone=128,
+    beside=True,
+    keep=1.0,
+    critic=0.3,
+    average=0.999,
+    steps_head=3_400,
     whitening=0.1,
+    steps_whitening=120,
+    flows=4.0,
+    blend=1.0,
+    smooth=0.03,
     network=NetworkConfig(
-        mixing=4, head=512, identity=256, share=0.7, candidate=0.3, skip=True, look_back=True, estimate=0.2
+        mixing=4, head=512, identity=256, share=0.7, candidate=0.3, skip=True, look_back=True, estimate=0.2, flow=True
     ),
 )
 

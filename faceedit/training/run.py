@@ -70,18 +70,44 @@ class TrainingRun:
         return mine.head == other.head > 0 and mine.look_back == other.look_back
 
     @property
-    def takes_refinement(self) -> bool:
-        """Whether all that stage two trains begins with the weights of `start`, and nothing is left over."""
-        if self.start is None or self.start.card.task != self.space:
+    def takes_descriptor(self) -> bool:
+        """Whether all that makes learned descriptors of stage two begins with the weights of `start`, and nothing is
+        left over."""
+        if self.start is None:
             return False
         mine, other = self.config, self.start.card.network
         head = self.takes_head if mine.head else other.head == 0
-        estimator = self.takes_estimator if mine.estimate else other.estimate == 0
-        same = mine.skip == other.skip and mine.identity == other.identity and mine.flow == other.flow
-        return head and estimator and same
+        return head and (self.takes_estimator if mine.estimate else other.estimate == 0)
+
+    @property
+    def takes_refinement(self) -> bool:
+        """Whether all of the refinement network begins with the weights of `start`."""
+        if self.start is None or self.start.card.task != self.space:
+            return False
+        mine, other = self.config, self.start.card.network
+        return mine.skip == other.skip and mine.flow == other.flow
+
+    @property
+    def whitens(self) -> bool:
+        """Whether the descriptor's head is whitened: it and what it sees have learnt something."""
+        recipe = self.recipe
+        learnt = recipe.steps_head > 0 or self.takes_head
+        seen = recipe.learns_refinement or self.takes_refinement
+        return recipe.whitening > 0 and self.config.head > 0 and learnt and seen
 
     def require_startable(self, resume: bool) -> None:
         """Raise TrainingError, before anything is read, when `out` holds another run or nothing to resume."""
+        self._require_weights()
+        place = checkpoint.Checkpoint(self.out / "checkpoint", {})
+        if resume:
+            place.require_present()
+            return
+        place.require_empty()
+        if (self.out / "model.json").exists():
+            raise TrainingError(f"{self.out} holds a model already: train to another --out")
+
+    def _require_weights(self) -> None:
+        """What does not learn has to be a trained model's."""
         if self.recipe.steps_one == 0 and not self.takes_generation:
             raise TrainingError(
                 f"without a single update stage one has to start from a trained model for {self.space.name} of the "
@@ -92,35 +118,47 @@ class TrainingRun:
                 "without a single update the identity network has to be a trained model's: give one of the same size "
                 "with --start, or set --knob identity=0"
             )
-        if self.recipe.steps_two == 0:
-            self._require_whitenable()
-        place = checkpoint.Checkpoint(self.out / "checkpoint", {})
-        if resume:
-            place.require_present()
-            return
-        place.require_empty()
-        if (self.out / "model.json").exists():
-            raise TrainingError(f"{self.out} holds a model already: train to another --out")
+        if not self.recipe.learns_refinement:
+            self._require_refinement()
+        if (self.config.head or self.config.estimate) and self.recipe.steps_head == 0:
+            self._require_descriptor()
 
-    def _require_whitenable(self) -> None:
-        """Without an update of stage two, all that can be done is to whiten the head of a finished model."""
+    def _require_refinement(self) -> None:
+        """Without an update of stage two, or with its decoder alone, it is that of a finished model."""
         recipe = self.recipe
-        if recipe.whitening == 0 or self.config.head == 0:
-            raise TrainingError("no update of stage two, and no descriptor head to whiten: set --steps-two above 0")
-        if recipe.steps_one or (self.config.identity and recipe.steps_identity):
+        if not (recipe.steps_two or recipe.updates_of_descriptors or (recipe.whitening and self.config.head)):
             raise TrainingError(
-                "without an update of stage two nothing before it may change: set --steps-one 0 and "
-                "--knob steps_identity=0 too, or --steps-two above 0"
+                "no update of stage two, and no descriptor head to learn or to whiten: set --steps-two above 0"
+            )
+        if recipe.steps_one:
+            raise TrainingError(
+                "without an update of stage two nothing before it may change: set --steps-one 0 too, or --steps-two "
+                "above 0"
             )
         if not self.takes_refinement:
             raise TrainingError(
                 f"without a single update stage two has to be that of a trained model for {self.space.name}, with the "
-                "same skip, head, look_back, identity and estimator: give one with --start"
+                "same skip and flow: give one with --start"
             )
         if self.start is not None and self.start.card.neutral != recipe.neutral:
             raise TrainingError(
                 "without a single update faces stay before the background they were trained for: set --knob "
                 f"neutral={'on' if self.start.card.neutral else 'off'}"
+            )
+
+    def _require_descriptor(self) -> None:
+        """Without an update of head and estimator, they are those of a finished model, and see what they saw there."""
+        recipe = self.recipe
+        if recipe.learns_refinement or (self.config.identity and recipe.steps_identity):
+            raise TrainingError(
+                "without an update of the descriptor nothing that it is made of may change: set --steps-one 0, "
+                "--steps-two 0 and --knob steps_identity=0 too, or --knob steps_head above 0"
+            )
+        if not self.takes_descriptor:
+            raise TrainingError(
+                f"without a single update the descriptor has to be that of a trained model for {self.space.name}, with "
+                "the same head, look_back, identity and estimator: give one with --start, or set --knob steps_head "
+                "above 0"
             )
 
 

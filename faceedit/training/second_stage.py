@@ -1,203 +1,172 @@
-"""Stage two: the refinement network, with all that makes descriptors, and afterwards the whitening of those."""
+"""Stage two: the refinement network, alone or beside stage one, and afterwards its decoder alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceedit.devices import autocast
+from faceedit.networks import descriptor
 from faceedit.training.batches import Sitting
-from faceedit.training.losses import contrast, value_loss
-from faceedit.training.pairs import ContrastSampler, PairSampler
-from faceedit.training.stages import Lesson, Material, reconstruction_loss
-from faceedit.training.whitening import whitening
+from faceedit.training.comparing import Comparer, Comparison, contrast_of
+from faceedit.training.losses import coarse_difference
+from faceedit.training.pairs import PairSampler
+from faceedit.training.stages import First, Lesson, Material, Pace
 
-Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Pictures of G groups at two values each. shot: 2 G sources, asked for both values; leads (G, from, to) whether
-    the one value leads to the other; people (G,) whose they are."""
-
-    shot: Sitting
-    leads: NDArray[np.bool_]
-    people: Rows
+_CRITIC_FROM, _CRITIC_WHOLE = 0.55, 0.6  # shares of a stage's updates: before, there is little to judge but blur
 
 
-class Comparer:
-    """Draws what the contrast compares. Where an identity network knows people, they need not be each other's
-    look-alikes: then every person has two values of its own."""
+class Made(NamedTuple):
+    """What both stages make of N pairs: first; the descriptor layer's activations (N, 128, 15, 15); second pictures
+    (N, 3, 60, 60)."""
 
-    def __init__(self, material: Material) -> None:
-        self._material = material
-        self._sampler = ContrastSampler(material.pairs, material.run.seed)
-
-    def comparison(self, stage: int, step: int) -> Comparison:
-        """What a step of a stage compares."""
-        recipe, known = self._material.run.recipe, self._material.networks.describer.identity is not None
-        people, conditions = recipe.contrast_people, recipe.contrast_conditions
-        rows, values, whose = self._sampler.batch(step, people, conditions, known)
-        both = np.repeat(rows[:, None], 2, axis=1).reshape(-1, 2)
-        # a sitting each, or all in one: exposure and colours tell no lights apart
-        _, sittings = np.unique(whose, return_inverse=True)
-        together = np.repeat(sittings, 2) * (1 - step % 2)
-        shot = self._material.shot(stage, step, rows.ravel(), both, np.repeat(values, 2, axis=0), together)
-        return Comparison(shot, self._material.pairs.leads[values[:, :, None], values[:, None, :]], whose)
-
-    def descriptors(self, shot: Sitting, features: Tensor) -> Tensor:
-        """(G, from, to, D) the part of descriptors that comes of the refinement's features (4 G, 128, 15, 15)."""
-        with autocast(self._material.run.device):
-            described = self._material.networks.describer.refined(features, shot.sources)
-        return described.view(len(shot.sources) // 2, 2, 2, -1)
+    first: First
+    features: Tensor
+    second: Tensor
 
 
-class RefinementStage:
-    """Stage 2: second pictures and descriptors, and in a joint training first pictures too. figure: per-pixel squared
-    error of second pictures, 0..255."""
+def two_stages(material: Material, shot: Sitting, first_learns: bool = False) -> Made:
+    """What both stages make of every source of a shot under every one of its values; no gradient leads from stage two
+    into stage one, which has one of its own where it learns."""
+    with torch.set_grad_enabled(first_learns and torch.is_grad_enabled()):
+        first = material.first_stage(shot)
+    refinement, maps = material.networks.refinement, first.maps.detach().contiguous(memory_format=torch.channels_last)
+    with autocast(material.run.device):
+        repeated = shot.sources.repeat_interleave(shot.values.shape[1], 0)
+        features = refinement.features(repeated, maps)
+        return Made(first, features, refinement.picture(features, maps, repeated))
 
-    number, metric, digits = 2, "training_mse_stage2", 2
+
+class Attempt(NamedTuple):
+    """What both stages make of all N pairs of a step that can be learnt, what was wanted (N, 3, 60, 60), and, where
+    descriptors are compared, these (G, from, to, 28800)."""
+
+    first: First
+    second: Tensor
+    wanted: Tensor
+    compared: tuple[Comparison, Tensor] | None
+
+
+class _SecondPictures:
+    """What the stages in which second pictures are learnt have in common."""
+
+    averaged = True
 
     def __init__(self, material: Material) -> None:
         self._material, self._recipe = material, material.run.recipe
         self._sampler = PairSampler(material.pairs, material.run.seed, self._recipe.include_same)
-        self._comparer = Comparer(material) if self._recipe.contrast > 0 else None
+        sizes = self._recipe.contrast_people, self._recipe.contrast_conditions
+        self._comparer = Comparer(material, *sizes) if self._recipe.contrast > 0 else None
+
+    def _pairs(self, stage: int, step: int, number: int) -> Sitting:
+        """Batch `number` in a step."""
+        batch = self._sampler.batch(number, *self._recipe.shape(len(self._material.run.space)))
+        beside = self._recipe.beside and self._comparer is not None  # the compared pictures of the step
+        return self._material.shot(stage, step, batch.sources, batch.targets, batch.values, other=beside)
+
+    def _attempt(self, pairs: Sitting | None, compared: Comparison | None, first_learns: bool = False) -> Attempt:
+        """Of the pairs, the compared pictures, or both."""
+        made: list[tuple[First, Tensor, Tensor]] = []
+        described = None
+        if compared is not None:
+            own, rows = two_stages(self._material, compared.shot, first_learns), compared.learnt
+            made.append((own.first.part(rows), own.second[rows], compared.shot.targets[rows]))
+            described = compared, descriptor(own.features).view(len(own.features) // 4, 2, 2, -1)
+        if pairs is not None:
+            own = two_stages(self._material, pairs, first_learns)
+            made.append((own.first, own.second, pairs.targets))
+        first, second, wanted = zip(*made, strict=True)
+        return Attempt(First.joined(first), torch.cat(second), torch.cat(wanted), described)
+
+    def _second_loss(self, stage: int, step: int, made: Attempt, critic: float) -> Tensor:
+        """What is wrong with second pictures. critic: how much of its weight the critic has by now, 0..1."""
+        material, recipe = self._material, self._recipe
+        loss = material.weighed(recipe.second, stage, step, made.second, made.wanted)
+        whole = loss
+        if recipe.keep > 0:
+            whole = whole + recipe.keep * coarse_difference(made.second, made.first.picture.detach())
+        if material.adversary is not None and critic > 0:
+            material.adversary.learn(made.wanted, made.second)
+            last = material.networks.refinement.last.weight
+            told = material.adversary.displeasure(made.second, loss, last, step)
+            whole = whole + recipe.critic * critic * told
+        return whole
+
+    def _contrast_loss(self, made: Attempt) -> Tensor:
+        if made.compared is None:
+            return made.wanted.new_zeros(())
+        return self._recipe.contrast * contrast_of(*made.compared, self._recipe.contrast_scale)
+
+
+def critics_share(step: int, steps: int) -> float:
+    """How much of its weight the critic has at a step, 0..1: late, and not at once."""
+    return min(1.0, max(0.0, (step / steps - _CRITIC_FROM) / (_CRITIC_WHOLE - _CRITIC_FROM)))
+
+
+class RefinementStage(_SecondPictures):
+    """Stage 2, after stage 1: the refinement network makes second pictures and descriptors. figure: per-pixel squared
+    error of second pictures, 0..255."""
+
+    number, metric, digits = 2, "training_mse_stage2", 2
+    pace = Pace()
 
     @property
     def steps(self) -> int:
         return self._recipe.steps_two
 
     def begin(self) -> list[nn.Parameter]:
-        self._material.keep_identity()
-        networks = self._material.networks
-        before = networks.generation if self._recipe.joint else None
-        describer = networks.describer
-        trained: list[nn.Module | None] = [before, networks.refinement, describer.head, describer.estimator]
-        return [parameter for network in trained if network is not None for parameter in network.parameters()]
+        return self._material.only(self._material.networks.refinement)
 
     def lesson(self, step: int) -> Lesson:
-        return self._pairs(step) if self._comparer is None else self._contrast(step, self._comparer)
-
-    def _pairs(self, step: int) -> Lesson:
-        run = self._material.run
-        # other batches than stage one drew
-        batch = self._sampler.batch(step + self._recipe.steps_one, *self._recipe.shape(len(run.space)))
-        shot = self._material.shot(self.number, step, batch.sources, batch.targets, batch.values)
-        made = two_stages(self._material, shot)
-        loss = self.pictures_loss(step, made.first, made.second, shot.targets)
-        loss = loss if made.moving is None else loss + made.moving
-        return Lesson(loss, self._material.squares(made.second.float() - shot.targets), len(made.second))
-
-    def _contrast(self, step: int, comparer: Comparer) -> Lesson:
-        """Squared error, and the contrast. Where an identity network knows people, its part of the descriptor is left
-        out and other people are none of the others: what else there is to know is for the rest of the descriptor to
-        learn. The estimator learns from the same sources."""
-        compared = comparer.comparison(self.number, step)
-        shot = compared.shot
-        made = two_stages(self._material, shot)  # (groups, from, to)
-        learnt = torch.from_numpy(compared.leads.ravel()).to(made.second.device)
-        first, second, wanted = made.first[learnt], made.second[learnt], shot.targets[learnt]
-        loss = self.pictures_loss(step, first, second, wanted)
-        loss = loss if made.moving is None else loss + made.moving
-        loss = loss + self._contrast_loss(compared, comparer.descriptors(shot, made.features)) + self._value_loss(shot)
-        return Lesson(loss, self._material.squares(second.float() - wanted), len(second))
-
-    def pictures_loss(self, step: int, first: Tensor, made: Tensor, wanted: Tensor) -> Tensor:
-        """Of second pictures, and of first ones where those still learn, all (B, 3, 60, 60)."""
-        loss = self._material.pictures_loss(self.number, step, made, wanted)
-        return loss + reconstruction_loss(first - wanted, self._recipe) if self._recipe.joint else loss
-
-    def _contrast_loss(self, compared: Comparison, d: Tensor) -> Tensor:
-        """Over both values `to`, of descriptors d (G, from, to, D): turned there; described there as a gallery picture;
-        and described where it came from, which is wrong."""
-        known = self._material.networks.describer.identity is not None
-        people = torch.from_numpy(compared.people).to(d.device)
-        loss = d.new_zeros(())
-        for to in range(2):
-            asked = torch.from_numpy(np.flatnonzero(compared.leads[:, 1 - to, to])).to(d.device)
-            if len(asked):
-                three = d[asked, 1 - to, to], d[asked, to, to], d[asked, 1 - to, 1 - to]
-                alike = people[asked] if known else None  # others are no look-alikes
-                loss = loss + contrast(*three, self._recipe.contrast_scale, alike)
-        return self._recipe.contrast / 4 * loss
-
-    def _value_loss(self, shot: Sitting) -> Tensor:
-        """Each source is turned to both values, of which one is its own."""
-        describer = self._material.networks.describer
-        if describer.estimator is None or describer.identity is None:
-            return shot.sources.new_zeros(())
-        own = shot.values.view(-1, 2, 2).diagonal(dim1=1, dim2=2).flatten()
-        with autocast(self._material.run.device):
-            scores = describer.estimator(describer.identity.half_way(shot.sources))
-        return self._recipe.contrast * value_loss(scores, own)
+        if self._comparer is not None:
+            made = self._attempt(None, self._comparer.comparison(self.number, step))
+        else:  # other batches than stage one drew
+            made = self._attempt(self._pairs(self.number, step, step + self._recipe.steps_one), None)
+        loss = self._second_loss(self.number, step, made, critics_share(step, self.steps)) + self._contrast_loss(made)
+        return Lesson(loss, self._material.squares(made.second.float() - made.wanted), len(made.wanted))
 
 
-class Whitening:
-    """After stage 2: how the descriptors of one picture differ, the imagined one's and the stored one's, over some
-    batches; then the head is changed so that this counts for less."""
+class BesideStage(_SecondPictures):
+    """Stage 1 with stage two beside it: both networks learn from the same pictures, the second on what the first makes
+    at the time. figure: as of stage 1."""
 
-    number = 3
-
-    def __init__(self, material: Material) -> None:
-        self._material, self._recipe = material, material.run.recipe
-        self._head = material.networks.describer.head
-        self._comparer = Comparer(material) if self.steps else None
-        size = 0 if self._head is None else self._head.size
-        self._noise = torch.zeros(size, size, dtype=torch.float64)  # too short for checkpoints
+    number, metric, digits = 1, "training_mse_stage1", 2
+    pace = Pace(betas=(0.9, 0.99))
 
     @property
     def steps(self) -> int:
-        """How many batches are compared."""
-        learnt = self._recipe.steps_two > 0 or self._material.run.takes_refinement
-        wanted = learnt and self._recipe.whitening > 0 and self._head is not None
-        return self._recipe.steps_whitening if wanted else 0
+        return self._recipe.steps_one
 
-    @torch.no_grad()
-    def compare(self, step: int) -> tuple[float, int]:
-        """Note another batch: the mean squared distance of imagined and stored descriptors, of how many pairs."""
-        assert self._comparer is not None
-        compared = self._comparer.comparison(self.number, step)
-        _, features, _ = first_stage(self._material, compared.shot)
-        d = self._comparer.descriptors(compared.shot, features).cpu().double()
-        unlike = torch.cat([(d[:, 1 - to, to] - d[:, to, to])[compared.leads[:, 1 - to, to]] for to in range(2)])
-        self._noise += unlike.T @ unlike
-        return float(unlike.square().sum(1).mean()) if len(unlike) else 0.0, len(unlike)
+    def begin(self) -> list[nn.Parameter]:
+        networks = self._material.networks
+        return self._material.only(networks.generation, networks.refinement)
 
-    def finish(self) -> None:
-        """Whiten the head. Raises TrainingError when nothing differs."""
-        assert self._head is not None
-        self._head.transform(whitening(self._noise, self._recipe.whitening).to(self._material.run.device))
+    def lesson(self, step: int) -> Lesson:
+        compared = None if self._comparer is None else self._comparer.comparison(self.number, step)
+        made = self._attempt(self._pairs(self.number, step, step), compared, first_learns=True)
+        loss = self._material.first_loss(self.number, step, made.first, made.wanted) + self._contrast_loss(made)
+        loss = loss + self._second_loss(self.number, step, made, critics_share(step, self.steps))
+        return Lesson(loss, self._material.squares(made.first.picture - made.wanted), len(made.wanted))
 
 
-class Made(NamedTuple):
-    """What both stages make of every source of a shot under every one of its values: first pictures (B K, 3, 60, 60),
-    descriptor-layer activations (B K, 128, 15, 15), second pictures (B K, 3, 60, 60), and what is wrong with how stage
-    one moves pixels, where it learns and that is known."""
+class PolishingStage(_SecondPictures):
+    """Stage 2 after both learnt beside each other: the refinement's decoder alone, so that descriptors stay. figure:
+    as of stage 2."""
 
-    first: Tensor
-    features: Tensor
-    second: Tensor
-    moving: Tensor | None
+    number, metric, digits = 2, "training_mse_stage2", 2
+    pace = Pace(rate=0.4, decay=0.1, betas=(0.5, 0.99))
 
+    @property
+    def steps(self) -> int:
+        return self._recipe.steps_two
 
-def two_stages(material: Material, shot: Sitting) -> Made:
-    maps, features, moving = first_stage(material, shot)
-    with autocast(material.run.device):
-        repeated = shot.sources.repeat_interleave(shot.values.shape[1], 0)
-        return Made(maps[:, :3], features, material.networks.refinement.picture(features, maps, repeated), moving)
+    def begin(self) -> list[nn.Parameter]:
+        return self._material.only(self._material.networks.refinement.decoder)
 
-
-def first_stage(material: Material, shot: Sitting) -> tuple[Tensor, Tensor, Tensor | None]:
-    """All that stage one makes (B K, maps, 60, 60), the descriptor-layer activations, and `Made.moving`."""
-    joint = material.run.recipe.joint
-    with torch.set_grad_enabled(joint and torch.is_grad_enabled()):
-        maps, moving = material.first_stage(shot)
-    with autocast(material.run.device):
-        repeated = shot.sources.repeat_interleave(shot.values.shape[1], 0)
-        features = material.networks.refinement.features(repeated, maps.contiguous(memory_format=torch.channels_last))
-    return maps, features, moving if joint else None
+    def lesson(self, step: int) -> Lesson:
+        compared = None if self._comparer is None else self._comparer.comparison(self.number, step)
+        made = self._attempt(self._pairs(self.number, step, step + self._recipe.steps_one), compared)
+        loss = self._second_loss(self.number, step, made, critic=1.0)
+        return Lesson(loss, self._material.squares(made.second.float() - made.wanted), len(made.wanted))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from faceedit.modelfile import Networks
 from faceedit.networks import FlowGenerationNetwork, Moved
 from faceedit.training.batches import EVEN, Photographer, Sitting, normalisation_of
 from faceedit.training.correspondence import Correspondence
+from faceedit.training.critic import Adversary
 from faceedit.training.losses import (
     feature_loss,
     flow_error,
@@ -32,7 +33,7 @@ from faceedit.training.losses import (
     squared_error,
 )
 from faceedit.training.pairs import FaceSampler, PairSampler, PairSet
-from faceedit.training.recipes import Recipe
+from faceedit.training.recipes import PictureWeights, Recipe
 from faceedit.training.run import TrainingRun
 
 Rows = NDArray[np.int64]
@@ -50,13 +51,26 @@ class Lesson:
     pairs: int
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How a stage learns unlike the recipe says: factors of its learning rate and weight decay, and how much AdamW
+    keeps of former gradients and of their squares."""
+
+    rate: float = 1.0
+    decay: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
 class Stage(Protocol):
-    """number: 0 is the identity network, 1 the generation network, 2 the refinement; metric: what the card calls the
-    average of its lessons' figures; digits: of that."""
+    """number: 0 is the identity network, 1 the generation network, 2 the refinement, 3 what makes descriptors of it;
+    metric: what the card calls the average of its lessons' figures; digits: of that; averaged: whether the recipe's
+    average of weights is kept."""
 
     number: int
     metric: str
     digits: int
+    averaged: bool
+    pace: Pace
 
     @property
     def steps(self) -> int:
@@ -64,12 +78,45 @@ class Stage(Protocol):
         ...
 
     def begin(self) -> list[nn.Parameter]:
-        """What it trains, made ready to learn; the identity network only learns in its own stage."""
+        """What it trains, made ready to learn; all else stands still."""
         ...
 
     def lesson(self, step: int) -> Lesson:
-        """The lesson of one step, with gradients."""
+        """The lesson of one step, with gradients. Where there is a critic, that learns from it at once."""
         ...
+
+
+class First(NamedTuple):
+    """What stage one makes of N pairs. maps (N, maps, 60, 60), single precision; moved: how it moved pixels, where it
+    does; truth: how it should have, where that is known."""
+
+    maps: Tensor
+    moved: Moved | None
+    truth: Correspondence | None
+
+    @property
+    def picture(self) -> Tensor:
+        """(N, 3, 60, 60)"""
+        return self.maps[:, :3]
+
+    def part(self, rows: Tensor) -> First:
+        """Of some of the pairs (N,) bool."""
+        moved, truth = self.moved, self.truth
+        return First(
+            self.maps[rows],
+            None if moved is None else Moved._make(tensor[rows] for tensor in moved),
+            None if truth is None else Correspondence._make(tensor[rows] for tensor in truth),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[First]) -> First:
+        """One after the other, of one network and one data set."""
+        moved, truths = [p.moved for p in parts if p.moved], [p.truth for p in parts if p.truth]
+        return cls(
+            torch.cat([part.maps for part in parts]),
+            Moved._make(map(torch.cat, zip(*moved, strict=True))) if moved else None,
+            Correspondence._make(map(torch.cat, zip(*truths, strict=True))) if truths else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -81,6 +128,7 @@ class Material:
     networks: Networks
     normalisation: Normalisation
     photographer: Photographer
+    adversary: Adversary | None = None
 
     @classmethod
     def of(cls, run: TrainingRun, pairs: PairSet, networks: Networks) -> Material:
@@ -90,27 +138,38 @@ class Material:
         else:
             normalisation = normalisation_of(pairs.images) if run.recipe.augmentation is None else EVEN
         photographer = Photographer(pairs, normalisation, run.recipe.augmentation, run.device)
-        return cls(run, pairs, networks, normalisation, photographer)
+        adversary = Adversary(run.seed, run.device) if run.recipe.critic > 0 else None
+        return cls(run, pairs, networks, normalisation, photographer, adversary)
 
-    def keep_identity(self) -> None:
-        """From now on the identity network stands still."""
+    def only(self, *learning: nn.Module | None) -> list[nn.Parameter]:
+        """The parameters of what learns; all others stand still, and so does what the identity network measures."""
+        for network in self.networks:
+            network.requires_grad_(False)
         if self.networks.describer.identity is not None:
-            self.networks.describer.identity.eval().requires_grad_(False)
+            self.networks.describer.identity.eval()
+        present = [network for network in learning if network is not None]
+        return [parameter for network in present for parameter in network.requires_grad_(True).parameters()]
 
-    def pictures_loss(self, stage: int, step: int, made: Tensor, wanted: Tensor) -> Tensor:
-        """`picture_loss` by the run's recipe and identity network."""
-        draw = (self.run.seed, stage, step, 3)
-        return picture_loss(made, wanted, self.run.recipe, self.networks.describer.identity, draw)
+    def weighed(self, weights: PictureWeights, stage: int, step: int, made: Tensor, wanted: Tensor) -> Tensor:
+        """`picture_loss` with these weights, of a step of a stage."""
+        draw, summed = (self.run.seed, stage, step, 3), self.run.recipe.summed_loss
+        return picture_loss(made, wanted, weights, summed, self.networks.describer.identity, draw)
 
-    def first_stage(self, shot: Sitting) -> tuple[Tensor, Tensor | None]:
-        """All that stage one makes of a shot's sources under its values (B K, maps, 60, 60), single precision; and what
-        is wrong with how it moves pixels, where it does and where that is known."""
+    def first_loss(self, stage: int, step: int, made: First, wanted: Tensor) -> Tensor:
+        """What is wrong with stage one's pictures, and with how it moved pixels, where that is known."""
+        loss = self.weighed(self.run.recipe.first, stage, step, made.picture, wanted)
+        if made.moved is None or made.truth is None:
+            return loss
+        return loss + moving_loss(made.moved, made.truth, self.run.recipe)
+
+    def first_stage(self, shot: Sitting) -> First:
+        """What stage one makes of a shot's sources under its values."""
         network = self.networks.generation
         with autocast(self.run.device):
             if not isinstance(network, FlowGenerationNetwork):
-                return network.many(shot.sources, shot.values).float(), None
+                return First(network.many(shot.sources, shot.values).float(), None, None)
             moved = network.moved(shot.sources, shot.values)
-        return moved.maps, None if shot.truth is None else moving_loss(moved, shot.truth, self.run.recipe)
+        return First(moved.maps, moved, shot.truth)
 
     def squares(self, error: Tensor) -> float:
         """Per-pixel squared error in 0..255 units, of an error of normalised pictures (B, 3, H, W)."""
@@ -118,19 +177,29 @@ class Material:
         return float(((error.detach() * deviation) ** 2).mean())
 
     def shot(
-        self, stage: int, step: int, sources: Rows, targets: Rows, values: Rows, together: Rows | None = None
+        self,
+        stage: int,
+        step: int,
+        sources: Rows,
+        targets: Rows,
+        values: Rows,
+        together: Rows | None = None,
+        other: bool = False,
     ) -> Sitting:
-        """Pictures of a step, see `Photographer.sitting`. together (S,): its `people`; None: each source is alone."""
+        """Pictures of a step, see `Photographer.sitting`. together (S,): its `people`; None: each source is alone.
+        other: drawn unlike those of the same step that are not."""
         own = np.arange(len(sources)) if together is None else together
-        return self.photographer.sitting(sources, targets, values, own, (self.run.seed, stage, step))
+        return self.photographer.sitting(sources, targets, values, own, (self.run.seed, stage, step, *[1] * other))
 
 
-def reconstruction_loss(error: Tensor, recipe: Recipe) -> Tensor:
-    """Of normalised pictures' errors (B, 3, H, W), weighed as the recipe says."""
-    if recipe.summed_loss:
+def reconstruction_loss(error: Tensor, weights: PictureWeights, summed: bool) -> Tensor:
+    """Of normalised pictures' errors (B, 3, H, W), weighed; summed: the squares over each picture alone."""
+    if summed:
         return squared_error(error, summed=True)
-    loss = squared_error(error)
-    return loss + recipe.gradient * gradient_difference(error) if recipe.gradient > 0 else loss
+    loss = weights.squared * squared_error(error)
+    if weights.absolute > 0:
+        loss = loss + weights.absolute * error.abs().mean()
+    return loss + weights.gradient * gradient_difference(error) if weights.gradient > 0 else loss
 
 
 def moving_loss(moved: Moved, truth: Correspondence, recipe: Recipe) -> Tensor:
@@ -143,15 +212,20 @@ def moving_loss(moved: Moved, truth: Correspondence, recipe: Recipe) -> Tensor:
 
 
 def picture_loss(
-    made: Tensor, wanted: Tensor, recipe: Recipe, network: IdentityNetwork | None, draw: Sequence[int]
+    made: Tensor,
+    wanted: Tensor,
+    weights: PictureWeights,
+    summed: bool,
+    network: IdentityNetwork | None,
+    draw: Sequence[int],
 ) -> Tensor:
     """What is wrong with pictures made (B, 3, 60, 60): their error, and how unlike the wanted ones the identity network
     finds a few of them (`looked_at`)."""
-    loss = reconstruction_loss(made.float() - wanted, recipe)
-    if recipe.perceptual == 0 or network is None:
+    loss = reconstruction_loss(made.float() - wanted, weights, summed)
+    if weights.perceptual == 0 or network is None:
         return loss
     some = torch.from_numpy(looked_at(len(made), draw)).to(made.device)
-    return loss + recipe.perceptual * _unlikeness(network, made[some], wanted[some])
+    return loss + weights.perceptual * _unlikeness(network, made[some], wanted[some])
 
 
 def looked_at(count: int, draw: Sequence[int]) -> Rows:
@@ -171,11 +245,12 @@ class IdentityStage:
     """Stage 0: the identity network tells faces apart, by two portraits of each. figure: share of faces whose nearest
     portrait is another's."""
 
-    number, metric, digits = 0, "training_identity_error", 4
+    number, metric, digits, averaged = 0, "training_identity_error", 4, False  # what it measures has an average already
+    pace = Pace(decay=2.0)
 
     def __init__(self, material: Material) -> None:
-        self._run, self._recipe = material.run, material.run.recipe
-        self._network, self._photographer = material.networks.describer.identity, material.photographer
+        self._material, self._run, self._recipe = material, material.run, material.run.recipe
+        self._network = material.networks.describer.identity
         self._faces = FaceSampler(material.pairs, material.run.seed)
 
     @property
@@ -183,12 +258,16 @@ class IdentityStage:
         return self._recipe.steps_identity if self._network is not None else 0
 
     def begin(self) -> list[nn.Parameter]:
-        return [] if self._network is None else list(self._network.train().requires_grad_(True).parameters())
+        learning = self._material.only(self._network)
+        if self._network is not None:
+            self._network.train()
+        return learning
 
     def lesson(self, step: int) -> Lesson:
         assert self._network is not None
-        rows = self._faces.batch(step, self._recipe.identity_people)
-        shown = self._photographer.portraits(rows.T.ravel(), (self._run.seed, self.number, step))
+        rows = self._faces.batch(step, self._recipe.identity_people, self._recipe.identity_alone)
+        draw = (self._run.seed, self.number, step)
+        shown = self._material.photographer.portraits(rows.T.ravel(), draw)
         with autocast(self._run.device):
             descriptors = self._network(shown)
         a, b = descriptors[: len(rows)], descriptors[len(rows) :]
@@ -199,11 +278,11 @@ class IdentityStage:
 class GenerationStage:
     """Stage 1: the generation network makes first pictures. figure: per-pixel squared error, 0..255."""
 
-    number, metric, digits = 1, "training_mse_stage1", 2
+    number, metric, digits, averaged = 1, "training_mse_stage1", 2, True
+    pace = Pace()
 
     def __init__(self, material: Material) -> None:
         self._material, self._recipe = material, material.run.recipe
-        self._network = material.networks.generation
         self._sampler = PairSampler(material.pairs, material.run.seed, self._recipe.include_same)
 
     @property
@@ -211,15 +290,12 @@ class GenerationStage:
         return self._recipe.steps_one
 
     def begin(self) -> list[nn.Parameter]:
-        self._material.keep_identity()
-        return list(self._network.parameters())
+        return self._material.only(self._material.networks.generation)
 
     def lesson(self, step: int) -> Lesson:
         shape = self._recipe.shape(len(self._material.run.space))
         batch = self._sampler.batch(step, *shape)
         shot = self._material.shot(self.number, step, batch.sources, batch.targets, batch.values)
-        maps, moving = self._material.first_stage(shot)
-        made = maps[:, :3]
-        loss = self._material.pictures_loss(self.number, step, made, shot.targets)
-        loss = loss if moving is None else loss + moving
-        return Lesson(loss, self._material.squares(made.float() - shot.targets), len(made))
+        made = self._material.first_stage(shot)
+        loss = self._material.first_loss(self.number, step, made, shot.targets)
+        return Lesson(loss, self._material.squares(made.picture - shot.targets), len(shot.targets))

@@ -1,5 +1,5 @@
-"""Training: the identity network, where there is one; stage one; stage two on what stage one makes, perhaps both
-together; then the descriptor's whitening, where it has a head. Resumable to the bit on one machine."""
+"""Training: the identity network, where there is one; stage one; stage two on what stage one makes, after it or beside
+it; then the descriptor's head and its whitening, where it has one. Resumable to the bit on one machine."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from faceedit.modelcard import ModelCard, read_card
 from faceedit.modelfile import Model, save_model
 from faceedit.training import checkpoint
+from faceedit.training.averages import Averages
+from faceedit.training.head import HeadStage, Whitening
 from faceedit.training.pairs import PairSet
 from faceedit.training.recipes import Recipe
 from faceedit.training.run import TrainingRun, began_with, begin
-from faceedit.training.second_stage import RefinementStage, Whitening
-from faceedit.training.stages import GenerationStage, IdentityStage, Material, Stage
+from faceedit.training.second_stage import BesideStage, PolishingStage, RefinementStage
+from faceedit.training.stages import GenerationStage, IdentityStage, Material, Pace, Stage
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. stage: 0 is the identity network, 3 the whitening; mse: per-pixel squared error in 0..255
-    units, in stage 0 the top-1 error among the batch's faces, in stage 3 the squared distance of imagined and stored
-    descriptors, averaged over about the last 100 steps."""
+    """Where training stands. stage: 0 is the identity network, 3 the descriptor's head, 4 its whitening; mse: per-pixel
+    squared error in 0..255 units, in stages 0 and 3 the top-1 error among the batch's faces or pictures, in stage 4 the
+    squared distance of imagined and stored descriptors, averaged over about the last 100 steps."""
 
     stage: int
     step: int
@@ -78,16 +80,15 @@ class Trainer:
     """Goes through the stages, from the beginning or from a checkpoint."""
 
     def __init__(self, material: Material, resume: bool) -> None:
-        self._run, self._networks = material.run, material.networks
-        self._stages: tuple[Stage, ...] = (
-            IdentityStage(material),
-            GenerationStage(material),
-            RefinementStage(material),
-        )
+        self._run, self._adversary = material.run, material.adversary
+        self._networks: dict[str, nn.Module] = dict(material.networks._asdict())
+        if self._adversary is not None:
+            self._networks["critic"] = self._adversary.critic
+        self._stages = stages_of(material)
         self._whitening = Whitening(material)
         self._place = checkpoint.Place(0 if self._stages[0].steps else 1, 0, 0.0)
         self._checkpoint = checkpoint.Checkpoint(self._run.out / "checkpoint", _settings(material))
-        self._optimiser = self._new_optimiser()
+        self._begin_stage()
         if resume:
             self._resume()
         else:
@@ -103,6 +104,7 @@ class Trainer:
         while self._place.stage < len(self._stages):
             stage = self._stages[self._place.stage]
             yield from self._stage_updates(stage)
+            self._averages.put()
             if stage.steps:
                 self._note({stage.metric: round(self._place.average, stage.digits)})
             self._next_stage()
@@ -134,19 +136,22 @@ class Trainer:
         """One step of the optimiser; the loss, the lesson's figure and how many pairs it saw."""
         recipe = self._run.recipe
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, self._place.step, stage.steps)
+            group["lr"] = stage.pace.rate * learning_rate(recipe, self._place.step, stage.steps)
         self._optimiser.zero_grad(set_to_none=True)
         lesson = stage.lesson(self._place.step)
         lesson.loss.backward()  # type: ignore[no-untyped-call]
         if recipe.clip > 0:
             nn.utils.clip_grad_norm_(self._optimiser.param_groups[0]["params"], recipe.clip)
         self._optimiser.step()
+        self._averages.update(self._place.step)
         return float(lesson.loss.detach()), lesson.figure, lesson.pairs
 
-    def _new_optimiser(self) -> torch.optim.Optimizer:
-        """Of what the current stage trains, or the last one did."""
+    def _begin_stage(self) -> None:
+        """Make ready what the current stage trains, or the last one did, with what changes and averages it."""
         stage = self._stages[min(self._place.stage, len(self._stages) - 1)]
-        return optimiser_of(stage.begin(), self._run.recipe)
+        learning = stage.begin()
+        self._optimiser = optimiser_of(learning, self._run.recipe, stage.pace)
+        self._averages = Averages(learning, self._run.recipe.average if stage.averaged and stage.steps else 0.0)
 
     def _step_to(self, average: float) -> None:
         self._place = replace(self._place, step=self._place.step + 1, average=average)
@@ -157,17 +162,36 @@ class Trainer:
     def _next_stage(self) -> None:
         self._place = replace(self._place, stage=self._place.stage + 1, step=0, average=0.0)
         if self._place.stage < len(self._stages):
-            self._optimiser = self._new_optimiser()
+            self._begin_stage()
         self._save()
 
     def _resume(self) -> None:
-        state = self._checkpoint.load(self._networks._asdict())
+        state = self._checkpoint.load(self._networks, tuple(self._tensors()))
         self._place = checkpoint.Place(state.stage, state.step, state.average, state.metrics)
-        self._optimiser = self._new_optimiser()
-        checkpoint.restore_optimiser(self._optimiser, state.optimiser)
+        self._begin_stage()
+        checkpoint.restore_optimiser(self._optimiser, state.tensors["optimiser"])
+        self._averages.restore(state.tensors["averages"])
+        if self._adversary is not None:
+            checkpoint.restore_optimiser(self._adversary.optimiser, state.tensors["critic_optimiser"])
 
     def _save(self) -> None:
-        self._checkpoint.save(self._networks._asdict(), self._optimiser, self._place)
+        self._checkpoint.save(self._networks, self._tensors(), self._place)
+
+    def _tensors(self) -> dict[str, dict[str, Tensor]]:
+        """What a checkpoint holds beside the networks."""
+        tensors = {"optimiser": checkpoint.flattened(self._optimiser), "averages": self._averages.state()}
+        if self._adversary is not None:
+            tensors["critic_optimiser"] = checkpoint.flattened(self._adversary.optimiser)
+        return tensors
+
+
+def stages_of(material: Material) -> tuple[Stage, ...]:
+    """The stages of a run, by their numbers; the last one only where there is a head or an estimator."""
+    config = material.run.config
+    last = (HeadStage(material),) if config.head or config.estimate else ()
+    if material.run.recipe.beside:
+        return IdentityStage(material), BesideStage(material), PolishingStage(material), *last
+    return IdentityStage(material), GenerationStage(material), RefinementStage(material), *last
 
 
 class _Speed:
@@ -190,11 +214,12 @@ def _settings(material: Material) -> dict[str, object]:
     return {**settings, "data": material.pairs.digest(), **begun}
 
 
-def optimiser_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+def optimiser_of(parameters: list[nn.Parameter], recipe: Recipe, pace: Pace) -> torch.optim.Optimizer:
     """What changes these weights."""
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(parameters, recipe.learning_rate, momentum=recipe.momentum)
-    return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
+    decay = pace.decay * recipe.weight_decay
+    return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=decay, betas=pace.betas)
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

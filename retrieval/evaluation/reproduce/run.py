@@ -168,6 +168,9 @@ def pairs_seen(recipe: Mapping[str, Any], values: int) -> list[int]:
     sources, targets, one, two, contrast, people, conditions = (n if isinstance(n, int | float) else 0 for n in known)
     in_batch = int(sources * targets // max(1, min(targets, values))) * int(min(targets, values))
     compared = 4 * people * conditions if contrast > 0 else in_batch
+    if recipe.get("beside"):  # both stages learn from all of it, and of the second one the decoder again
+        whole = in_batch + (compared if contrast > 0 else 0)
+        return [int(one * whole), int((one + two) * whole)]
     return [int(one * in_batch), int(two * compared)]
 
 

@@ -1,0 +1,101 @@
+"""The learned descriptor: its head and the value estimator learn last, on networks that stand still; then the head is
+whitened."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from faceedit.devices import autocast
+from faceedit.training.batches import Sitting
+from faceedit.training.comparing import Comparer, Comparison, contrast_of, missed
+from faceedit.training.losses import value_loss
+from faceedit.training.stages import Lesson, Material, Pace
+from faceedit.training.whitening import whitening
+
+_SCALE, _VALUE = 16.0, 0.5  # of the contrasts, and what the estimate weighs beside each of them
+
+
+class _Descriptors:
+    """What is compared of the refinement's part of descriptors, which all stands still but the head."""
+
+    def __init__(self, material: Material) -> None:
+        self._material, self._recipe = material, material.run.recipe
+        self._describer = material.networks.describer
+        self._comparer = Comparer(material, self._recipe.head_people, self._recipe.head_conditions)
+
+    def descriptors(self, shot: Sitting) -> Tensor:
+        """(G, from, to, D) of what a comparison shows."""
+        networks, repeated = self._material.networks, shot.sources.repeat_interleave(shot.values.shape[1], 0)
+        with torch.no_grad():
+            maps = self._material.first_stage(shot).maps.contiguous(memory_format=torch.channels_last)
+            with autocast(self._material.run.device):
+                features = networks.refinement.features(repeated, maps)
+        with autocast(self._material.run.device):
+            described = self._describer.refined(features, shot.sources)
+        return described.view(len(shot.sources) // 2, 2, 2, -1)
+
+
+class HeadStage(_Descriptors):
+    """Stage 3: the head tells apart one person's conditions, and all people; the estimator tells the values of sources.
+    figure: share of edits whose own stored picture is not the nearest one."""
+
+    number, metric, digits, averaged = 3, "training_head_error", 4, False
+    pace = Pace()
+
+    @property
+    def steps(self) -> int:
+        return self._recipe.updates_of_descriptors
+
+    def begin(self) -> list[nn.Parameter]:
+        return self._material.only(self._describer.head, self._describer.estimator)
+
+    def lesson(self, step: int) -> Lesson:
+        compared = self._comparer.comparison(self.number, step)
+        d = self.descriptors(compared.shot)
+        loss = self._value_loss(compared.shot)
+        if self._describer.head is not None:
+            loss = loss + contrast_of(compared, d, _SCALE, own_alone=True) + contrast_of(compared, d, _SCALE)
+        return Lesson(loss, missed(compared, d.detach()), int(compared.leads.sum()))
+
+    def _value_loss(self, shot: Sitting) -> Tensor:
+        """Each source is turned to both values, of which one is its own."""
+        describer = self._describer
+        if describer.estimator is None or describer.identity is None:
+            return shot.sources.new_zeros(())
+        own = shot.values.view(-1, 2, 2).diagonal(dim1=1, dim2=2).flatten()
+        with autocast(self._material.run.device):
+            scores = describer.estimator(describer.identity.half_way(shot.sources))
+        return _VALUE * value_loss(scores, own)
+
+
+class Whitening(_Descriptors):
+    """After stage 3: how the descriptors of one picture differ, the imagined one's and the stored one's, over some
+    batches; then the head is changed so that this counts for less."""
+
+    number = 4
+
+    def __init__(self, material: Material) -> None:
+        super().__init__(material)
+        self._head = self._describer.head
+        size = 0 if self._head is None else self._head.size
+        self._noise = torch.zeros(size, size, dtype=torch.float64)  # too short for checkpoints
+
+    @property
+    def steps(self) -> int:
+        """How many batches are compared."""
+        return self._recipe.steps_whitening if self._material.run.whitens else 0
+
+    @torch.no_grad()
+    def compare(self, step: int) -> tuple[float, int]:
+        """Note another batch: the mean squared distance of imagined and stored descriptors, of how many pairs."""
+        compared: Comparison = self._comparer.comparison(self.number, step)
+        d = self.descriptors(compared.shot).cpu().double()
+        unlike = torch.cat([(d[:, 1 - to, to] - d[:, to, to])[compared.leads[:, 1 - to, to]] for to in range(2)])
+        self._noise += unlike.T @ unlike
+        return float(unlike.square().sum(1).mean()) if len(unlike) else 0.0, len(unlike)
+
+    def finish(self) -> None:
+        """Whiten the head. Raises TrainingError when nothing differs."""
+        assert self._head is not None
+        self._head.transform(whitening(self._noise, self._recipe.whitening).to(self._material.run.device))
