@@ -12,8 +12,6 @@ from cli.options import DeviceOption, KnobOption
 from cli.progress import ProgressBar, duration
 from retrieval.checks import require_output_folder
 
-_TITLES = ("identity", "stage one", "stage two", "descriptor", "whitening")
-
 
 def train(
     task: Annotated[str, typer.Argument(help="Say what the model edits: pose, illumination or inpainting.")],
@@ -95,12 +93,8 @@ def train(
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:
-            figure = ("error {:.3f}", "MSE {:.0f}", "MSE {:.0f}", "error {:.3f}", "distance {:.3f}")[p.stage].format(
-                p.mse
-            )
-            loss = "" if p.stage == 4 else f"loss {p.loss:.4g}  "
-            note = f"{loss}{figure}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
-            bar.update(p.step, p.steps, note, title=_TITLES[p.stage])
+            note = f"{p.figures}  {p.pairs_per_second:.0f} pairs/s  {duration(p.seconds_left)} left"
+            bar.update(p.step, p.steps, note, title=p.title)
 
         model = train_model(run, pairs, resume, report)
     figures = "".join(f", {name} {value}" for name, value in model.card.metrics.items())

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from index.files import CHECKED, replaced
-from index.plain import read_settings, settings_text
-from index.values import FileStamp
+from index.settings import read_settings, settings_text
+from index.stamps import FileStamp
+from index.whole import replaced
 
+_CHECKED = "checked.json"
 _RECENT, _PATIENCE, _STEP = 2e9, 5, 0.02  # nanoseconds, looks, seconds between them
 _Stamps = dict[str, list[int]]
 
@@ -57,7 +58,7 @@ def note(folder: Path, path: Path, stamp: FileStamp | None) -> None:
     after = {**kept, _name(folder, path): _listed(stamp)}
     if after != before:
         with suppress(OSError):
-            replaced(folder / CHECKED, settings_text(after))
+            replaced(folder / _CHECKED, settings_text(after))
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def kept_noted(folder: Path, path: Path) -> Iterator[None]:
 
 def damage(folder: Path) -> list[str]:
     """A sentence where the file itself is not what was written."""
-    path = folder / CHECKED
+    path = folder / _CHECKED
     if not path.exists() or _read(folder):
         return []
     return [f"{path} is damaged: `facesearch gallery repair` deletes it"]
@@ -81,13 +82,13 @@ def damage(folder: Path) -> list[str]:
 def forget(folder: Path) -> None:
     """Believe no file any more."""
     with suppress(OSError):
-        (folder / CHECKED).unlink(missing_ok=True)
+        (folder / _CHECKED).unlink(missing_ok=True)
 
 
 def _read(folder: Path) -> _Stamps:
     """Nothing where it cannot be read, or is damaged: then everything is compared again."""
     try:
-        return read_settings(folder / CHECKED)
+        return read_settings(folder / _CHECKED)
     except (OSError, ValueError):
         return {}
 

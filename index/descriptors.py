@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from index.checked import kept_noted
 from index.errors import DescriptorShapeError, DescriptorValueError, GalleryCorruptError, GalleryStorageError
-from index.files import sync_folder, to_disk
 from index.plain import not_following
 from index.values import FloatArray, HalfArray
+from index.whole import sync_folder, to_disk
 
 RECORD_TYPE = np.dtype("<f2")  # half precision, little-endian on every machine
 _LENGTHS = 0.01  # by which a descriptor's length may be other than 1

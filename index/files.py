@@ -1,4 +1,4 @@
-"""The files of a gallery's folder: every name, writing so that a file is whole or not there, the writer's lock, a hash.
+"""The files of a gallery's folder: every name, making and deleting them, the writer's lock, a hash.
 
 A descriptor file is known by its number, an index by the state that it was made from: no name is read from anywhere.
 It must stay light: every process that reads pictures imports it.
@@ -15,15 +15,14 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryLockedError, GalleryStorageError
+from index.whole import replaced, sync_folder, umask
 
 DATABASE = "gallery.db"
 _NEW_DATABASE = f"{DATABASE}.new"
-CHECKED = "checked.json"
 _LOCK = "gallery.lock"
 _MARK = ".facesearch-partial"  # in a folder that is being written, locked
 _DESCRIPTORS = re.compile(r"descriptors-(\d{1,18})\.f16")
@@ -102,13 +101,12 @@ def discard_indexes(folder: Path, kind: str = "", *, before: int | None = None, 
 
 
 def discard_all(folder: Path) -> None:
-    """Delete every file of a gallery, also half a one: what was left of one whose database is gone."""
+    """Delete all that a gallery consists of, also half a one: what was left of one whose database is gone."""
     discard_indexes(folder)
     discard_descriptors(folder)
     for name in (DATABASE, _NEW_DATABASE):
         for suffix in ("", "-wal", "-shm"):
             (folder / (name + suffix)).unlink(missing_ok=True)
-    (folder / CHECKED).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -118,55 +116,6 @@ def database_made_whole(folder: Path) -> Iterator[Path]:
     yield new
     new.replace(folder / DATABASE)
     sync_folder(folder)
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name, with its bytes on the disk, when the block ends well; what was there before stays
-    until then. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:  # not through a link that somebody put there
-            yield file
-            to_disk(file)
-        temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-@contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
-    """A folder that takes its name when the block ends well, in place of one of that name. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.rename(path)
-        sync_folder(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def to_disk(file: IO[Any]) -> None:
-    """Make what was written durable."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a new or renamed file's name durable, where the system can (Windows cannot)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def gallery_bytes(folder: Path) -> int:
@@ -255,7 +204,7 @@ def _new_folder(target: Path) -> Iterator[Path]:
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
         _discard_left(left)
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    made.chmod(0o777 & ~_umask())
+    made.chmod(0o777 & ~umask())
     lock = WriterLock(made, _MARK)
     try:
         lock.acquire()
@@ -293,25 +242,6 @@ def _discard_left(folder: Path) -> None:
         return  # somebody is at it
     lock.release()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def replaced(path: Path, content: bytes) -> None:
-    """Give a file this content, in one step, and without following a link of its name. Raises OSError."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _unwritable(path: Path, error: OSError) -> GalleryStorageError:

@@ -32,6 +32,7 @@ from index.plain import require_plain
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
+from index.stamps import FileStamp
 from index.truth import descriptor_slots, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
@@ -40,7 +41,6 @@ from index.truth.rows import redecided, require_known
 from index.values import (
     Decision,
     Face,
-    FileStamp,
     FloatArray,
     GalleryConfig,
     Labels,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import ImageRowError
+from index.stamps import FileStamp
 
 FloatArray: TypeAlias = NDArray[np.float32]
 HalfArray: TypeAlias = NDArray[np.float16]
@@ -25,9 +26,9 @@ ORIGINS = ("", HAND, FILE, FOLDER, SUGGESTION)
 """Where a label may come from: nowhere (there is none), a person's hand, a table, the folder's name, a suggestion."""
 LABELS = ("identity", "pose", "illumination", "expression")
 _NOWHERE = ("",) * len(LABELS)
-_LARGEST = 2**63 - 1  # that a database holds
 _HASH = re.compile("[0-9a-f]{64}")
 _NO_NAMES = frozenset(("", ".", ".."))  # parts of a path that are no names of folders or files
+_NEVER_LOOKED_AT = FileStamp()
 LARGEST_ID = 2**62  # that an import brings along, so that others can come after it
 MOST_VALUES, LARGEST_VALUE, LARGEST_DESCRIPTOR, LONGEST_PATH = 1_000, 2**31, 2**20, 4_096
 _LONGEST_NAME = 100  # characters of an attribute's
@@ -87,34 +88,6 @@ class State:
 
 
 @dataclass(frozen=True)
-class FileStamp:
-    """What tells that a file has not changed, without reading it. 0: not known."""
-
-    size: int = 0
-    """bytes"""
-    mtime_ns: int = 0
-    """when its content was last written, nanoseconds"""
-    inode: int = 0
-    """which file it is on its disk"""
-    ctime_ns: int = 0
-    """when anything of it last changed, nanoseconds: no user can set it back"""
-
-    @classmethod
-    def of(cls, stat: os.stat_result) -> FileStamp:
-        """The stamp of a file that was looked at. Dates beyond what 63 bits of nanoseconds can say become the last
-        ones that they can."""
-        inode = stat.st_ino & _LARGEST  # some file systems use all 64 bits
-        return cls(stat.st_size, _bounded(stat.st_mtime_ns), inode, _bounded(stat.st_ctime_ns))
-
-    def same_as(self, other: FileStamp) -> bool:
-        """Whether both are of one file with one content; what one of them does not know says nothing."""
-        if (self.size, self.mtime_ns) != (other.size, other.mtime_ns):
-            return False
-        pairs = ((self.inode, other.inode), (self.ctime_ns, other.ctime_ns))
-        return all(mine == theirs for mine, theirs in pairs if mine and theirs)
-
-
-@dataclass(frozen=True)
 class Labels:
     """What is said about a face, and by whom. None: not known."""
 
@@ -162,7 +135,7 @@ class Photo:
     """relative to the image root, with forward slashes"""
     sha256: str = ""
     """of its content, hexadecimal; empty: not known"""
-    stamp: FileStamp = FileStamp()
+    stamp: FileStamp = _NEVER_LOOKED_AT
     """the file when it was last looked at"""
 
 
@@ -222,10 +195,6 @@ class Match:
     face: Face
     distance: float
     """Euclidean distance between the descriptors (not squared)"""
-
-
-def _bounded(number: int) -> int:
-    return max(-_LARGEST, min(number, _LARGEST))
 
 
 def identity_key(identity: str) -> str:

@@ -1,4 +1,4 @@
-"""What a gallery is, and how it can be searched, for people and machines."""
+"""What a gallery is, whether it is sound, and how it can be searched, for people and machines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from faceedit.text import printable
+from index.care.repair import Repair
+from index.care.verify import Verification
 from index.files import gallery_bytes, saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import KINDS, Plan, size_text
@@ -95,6 +97,32 @@ def about(gallery: Gallery) -> GalleryInfo:
         bytes=gallery_bytes(gallery.folder),
         indexes=tuple(path.name for path in saved_indexes(gallery.folder)),
     )
+
+
+def verification_lines(found: Verification) -> list[str]:
+    """What was compared, and everything that is wrong, for people."""
+    waiting = f"{counted(found.waiting, 'image')} to be described again: run `facesearch index`"
+    return [
+        f"{counted(found.images, 'image')}: {found.checked:,} descriptors agree with their hash",
+        *([waiting] if found.waiting else []),
+        found.index,
+        *(["sound"] if found.sound else map(printable, found.findings)),
+    ]
+
+
+def repair_lines(done: Repair) -> list[str]:
+    """What was mended, and what is left to do, for people."""
+    lines = [f"look at its labels, which may be damaged: {printable(path)}" for path in done.doubtful]
+    lines += [f"to be described again: {printable(path)}" for path in done.waiting]
+    again = "; run `facesearch index` to describe them" if done.waiting else ""
+    lines.append(f"{counted(len(done.waiting), 'image')} to be described again{again}")
+    if done.staged:
+        lines.append(
+            f"{done.staged:,} damaged descriptions by the next model will be made anew by `gallery redescribe`"
+        )
+    if done.settings:
+        lines.append("search.json was damaged and is deleted: give --max-memory, --max-ms and --recall again")
+    return lines
 
 
 def plan_lines(made: Plan) -> list[str]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from faceedit.images import SUFFIXES
-from index.values import FileStamp
+from index.stamps import FileStamp
 from retrieval.errors import NoImagesError
 
 Refused = list[tuple[Path, str]]

@@ -34,7 +34,7 @@ import PIL
 from faceedit.errors import ImageError
 from faceedit.images import Picture, read_crop
 from index.files import file_hash
-from index.values import FileStamp
+from index.stamps import FileStamp
 from retrieval.folder import stamp_of
 
 MOST_BYTES = 500_000_000  # of one file

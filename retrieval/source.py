@@ -16,7 +16,7 @@ from PIL import Image
 
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, as_large, read_crop, read_large, read_photograph, resized
-from index.values import FileStamp
+from index.stamps import FileStamp
 from retrieval.folder import stamp_of
 
 AnyPicture = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.gallery import Gallery
-from index.values import HAND, Decision, Face, FileStamp, Labels, Photo
+from index.stamps import FileStamp
+from index.values import HAND, Decision, Face, Labels, Photo
 
 _PHOTO, _STAMP = ("sha256",), ("size", "mtime_ns", "inode", "ctime_ns")
 

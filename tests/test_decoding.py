@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from faceedit.images import read_crop
-from index.values import FileStamp
+from index.stamps import FileStamp
 from retrieval.reading import Read, read, read_ahead
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Condition, Face, Gallery, GalleryConfig
-from index.plain import read_settings, settings_text
 from index.search.plan import (
     EXACT,
     FLAT,
@@ -30,6 +29,7 @@ from index.search.plan import (
 )
 from index.search.prepare import EFFORTS
 from index.search.reduction import components, enough, shares
+from index.settings import read_settings, settings_text
 from index.values import HalfArray
 from index.where import parse
 from tests.faces import new_face

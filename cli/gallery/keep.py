@@ -25,7 +25,6 @@ from cli.options import (
     warn_not_searched,
 )
 from faceedit.text import printable
-from retrieval.tables import counted
 
 
 def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
@@ -33,17 +32,14 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     descriptor."""
     from cli.progress import ProgressBar
     from index.gallery import Gallery
+    from retrieval.about import verification_lines
 
     with Gallery.open(db_folder(db), damaged=True) as gallery, ProgressBar("checking descriptors") as bar:
         found = gallery.verify(bar.update)
     if as_json:
         print(json.dumps({**asdict(found), "sound": found.sound}))
     else:
-        print(f"{counted(found.images, 'image')}: {found.checked:,} descriptors agree with their hash")
-        if found.waiting:
-            print(f"{counted(found.waiting, 'image')} to be described again: run `facesearch index`")
-        print(found.index)
-        print("sound" if found.sound else "\n".join(map(printable, found.findings)))
+        print("\n".join(verification_lines(found)))
     if not found.sound:
         raise typer.Exit(1)
 
@@ -52,19 +48,11 @@ def repair(db: DbOption = None) -> None:
     """Mend what is damaged. No image goes: those whose descriptors or rows are damaged keep their ids and labels, and
     wait to be described again; indexes are built anew."""
     from index.gallery import Gallery
+    from retrieval.about import repair_lines
 
     with Gallery.open(db_folder(db), damaged=True) as gallery:
         done = gallery.repair()
-    for path in done.doubtful:
-        print(f"look at its labels, which may be damaged: {printable(path)}")
-    for path in done.waiting:
-        print(f"to be described again: {printable(path)}")
-    again = "; run `facesearch index` to describe them" if done.waiting else ""
-    print(f"{counted(len(done.waiting), 'image')} to be described again{again}")
-    if done.staged:
-        print(f"{done.staged:,} damaged descriptions by the next model will be made anew by `gallery redescribe`")
-    if done.settings:
-        print("search.json was damaged and is deleted: give --max-memory, --max-ms and --recall again")
+    print("\n".join(repair_lines(done)))
 
 
 def compact(context: typer.Context, db: DbOption = None) -> None:

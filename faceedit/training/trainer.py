@@ -22,6 +22,10 @@ from faceedit.training.run import TrainingRun, began_with, begin
 from faceedit.training.second_stage import BesideStage, PolishingStage, RefinementStage
 from faceedit.training.stages import GenerationStage, IdentityStage, Material, Pace, Stage
 
+_TITLES = ("identity", "stage one", "stage two", "descriptor", "whitening")
+_FIGURES = ("error {:.3f}", "MSE {:.0f}", "MSE {:.0f}", "error {:.3f}", "distance {:.3f}")
+_WHITENING = 4  # which learns by no loss
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -36,6 +40,17 @@ class Progress:
     mse: float
     pairs_per_second: float
     seconds_left: float
+
+    @property
+    def title(self) -> str:
+        """What is being trained."""
+        return _TITLES[self.stage]
+
+    @property
+    def figures(self) -> str:
+        """The loss, where there is one, and the error by the name that it has in this stage."""
+        loss = "" if self.stage == _WHITENING else f"loss {self.loss:.4g}  "
+        return loss + _FIGURES[self.stage].format(self.mse)
 
 
 def train(

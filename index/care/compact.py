@@ -10,10 +10,11 @@ import numpy as np
 
 from index.checked import is_noted, look, note
 from index.errors import GalleryStorageError
-from index.files import descriptor_path, sync_folder, to_disk
+from index.files import descriptor_path
 from index.truth import descriptor_slots
 from index.truth.database import Database
 from index.values import HalfArray, IdArray
+from index.whole import sync_folder, to_disk
 
 _CHUNK_BYTES = 64 * 2**20
 

@@ -32,11 +32,13 @@ from index.care.exported import (
 )
 from index.descriptors import RECORD_TYPE, record_hashes
 from index.errors import GalleryCorruptError, GalleryStorageError
-from index.files import DATABASE, file_hash, new_folder_whole, require_new_folder, to_disk
+from index.files import DATABASE, file_hash, new_folder_whole, require_new_folder
 from index.truth import descriptor_slots, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
+from index.truth.ids import last_id, reserve_ids
 from index.values import LABELS, Face, GalleryConfig, Photo
+from index.whole import to_disk
 
 _BATCH = 500
 
@@ -62,7 +64,7 @@ def export(
     """
     require_new_folder(target)
     with database.reading() as session:
-        config, last = state.config(session), store.last_id(session, "face")
+        config, last = state.config(session), last_id(session, "face")
     missing: list[str] = []
     with _all_or_nothing(target) as made:
         count = _write_content(folder, database, made, config, progress)
@@ -97,7 +99,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
         try:
             _fill(database, made, given, progress)
             with database.writing() as session:
-                store.reserve_ids(session, given.last_id)
+                reserve_ids(session, given.last_id)
         finally:
             database.close()
 

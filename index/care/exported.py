@@ -15,6 +15,7 @@ import numpy as np
 from index.descriptors import RECORD_TYPE, first_unsound
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
 from index.files import file_hash
+from index.stamps import FileStamp
 from index.values import (
     FOLDER,
     LABELS,
@@ -22,7 +23,6 @@ from index.values import (
     ORIGINS,
     Decision,
     Face,
-    FileStamp,
     GalleryConfig,
     HalfArray,
     Labels,

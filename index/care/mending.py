@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from index.care.rows import damaged_rows
 from index.descriptors import record_hash
 from index.errors import ImageRowError
-from index.truth import descriptor_slots, redescribing, state, store
+from index.truth import descriptor_slots, state
+from index.truth.ids import HIGHEST_ID, last_id, remember_last_ids
 from index.truth.rows import photo_row
 from index.truth.schema import Base, insert_rows, row_digest, stored
 from index.values import LABELS, Photo, check_path, identity_key
@@ -26,18 +27,21 @@ _WITHOUT_PHOTO = "SELECT photo_id FROM face WHERE photo_id NOT IN (SELECT id FRO
 _RECORDED = "SELECT face_id FROM record WHERE face_id NOT IN (SELECT id FROM face)"
 
 
-def mend_rows(session: Session, folder: Path) -> set[int]:
-    """Mend every row; the ids of the faces that may have other labels than before. The caller defers foreign keys."""
+def restore_rows(session: Session, folder: Path) -> None:
+    """Give rows what they said before, where their digests prove it. The caller defers foreign keys."""
     for name in ("photo", "face", "record"):
         _restore(session, folder, name)
-    if damaged_rows(session, "redescription"):
-        redescribing.give_up(session)
+
+
+def mend_rows(session: Session) -> set[int]:
+    """Let damaged rows say what can be believed of them, after `restore_rows`; the ids of the faces that may have other
+    labels than before. The caller defers foreign keys."""
     for name in ("staged", "record"):
         for row in damaged_rows(session, name):
             _delete(session, name, row)
     descriptor_slots.give_up_lost(session)
     doubtful = {*_mend_faces(session), *_mend_photos(session)}
-    store.remember_last_ids(session)
+    remember_last_ids(session)
     return doubtful
 
 
@@ -114,7 +118,7 @@ def _mend_faces(session: Session) -> Iterator[int]:
     """Damaged faces keep the labels that can be, and are in the photo that no other is in."""
     values = state.gallery(session).attribute_values
     for row in damaged_rows(session, "face"):
-        id_ = row["id"] if 0 < row["id"] <= store.HIGHEST_ID else store.last_id(session, "face") + 1
+        id_ = row["id"] if 0 < row["id"] <= HIGHEST_ID else last_id(session, "face") + 1
         decided = row["decided"] if row["decided"] in values else values[0]
         photo = _photo_for(session, row, f"damaged-face-{id_}")
         said = {"id": id_, "photo_id": photo, "number": 0, "decided": decided, "errors": [None] * len(values)}
@@ -144,7 +148,7 @@ def _photo_for(session: Session, face: _Row, path: str) -> int:
     alone = _column(session, _WITHOUT_FACE)
     if len(alone) == 1:
         return int(alone[0])
-    new = store.last_id(session, "photo") + 1
+    new = last_id(session, "photo") + 1
     insert_rows(session, "photo", [photo_row(new, Photo(path), int(time.time()))])
     return new
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from index.care.mending import mend_rows
-from index.care.rows import require_sound_rows
+from index.care.mending import mend_rows, restore_rows
+from index.care.rows import damaged_rows, require_sound_rows
 from index.care.soundness import damaged_descriptors
 from index.checked import forget
 from index.errors import GalleryCorruptError
@@ -41,7 +41,10 @@ def repair(folder: Path, database: Database) -> Repair:
     database.rebuild_indexes()
     with database.writing() as session:
         session.execute(text("PRAGMA defer_foreign_keys = ON"))
-        doubtful = mend_rows(session, folder)
+        restore_rows(session, folder)
+        if damaged_rows(session, "redescription"):
+            redescribing.give_up(session)
+        doubtful = mend_rows(session)
     damaged = [one.id for one, _ in damaged_descriptors(folder, database)]
     with database.writing() as session:
         done.staged = redescribing.drop_damaged(session, folder)

@@ -1,4 +1,4 @@
-"""Whether each descriptor is what was stored, and such as models make; and saved files what was written."""
+"""Whether each descriptor is what was stored, and such as models make."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from index.checked import damage as damage_to_checked
-from index.errors import GalleryCorruptError, GalleryError
-from index.files import saved_indexes
-from index.search import exact, shortlist
-from index.search.plan import read_requirements
 from index.truth import descriptor_slots
 from index.truth.database import Database
 from index.truth.descriptor_slots import Hashed
@@ -38,18 +33,3 @@ def damaged_descriptors(folder: Path, database: Database) -> Iterator[tuple[Hash
     """Those with which something is wrong, and what."""
     for page in descriptor_pages(folder, database):
         yield from ((one, wrong) for one, wrong in page if wrong)
-
-
-def file_damage(folder: Path, most: int) -> Iterator[str]:
-    """A sentence for each derived file that is not what was written, whether or not it is believed; most: bytes that an
-    index may have."""
-    yield from damage_to_checked(folder)
-    try:
-        read_requirements(folder)
-    except GalleryCorruptError as error:
-        yield str(error)
-    for path in saved_indexes(folder):
-        try:
-            (shortlist if path.is_dir() else exact).require_written(path, most)
-        except GalleryError as error:
-            yield str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,13 @@ import numpy as np
 from sqlalchemy import select
 
 from index.care.rows import row_damage
-from index.care.soundness import descriptor_pages, file_damage
-from index.errors import GalleryError
+from index.care.soundness import descriptor_pages
+from index.checked import damage as damage_to_checked
+from index.errors import GalleryCorruptError, GalleryError
+from index.files import saved_indexes
 from index.search import exact, shortlist
 from index.search.faiss_files import most_bytes
+from index.search.plan import read_requirements
 from index.search.searcher import Searcher
 from index.search.shortlist import AT, Shortlist
 from index.truth import descriptor_slots, redescribing, state, store
@@ -54,7 +57,7 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
     with database.reading() as session:
         found.images, size = store.count(session), state.gallery(session).descriptor_size
     _verify_descriptors(folder, database, found, progress)
-    found.findings += file_damage(folder, most_bytes(found.images, size))
+    found.findings += _file_damage(folder, most_bytes(found.images, size))
     if rows_sound:
         with database.reading() as session:
             found.waiting = len(descriptor_slots.without_record(session))
@@ -89,6 +92,21 @@ def _paths(database: Database, ids: list[int]) -> list[tuple[str, int]]:
             query = select(FaceRow.id, PhotoRow.path).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
             paths.update((id_, str(path)) for id_, path in session.execute(query.where(FaceRow.id.in_(some))))
     return [(paths.get(id_, f"image {id_}"), id_) for id_ in ids]
+
+
+def _file_damage(folder: Path, most: int) -> Iterator[str]:
+    """A sentence for each derived file that is not what was written, whether or not it is believed; most: bytes that an
+    index may have."""
+    yield from damage_to_checked(folder)
+    try:
+        read_requirements(folder)
+    except GalleryCorruptError as error:
+        yield str(error)
+    for path in saved_indexes(folder):
+        try:
+            (shortlist if path.is_dir() else exact).require_written(path, most)
+        except GalleryError as error:
+            yield str(error)
 
 
 def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:

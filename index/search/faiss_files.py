@@ -13,7 +13,7 @@ import numpy as np
 
 from index.checked import is_believed, look, note
 from index.errors import FaissMissingError, GalleryCorruptError
-from index.files import written_whole
+from index.whole import written_whole
 
 Index: TypeAlias = Any  # Faiss carries no types
 BROKEN = (RuntimeError, MemoryError, ValueError, AttributeError, OSError)  # what reading damaged bytes ends in

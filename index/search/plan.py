@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from index.errors import GalleryCorruptError, RequirementsError
-from index.files import written_whole
-from index.plain import read_settings, settings_text
 from index.search.faiss_files import faiss_module
+from index.settings import read_settings, settings_text
+from index.whole import written_whole
 
 EXACT, FLAT, IVF, HNSW = "exact", "flat", "ivf", "hnsw"
 KINDS = {

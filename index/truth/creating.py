@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from index.checked import forget
 from index.errors import GalleryExistsError
 from index.files import DATABASE, database_made_whole, discard_all
 from index.truth import state
@@ -19,6 +20,7 @@ def create_files(folder: Path, config: GalleryConfig) -> None:
     if (folder / DATABASE).exists():
         raise GalleryExistsError(f"{folder} holds a gallery already; open it, or choose another folder")
     discard_all(folder)  # what an earlier gallery left, whose database was deleted
+    forget(folder)
     try:
         with database_made_whole(folder) as new:
             database = SQLite(new)

@@ -17,7 +17,6 @@ from sqlalchemy.pool import NullPool
 
 from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
-from index.truth.shape import strange
 
 PATIENCE = 10.0  # seconds that a writer waits for another one
 
@@ -129,16 +128,11 @@ class SQLite:
         self._note()
 
     def soundness(self) -> list[str]:
-        """What SQLite finds wrong: in its pages and indexes, rows that point to none, and tables that are not ours."""
+        """What SQLite finds wrong: in its pages and indexes, and rows that point to none."""
         with self.reading() as session:
-            other = strange(session)
             found = [str(row[0]) for row in session.execute(text("PRAGMA integrity_check"))]
             lost = session.execute(text("PRAGMA foreign_key_check")).all()
-        return (
-            other
-            + [line for line in found if line != "ok"]
-            + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
-        )
+        return [line for line in found if line != "ok"] + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
 
     def rebuild_indexes(self) -> None:
         """Make indexes anew, where they can be; what else is damaged is found when rows are looked at."""

@@ -8,20 +8,9 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from index.errors import GalleryCorruptError, ImageRowError, UnknownImageError
+from index.stamps import FileStamp
 from index.truth.schema import FaceRow, PhotoRow, numbers_text, sealed
-from index.values import (
-    HAND,
-    LABELS,
-    ORIGINS,
-    Decision,
-    Face,
-    FileStamp,
-    Labels,
-    Photo,
-    Problem,
-    check_path,
-    identity_key,
-)
+from index.values import HAND, LABELS, ORIGINS, Decision, Face, Labels, Photo, Problem, check_path, identity_key
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
 READ: Mapping[str, None] = dict.fromkeys(("reason", "reader", "unread", "found"))  # of a file that can be read

@@ -1,0 +1,40 @@
+"""How a file looks from outside: what tells that it has not changed, without reading it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+_LARGEST = 2**63 - 1  # that a database holds
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """What tells that a file has not changed, without reading it. 0: not known."""
+
+    size: int = 0
+    """bytes"""
+    mtime_ns: int = 0
+    """when its content was last written, nanoseconds"""
+    inode: int = 0
+    """which file it is on its disk"""
+    ctime_ns: int = 0
+    """when anything of it last changed, nanoseconds: no user can set it back"""
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> FileStamp:
+        """The stamp of a file that was looked at. Dates beyond what 63 bits of nanoseconds can say become the last
+        ones that they can."""
+        inode = stat.st_ino & _LARGEST  # some file systems use all 64 bits
+        return cls(stat.st_size, _bounded(stat.st_mtime_ns), inode, _bounded(stat.st_ctime_ns))
+
+    def same_as(self, other: FileStamp) -> bool:
+        """Whether both are of one file with one content; what one of them does not know says nothing."""
+        if (self.size, self.mtime_ns) != (other.size, other.mtime_ns):
+            return False
+        pairs = ((self.inode, other.inode), (self.ctime_ns, other.ctime_ns))
+        return all(mine == theirs for mine, theirs in pairs if mine and theirs)
+
+
+def _bounded(number: int) -> int:
+    return max(-_LARGEST, min(number, _LARGEST))
