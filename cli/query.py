@@ -100,6 +100,7 @@ def query(
         print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
         raise typer.Exit(3)
     if not found:
+        print("nothing found: no picture of the gallery meets the conditions", file=sys.stderr)
         raise typer.Exit(4)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from faceedit.errors import FaceEditError, UsageError
 
+_WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # pictures
+
 
 def require_file(path: Path, what: str) -> None:
     """Raise a FaceEditError unless the path is a file."""
@@ -40,8 +42,10 @@ def require_picture_name(path: Path, source: Path | None = None) -> None:
     """Raise a FaceEditError unless a picture can be written at the path, which must not be the one it is made of."""
     if source is not None and path.exists() and source.exists() and path.samefile(source):
         raise FaceEditError(f"{path} is the picture itself and would be lost: name another file to write")
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
-        raise FaceEditError(f"cannot write {path}: name a picture, such as {path.stem or 'out'}.png")
+    if path.suffix.lower() not in _WRITTEN:
+        raise FaceEditError(
+            f"cannot write {path}: name a picture of {', '.join(_WRITTEN)}, such as {path.stem or 'out'}.png"
+        )
     require_writable_parent(path)
 
 

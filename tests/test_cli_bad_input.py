@@ -125,12 +125,12 @@ FAILURES = [  # with a stand-in for the network
     ("index photos --db new --model model --labels pose-left.csv", "pose 'left' is not a whole number"),
     (f"index photos {KNOWN} --labels no-files.csv", "names none of the images"),
     # where to write
-    ("edit good.png --pose 30 -o out --model model", "name a picture, such as out.png"),
-    ("edit good.png --pose 30 -o out.txt --model model", "name a picture, such as out.png"),
+    ("edit good.png --pose 30 -o out --model model", ", such as out.png"),
+    ("edit good.png --pose 30 -o out.txt --model model", ", such as out.png"),
     ("edit good.png --pose 30 -o nowhere/out.png --model model", "the folder nowhere does not exist"),
     ("edit good.png --pose 30 -o folder.png --model model", "it is a folder"),
     (f"query good.png --pose 30 --sheet nowhere/sheet.png {KNOWN}", "the folder nowhere does not exist"),
-    (f"query good.png --pose 30 --sheet sheet {KNOWN}", "name a picture, such as sheet.png"),
+    (f"query good.png --pose 30 --sheet sheet {KNOWN}", ", such as sheet.png"),
 ]
 
 NETWORK = [  # with what reads models, or trains and measures them
