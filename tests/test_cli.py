@@ -405,7 +405,9 @@ def test_a_gallery_of_only_the_query_finds_nothing_and_exits_with_4(quick: Comma
     quick("index", photos, "--db", "db")
     asked = ("query", photos / "p0/p0_+00_00.png", "--pose", "0", "--db", "db")
     found = quick(*asked, "--json", "--sheet", "sheet.png")
-    assert (found.code, found.err) == (4, "")
+    assert found.code == 4 and found.err.splitlines() == [
+        "nothing found: no picture of the gallery meets the conditions"
+    ]
     assert json.loads(found.out)["results"] == []
 
 
