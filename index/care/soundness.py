@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from index.truth import descriptor_slots
 from index.truth.database import Database
 from index.truth.descriptor_slots import Hashed
+from index.values import HalfArray
 
 _UNIT = 0.01  # descriptors have length 1, rounded to half precision
 
@@ -17,10 +19,14 @@ _UNIT = 0.01  # descriptors have length 1, rounded to half precision
 def descriptor_pages(folder: Path, database: Database) -> Iterator[list[tuple[Hashed, str]]]:
     """The descriptors of all faces, by slot, in pages; with what is wrong with each, empty where nothing is."""
     for page in descriptor_slots.hashed_records(folder, database):
-        with np.errstate(all="ignore"):
-            vectors = np.stack([one.record for one in page]).astype(np.float32)
-            lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors)).tolist()
-        yield [(one, _wrong(one, length)) for one, length in zip(page, lengths, strict=True)]
+        yield [(one, _wrong(one, _length(one.record))) for one in page]
+
+
+def _length(record: HalfArray) -> float:
+    """One at a time: a page of the paper's descriptors in single precision is 115 MB, which is slower to get."""
+    vector = record.astype(np.float32)
+    with np.errstate(all="ignore"):
+        return math.sqrt(np.dot(vector, vector))
 
 
 def _wrong(one: Hashed, length: float) -> str:
