@@ -116,11 +116,14 @@ class Gallery:
         require_plain(folder)
         database = SQLite(path)
         try:
+            believed = not damaged and database.believed
             with database.reading() as session:
+                if not believed:
+                    state.require_own_tables(session)
                 config = state.config(session)
+            if not believed and not damaged:
+                require_sound_rows(database)
             if not damaged:
-                if not database.believed:
-                    require_sound_rows(database)
                 database.believe()
         except BaseException:
             database.close()

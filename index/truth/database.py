@@ -132,13 +132,11 @@ class SQLite:
         """What SQLite finds wrong: in its pages and indexes, rows that point to none, and tables that are not ours."""
         with self.reading() as session:
             other = strange(session)
+            if other:  # what is theirs would be run by looking closer
+                return other
             found = [str(row[0]) for row in session.execute(text("PRAGMA integrity_check"))]
             lost = session.execute(text("PRAGMA foreign_key_check")).all()
-        return (
-            other
-            + [line for line in found if line != "ok"]
-            + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
-        )
+        return [line for line in found if line != "ok"] + [f"a row of {row[0]} points to no {row[2]}" for row in lost]
 
     def rebuild_indexes(self) -> None:
         """Make indexes anew, where they can be; what else is damaged is found when rows are looked at."""
