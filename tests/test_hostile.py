@@ -287,6 +287,17 @@ def test_bytes_of_no_image_are_found_and_erased(gallery: Gallery) -> None:
     assert gallery.verify().sound and not path.read_bytes()[SIZE * 2 : SIZE * 4].strip(b"\0")
 
 
+def test_an_older_database_beside_newer_descriptors_is_told(gallery: Gallery) -> None:
+    gallery.close()
+    before = (gallery.folder / "gallery.db").read_bytes()
+    with Gallery.open(gallery.folder) as later:
+        later.remove([2])
+        later.search(np.ones(SIZE), 1)
+    (gallery.folder / "gallery.db").write_bytes(before)
+    with Gallery.open(gallery.folder) as again, pytest.raises(GalleryCorruptError, match="is not what was stored"):
+        again.search(np.ones(SIZE), COUNT)
+
+
 def test_a_copy_is_compared_once(gallery: Gallery, tmp_path: Path) -> None:
     """What it notes may be deleted, and is worth nothing in another folder."""
     noted = gallery.folder / "checked.json"
