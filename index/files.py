@@ -203,15 +203,7 @@ def new_folder_whole(target: Path) -> Iterator[Path]:
 def _new_folder(target: Path) -> Iterator[Path]:
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
         _discard_left(left)
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    made.chmod(0o777 & ~umask())
-    lock = WriterLock(made, _MARK)
-    try:
-        lock.acquire()
-    except GalleryError:  # another run took it for a leftover
-        with _new_folder(target) as another:
-            yield another
-        return
+    made, lock = _held_folder(target)
     try:
         yield made
         if target.exists():
@@ -227,6 +219,24 @@ def _new_folder(target: Path) -> Iterator[Path]:
         raise
     finally:
         lock.release()
+
+
+def _held_folder(target: Path) -> tuple[Path, WriterLock]:
+    """An empty folder beside the target, with our mark, and the lock of it. Raises OSError, GalleryStorageError; then
+    nothing is left."""
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        made.chmod(0o777 & ~umask())
+        lock = WriterLock(made, _MARK)
+        try:
+            lock.acquire()
+            return made, lock
+        except GalleryLockedError:  # another run took it for a leftover, and deletes it
+            continue
+        except GalleryStorageError:
+            if made.exists():
+                shutil.rmtree(made, ignore_errors=True)
+                raise
 
 
 def _discard_left(folder: Path) -> None:

@@ -25,6 +25,7 @@ from index.care.exchange import Exported, export
 from index.care.repair import Repair, repair
 from index.care.rows import require_sound_rows
 from index.care.verify import Verification, verify
+from index.checked import forget
 from index.descriptors import checked_descriptors, record_hash, record_hashes
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
 from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
@@ -116,11 +117,15 @@ class Gallery:
         require_plain(folder)
         database = SQLite(path)
         try:
+            believed = not damaged and database.believed
             with database.reading() as session:
+                if not believed:
+                    state.require_own_tables(session)
                 config = state.config(session)
+            if not believed and not damaged:
+                require_sound_rows(database)
+                forget(folder)  # the descriptors were compared with another database: one from a copy may be older
             if not damaged:
-                if not database.believed:
-                    require_sound_rows(database)
                 database.believe()
         except BaseException:
             database.close()

@@ -13,6 +13,8 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 from index.errors import GalleryCorruptError
 
 _OWN = ("gallery.", "descriptors-", "exact-", "search-", "search.json", "checked.json")
+_JOURNAL = "-journal"
+_NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")  # at the end of a journal: sqlite.org/fileformat.html, super-journal
 
 
 def require_plain(folder: Path) -> None:
@@ -38,6 +40,24 @@ def _require_plain(path: Path, may_be_folder: bool) -> None:
         raise GalleryCorruptError(
             f"{path} is {what}, which no file of a gallery may be: put the file itself there, delete it, or give the "
             "folder that it lies in"
+        )
+    elif path.name.endswith(_JOURNAL):
+        _require_own_journal(path)
+
+
+def _require_own_journal(path: Path) -> None:
+    """Raise GalleryCorruptError where SQLite's journal names a file beside it, wherever that lies: opening the database
+    would delete it. Ours never does, since nothing is written into two databases at once."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - len(_NAMES_ANOTHER)))
+            end = file.read()
+    except FileNotFoundError:
+        return
+    if end == _NAMES_ANOTHER:
+        raise GalleryCorruptError(
+            f"{path} names another file, which opening the gallery would delete: delete {path.name}, and run "
+            "`facesearch gallery verify`; or restore the gallery's folder from a copy"
         )
 
 

@@ -39,7 +39,7 @@ def chosen_ids(gallery: Gallery, meant: Sequence[Meant], where: Condition | None
 
 
 def _id_of(gallery: Gallery, one: Meant) -> int:
-    if isinstance(one, Integral):
+    if isinstance(one, Integral) and not isinstance(one, bool):
         id_ = int(one)
         if abs(id_) >= LARGEST:
             raise UnknownImageError(

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,10 +83,71 @@ def edit(gallery: Gallery, statement: str) -> None:
 def test_what_no_gallery_has_is_refused(gallery: Gallery, statement: str) -> None:
     gallery.close()
     edit(gallery, statement)
-    with pytest.raises(GalleryCorruptError, match=r"the database: (there is|the table)"):
-        Gallery.open(gallery.folder)
-    with Gallery.open(gallery.folder, damaged=True) as again:
-        assert not again.verify().sound
+    for damaged in (False, True):
+        with pytest.raises(GalleryCorruptError, match=r"the database: (there is|the table)"):
+            Gallery.open(gallery.folder, damaged=damaged)
+
+
+def rewrite(gallery: Gallery, name: str, words: str, others: str) -> None:
+    """Change what made a table, without a row being written."""
+    plain = sqlite3.connect(gallery.folder / "gallery.db", isolation_level=None)
+    plain.execute("PRAGMA writable_schema = ON")
+    (said,) = plain.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    assert words in said
+    plain.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (said.replace(words, others), name))
+    plain.execute("PRAGMA writable_schema = RESET")
+    plain.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "words", "others"),
+    [
+        ("photo", "UNIQUE (path)", "UNIQUE (path) ON CONFLICT REPLACE"),
+        ("photo", "added BIGINT NOT NULL", "added BIGINT NOT NULL CHECK (length(randomblob(100000000)) > 0)"),
+        ("face", "expression VARCHAR", "expression VARCHAR COLLATE NOCASE"),
+        ("face", " AUTOINCREMENT", ""),
+        ("alembic_version", "NOT NULL", "NOT NULL CHECK (length(randomblob(100000000)) > 0)"),
+    ],
+)
+def test_a_table_with_other_rules_is_refused(gallery: Gallery, table: str, words: str, others: str) -> None:
+    gallery.close()
+    rewrite(gallery, table, words, others)
+    for damaged in (False, True):
+        with pytest.raises(GalleryCorruptError, match=f"the table '{table}' is not as this release makes it"):
+            Gallery.open(gallery.folder, damaged=damaged)
+
+
+def test_a_view_that_never_ends_is_not_read(gallery: Gallery) -> None:
+    gallery.close()
+    plain = sqlite3.connect(gallery.folder / "gallery.db", isolation_level=None)
+    columns = ", ".join(f"g.{row[1]}" for row in plain.execute("PRAGMA table_info(gallery)"))
+    plain.execute("ALTER TABLE gallery RENAME TO g")
+    # ten million rows: seconds, should it be read
+    plain.execute(
+        "CREATE VIEW gallery AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r LIMIT 10000000) "
+        f"SELECT {columns} FROM g, r WHERE r.n < 0"
+    )
+    plain.close()
+    for damaged in (False, True):
+        with pytest.raises(GalleryCorruptError, match="there is"):
+            Gallery.open(gallery.folder, damaged=damaged)
+
+
+@pytest.mark.parametrize("name", ["gallery.db-journal", "gallery.db.new-journal"])
+def test_a_journal_that_names_another_file_deletes_nothing(gallery: Gallery, tmp_path: Path, name: str) -> None:
+    gallery.close()
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    magic, said = bytes.fromhex("d9d505f920a163d7"), os.fsencode(precious)
+    page = sqlite3.connect(gallery.folder / "gallery.db").execute("PRAGMA page_size").fetchone()[0]
+    pages = (gallery.folder / "gallery.db").stat().st_size // page
+    header = (magic + struct.pack(">5I", 0, 0, pages, 512, page)).ljust(512, b"\0")
+    end = struct.pack(">I", 2**30 // page + 1) + said + struct.pack(">2I", len(said), sum(said)) + magic
+    (gallery.folder / name).write_bytes(header + end)
+    for damaged in (False, True):
+        with pytest.raises(GalleryCorruptError, match="names another file, which opening the gallery would delete"):
+            Gallery.open(gallery.folder, damaged=damaged)
+    assert precious.read_text() == "kept"
 
 
 @pytest.mark.parametrize(
@@ -223,6 +285,17 @@ def test_bytes_of_no_image_are_found_and_erased(gallery: Gallery) -> None:
     assert "holds bytes of no image" in gallery.verify().findings[0]
     gallery.repair()
     assert gallery.verify().sound and not path.read_bytes()[SIZE * 2 : SIZE * 4].strip(b"\0")
+
+
+def test_an_older_database_beside_newer_descriptors_is_told(gallery: Gallery) -> None:
+    gallery.close()
+    before = (gallery.folder / "gallery.db").read_bytes()
+    with Gallery.open(gallery.folder) as later:
+        later.remove([2])
+        later.search(np.ones(SIZE), 1)
+    (gallery.folder / "gallery.db").write_bytes(before)
+    with Gallery.open(gallery.folder) as again, pytest.raises(GalleryCorruptError, match="is not what was stored"):
+        again.search(np.ones(SIZE), COUNT)
 
 
 def test_a_copy_is_compared_once(gallery: Gallery, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
                 pose=15,
                 expression="",
                 sha256=hashlib.sha256(b"picture" if n == 1 else b"another").hexdigest(),
-                size=n,
+                size=len(b"picture") if n == 1 else n,
                 mtime_ns=n,
                 inode=n,
                 ctime_ns=-n,
@@ -316,7 +316,7 @@ def test_a_stranger_does_not_choose_which_files_are_copied(tmp_path: Path) -> No
     config = GalleryConfig("a" * 64, "pose", (0,), SIZE, home)
     with Gallery.create(tmp_path / "g", config) as gallery:
         known = hashlib.sha256(b"picture").hexdigest()
-        faces = [new_face("1.png", 0, (None,), sha256=known), new_face("secret", 0, (None,), sha256=known)]
+        faces = [new_face(name, 0, (None,), sha256=known, size=len(b"picture")) for name in ("1.png", "secret")]
         gallery.add([*faces, new_face("no-hash", 0, (None,)), new_face("x" * 300, 0, (None,))], vectors(1, 2, 3, 4))
         (home / "no-hash").write_text("another")
         assert gallery.export(tmp_path / "out", pictures=True).missing == ["secret", "no-hash", "x" * 300]
@@ -337,6 +337,30 @@ def test_an_export_that_fails_leaves_nothing(gallery: Gallery, tmp_path: Path, h
     with pytest.raises(raised):
         restore(tmp_path / "out", tmp_path / "deep" / "er" / "again", None, fail)
     assert not list((tmp_path / "deep").iterdir())
+
+
+def test_a_picture_of_another_size_is_not_copied_to_see_what_it_is(gallery: Gallery, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    os.truncate(tmp_path / "photos" / "ö" / "3.png", 2**30)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    try:
+        assert "ö/3.png" in gallery.export(tmp_path / "out", pictures=True).missing
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_without_room_for_a_byte_leaves_nothing(gallery: Gallery, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    gallery.export(tmp_path / "out")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(GalleryStorageError, match="was not written, and nothing is left of it"):
+            restore(tmp_path / "out", tmp_path / "again", None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "again").exists() and not list(tmp_path.glob(".*"))
 
 
 def test_what_the_disk_refuses_is_said_of_the_folder_that_was_named(gallery: Gallery, tmp_path: Path) -> None:

@@ -317,7 +317,7 @@ def test_numbers_of_numpy_are_numbers(faces: FaceSearch, asked: Path) -> None:
     assert json.loads(json.dumps(answer.as_json())) == faces.query(asked, pose=30).as_json()
 
 
-@pytest.mark.parametrize("meant", [None, 1.5, ["anna/0.png"], b"anna/0.png", "\udcff.png"])
+@pytest.mark.parametrize("meant", [None, 1.5, True, ["anna/0.png"], b"anna/0.png", "\udcff.png"])
 def test_what_names_no_image_is_refused(faces: FaceSearch, meant: Any) -> None:
     with pytest.raises(UsageError, match=r"is no image: give an id|is not valid Unicode"):
         faces.label(meant, pose=0)

@@ -187,8 +187,8 @@ def _photos(database: Database) -> Iterator[Photo]:
 
 
 def _copied(source: Path, target: Path, photo: Photo) -> bool:
-    if not photo.sha256 or not _is_file(source):
-        return False
+    if not photo.sha256 or not _is_file(source) or source.stat().st_size != photo.stamp.size:
+        return False  # what is of another size is not copied to be hashed: it may be larger than the disk
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, target)
     if file_hash(target) == photo.sha256:

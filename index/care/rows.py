@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Table, text
 from sqlalchemy.orm import Session
 
-from index.care.shape import strange
 from index.errors import GalleryCorruptError
 from index.truth.database import PAGE, Database
 from index.truth.ids import last_ids_known
 from index.truth.schema import TABLES, Base, row_digest
+from index.truth.shape import strange
 from index.values import identity_key
 
 _STAMP = """typeof(size) != 'integer' OR size < 0 OR typeof(mtime_ns) != 'integer' OR typeof(inode) != 'integer'
@@ -106,7 +106,9 @@ def row_damage(database: Database) -> Iterator[str]:
     """A sentence for each thing that is wrong with the database, its tables and its rows."""
     with database.reading() as session:
         others = strange(session)
-    yield from (f"the database: {line}" for line in (*others, *database.soundness()))
+    yield from (f"the database: {line}" for line in others or database.soundness())
+    if others:  # what is theirs would be run by looking closer
+        return
     for table in TABLES:
         with database.reading() as session:
             senseless = _senseless(session, table)

@@ -6,6 +6,7 @@ ours keep to.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,11 @@ from sqlalchemy.pool import StaticPool
 
 from index.truth.schema import Base
 
-_OTHERS = ("alembic_version", "sqlite_sequence")  # nothing of a gallery is read from them
+_ENGINE = "sqlite_sequence"  # whose shape nobody can change
+_ALEMBIC = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, {})".format(
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)"
+)
+_WORD = re.compile(r"\w+|[^\w\s\"'`\[\]]")
 _Shape = dict[str, list[str]]
 
 
@@ -27,24 +32,37 @@ def strange(session: Session) -> list[str]:
     return extra + other
 
 
+def runs_nothing(session: Session) -> bool:
+    """Whether reading a row is all that reading it does: no view, trigger, module or computed column is there."""
+    asked = "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
+    computed = "SELECT count(*) FROM sqlite_master AS one, pragma_table_xinfo(one.name) WHERE hidden > 0"
+    return not any(session.connection().exec_driver_sql(query).scalar() for query in (asked, computed))
+
+
 @cache
 def _expected() -> _Shape:
     engine = create_engine("sqlite://", poolclass=StaticPool)
     with engine.begin() as connection:
         Base.metadata.create_all(connection)
+        connection.exec_driver_sql(_ALEMBIC)
         shape = _shape(connection)
     engine.dispose()
     return shape
 
 
 def _shape(connection: Connection) -> _Shape:
-    """Columns, rules and indexes of every table, and every other object, as the engine understands them."""
+    """Columns, rules and indexes of every table, and every other object, as the engine understands them; and the words
+    that made them, for what it does not tell: checks, orders, and what becomes of rows that break a rule."""
     rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master").all()
     shape = {f"a {kind} {name!r}": [""] for kind, name, _ in rows if kind not in ("table", "index")}
-    tables = [name for kind, name, _ in rows if kind == "table" and name not in _OTHERS]
+    tables = [name for kind, name, _ in rows if kind == "table" and name != _ENGINE]
     for table in tables:
         asked = (_asked(connection, pragma, table) for pragma in ("table_xinfo", "foreign_key_list"))
-        shape[f"the table {table!r}"] = [*map(str, asked), str(sorted(_indexes(connection, table)))]
+        shape[f"the table {table!r}"] = [
+            *map(str, asked),
+            str(sorted(_indexes(connection, table))),
+            _words(connection, table),
+        ]
     return shape
 
 
@@ -52,6 +70,11 @@ def _indexes(connection: Connection, table: str) -> list[str]:
     """Name, whether unique and partial, and columns of each; the order in which they were made says nothing."""
     listed = _asked(connection, "index_list", table)
     return [str((one[1], one[2], one[4], _asked(connection, "index_xinfo", one[1]))) for one in listed]
+
+
+def _words(connection: Connection, table: str) -> str:
+    texts = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL", (table,))
+    return " ".join(sorted(word.lower() for text in texts.scalars() for word in _WORD.findall(str(text))))
 
 
 def _asked(connection: Connection, pragma: str, name: str) -> list[Any]:
