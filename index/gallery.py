@@ -37,6 +37,7 @@ from index.stamps import FileStamp
 from index.truth import descriptor_slots, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
+from index.truth.own_tables import require_own_tables
 from index.truth.redescribing import Redescription
 from index.truth.rows import redecided, require_known
 from index.values import (
@@ -120,7 +121,7 @@ class Gallery:
             believed = not damaged and database.believed
             with database.reading() as session:
                 if not believed:
-                    state.require_own_tables(session)
+                    require_own_tables(session)
                 config = state.config(session)
             if not believed and not damaged:
                 require_sound_rows(database)

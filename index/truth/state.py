@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from index.errors import GalleryCorruptError, GalleryVersionError
 from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, columns_of, is_sealed, utc_now
-from index.truth.shape import runs_nothing, strange
 from index.truth.upgrade import to_newest
 from index.values import GalleryConfig, State
 
@@ -33,21 +32,6 @@ def create(session: Session, config: GalleryConfig) -> None:
             removals=0,
             created=utc_now(),
         )
-    )
-
-
-def require_own_tables(session: Session) -> None:
-    """Raise GalleryCorruptError where the tables are not a gallery's, before anything is read from them;
-    GalleryVersionError where they are those of another release."""
-    found = strange(session)
-    if not found:
-        return
-    if runs_nothing(session):
-        gallery(session)
-    also = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
-    raise GalleryCorruptError(
-        f"the database: {found[0]}{also}: restore gallery.db from a copy, or delete the gallery folder and index the "
-        "images again"
     )
 
 

@@ -1,0 +1,24 @@
+"""What is looked at before anything is read from a database that may be a stranger's."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from index.errors import GalleryCorruptError
+from index.truth.shape import runs_nothing, strange
+from index.truth.state import gallery
+
+
+def require_own_tables(session: Session) -> None:
+    """Raise GalleryCorruptError where the tables are not a gallery's, before anything is read from them;
+    GalleryVersionError where they are those of another release."""
+    found = strange(session)
+    if not found:
+        return
+    if runs_nothing(session):
+        gallery(session)
+    also = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+    raise GalleryCorruptError(
+        f"the database: {found[0]}{also}: restore gallery.db from a copy, or delete the gallery folder and index the "
+        "images again"
+    )
