@@ -102,7 +102,6 @@ def test_networks_stay_as_they_were() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pose", "pose-fast", "inpainting"])
 def test_pictures_are_described_as_plainly(name: str) -> None:
     model = load_model(MODELS / name)
