@@ -78,7 +78,7 @@ def _swap(content: bytearray, rng: np.random.Generator) -> str:
 
 
 def _cut(content: bytearray, rng: np.random.Generator) -> str:
-    at = int(rng.integers(len(content)))
+    at = int(rng.integers(len(content))) if rng.random() < 0.7 else int(rng.integers(min(3, len(content))))
     del content[at:]
     return f"at {at}"
 

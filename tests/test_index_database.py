@@ -209,6 +209,35 @@ def test_its_connections_are_durable(path: Path) -> None:
     assert found == ["wal", 2, 1, 1, 10_000]
 
 
+@pytest.mark.parametrize("size", [0, 1, 100, 4096])
+def test_reading_a_file_that_was_cut_off_leaves_it_as_it_is(path: Path, size: int) -> None:
+    cut = path.read_bytes()[:size]
+    path.write_bytes(cut)
+    database = SQLite(path)
+    with pytest.raises(GalleryCorruptError):
+        content(database)
+    database.close()
+    assert path.read_bytes() == cut
+
+
+def test_a_file_with_another_journal_gets_ours_from_who_writes(path: Path) -> None:
+    plain = sqlite3.connect(path)  # as a copy by `VACUUM INTO` has it
+    assert plain.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    plain.close()
+    before = path.read_bytes()
+    reader = SQLite(path)
+    assert len(content(reader)[1]) == 400
+    reader.close()
+    assert path.read_bytes() == before
+    writer = SQLite(path)
+    insert(writer, 1_000)
+    assert content(writer)[0] == 2
+    writer.close()
+    plain = sqlite3.connect(path)
+    assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    plain.close()
+
+
 def test_a_closed_database_is_one_file(path: Path) -> None:
     first, second = SQLite(path), SQLite(path)
     insert(first, 1_000)

@@ -21,7 +21,6 @@ from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, 
 PATIENCE = 10.0  # seconds that a writer waits for another one
 
 PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     # NORMAL may forget the last commits at a power cut. The bytes of a removed descriptor are
     # zeroed after the commit, so a forgotten removal would leave an image with a zero descriptor.
     "PRAGMA synchronous = FULL",
@@ -206,6 +205,8 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
 def _begin(connection: Connection) -> None:
     # sqlite3 itself would begin only before the first INSERT: too late for a steady view.
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    if mode == "IMMEDIATE":  # a file that has another journal is changed by this, and an empty one becomes a database
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL").close()
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 
