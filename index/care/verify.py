@@ -16,15 +16,16 @@ from index.checked import damage as damage_to_checked
 from index.errors import GalleryCorruptError, GalleryError
 from index.files import saved_indexes
 from index.search import exact, shortlist
+from index.search.exact import Exact
 from index.search.faiss_files import most_bytes
 from index.search.plan import read_requirements
-from index.search.searcher import Searcher
 from index.search.shortlist import AT, Shortlist
 from index.truth import descriptor_slots, redescribing, state, store
 from index.truth.database import Database, chunks
 from index.truth.schema import FaceRow, PhotoRow
+from index.values import HalfArray, IdArray
 
-SAMPLE = 50  # faces whose neighbours are compared
+SAMPLE = 50  # faces whose neighbours are compared with what an index of reduced descriptors finds
 
 Progress = Callable[[int, int], None]
 """progress(done, total)"""
@@ -110,33 +111,42 @@ def _file_damage(folder: Path, most: int) -> Iterator[str]:
 
 
 def _verify_index(folder: Path, database: Database, findings: list[str]) -> str:
-    """How the gallery is searched; what the saved index misses beside every descriptor goes to the findings."""
+    """How the gallery is searched; where the saved index is another than it should be, that goes to the findings."""
     with database.reading() as session:
         now, ids, slots = descriptor_slots.snapshot(session)
         content = descriptor_slots.records(session, folder)
         reduced = shortlist.load(folder, now, content, partial(descriptor_slots.has_rows, session))
     if len(ids) == 0:
         return "empty"
-    rows = np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)
-    queries = content[slots[rows]].astype(np.float32)
-    truth = [found for _, found in exact.scan(content, slots, ids, queries, AT)]
     try:
-        saved: Searcher | None = reduced or exact.load(folder, now, ids, slots, content.shape[1])
-        if saved is None:
-            return "no index is saved; the next search makes one"
-        got = [found for _, found in saved.search(content, queries, AT)]
+        if reduced:
+            return _verify_reduced(reduced, content, ids, slots, findings)
+        saved = exact.load(folder, now, ids, slots, content.shape[1])
+        return _verify_exact(saved, content, findings) if saved else "no index is saved; the next search makes one"
     except GalleryError as error:
         findings.append(str(error))
         return "no sound index"
-    name, least = _expected(saved)
+
+
+def _verify_exact(saved: Exact, content: HalfArray, findings: list[str]) -> str:
+    """It holds what is stored: then it finds what comparing with every descriptor finds."""
+    differing = saved.differing(content)
+    if differing:
+        findings.append(
+            f"the exact index holds {differing:,} descriptors that are not those stored: `facesearch gallery repair` "
+            "deletes it"
+        )
+    return f"exact index: {len(saved.ids) - differing:,} of {len(saved.ids):,} descriptors as stored"
+
+
+def _verify_reduced(saved: Shortlist, content: HalfArray, ids: IdArray, slots: IdArray, findings: list[str]) -> str:
+    """It finds as much of the nearest as it was measured to."""
+    rows = np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)
+    queries = content[slots[rows]].astype(np.float32)
+    truth = [found for _, found in exact.scan(content, slots, ids, queries, AT)]
+    got = [found for _, found in saved.search(content, queries, AT)]
     agreement = float(np.mean([np.isin(wanted, some).mean() for wanted, some in zip(truth, got, strict=True)]))
-    if agreement < least:
+    name = f"{saved.about.kind} index of reduced descriptors"
+    if agreement < saved.about.recall - 0.05:
         findings.append(f"the {name} finds {agreement:.3f} of the nearest: `facesearch gallery repair` deletes it")
     return f"{name}: {agreement:.3f} of the {AT} nearest of {len(rows)} images found"
-
-
-def _expected(saved: Searcher) -> tuple[str, float]:
-    """What a saved index is called, and how much of the nearest it must find at least."""
-    if isinstance(saved, Shortlist):
-        return f"{saved.about.kind} index of reduced descriptors", saved.about.recall - 0.05
-    return "exact index", 0.999

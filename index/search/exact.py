@@ -109,6 +109,15 @@ class Exact:
         ids = self.ids if competing is None else self.ids[competing]
         return list(zip(*nearest(self.index, queries, k, ids), strict=True))
 
+    def differing(self, records: HalfArray) -> int:
+        """How many of its rows are not to the bit what the descriptor file (slots, size) holds for them."""
+        held, size, count = _codes(self.index), records.shape[1], 0
+        for part in parts(len(self.ids), size):
+            stored = records[self.slots[part]].view(np.uint16)
+            same = (held[part, :size] == stored).all(axis=1) & ~held[part, size:].any(axis=1)
+            count += len(same) - int(np.count_nonzero(same))
+        return count
+
 
 def build(state: State, records: HalfArray, ids: IdArray, slots: IdArray) -> Exact:
     """The index of these faces."""
@@ -201,6 +210,14 @@ def index_ids(index: Index) -> IdArray:
     """The ids of an index, (n,) int64, in the order in which they were added."""
     ids: IdArray = faiss_module().vector_to_array(index.id_map)
     return ids
+
+
+def _codes(index: Index) -> NDArray[np.uint16]:
+    """The bits of the half-precision numbers of an exact index, (n, d)."""
+    faiss = faiss_module()
+    codes = faiss.downcast_index(index.index).codes
+    bits: NDArray[np.uint16] = faiss.rev_swig_ptr(codes.data(), codes.size()).view("<u2").reshape(-1, index.d)
+    return bits
 
 
 def nearest(index: Index, queries: FloatArray, k: int, ids: IdArray) -> tuple[FloatArray, IdArray]:
