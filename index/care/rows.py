@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -26,8 +27,8 @@ _MODEL = """typeof(model_digest) != 'text' OR length(model_digest) != 64 OR mode
     OR typeof(file) != 'integer' OR file < 1 OR attribute_values GLOB '*[^][0-9,-]*'
     OR json_array_length(iif(json_valid(attribute_values), attribute_values, '[]')) < 1"""
 _DECISION = """typeof(decided) != 'integer' OR decided NOT IN ({values})
-    OR typeof(errors) != 'text' OR errors GLOB '*[^][0-9,.enul+-]*' OR errors NOT GLOB '[[]*]'
-    OR length(errors) - length(replace(errors, ',', '')) != {count} - 1"""
+    OR typeof(errors) != 'text' OR iif(json_valid(errors), json_array_length(errors), -1) != {count}
+    OR errors GLOB '?*["{[tf]*'"""
 _LABEL = "typeof({name}) NOT IN ('null', '{kind}') OR ({name} IS NULL) != (substr(origins, {place}, 1) = '-')"
 _LABELS = (("identity", "text"), ("pose", "integer"), ("illumination", "integer"), ("expression", "text"))
 
@@ -153,8 +154,8 @@ def require_sound_rows(database: Database) -> None:
 def _unsealed(session: Session, table: Table) -> Iterator[dict[str, Any]]:
     """The rows that are not what was written, as the engine keeps them."""
     names = [column.name for column in table.columns]  # the digest is the last
-    rows = session.connection().exec_driver_sql(f"SELECT {', '.join(names)} FROM {table.name}")
-    for row in chain.from_iterable(rows.partitions(PAGE)):
+    rows = session.connection().exec_driver_sql(f"SELECT {', '.join(names)} FROM {table.name}").cursor
+    for row in chain.from_iterable(iter(partial(rows.fetchmany, PAGE), [])):  # the engine's own: half the time
         if row_digest(row[:-1]) != row[-1]:
             found = dict(zip(names, row, strict=True))
             if table.name != "record" or found["face_id"] is not None:  # without one it was removed since
