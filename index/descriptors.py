@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,14 @@ def checked_descriptors(descriptors: NDArray[Any], size: int) -> FloatArray:
     return array
 
 
-def lengths_of(descriptors: Sequence[NDArray[Any]] | NDArray[Any]) -> FloatArray:
+def lengths_of(descriptors: NDArray[Any]) -> FloatArray:
     """(n,) of descriptors (n, size), in single precision; no number where one in it is none. Some at a time: a page of
     the paper's in single precision is 115 MB, which is slow to get."""
     lengths = np.zeros(len(descriptors), np.float32)
-    many = max(1, _AT_A_TIME // len(descriptors[0])) if len(descriptors) else 1
+    many = max(1, _AT_A_TIME // descriptors.shape[1])
     with np.errstate(all="ignore"):
         for start in range(0, len(descriptors), many):
-            vectors = np.asarray(descriptors[start : start + many]).astype(np.float32)
+            vectors = descriptors[start : start + many].astype(np.float32)
             lengths[start : start + many] = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     return lengths
 

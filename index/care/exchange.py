@@ -130,17 +130,17 @@ def _write_content(
         np.lib.format.write_array_header_1_0(descriptors, header)
         for page in descriptor_slots.hashed_records(folder, database):
             with database.reading() as session:
-                faces = store.get(session, [one.id for one in page])
-            for one, face in zip(page, faces, strict=True):
-                if one.noted != one.actual:
+                faces = store.get(session, page.ids)
+            for face, noted, actual, record in zip(faces, page.noted, page.actual, page.records, strict=True):
+                if noted != actual:
                     raise GalleryCorruptError(
                         f"the descriptor of {face.path} is not what was stored: run `facesearch gallery repair`, "
                         "and export again"
                     )
-                descriptors.write(one.record.tobytes())
-                content = _line(face) | {"record_sha256": one.actual}
+                descriptors.write(record.tobytes())
+                content = _line(face) | {"record_sha256": actual}
                 lines.write(json.dumps(content, ensure_ascii=False) + "\n")
-            done += len(page)
+            done += len(page.ids)
             if progress:
                 progress(done, total)
         for file in (descriptors, lines):

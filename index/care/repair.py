@@ -45,7 +45,7 @@ def repair(folder: Path, database: Database) -> Repair:
         if damaged_rows(session, "redescription"):
             redescribing.give_up(session)
         doubtful = mend_rows(session)
-    damaged = [one.id for one, _ in damaged_descriptors(folder, database)]
+    damaged = damaged_descriptors(folder, database)
     with database.writing() as session:
         done.staged = redescribing.drop_damaged(session, folder)
         descriptor_slots.give_up(session, damaged)

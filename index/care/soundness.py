@@ -11,21 +11,25 @@ from index.truth.database import Database
 from index.truth.descriptor_slots import Hashed
 
 
-def descriptor_pages(folder: Path, database: Database) -> Iterator[list[tuple[Hashed, str]]]:
-    """The descriptors of all faces, by slot, in pages; with what is wrong with each, empty where nothing is."""
+def descriptor_pages(folder: Path, database: Database) -> Iterator[tuple[int, dict[int, str]]]:
+    """The descriptors of all faces, by slot, in pages: how many are in one, and what is wrong with those of which."""
     for page in descriptor_slots.hashed_records(folder, database):
-        lengths = lengths_of([one.record for one in page])
-        measured = zip(page, lengths.tolist(), are_one(lengths).tolist(), strict=True)
-        yield [(one, _wrong(one, length, sound)) for one, length, sound in measured]
+        yield len(page.ids), _damage(page)
 
 
-def _wrong(one: Hashed, length: float, sound: bool) -> str:
-    if one.noted != one.actual:
-        return "is not what was stored"
-    return "" if sound else f"has length {length:.3g}, not 1"
+def _damage(page: Hashed) -> dict[int, str]:
+    lengths = lengths_of(page.records)
+    found = {}
+    for id_, noted, actual, length, sound in zip(
+        page.ids, page.noted, page.actual, lengths.tolist(), are_one(lengths).tolist(), strict=True
+    ):
+        if noted != actual:
+            found[id_] = "is not what was stored"
+        elif not sound:
+            found[id_] = f"has length {length:.3g}, not 1"
+    return found
 
 
-def damaged_descriptors(folder: Path, database: Database) -> Iterator[tuple[Hashed, str]]:
-    """Those with which something is wrong, and what."""
-    for page in descriptor_pages(folder, database):
-        yield from ((one, wrong) for one, wrong in page if wrong)
+def damaged_descriptors(folder: Path, database: Database) -> list[int]:
+    """The faces with whose descriptors something is wrong."""
+    return [id_ for _, damaged in descriptor_pages(folder, database) for id_ in damaged]

@@ -75,9 +75,8 @@ def verify(folder: Path, database: Database, progress: Progress | None = None) -
 
 
 def _verify_descriptors(folder: Path, database: Database, found: Verification, progress: Progress | None) -> None:
-    for page in descriptor_pages(folder, database):
-        damaged = {one.id: wrong for one, wrong in page if wrong}
-        found.checked += len(page) - len(damaged)
+    for count, damaged in descriptor_pages(folder, database):
+        found.checked += count - len(damaged)
         for path, id_ in _paths(database, list(damaged)):
             found.damaged.append(path)
             found.findings.append(f"{path}: the descriptor of image {id_} {damaged[id_]}")

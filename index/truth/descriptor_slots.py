@@ -101,15 +101,16 @@ def noted_hashes(session: Session, ids: Sequence[int]) -> dict[int, str]:
 
 
 class Hashed(NamedTuple):
-    """A face's descriptor as it lies on the disk, with the hash that was noted for it and the one that it has."""
+    """The descriptors (n, size) of some faces as they lie on the disk, with the hashes noted for them, and those they
+    have: "" and zeros where the file ends before."""
 
-    id: int
-    noted: str
-    actual: str
-    record: HalfArray
+    ids: list[int]
+    noted: list[str]
+    actual: list[str]
+    records: HalfArray
 
 
-def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
+def hashed_records(folder: Path, database: Database) -> Iterator[Hashed]:
     """The descriptors of all faces, by slot, in pages."""
     column, last = Base.metadata.tables["record"].c, -1
     while True:
@@ -121,11 +122,22 @@ def hashed_records(folder: Path, database: Database) -> Iterator[list[Hashed]]:
         if not page:
             return
         ids, slots, noted = zip(*page, strict=True)
-        slots, missing = _numbers(slots).tolist(), np.zeros(content.shape[1], np.float16)  # missing: cut off
-        actual = record_hashes(content, slots)
-        found = [content[slot] if sha256 else missing for slot, sha256 in zip(slots, actual, strict=True)]
-        yield list(map(Hashed, _numbers(ids).tolist(), noted, actual, found))
-        last = slots[-1]
+        numbers = _numbers(slots)
+        actual = record_hashes(content, numbers.tolist())
+        yield Hashed(_numbers(ids).tolist(), list(noted), actual, _taken(content, numbers))
+        last = int(numbers[-1])
+
+
+def _taken(content: HalfArray, slots: IdArray) -> HalfArray:
+    """The records (n, size) of these ascending slots, not copied where they lie one behind the other; zeros for those
+    behind the end."""
+    first, last = int(slots[0]), int(slots[-1])
+    if last < len(content) and last - first == len(slots) - 1:
+        return content[first : last + 1]
+    taken = np.zeros((len(slots), content.shape[1]), content.dtype)
+    there = slots < len(content)
+    taken[there] = content[slots[there]]
+    return taken
 
 
 def require_stored(session: Session, file: DescriptorFile) -> None:
