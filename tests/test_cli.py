@@ -342,6 +342,7 @@ def test_results_can_be_restricted_and_each_person_shown_once(quick: Command, ph
     assert nobody.code == 4
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_is_chosen_and_why_not_the_others(quick: Command, photos: Path) -> None:
     quick("index", photos, "--db", "db")
     shown = quick("gallery", "plan", "--db", "db", "--max-memory", "1.5 GB", "--max-ms", "50")

@@ -72,6 +72,7 @@ def test_describing_keeps_the_best_candidate_of_each_picture(
         assert float(described.descriptors[i] @ candidates.descriptors[described.best[i]]) > 0.999
 
 
+@pytest.mark.slow
 def test_an_estimate_has_its_say(learned_model_folder: Path, faces: np.ndarray) -> None:
     model = load_model(learned_model_folder)
     mean, std = model.card.normalisation.tensors("cpu")

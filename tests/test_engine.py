@@ -76,7 +76,12 @@ def compare(networks: Networks, tolerance: float, precision: torch.dtype) -> Non
         assert prepared.estimate is not None and largest_difference(prepared.estimate, estimate) < tolerance
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+QUICK = ("paper", "moved pixels", "everything")  # between them they have every part
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in CONFIGS]
+)
 def test_random_weights_give_the_plain_networks_answers(name: str) -> None:
     networks = untrained(CONFIGS[name])
     compare(networks, 1e-4, torch.float32)
@@ -84,6 +89,7 @@ def test_random_weights_give_the_plain_networks_answers(name: str) -> None:
         compare(networks._replace(generation=compact(networks.generation)), 1e-4, torch.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_weights_give_the_plain_networks_answers(name: str) -> None:
     networks = load_model(MODELS / name).networks

@@ -77,6 +77,7 @@ def test_the_right_person_at_the_right_pose_is_seen_to_be_that(manifest: Manifes
     assert table(figures).count("\n") == 2 + 3
 
 
+@pytest.mark.slow
 def test_another_person_or_pose_is_seen_to_be_wrong(manifest: Manifest) -> None:
     def other(made: np.ndarray) -> np.ndarray:
         made[:, 0, 0, 0] = (made[:, 0, 0, 0] + 1) % len(PEOPLE)

@@ -288,6 +288,12 @@ def test_what_is_no_hash_is_named(gallery: Gallery, value: str) -> None:
     assert gallery.verify().sound and gallery.search(vectors(2)[0], 1)[0].face.id == 3
 
 
+def test_text_that_is_none_is_named_by_whoever_reads_the_rows(gallery: Gallery) -> None:
+    edit(gallery, "UPDATE face SET errors = CAST(x'5bff5d' AS TEXT) WHERE id = 3")
+    with pytest.raises(GalleryCorruptError, match="is not a sound gallery database .*UTF-8"):
+        gallery.verify()
+
+
 # --- exports of strangers ---
 
 

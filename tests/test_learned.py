@@ -63,6 +63,7 @@ def faces() -> np.ndarray:
     return np.stack([blob_face(person, pose, 0) for person in range(2) for pose in (-30, 0, 30)])
 
 
+@pytest.mark.slow
 def test_many_targets_equal_single_passes(mixing: MixingGenerationNetwork) -> None:
     source, targets = torch.randn(2, 3, 60, 60), torch.tensor([[0, 6, 3], [5, 5, 1]])
     with torch.no_grad():
@@ -86,6 +87,7 @@ def test_the_attribute_matters(mixing: MixingGenerationNetwork) -> None:
         assert not torch.allclose(mixing(source, torch.eye(7)[[0]]), mixing(source, torch.eye(7)[[1]]), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_learned_model_survives_the_disk_whole_and_shrunk(learned_model_folder: Path, tmp_path: Path) -> None:
     model = load_model(learned_model_folder)
     assert model.card.neutral and model.card.network.identity == 8
@@ -99,6 +101,7 @@ def test_a_learned_model_survives_the_disk_whole_and_shrunk(learned_model_folder
     assert float(a.descriptor @ b.descriptor) > 0.999
 
 
+@pytest.mark.slow
 def test_either_descriptor_can_be_had(learned_model_folder: Path, model_folder: Path, faces: np.ndarray) -> None:
     learned, paper = (Editor.load(learned_model_folder, "cpu", kind) for kind in (LEARNED, PAPER))
     assert (learned.descriptor_size, paper.descriptor_size) == (31, 28_800)
@@ -427,6 +430,7 @@ def test_only_values_that_are_known_are_mirrored(cut_out: Path) -> None:
         assert shot.values.tolist() == [[0]] * 4
 
 
+@pytest.mark.slow
 def test_a_neutral_model_is_compared_with_the_truth_on_grey(learned_model_folder: Path, cut_out: Path) -> None:
     editor = Editor.load(learned_model_folder, "cpu")
     test = load_test_set(read_manifest(cut_out), POSE, ("identity", "expression", "pose"))

@@ -297,6 +297,7 @@ def test_half_precision_moves_pictures_by_a_rounding(models_folder: Path, name: 
         assert float(a.descriptor @ b.descriptor) > 0.999
 
 
+@pytest.mark.slow
 def test_a_compact_network_is_the_full_one_for_every_value(models_folder: Path) -> None:
     full = load_model(models_folder / "illumination").generation
     assert isinstance(full, GenerationNetwork)

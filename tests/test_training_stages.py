@@ -349,6 +349,7 @@ def test_the_critic_sets_in_late_and_slowly() -> None:
     assert max(shares[:551]) == 0 and shares[575] == pytest.approx(0.5) and set(shares[601:]) == {1.0}
 
 
+@pytest.mark.slow
 def test_a_critic_learns_to_tell_made_pictures_from_real_ones() -> None:
     adversary = Adversary(0, "cpu")
     draw = torch.Generator().manual_seed(0)
@@ -361,6 +362,7 @@ def test_a_critic_learns_to_tell_made_pictures_from_real_ones() -> None:
     assert scores[0].shape == (8, 1, 15, 15) and float(scores[0].mean()) > float(scores[1].mean()) + 0.5
 
 
+@pytest.mark.slow
 def test_a_critic_is_as_loud_as_the_rest_of_the_loss() -> None:
     """On average over the steps in which that is asked; and pleasing it teaches the critic nothing."""
     adversary = Adversary(0, "cpu")

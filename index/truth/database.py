@@ -216,6 +216,8 @@ def _named_errors(path: Path, patience: float) -> Iterator[None]:
         yield
     except DatabaseError as error:
         raise _named(path, patience, error.orig) from error
+    except sqlite3.Error as error:  # of a cursor that is read without SQLAlchemy
+        raise _named(path, patience, error) from error
     except (UnicodeDecodeError, MultipleResultsFound, NoResultFound) as error:
         # names in a damaged schema, the engine's own words about it; a row of the gallery that is there twice or never
         raise _corrupt(path, error) from error
