@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -170,7 +172,7 @@ def test_a_list_of_commands_cuts_none_short() -> None:
 
 def test_a_shell_completes_commands() -> None:
     asked = {"_FACESEARCH_COMPLETE": "complete_bash", "COMP_WORDS": "facesearch gallery re", "COMP_CWORD": "2"}
-    script = "import sys; sys.argv[0] = 'facesearch'; from cli.app import main; main()"
+    script = "import sys; sys.argv[0] = 'facesearch'; from cli.start import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.stderr) == (["remove", "repair", "redescribe", "relocate"], "")
@@ -181,7 +183,7 @@ def test_a_shell_completes_commands() -> None:
 def test_a_closed_stream_is_as_if_it_led_nowhere(photos: Path, tmp_path: Path, closed: str) -> None:
     with stand_in_search(tmp_path / "db", reader=ReadsHere()) as faces:
         faces.index(photos)
-    script = "import sys; sys.argv[0] = 'facesearch'; from cli.app import main; main()"
+    script = "import sys; sys.argv[0] = 'facesearch'; from cli.start import main; main()"
     line = f'"$0" -c "{script}" gallery list --db db --csv {closed}'
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = ["sh", "-c", line, sys.executable]
@@ -642,6 +644,26 @@ def test_a_demo_without_its_sample_says_so(facesearch: Command) -> None:
 class Interrupted(ReadsHere):
     def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [0.005, 0.02, 0.05, 0.1, 0.2, 0.4])
+def test_an_interrupt_is_one_line_also_while_modules_are_loaded(tmp_path: Path, after: float) -> None:
+    script = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "sys.argv = ['facesearch', 'edit', '-', '--pose', '30']; from cli.start import main; print(flush=True); main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(  # stdin stays open: it waits for a picture
+        command, cwd=tmp_path, env=environment, stdin=-1, stdout=-1, stderr=-1, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+    nothing, kept = "nothing was begun", "what was finished is kept"
+    assert (process.returncode, told) in [(130, f"facesearch: interrupted: {one}\n") for one in (nothing, kept)]
 
 
 def test_an_interrupt_exits_with_130(call: Command, photos: Path) -> None:

@@ -290,7 +290,7 @@ def test_what_is_no_hash_is_named(gallery: Gallery, value: str) -> None:
 
 def test_text_that_is_none_is_named_by_whoever_reads_the_rows(gallery: Gallery) -> None:
     edit(gallery, "UPDATE face SET errors = CAST(x'5bff5d' AS TEXT) WHERE id = 3")
-    with pytest.raises(GalleryCorruptError, match="is not a sound gallery database .*UTF-8"):
+    with pytest.raises(GalleryCorruptError, match=r"is not a sound gallery database .*UTF-8"):
         gallery.verify()
 
 

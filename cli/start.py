@@ -1,0 +1,31 @@
+"""The first line of ours that runs: Ctrl-C ends the command in one line from here on, also while modules are loaded."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType
+
+_NOTHING_BEGUN = b"facesearch: interrupted: nothing was begun\n"
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """At once: what an interrupted import raises depends on whose module it is."""
+    with suppress(OSError):  # closed
+        os.write(2, _NOTHING_BEGUN)
+    os._exit(130)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # whoever started us may have said that it be passed over
+        signal.signal(signal.SIGINT, _leave)
+    from cli.app import main as run
+
+    signal.signal(signal.SIGINT, before)
+    try:
+        run()
+    finally:  # the work is done, or given up
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
