@@ -650,7 +650,8 @@ class Interrupted(ReadsHere):
 def test_an_interrupt_is_one_line_also_while_modules_are_loaded(tmp_path: Path, after: float) -> None:
     script = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "sys.argv = ['facesearch', 'edit', '-', '--pose', '30']; from cli.start import main; print(flush=True); main()"
+        "sys.argv = ['facesearch', 'edit', '-', '--pose', '30', '-o', 'x.png']; "
+        "from cli.start import main; print(flush=True); main()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
