@@ -6,6 +6,7 @@ It must stay light: every process that reads pictures imports it.
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -24,6 +25,7 @@ from index.whole import replaced, sync_folder, umask
 DATABASE = "gallery.db"
 _NEW_DATABASE = f"{DATABASE}.new"
 _LOCK = "gallery.lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MARK = ".facesearch-partial"  # in a folder that is being written, locked
 _DESCRIPTORS = re.compile(r"descriptors-(\d{1,18})\.f16")
 _INDEX = re.compile(r"(?:exact|search)-(\d{1,18})-([0-9a-f]{8})(?:\.faiss)?(\.\d+\.tmp)?")
@@ -162,8 +164,10 @@ class WriterLock:
         try:
             replaced(self._holder, f"{os.getpid()}\n".encode())
         except OSError as error:
-            self._lock.release()
-            raise _unwritable(self._holder, error) from error
+            if error.errno not in _FULL:
+                self._lock.release()
+                raise _unwritable(self._holder, error) from error
+            self._holder.unlink(missing_ok=True)  # what is written need not be here; the lock is held without a name
 
     def release(self) -> None:
         """Give the lock back. The files stay: deleting them would let two writers in."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 ROWS = ("row deleted", "file deleted")  # which no digest of what is left can tell of
 TABLES = ("gallery", "photo", "face", "record", "redescription", "staged", "sqlite_sequence")
@@ -17,6 +19,19 @@ _VALUES: tuple[Any, ...] = (
     *("", "x", "p1", "../precious/x", "/../../precious/x", "a/../b", "[", "[1,2]", "[NaN]", '{"a":1}', "\0", "é" * 300),
     *(b"", b"\0" * 32, b"\xff" * 32, b"x" * 5),
 )
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process can grow in this block, as on a disk without room; skips where the system knows no such
+    limit."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def damage(db: Path, outside: Path, rng: np.random.Generator) -> tuple[str, str]:

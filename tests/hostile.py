@@ -209,7 +209,7 @@ def _last_ids(db: Path) -> list[object] | None:
     connection = sqlite3.connect(f"{(db / 'gallery.db').as_uri()}?mode=ro", uri=True)
     try:
         return connection.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name").fetchall()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return None
     finally:
         connection.close()

@@ -23,6 +23,7 @@ from typer.main import get_command
 from cli.app import app, run
 from cli.options import Factory
 from retrieval.reading import Read
+from tests.damage import full_disk
 from tests.stand_ins import ReadsHere, stand_in_search
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +73,9 @@ def facesearch(call: Command) -> Command:
 def quick(call: Command) -> Command:
     """With a stand-in for the network; what it makes of a picture is decided by the name of --model."""
     return partial(call, factory=stand_in_search)
+
+
+READING = ("list", "info", "problems", "verify", "plan")
 
 
 def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -374,6 +378,23 @@ def test_an_index_that_cannot_be_had_does_not_hide_what_was_done(quick: Command,
     (Path("db") / "search.json").write_text("{")
     damaged = quick(*asked)
     assert damaged.code == 1 and "search.json is damaged" in damaged.err
+
+
+def test_a_full_disk_keeps_nobody_from_reading(quick: Command, photos: Path) -> None:
+    assert quick("index", photos, "--db", "db").code == 0
+    asked = [("query", photos / "p0" / "p0_+00_00.png", "--pose", "0"), *(("gallery", name) for name in READING)]
+    assert quick(*asked[0], "--db", "db").code == 0  # its index is saved
+
+    def answers() -> list[Outcome]:
+        told = [quick(*line, "--db", "db") for line in asked]
+        return [one._replace(out=re.sub("on disk .*", "", one.out)) for one in told]  # but for what SQLite shares
+
+    before = answers()
+    with full_disk():
+        assert answers() == before
+        refused = quick("gallery", "label", "1", "--identity", "anna", "--db", "db")
+    assert refused.code == 1 and "check the free space" in refused.err and len(refused.err.splitlines()) == 1
+    assert answers() == before
 
 
 def test_labels_from_a_manifest_appear_in_the_results(quick: Command, data_set: Path, tmp_path: Path) -> None:

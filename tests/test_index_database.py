@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from index.errors import GalleryCorruptError, GalleryLockedError, GalleryStorage
 from index.truth import state, store
 from index.truth.database import Database, SQLite
 from index.values import GalleryConfig
+from tests.damage import full_disk
 from tests.faces import new_face
 
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 4, Path("/photos").absolute())
@@ -326,3 +328,39 @@ def test_a_disk_that_refuses_is_named(path: Path) -> None:
             store.insert_faces(session, [new_face(f"more/{number}.png") for number in range(1_000)])
     assert content(database)[0] == 1 and database.soundness() == []
     database.close()
+
+
+@pytest.mark.parametrize("logged", [False, True])
+def test_where_the_disk_is_full_it_is_read_with_all_that_was_committed(
+    path: Path, tmp_path: Path, logged: bool
+) -> None:
+    writer = SQLite(path)
+    insert(writer, 1_000)
+    left = tmp_path / "left" / "gallery.db"  # as a writer leaves it that was killed, or that ended
+    left.parent.mkdir()
+    if not logged:
+        writer.close()
+    for file in path.parent.glob("gallery.db*"):
+        if not file.name.endswith("-shm"):
+            shutil.copy(file, left.with_name(file.name))
+    writer.close()
+    assert logged == left.with_name("gallery.db-wal").exists()
+    with full_disk():
+        database = SQLite(left)
+        assert content(database)[0] == 2 and len(content(database)[1]) == 401
+        with pytest.raises(GalleryStorageError, match="check the free space"):
+            insert(database, 1_001)
+        database.close()
+    after = SQLite(left)
+    assert insert(after, 1_002) and len(content(after)[1]) == 402
+    after.close()
+
+
+def test_who_reads_on_a_full_disk_sees_what_another_commits_when_there_is_room(path: Path) -> None:
+    with full_disk():
+        reader = SQLite(path)
+        assert len(content(reader)[1]) == 400
+    insert(writer := SQLite(path), 1_000)
+    assert len(content(reader)[1]) == 401
+    for database in (reader, writer):
+        database.close()

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
@@ -28,6 +28,7 @@ PRAGMAS = (
     "PRAGMA secure_delete = ON",  # a removed row leaves no text behind
 )
 
+_LOOK = "SELECT 1 FROM sqlite_schema LIMIT 1"  # the first that touches the file, and tells whether it can be used
 PAGE = 1_000  # rows that are read at a time
 VARIABLES = 10_000  # in one statement; SQLite's own limit is 32,766
 _T = TypeVar("_T")
@@ -71,8 +72,9 @@ class Database(Protocol):
 
 # what SQLite gives no code of its own, and Python none at all
 _CORRUPT_SIGNS = ("no such table", "no such column", "foreign key mismatch", "Could not decode to UTF-8")
-_LOCKED, _CORRUPT = (
+_LOCKED, _FULL, _CORRUPT = (
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED},
+    {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN},
     {
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
@@ -93,9 +95,8 @@ class SQLite:
         self._patience = patience
         self._believed, self._looked = False, look(path)
         url = URL.create("sqlite", database=str(path))
-        # where nothing can be written, no connection is kept: it would not see what another user writes
-        pool = None if _writable(path) else NullPool
-        self._engine = create_engine(url, creator=lambda: _connect(path, patience), poolclass=pool)
+        self._engine = create_engine(url, creator=lambda: _connect(path, patience))
+        event.listen(self._engine, "checkin", _give_back)
         event.listen(self._engine, "begin", _begin)
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
 
@@ -163,38 +164,60 @@ class SQLite:
             self._looked = now
 
 
-def _writable(path: Path) -> bool:
-    return not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+class _Passing(sqlite3.Connection):
+    """A connection for one transaction: kept any longer, it would not see what others write, or keep them from it."""
 
 
-def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """On a medium that cannot be written to: SQLite needs to be told that nothing changes."""
-    log = path.with_name(f"{path.name}-wal")
+def _give_back(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+    if isinstance(connection, _Passing):
+        record.invalidate()
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        if _logged(path):
+            raise GalleryStorageError(
+                f"{path.parent} cannot be written to and holds {path.name}-wal: somebody is writing, or the gallery "
+                "was copied while it was being written; wait, or copy it to a folder that can be written to"
+            )
+        return _connect_still(path)
     try:
-        written = log.stat().st_size
+        return _opened(path, patience)
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _FULL:
+            raise
+    # A disk that is full has no room for the file by which processes share the log.
+    return _opened(path, patience, alone=True) if _logged(path) else _connect_still(path)
+
+
+def _logged(path: Path) -> int:
+    """Bytes of the log that stands beside the file."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size
     except FileNotFoundError:
-        written = 0
-    if written:
-        raise GalleryStorageError(
-            f"{path.parent} cannot be written to and holds {log.name}: somebody is writing, or the gallery was copied "
-            "while it was being written; wait, or copy it to a folder that can be written to"
-        )
+        return 0
+
+
+def _connect_still(path: Path) -> sqlite3.Connection:
+    """Where nothing can be written: SQLite needs to be told that nothing changes."""
     connection = sqlite3.connect(
         f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
+        factory=_Passing,
     )
     connection.execute("PRAGMA foreign_keys = ON").close()
     return connection
 
 
-def _connect(path: Path, patience: float) -> sqlite3.Connection:
-    if not _writable(path):
-        return _connect_read_only(path)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+def _opened(path: Path, patience: float, alone: bool = False) -> sqlite3.Connection:
+    """alone: nobody else may read meanwhile, so that nothing need be shared with them."""
+    kind = _Passing if alone else sqlite3.Connection
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=kind)
+    waiting = f"PRAGMA busy_timeout = {1000 * patience:.0f}"
     try:
-        for pragma in (f"PRAGMA busy_timeout = {1000 * patience:.0f}", *PRAGMAS):
+        for pragma in (waiting, *(["PRAGMA locking_mode = EXCLUSIVE"] if alone else []), *PRAGMAS, _LOOK):
             connection.execute(pragma).close()
     except BaseException:
         connection.close()
