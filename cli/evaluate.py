@@ -32,7 +32,9 @@ def evaluate(
         ),
     ] = None,
     gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this.")] = None,
-    record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's model.json.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the figures, and how far right results lie, into model.json.")
+    ] = False,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
     device: DeviceOption = "auto",
@@ -47,7 +49,7 @@ def evaluate(
     manifest = read_manifest(data, required=("path", "identity", *columns))
     require_output_folder(out)
     from cli.progress import ProgressBar
-    from faceedit.editor import LEARNED, PAPER, Editor
+    from faceedit.editor import LEARNED, PAPER, Editor, descriptor_kind
     from faceedit.modelfile import model_digest
     from retrieval.evaluation.evaluate import evaluate as measure
     from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
@@ -77,14 +79,20 @@ def evaluate(
         f"within the face: MSE {face['stage1']['mse']}, {face['stage2']['mse']}; SSIM {face['stage2']['ssim']:.3f}; "
         f"sharpness {face['stage2']['sharpness']:.2f} of the truth's"
     )
+    if far := figures["right_distances"]:
+        half, most, nearly_all = far.values()
+        print(f"right first results within {half:.3f} (half), {most:.3f} (90 %), {nearly_all:.3f} (99 %)")
     print(f"{editor.attribute.name} decided right {figures['decided_accuracy']:.3f}")
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:
         from faceedit.modelfile import record_metrics
+        from retrieval.evaluation.report import usual
 
         recalls = {f"recall@{rank}": figures["recall"][rank]["value"] for rank in figures["recall"]}
         mse = {f"mse_{stage}": value for stage, value in whole.items() if evaluation.comparable}
         of = f"{about['data']}: " + ",".join(columns) + (f"; descriptor {descriptor}" if descriptor == PAPER else "")
-        record_metrics(folder, {f"{name} ({of})": value for name, value in {**recalls, **mse}.items()})
+        distances = usual(evaluation, str(about["data"]))
+        known = {descriptor_kind(editor.descriptor_size): distances} if distances else {}
+        record_metrics(folder, {f"{name} ({of})": value for name, value in {**recalls, **mse}.items()}, known)
     if gate is not None and figures["recall"]["1"]["value"] < gate:
         raise typer.Exit(5)

@@ -47,6 +47,7 @@ def query(
         str | None,
         typer.Option("--distinct", help="Show each identity once, or each file's content once: identity or content."),
     ] = None,
+    max_distance: Annotated[float | None, typer.Option(help="Leave results out that are farther, from 0 to 2.")] = None,
     db: DbOption = None,
     model: ModelOption = None,
     models: ModelsOption = None,
@@ -63,11 +64,12 @@ def query(
     """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
     nearest real pictures. With nothing asked, they are those that look most alike."""
     from faceedit.errors import ImageError
-    from retrieval.wishes import asked_for, condition_of, require_distinct
+    from retrieval.wishes import asked_for, condition_of, require_distance, require_distinct
 
     asked = asked_for(pose, illumination, inpaint)
     attribute = swept(all_poses, all_illuminations, asked)
     require_distinct(distinct)
+    require_distance(max_distance)
     from faceedit.text import printable
     from retrieval.answer_text import Format
     from retrieval.source import read_source
@@ -76,6 +78,7 @@ def query(
     form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)
     _check_files(images, single, sheet, as_json)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
+    wishes |= {"where": condition, "distinct": distinct, "max_distance": max_distance}
     found, answered, failures = False, 0, 0
     with face_search(context, db, model=model, models=models, device=device) as faces:
         for image in _each(images):
@@ -88,10 +91,12 @@ def query(
                 print(f"skipped: {printable(str(error))}", file=sys.stderr)
                 continue
             if attribute is None:
-                answers = [faces.query(source, k=k or 5, where=condition, distinct=distinct, **wishes)]
+                answers = [faces.query(source, k=k or 5, **wishes)]
             else:
-                answers = faces.sweep(source, attribute.name, k=k or 1, where=condition, distinct=distinct, **wishes)
+                answers = faces.sweep(source, attribute.name, k=k or 1, **wishes)
             print(form.text(str(image), answers, first=answered == 0), flush=True)
+            if hint := form.hint(str(image), answers):
+                print(hint, file=sys.stderr)
             answered += 1
             found |= any(answer.results for answer in answers)
             if sheet is not None:
@@ -100,7 +105,8 @@ def query(
         print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
         raise typer.Exit(3)
     if not found:
-        print("nothing found: no picture of the gallery meets the conditions", file=sys.stderr)
+        within = "" if max_distance is None else f", within a distance of {max_distance:g}"
+        print(f"nothing found: no picture of the gallery meets the conditions{within}", file=sys.stderr)
         raise typer.Exit(4)
 
 

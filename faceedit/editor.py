@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
-from faceedit.describes import Described, Edit, Floats, Moves
+from faceedit.describes import Described, Edit, Floats, Moves, Usual
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
 from faceedit.errors import ImageError, UsageError
@@ -128,6 +128,11 @@ class Editor:
     def neutral(self) -> bool:
         """Whether pictures that it makes stand on neutral grey."""
         return self._card.neutral
+
+    @property
+    def usual(self) -> Usual | None:
+        """How far first results by this kind of descriptor lie where they are right, as model.json says."""
+        return self._card.distances.get(descriptor_kind(self.descriptor_size))
 
     @property
     def card(self) -> ModelCard:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import TASKS, AttributeSpace
+from faceedit.describes import Usual
 from faceedit.errors import ModelFileError
 from faceedit.files import read_small
 from faceedit.networks import NetworkConfig
@@ -29,6 +30,7 @@ _READABLE = (1, 2, 3, 4, 5)
 LONGEST_CARD = 1 << 20  # bytes
 _LARGEST_VALUE = 2**31  # of an attribute, either way
 _LONGEST_WORD = 100  # characters
+_FARTHEST = 2  # that two descriptors of length 1 can be apart
 _KINDS = {bool: "true or false", int: "a whole number", str: "text", dict: "an object", list: "a list"}
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ class ModelCard:
     recipe: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    distances: dict[str, Usual] = field(default_factory=dict)  # by kind of descriptor
     licence: str = "unspecified"
     neutral: bool = False
     paper: str = "Ghodrati, Jia, Pedersoli, Tuytelaars: Towards Automatic Image Editing, BMVC 2016"
@@ -88,6 +91,7 @@ def read_card(folder: Path) -> tuple[ModelCard, str]:
             normalisation=_normalisation(_of(content, "normalisation", dict)),
             neutral="neutral" in content and _of(content, "neutral", bool),
             metrics=_metrics(_of(content, "metrics", dict)),
+            distances=_distances(_of(content, "distances", dict)) if "distances" in content else {},
             recipe=_of(content, "recipe", dict),
             provenance=_of(content, "provenance", dict),
             licence=_of(content, "licence", str),
@@ -176,6 +180,25 @@ def _normalisation(content: Mapping[str, Any]) -> Normalisation:
 
 def _metrics(content: Mapping[str, Any]) -> dict[str, float]:
     return {name: _number(content, name) for name in content}
+
+
+def _distances(content: Mapping[str, Any]) -> dict[str, Usual]:
+    found = {}
+    for kind in content:
+        said = _of(content, kind, dict)
+        _no_others(said, {one.name for one in fields(Usual)}, f"distances, {short(kind)},")
+        data, date = (_plain(_of(said, name, str), name) for name in ("data", "date"))
+        half, most, nearly_all = (_number(said, name) for name in ("half", "most", "nearly_all"))
+        if not 0 <= half <= most <= nearly_all <= _FARTHEST:
+            raise ValueError(f"distances are {half}, {most}, {nearly_all}; expected ascending numbers of 0 to 2")
+        found[kind] = Usual(data, date, _of(said, "right", int), half, most, nearly_all)
+    return found
+
+
+def _plain(text: str, name: str) -> str:
+    if not text.isprintable() or len(text) > _LONGEST_WORD:
+        raise ValueError(f"{name} is {short(text)}; expected plain text of up to {_LONGEST_WORD} characters")
+    return text
 
 
 def _whole_numbers(values: list[Any]) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from faceedit.describes import Usual
 from faceedit.errors import ModelFileError
 from faceedit.files import read_small, write_whole
 from faceedit.modelcard import CARD, FORMAT, ModelCard, read_card, read_content, short
@@ -121,14 +122,16 @@ def shrink_model(model: Model, folder: Path, half: bool = True) -> str:
     return save_model(folder, card, model.networks._replace(generation=generation), half)
 
 
-def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
-    """Add measured figures to a model's card; the weights and the digest stay as they are.
+def record_metrics(folder: Path, metrics: dict[str, float], distances: Mapping[str, Usual]) -> None:
+    """Add measured figures, and distances by kind of descriptor, to a model's card; the weights and the digest stay as
+    they are.
 
     Raises ModelFileError when the folder is no model, or cannot be written.
     """
     read_card(folder)
     content = read_content(folder)
     content["metrics"].update(metrics)
+    content.setdefault("distances", {}).update({kind: asdict(usual) for kind, usual in distances.items()})
     try:
         write_whole(folder / CARD, (json.dumps(content, indent=2) + "\n").encode())
     except OSError as error:

@@ -386,11 +386,16 @@ class Gallery:
                 redescribing.give_up(session)
             self._tidy()
 
-    def set_image_root(self, image_root: Path) -> None:
-        """Say where the images lie now; `image_root` is absolute, the paths below it the same."""
+    def set_image_root(self, image_root: Path, below: str = "") -> None:
+        """Say where the images lie now; `image_root` is absolute. The paths below it are the same, or, where `below`
+        names a folder in it, those in that one."""
         _require_absolute(image_root)
+        if below:
+            check_path(below)
         with self.writing(), self._database.writing() as session:
             state.gallery(session).image_root = image_root.as_posix()
+            if below:
+                store.put_below(session, below)
         self._config = changed(self._config, image_root=image_root)
 
     def remove(self, ids: Iterable[int]) -> int:

@@ -13,7 +13,7 @@ from faceedit.text import cell, printable
 from retrieval.answers import SHOWN, Answer, table
 
 FORMATS = ("table", "json", "jsonl", "csv")
-_COLUMNS = ("query", "asked", "rank", "distance", "identity", *SHOWN, "path")
+_COLUMNS = ("query", "asked", "rank", "distance", "identity", *SHOWN, "path", "file")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,17 @@ class Format:
         if self.name in ("json", "jsonl"):
             return json.dumps(self._content(query, answers))
         return "\n".join([*([printable(query)] if self.several else []), *table(answers, self.swept)])
+
+    def hint(self, query: str, answers: Sequence[Answer]) -> str:
+        """A warning where nothing is near at any asked value, else empty."""
+        if any(answer.near is not False for answer in answers):
+            return ""
+        nearest = min(answers, key=lambda answer: answer[0].distance)
+        return (
+            f"warning: nothing is near {printable(query)}: the first result is {nearest[0].distance:.3f} away, and "
+            f"{nearest.usual}; is it an aligned face (`facesearch data import` makes such crops), and is the person "
+            "here?"
+        )
 
     def _content(self, query: str, answers: Sequence[Answer]) -> dict[str, object]:
         contents = [{**answer.as_json(), "query": query} for answer in answers]

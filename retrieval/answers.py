@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 from PIL import Image
 
 from faceedit.attributes import AttributeSpace
-from faceedit.describes import Edit
+from faceedit.describes import Edit, Usual
 from faceedit.enlarging import enlarged
 from faceedit.images import Picture
 from retrieval.tables import aligned, shown
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from index.values import Face
     from retrieval.source import Source
 
+FILES = (THERE, GONE, CHANGED, UNREADABLE) = ("there", "gone", "changed since", "not readable now")
 SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
 
 
@@ -50,13 +51,15 @@ class Step:
 @dataclass(frozen=True)
 class Result:
     """One picture of the gallery. rank: from 1, the nearest; distance: Euclidean, of the descriptors; path: its file,
-    absolute; face: what the gallery knows of it; attribute: what the model looked for."""
+    absolute; face: what the gallery knows of it; attribute: what the model looked for; file: one of FILES, how that
+    file was found when the query was answered."""
 
     rank: int
     distance: float
     path: Path
     face: Face
     attribute: str
+    file: str = THERE
 
     @property
     def decided(self) -> int:
@@ -96,6 +99,7 @@ class Result:
             "identity": self.identity,
             **{name: self.value_of(name) for name in SHOWN},
             "path": str(self.path),
+            "file": self.file,
         }
 
 
@@ -103,7 +107,7 @@ class Result:
 class Answer(Sequence[Result]):
     """One query's results. query: the picture's path as it was given, empty where it had none; asked: what was asked
     for, attribute name to value; given: the picture that was queried with; steps: the edits, in the order in which they
-    were made; results: nearest first.
+    were made; results: nearest first; usual: how far right first results lie, where the model says so.
 
     It is the sequence of its results. `print(answer)` shows a table, a notebook a sheet of pictures.
     """
@@ -113,6 +117,15 @@ class Answer(Sequence[Result]):
     given: Source = field(repr=False, compare=False)
     steps: tuple[Step, ...]
     results: tuple[Result, ...]
+    usual: Usual | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def near(self) -> bool | None:
+        """Whether the first result is no farther than nearly all right ones are; None where the model does not say how
+        far these are, or there is no result."""
+        if self.usual is None or not self.results:
+            return None
+        return self.results[0].distance <= self.usual.nearly_all
 
     def __len__(self) -> int:
         return len(self.results)
@@ -130,8 +143,9 @@ class Answer(Sequence[Result]):
         return self.given.picture
 
     def as_json(self) -> dict[str, Any]:
-        """What `json.dumps` takes: query, asked and the results."""
-        return {"query": self.query, "asked": self.asked, "results": [result.as_json() for result in self.results]}
+        """What `json.dumps` takes: query, asked, whether the first result is near, and the results."""
+        results = [result.as_json() for result in self.results]
+        return {"query": self.query, "asked": self.asked, "near": self.near, "results": results}
 
     def __str__(self) -> str:
         return "\n".join(table([self]))
@@ -170,6 +184,10 @@ def table(answers: Sequence[Answer], swept: AttributeSpace | None = None) -> lis
     for answer in answers:
         asked = [swept.text(answer.asked[swept.name])] if swept else []
         for one in answer.results:
-            found = [shown(one.identity or None), *(shown(one.value_of(name)) for name in names), shown(one.path)]
+            found = [shown(one.identity or None), *(shown(one.value_of(name)) for name in names), _place(one)]
             rows.append([*asked, str(one.rank), f"{one.distance:.4f}", *found])
     return aligned(rows)
+
+
+def _place(result: Result) -> str:
+    return shown(result.path) + ("" if result.file == THERE else f" ({result.file})")

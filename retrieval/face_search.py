@@ -30,7 +30,7 @@ from retrieval.reports import IndexReport, RedescribeReport
 from retrieval.search_requirements import require_possible
 from retrieval.source import AnyPicture, Source, read_source
 from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate
-from retrieval.wishes import Where, asked_for, attribute_named, condition_of, require_results, require_wish, swept
+from retrieval.wishes import Selection, Where, asked_for, attribute_named, condition_of, require_wish, swept
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -178,6 +178,7 @@ class FaceSearch:
         k: int = 5,
         where: Where = None,
         distinct: str | None = None,
+        max_distance: float | None = None,
     ) -> Answer:
         """Imagine the person as asked, one attribute after the other, and find the k nearest pictures of the gallery;
         without a wish, those that look most alike.
@@ -185,11 +186,13 @@ class FaceSearch:
         picture: an aligned face, as a path, bytes, a PIL image or (H, W, 3) uint8 RGB; where it is a file of the
         gallery, that one does not count. pose: degrees; illumination: number of the light; inpaint: without the block
         that hides a part. where: which images compete, such as "identity != 'anna' and pose between -15 and 15";
-        distinct: 'identity' for each person once, 'content' for each file's content once.
+        distinct: 'identity' for each person once, 'content' for each file's content once; max_distance: leave out
+        what is farther, 0 to 2. `Answer.near` says whether the first result is as near as right ones are.
         Raises AttributeValueError, UsageError, WhereError, ImageError, GalleryError, ModelFileError.
         """
         asked = asked_for(pose, illumination, inpaint)
-        return self._answers(picture, [asked], k, where, distinct)[0]
+        selection = Selection(k, condition_of(where), distinct, max_distance)
+        return self._answers(picture, [asked], selection)[0]
 
     def sweep(
         self,
@@ -202,11 +205,12 @@ class FaceSearch:
         k: int = 1,
         where: Where = None,
         distinct: str | None = None,
+        max_distance: float | None = None,
     ) -> list[Answer]:
         """The same at every value of one attribute, one answer each. Raises UsageError where that one is also wished
         for."""
         wishes = swept(attribute, asked_for(pose, illumination, inpaint))
-        return self._answers(picture, wishes, k, where, distinct)
+        return self._answers(picture, wishes, Selection(k, condition_of(where), distinct, max_distance))
 
     def edit(
         self,
@@ -264,8 +268,9 @@ class FaceSearch:
         return Removal(removed, self._prepared(None, progress)[1] if reduced else None)
 
     def relocate(self, root: str | os.PathLike[str]) -> int:
-        """Say where the images lie now, after their folder moved; below it their paths are the same. How many are not
-        there. Raises UsageError for a folder that holds none of them."""
+        """Say where the images lie now, after their folder moved; below it their paths are the same. Or give a folder
+        that theirs lies in, so that all of it can be indexed. How many are not there. Raises UsageError for a folder
+        that holds none of them."""
         return relocate(self.gallery, Path(root))
 
     def compact(self, progress: Progress | None = None) -> Compacted:
@@ -275,13 +280,11 @@ class FaceSearch:
     # --- inside ---
 
     def _answers(
-        self, picture: AnyPicture | Source, wishes: list[dict[str, int]], k: int, where: Where, distinct: str | None
+        self, picture: AnyPicture | Source, wishes: list[dict[str, int]], selection: Selection
     ) -> list[Answer]:
         """What costs nothing is checked before a picture is read, and that is read before a model is loaded."""
-        condition = condition_of(where)
-        require_results(k, distinct)
         source = read_source(picture)
-        return answers(self.gallery, self._models, source, wishes, k, condition, distinct)
+        return answers(self.gallery, self._models, source, wishes, selection)
 
     def _prepared(
         self, requirements: Requirements | None, progress: Progress | None

@@ -81,6 +81,11 @@ def require_fitting(gallery: Gallery, describer: Describes, image_root: Path) ->
     elsewhere = not root.is_relative_to(gallery.config.image_root)
     if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
         gallery.set_image_root(root)
+    elif elsewhere and gallery.config.image_root.is_relative_to(root):
+        raise RetrievalError(
+            f"the gallery {gallery.folder} holds images of {gallery.config.image_root}, a part of {root}: say "
+            f"`facesearch gallery relocate {root}` first, which keeps them, or give another --db"
+        )
     elif elsewhere:
         raise RetrievalError(
             f"the gallery {gallery.folder} holds images of {gallery.config.image_root}, not of {root}: "

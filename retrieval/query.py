@@ -13,14 +13,15 @@ from faceedit.describes import Edits
 from faceedit.errors import UsageError
 from faceedit.images import Picture
 from index.errors import GalleryEmptyError
-from index.gallery import Gallery, Match
+from index.files import file_hash
+from index.gallery import FileStamp, Gallery, Match, Photo
 from index.values import identity_key
-from index.where import Condition
-from retrieval.answers import Answer, Result, Step
+from retrieval.answers import CHANGED, GONE, THERE, UNREADABLE, Answer, Result, Step
 from retrieval.checks import is_unicode
 from retrieval.describing import require_sound
 from retrieval.models import Models
 from retrieval.source import Source
+from retrieval.wishes import Selection
 
 ORDER = ("inpainting", "illumination", "pose")  # an occlusion first: the other editors never saw one
 Asked = Mapping[str, int]
@@ -28,36 +29,22 @@ Asked = Mapping[str, int]
 
 
 def answers(
-    gallery: Gallery,
-    models: Models,
-    source: Source,
-    wishes: Sequence[Asked],
-    k: int,
-    where: Condition | None = None,
-    distinct: str | None = None,
+    gallery: Gallery, models: Models, source: Source, wishes: Sequence[Asked], selection: Selection
 ) -> list[Answer]:
     """The answer to each of several wishes for the same attributes; see `answer`. No model is loaded for an empty
     gallery."""
     if len(gallery) == 0:
         raise GalleryEmptyError(f"the gallery {gallery.folder} is empty: run `facesearch index` on a folder first")
     editors = models.to_query(wishes[0], gallery.config)
-    return [answer(gallery, editors, source, asked, k, where, distinct) for asked in wishes]
+    return [answer(gallery, editors, source, asked, selection) for asked in wishes]
 
 
 def answer(
-    gallery: Gallery,
-    editors: Mapping[str, Edits],
-    source: Source,
-    asked: Asked,
-    k: int = 5,
-    where: Condition | None = None,
-    distinct: str | None = None,
+    gallery: Gallery, editors: Mapping[str, Edits], source: Source, asked: Asked, selection: Selection
 ) -> Answer:
-    """The k gallery images nearest to the person of a picture, seen as asked.
+    """The gallery images nearest to the person of a picture, seen as asked.
 
-    editors: by attribute name, among them the one that described the gallery. where: which images compete; distinct:
-    one of DISTINCT, of which a result may show each value once ('content': files with the same bytes; images without an
-    identity are all unlike).
+    editors: by attribute name, among them the one that described the gallery.
 
     The editor of the gallery's own attribute works last, since its descriptors are what the gallery holds; where it
     does not, the edited face is described as a gallery picture is. The query's own file never counts. Raises
@@ -69,9 +56,9 @@ def answer(
     gallery.require_model(editors[own].digest, editors[own].descriptor_size)
     steps = chain(source, asked, editors, last=own)
     descriptor = _descriptor(source.crop, steps, editors[own])
-    matches = _search(gallery, descriptor, _own(gallery, source.path), k, where, distinct)
+    matches = _search(gallery, descriptor, _own(gallery, source.path), selection)
     results = (_result(gallery, rank, match) for rank, match in enumerate(matches, start=1))
-    return Answer(source.name, dict(asked), source, steps, tuple(results))
+    return Answer(source.name, dict(asked), source, steps, tuple(results), editors[own].usual)
 
 
 def chain(source: Source, asked: Asked, editors: Mapping[str, Edits], last: str = "pose") -> tuple[Step, ...]:
@@ -114,23 +101,18 @@ def _descriptor(source: Picture, steps: tuple[Step, ...], own: Edits) -> NDArray
     return made
 
 
-def _search(
-    gallery: Gallery,
-    descriptor: NDArray[np.float32],
-    own: list[int],
-    k: int,
-    where: Condition | None,
-    distinct: str | None,
-) -> list[Match]:
-    look = k
+def _search(gallery: Gallery, descriptor: NDArray[np.float32], own: list[int], selection: Selection) -> list[Match]:
+    look, most = selection.k, selection.max_distance
     while True:
-        matches = gallery.search(descriptor, look, where=where, exclude=own)
+        matches = gallery.search(descriptor, look, where=selection.where, exclude=own)
         groups: dict[object, Match] = {}
         for match in matches:
-            groups.setdefault(_group(match, distinct), match)
+            if most is None or match.distance <= most:
+                groups.setdefault(_group(match, selection.distinct), match)
         kept = list(groups.values())
-        if len(kept) >= k or len(matches) < look:
-            return kept[:k]
+        too_far = most is not None and bool(matches) and matches[-1].distance > most  # and so is what follows
+        if len(kept) >= selection.k or len(matches) < look or too_far:
+            return kept[: selection.k]
         look *= 4
 
 
@@ -144,7 +126,19 @@ def _group(match: Match, distinct: str | None) -> object:
 
 def _result(gallery: Gallery, rank: int, match: Match) -> Result:
     path = gallery.config.image_root / match.face.path
-    return Result(rank, match.distance, path, match.face, gallery.config.attribute)
+    return Result(rank, match.distance, path, match.face, gallery.config.attribute, _found(path, match.face.photo))
+
+
+def _found(path: Path, photo: Photo) -> str:
+    """How the file of a result is now, one of FILES: it is read only where it does not look as it did."""
+    try:
+        if FileStamp.of(path.stat()) == photo.stamp or photo.sha256 in (None, file_hash(path)):
+            return THERE
+        return CHANGED
+    except (FileNotFoundError, NotADirectoryError):
+        return GONE
+    except OSError:
+        return UNREADABLE
 
 
 def _own(gallery: Gallery, path: Path | None) -> list[int]:

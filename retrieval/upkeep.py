@@ -85,12 +85,16 @@ def _text(name: str, given: object) -> str | None:
 
 
 def relocate(gallery: Gallery, root: Path) -> int:
-    """Say where the images lie now; how many are not there. Raises UsageError for a folder that holds none of them."""
+    """Say where the images lie now, or that they lie in a part of a folder that is to be indexed as a whole; how many
+    are not there. Raises UsageError for a folder that holds none of them."""
     if not root.is_dir():
         raise UsageError(f"{root} is no folder: give the one that the images lie in now")
-    require_keepable(root.resolve())
-    missing = missing_files(gallery, root)
+    full, before = root.resolve(), gallery.config.image_root
+    require_keepable(full)
+    missing, below = missing_files(gallery, full), ""
+    if full in before.parents and (stayed := missing_files(gallery, before)) <= missing:
+        missing, below = stayed, before.relative_to(full).as_posix()
     if missing == len(gallery) > 0:
         raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
-    gallery.set_image_root(root.resolve())
+    gallery.set_image_root(full, below)
     return missing

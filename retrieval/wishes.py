@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 from faceedit.attributes import TASKS, AttributeSpace
@@ -56,11 +57,28 @@ def condition_of(where: Where) -> Condition | None:
     return parse(where) if isinstance(where, str) else where
 
 
-def require_results(k: int, distinct: str | None) -> None:
-    """Raise UsageError for what is no number of results, or for a name that is not among DISTINCT."""
-    if not isinstance(k, Integral) or k < 1:
-        raise UsageError(f"k is {k!r}: give how many results to find, 1 or more")
-    require_distinct(distinct)
+@dataclass(frozen=True)
+class Selection:
+    """Which results are shown. k: how many; where: which images compete; distinct: one of DISTINCT, of which a result
+    may show each value once ('content': files with the same bytes; images without an identity are all unlike);
+    max_distance: results that are farther are left out."""
+
+    k: int = 5
+    where: Condition | None = None
+    distinct: str | None = None
+    max_distance: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.k, Integral) or self.k < 1:
+            raise UsageError(f"k is {self.k!r}: give how many results to find, 1 or more")
+        require_distinct(self.distinct)
+        require_distance(self.max_distance)
+
+
+def require_distance(far: float | None) -> None:
+    """Raise UsageError for what is no distance."""
+    if far is not None and not (isinstance(far, Real) and far >= 0):  # not for NaN either
+        raise UsageError(f"the largest distance is {far!r}: give a number from 0 to 2, where opposite faces are")
 
 
 def require_distinct(name: str | None) -> None:

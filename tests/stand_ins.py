@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import POSE, TASKS, AttributeSpace
-from faceedit.describes import Described, Edit, Floats
+from faceedit.describes import Described, Edit, Floats, Usual
 from faceedit.errors import ImageError
 from faceedit.images import SIZE, Picture
 from retrieval.face_search import FaceSearch
@@ -28,9 +28,11 @@ class HashEditor:
         descriptor_size: int = 16,
         batch: int = 64,
         neutral: bool = False,
+        usual: Usual | None = None,
     ) -> None:
         self.digest = hashlib.sha256(f"{name} {attribute.name} {descriptor_size}".encode()).hexdigest()
         self.attribute, self.descriptor_size, self.batch, self.neutral = attribute, descriptor_size, batch, neutral
+        self.usual = usual
         self.described: list[int] = []  # how many pictures each call was given
 
     def describe(self, images: NDArray[np.uint8], /) -> Described:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from cli.app import run
 from index.gallery import FileStamp, Gallery, GalleryConfig, Problem
 from tests.conftest import blob_face
 from tests.faces import new_face, unit_vectors
-from tests.stand_ins import stand_in_search
+from tests.stand_ins import ReadsHere, stand_in_search
 
 SIZE = 16
 Call = Callable[..., tuple[int, str, str]]
@@ -230,6 +231,27 @@ def test_relocate(call: Call, tmp_path: Path) -> None:
     assert code == 0 and out.endswith(f"images below {tmp_path / 'elsewhere'}\n")
     assert err == "warning: the files of 1 image are not there\n"
     assert json.loads(call("show", "1", "--json")[1])[0]["there"]
+
+
+def test_a_gallery_of_a_part_is_given_the_whole_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*arguments: object, code: int = 0) -> tuple[str, str]:
+        factory = partial(stand_in_search, reader=ReadsHere())
+        assert run([*map(str, arguments), "--db", str(tmp_path / "db")], factory) == code
+        return capsys.readouterr()
+
+    whole, part = tmp_path / "all", tmp_path / "all" / "p"
+    for n, folder in enumerate((part, part / "p", part / "p" / "p", whole / "q")):  # where some go, others were
+        folder.mkdir(parents=True)
+        Image.fromarray(blob_face(n, 0, 0)).save(folder / "x.png")
+    told("index", part)
+    before = [json.loads(line) for line in told("gallery", "list", "--jsonl")[0].splitlines()]
+    assert f"a part of {whole}: say `facesearch gallery relocate {whole}` first" in told("index", whole, code=1)[1]
+    assert told("gallery", "relocate", whole) == (f"{tmp_path / 'db'}: images below {whole}\n", "")
+    after = [json.loads(line) for line in told("gallery", "list", "--jsonl")[0].splitlines()]
+    assert [one["path"] for one in after] == [f"p/{one['path']}" for one in before]
+    assert [{**one, "path": ""} for one in after] == [{**one, "path": ""} for one in before]
+    assert "sound" in told("gallery", "verify")[0]
+    assert "4 images; 1 described, 3 unchanged, 0 skipped" in told("index", whole)[0]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from faceedit.describes import Usual
 from faceedit.editor import Editor
 from faceedit.errors import ModelFileError
 from faceedit.modelcard import read_card
@@ -45,12 +46,17 @@ def test_save_and_load_is_the_identity(model: Path, tmp_path: Path) -> None:
 
 def test_recorded_figures_leave_the_model_as_it_is(model: Path) -> None:
     before = load_model(model)
-    record_metrics(model, {"recall@1": 0.5})
+    known = Usual("people", "2026-11-26", 7, 0.5, 0.7, 0.8)
+    record_metrics(model, {"recall@1": 0.5}, {"paper": known})
     after = load_model(model)
     assert after.card.metrics == {**before.card.metrics, "recall@1": 0.5}
+    assert (before.card.distances, after.card.distances) == ({}, {"paper": known})
+    assert Editor(after, "cpu").usual == known and str(known) == (
+        "99 % of 7 right first results lay within 0.800 (people, 2026-11-26)"
+    )
     assert after.digest == before.digest
     with pytest.raises(ModelFileError, match="no readable"):
-        record_metrics(model / "nothing", {})
+        record_metrics(model / "nothing", {}, {})
 
 
 def test_another_seed_or_normalisation_is_another_digest(model: Path, other_model_folder: Path) -> None:

@@ -42,8 +42,9 @@ def answers(tmp_path: Path) -> list[Answer]:
 def test_it_becomes_json(answers: list[Answer]) -> None:
     content = json.loads(json.dumps(answers[0].as_json()))
     assert (content["query"], content["asked"], len(content["results"])) == ("", {"pose": 30}, 2)
+    assert content["near"] is None
     first, result = content["results"][0], answers[0].results[0]
-    assert list(first) == ["rank", "distance", "identity", "pose", "illumination", "path"]
+    assert list(first) == ["rank", "distance", "identity", "pose", "illumination", "path", "file"]
     assert (first["rank"], first["pose"], first["illumination"]) == (1, result.decided, None)
     assert first["distance"] == pytest.approx(result.distance, abs=1e-6)
     assert Path(first["path"]).is_absolute() and Path(first["path"]).is_file()

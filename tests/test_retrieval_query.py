@@ -1,5 +1,7 @@
 """Answers to queries: what is found, in which order, and what is refused."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from faceedit.attributes import ILLUMINATION, INPAINTING
+from faceedit.describes import Usual
 from faceedit.errors import AttributeValueError, ImageError, UsageError
 from faceedit.images import read_crop
 from index.errors import GalleryEmptyError, ModelMismatchError, WhereError
@@ -64,6 +67,67 @@ def test_results_come_by_rising_true_distance(faces: FaceSearch, asked: Path) ->
     assert distances == sorted(distances) and len(distances) == len(faces.gallery)
     np.testing.assert_allclose(distances, true_distances(faces, answer.steps[-1].edit.descriptor), atol=1e-3)
     assert [result.rank for result in answer] == list(range(1, len(answer) + 1))
+
+
+def test_results_that_are_too_far_are_left_out(faces: FaceSearch, asked: Path) -> None:
+    every = faces.query(asked, pose=30, k=100).results
+    for most in (every[4].distance, every[4].distance - 1e-6, 0, 2):
+        for distinct in (None, "content"):
+            found = faces.query(asked, pose=30, k=3, max_distance=most, distinct=distinct).results
+            assert found == tuple(one for one in every[:3] if one.distance <= most)
+        assert len(faces.query(asked, pose=30, k=100, max_distance=most)) == sum(one.distance <= most for one in every)
+    swept = faces.sweep(asked, k=2, max_distance=every[0].distance)
+    assert all(one.distance <= every[0].distance for answer in swept for one in answer)
+
+
+@pytest.mark.parametrize("far", [-0.1, float("nan"), "1"])
+def test_what_is_no_distance_is_refused(faces: FaceSearch, asked: Path, far: Any) -> None:
+    with pytest.raises(UsageError, match=r"the largest distance is .*: give a number from 0 to 2"):
+        faces.query(asked, pose=30, max_distance=far)
+
+
+@pytest.mark.parametrize(("nearly_all", "near"), [(0.01, False), (2.0, True)])
+def test_an_answer_says_whether_its_first_result_is_as_near_as_right_ones(
+    photos: Path, asked: Path, tmp_path: Path, nearly_all: float, near: bool
+) -> None:
+    known = Usual("people", "2026-11-26", 7, 0.0, 0.0, nearly_all)
+    with FaceSearch(tmp_path / "db", describer=HashEditor(usual=known), reader=ReadsHere()) as faces:
+        faces.index(photos)
+        answer = faces.query(asked, pose=30)
+        assert (answer.near, answer.as_json()["near"], answer.usual) == (near, near, known)
+        assert faces.query(asked, pose=30, max_distance=0).near is None  # nothing is found
+
+
+def test_where_nobody_measured_nothing_is_said_of_nearness(faces: FaceSearch, asked: Path) -> None:
+    assert faces.query(asked, pose=30).near is None
+
+
+def test_results_say_what_has_become_of_their_files(data_set: Path, asked: Path, tmp_path: Path) -> None:
+    names = ("same", "touched", "changed", "twin", "gone", "closed")
+    pictures = find_images(data_set / "images")[10:]
+    (tmp_path / "photos" / "closed").mkdir(parents=True)
+    files = {name: tmp_path / "photos" / ("closed" if name == "closed" else "") / f"{name}.png" for name in names}
+    for file, picture in zip(files.values(), pictures, strict=False):
+        shutil.copy(picture, file)
+    with FaceSearch(tmp_path / "db", describer=HashEditor(), reader=ReadsHere()) as faces:
+        faces.index(tmp_path / "photos")
+        os.utime(files["touched"], (1, 1))
+        files["changed"].write_bytes(b"another")
+        kept = files["twin"].stat()
+        files["twin"].write_bytes(files["twin"].read_bytes()[:-1] + b"!")  # as `cp -p` does with one of the same size
+        os.utime(files["twin"], ns=(kept.st_atime_ns, kept.st_mtime_ns))
+        files["gone"].unlink()
+        shutil.move(files["closed"].parent, tmp_path / "moved")
+        files["closed"].parent.write_bytes(b"a file where the folder was")
+        answer = faces.query(asked, pose=30, k=10)
+    found = {result.path.stem: result.file for result in answer}
+    changed = "changed since"
+    assert found == dict(zip(names, ("there", "there", changed, changed, "gone", "gone"), strict=True))
+    lines = {line.split("/")[-1] for line in str(answer).splitlines()[1:]}
+    assert lines == {"same.png", "touched.png", "changed.png (changed since)", "twin.png (changed since)"} | {
+        "gone.png (gone)",
+        "closed.png (gone)",
+    }
 
 
 def test_distinct_results_are_the_nearest_of_each(data_set: Path, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_same_seed_same_weights_and_another_seed_others(pairs: PairSet, tmp_path
 @pytest.mark.slow
 def test_another_run_is_neither_overwritten_nor_resumed(pairs: PairSet, tmp_path: Path) -> None:
     train(run_of(tmp_path, TINY_FAST), pairs)
-    record_metrics(tmp_path, {"recall@1": 0.5})
+    record_metrics(tmp_path, {"recall@1": 0.5}, {})
     assert train(run_of(tmp_path, TINY_FAST), pairs, resume=True).card.metrics["recall@1"] == 0.5
     with pytest.raises(TrainingError, match="--resume to go on"):
         train(run_of(tmp_path, TINY_FAST), pairs)

@@ -71,10 +71,13 @@ def import_(
 
 def relocate(
     context: typer.Context,
-    root: Annotated[Path, typer.Argument(help="Where the images lie now; below it their paths are the same.")],
+    root: Annotated[
+        Path,
+        typer.Argument(help="Where the images lie now, with the same paths below it; or a folder that theirs lies in."),
+    ],
     db: DbOption = None,
 ) -> None:
-    """Say where the images lie now. For when their folder has moved."""
+    """Say where the images lie now. For when their folder has moved, or one above it is to be indexed."""
     with face_search(context, db) as faces:
         missing = faces.relocate(root)
         print(f"{faces.folder}: images below {root.resolve()}")

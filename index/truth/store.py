@@ -41,7 +41,7 @@ from index.truth.schema import (
     update_rows,
 )
 from index.truth.state import gallery
-from index.values import Face, IdArray, Labels, Photo, Problem
+from index.values import Face, IdArray, Labels, Photo, Problem, check_path
 from index.where import Condition
 
 WAITING = "its description was damaged: the next run over its folder describes it again"
@@ -266,6 +266,17 @@ def _photos_of(session: Session, ids: Sequence[int]) -> dict[int, int]:
         rows = session.execute(select(FaceRow.id, FaceRow.photo_id).where(FaceRow.id.in_(some)))
         found.update((face, photo) for face, photo in rows)
     return found
+
+
+def put_below(session: Session, folder: str) -> None:
+    """Say of every photo that its path is this folder's, and then what it was. The longest go first: where one is put
+    another may have been, which is longer. Raises ImageRowError for a path that becomes too long."""
+    lengths: dict[int, list[tuple[int, str]]] = {}
+    for id_, path in session.execute(select(PhotoRow.id, PhotoRow.path)):
+        check_path(f"{folder}/{path}")
+        lengths.setdefault(len(path), []).append((id_, path))
+    for length in sorted(lengths, reverse=True):
+        _rewrite(session, _PHOTO, {id_: {"path": f"{folder}/{path}"} for id_, path in lengths[length]})
 
 
 def _rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:

@@ -7,7 +7,7 @@ the one that `Editor.describe` decides for. What is asked, and what is right, sa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from faceedit.editor import Editor
 from index.gallery import Gallery
 from retrieval.evaluation.queries import Bools, LabelledSet, Queries, Rows, right_results, truth_rows
 from retrieval.evaluation.recall import RANKS
-from retrieval.evaluation.searching import decided_values, gallery_of, nearest_rows, nearest_vectors
+from retrieval.evaluation.searching import decided_values, distances_to, gallery_of, nearest_rows, nearest_vectors
 
 OURS = "descriptor"
 Progress = Callable[[str, int, int], None]
@@ -32,7 +32,7 @@ class Evaluation:
     """Everything measured. decided (N,): the position of the value that each gallery picture was taken to have;
     occluded_decided (Q,): the same of occluded queries, described as gallery pictures, else (0,); hits: by method,
     (Q, 10) whether each rank holds a correct picture; truths (Q,): a correct row of each query; nearest (Q, 10),
-    generated and refined (Q, 60, 60, 3): the method's own results."""
+    distances (Q,) of the first of them, generated and refined (Q, 60, 60, 3): the method's own results."""
 
     test: LabelledSet
     queries: Queries
@@ -42,6 +42,7 @@ class Evaluation:
     hits: dict[str, Bools]
     truths: Rows
     nearest: Rows
+    distances: NDArray[np.float32]
     generated: NDArray[np.uint8]
     refined: NDArray[np.uint8]
     same_value_hits: Bools
@@ -73,6 +74,7 @@ class Evaluation:
 @dataclass(frozen=True)
 class _Turned:
     nearest: Rows
+    distances: NDArray[np.float32]
     generated: NDArray[np.uint8]
     refined: NDArray[np.uint8]
 
@@ -106,6 +108,7 @@ def evaluate(
         hits=hits,
         truths=truth_rows(test, queries),
         nearest=turned.nearest,
+        distances=turned.distances,
         generated=turned.generated,
         refined=turned.refined,
         same_value_hits=same,
@@ -125,9 +128,9 @@ def _turn_and_search(
         asked = np.stack([edit.descriptor for edit in edits])
         found = nearest_rows(gallery, asked, test.own_rows(chunk), RANKS[-1])
         generated, refined = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
-        parts.append(_Turned(found, generated, refined))
+        parts.append(_Turned(found, distances_to(gallery, asked, found[:, 0]), generated, refined))
         report("queries", start + len(chunk), len(queries))
-    return _Turned(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("nearest", "generated", "refined")))
+    return _Turned(*(np.concatenate([getattr(p, one.name) for p in parts]) for one in fields(_Turned)))
 
 
 def _baselines(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceedit.describes import Usual
 from faceedit.images import write_picture
 from retrieval.evaluation.evaluate import OURS, Evaluation
 from retrieval.evaluation.pages import rendered
@@ -49,6 +51,7 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
     own = np.concatenate([test.values, np.ones_like(evaluation.occluded_decided)])
     decided = np.concatenate([evaluation.decided, evaluation.occluded_decided])
     distance = np.abs(decided - own)
+    known = usual(evaluation, "")
     return {
         "task": space.name,
         "queries": len(queries),
@@ -66,11 +69,21 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
         "mse_by_pair": mse_table(space.values, from_values, queries.targets, two),
         "baselines": {name: _recalls(hits, people) for name, hits in evaluation.hits.items() if name != OURS},
         "first_result": _first_result(evaluation),
+        "right_distances": {"half": known.half, "most": known.most, "nearly_all": known.nearly_all} if known else None,
         "recall_same_value": {str(k): round(recall(evaluation.same_value_hits, k), 4) for k in RANKS},
         "decided_accuracy": round(float((distance == 0).mean()), 4),
         "decided_within_one": round(float((distance <= 1).mean()), 4),
         "decided_confusion": _confusion(len(space), own, decided),
     }
+
+
+def usual(evaluation: Evaluation, data: str) -> Usual | None:
+    """How far right first results lay, on this data set, today; None where no first result was right."""
+    right = evaluation.distances[evaluation.hits[OURS][:, 0]]
+    if not len(right):
+        return None
+    half, most, nearly_all = (round(float(one), 4) for one in np.quantile(right, (0.5, 0.9, 0.99)))
+    return Usual(data, datetime.now(UTC).date().isoformat(), len(right), half, most, nearly_all)
 
 
 def _recalls(hits: Bools, people: NDArray[np.int64]) -> dict[str, dict[str, float]]:

@@ -58,6 +58,13 @@ def nearest_rows(gallery: Gallery, descriptors: NDArray[np.float32], own: Rows, 
     return without_own(rows.reshape(len(descriptors), -1), own, k)
 
 
+def distances_to(gallery: Gallery, descriptors: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
+    """(Q,) Euclidean, from descriptors (Q, D) to those of rows (Q,) of a `gallery_of`."""
+    ids = gallery.ids_of(sorted({str(row) for row in rows.tolist()}))
+    stored = gallery.descriptors([ids[str(row)] for row in rows.tolist()])
+    return np.asarray(np.linalg.norm(descriptors - stored.astype(np.float32), axis=1))
+
+
 def nearest_vectors(stored: NDArray[Any], asked: NDArray[Any], own: Rows, k: int) -> Rows:
     """(Q, k) the rows of vectors stored (N, D) nearest to vectors asked (Q, D), as `nearest_rows` gives them."""
     rows = np.arange(len(stored), dtype=np.int64)
