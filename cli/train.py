@@ -19,7 +19,7 @@ def train(
         list[Path], typer.Option(help="A data set: a folder with a manifest.csv, or the file; give it again for more.")
     ],
     out: Annotated[Path, typer.Option(help="Write the model into this folder.")],
-    recipe: Annotated[str, typer.Option(help="Take the recipe best, fast, or paper (as printed).")] = "fast",
+    recipe: Annotated[str, typer.Option(help="Take the recipe best, or paper (as printed).")] = "best",
     seed: Annotated[
         int, typer.Option(min=0, help="Begin with this number: the same one gives the same result on one machine.")
     ] = 0,

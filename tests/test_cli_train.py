@@ -69,7 +69,7 @@ def test_train_best_index_and_query_with_either_descriptor(
 def test_best_without_masks_says_what_to_do(data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "pose", "--recipe", "best", "--data", str(data_set), "--out", str(tmp_path / "m")]) == 1
     told = capsys.readouterr().err
-    assert "no column 'mask'" in told and "--recipe fast" in told and "Traceback" not in told
+    assert "no column 'mask'" in told and "--recipe paper" in told and "Traceback" not in told
 
 
 def test_best_without_places_says_what_to_do(

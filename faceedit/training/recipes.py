@@ -184,22 +184,6 @@ PAPER = Recipe(
     summed_loss=True,
 )
 
-FAST = Recipe(
-    name="fast",
-    optimiser="adamw",
-    learning_rate=1e-3,
-    weight_decay=1e-4,
-    sources=8,
-    targets=7,
-    steps_one=8_000,
-    steps_two=1_200,
-    warmup=200,
-    cosine=True,
-    clip=1.0,
-    include_same=True,
-    contrast=0.2,
-)
-
 BEST = Recipe(
     name="best",
     optimiser="adamw",
@@ -243,7 +227,7 @@ BEST = Recipe(
     ),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}
+RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST)}
 
 
 def recipe_named(name: str) -> Recipe:
