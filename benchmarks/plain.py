@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from faceedit.attributes import AttributeSpace
 from faceedit.editor import Described, Edit, Editor, reconstruction_errors
-from faceedit.modelfile import Model, Networks
+from faceedit.modelcard import ModelCard, Normalisation
+from faceedit.modelfile import Model, Networks, new_networks
 from faceedit.networks import (
     Describer,
     GenerationNetwork,
     MixingGenerationNetwork,
+    NetworkConfig,
     RefinementNetwork,
     UnpoolConvolution,
     descriptor,
     expand,
+    initialise,
 )
 
 
@@ -69,6 +73,17 @@ class Plain(nn.Module):
         if d.head is None and d.identity is None:
             return descriptor(features)
         return d(features, source, attribute.argmax(1, keepdim=True))  # type: ignore[no-any-return]
+
+
+def as_printed(space: AttributeSpace, seed: int = 0) -> Model:
+    """The paper's networks for a task with random weights, which take the same time as trained ones; each value is as
+    likely to win."""
+    config = NetworkConfig(attributes=len(space))
+    networks, random = new_networks(config), torch.Generator().manual_seed(seed)
+    for network in networks:
+        initialise(network, random)
+    card = ModelCard(space, config, Normalisation((109.0, 94.0, 86.0), (48.0, 42.0, 40.0)))
+    return Model(card, networks.for_use(), f"random weights, seed {seed}")
 
 
 def _unfold(network: nn.Module) -> None:

@@ -28,7 +28,7 @@ from retrieval.evaluation.reproduce.run import pairs_seen
 from retrieval.sheets import GREEN, RED, Cell, draw_sheet
 
 MODELS = Path(__file__).resolve().parent.parent / "sample_db" / "models"
-DEFAULT = ("paper=pose-paper", "fast=pose-fast", "best=pose")
+DEFAULT = ("best=pose",)
 PIXELS = ("unedited_pixels", "mirrored_pixels")
 PEOPLE, ACROSS = 24, 4
 ATTRIBUTION = "DeBruine and Jones (2017), Face Research Lab London Set, CC BY 4.0; imagined faces derived."
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--renders", type=Path, required=True)
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="[best, as it comes along]")
     parser.add_argument("--attribution", default=ATTRIBUTION, help="of the photographs, drawn below the sheet")
     parser.add_argument("--queries", type=int, default=2000)
     parser.add_argument("--device", default="auto")

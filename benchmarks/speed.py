@@ -4,10 +4,11 @@
 
 DATA: a data set, such as `facesearch synth` writes (its test pictures are used); by default the sample gallery.
 
-Describing, of the paper's architecture (pose-fast) and of the shipped default (pose): the engine beside the same
-networks as printed (every candidate from the start, full precision), beside those in ONNX Runtime where it is
-installed, and beside the bound: the multiply-adds that the engine is left with, at the rate of a matrix product in the
-same precision on this machine. How often both decide for the same value, and the least likeness of their descriptors.
+Describing, of the paper's architecture with random weights, of the model that comes along and of every --model: the
+engine beside the same networks as printed (every candidate from the start, full precision), beside those in ONNX
+Runtime where it is installed, and beside the bound: the multiply-adds that the engine is left with, at the rate of a
+matrix product in the same precision on this machine. How often both decide for the same value, and the least likeness
+of their descriptors.
 Recall (with DATA): of the same queries, plainly and by the default.
 Indexing: `facesearch index` in a process of its own, beside the engine's own rate. Queries: cold as a command of their
 own; warm in one process, every part included.
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import faceedit.engine
-from benchmarks.plain import Plain, PlainEditor, describe_plainly, multiply_adds
+from benchmarks.plain import Plain, PlainEditor, as_printed, describe_plainly, multiply_adds
+from faceedit.attributes import POSE
 from faceedit.editor import ALL, Described, Editor
 from faceedit.images import read_crops
 from faceedit.manifest import read_manifest
@@ -47,7 +49,7 @@ from retrieval.face_search import FaceSearch
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_db"
-MODELS = {"the paper's architecture": "pose-fast", "the default": "pose"}
+DEFAULT = SAMPLE / "models" / "pose"
 Row = tuple[str, str, str, str]
 _TIMED = """
 import json, sys, time
@@ -90,6 +92,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--people", type=int, default=15, help="of DATA, to compare recall on")
     parser.add_argument("--gallery", type=int, default=0, help="pictures in the gallery that is queried [as indexed]")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="to describe with, too")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     keep_freed_memory()
@@ -97,11 +100,12 @@ def main() -> None:
     some = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))[: given.images]]
     images = read_crops(some)
     print(f"{len(images):,} pictures; {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
-    for name, folder in MODELS.items() if "describe".startswith(given.only) else ():
-        for row in describing(name, load_model(SAMPLE / "models" / folder), images, given.device):
+    further = {name: Path(folder) for name, _, folder in (text.partition("=") for text in given.model)}
+    for name, model in _models(further) if "describe".startswith(given.only) else ():
+        for row in describing(name, model, images, given.device):
             _print(row)
     with tempfile.TemporaryDirectory() as folder:
-        rate = _per_second(Editor.load(SAMPLE / "models" / "pose", given.device).describe, images)
+        rate = _per_second(Editor.load(DEFAULT, given.device).describe, images)
         if given.data and "recall".startswith(given.only):
             for row in recalls(given.data, given.people, 2000):
                 _print(row)
@@ -111,6 +115,12 @@ def main() -> None:
         if "query".startswith(given.only):
             for row in querying(paths[: given.gallery or given.images], given.queries, Path(folder), given.device):
                 _print(row)
+
+
+def _models(further: Mapping[str, Path]) -> Iterator[tuple[str, Model]]:
+    yield "the paper's architecture", as_printed(POSE)
+    for name, folder in {"the default": DEFAULT, **further}.items():
+        yield name, load_model(folder)
 
 
 def describing(name: str, model: Model, images: NDArray[np.uint8], device: str) -> Iterator[Row]:
@@ -148,7 +158,7 @@ def describing(name: str, model: Model, images: NDArray[np.uint8], device: str) 
 
 def recalls(data: Path, people: int, queries: int) -> Iterator[Row]:
     """Recall@1 of the same queries among the same people's pictures, plainly and by the default."""
-    model = load_model(SAMPLE / "models" / "pose")
+    model = load_model(DEFAULT)
     manifest = read_manifest(data).where("split", "test")
     names = list(dict.fromkeys(manifest.columns["identity"]))[:people]
     some = manifest.part([row for row, name in enumerate(manifest.columns["identity"]) if name in names])
@@ -171,7 +181,7 @@ def indexing(paths: list[Path], rate: float, folder: Path, device: str) -> Itera
     script = folder / "timed.py"
     script.write_text(_TIMED)
     ran = subprocess.run(
-        [sys.executable, str(script), str(root), str(folder / "db"), str(SAMPLE / "models" / "pose"), device],
+        [sys.executable, str(script), str(root), str(folder / "db"), str(DEFAULT), device],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -187,7 +197,7 @@ def indexing(paths: list[Path], rate: float, folder: Path, device: str) -> Itera
 
 def querying(paths: list[Path], queries: int, folder: Path, device: str) -> Iterator[Row]:
     """Queries of a gallery of these files: cold by the command, warm in this process."""
-    db, model = folder / "queried", SAMPLE / "models" / "pose"
+    db, model = folder / "queried", DEFAULT
     editor = Editor.load(model, device)
     from retrieval.indexing import index_folder
     from retrieval.opening import open_gallery

@@ -230,7 +230,7 @@ if __name__ == "__main__":
 def query_costs(root: Path) -> dict[str, int]:
     """What one query of the checkout's own command decodes and reads, in a gallery of eight of its sample pictures."""
     sample = root / "sample_db"
-    model = sample / "models" / "pose-fast"
+    model = sample / "models" / "pose"
     pictures = sorted((sample / "gallery").rglob("*.png"))[:8]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

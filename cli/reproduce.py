@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DeviceOption, ModelsOption
+from faceedit.errors import UsageError
 from faceedit.text import message
 from retrieval.checks import require_output_folder
 
@@ -17,6 +18,13 @@ def reproduce(
     data: Annotated[Path, typer.Option(help="The data set: a folder with a manifest.csv, or the file.")],
     out: Annotated[Path, typer.Option(help="Write the report into this folder; an unfinished one is continued.")],
     models: ModelsOption = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER",
+            help="Compare this model, too; one that is named as a task is measured instead of that in --models.",
+        ),
+    ] = None,
     pairs: Annotated[
         int, typer.Option(min=1, help="Take so many random test pairs for the errors of each task.")
     ] = 10_000,
@@ -29,6 +37,7 @@ def reproduce(
     from retrieval.models import models_folder
 
     folder = models_folder(models)
+    further = {name: Path(path) for name, path in map(_named, model or [])}
     manifest = read_manifest(data, required=("path", "identity", "pose", "illumination"))
     require_output_folder(out)
     from cli.progress import ProgressBar
@@ -38,12 +47,12 @@ def reproduce(
     from retrieval.evaluation.reproduce.run import reproduce as measure
     from retrieval.tables import aligned
 
-    find_models(folder)
+    found = find_models(folder, further)
     require_own_report(out)
     with ProgressBar("reproducing") as bar:
         content = measure(
             manifest,
-            folder,
+            found,
             out,
             Settings(pairs, queries, seed),
             device,
@@ -64,3 +73,11 @@ def reproduce(
         numbers = "" if claim["holds"] is None else f" ({claim['smaller']:g} against {claim['larger']:g})"
         print(f"{verdict}: {claim['text']}{numbers}")
     print(f"{out / 'report.html'}")
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Raises UsageError."""
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise UsageError(f"--model {text}: give NAME=FOLDER, as in pose=runs/pose")
+    return name, folder

@@ -19,7 +19,7 @@ def train(
         list[Path], typer.Option(help="A data set: a folder with a manifest.csv, or the file; give it again for more.")
     ],
     out: Annotated[Path, typer.Option(help="Write the model into this folder.")],
-    recipe: Annotated[str, typer.Option(help="Take the recipe best, fast, or paper (as printed).")] = "fast",
+    recipe: Annotated[str, typer.Option(help="Take the recipe best, or paper (as printed).")] = "best",
     seed: Annotated[
         int, typer.Option(min=0, help="Begin with this number: the same one gives the same result on one machine.")
     ] = 0,
@@ -66,10 +66,10 @@ def train(
     space = attribute_named(task)
     options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast, "middle": middle}
     knobs = [f"{name}={value}" for name, value in options.items() if value is not None] + (knob or [])
-    chosen = recipe_named(recipe).turned(knobs)
+    chosen = recipe_named(recipe, space.name).turned(knobs)
     for note in chosen.idle(text.partition("=")[0].strip() for text in knobs):
         print(f"note: {note}", file=sys.stderr)
-    given = read_training_set(data, space, loose=chosen.network.flow)
+    given = read_training_set(data, space, loose=chosen.network.flow and not chosen.network.still)
     from faceedit.devices import choose_device
     from faceedit.modelfile import load_model
     from faceedit.training.pairs import load_pairs

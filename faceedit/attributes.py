@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from faceedit.errors import AttributeValueError
 
-_MUCH = 3.0
+_MUCH, _UNSEEN = 3.0, 5.0  # times as well; a squared error below which nothing was changed to speak of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class AttributeSpace:
         it counts as occluded when that is much better. estimate: what is known besides, weighted log probabilities
         (N, n_a).
         """
-        against = np.log(np.maximum(errors, 1e-6))
+        against = np.log(np.maximum(errors, _UNSEEN if self.occlusion else 1e-6))
         if estimate is not None:
             against = against - estimate
         return np.asarray(against + np.log((1, _MUCH)) if self.occlusion else against)

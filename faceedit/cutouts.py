@@ -61,7 +61,7 @@ def on_neutral(manifest: Manifest, images: NDArray[np.uint8]) -> NDArray[np.uint
 
 def require_masks(manifest: Manifest) -> None:
     """Raise ManifestError unless every picture has a mask."""
-    advice = "train with --recipe fast, or on pictures that `facesearch synth` rendered"
+    advice = "train with --recipe paper, or on pictures that `facesearch synth` rendered"
     if "mask" not in manifest.columns:
         raise ManifestError(
             f"the manifest in {manifest.root} has no column 'mask', so that backgrounds cannot be chosen: {advice}"

@@ -49,10 +49,11 @@ class Described:
 class Moves:
     """Where stage one moves pixels: said (13, 60, 60) float16, what its decoder said of each
     (`faceedit.networks.blended`), colours in 0..255; black (3,) float32: what light multiplies is brighter than this,
-    in 0..255."""
+    in 0..255; kept: pixels that are not invented are the source's own."""
 
     said: NDArray[np.float16]
     black: Floats
+    kept: bool = False
 
 
 @dataclass(frozen=True)

@@ -295,9 +295,9 @@ class Editor:
         if black is None:
             return [None] * len(said)
         colours = said[:, COLOUR:LIGHT] * self._std + self._mean
-        kept = torch.cat([said[:, :COLOUR], colours, said[:, LIGHT:]], 1).half().cpu().numpy()
+        said_of_each = torch.cat([said[:, :COLOUR], colours, said[:, LIGHT:]], 1).half().cpu().numpy()
         dark = (black[:, None, None] * self._std + self._mean).flatten().cpu().numpy()
-        return [Moves(each, dark) for each in kept]
+        return [Moves(each, dark, self._card.network.kept) for each in said_of_each]
 
     def _errors(self, source: Tensor, rows: Tensor, made: Tensor) -> Tensor:
         """(P,) per-pixel squared error between pictures made (P, ...) and the sources in these rows of (B, ...)."""

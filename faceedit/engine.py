@@ -40,13 +40,14 @@ _LAST = torch.channels_last
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known of B sources before a candidate is chosen. source: themselves, `sharpened`, where pixels are moved;
-    encoded: by the generation network; half (B, 64, 60, 60): their share of the refinement's first convolution; seen
-    (B, 128, 15, 15) and who (B, I) by the identity network; estimate (B, n_a): weighted log probability of each
-    value."""
+    """What is known of B sources before a candidate is chosen. source: themselves, ready to be moved, where pixels are
+    moved; encoded: by the generation network; near (B, 64, 60, 60): what that saw of each pixel, where nothing moves;
+    half (B, 64, 60, 60): their share of the refinement's first convolution; seen (B, 128, 15, 15) and who (B, I) by the
+    identity network; estimate (B, n_a): weighted log probability of each value."""
 
     source: Tensor | None
     encoded: Tensor
+    near: Tensor | None
     half: Tensor
     seen: Tensor | None
     who: Tensor | None
@@ -80,9 +81,10 @@ class Engine:
 
     def prepare(self, source: Tensor) -> Prepared:
         """Normalised sources (B, 3, 60, 60)."""
-        kept = sharpened(source.float()) if isinstance(self._generation, _Moving) else None
+        kept = self._generation.begun(source) if isinstance(self._generation, _Moving) else None
         source = source.to(self.precision).contiguous(memory_format=_LAST)
-        return Prepared(kept, self._generation.encode(source), self._refinement.encode(source), *self._looker(source))
+        encoded = self._generation.encode(source)
+        return Prepared(kept, *encoded, self._refinement.encode(source), *self._looker(source))
 
     def first(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
         """What stage one makes, (P, maps, 60, 60) float32: the first three channels are its picture, normalised."""
@@ -95,7 +97,7 @@ class Engine:
 
     def said(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
         """What stage one's decoder says: a picture (P, 3, 60, 60), or (P, 13, 60, 60), how pixels are moved."""
-        return self._generation.make(prepared.encoded, rows, values).float()
+        return self._generation.make(prepared, rows, values).float()
 
     def shown(self, prepared: Prepared, rows: Tensor, said: Tensor) -> Tensor:
         """What stage one makes of what its decoder said, as `first`."""
@@ -130,29 +132,33 @@ class _Paper:
         self._table = table.to(precision).contiguous(memory_format=_LAST)
         self._make = [*folded(fusion.rest, precision), *folded(network.decoder, precision)]
 
-    def encode(self, source: Tensor) -> Tensor:
-        return _run(self._encode, source)  # (B, 128, 30, 30)
+    def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
+        return _run(self._encode, source), None  # (B, 128, 30, 30)
 
-    def make(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-        return _run(self._make, encoded[rows] + self._table[values])
+    def make(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
+        return _run(self._make, prepared.encoded[rows] + self._table[values])
 
 
 class _Mixing:
     """Stage one with global mixing."""
 
     def __init__(self, network: MixingGenerationNetwork, precision: torch.dtype) -> None:
-        self._encode = [*folded(network.image_encoder, precision), *folded(network.inner, precision)]
+        *see, pool = network.image_encoder
+        self._see, self._encode = folded(see, precision), folded([pool, *network.inner], precision)
         self._places, self._attributes = network.places.to(precision), network.attributes.to(precision)
+        self._still = network.config.still
         self._blocks = [block.to(precision) for block in network.blocks]
         self._norm = network.norm.to(precision)
         decoder = network.decoder
         self._decode = folded(decoder.layers if isinstance(decoder, FlowDecoder) else decoder, precision)
 
-    def encode(self, source: Tensor) -> Tensor:
-        return _run(self._encode, source).flatten(2).transpose(1, 2) + self._places  # (B, 225, width)
+    def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
+        near = _run(self._see, source)
+        encoded = _run(self._encode, near).flatten(2).transpose(1, 2) + self._places  # (B, 225, width)
+        return encoded, near if self._still else None
 
-    def make(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-        return _run(self._decode, self._mixed(encoded, rows, values))
+    def make(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
+        return _run(self._decode, self._mixed(prepared.encoded, rows, values))
 
     def _mixed(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
         tokens = encoded[rows] + self._attributes[values]
@@ -168,16 +174,25 @@ class _Moving(_Mixing):
     def __init__(self, network: FlowGenerationNetwork, precision: torch.dtype) -> None:
         super().__init__(network, precision)
         self._grid, self.black = network.grid, network.black
+        self._kept = network.config.kept
         assert isinstance(network.decoder, FlowDecoder)
         self._light = folded([network.decoder.light], precision)
+        self._near = [] if network.decoder.near is None else folded(network.decoder.near, precision)
 
-    def make(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-        mixed = self._mixed(encoded, rows, values)
-        return joined(_run(self._decode, mixed), _run(self._light, mixed))
+    def make(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
+        mixed = self._mixed(prepared.encoded, rows, values)
+        said = _run(self._decode, mixed)
+        if prepared.near is not None:
+            said = said + _run(self._near, torch.cat([prepared.near[rows], said], 1))
+        return joined(said, _run(self._light, mixed))
+
+    def begun(self, source: Tensor) -> Tensor:
+        """The sources (B, 3, 60, 60), ready to be moved."""
+        return source.float() if self._still else sharpened(source.float())
 
     def moved(self, source: Tensor, said: Tensor) -> Tensor:
         """(P, 12, 60, 60): the sources (P, 3, 60, 60) as the decoder (P, 13, 60, 60) says."""
-        return blended(source, said, self._grid, self.black).maps
+        return blended(source, said, self._grid, self.black, self._kept).maps
 
 
 def _generation(network: nn.Module, precision: torch.dtype) -> _Paper | _Mixing:
@@ -195,7 +210,7 @@ class _Refinement:
     def __init__(self, network: RefinementNetwork, precision: torch.dtype) -> None:
         first, *image_encoder = network.encoder.image_encoder
         assert isinstance(first, nn.Conv2d)
-        self._skip = network.skip
+        self._skip, self._kept = network.skip, network.kept
         self._source = _Convolution(first.weight[:, :3], first.bias, 1, 1, False, precision)
         self._generated = _Convolution(first.weight[:, 3:], None, 1, 1, False, precision)
         self._encode = [*folded(image_encoder, precision), *folded(network.encoder.rest, precision)]
@@ -216,7 +231,7 @@ class _Refinement:
         made = _run(self._decode, features)
         if self._last is not None:  # the first layer again: to keep it would take more memory than all else
             near = self._generated(first.to(self._precision)).add_(half[rows]).relu_()
-            return corrected(self._last(torch.cat([made, near], 1)).float(), first)
+            return corrected(self._last(torch.cat([made, near], 1)).float(), first, self._kept)
         return made.float() + first[:, :3] if self._skip else made.float()
 
 

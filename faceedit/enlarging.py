@@ -30,7 +30,7 @@ def _moved(crop: Picture, moves: Moves, corrected: NDArray[np.float32]) -> Pictu
     import torch
     from torch.nn.functional import interpolate
 
-    from faceedit.networks import blended, pixel_grid
+    from faceedit.networks import blended, invented, pixel_grid
 
     size = crop.shape[:2]
     with torch.inference_mode():
@@ -39,7 +39,9 @@ def _moved(crop: Picture, moves: Moves, corrected: NDArray[np.float32]) -> Pictu
             for maps in (crop.transpose(2, 0, 1), moves.said, corrected.transpose(2, 0, 1))
         )
         finer = interpolate(said, size=size, mode="bilinear")
-        picture = blended(source, finer, pixel_grid(size[0]), torch.from_numpy(moves.black)).picture
-        made = picture + interpolate(more, size=size, mode="bicubic")
+        maps = blended(source, finer, pixel_grid(size[0]), torch.from_numpy(moves.black), moves.kept).maps
+        made = maps[:, :3] + interpolate(more, size=size, mode="bicubic")
+        if moves.kept:
+            made = torch.where(invented(maps[:, 9:]), made, source)
         pixels = made[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(pixels.numpy())

@@ -44,6 +44,8 @@ _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, w
         "look_back": False,
         "estimate": 0.0,
         "flow": False,
+        "still": False,
+        "kept": False,
     },
 }
 WEIGHTS = "model.safetensors"
@@ -88,7 +90,7 @@ class Model:
 def new_networks(config: NetworkConfig) -> Networks:
     """The networks of these sizes, not initialised."""
     kind = GenerationNetwork if not config.mixing else FlowGenerationNetwork if config.flow else MixingGenerationNetwork
-    return Networks(kind(config), RefinementNetwork(config.skip, config.maps), Describer(config))
+    return Networks(kind(config), RefinementNetwork(config.skip, config.maps, config.kept), Describer(config))
 
 
 def save_model(folder: Path, card: ModelCard, networks: Networks, half: bool = False) -> str:

@@ -46,7 +46,10 @@ class NetworkConfig:
     refinement's picture is the generation's plus a correction; look_back: the head also sees what the identity network
     saw in the source; estimate: how much an estimate of the value, from what the identity network saw, weighs against
     the reconstruction errors when the value of a picture is decided (0: there is none); flow: stage one says where each
-    pixel lies in the source instead of painting it, and stage two sees what was moved; needs mixing and skip."""
+    pixel lies in the source instead of painting it, and stage two sees what was moved; needs mixing and skip; still:
+    what it shows lies where it lies in the source, so that only mirrored places are moved to, and how much brighter it
+    becomes is said of each pixel; kept: what stage one takes from the source stays as it is, to the bit, in both
+    stages, and stage two changes the rest alone; needs still."""
 
     attributes: int = 7
     hidden: int = 512
@@ -63,6 +66,8 @@ class NetworkConfig:
     look_back: bool = False
     estimate: float = 0.0
     flow: bool = False
+    still: bool = False
+    kept: bool = False
 
     def __post_init__(self) -> None:
         for name, most in LARGEST.items():
@@ -82,6 +87,8 @@ class NetworkConfig:
             raise ValueError(f"estimate must be 0 or more and needs an identity network, got {self}")
         if self.flow and not (self.mixing and self.skip):
             raise ValueError(f"flow needs mixing and skip, got {self}")
+        if (self.still and not self.flow) or (self.kept and not self.still):
+            raise ValueError(f"still needs flow, and kept needs still, got {self}")
 
     @property
     def least_weights(self) -> int:
@@ -141,6 +148,12 @@ class ImageEncoder(nn.Sequential):
             *rectified(convolution(64, 64)),  # 64x60x60
             nn.MaxPool2d(2),  # 64x30x30
         )
+
+    def near(self, x: Tensor) -> Tensor:
+        """64x60x60: before the pooling, the last layer."""
+        for layer in list(self)[:-1]:
+            x = layer(x)
+        return x
 
 
 class AttributeEncoder(nn.Module):
@@ -313,11 +326,12 @@ class MixingGenerationNetwork(nn.Module):
 
     def many(self, source: Tensor, targets: Tensor) -> Tensor:
         """As `GenerationNetwork.many`."""
-        return self.decoder(self.mixed(source, targets))  # type: ignore[no-any-return]
+        return self.decoder(self.mixed(self.image_encoder(source), targets))  # type: ignore[no-any-return]
 
-    def mixed(self, source: Tensor, targets: Tensor) -> Tensor:
-        """What the decoder gets of each source under its targets, (B K, width, 15, 15)."""
-        encoded = self.inner(self.image_encoder(source)).flatten(2).transpose(1, 2) + self.places  # (B, 225, width)
+    def mixed(self, features: Tensor, targets: Tensor) -> Tensor:
+        """What the decoder gets of each source, as the image encoder sees it (B, 64, 30, 30), under its targets,
+        (B K, width, 15, 15)."""
+        encoded = self.inner(features).flatten(2).transpose(1, 2) + self.places  # (B, 225, width)
         tokens = (encoded[:, None] + rows_of(self.attributes, targets)).flatten(0, 1)  # (B K, 225, width)
         for block in self.blocks:
             tokens = block(tokens)
@@ -345,27 +359,41 @@ class Moved(NamedTuple):
 class FlowDecoder(nn.Module):
     """inputs x15x15 -> 13x60x60: two flows, three scores, a colour, and the logarithm of how much brighter each colour
     becomes. A flow is smooth, so the last doubling is only of places: four neighbouring pixels are channels of one
-    place (Shi et al., CVPR 2016). Light is smoother still: it is said of 15x15 places."""
+    place (Shi et al., CVPR 2016). Light is smoother still: it is said of 15x15 places; but where the task is to change
+    it (still), of each pixel too, and the first flow is none. Where nothing moves, what is said of a pixel depends on
+    that pixel: shadows and what hides a face have edges, which the encoder saw (near, 64x60x60)."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, still: bool = False) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             *rectified(UnpoolConvolution(inputs, 64)),  # 64x30x30
             *rectified(convolution(64, 64)),  # 64x30x30
-            convolution(64, 4 * 10),
-            nn.PixelShuffle(2),  # 10x60x60
+            convolution(64, 4 * (STILL if still else MOVING)),
+            nn.PixelShuffle(2),  # 10x60x60, or 11x60x60
         )
         self.light = convolution(inputs, 3)  # 3x15x15
+        self.near = nn.Sequential(*rectified(convolution(64 + STILL, 32)), convolution(32, STILL)) if still else None
 
-    def forward(self, mixed: Tensor) -> Tensor:
-        return joined(self.layers(mixed), self.light(mixed))
+    def forward(self, mixed: Tensor, near: Tensor | None = None) -> Tensor:
+        said = self.layers(mixed)
+        if self.near is not None:
+            assert near is not None
+            said = said + self.near(torch.cat([near, said], 1))
+        return joined(said, self.light(mixed))
+
+
+SHARED = 8  # of what is said of each pixel: where its mirror image lies, scores, a colour
+MOVING, STILL = 2 + SHARED, SHARED + 3  # after another flow; before light
 
 
 def joined(said: Tensor, light: Tensor) -> Tensor:
-    """What is said of each pixel (N, 10, 60, 60) and of the light (N, 3, 15, 15) -> (N, 13, 60, 60), single
+    """What is said of each pixel (N, 10 or 11, 60, 60) and of the light (N, 3, 15, 15) -> (N, 13, 60, 60), single
     precision."""
     brighter = F.interpolate(light.float(), size=said.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.cat([said.float(), brighter], 1)
+    if said.shape[1] == MOVING:
+        return torch.cat([said.float(), brighter], 1)
+    said = said.float()
+    return torch.cat([torch.zeros_like(said[:, :2]), said[:, :SHARED], said[:, SHARED:] + brighter], 1)
 
 
 class FlowGenerationNetwork(MixingGenerationNetwork):
@@ -376,7 +404,7 @@ class FlowGenerationNetwork(MixingGenerationNetwork):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
-        self.decoder = FlowDecoder(config.width)
+        self.decoder = FlowDecoder(config.width, config.still)
         self.black = nn.Parameter(torch.full((3,), -2.0))  # light multiplies what is brighter than this
         self.register_buffer("grid", pixel_grid(), persistent=False)
 
@@ -387,8 +415,12 @@ class FlowGenerationNetwork(MixingGenerationNetwork):
     def moved(self, source: Tensor, targets: Tensor) -> Moved:
         """source: (B, 3, 60, 60) normalised; targets: (B, K) positions of attribute values; the K of a source side by
         side."""
-        said = self.decoder(self.mixed(source, targets))
-        return blended(sharpened(source.float()), said, self.grid, self.black)
+        near = self.image_encoder.near(source)
+        mixed = self.mixed(self.image_encoder[-1](near), targets)
+        if self.config.still:
+            said = self.decoder(mixed, near.repeat_interleave(targets.shape[1], 0))
+            return blended(source.float(), said, self.grid, self.black, self.config.kept)
+        return blended(sharpened(source.float()), self.decoder(mixed), self.grid, self.black)
 
     grid: Tensor
 
@@ -398,16 +430,28 @@ _BRIGHTEST = 1.2  # of the logarithm of a gain: 3.3 times
 COLOUR, LIGHT = 7, 10  # where a decoder's colour begins, after two flows and three scores; and its light
 
 
-def blended(source: Tensor, said: Tensor, grid: Tensor, black: Tensor) -> Moved:
-    """What stage one's decoder said, (B K, 13, 60, 60), applied to the `sharpened` sources (B, 3, 60, 60), in single
-    precision. black (3,): the normalised values of black."""
+def blended(source: Tensor, said: Tensor, grid: Tensor, black: Tensor, kept: bool = False) -> Moved:
+    """What stage one's decoder said, (B K, 13, 60, 60), applied to the `sharpened` sources (B, 3, 60, 60), which are
+    not sharpened where nothing but mirrored places moves, in single precision. black (3,): the normalised values of
+    black. kept: pixels of the source that count for half or more stay as they are; the rest is made of the others."""
     flow, mirrored = (grid + _REACH * said[:, i : i + 2].permute(0, 2, 3, 1) for i in (0, 2))
     gain, dark = said[:, LIGHT:].clamp(-_BRIGHTEST, _BRIGHTEST).exp(), black[:, None, None]
     moved = [(part - dark) * gain + dark for part in moved_twice(source, flow, mirrored)]
     weights = said[:, 4:COLOUR].softmax(1)
-    parts = (*moved, said[:, COLOUR:LIGHT])
-    picture = sum((weights[:, i : i + 1] * part for i, part in enumerate(parts)), torch.zeros_like(parts[0]))
+    if kept:
+        moved[0] = source.repeat_interleave(len(said) // len(source), 0)
+        others = said[:, 5:COLOUR].softmax(1)
+        made = others[:, :1] * moved[1] + others[:, 1:] * said[:, COLOUR:LIGHT]
+        picture = torch.where(invented(weights), made, moved[0])
+    else:
+        parts = (*moved, said[:, COLOUR:LIGHT])
+        picture = sum((weights[:, i : i + 1] * part for i, part in enumerate(parts)), torch.zeros_like(parts[0]))
     return Moved(torch.cat([picture, *moved, weights], 1), flow, mirrored, said[:, 4:COLOUR])
+
+
+def invented(weights: Tensor) -> Tensor:
+    """(N, 1, H, W) bool: where the source's own pixel counts for less than half, of the weights (N, 3, H, W)."""
+    return weights[:, :1] < 0.5
 
 
 _LOST = 0.5  # sampling between pixels keeps 2 / pi of the finest waves, on average: they are made 1.5 times as strong
@@ -496,9 +540,9 @@ class RefinementNetwork(nn.Module):
     """Stage two, Y2 = R(X, Y1): two (B, 3, 60, 60) -> (B, 3, 60, 60); with `skip`, Y1 and a correction. Where stage one
     moves pixels (maps: 12), it sees the moved sources and the weights too."""
 
-    def __init__(self, skip: bool = False, maps: int = 3) -> None:
+    def __init__(self, skip: bool = False, maps: int = 3, kept: bool = False) -> None:
         super().__init__()
-        self.skip = skip
+        self.skip, self.kept = skip, kept
         self.encoder = RefinementEncoder(3 + maps)
         self.decoder = RefinementDecoder() if maps == 3 else DetailDecoder()
 
@@ -524,7 +568,7 @@ class RefinementNetwork(nn.Module):
         if isinstance(self.decoder, DetailDecoder):
             assert source is not None
             said = self.decoder(features, self.encoder.near(torch.cat([source, generated], 1)))
-            return corrected(said.float(), generated.float())
+            return corrected(said.float(), generated.float(), self.kept)
         made: Tensor = self.decoder(features)
         return made.float() + generated[:, :3].float() if self.skip else made
 
@@ -532,12 +576,13 @@ class RefinementNetwork(nn.Module):
         return self.picture(self.features(source, generated), generated, source)
 
 
-def corrected(said: Tensor, maps: Tensor) -> Tensor:
-    """Y2 (N, 3, 60, 60): what stage one made (N, 12, 60, 60), corrected as stage two's decoder says (N, 5, 60, 60)."""
+def corrected(said: Tensor, maps: Tensor, kept: bool = False) -> Tensor:
+    """Y2 (N, 3, 60, 60): what stage one made (N, 12, 60, 60), corrected as stage two's decoder says (N, 5, 60, 60);
+    kept: where stage one `invented` it alone."""
     first, moved, mirrored = maps[:, :3], maps[:, 3:6], maps[:, 6:9]
     instead, other = (said[:, i : i + 1].tanh() for i in (3, 4))
     made: Tensor = first + said[:, :3] + instead * (moved - first) + other * (mirrored - first)
-    return made
+    return torch.where(invented(maps[:, 9:]), made, moved) if kept else made
 
 
 class DescriptorHead(nn.Module):
@@ -674,6 +719,10 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             assert isinstance(last, nn.Conv2d)
             last.weight.mul_(0.1)
             decoder.light.weight.mul_(0.1)
+            if decoder.near is not None:
+                corrects = decoder.near[-1]
+                assert isinstance(corrects, nn.Conv2d)
+                corrects.weight.zero_()
 
 
 def compact(generation: GenerationNetwork) -> GenerationNetwork:

@@ -124,7 +124,6 @@ class ModelFolders:
 
         own = gallery.attribute
         folders = {name: self._folder(name, name == own) for name in dict.fromkeys([own, *attributes])}
-        folders |= self._whole(folders, own)
         self._require_attributes(folders)
         kind = descriptor_kind(gallery.descriptor_size)
         return {name: self._load(folder, kind if name == own else None) for name, folder in folders.items()}
@@ -152,20 +151,6 @@ class ModelFolders:
 
     def _folder(self, attribute: str, own: bool) -> Path:
         return model_folder(self._model if own else None, attribute, self._models)
-
-    def _whole(self, folders: Mapping[str, Path], own: str) -> dict[str, Path]:
-        """Models to use instead of ones that leave out backgrounds, where the gallery was described by one that keeps
-        them: ATTRIBUTE-fast beside ATTRIBUTE. A face on neutral grey would not be found among pictures with their
-        backgrounds."""
-        if self._card(folders[own]).neutral:
-            return {}
-        return {
-            name: whole
-            for name, folder in folders.items()
-            if name != own
-            and self._card(folder).neutral
-            and (whole := model_folder(None, name, self._models).with_name(f"{name}-fast")).is_dir()
-        }
 
     def _require_attributes(self, folders: Mapping[str, Path]) -> None:
         for name, folder in folders.items():

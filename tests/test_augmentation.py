@@ -103,7 +103,7 @@ def test_a_known_background_is_taken_away(tmp_path: Path) -> None:
 
 
 def test_data_without_masks_are_refused(data_set: Path) -> None:
-    with pytest.raises(ManifestError, match=r"no column .mask.*--recipe fast"):
+    with pytest.raises(ManifestError, match=r"no column .mask.*--recipe paper"):
         load_pairs(read_manifest(data_set), POSE, cut_out=True)
 
 

@@ -69,7 +69,7 @@ def test_train_best_index_and_query_with_either_descriptor(
 def test_best_without_masks_says_what_to_do(data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "pose", "--recipe", "best", "--data", str(data_set), "--out", str(tmp_path / "m")]) == 1
     told = capsys.readouterr().err
-    assert "no column 'mask'" in told and "--recipe fast" in told and "Traceback" not in told
+    assert "no column 'mask'" in told and "--recipe paper" in told and "Traceback" not in told
 
 
 def test_best_without_places_says_what_to_do(
@@ -122,7 +122,7 @@ def test_data_sets_that_do_not_go_together_are_refused(
     assert run([*start, *sets[:4]]) == 2
     assert "show the same people, rendered with seed 4" in capsys.readouterr().err
     assert run(["train", "illumination", "--recipe", "best", "--out", str(tmp_path / "m"), *sets[4:]]) == 2
-    assert "not for illumination" in capsys.readouterr().err
+    assert "for illumination, render --variety with --knob twenty=9" in capsys.readouterr().err
     assert run([*start, "--data", str(cut_out), "--data", str(data_set)]) == 1
     assert "has no mask, so that its background cannot be chosen" in capsys.readouterr().err
     assert not (tmp_path / "m").exists()

@@ -89,7 +89,7 @@ def test_an_estimate_has_its_say(learned_model_folder: Path, faces: np.ndarray) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pose", "pose-fast", "illumination", "inpainting"])
+@pytest.mark.parametrize("name", ["pose", "illumination", "inpainting"])
 def test_values_that_cannot_win_are_left_out(name: str) -> None:
     model = load_model(SAMPLE_DB / "models" / name)
     paths = sorted((SAMPLE_DB / "gallery").rglob("*.png"))[::13]

@@ -108,7 +108,7 @@ def test_networks_stay_as_they_were() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pose", "pose-fast", "inpainting"])
+@pytest.mark.parametrize("name", ["pose", "illumination", "inpainting"])
 def test_pictures_are_described_as_plainly(name: str) -> None:
     model = load_model(MODELS / name)
     faces = np.stack([blob_face(person, pose, 0) for person in range(3) for pose in (-30, 0, 30)])

@@ -9,7 +9,8 @@ import pytest
 from faceedit.errors import UsageError
 from faceedit.synth.variety import Variety
 from faceedit.training.knobs import knobs_of, turned
-from faceedit.training.recipes import BEST, FAST
+from faceedit.training.recipes import BEST
+from tests.recipes import SMALL
 
 
 def test_knobs_are_set_by_name_wherever_they_are() -> None:
@@ -46,9 +47,9 @@ def test_a_wrong_knob_is_named(text: str, told: str) -> None:
 
 
 def test_a_recipe_without_augmentation_has_no_such_knobs() -> None:
-    assert "blur" in knobs_of(BEST) and "blur" not in knobs_of(FAST)
+    assert "blur" in knobs_of(BEST) and "blur" not in knobs_of(SMALL)
     with pytest.raises(UsageError, match="no knob 'blur'"):
-        turned(FAST, ["blur=0"])
+        turned(SMALL, ["blur=0"])
 
 
 def test_knobs_are_turned_all_at_once() -> None:
@@ -64,7 +65,7 @@ def test_knobs_are_turned_all_at_once() -> None:
 
 
 def test_knobs_that_do_nothing_are_told() -> None:
-    fast = FAST.turned(["share=0.3", "whitening=0.1", "steps_one=3", "steps_head=5"])
+    fast = SMALL.turned(["share=0.3", "whitening=0.1", "steps_one=3", "steps_head=5"])
     told = ["share has no effect without identity", "whitening has no effect without head"]
     told.append("steps_head has no effect without head or estimate")
     assert fast.idle(["share", "whitening", "steps_one", "steps_head"]) == told
@@ -109,4 +110,4 @@ def test_what_was_asked_for_does_not_go_silently() -> None:
     with pytest.raises(UsageError, match=r"--knob identity=0 --knob estimate=1: estimate .*needs an identity network"):
         BEST.turned(["identity=0", "estimate=1"])
     with pytest.raises(UsageError, match="look_back needs a head and an identity network"):
-        FAST.turned(["look_back=on"])
+        SMALL.turned(["look_back=on"])

@@ -20,7 +20,7 @@ from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig,
 from faceedit.training.batches import EVEN, Photographer
 from faceedit.training.comparing import Comparer
 from faceedit.training.pairs import PairSet, load_pairs
-from faceedit.training.recipes import BEST, FAST, Recipe, recipe_named
+from faceedit.training.recipes import BEST, Recipe, recipe_named
 from faceedit.training.run import TrainingRun, begin
 from faceedit.training.second_stage import two_stages
 from faceedit.training.stages import Material
@@ -30,6 +30,7 @@ from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.queries import choose_queries, load_test_set
 from retrieval.evaluation.report import measure
 from tests.conftest import blob_face, placed_pairs
+from tests.recipes import SMALL
 
 TINY_BEST = replace(
     BEST,
@@ -368,7 +369,7 @@ def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, 
         (still, guessing, "the descriptor has to be that of a trained model"),
         (still, lit, "stage one has to start"),
         (replace(still, whitening=0.0), first, "no descriptor head to learn or to whiten"),
-        (replace(FAST, steps_one=0, steps_two=0), bare, "no descriptor head to learn or to whiten"),
+        (replace(SMALL, steps_one=0, steps_two=0), bare, "no descriptor head to learn or to whiten"),
         (still.turned(["neutral=off"]), first, "set --knob neutral=on"),
         (replace(still, steps_two=1), first, "fits"),
         (replace(still, steps_head=1, steps_identity=1), first, "fits"),
@@ -390,7 +391,7 @@ def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, 
 def test_weights_that_are_taken_keep_their_normalisation(cut_out: Path, tmp_path: Path, model_folder: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=False)
     start = load_model(model_folder)
-    tiny = replace(FAST, sources=2, targets=3, steps_one=1, steps_two=1, warmup=0, contrast_people=2)
+    tiny = replace(SMALL, sources=2, targets=3, steps_one=1, steps_two=1, warmup=0, contrast_people=2)
     taken = train(TrainingRun(POSE, tiny, tmp_path / "taken", start=start), pairs)
     fresh = train(TrainingRun(POSE, tiny, tmp_path / "fresh"), pairs)
     assert taken.card.normalisation == start.card.normalisation != fresh.card.normalisation

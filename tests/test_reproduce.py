@@ -19,6 +19,7 @@ from PIL import Image
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
 from faceedit.errors import ManifestError, ModelFileError
+from faceedit.images import read_crop
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.training.recipes import RECIPES
 from retrieval.errors import EvaluationError
@@ -28,10 +29,11 @@ from retrieval.evaluation.reproduce.claims import check_claims
 from retrieval.evaluation.reproduce.figures import map_figure
 from retrieval.evaluation.reproduce.measure import Settings, measure_errors
 from retrieval.evaluation.reproduce.run import find_models, pairs_seen, reproduce
-from tests.conftest import ROOT, blob_face, write_model
+from tests.conftest import blob_face, write_model
 
 POSES, LIGHTS, PEOPLE = (-15, 0, 15, 30), 3, 3
 SETTINGS = Settings(pairs=40, queries=8)
+Found = tuple[dict[str, Path], dict[str, Path]]
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +56,21 @@ def models(models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("set")
     for path in models_folder.iterdir():
         (folder / path.name).symlink_to(path)
-    write_model(folder / "pose-another", seed=8)
     return folder
 
 
 @pytest.fixture(scope="module")
-def report(data: Path, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def found(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """The models of all tasks, and another one to compare."""
+    another = tmp_path_factory.mktemp("another") / "model"
+    write_model(another, seed=8)
+    return find_models(models, {"another": another})
+
+
+@pytest.fixture(scope="module")
+def report(data: Path, found: Found, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    reproduce(read_manifest(data), models, out, SETTINGS, "cpu")
+    reproduce(read_manifest(data), found, out, SETTINGS, "cpu")
     return out
 
 
@@ -81,7 +90,7 @@ def test_every_task_has_its_errors_and_its_retrieval(report: Path) -> None:
         assert task["retrieval"]["gallery"] == PEOPLE * len(POSES) * LIGHTS
     table = tasks["pose"]["mse_by_pair"]
     assert set(table) == set(map(str, POSES))
-    assert set(numbers(report)["comparison"]) == {"pose-another"}
+    assert set(numbers(report)["comparison"]) == {"another"}
 
 
 @pytest.mark.slow
@@ -158,24 +167,24 @@ def test_figure_7_shows_every_light_and_its_truth(report: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_finished_is_not_measured_again(report: Path, data: Path, models: Path) -> None:
+def test_what_is_finished_is_not_measured_again(report: Path, data: Path, found: Found) -> None:
     def refuse(what: str, done: int, total: int) -> None:
         raise AssertionError(f"measured again: {what}")
 
     before = numbers(report)
-    assert reproduce(read_manifest(data), models, report, SETTINGS, "cpu", refuse) == before
+    assert reproduce(read_manifest(data), found, report, SETTINGS, "cpu", refuse) == before
     kept = report / "work/pose-retrieval.json"
     kept.rename(kept.with_suffix(".aside"))
     kept.write_text('{"key": 1}')
     with pytest.raises(AssertionError, match="measured again: pose: gallery"):  # what is damaged is
-        reproduce(read_manifest(data), models, report, SETTINGS, "cpu", refuse)
+        reproduce(read_manifest(data), found, report, SETTINGS, "cpu", refuse)
     kept.with_suffix(".aside").rename(kept)
     with pytest.raises(AssertionError, match="measured again: pose: errors"):  # other settings are another measurement
-        reproduce(read_manifest(data), models, report, Settings(pairs=41, queries=8), "cpu", refuse)
+        reproduce(read_manifest(data), found, report, Settings(pairs=41, queries=8), "cpu", refuse)
 
 
 @pytest.mark.slow
-def test_a_run_that_was_interrupted_while_it_described_goes_on(data: Path, models: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_interrupted_while_it_described_goes_on(data: Path, found: Found, tmp_path: Path) -> None:
     class Stop(Exception):
         pass
 
@@ -184,7 +193,7 @@ def test_a_run_that_was_interrupted_while_it_described_goes_on(data: Path, model
             raise Stop
 
     with pytest.raises(Stop):
-        reproduce(read_manifest(data), models, tmp_path, SETTINGS, "cpu", stop)
+        reproduce(read_manifest(data), found, tmp_path, SETTINGS, "cpu", stop)
     seen: list[str] = []
 
     def stop_later(what: str, done: int, total: int) -> None:
@@ -193,22 +202,21 @@ def test_a_run_that_was_interrupted_while_it_described_goes_on(data: Path, model
         seen.append(what)
 
     with pytest.raises(Stop):
-        reproduce(read_manifest(data), models, tmp_path, SETTINGS, "cpu", stop_later)
+        reproduce(read_manifest(data), found, tmp_path, SETTINGS, "cpu", stop_later)
     assert set(seen) == {"pose: queries", "pose: baselines"}  # neither its errors nor its gallery
     assert not (tmp_path / "work" / "cache").exists()  # of no use any more
 
 
-def stored_cards() -> list[dict[str, Any]]:
-    """The cards of the models that come with the project, some of them of earlier releases."""
-    return [json.loads(path.read_text()) for path in sorted((ROOT / "sample_db" / "models").glob("*/model.json"))]
+EARLIER = {  # as cards of 0.2.0 have them
+    "fast": {"sources": 8, "targets": 7, "steps_one": 8000, "steps_two": 1200}
+    | {"contrast": 0.2, "contrast_people": 6, "contrast_conditions": 5},
+    "paper": {"sources": 32, "targets": 1, "steps_one": 2100, "steps_two": 750, "contrast": 0.0},
+}
 
 
 def test_how_much_a_model_saw_is_told_by_recipes_of_every_release() -> None:
-    recipes = {card["task"]["name"] + str(card["recipe"]["steps_one"]): card["recipe"] for card in stored_cards()}
-    seen = {name: pairs_seen(recipe, 7) for name, recipe in recipes.items()}
-    assert seen["pose8000"] == [8000 * 8 * 7, 1200 * 4 * 6 * 5]
-    assert seen["pose2100"] == [2100 * 32, 750 * 32]  # recipe paper, without a contrast
-    assert all(isinstance(pairs, list) and pairs[1] > 0 for name, pairs in seen.items() if name != "pose0")
+    assert pairs_seen(EARLIER["fast"], 7) == [8000 * 8 * 7, 1200 * 4 * 6 * 5]
+    assert pairs_seen(EARLIER["paper"], 7) == [2100 * 32, 750 * 32]
     for recipe in RECIPES.values():  # as this release writes them
         for values in (2, 7, 20):
             sources, targets = recipe.shape(values)
@@ -221,45 +229,71 @@ def test_how_much_a_model_saw_is_told_by_recipes_of_every_release() -> None:
     assert pairs_seen({}, 7) == pairs_seen({"note": "by hand", "sources": "many"}, 7) == [0, 0]
 
 
-def test_a_missing_task_or_a_wrongly_named_model_is_named(models_folder: Path, tmp_path: Path) -> None:
+def test_a_missing_task_or_a_model_of_another_one_is_named(models_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "pose").symlink_to(models_folder / "pose")
     with pytest.raises(ModelFileError, match="has no model illumination, inpainting"):
         find_models(tmp_path)
     (tmp_path / "illumination").symlink_to(models_folder / "inpainting")
     (tmp_path / "inpainting").symlink_to(models_folder / "inpainting")
-    with pytest.raises(ModelFileError, match="is a model for inpainting"):
+    with pytest.raises(ModelFileError, match="is a model for inpainting: give one for illumination"):
         find_models(tmp_path)
 
 
-def test_a_model_on_neutral_grey_needs_one_of_whole_pictures_beside_it(
+def test_a_model_that_is_named_as_a_task_is_measured_and_others_are_compared(
     models_folder: Path, learned_model_folder: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "pose").symlink_to(learned_model_folder)
-    for name in ("illumination", "inpainting"):
-        (tmp_path / name).symlink_to(models_folder / name)
-    with pytest.raises(ModelFileError, match=r"neutral grey.* as pose-fast"):
-        find_models(tmp_path)
-    (tmp_path / "pose-fast").symlink_to(models_folder / "pose")
-    (tmp_path / "pose-other").symlink_to(models_folder / "pose")
-    main, others = find_models(tmp_path)
-    assert {name: path.name for name, path in main.items()} == {
-        "pose": "pose-fast",
-        "illumination": "illumination",
-        "inpainting": "inpainting",
-    }
-    assert list(others) == ["pose-other"]
+    given = {"pose": learned_model_folder, "mine": models_folder / "pose"}
+    main, others = find_models(models_folder, given)
+    assert list(main) == ["pose", "illumination", "inpainting"] and main["pose"] == learned_model_folder
+    assert others == {"mine": models_folder / "pose"} and len(given) == 2
+    with pytest.raises(ModelFileError, match="is a model for pose: give one for illumination"):
+        find_models(models_folder, {"illumination": models_folder / "pose"})
+    with pytest.raises(ModelFileError, match="is not a model"):
+        find_models(models_folder, {"none": tmp_path})
 
 
-def test_nothing_measurable_and_another_s_report_are_refused(data: Path, models: Path, tmp_path: Path) -> None:
+def test_people_on_neutral_grey_are_compared_with_people_on_neutral_grey(
+    data: Path, learned_model_folder: Path, tmp_path: Path
+) -> None:
+    """What is behind them counts on neither side; without masks it would, so that nothing is measured."""
+    editor = Editor.load(learned_model_folder, "cpu")
+    assert editor.neutral
+    with pytest.raises(EvaluationError, match="no mask cuts the people"):
+        measure_errors(editor, read_manifest(data), SETTINGS, lambda *arguments: None)
+    half = tmp_path / "half"  # a person who is the left half of a picture, on black
+    shutil.copytree(data, half)
+    mask = np.zeros((60, 60), np.uint8)
+    mask[:, :30] = 255
+    for path in half.glob("*.png"):
+        Image.fromarray(read_crop(path) * (mask[..., None] > 0)).save(path)
+    Image.fromarray(mask).save(half / "mask.png")
+    plain = read_manifest(half)
+    manifest = Manifest(half, {**plain.columns, "mask": ("mask.png",) * len(plain)})
+    numbers, _ = measure_errors(editor, manifest, SETTINGS, lambda *arguments: None)
+    test = load_test_set(manifest, POSE, ("identity", "illumination", "pose"))
+    pairs = choose_queries(test, POSE, SETTINGS.pairs, SETTINGS.seed)
+    before, after = [], []
+    for row, truth, edit in zip(
+        pairs.sources, truth_rows(test, pairs), editor.edit_many(test.images[pairs.sources], pairs.targets), strict=True
+    ):
+        shown, wanted = (test.images[i].astype(float) for i in (row, truth))
+        before.append(((shown - wanted) ** 2).mean())
+        wanted[:, 30:] = 128
+        after.append(((edit.refined - wanted) ** 2).mean())
+    assert numbers["mse"]["unedited"] == pytest.approx(np.mean(before), abs=0.01)
+    assert numbers["mse"]["stage2"] == pytest.approx(np.mean(after), rel=2e-3)
+
+
+def test_nothing_measurable_and_another_s_report_are_refused(data: Path, found: Found, tmp_path: Path) -> None:
     one = read_manifest(data).where("pose", "0").where("illumination", "0")
     training = Manifest(one.root, {**one.columns, "split": ("train",) * len(one)})
     out = tmp_path / "out"
     with pytest.raises(EvaluationError, match="nothing can be measured: "):
-        reproduce(training, models, out, SETTINGS, "cpu")
+        reproduce(training, found, out, SETTINGS, "cpu")
     (out / "work").rmdir()
     (out / "report.json").write_text("{}")
     with pytest.raises(EvaluationError, match="holds another report"):
-        reproduce(read_manifest(data), models, out, SETTINGS, "cpu")
+        reproduce(read_manifest(data), found, out, SETTINGS, "cpu")
     assert (out / "report.json").read_text() == "{}"
 
 
@@ -289,14 +323,14 @@ def test_a_card_with_a_foreign_recipe_is_measured_all_the_same(data: Path, model
     card = json.loads((folder / "pose" / "model.json").read_text())
     (folder / "pose" / "model.json").write_text(json.dumps({**card, "recipe": {"note": "by hand"}}))
     one = read_manifest(data).where("identity", "<p0>")
-    content = reproduce(one, folder, tmp_path / "out", Settings(6, 2), "cpu")
+    content = reproduce(one, find_models(folder), tmp_path / "out", Settings(6, 2), "cpu")
     assert content["tasks"]["pose"]["recipe"] == "unknown"
 
 
 @pytest.mark.slow
-def test_a_task_that_the_data_cannot_measure_says_so(data: Path, models: Path, tmp_path: Path) -> None:
+def test_a_task_that_the_data_cannot_measure_says_so(data: Path, found: Found, tmp_path: Path) -> None:
     one_light = read_manifest(data).where("illumination", "0")
-    content = reproduce(one_light, models, tmp_path, Settings(10, 4), "cpu")
+    content = reproduce(one_light, found, tmp_path, Settings(10, 4), "cpu")
     assert "nothing to query" in content["tasks"]["illumination"]["not_measured"]
     assert content["tasks"]["pose"]["mse"]["stage2"] > 0
     claims = {claim["text"]: claim["holds"] for claim in content["claims"]}
@@ -304,7 +338,7 @@ def test_a_task_that_the_data_cannot_measure_says_so(data: Path, models: Path, t
     with pytest.raises(ManifestError, match="no column 'illumination'"):
         manifest = read_manifest(data)
         del manifest.columns["illumination"]
-        reproduce(manifest, models, tmp_path, SETTINGS, "cpu")
+        reproduce(manifest, found, tmp_path, SETTINGS, "cpu")
 
 
 # --- claims ---

@@ -42,20 +42,6 @@ def test_every_model_json_is_read_once(models_folder: Path, opened: Counter[str]
     assert opened["model.json"] == opened["model.safetensors"] == 2
 
 
-def test_a_gallery_of_whole_pictures_gets_whole_pictures(
-    models_folder: Path, learned_model_folder: Path, model_folder: Path, tmp_path: Path
-) -> None:
-    """Asked for a pose, a gallery of an illumination model is searched with a face before its background."""
-    for name, folder in (("pose", learned_model_folder), ("pose-fast", model_folder)):
-        (tmp_path / name).symlink_to(folder)
-    for task, own, expected in (
-        ("illumination", models_folder / "illumination", model_folder),
-        ("pose", learned_model_folder, learned_model_folder),
-    ):
-        editors = ModelFolders(tmp_path, own, "cpu").to_query(["pose", task], config(own, task, 16))
-        assert editors["pose"].digest == model_digest(expected)
-
-
 def test_a_gallery_is_asked_by_the_kind_of_descriptor_that_it_holds(learned_model_folder: Path) -> None:
     models = ModelFolders(model=learned_model_folder, device="cpu")
     learned = models.to_describe(None, None, None)

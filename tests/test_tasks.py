@@ -17,15 +17,18 @@ from faceedit.errors import AttributeValueError, TrainingError
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model, shrink_model
 from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
-from faceedit.training.recipes import FAST, PAPER
+from faceedit.training.recipes import PAPER
 from faceedit.training.run import TrainingRun
 from faceedit.training.trainer import train
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.queries import choose_queries, load_test_set, truth_rows
 from tests.conftest import blob_face
+from tests.recipes import SMALL
 
 MATCH = ("identity", "illumination", "pose")
-TINY = replace(FAST, sources=2, targets=4, steps_one=3, steps_two=2, warmup=2, contrast_people=2, contrast_conditions=2)
+TINY = replace(
+    SMALL, sources=2, targets=4, steps_one=3, steps_two=2, warmup=2, contrast_people=2, contrast_conditions=2
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,7 @@ def test_only_completing_and_keeping_an_occlusion_are_learnt(lights: Path) -> No
 
 
 def test_a_batch_has_as_many_pairs_for_every_task() -> None:
-    assert [FAST.shape(len(space)) for space in (POSE, ILLUMINATION, INPAINTING)] == [(8, 7), (8, 7), (28, 2)]
+    assert [SMALL.shape(len(space)) for space in (POSE, ILLUMINATION, INPAINTING)] == [(8, 7), (8, 7), (28, 2)]
     assert PAPER.shape(2) == (32, 1)
 
 

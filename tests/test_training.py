@@ -16,12 +16,13 @@ from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelfile import Model, record_metrics
 from faceedit.training.batches import normalisation_of
 from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
-from faceedit.training.recipes import FAST, PAPER, Recipe, recipe_named
+from faceedit.training.recipes import PAPER, Recipe, recipe_named
 from faceedit.training.run import TrainingRun
 from faceedit.training.trainer import Progress, learning_rate, train
+from tests.recipes import SMALL
 
-TINY_FAST = replace(
-    FAST, sources=2, targets=3, steps_one=5, steps_two=3, warmup=2, contrast_people=2, contrast_conditions=2
+TINY_SMALL = replace(
+    SMALL, sources=2, targets=3, steps_one=5, steps_two=3, warmup=2, contrast_people=2, contrast_conditions=2
 )
 TINY_PAPER = replace(PAPER, sources=4, steps_one=5, steps_two=3)
 
@@ -143,7 +144,7 @@ def test_a_data_set_of_three_poses_is_trained(manifest: Manifest, tmp_path: Path
     for number in range(100):
         rows, values, _ = sampler.batch(number, 2, 2)
         assert (rows >= 0).all() and set(values.ravel().tolist()) <= {0, 3, 6} and (values[:, 0] < values[:, 1]).all()
-    train(run_of(tmp_path, replace(TINY_FAST, steps_one=1, steps_two=2)), three)
+    train(run_of(tmp_path, replace(TINY_SMALL, steps_one=1, steps_two=2)), three)
 
 
 def test_two_pictures_of_one_condition_are_refused_unless_a_column_tells_them_apart(manifest: Manifest) -> None:
@@ -178,7 +179,7 @@ def equal(a: Model, b: Model) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", [TINY_FAST, TINY_PAPER], ids=["fast", "paper"])
+@pytest.mark.parametrize("recipe", [TINY_SMALL, TINY_PAPER], ids=["fast", "paper"])
 def test_resuming_equals_an_uninterrupted_run_to_the_bit(pairs: PairSet, tmp_path: Path, recipe: Recipe) -> None:
     whole = train(run_of(tmp_path / "whole", recipe), pairs)
 
@@ -201,43 +202,43 @@ def test_resuming_equals_an_uninterrupted_run_to_the_bit(pairs: PairSet, tmp_pat
 
 @pytest.mark.slow
 def test_same_seed_same_weights_and_another_seed_others(pairs: PairSet, tmp_path: Path) -> None:
-    a, b = (train(run_of(tmp_path / name, TINY_FAST), pairs) for name in ("a", "b"))
-    c = train(run_of(tmp_path / "c", TINY_FAST, seed=1), pairs)
+    a, b = (train(run_of(tmp_path / name, TINY_SMALL), pairs) for name in ("a", "b"))
+    c = train(run_of(tmp_path / "c", TINY_SMALL, seed=1), pairs)
     assert equal(a, b) and not equal(a, c)
 
 
 @pytest.mark.slow
 def test_another_run_is_neither_overwritten_nor_resumed(pairs: PairSet, tmp_path: Path) -> None:
-    train(run_of(tmp_path, TINY_FAST), pairs)
+    train(run_of(tmp_path, TINY_SMALL), pairs)
     record_metrics(tmp_path, {"recall@1": 0.5}, {})
-    assert train(run_of(tmp_path, TINY_FAST), pairs, resume=True).card.metrics["recall@1"] == 0.5
+    assert train(run_of(tmp_path, TINY_SMALL), pairs, resume=True).card.metrics["recall@1"] == 0.5
     with pytest.raises(TrainingError, match="--resume to go on"):
-        train(run_of(tmp_path, TINY_FAST), pairs)
+        train(run_of(tmp_path, TINY_SMALL), pairs)
     with pytest.raises(TrainingError, match="another recipe, seed"):
-        train(run_of(tmp_path, TINY_FAST, seed=5), pairs, resume=True)
+        train(run_of(tmp_path, TINY_SMALL, seed=5), pairs, resume=True)
     other = replace(pairs, images=255 - pairs.images)
     with pytest.raises(TrainingError, match="or data set"):
-        train(run_of(tmp_path, TINY_FAST), other, resume=True)
+        train(run_of(tmp_path, TINY_SMALL), other, resume=True)
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "model.json").write_text("{}")
     with pytest.raises(TrainingError, match="holds a model already"):
-        run_of(tmp_path / "made", TINY_FAST).require_startable(resume=False)
+        run_of(tmp_path / "made", TINY_SMALL).require_startable(resume=False)
     with pytest.raises(TrainingError, match="no checkpoint"):
-        run_of(tmp_path / "nothing", TINY_FAST).require_startable(resume=True)
+        run_of(tmp_path / "nothing", TINY_SMALL).require_startable(resume=True)
 
 
 @pytest.mark.slow
 def test_a_damaged_checkpoint_is_named(pairs: PairSet, tmp_path: Path) -> None:
-    train(run_of(tmp_path, TINY_FAST), pairs)
+    train(run_of(tmp_path, TINY_SMALL), pairs)
     (tmp_path / "checkpoint" / "generation.safetensors").write_bytes(b"nothing")
     with pytest.raises(TrainingError, match="no usable checkpoint"):
-        train(run_of(tmp_path, TINY_FAST), pairs, resume=True)
+        train(run_of(tmp_path, TINY_SMALL), pairs, resume=True)
 
 
 @pytest.mark.slow
 def test_training_learns(pairs: PairSet, tmp_path: Path) -> None:
     losses: list[float] = []
-    recipe = replace(TINY_FAST, sources=4, targets=2, steps_one=30, steps_two=1, warmup=3)
+    recipe = replace(TINY_SMALL, sources=4, targets=2, steps_one=30, steps_two=1, warmup=3)
     train(run_of(tmp_path, recipe), pairs, report=lambda p: losses.append(p.loss) if p.stage == 1 else None)
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:3])
     still = replace(recipe, learning_rate=0.0, weight_decay=0.0)  # negative control: without steps nothing is learnt
@@ -250,12 +251,12 @@ def test_recipes_have_the_papers_numbers() -> None:
     paper = recipe_named("paper")
     assert (paper.learning_rate, paper.momentum, paper.sources * paper.targets) == (1e-6, 0.95, 32)
     assert paper.summed_loss and not paper.include_same and paper.contrast == 0
-    with pytest.raises(UsageError, match="choose one of paper, fast"):
+    with pytest.raises(UsageError, match="choose one of paper, best"):
         recipe_named("slow")
 
 
 def test_the_learning_rate_warms_up_and_falls_as_a_half_cosine() -> None:
-    recipe = replace(FAST, learning_rate=2.0, warmup=10)
+    recipe = replace(SMALL, learning_rate=2.0, warmup=10)
     rates = [learning_rate(recipe, step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.2) and max(rates) == max(rates[9:11])
     assert rates[50] == pytest.approx(1.0) and rates[99] < 0.001

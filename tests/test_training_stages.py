@@ -25,7 +25,7 @@ from faceedit.training.comparing import Comparer, missed
 from faceedit.training.critic import Adversary
 from faceedit.training.head import HeadStage
 from faceedit.training.pairs import ContrastSampler, FaceSampler, PairSampler, PairSet, load_pairs
-from faceedit.training.recipes import BEST, FAST, PAPER, PictureWeights, Recipe
+from faceedit.training.recipes import BEST, PAPER, PictureWeights, Recipe
 from faceedit.training.run import TrainingRun, begin
 from faceedit.training.second_stage import BesideStage, PolishingStage, RefinementStage, critics_share, two_stages
 from faceedit.training.stages import (
@@ -40,10 +40,11 @@ from faceedit.training.stages import (
     reconstruction_loss,
 )
 from tests.conftest import placed_pairs
+from tests.recipes import SMALL
 
 FEW = {"sources": 2, "targets": 3, "identity_people": 2, "contrast_people": 2, "contrast_conditions": 2}
 FEW |= {"identity_alone": 0, "head_people": 2, "head_conditions": 2}
-TINY_FAST = replace(FAST, **FEW)  # type: ignore[arg-type]
+TINY_SMALL = replace(SMALL, **FEW)  # type: ignore[arg-type]
 TINY_BEST = replace(
     BEST,
     network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2, flow=False),
@@ -126,7 +127,7 @@ def test_a_quarter_of_each_batch_is_looked_at_wherever_it_stands_in_it() -> None
 def test_only_the_papers_recipe_sums() -> None:
     error = torch.randn(2, 3, 60, 60)
     summed, mean = float((error**2).sum()) / 2, float((error**2).mean())
-    for recipe, expected in ((PAPER, summed), (FAST, mean)):
+    for recipe, expected in ((PAPER, summed), (SMALL, mean)):
         for weights in (recipe.first, recipe.second):
             assert float(reconstruction_loss(error, weights, recipe.summed_loss)) == pytest.approx(expected, rel=1e-5)
 
@@ -139,7 +140,7 @@ def test_only_the_papers_recipe_sums() -> None:
 def test_the_contrast_loss_equals_a_naive_loop(data_set: Path, identity: int, space: AttributeSpace) -> None:
     """With and without an identity network all people are look-alikes; and where only one direction can be learnt."""
     pairs = load_pairs(read_manifest(data_set).where("split", "train"), space)
-    recipe = sized(replace(TINY_FAST, contrast=0.3), identity=identity)
+    recipe = sized(replace(TINY_SMALL, contrast=0.3), identity=identity)
     material = material_of(pairs, recipe, space)
     stage = RefinementStage(material)
     stage.begin()
@@ -420,7 +421,7 @@ def test_weights_are_averaged_over_the_updates() -> None:
 
 
 def test_without_contrast_stage_two_learns_from_other_pairs_than_stage_one(pairs: PairSet) -> None:
-    recipe = replace(TINY_FAST, contrast=0.0, steps_one=5)
+    recipe = replace(TINY_SMALL, contrast=0.0, steps_one=5)
     material = material_of(pairs, recipe)
     stage = RefinementStage(material)
     learnt = {id(parameter) for parameter in stage.begin()}

@@ -12,15 +12,23 @@ import pytest
 import torch.nn.functional as F
 from PIL import Image
 
-from faceedit.attributes import POSE
+from faceedit.attributes import ILLUMINATION, POSE
 from faceedit.errors import FaceModelError, ManifestError
 from faceedit.manifest import read_manifest
 from faceedit.synth.database import SynthConfig, _claim, render_database
 from faceedit.synth.head import LANDMARKS, MorphableHead, Part, load_head
 from faceedit.synth.person import Glasses, Person, sample_person
 from faceedit.synth.places import load_places, project
-from faceedit.synth.scene import ILLUMINATIONS
-from faceedit.synth.variety import Variety, expression_name, sample_attitude, sample_expression, sample_illumination
+from faceedit.synth.render import photograph_variety
+from faceedit.synth.scene import ILLUMINATIONS, Camera
+from faceedit.synth.variety import (
+    Variety,
+    expression_name,
+    numbered_lights,
+    sample_attitude,
+    sample_expression,
+    sample_illumination,
+)
 from faceedit.training.augmentation import Augmentation
 from faceedit.training.batches import EVEN, Photographer
 from faceedit.training.pairs import PairSampler, load_pairs
@@ -253,6 +261,49 @@ def test_a_data_base_of_0_2_0_is_continued(face_model: Path, tmp_path: Path) -> 
     file.write_text(json.dumps(made))
     with pytest.raises(ManifestError, match="another seed"):
         _claim(tmp_path, head, SynthConfig(3))
+
+
+def test_a_data_base_without_the_twenty_is_continued(face_model: Path, tmp_path: Path) -> None:
+    """As earlier releases made them: the pictures are the same."""
+    head, config = load_head(face_model), SynthConfig(2, variety=TINY)
+    _claim(tmp_path, head, config)
+    file = tmp_path / "synth.json"
+    made = json.loads(file.read_text())
+    assert made["variety"].pop("twenty") == 0
+    file.write_text(json.dumps(made))
+    _claim(tmp_path, head, config)
+    with pytest.raises(ManifestError, match="another seed, camera, variety"):
+        _claim(tmp_path, head, SynthConfig(2, variety=replace(TINY, twenty=5)))
+
+
+def test_everybody_has_some_of_the_twenty_lights_and_their_own_beside_them() -> None:
+    some = Variety(twenty=9, lights=2)
+    people = [numbered_lights(seed, some) for seed in range(60)]
+    for numbers in people:
+        assert len(numbers) == 11 and sorted(set(numbers[:9])) == list(numbers[:9]) and numbers[9:] == (20, 21)
+        assert max(numbers[:9]) < 20
+    assert len(set(people)) > 50 and {n for numbers in people for n in numbers} == set(range(22))
+    assert numbered_lights(3, Variety(lights=2)) == (0, 1)  # none of the twenty: their own are numbered from the first
+    assert SynthConfig(1).lights_of(1) == tuple(range(20))
+    with pytest.raises(ValueError, match="at most 20 lights"):
+        Variety(twenty=21)
+
+
+@pytest.mark.slow
+def test_relighting_is_learnt_from_the_twenty_and_begun_from_any_light(face_model: Path, tmp_path: Path) -> None:
+    lit = Variety(expressions=1, lights=2, loose=1, twenty=3)
+    render_database(face_model, tmp_path, SynthConfig(identities=1, seed=3, variety=lit), processes=1)
+    given = read_training_set([tmp_path], ILLUMINATION)
+    numbers = numbered_lights(SynthConfig(seed=3).person_seed(1), lit)
+    assert sorted({int(n) for n in given.manifest.columns["illumination"]}) == sorted(numbers)
+    pairs = load_pairs(given.manifest, ILLUMINATION, placed=True)
+    assert pairs.groups.shape == (7, 20) and pairs.loose is not None and pairs.loose.shape == (7, 2)
+    assert (np.flatnonzero((pairs.groups >= 0).all(0)) == numbers[:3]).all() and (pairs.groups >= 0).sum() == 21
+    shot = photograph_variety(load_head(face_model), 3_000_001, Camera(), lit)[0]
+    person = shot.images[3]  # at the pose 0: the twenty first, as they are there
+    row = int(pairs.groups[3][numbers[0]])
+    assert np.abs(pairs.images[row].astype(int) - person[0]).mean() < 1
+    assert np.abs(pairs.images[pairs.loose[3][1]].astype(int) - person[4]).mean() < 1
 
 
 def test_every_25th_person_is_for_testing() -> None:

@@ -29,7 +29,7 @@ from faceedit.files import write_whole
 from faceedit.synth.head import MorphableHead, load_head
 from faceedit.synth.places import save_places
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, background
-from faceedit.synth.variety import Variety, expression_name
+from faceedit.synth.variety import Variety, expression_name, numbered_lights
 
 if TYPE_CHECKING:
     from faceedit.synth.render import Photographs
@@ -61,6 +61,12 @@ class SynthConfig:
         if self.identities < PAPER_TRAIN + PAPER_TEST:
             train = round(self.identities * PAPER_TRAIN / (PAPER_TRAIN + PAPER_TEST))
         return "test" if train < number <= PAPER_TRAIN + PAPER_TEST else "train"
+
+    def lights_of(self, number: int) -> tuple[int, ...]:
+        """The number of each light of identity 1..identities."""
+        if self.variety is None:
+            return tuple(range(len(ILLUMINATIONS)))
+        return numbered_lights(self.person_seed(number), self.variety)
 
     def person_seed(self, number: int) -> int:
         """The seed of identity 1..identities: people of different data set seeds never coincide."""
@@ -136,13 +142,13 @@ def _render_identity(number: int) -> int:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for session, photographs in sessions:
-            _write_session(partial, kind, session, photographs)
+            _write_session(partial, kind, session, photographs, config.lights_of(number))
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
     return number
 
 
-def _write_session(folder: Path, kind: str, name: str, photographs: Photographs) -> None:
+def _write_session(folder: Path, kind: str, name: str, photographs: Photographs, lights: Sequence[int]) -> None:
     if kind == "places":
         save_places(folder / f"{name}.npz", photographs.places)
         return
@@ -151,7 +157,7 @@ def _write_session(folder: Path, kind: str, name: str, photographs: Photographs)
         if kind == "masks":
             Image.fromarray(photographs.masks[p]).save(folder / _mask_name(name, take))
             continue
-        for light, image in enumerate(photographs.images[p]):
+        for light, image in zip(lights, photographs.images[p], strict=True):
             Image.fromarray(image).save(folder / _image_name(name, take, light))
 
 
@@ -209,7 +215,10 @@ def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
 
 
 def _modern(key: str, value: Any) -> Any:
-    """A setting as this version writes it: until 0.2.0 an illumination had one flash or none, and no tint."""
+    """A setting as this version writes it: until 0.2.0 an illumination had one flash or none, and no tint; until 0.3.0
+    people had none of the twenty beside lights of their own."""
+    if key == "variety" and isinstance(value, dict):
+        return {"twenty": 0, **value}
     if key != "illuminations" or not isinstance(value, list):
         return value
     lights = []
@@ -238,14 +247,13 @@ def _sessions(number: int, config: SynthConfig) -> list[tuple[str, str]]:
 
 def _manifest_rows(number: int, config: SynthConfig) -> Iterator[tuple[object, ...]]:
     name, split = f"{number:04d}", config.split(number)
-    lights = range(config.variety.lights if config.variety else len(ILLUMINATIONS))
     for session, expression in _sessions(number, config):
         for view, pose in enumerate(POSES):
             mask = f"masks/{name}/{_mask_name(session, f'{pose:+03d}')}"
             own: tuple[object, ...] = (split, mask, f"backgrounds/{pose:+03d}.png")
             if expression:
                 own = (expression, split, mask, _places_name(name, session), view)
-            for light in lights:
+            for light in config.lights_of(number):
                 yield (f"images/{name}/{_image_name(session, f'{pose:+03d}', light)}", name, pose, light, *own)
 
 
@@ -255,7 +263,7 @@ def _loose_rows(number: int, config: SynthConfig) -> Iterator[tuple[object, ...]
     for session, expression in _sessions(number, config):
         for n in range(variety.loose):
             mask, places = f"masks/{name}/{_mask_name(session, _loose(n))}", _places_name(name, session)
-            for light in range(variety.lights):
+            for light in config.lights_of(number):
                 path = f"images/{name}/{_image_name(session, _loose(n), light)}"
                 yield (path, name, light, expression, config.split(number), mask, places, len(POSES) + n)
 

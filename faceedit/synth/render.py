@@ -22,7 +22,7 @@ from faceedit.synth.mesh import Mesh, ray_scene, unit
 from faceedit.synth.person import Person, sample_person
 from faceedit.synth.places import Places, Viewpoint
 from faceedit.synth.scene import ILLUMINATIONS, POSES, Camera, Illumination, Light, background, rotation
-from faceedit.synth.variety import Variety, sample_attitude, sample_expression, sample_illumination
+from faceedit.synth.variety import Variety, numbered_lights, sample_attitude, sample_expression, sample_illumination
 
 Images = NDArray[np.uint8]
 _SKIN_WRAP = np.array([0.28, 0.13, 0.09], np.float32)  # how far light leaks past the terminator, per channel
@@ -62,7 +62,9 @@ def photograph_variety(head: MorphableHead, seed: int, camera: Camera, variety: 
     head.require_expressions()
     rng = np.random.default_rng([seed, 0xD1FF])
     person = sample_person(seed, len(head.modes), variety)
-    lights = [sample_illumination(variety, rng) for _ in range(variety.lights)]
+    of_the_twenty = numbered_lights(seed, variety)[: variety.twenty]
+    lights = [ILLUMINATIONS[number] for number in of_the_twenty]
+    lights += [sample_illumination(variety, rng) for _ in range(variety.lights)]
     takes = [*POSES, *[None] * variety.loose]
     black = [np.zeros((camera.size, camera.size, 3), np.uint8)] * len(takes)
     made = []

@@ -56,7 +56,8 @@ _LOUD = (
 class Variety:
     """expressions: how many faces each person makes; the first is calm, the second smiles, more are anything.
     quiet: how far even a calm face is from the model's neutral one. lights: set-ups for each person, the same for all
-    poses and expressions. studio: share of set-ups that are free (several soft lamps, tinted) instead of one of the
+    poses and expressions. twenty: how many of the twenty there are before these, each with their own: to learn what
+    a light makes of a face. studio: share of set-ups that are free (several soft lamps, tinted) instead of one of the
     twenty; wide: these come from farther round and from above and below too, small and hard or as wide as a window;
     exposed: they are as bright as a photographer would have them.
     sitting: spread of the pitch in which a person sits, the same in all seven poses, degrees.
@@ -72,6 +73,7 @@ class Variety:
     expressions: int = 2
     quiet: float = 0.18
     lights: int = 3
+    twenty: int = 0
     studio: float = 0.8
     wide: bool = True
     exposed: bool = True
@@ -103,8 +105,10 @@ class Variety:
                 f"expressions {self.expressions}, lights {self.lights}, studio {self.studio}: expected at least one of "
                 "the first two, and a share in 0..1"
             )
-        if self.loose < 0:
-            raise ValueError(f"loose {self.loose}: expected 0 or more")
+        if self.loose < 0 or not 0 <= self.twenty <= len(ILLUMINATIONS):
+            raise ValueError(
+                f"loose {self.loose}, twenty {self.twenty}: expected 0 or more, and at most {len(ILLUMINATIONS)} lights"
+            )
 
 
 EXPRESSIONS = ("calm", "smiling", "other")
@@ -146,6 +150,15 @@ def sample_attitude(pose: int | None, pitch: float, variety: Variety, rng: np.ra
     tilt = rng.normal(size=2) * [variety.pitch, variety.roll]
     yaw = rng.uniform(-variety.yaw, variety.yaw)
     return np.array([yaw, *np.clip([pitch + tilt[0], tilt[1]], -_TILT, _TILT)], np.float32)
+
+
+def numbered_lights(seed: int, variety: Variety) -> tuple[int, ...]:
+    """The number of each set-up of the person of this seed: of those among the twenty their own, then from 20 on; from
+    0 on where there are none of the twenty."""
+    if not variety.twenty:
+        return tuple(range(variety.lights))
+    chosen = np.random.default_rng([seed, 0x20]).choice(len(ILLUMINATIONS), variety.twenty, replace=False)
+    return (*sorted(int(number) for number in chosen), *range(len(ILLUMINATIONS), len(ILLUMINATIONS) + variety.lights))
 
 
 def sample_illumination(variety: Variety, rng: np.random.Generator) -> Illumination:

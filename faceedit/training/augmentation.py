@@ -24,7 +24,8 @@ class Augmentation:
     shares of the picture; roll: degrees; mirror: half of the batches are mirrored, with their poses; grey: share of
     the identity network's pictures without colour; blur, sharpen: shares of sources that are slightly out of focus,
     or sharpened as cameras do; noise: of a sensor, at most, 0..1; compression: share of sources that were stored as
-    JPEG; textures: share of backgrounds with a fine pattern.
+    JPEG; textures: share of backgrounds with a fine pattern; together: a target is misaligned, blurred and stored as
+    its source is, as where nothing moves.
     """
 
     backgrounds: bool = True
@@ -42,6 +43,7 @@ class Augmentation:
     noise: float = 0.03
     compression: float = 0.35
     textures: float = 0.3
+    together: bool = False
 
     def __post_init__(self) -> None:
         if max(self.blur + self.sharpen, self.grey, self.compression, self.textures) > 1:

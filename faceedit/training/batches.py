@@ -12,7 +12,7 @@ from torch import Tensor
 from faceedit.images import NEUTRAL
 from faceedit.modelcard import Normalisation
 from faceedit.networks import SIZE
-from faceedit.occlusion import crops_at, occlusion_mask
+from faceedit.occlusion import crops_at
 from faceedit.training.augmentation import (
     Augmentation,
     colourless,
@@ -27,6 +27,7 @@ from faceedit.training.augmentation import (
     toned,
 )
 from faceedit.training.correspondence import Correspondence, correspondence
+from faceedit.training.occluders import occluder
 from faceedit.training.pairs import PairSet
 
 Rows = NDArray[np.int64]
@@ -71,6 +72,7 @@ class Photographer:
     ) -> None:
         self._pairs, self._knobs, self._device = pairs, augmentation, device
         self._mean, self._std = normalisation.tensors(device)
+        self._occludes = bool((pairs.groups >= len(pairs.images)).any())
 
     def sitting(self, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]) -> Sitting:
         """sources (S,) and targets (S, K) are rows, values (S, K) positions; people (S,): sources with the same number
@@ -89,25 +91,58 @@ class Photographer:
         mirror = self._pairs.mirror
         mirrored = knobs.mirror and mirror is not None and float(torch.rand(1, generator=random)) < 0.5
         of_source = torch.from_numpy(people)
-        of_target = of_source.repeat_interleave(k)
         behind = self._behind(len(sources), knobs, random)
         theta = misalignment(len(sources), knobs, random)
-        shown = self._shown(sources, behind, gamma[of_source], gain[of_source], knobs, random, theta)
-        truth = self._truth(sources, targets, theta)
-        shown = self._hidden(shown, sources, draw)
-        wanted, wanted_mask = self._people(targets.ravel())
-        wanted = toned(wanted, wanted_mask, gamma[of_target], gain[of_target])
-        grey = torch.tensor(NEUTRAL, device=self._device)
-        wanted = composite(wanted, wanted_mask, grey if knobs.neutral else behind.repeat_interleave(k, 0))
-        wanted = self._hidden(wanted, targets.ravel(), draw)
+        light = gamma[of_source], gain[of_source]
+        begun = random.get_state()
+        shown = self._shown(sources, behind, *light, knobs, random, theta)
+        if knobs.together:
+            wanted = self._as_sources(shown, sources, targets, behind, *light, knobs, _again(random, begun), theta)
+        else:
+            wanted = self._straight(targets, behind, *light, knobs)
+        shown, hidden = self._hidden(shown, sources, draw)
+        wanted, wanted_hidden = self._hidden(wanted, targets.ravel(), draw)
+        truth = self._truth(sources, targets, theta, knobs.together)
+        if truth is not None and self._occludes:
+            truth = truth.occluded(hidden.repeat_interleave(k, 0) & ~wanted_hidden)
         if mirrored and mirror is not None:
             shown, wanted, values = shown.flip(3), wanted.flip(3), mirror[values]
             truth = None if truth is None else truth.flipped()
         positions = torch.from_numpy(values).to(self._device)
         return Sitting(self._normalised(255 * shown), self._normalised(255 * wanted), positions, truth)
 
-    def _truth(self, sources: Rows, targets: Rows, theta: Tensor) -> Correspondence | None:
-        """Of every target (S, K), side by side, in its source (S,) that was misaligned by theta (S, 2, 3)."""
+    def _straight(self, targets: Rows, behind: Tensor, gamma: Tensor, gain: Tensor, knobs: Augmentation) -> Tensor:
+        """The targets (S, K), as they are but for their light, before neutral grey or what is behind their sources."""
+        k = targets.shape[1]
+        person, mask = self._people(targets.ravel())
+        person = toned(person, mask, gamma.repeat_interleave(k, 0), gain.repeat_interleave(k, 0))
+        grey = torch.tensor(NEUTRAL, device=self._device)
+        return composite(person, mask, grey if knobs.neutral else behind.repeat_interleave(k, 0))
+
+    def _as_sources(
+        self,
+        shown: Tensor,
+        sources: Rows,
+        targets: Rows,
+        behind: Tensor,
+        gamma: Tensor,
+        gain: Tensor,
+        knobs: Augmentation,
+        random: torch.Generator,
+        theta: Tensor,
+    ) -> Tensor:
+        """The targets (S, K), photographed as the sources (S,) were, which are shown: with the same draws."""
+        n, begun = len(self._pairs.images), random.get_state()
+        if (targets % n == sources[:, None] % n).all():
+            return shown.repeat_interleave(targets.shape[1], 0)
+        columns = [
+            self._shown(column, behind, gamma, gain, knobs, _again(random, begun), theta) for column in targets.T
+        ]
+        return torch.stack(columns, 1).flatten(0, 1)
+
+    def _truth(self, sources: Rows, targets: Rows, theta: Tensor, together: bool) -> Correspondence | None:
+        """Of every target (S, K), side by side, in its source (S,) that was misaligned by theta (S, 2, 3), maybe
+        together with it."""
         pairs = self._pairs
         if pairs.places is None or pairs.viewpoints is None or pairs.mask_rows is None:
             return None
@@ -115,8 +150,9 @@ class Photographer:
         source, target = (pairs.mask_rows[rows % n] for rows in (np.repeat(sources, k), targets.ravel()))
         shown, wanted = (torch.from_numpy(pairs.places[rows]).to(self._device) for rows in (source, target))
         viewpoints = torch.from_numpy(pairs.viewpoints[source]).to(self._device)
-        truth = correspondence(wanted, shown, viewpoints)
-        return truth.misaligned(theta.repeat_interleave(k, 0).to(self._device))
+        by = theta.repeat_interleave(k, 0).to(self._device)
+        truth = correspondence(wanted, shown, viewpoints).misaligned(by)
+        return truth.shifted(by) if together else truth
 
     def portraits(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
         """Sources (R, 3, 60, 60) that have nothing in common but who is on them: each has its own background, light,
@@ -154,13 +190,19 @@ class Photographer:
         shown = misaligned(focused(shown, knobs, random), theta)
         return compressed(grainy(shown, knobs, random), knobs, random)
 
-    def _hidden(self, shown: Tensor, rows: Rows, draw: tuple[int, ...]) -> Tensor:
-        """The pictures (R, 3, 60, 60), those of rows beyond the last under their occlusion."""
+    def _hidden(self, shown: Tensor, rows: Rows, draw: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """The pictures (R, 3, 60, 60), those of rows beyond the last under their occlusion; and what it hides
+        (R, 60, 60) bool."""
         n = len(self._pairs.images)
+        hidden = torch.zeros(len(rows), SIZE, SIZE, dtype=torch.bool)
+        shown = shown.clone()
         for i in np.flatnonzero(rows >= n):
-            pattern = occlusion_mask(np.random.default_rng([*draw, int(rows[i]) - n]))
-            shown[i, :, torch.from_numpy(pattern).to(self._device)] = 0
-        return shown
+            before = occluder(np.random.default_rng([*draw, int(rows[i]) - n]))
+            cover = torch.from_numpy(before.cover).to(self._device)
+            colours = torch.from_numpy(before.colours).to(self._device).permute(2, 0, 1).float() / 255
+            shown[i] = (1 - cover) * shown[i] + cover * colours
+            hidden[i] = torch.from_numpy(before.hidden)
+        return shown, hidden.to(self._device)
 
     def _people(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """People on black (R, 3, 60, 60) and their masks (R, 1, 60, 60), 0..1."""
@@ -176,6 +218,12 @@ class Photographer:
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+
+def _again(random: torch.Generator, state: Tensor) -> torch.Generator:
+    """The generator as it was."""
+    random.set_state(state)
+    return random
 
 
 def _generator(draw: tuple[int, ...]) -> torch.Generator:

@@ -73,6 +73,8 @@ def missed(compared: Comparison, d: Tensor) -> float:
     wrong: list[Tensor] = []
     for to in range(2):
         asked = torch.from_numpy(np.flatnonzero(compared.leads[:, 1 - to, to])).to(d.device)
+        if not len(asked):  # a complete face says nothing of an occlusion
+            continue
         likeness = d[asked, 1 - to, to] @ torch.cat([d[asked, to, to], d[asked, 1 - to, 1 - to]]).T
         wrong.append(likeness.argmax(1) != torch.arange(len(asked), device=d.device))
     return float(torch.cat(wrong).float().mean())

@@ -32,6 +32,23 @@ class Correspondence(NamedTuple):
         """The same in sources that were misaligned by theta (N, 2, 3)."""
         return self._replace(flow=misaligned_flow(self.flow, theta), mirrored=misaligned_flow(self.mirrored, theta))
 
+    def shifted(self, theta: Tensor) -> Correspondence:
+        """The same of targets that were misaligned by theta (N, 2, 3), each field of the nearest pixel."""
+        fields = [field.float().view(*field.shape[:3], -1).permute(0, 3, 1, 2) for field in self]
+        grid = F.affine_grid(theta, [len(theta), 1, *self.exists.shape[1:]], align_corners=False)
+        moved = F.grid_sample(torch.cat(fields, 1), grid, mode="nearest", padding_mode="border", align_corners=False)
+        parts = torch.split(moved.permute(0, 2, 3, 1), [field.shape[1] for field in fields], -1)
+        return Correspondence._make(
+            part.reshape(own.shape).to(own.dtype) for own, part in zip(self, parts, strict=True)
+        )
+
+    def occluded(self, hidden: Tensor) -> Correspondence:
+        """The same where an occlusion hides pixels of the source, hidden (N, H, W) bool: what the source showed there
+        is to be found elsewhere, and all else where it is, whether or not it shows the person."""
+        over = F.grid_sample(hidden[:, None].float(), self.mirrored, mode="nearest", align_corners=False)[:, 0] > 0
+        clear, mirrored = ~hidden, self.mirrored_seen & ~over
+        return self._replace(seen=self.seen & clear, mirrored_seen=mirrored, better=clear)
+
     def flipped(self) -> Correspondence:
         """The same of mirrored sources and targets."""
         exists, seen, mirrored_seen, better = (

@@ -140,7 +140,7 @@ def group_rows(
     manifest: Manifest, space: AttributeSpace, loosely: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Rows by what a pair shares: (G, n_a) row numbers or -1, a manifest row (G,) of each group, and its loose rows
-    (G, n), -1 where it has fewer: those without a value, which only `loosely` may be.
+    (G, n), -1 where it has fewer: those without a value, or under a light of their own, which only `loosely` may be.
 
     Raises ManifestError for two pictures of one person, under the same conditions, with the same value.
     """
@@ -153,9 +153,9 @@ def group_rows(
     texts = manifest.columns[space.name]
     loose: dict[tuple[str, ...], list[int]] = {}
     for row in range(len(manifest)):
-        if loosely and not texts[row]:
+        if loosely and _is_loose(texts[row], space):
             loose.setdefault(tuple(column[row] for column in shared), []).append(row)
-    valued = [row for row, text in enumerate(texts) if text or not loosely]
+    valued = [row for row, text in enumerate(texts) if not (loosely and _is_loose(text, space))]
     for row, value in zip(valued, manifest.part(valued).integers(space.name), strict=True):
         if value not in space.values:
             raise ManifestError(
@@ -177,6 +177,12 @@ def group_rows(
     longest = max((len(loose.get(key, ())) for key in table), default=0)
     free = [[*loose.get(key, ()), *[-1] * (longest - len(loose.get(key, ())))] for key in table]
     return groups, groups.max(1), np.array(free, np.int64).reshape(len(table), longest)
+
+
+def _is_loose(text: str, space: AttributeSpace) -> bool:
+    """Whether a picture has no value in particular: it is at no pose, or under a light of the person's own."""
+    own_light = space.name == "illumination" and text.isdigit() and int(text) >= len(space)
+    return not text or own_light
 
 
 @dataclass(frozen=True)

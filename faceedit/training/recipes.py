@@ -16,13 +16,16 @@ _NEEDS = {  # at least one of these
     **dict.fromkeys(("steps_identity", "identity_people", "identity_alone"), ("identity",)),
     **dict.fromkeys(("whitening", "steps_whitening"), ("head",)),
     **dict.fromkeys(("steps_head", "head_people", "head_conditions"), ("head", "estimate")),
-    **dict.fromkeys(("flows", "blend", "smooth"), ("flow",)),
+    **dict.fromkeys(("flows", "blend", "smooth", "still"), ("flow",)),
+    "kept": ("still",),
 }
 _GOES_WITH = {  # no network has it alone
     "identity": ("look_back=off", "estimate=0"),
     "head": ("look_back=off",),
-    "mixing": ("flow=off",),
-    "skip": ("flow=off",),
+    "mixing": ("flow=off", "still=off", "kept=off"),
+    "skip": ("flow=off", "still=off", "kept=off"),
+    "flow": ("still=off", "kept=off"),
+    "still": ("kept=off",),
 }
 
 
@@ -184,22 +187,6 @@ PAPER = Recipe(
     summed_loss=True,
 )
 
-FAST = Recipe(
-    name="fast",
-    optimiser="adamw",
-    learning_rate=1e-3,
-    weight_decay=1e-4,
-    sources=8,
-    targets=7,
-    steps_one=8_000,
-    steps_two=1_200,
-    warmup=200,
-    cosine=True,
-    clip=1.0,
-    include_same=True,
-    contrast=0.2,
-)
-
 BEST = Recipe(
     name="best",
     optimiser="adamw",
@@ -243,11 +230,20 @@ BEST = Recipe(
     ),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (PAPER, FAST, BEST)}
+_OF_TASK = {  # what the recipes that move pixels do otherwise where nothing moves
+    "illumination": ("still=on", "together=on", "neutral=off", "blend=0", "keep=0", "critic=0", "squared_two=1"),
+    "inpainting": (
+        *("still=on", "kept=on", "together=on", "neutral=off", "keep=0", "critic=0", "squared_two=1"),
+        *("include_same=off", "targets=1", "sources=384"),
+    ),
+}
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST)}
 
 
-def recipe_named(name: str) -> Recipe:
-    """The recipe of this name; raises UsageError for an unknown one."""
+def recipe_named(name: str, task: str = "pose") -> Recipe:
+    """The recipe of this name for a task; raises UsageError for an unknown one."""
     if name not in RECIPES:
         raise UsageError(f"no recipe {name!r}: choose one of {', '.join(RECIPES)}")
-    return RECIPES[name]
+    recipe = RECIPES[name]
+    return recipe.turned(_OF_TASK.get(task, ())) if recipe.network.flow else recipe

@@ -10,7 +10,15 @@ import torch
 from faceedit.attributes import AttributeSpace
 from faceedit.errors import TrainingError
 from faceedit.modelfile import Model, Networks, new_networks
-from faceedit.networks import GenerationNetwork, NetworkConfig, expand, initialise
+from faceedit.networks import (
+    SHARED,
+    FlowGenerationNetwork,
+    Generation,
+    GenerationNetwork,
+    NetworkConfig,
+    expand,
+    initialise,
+)
 from faceedit.training import checkpoint
 from faceedit.training.recipes import Recipe
 
@@ -43,7 +51,7 @@ class TrainingRun:
         if self.start is None or self.start.card.task != self.space:
             return False
         mine, other = self.config, self.start.card.network
-        sizes = ["attributes", "hidden", "middle", "attribute_relu", "mixing", "flow"]
+        sizes = ["attributes", "hidden", "middle", "attribute_relu", "mixing", "flow", "still", "kept"]
         generation = [*sizes, *(["width"] if mine.mixing else [])]
         return all(getattr(mine, name) == getattr(other, name) for name in generation)
 
@@ -85,7 +93,7 @@ class TrainingRun:
         if self.start is None or self.start.card.task != self.space:
             return False
         mine, other = self.config, self.start.card.network
-        return mine.skip == other.skip and mine.flow == other.flow
+        return (mine.skip, mine.flow, mine.kept) == (other.skip, other.flow, other.kept)
 
     @property
     def whitens(self) -> bool:
@@ -188,11 +196,31 @@ def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
     for part, taken in parts.items():
         if taken:
             getattr(networks.describer, part).load_state_dict(getattr(start.describer, part).state_dict())
-    if run.takes_generation:
+    if not run.takes_generation:
+        _take_moves(networks.generation, start.generation)
+    else:
         begun = start.generation
         if isinstance(begun, GenerationNetwork) and begun.config.compact:
             begun = expand(begun)
         networks.generation.load_state_dict(begun.state_dict())
+
+
+@torch.no_grad()
+def _take_moves(mine: Generation, other: Generation) -> None:
+    """Of a network that moves pixels for another task: all but what it was told by that task's values, whose mean is
+    what all values begin with."""
+    moves = isinstance(mine, FlowGenerationNetwork) and isinstance(other, FlowGenerationNetwork)
+    if not moves or any(getattr(mine.config, size) != getattr(other.config, size) for size in ("mixing", "width")):
+        return
+    taken, own = other.state_dict(), mine.state_dict()
+    mean = taken.pop("attributes").mean(0)
+    for name in ("decoder.layers.4.weight", "decoder.layers.4.bias"):
+        if own[name].shape != taken[name].shape:  # one of both has a first flow, the other light
+            begun, shared = own[name] * 0, 4 * SHARED
+            first, from_ = (4 * 2 * (not network.config.still) for network in (mine, other))
+            begun[first : first + shared] = taken[name][from_ : from_ + shared]
+            taken[name] = begun
+    mine.load_state_dict({**own, **taken, "attributes": own["attributes"] + mean})
 
 
 def began_with(start: Model | None) -> dict[str, object]:

@@ -70,14 +70,21 @@ def _require_fitting(space: AttributeSpace, roots: Sequence[Path]) -> None:
     seeds: dict[object, Path] = {}
     for root in roots:
         made = _rendered(root)
-        if space.name == "illumination" and "variety" in made:
-            raise UsageError(f"{root} has lights of each person's own: --variety renders are not for illumination")
+        if space.name == "illumination" and "variety" in made and not _twenty(made["variety"]):
+            raise UsageError(
+                f"{root} has lights of each person's own alone: for illumination, render --variety with --knob twenty=9"
+            )
         other = seeds.setdefault(made["seed"], root) if "seed" in made else root
         if other != root:
             raise UsageError(
                 f"{other} and {root} show the same people, rendered with seed {made['seed']}: leave one out, or "
                 "render it with another --seed"
             )
+
+
+def _twenty(variety: object) -> bool:
+    """Whether people are shown under lights that everybody shares."""
+    return isinstance(variety, dict) and bool(variety.get("twenty"))
 
 
 def _provenance(root: Path) -> dict[str, object]:

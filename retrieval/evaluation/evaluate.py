@@ -52,11 +52,9 @@ class Evaluation:
     def true_pictures(self) -> NDArray[np.uint8]:
         """(Q, 60, 60, 3) the correct picture of each query, to compare pictures with: on neutral grey where the model
         makes them so and the data set has masks."""
-        manifest = self.test.manifest
         if not (self.neutral and self.test.has_masks):
             return np.asarray(self.test.images[self.truths])
-        rows, place = np.unique(self.truths, return_inverse=True)
-        return np.asarray(on_neutral(manifest.part(rows.tolist()), self.test.images[rows])[place])
+        return self.test.cut_out(self.truths)
 
     @property
     def comparable(self) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
+from faceedit.cutouts import on_neutral
 from faceedit.errors import ManifestError
 from faceedit.images import read_crops
 from faceedit.manifest import Manifest
@@ -42,6 +43,12 @@ class LabelledSet:
     def has_masks(self) -> bool:
         """Whether people can be cut out of the pictures."""
         return "mask" in self.manifest.columns
+
+    def cut_out(self, rows: Rows) -> NDArray[np.uint8]:
+        """(R, 60, 60, 3): the people of these rows (R,) on neutral grey. Raises ManifestError for one without a
+        mask."""
+        each, place = np.unique(rows, return_inverse=True)
+        return np.asarray(on_neutral(self.manifest.part(each.tolist()), self.images[each])[place])
 
     def pictures_of(self, queries: Queries) -> NDArray[np.uint8]:
         """(Q, 60, 60, 3): what is queried with."""

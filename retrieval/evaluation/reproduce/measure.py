@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from faceedit.editor import Editor
 from faceedit.manifest import Manifest
+from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.quality import per_pixel_mse
 from retrieval.evaluation.queries import LabelledSet, Queries, choose_queries, default_match, load_test_set, truth_rows
@@ -60,6 +61,11 @@ def measure_errors(
     """
     space = editor.attribute
     test = load_test_set(manifest, space, default_match(manifest))
+    if editor.neutral and not test.has_masks:
+        raise EvaluationError(
+            f"{space.name} is imagined on neutral grey, and no mask cuts the people of {manifest.root} out: give a "
+            "data set with masks, or a model that keeps the background"
+        )
     pairs = choose_queries(test, space, settings.pairs, settings.seed)
     truths = truth_rows(test, pairs)
     errors = _errors(editor, test, pairs, truths, report)
@@ -99,6 +105,8 @@ def _errors(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[n
         part = slice(start, min(start + _STEP, len(pairs)))
         sources, own = test.pictures_of(pairs.part(part)), test.images[truths[part]]
         edits = editor.edit_many(sources, pairs.targets[part])
+        if editor.neutral:  # both on grey, as the edits are
+            sources, own = (test.cut_out(rows) for rows in (test.rows_of(pairs.part(part)), truths[part]))
         first, second = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
         one[part], two[part], before[part] = (per_pixel_mse(made, own) for made in (first, second, sources))
         squares = ((second.astype(np.float32) - own) ** 2).mean(-1)
@@ -117,6 +125,7 @@ def _numbers(editor: Editor, test: LabelledSet, pairs: Queries, errors: _Errors)
     return {
         "task": space.name,
         "model": editor.digest[:12],
+        "neutral": editor.neutral,
         "parameters": editor.parameters,
         "pairs": len(pairs),
         "pictures": len(test.images),

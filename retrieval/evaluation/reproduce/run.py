@@ -22,49 +22,49 @@ from retrieval.evaluation.reproduce.figures import Figure
 from retrieval.evaluation.reproduce.measure import Report, Settings, measure_errors, measure_retrieval
 from retrieval.evaluation.reproduce.page import write_page
 
-VERSIONS = {"errors": 2, "retrieval": 2}  # of what is measured and how: kept parts of another are measured again
+VERSIONS = {"errors": 3, "retrieval": 2}  # of what is measured and how: kept parts of another are measured again
 
 
-def find_models(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """The model of each task (the folder of its name), and further models to compare, by folder name.
+def find_models(folder: Path, further: Mapping[str, Path] | None = None) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The model of each task, and further ones to compare by name. further: models by name; that of a task's name is
+    taken instead of the one in the folder.
 
-    The paper measures whole pictures, so a model that puts faces on neutral grey is left out; for its task TASK-fast
-    stands in. Raises ModelFileError when a task has no model.
+    Raises ModelFileError when a task has no model, or that of another one.
     """
-    found = {path.name: path for path in sorted(folder.iterdir()) if (path / CARD).is_file()}
-    cards = {name: read_card(path)[0] for name, path in found.items()}
-    for name in (name for name in TASKS if name in found):
-        if cards[name].task.name != name:
-            raise ModelFileError(f"{found[name]} is a model for {cards[name].task.name}: name its folder so")
-    whole = {name: path for name, path in found.items() if not cards[name].neutral}
-    missing = [name for name in TASKS if name not in found and f"{name}-fast" not in found]
+    main = {name: folder / name for name in TASKS if (folder / name / CARD).is_file()}
+    given = dict(further or {})
+    main |= {name: given.pop(name) for name in TASKS if name in given}
+    missing = [name for name in TASKS if name not in main]
     if missing:
         raise ModelFileError(
             f"{folder} has no model {', '.join(missing)}: give a folder that holds {', '.join(TASKS)}, each a model"
         )
-    main = {}
-    for name in TASKS:
-        chosen = next((n for n in (name, f"{name}-fast") if n in whole and cards[n].task.name == name), None)
-        if chosen is None:
-            raise ModelFileError(
-                f"{folder / name} puts faces on neutral grey, but the paper's figures are of whole pictures: put a "
-                f"model that was trained with --recipe fast or paper beside it, as {name}-fast"
-            )
-        main[name] = whole[chosen]
-    return main, {name: path for name, path in whole.items() if path not in main.values()}
+    for name, path in main.items():
+        found = read_card(path)[0].task.name
+        if found != name:
+            raise ModelFileError(f"{path} is a model for {found}: give one for {name} by this name")
+    for path in given.values():
+        read_card(path)
+    return {name: main[name] for name in TASKS}, given
 
 
 def reproduce(
-    manifest: Manifest, models: Path, out: Path, settings: Settings, device: str = "auto", report: Report | None = None
+    manifest: Manifest,
+    models: tuple[Mapping[str, Path], Mapping[str, Path]],
+    out: Path,
+    settings: Settings,
+    device: str = "auto",
+    report: Report | None = None,
 ) -> dict[str, Any]:
-    """Write out/report.html (one page, self-contained) and out/report.json (all numbers); return the latter.
+    """Write out/report.html (one page, self-contained) and out/report.json (all numbers); return the latter. models:
+    of each task, and further ones, as `find_models` gives them.
 
     A task of which the data set has no pairs is reported as not measured. report(what, done, total) is called as work
     goes on; out/work keeps what is finished. Raises ModelFileError, ManifestError for a data set without the columns
     path, identity, pose, illumination, EvaluationError when `out` holds another report or nothing can be measured.
     """
     manifest.require(("path", "identity", "pose", "illumination"))
-    main, others = find_models(models)
+    main, others = models
     require_own_report(out)
     run = _Run(manifest, settings, report or (lambda what, done, total: None), out / "work")
     tasks: dict[str, Any] = {}
