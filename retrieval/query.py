@@ -14,7 +14,7 @@ from faceedit.errors import UsageError
 from faceedit.images import Picture
 from index.errors import GalleryEmptyError
 from index.gallery import Gallery, Match
-from index.values import identity_key
+from index.values import text_key
 from index.where import Condition
 from retrieval.answers import Answer, Result, Step
 from retrieval.checks import is_unicode
@@ -137,7 +137,7 @@ def _search(
 def _group(match: Match, distinct: str | None) -> object:
     """What a match has in common with those that it stands for."""
     face = match.face
-    person = identity_key(face.identity) if face.identity else None  # Anna and ANNA, as conditions have it
+    person = text_key(face.identity) if face.identity else None  # Anna and ANNA, as conditions have it
     value = {"identity": person, "content": face.photo.sha256}.get(distinct or "")
     return (value,) if value else face.id
 
