@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
-import math
+import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from faceedit.colours import Colours, Told, is_dim, joined
 from faceedit.errors import ImageError
+from faceedit.metadata import Bare, bare
+from faceedit.packed import unpacked
 
 Picture = NDArray[np.uint8]
 SIZE = 60
@@ -30,15 +34,29 @@ _LARGE = 4_000_000  # pixels, from which on a picture is made smaller before any
 _BAND = 2_000_000  # pixels that are made smaller at a time
 _READERS = 4  # threads that read many pictures
 _LONGEST = 65_535  # of a side: JPEG knows no longer one, and what is longer is no photograph
+_MOST_BYTES = 500_000_000  # of a file that is looked at once more
+_SEVERAL = ("RGB", "RGBA", "CMYK")  # channels
+_OTHER_BYTE = {"B": "L", "L": "B", "N": "L" if sys.byteorder == "big" else "B"}
+_TURNS = {  # by EXIF's orientation; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limit is an error
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # what Pillow says of metadata
 
 
-def read_crop(path: Path, content: bytes | Image.Image | None = None) -> Picture:
+def read_crop(path: Path, content: bytes | Image.Image | None = None, told: Told | None = None) -> Picture:
     """The picture as a (60, 60, 3) uint8 RGB crop; one of another size is cut to its central square and resized.
 
-    content: the file's, where it has been read or opened already. Raises ImageError with the reason.
+    content: the file's, where it has been read or opened already; told: what is wrong with its metadata is added to
+    it. Raises ImageError with the reason.
     """
-    return as_crop(read_photograph(path, least=2 * SIZE, content=content))
+    return as_crop(read_photograph(path, 2 * SIZE, content, told))
 
 
 def read_large(path: Path, content: bytes | None = None) -> Picture:
@@ -60,40 +78,94 @@ def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
     return out
 
 
-def read_photograph(path: Path, least: int | None = None, content: bytes | Image.Image | None = None) -> Image.Image:
-    """The picture, upright and in mode RGB; of an animation the first.
+def read_photograph(
+    path: Path, least: int | None = None, content: bytes | Image.Image | None = None, told: Told | None = None
+) -> Image.Image:
+    """The picture, upright and in mode RGB, as sRGB; of an animation the first.
 
-    EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB (transparent parts
-    grey). least: the picture may come out smaller and, if it is large, cut to its central square, with no less than
-    this many pixels a side where it has as many. content: the file's, where it has been read or opened already; an
-    opened one is left as it is. Raises ImageError.
+    EXIF orientation and colour profiles are applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB
+    (transparent parts grey; 10, 12 and 16 bits by the range that they have). Metadata that are damaged or too large
+    cost no picture. least: the picture may come out smaller and, if it is large, cut to its central square, with no
+    less than this many pixels a side where it has as many. content: the file's, where it has been read or opened
+    already; an opened one is left as it is. told: what is wrong with the file and costs no pixel is added to it. Raises
+    ImageError.
     """
+    told = [] if told is None else told
     try:
         if content is None and path.exists() and not (path.is_file() or path.is_dir()):
             raise ImageError(f"{path} is no regular file: give the path of an image")  # a pipe would be waited for
-        with _opened(path, content) as image:
-            _require_pixels(path, image)
-            if least is not None and image is not content:
-                image.draft("RGB", (least, least))
-            return _upright(image, least)
+        return _decoded(path, content, least, told)
     except ImageError:
         raise
-    except FileNotFoundError as error:
-        raise ImageError(f"{path} does not exist: give the path of an image") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{path} is a folder: give the path of an image") from error
-    except UnidentifiedImageError as error:
+    except Exception as error:  # decoders raise struct.error, RuntimeError, TypeError, ... for damaged files
+        image = _at_a_second_look(path, content, least, error, told)
+        if image is None:
+            raise _named(path, content, error) from error
+        return image
+
+
+def _named(path: Path, content: bytes | Image.Image | None, error: Exception) -> ImageError:
+    """Why there is no picture, for people."""
+    if isinstance(error, FileNotFoundError):
+        return ImageError(f"{path} does not exist: give the path of an image")
+    if isinstance(error, IsADirectoryError):
+        return ImageError(f"{path} is a folder: give the path of an image")
+    if isinstance(error, UnidentifiedImageError):
         empty = path.stat().st_size == 0 if content is None else content == b""
         what = "is empty (0 bytes)" if empty else "is not an image"
-        raise ImageError(f"{path} {what}: give a PNG, JPEG or other picture") from error
-    except PermissionError as error:
-        raise ImageError(f"{path} may not be read: check its permissions") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path} has over {MOST_PIXELS:,} pixels: make it smaller") from error
-    except MemoryError as error:
-        raise ImageError(f"{path} takes more memory than there is: make it smaller") from error
-    except Exception as error:  # decoders raise struct.error, RuntimeError, TypeError, ... for damaged files
-        raise ImageError(f"{path} is damaged or truncated ({error}): give a whole picture") from error
+        return ImageError(f"{path} {what}: give a PNG, JPEG or other picture")
+    if isinstance(error, PermissionError):
+        return ImageError(f"{path} may not be read: check its permissions")
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(f"{path} has over {MOST_PIXELS:,} pixels: make it smaller")
+    if isinstance(error, MemoryError):
+        return ImageError(f"{path} takes more memory than there is: make it smaller")
+    return ImageError(f"{path} is damaged or truncated ({error}): give a whole picture")
+
+
+def _decoded(
+    path: Path, content: bytes | Image.Image | None, least: int | None, told: Told, known: Bare | None = None
+) -> Image.Image:
+    """known: what the file says of its colours and its orientation, where the content does not."""
+    with _opened(path, content) as image:
+        _require_pixels(path, image)
+        if known is not None:
+            image.info.update({"icc_profile": known.profile, "exif": known.exif})
+        if least is not None and image is not content:
+            image.draft("RGB", (least, least))
+        raw = _wide_values(image)
+        image.load()  # which turns a TIFF upright
+        if raw and image is not content and is_dim(image):
+            image = _by_their_range(image, path, content, raw, told)
+        return _upright(image, least, told)
+
+
+def _at_a_second_look(
+    path: Path, content: bytes | Image.Image | None, least: int | None, error: Exception, told: Told
+) -> Image.Image | None:
+    """The picture of a file whose metadata may be all that is wrong with it, or whose values are of few bits; None
+    where pixels are missing."""
+    hopeless = (FileNotFoundError, IsADirectoryError, PermissionError, Image.DecompressionBombError, MemoryError)
+    if isinstance(error, hopeless) or isinstance(content, Image.Image):
+        return None
+    try:
+        if content is None:
+            content = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
+        packed = unpacked(content, MOST_PIXELS)
+        if packed is not None:
+            return _upright(packed, least, told)
+        found, said = bare(content), Told()
+        image = None if found is None else _decoded(path, found.content, least, said, found)
+        if found is None or (found.filled and not _same(image, _decoded(path, found.filled, least, Told(), found))):
+            return None
+    except Exception:  # the first error says more
+        return None
+    told += [*(found.lost or (f"its metadata cannot be read ({error})",)), *said]
+    return image
+
+
+def _same(one: Image.Image | None, other: Image.Image) -> bool:
+    return one is not None and one.tobytes() == other.tobytes()
 
 
 def _opened(path: Path, content: bytes | Image.Image | None) -> AbstractContextManager[Image.Image]:
@@ -114,19 +186,26 @@ def _require_pixels(path: Path, image: Image.Image) -> None:
         )
 
 
-def _upright(image: Image.Image, least: int | None) -> Image.Image:
-    image.load()  # which turns a TIFF upright
-    highest = _highest(image) if _is_deep(image) else 0.0
+def _upright(image: Image.Image, least: int | None, told: Told) -> Image.Image:
+    """Of a picture that is loaded."""
+    colours, turn = Colours.of(image, told), _turn(image, told)
     factor = 1 if least is None else min(image.size) // (2 * least)
-    if image.width * image.height <= _LARGE or factor < 2:
-        return _to_rgb(ImageOps.exif_transpose(image), highest)
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    small = _shrunk(image, factor, highest)
-    small.getexif()[ExifTags.Base.Orientation] = orientation
-    return ImageOps.exif_transpose(small)
+    small = image.width * image.height <= _LARGE or factor < 2
+    rgb = colours.rgb(image) if small else _shrunk(image, factor, colours)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
-def _shrunk(image: Image.Image, factor: int, highest: float) -> Image.Image:
+def _turn(image: Image.Image, told: Told) -> Image.Transpose | None:
+    """What turns a picture upright, by its EXIF or XMP."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return _TURNS.get(orientation)
+    except Exception as error:  # whatever stands there
+        told.append(f"its orientation cannot be read ({error}): it is taken for upright")
+        return None
+
+
+def _shrunk(image: Image.Image, factor: int, colours: Colours) -> Image.Image:
     """The central square of a large picture in RGB, each side a factor smaller, made in bands: whole, in RGB or as
     floats, it would take several times the memory of the decoded picture."""
     side = min(image.size) // factor
@@ -136,35 +215,40 @@ def _shrunk(image: Image.Image, factor: int, highest: float) -> Image.Image:
     for start in range(0, side, rows):
         end = min(start + rows, side)
         band = image.crop((left, top + start * factor, left + side * factor, top + end * factor))
-        small.paste(_to_rgb(band, highest).reduce(factor), (0, start))
+        small.paste(colours.rgb(band).reduce(factor), (0, start))
     return small
 
 
-def _is_deep(image: Image.Image) -> bool:
-    return image.mode.startswith("I") or image.mode == "F"  # 16 bits or more
+def _wide_values(image: Image.Image) -> dict[str, str]:
+    """How a picture's values of 16 bits in several channels are stored, which Pillow takes the upper bytes of: by that
+    name the one by which it takes the lower ones."""
+    parts: list[Any] = getattr(image, "tile", [])
+    names = {str(part.args[0] if isinstance(part.args, tuple) else part.args) for part in parts}
+    wide = [name for name in names if name.partition(";")[0] in _SEVERAL and ";16" in name]
+    return {name: name[:-1] + _OTHER_BYTE.get(name[-1], "") for name in wide}
 
 
-def _highest(image: Image.Image) -> float:
-    try:
-        highest = float(image.getextrema()[1])  # type: ignore[arg-type]
-    except ValueError:  # not of every mode
-        highest = float(np.asarray(image).max(initial=0))
-    if image.mode == "F" and not (math.isfinite(highest) and math.isfinite(float(np.asarray(image).sum()))):
-        raise ValueError("it has values that are no numbers")
-    return highest
+def _by_their_range(
+    upper: Image.Image, path: Path, content: bytes | Image.Image | None, other: dict[str, str], told: Told
+) -> Image.Image:
+    """A picture whose upper bytes say next to nothing, since its values have fewer bits than there is room for."""
+    with _opened(path, content) as lower:
+        _rename(lower, other)
+        lower.load()
+        if lower.size != upper.size:  # a TIFF is turned
+            return upper
+        made = joined(upper, lower, told)
+    made.info = dict(upper.info)
+    return made
 
 
-def _to_rgb(image: Image.Image, highest: float) -> Image.Image:
-    """highest: of all values of a picture of 16 bits or more, which is scaled to 8."""
-    if _is_deep(image):
-        top = 1.0 if image.mode == "F" and highest <= 1 else 65535.0 if highest > 255 else 255.0
-        values = np.asarray(image, dtype=np.float64)
-        return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        grey = Image.new("RGBA", rgba.size, (128, 128, 128, 255))
-        return Image.alpha_composite(grey, rgba).convert("RGB")
-    return image.convert("RGB")
+def _rename(image: Image.Image, names: dict[str, str]) -> None:
+    """Let a picture that is not loaded take its values as these names say."""
+    parts: list[Any] = image.tile  # type: ignore[attr-defined]
+    for place, part in enumerate(parts):
+        first = part.args[0] if isinstance(part.args, tuple) else part.args
+        name = names.get(first, first)
+        parts[place] = part._replace(args=(name, *part.args[1:]) if isinstance(part.args, tuple) else name)
 
 
 def as_crop(image: Image.Image, size: int = SIZE) -> Picture:

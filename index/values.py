@@ -6,8 +6,8 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,8 +24,6 @@ IdArray: TypeAlias = NDArray[np.int64]
 HAND, FILE, FOLDER, SUGGESTION = "hand", "file", "folder", "suggestion"
 ORIGINS = ("", HAND, FILE, FOLDER, SUGGESTION)
 """Where a label may come from: nowhere (there is none), a person's hand, a table, the folder's name, a suggestion."""
-LABELS = ("identity", "pose", "illumination", "expression")
-_NOWHERE = ("",) * len(LABELS)
 _HASH = re.compile("[0-9a-f]{64}")
 _NO_NAMES = frozenset(("", ".", ".."))  # parts of a path that are no names of folders or files
 _NEVER_LOOKED_AT = FileStamp()
@@ -87,15 +85,24 @@ class State:
     """digest of the model that described it, and how many numbers its descriptors have"""
 
 
+def no_origins() -> tuple[str, ...]:
+    """Of labels that nobody gave."""
+    return ("",) * len(LABELS)
+
+
 @dataclass(frozen=True)
 class Labels:
-    """What is said about a face, and by whom. None: not known."""
+    """What is said about a face, and by whom. None: not known.
+
+    A field before `origins` is a label: what it is called and whether it is a whole number or text stands here and
+    nowhere else (LABEL_KINDS); the table face has a column for it, and one more for the key of a text.
+    """
 
     identity: str | None = None
     pose: int | None = None
     illumination: int | None = None
     expression: str | None = None
-    origins: tuple[str, ...] = _NOWHERE
+    origins: tuple[str, ...] = field(default_factory=no_origins)
     """for each of LABELS one of ORIGINS; "" where there is no label"""
 
     @classmethod
@@ -115,6 +122,14 @@ class Labels:
     def origin(self, name: str) -> str:
         """Where the label of this name comes from."""
         return self.origins[LABELS.index(name)]
+
+
+LABEL_KINDS: Mapping[str, type[int] | type[str]] = {
+    one.name: int if str(one.type).startswith("int") else str for one in fields(Labels) if one.name != "origins"
+}
+"""Every label, in the order that it has in tables, and whether it is a whole number or text."""
+LABELS = tuple(LABEL_KINDS)
+TEXT_LABELS = tuple(name for name, kind in LABEL_KINDS.items() if kind is str)
 
 
 @dataclass(frozen=True)
@@ -197,11 +212,12 @@ class Match:
     """Euclidean distance between the descriptors (not squared)"""
 
 
-def identity_key(identity: str) -> str:
-    """What a condition compares: composed, and without case, so that every engine gives one answer."""
-    if identity.isascii():
-        return identity.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", identity).casefold())
+def text_key(text: str) -> str:
+    """What conditions compare of a text: composed, and without case in every script, so that every engine gives one
+    answer (Unicode 15, section 3.13, with its characters composed)."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def check_decision(name: str, decision: Decision, values: Sequence[int]) -> None:

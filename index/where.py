@@ -6,14 +6,16 @@
     comparison = field ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) value
                | field [ "not" ] "between" value "and" value
                | field [ "not" ] "in" "(" value { "," value } ")"
-               | field [ "not" ] "like" text          A to Z in either case; % is anything, _ one
+               | field [ "not" ] "like" text          in either case; % is anything, _ one character
                | field "is" [ "not" ] "null"
     value      = whole number | text
     text       = 'in single quotes; '' is one of them' | "or in double ones"
 
-Words are read in either case; identities are compared without regard to case, in their composed form (NFC). An image
-without a label is unlike every value: `identity != 'anna'` lets it pass, `pose < 0` does not. What is parsed here
-becomes expressions of SQLAlchemy (`index.truth.conditions`), never a string of SQL.
+Words are read in either case. Labels that are texts, and sha256, are compared without regard to case in every script,
+and in their composed form (NFC): by `index.values.text_key`. So is a path by `like`; by other comparisons it is that
+very path, composed or not. `like` looks at the key, so `_` is one character of that. An image without a label is unlike
+every value: `identity != 'anna'` lets it pass, `pose < 0` does not. What is parsed here becomes expressions of
+SQLAlchemy (`index.truth.conditions`), never a string of SQL.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from index.errors import WhereError
+from index.values import LABEL_KINDS, TEXT_LABELS
 
-NUMBERS = ("id", "pose", "illumination", "decided", "size")
-TEXTS = ("identity", "expression", "path", "sha256")
+NUMBERS = ("id", *(name for name, kind in LABEL_KINDS.items() if kind is int), "decided", "size")
+TEXTS = (*TEXT_LABELS, "path", "sha256")
 FIELDS = (*NUMBERS, *TEXTS)
 LONGEST = 10_000  # characters
 DEEPEST = 50  # nested conditions

@@ -96,6 +96,7 @@ class _Run:
         new: list[Read] = []
         problems: list[Problem] = []
         for file in files:
+            self.report.warned += [(file.path, "; ".join(file.warnings))] if file.warnings else []
             if file.crop is None:
                 self._skip(file, problems)
             elif not self._is_known(file, touched):

@@ -15,7 +15,7 @@ from faceedit.images import Picture
 from index.errors import GalleryEmptyError
 from index.files import file_hash
 from index.gallery import FileStamp, Gallery, Match, Photo
-from index.values import identity_key
+from index.values import text_key
 from retrieval.answers import CHANGED, GONE, THERE, UNREADABLE, Answer, Result, Step
 from retrieval.checks import is_unicode
 from retrieval.describing import require_sound
@@ -119,7 +119,7 @@ def _search(gallery: Gallery, descriptor: NDArray[np.float32], own: list[int], s
 def _group(match: Match, distinct: str | None) -> object:
     """What a match has in common with those that it stands for."""
     face = match.face
-    person = identity_key(face.identity) if face.identity else None  # Anna and ANNA, as conditions have it
+    person = text_key(face.identity) if face.identity else None  # Anna and ANNA, as conditions have it
     value = {"identity": person, "content": face.photo.sha256}.get(distinct or "")
     return (value,) if value else face.id
 

@@ -38,7 +38,7 @@ from index.stamps import FileStamp
 from retrieval.folder import stamp_of
 
 MOST_BYTES = 500_000_000  # of one file
-READER = f"Pillow {PIL.__version__}"
+READER = f"Pillow {PIL.__version__}, for its pixels"  # files that an earlier one refused are tried again
 FEW = 64  # so few pictures are read by one process
 MOST_MEMORY = 3 * 2**30  # address space of a process that reads
 PATIENCE = 300.0  # seconds for one file
@@ -50,7 +50,8 @@ _SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe once torch and F
 @dataclass(frozen=True)
 class Read:
     """One file: its crop (60, 60, 3) uint8 and what identifies it, or the reason why there is none. lasting: whether
-    that reason lasts as long as the file stays as it is: what the system refuses, it may grant the next time."""
+    that reason lasts as long as the file stays as it is: what the system refuses, it may grant the next time; warnings:
+    what is wrong with the file, and costs no pixel."""
 
     path: Path
     crop: Picture | None = None
@@ -58,6 +59,7 @@ class Read:
     stamp: FileStamp = UNKNOWN
     reason: str = ""
     lasting: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 class ReadsFiles(Protocol):
@@ -89,6 +91,7 @@ class FileReader:
 def read(path: Path) -> Read:
     """Read one file once."""
     stamp, lasting = UNKNOWN, False
+    told: list[str] = []
     try:
         str(path).encode()
         stat = path.stat()  # before the content: a change from here on is seen by the next run
@@ -98,7 +101,7 @@ def read(path: Path) -> Read:
         if stamp.size > MOST_BYTES:
             raise ImageError(f"{path} has {stamp.size:,} bytes, over {MOST_BYTES:,}: make it smaller")
         content = path.read_bytes()
-        crop = read_crop(path, content)
+        crop = read_crop(path, content, told)
     except UnicodeEncodeError:
         reason = f"{str(path)!r} has a name that is not Unicode: rename the file"
     except FileNotFoundError:
@@ -108,7 +111,7 @@ def read(path: Path) -> Read:
     except ImageError as error:
         reason, lasting = str(error), True
     else:
-        return Read(path, crop, hashlib.sha256(content).hexdigest(), stamp)
+        return Read(path, crop, hashlib.sha256(content).hexdigest(), stamp, warnings=tuple(told))
     return Read(path, stamp=stamp, reason=reason, lasting=lasting)
 
 

@@ -20,7 +20,8 @@ class IndexReport:
     known content at a new place, whose old one has gone or is another's now; changed: files with other content than
     before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
     gallery still holds although their files have gone; pruned: how many of these were removed; skipped: unreadable
-    files and folders with their reasons.
+    files and folders with their reasons; warned: files that were read although something beside their pixels is
+    damaged, and what that is.
     likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
     search: how the gallery is searched now; not_searched: why it is not searched as was asked for, but as before.
     """
@@ -35,6 +36,7 @@ class IndexReport:
     vanished: int = 0
     pruned: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    warned: list[tuple[Path, str]] = field(default_factory=list)
     likely_only: int = 0
     search: Prepared | None = None
     not_searched: Exception | None = None
@@ -44,6 +46,7 @@ class IndexReport:
         return {
             **{name: getattr(self, name) for name in _COUNTS},
             "skipped": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
+            "warnings": [{"path": str(path), "warning": warning} for path, warning in self.warned],
             "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
         }
 
@@ -69,6 +72,10 @@ class IndexReport:
     def warnings(self) -> list[str]:
         """What somebody may want to do otherwise."""
         found = []
+        if self.warned:
+            shown = "; ".join(f"{path}: {warning}" for path, warning in self.warned[:_SHOWN])
+            more = "; ..., --json lists them all" if len(self.warned) > _SHOWN else ""
+            found.append(printable(f"{counted(len(self.warned), 'file')} read with something amiss: {shown}{more}"))
         if self.likely_only:
             found.append(
                 f"{self.likely_only:,} images were described before by their likely candidates alone, and stay as they "
@@ -80,6 +87,7 @@ class IndexReport:
         return found
 
 
+_SHOWN = 3  # files named in a warning
 _TOLD = {
     "renamed": "were known under another name",
     "duplicates": "have the content of another image, and share its description",

@@ -12,7 +12,7 @@ from typing import Final
 from faceedit.errors import UsageError
 from index.care.compact import Compaction
 from index.gallery import Gallery
-from index.values import HAND
+from index.values import HAND, LABEL_KINDS
 from index.where import LARGEST, Condition
 from retrieval.about import missing_files
 from retrieval.checks import is_unicode, require_keepable
@@ -52,12 +52,13 @@ def correct_labels(
     Raises UsageError where none is given, or one that a gallery cannot hold.
     """
     changes = {
-        name: _whole_number(name, value) if name in ("pose", "illumination") else _text(name, value)
+        name: _whole_number(name, value) if LABEL_KINDS[name] is int else _text(name, value)
         for name, value in labels.items()
         if value is not KEEP
     }
     if not changes:
-        raise UsageError("say what to change: --identity, --pose, --illumination or --expression")
+        *first, last = (f"--{name}" for name in LABEL_KINDS)
+        raise UsageError(f"say what to change: {', '.join(first)} or {last}")
     with gallery.writing():
         found = gallery.get(chosen_ids(gallery, images, where))
         return gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})

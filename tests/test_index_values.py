@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from index.gallery import Face, FileStamp, Gallery, GalleryConfig, Labels
-from index.values import LABELS, identity_key
+from index.truth.schema import FaceRow
+from index.values import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.where import parse
 from tests.faces import new_face
 
@@ -73,6 +74,13 @@ def test_a_label_of_another_name_is_refused() -> None:
         Labels.given("hand", colour="red")
 
 
+def test_every_label_has_its_column_and_a_text_one_more_for_its_key() -> None:
+    columns = FaceRow.__table__.columns
+    assert [columns[name].type.python_type for name in LABELS] == list(LABEL_KINDS.values())
+    assert [name for name in columns.keys() if name.endswith("_key")] == [f"{name}_key" for name in TEXT_LABELS]
+    assert set(LABELS) == {one.name for one in fields(Labels)} - {"origins"}
+
+
 SAME = [
     ("Anna", "ANNA"),
     ("\u00c9va", "E\u0301va"),
@@ -85,12 +93,12 @@ OTHERS = [("Anna", "Anne"), ("Eva", "\u00c9va"), ("Straus", "Strau\u00df"), ("",
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_case_and_composition_make_no_other_identity(one: str, other: str) -> None:
-    assert identity_key(one) == identity_key(other) == identity_key(identity_key(one))
+    assert text_key(one) == text_key(other) == text_key(text_key(one))
 
 
 @pytest.mark.parametrize(("one", "other"), OTHERS)
 def test_other_letters_make_another_identity(one: str, other: str) -> None:
-    assert identity_key(one) != identity_key(other)
+    assert text_key(one) != text_key(other)
 
 
 def config(folder: Path) -> GalleryConfig:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
+import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +143,87 @@ def test_values_are_never_part_of_a_statement(gallery: Gallery, value: str) -> N
     quoted = value.replace("'", "''")
     assert selected(gallery, f"identity = '{quoted}'") == []
     assert len(gallery) == len(ROWS)
+
+
+# --- every script: compared with what Python says of each row ---
+
+WORDS = (
+    *("Anna", "ANNA", "Jürgen", "Ju\u0308rgen", "JÜRGEN", "Straße", "STRASSE", "Σίσυφος", "ΣΊΣΥΦΟΣ", "Дмитрий"),
+    *("ДМИТРИЙ", "\u1e9e", "İpek", "\ufb01n", "FIN", "a%b", "a_b", "A\\B", "ÅSA", "A\u030asa", "\u212bsa", "中村"),
+    *("x\x1ay", ""),
+)
+
+
+def answer(condition: Any, row: dict[str, Any]) -> bool:
+    """What a condition says of a row, by its definition."""
+    if isinstance(condition, Not):
+        return not answer(condition.condition, row)
+    if isinstance(condition, Both):
+        parts = [answer(part, row) for part in condition.conditions]
+        return all(parts) if condition.word == "and" else any(parts)
+    value: Any = row[condition.field]
+    wanted: list[Any] = list(condition.values)
+    if condition.operator == "null":
+        return bool(value is None)
+    if condition.operator == "like":
+        return bool(value is not None and alike(folded(value), folded(wanted[0])))
+    fold = composed if condition.field == "path" else folded
+    if value is None:
+        return bool(condition.operator == "!=")
+    value, wanted = fold(value), [fold(str(one)) for one in wanted]
+    one = wanted[0]
+    found = {"=": value == one, "!=": value != one, "in": value in wanted}
+    return bool(found[condition.operator])
+
+
+def composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def folded(text: str) -> str:
+    return composed(composed(text).casefold())
+
+
+def alike(text: str, pattern: str) -> bool:
+    parts = {"%": ".*", "_": "."}
+    return re.fullmatch("".join(parts.get(c, re.escape(c)) for c in pattern), text, re.DOTALL) is not None
+
+
+def test_texts_of_every_script_are_compared_as_their_definition_says(tmp_path: Path) -> None:
+    chosen = random.Random(1)
+    faces = []
+    for number in range(60):
+        identity, expression, folder = (chosen.choice((*WORDS, None)) for _ in range(3))
+        letter = chosen.choice(("a", "Ä", "A\u0308"))
+        path = f"{folder or 'none'}/{letter}{number}.PNG"
+        sha256 = f"{number:02x}" * 32
+        faces.append(new_face(path, 0, (None,) * 7, identity=identity, expression=expression, sha256=sha256))
+    asked = 0
+    with Gallery.create(tmp_path / "g", CONFIG) as gallery:
+        gallery.add(faces, np.eye(8, dtype=np.float32)[np.arange(60) % 8])
+        gallery.move([replace(gallery.get([1])[0], photo=replace(faces[0].photo, path="MOVED/ÖÄ.png"))])
+        rows = [{name: getattr(face, name) for name in ("identity", "expression", "path")} for face in gallery.faces()]
+        for word in (*WORDS, *(row["path"] for row in rows[:6])):
+            quoted = word.replace("'", "''")
+            parts = [f"= '{quoted}'", f"!= '{quoted}'", f"in ('{quoted}', 'anna')", f"like '{quoted}'"]
+            parts += [f"like '%{quoted[1:]}'", f"like '{quoted[:-1]}_%'", f"not like '{quoted.swapcase()[:2]}%'"]
+            for field in ("identity", "expression", "path"):
+                for part in parts:
+                    condition = parse(f"{field} {part}")
+                    expected = [n for n, row in enumerate(rows, 1) if answer(condition, row)]
+                    found = [face.id for face in gallery.faces(condition)]
+                    assert found == expected, (field, part)
+                    asked += 0 < len(expected) < len(rows)
+    assert asked > 250
+
+
+def test_the_longest_pattern_is_answered(gallery: Gallery) -> None:
+    for character in ("ᾲ", "\U0001d49c", "%"):
+        assert selected(gallery, f"identity like '{character * 9_900}x'") == []
+
+
+def test_a_hash_is_one_in_either_case(gallery: Gallery) -> None:
+    assert selected(gallery, f"sha256 = '{'2B' * 32}'") == selected(gallery, "sha256 like '2B%'") == [2]
 
 
 def test_any_text_is_read_or_refused() -> None:

@@ -18,6 +18,7 @@ from index.files import file_hash
 from index.stamps import FileStamp
 from index.values import (
     FOLDER,
+    LABEL_KINDS,
     LABELS,
     LARGEST_ID,
     ORIGINS,
@@ -185,7 +186,7 @@ def _errors(given: dict[str, Any]) -> tuple[float | None, ...]:
 def _labels(given: dict[str, Any]) -> Labels:
     labels = {name: given[name] for name in LABELS}
     for name in LABELS:
-        if labels[name] is not None and name in ("pose", "illumination"):
+        if labels[name] is not None and LABEL_KINDS[name] is int:
             _number(labels, name, 1 - LARGEST)
         elif labels[name] is not None:
             _text(labels, name)

@@ -15,12 +15,11 @@ from index.descriptors import record_hash
 from index.errors import ImageRowError
 from index.truth import descriptor_slots, state
 from index.truth.ids import HIGHEST_ID, last_id, remember_last_ids
-from index.truth.rows import photo_row
+from index.truth.rows import path_columns, photo_row
 from index.truth.schema import Base, insert_rows, row_digest, stored
-from index.values import LABELS, Photo, check_path, identity_key
+from index.values import LABEL_KINDS, LABELS, TEXT_LABELS, Photo, check_path, text_key
 
 _Row = dict[str, Any]
-_KINDS = {"identity": str, "pose": int, "illumination": int, "expression": str}
 _MOST = 200  # damaged rows whose digest is tried, and values that are
 _WITHOUT_FACE = "SELECT id FROM photo WHERE reason IS NULL AND id NOT IN (SELECT photo_id FROM face)"
 _WITHOUT_PHOTO = "SELECT photo_id FROM face WHERE photo_id NOT IN (SELECT id FROM photo)"
@@ -95,11 +94,12 @@ def _usual(session: Session, name: str, damaged: Sequence[_Row]) -> dict[str, li
 def _guesses(session: Session, folder: Path, name: str, row: _Row) -> Mapping[str, Iterable[Any]]:
     """By column, what a value of the row may have been: what other rows, other columns, or bytes say."""
     if name == "photo":
-        return {"id": _column(session, _WITHOUT_PHOTO)}
+        key = [path_columns(row["path"])["path_key"]] if isinstance(row["path"], str) else []
+        return {"id": _column(session, _WITHOUT_PHOTO), "path_key": key, "path": [row["path_key"]]}
     if name == "face":
-        known = [identity_key(row["identity"])] if isinstance(row["identity"], str) else []
-        ids = {"id": _column(session, _RECORDED), "photo_id": _column(session, _WITHOUT_FACE)}
-        return {**ids, "identity_key": known, "identity": [row["identity_key"]], "number": [0]}
+        known = {f"{n}_key": [text_key(row[n])] if isinstance(row[n], str) else [] for n in TEXT_LABELS}
+        known |= {name: [row[f"{name}_key"]] for name in TEXT_LABELS}
+        return {"id": _column(session, _RECORDED), "photo_id": _column(session, _WITHOUT_FACE), **known, "number": [0]}
     content = descriptor_slots.descriptor_file(session, folder).whole()
     here = [row["slot"]] if isinstance(row["slot"], int) and 0 <= row["slot"] < len(content) else []
     return {
@@ -129,12 +129,12 @@ def _mend_faces(session: Session) -> Iterator[int]:
 
 def _labels(row: _Row) -> _Row:
     """Those that are of their kind; where nobody knows whose they are, a hand's."""
-    made: _Row = {name: row[name] if isinstance(row[name], kind) else None for name, kind in _KINDS.items()}
-    letters = str(row["origins"]) if len(str(row["origins"])) == len(LABELS) else "hhhh"
+    made: _Row = {name: row[name] if isinstance(row[name], kind) else None for name, kind in LABEL_KINDS.items()}
+    letters = str(row["origins"]) if len(str(row["origins"])) == len(LABELS) else "h" * len(LABELS)
     given = [letter if letter in "hfds" else "h" for letter in letters]
     origins = ("-" if made[name] is None else letter for name, letter in zip(LABELS, given, strict=True))
-    key = None if made["identity"] is None else identity_key(made["identity"])
-    return {**made, "origins": "".join(origins), "identity_key": key}
+    keys = {f"{name}_key": None if made[name] is None else text_key(made[name]) for name in TEXT_LABELS}
+    return {**made, **keys, "origins": "".join(origins)}
 
 
 def _photo_for(session: Session, face: _Row, path: str) -> int:

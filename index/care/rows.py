@@ -16,7 +16,7 @@ from index.truth.database import PAGE, Database
 from index.truth.ids import last_ids_known
 from index.truth.schema import TABLES, Base, row_digest
 from index.truth.shape import strange
-from index.values import identity_key
+from index.values import LABEL_KINDS, TEXT_LABELS, text_key
 
 _STAMP = """typeof(size) != 'integer' OR size < 0 OR typeof(mtime_ns) != 'integer' OR typeof(inode) != 'integer'
     OR inode < 0 OR typeof(ctime_ns) != 'integer'"""
@@ -30,8 +30,15 @@ _DECISION = """typeof(decided) != 'integer' OR decided NOT IN ({values})
     OR typeof(errors) != 'text' OR iif(json_valid(errors), json_array_length(errors), -1) != {count}
     OR errors GLOB '?*["{[tf]*'"""
 _LABEL = "typeof({name}) NOT IN ('null', '{kind}') OR ({name} IS NULL) != (substr(origins, {place}, 1) = '-')"
-_LABELS = (("identity", "text"), ("pose", "integer"), ("illumination", "integer"), ("expression", "text"))
-
+_KEY = "typeof({name}_key) NOT IN ('null', 'text') OR ({name} IS NULL) != ({name}_key IS NULL)"
+_SAID = [
+    _LABEL.format(name=name, kind="integer" if kind is int else "text", place=place)
+    for place, (name, kind) in enumerate(LABEL_KINDS.items(), 1)
+]
+_KEYED = {  # by table, the texts whose keys are stored, and the rows whose key SQLite cannot tell to be right
+    "face": {name: f"{name}_key != lower({name}) OR {name} GLOB '*[^ -~]*'" for name in TEXT_LABELS},
+    "photo": {"path": "path_key IS NOT NULL OR path GLOB '*[^ -@[-~]*'"},
+}
 
 _NO_DESCRIPTOR = "it has no descriptor"
 # what no row may say, the table, and the condition that finds it
@@ -47,7 +54,8 @@ _SENSELESS = (
     (
         "its path is none below the images' folder",
         "photo",
-        """typeof(path) != 'text' OR instr(path, char(0)) OR '/' || path || '/' GLOB '*/[.]/*'
+        """typeof(path) != 'text' OR typeof(path_key) NOT IN ('null', 'text')
+        OR instr(path, char(0)) OR '/' || path || '/' GLOB '*/[.]/*'
         OR '/' || path || '/' GLOB '*/[.][.]/*' OR '/' || path || '/' GLOB '*//*'""",
     ),
     ("its hash is none", "photo", f"sha256 IS NOT NULL AND ({_SHA256})"),
@@ -69,10 +77,9 @@ _SENSELESS = (
     (
         "its labels are none",
         "face",
-        """id < 1 OR typeof(number) != 'integer' OR number < 0 OR typeof(origins) != 'text' OR length(origins) != 4
-        OR origins GLOB '*[^hfds-]*' OR typeof(identity_key) NOT IN ('null', 'text')
-        OR (identity IS NULL) != (identity_key IS NULL) OR """
-        + " OR ".join(_LABEL.format(name=name, kind=kind, place=n) for n, (name, kind) in enumerate(_LABELS, 1)),
+        f"""id < 1 OR typeof(number) != 'integer' OR number < 0 OR typeof(origins) != 'text'
+        OR length(origins) != {len(LABEL_KINDS)} OR origins GLOB '*[^hfds-]*' OR """
+        + " OR ".join([*_SAID, *(_KEY.format(name=name) for name in TEXT_LABELS)]),
     ),
     ("its decision is none of the model's", "face", _DECISION),
     (
@@ -172,11 +179,11 @@ def _senseless(session: Session, table: Table) -> dict[str, str]:
             said = condition.replace("{values}", ", ".join(map(str, values))).replace("{count}", str(len(values)))
             for row in session.connection().exec_driver_sql(f"SELECT {keys} FROM {name} WHERE {said}").mappings():
                 found[_key(table, dict(row))] = what
-    if table.name == "face":
-        others = "SELECT id, identity, identity_key FROM face WHERE identity_key != lower(identity)"
-        for id_, identity, key in session.connection().exec_driver_sql(others):
-            if isinstance(identity, str) and identity_key(identity) != key:
-                found[_key(table, {"id": id_})] = "its identity is compared as another"
+    for name, doubtful in _KEYED.get(table.name, {}).items():
+        others = f"SELECT id, {name}, {name}_key FROM {table.name} WHERE {doubtful}"
+        for id_, said, key in session.connection().exec_driver_sql(others):
+            if isinstance(said, str) and text_key(said) != (said if key is None else key):
+                found[_key(table, {"id": id_})] = f"its {name} is compared as another"
     return found
 
 

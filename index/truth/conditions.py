@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,22 +11,21 @@ from sqlalchemy import ColumnElement, and_, cast, func, not_, or_
 from sqlalchemy.types import LargeBinary
 
 from index.truth.schema import FaceRow, PhotoRow
-from index.values import identity_key
+from index.values import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.where import Both, Comparison, Condition, Not
 
 _COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    **{name: getattr(FaceRow, f"{name}_key" if name in TEXT_LABELS else name).expression for name in LABELS},
     "id": FaceRow.id.expression,
-    "pose": FaceRow.pose.expression,
-    "illumination": FaceRow.illumination.expression,
     "decided": FaceRow.decided.expression,
     "size": PhotoRow.size.expression,
-    "identity": FaceRow.identity_key.expression,
-    "expression": FaceRow.expression.expression,
     "path": PhotoRow.path.expression,
     # as text, so that it may be compared and ordered like any; SQLite's hex makes an empty one of NULL
     "sha256": func.nullif(func.lower(func.hex(cast(PhotoRow.sha256, LargeBinary))), ""),
 }
-_LABELS = {"pose", "illumination", "identity", "expression"}
+_PATH_KEY = func.coalesce(PhotoRow.path_key, PhotoRow.path)
+_BY_KEY = {*TEXT_LABELS, "sha256"}
+_ESCAPE = "\x1a"  # stands in no pattern that means something; without one, PostgreSQL would take a backslash
 
 
 def expression(condition: Condition, attribute: str) -> ColumnElement[bool]:
@@ -46,9 +46,16 @@ def _compared(given: Comparison, attribute: str) -> ColumnElement[bool]:
     if given.operator == "null":
         missing: ColumnElement[bool] = column.is_(None)  # the label itself
         return missing
-    if given.field == attribute and given.field in _LABELS:
+    if given.field == attribute and LABEL_KINDS.get(given.field) is int:
         column = func.coalesce(column, FaceRow.decided)
-    values = [identity_key(str(value)) for value in given.values] if given.field == "identity" else given.values
+    if given.operator == "like":
+        pattern = text_key(str(given.values[0])).replace(_ESCAPE, 2 * _ESCAPE)
+        column = _PATH_KEY if given.field == "path" else column
+        return func.coalesce(column.like(pattern, escape=_ESCAPE), False)
+    values = [text_key(str(value)) for value in given.values] if given.field in _BY_KEY else given.values
+    if given.field == "path" and given.operator in ("=", "!=", "in"):
+        found = column.in_([form for value in values for form in _forms(str(value))])
+        return not_(found) if given.operator == "!=" else found
     value = values[0]
     if given.operator == "=":
         return column.is_not_distinct_from(value)
@@ -56,9 +63,12 @@ def _compared(given: Comparison, attribute: str) -> ColumnElement[bool]:
         return column.is_distinct_from(value)
     if given.operator == "in":
         compared = column.in_(values)
-    elif given.operator == "like":
-        compared = column.like(str(value))
     else:
         compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[given.operator]
         compared = compare(column, value)
     return func.coalesce(compared, False)  # without a label it is neither
+
+
+def _forms(path: str) -> set[str]:
+    """A path as it is written, and as disks of other systems write it."""
+    return {path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -10,21 +11,34 @@ from sqlalchemy import Select, select
 from index.errors import GalleryCorruptError, ImageRowError, UnknownImageError
 from index.stamps import FileStamp
 from index.truth.schema import FaceRow, PhotoRow, numbers_text, sealed
-from index.values import HAND, LABELS, ORIGINS, Decision, Face, Labels, Photo, Problem, check_path, identity_key
+from index.values import (
+    HAND,
+    LABEL_KINDS,
+    LABELS,
+    ORIGINS,
+    TEXT_LABELS,
+    Decision,
+    Face,
+    Labels,
+    Photo,
+    Problem,
+    check_path,
+    text_key,
+)
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
 READ: Mapping[str, None] = dict.fromkeys(("reason", "reader", "unread", "found"))  # of a file that can be read
 Row = tuple[Any, ...]
-_LABEL_COLUMNS = ("identity", "identity_key", "pose", "illumination", "expression", "origins")
+_LABEL_COLUMNS = (*LABELS, *(f"{name}_key" for name in TEXT_LABELS), "origins")  # in the table's order
+_labels_of = attrgetter(*LABELS)
+_texts_of = itemgetter(*(LABELS.index(name) for name in TEXT_LABELS))
+_KINDS = tuple(LABEL_KINDS.values())
 _LETTERS = "-hfds"  # of ORIGINS, in that order
 _LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
 _ORIGIN_OF = dict(zip(_LETTERS, ORIGINS, strict=True))
 _FACE = (
     FaceRow.id,
-    FaceRow.identity,
-    FaceRow.pose,
-    FaceRow.illumination,
-    FaceRow.expression,
+    *(getattr(FaceRow, name) for name in LABELS),
     FaceRow.origins,
     FaceRow.decided,
     FaceRow.errors,
@@ -45,7 +59,8 @@ def select_faces() -> Select[*tuple[Any, ...]]:
 def face_of(row: Any) -> Face:
     """A row of `select_faces` as a value. Raises GalleryCorruptError for letters that say no origins, and a path that
     leads out of the images' folder."""
-    id_, identity, pose, illumination, expression, letters, decided, errors, path, sha256, *stamp = row
+    id_, *labels = row[: 1 + len(LABELS)]
+    letters, decided, errors, path, sha256, *stamp = row[1 + len(LABELS) :]
     origins = tuple(_ORIGIN_OF[letter] for letter in letters if letter in _ORIGIN_OF)
     if not len(origins) == len(letters) == len(LABELS):
         raise GalleryCorruptError(
@@ -59,8 +74,9 @@ def face_of(row: Any) -> Face:
             f"the database holds {path!r} as the path of image {id_}, which leads out of the images' folder: "
             "run `facesearch gallery repair`, or restore gallery.db from a copy"
         ) from error
-    labels = Labels(identity, pose, illumination, expression, origins)
-    return Face(Photo(path, sha256 or "", FileStamp(*stamp)), labels, Decision(decided, tuple(errors)), id_)
+    photo = Photo(path, sha256 or "", FileStamp(*stamp))
+    said = (*labels, origins)
+    return Face(photo, Labels(*said), Decision(decided, tuple(errors)), id_)
 
 
 def stamp_columns(stamp: FileStamp) -> dict[str, int]:
@@ -85,19 +101,24 @@ def label_columns(labels: Labels) -> dict[str, str | int | None]:
 
 def _label_values(labels: Labels) -> tuple[str | int | None, ...]:
     """Plain values, also of NumPy's: SQLite would store its integers as bytes, and its text has another digest."""
-    identity, pose, illumination, expression = labels.identity, labels.pose, labels.illumination, labels.expression
-    origins = [
+    said = _labels_of(labels)
+    values = [None if one is None else kind(one) for one, kind in zip(said, _KINDS, strict=True)]
+    keys = [None if text is None else text_key(text) for text in _texts_of(values)]
+    letters = [
         "-" if label is None else _LETTER_OF[origin or HAND]  # what nobody said anything of comes from a hand
-        for label, origin in zip((identity, pose, illumination, expression), labels.origins, strict=True)
+        for label, origin in zip(values, labels.origins, strict=True)
     ]
-    return (
-        None if identity is None else str(identity),
-        None if identity is None else identity_key(identity),
-        None if pose is None else int(pose),
-        None if illumination is None else int(illumination),
-        None if expression is None else str(expression),
-        "".join(origins),
-    )
+    return (*values, *keys, "".join(letters))
+
+
+def path_columns(path: str) -> dict[str, str | None]:
+    """Of the table photo by name."""
+    return {"path": path, "path_key": _path_key(path)}
+
+
+def _path_key(path: str) -> str | None:
+    key = text_key(path)
+    return None if key == path else key
 
 
 def decision_columns(decision: Decision) -> dict[str, Any]:
@@ -123,7 +144,8 @@ def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, Any] = R
     """A row of the table photo as it is stored; problem: what `problem_columns` says."""
     content = bytes.fromhex(photo.sha256) if photo.sha256 else None
     unread = None if problem["unread"] is None else numbers_text(problem["unread"])
-    known = (id_, str(photo.path), content, *_stamp_values(photo.stamp), added)
+    path = str(photo.path)
+    known = (id_, path, _path_key(path), content, *_stamp_values(photo.stamp), added)
     return sealed((*known, problem["reason"], problem["reader"], unread, problem["found"]))
 
 

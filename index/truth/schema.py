@@ -121,6 +121,7 @@ class PhotoRow(Base):
 
     id: Mapped[int] = mapped_column(_Long, primary_key=True)
     path: Mapped[str] = mapped_column(unique=True)  # relative to image_root, forward slashes
+    path_key: Mapped[str | None]  # what `like` compares: composed, and without case; None: that is the path itself
     sha256: Mapped[str | None] = mapped_column(Hash, index=True)  # of the content that was described
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
@@ -144,11 +145,12 @@ class FaceRow(Base):
     photo_id: Mapped[int] = mapped_column(ForeignKey("photo.id"), index=True)
     number: Mapped[int]  # among the faces of its photo, from 0
     identity: Mapped[str | None]
-    identity_key: Mapped[str | None] = mapped_column(index=True)  # composed, and without case: what is compared
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
-    origins: Mapped[str]  # of the four labels above, one letter each; index.truth.rows says which
+    identity_key: Mapped[str | None] = mapped_column(index=True)  # composed, and without case: what is compared
+    expression_key: Mapped[str | None]
+    origins: Mapped[str]  # of the labels above, one letter each; index.truth.rows says which
     decided: Mapped[int]  # one of attribute_values
     errors: Mapped[list[float | None]] = mapped_column(Numbers)  # one per attribute value
     digest: Mapped[int] = mapped_column(BigInteger)

@@ -23,6 +23,7 @@ from index.truth.rows import (
     face_of,
     face_row,
     label_columns,
+    path_columns,
     photo_row,
     problem_columns,
     require_known,
@@ -165,14 +166,11 @@ def move(session: Session, faces: Sequence[Face]) -> None:
     session.execute(delete(PhotoRow).where(PhotoRow.id.in_(in_the_way)))  # could not be read, and now others
     if any(holders.get(face.path, photos[face.id]) != photos[face.id] for face in faces):
         # no two photos may have one path, not even for a moment
-        _rewrite(session, _PHOTO, {id_: {"path": f"//{id_}"} for id_ in going})
+        _rewrite(session, _PHOTO, {id_: path_columns(f"//{id_}") for id_ in going})
     waiting = [id_ for some in chunks(list(going)) for id_ in session.scalars(_waiting_photos(some))]
     read = dict.fromkeys(going - set(waiting), READ)
-    changes = {
-        photos[face.id]: {"path": str(face.path), **stamp_columns(face.photo.stamp), **read.get(photos[face.id], {})}
-        for face in faces
-    }
-    _rewrite(session, _PHOTO, changes)
+    places = {photos[face.id]: {**path_columns(str(face.path)), **stamp_columns(face.photo.stamp)} for face in faces}
+    _rewrite(session, _PHOTO, {id_: {**place, **read.get(id_, {})} for id_, place in places.items()})
     _rewrite(session, _FACE, {face.id: label_columns(face.labels) for face in faces})
 
 
