@@ -170,7 +170,7 @@ NETWORK = [  # with what reads models, or trains and measures them
     ("train pose --data all-train.csv --out new-model --resume", "no checkpoint"),
     ("train pose --data all-train.csv --out new-model --steps-one 0", "give one with --start"),
     ("train pose --data all-train.csv --out new-model --start nothing", "no readable model.json"),
-    ("train pose --data no-files.csv --out new-model", "does not exist"),
+    ("train pose --recipe paper --data no-files.csv --out new-model", "does not exist"),
 ]
 
 USAGE = [
