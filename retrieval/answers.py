@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from PIL import Image
 
-from faceedit.attributes import AttributeSpace
+from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.describes import Edit, Usual
 from faceedit.enlarging import enlarged
 from faceedit.images import Picture
@@ -182,7 +182,7 @@ def table(answers: Sequence[Answer], swept: AttributeSpace | None = None) -> lis
     names = columns(answers)
     rows = [[*(["asked"] if swept else []), "rank", "distance", "identity", *names, "path"]]
     for answer in answers:
-        asked = [swept.text(answer.asked[swept.name])] if swept else []
+        asked = [", ".join(TASKS[name].text(value) for name, value in answer.asked.items())] if swept else []
         for one in answer.results:
             found = [shown(one.identity or None), *(shown(one.value_of(name)) for name in names), _place(one)]
             rows.append([*asked, str(one.rank), f"{one.distance:.4f}", *found])
