@@ -8,7 +8,7 @@ from pathlib import Path
 from faceedit.align import POINTS, landmarks_of
 from faceedit.errors import ImportSourceError, LandmarkError
 from faceedit.files import leads_out
-from faceedit.manifest import INTEGER_COLUMNS, is_integer, read_rows
+from faceedit.manifest import INTEGER_COLUMNS, is_integer, read_rows, without_zeros
 from faceedit.sources.listing import Listing, Photograph, free_name
 
 _LANDMARK = re.compile(r"(eye|mouth)_(left|right)_[xy]|(nose|chin)_[xy]")
@@ -41,7 +41,7 @@ def list_table(file: Path) -> Listing:
         path = file.parent / cells["path"]
         name = free_name(f"{cells['identity']}/{path.stem}", taken)
         keys = (cells["path"],)
-        own = {column: cells[column] for column in labels}
+        own = {n: without_zeros(cells[n]) if n in INTEGER_COLUMNS else cells[n] for n in labels}
         listing.photographs.append(Photograph(path, name, own, keys, points))
     if not listing.photographs:
         reason = f": {listing.skipped[0].reason}" if listing.skipped else ""
