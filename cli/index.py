@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,6 +40,14 @@ def index(
     candidates: CandidatesOption = "likely",
     prune: Annotated[bool, typer.Option("--prune", help="Remove the images whose files have gone.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try files again that could not be read before.")] = False,
+    identity_level: Annotated[
+        str | None,
+        typer.Option(
+            "--identity-level",
+            metavar="LEVEL",
+            help="Which folder below IMAGES names a person: first, last or a number. [default: as before, or last]",
+        ),
+    ] = None,
     max_memory: MaxMemoryOption = None,
     recall: RecallOption = None,
     max_ms: MaxMsOption = None,
@@ -55,7 +63,8 @@ def index(
     requirements = requirements_of(place, max_memory, recall, max_ms)
     options = {"attribute": task, "descriptor": descriptor, "candidates": candidates}
     with face_search(context, db, model=model, device=device, **options) as faces, ProgressBar() as bar:
-        report = faces.index(images, labels, prune=prune, retry=retry, requirements=requirements, progress=bar.tell)
+        wishes: dict[str, Any] = {"prune": prune, "retry": retry, "identity_level": identity_level}
+        report = faces.index(images, labels, requirements=requirements, progress=bar.tell, **wishes)
     for line in report.skipped_lines():
         print(f"skipped: {line}", file=sys.stderr)
     if as_json:

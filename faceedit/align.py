@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,8 @@ from faceedit.images import SIZE, Picture
 
 EYES, MOUTH, CHIN = 0.35, 0.70, 0.90  # heights in the crop, from the top
 _LARGEST, _SMALLEST = 3.0, 8.0  # a crop's side may be that many photographs, or that few pixels
+_SLACK = 1.0  # pixels that a point may lie beyond the border, or from another
+_NEAREST = 0.05  # of eyes and mouth to one another, of the way between them: in profile, eyes are four times as far
 _SAMPLES = 4  # per pixel of the crop and direction; a finer photograph is averaged down first
 POINTS = ("eye_left", "eye_right", "mouth_left", "mouth_right")  # and perhaps "chin"
 
@@ -122,15 +125,33 @@ def _bilinear(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _check(photograph: Image.Image, landmarks: Landmarks, side: float) -> None:
     wide, high = photograph.size
-    inside = all(-wide <= x <= 2 * wide and -high <= y <= 2 * high for x, y in (landmarks.eyes, landmarks.mouth))
+    _require_places(landmarks, wide, high)
     chin = landmarks.chin
     low_enough = chin is None or chin[1] > landmarks.mouth[1]
-    if not inside or not low_enough or not _SMALLEST <= side <= _LARGEST * max(wide, high):
+    if not low_enough or not _SMALLEST <= side <= _LARGEST * max(wide, high):
         raise LandmarkError(
             f"eyes at {_text(landmarks.eyes)}, mouth at {_text(landmarks.mouth)}"
             f"{f' and chin at {_text(chin)}' if chin else ''} of a photograph of {wide} x {high} "
             "pixels are no upright face: give x and y in pixels of the upright photograph"
         )
+
+
+def _require_places(landmarks: Landmarks, wide: int, high: int) -> None:
+    """Raise LandmarkError for a point outside the photograph, or two of eyes and mouth on one spot: whoever made them
+    meant another photograph, or made them up."""
+    points = {name: point for name in (*POINTS, "chin") if (point := getattr(landmarks, name)) is not None}
+    for name, (x, y) in points.items():
+        if not (-_SLACK <= x <= wide + _SLACK and -_SLACK <= y <= high + _SLACK):
+            raise LandmarkError(
+                f"the landmark {name} at {_text((x, y))} lies outside the photograph of {wide} x {high} pixels: give x "
+                "and y in pixels of the upright photograph"
+            )
+    least = max(_SLACK, _NEAREST * math.dist(landmarks.eyes, landmarks.mouth))
+    for one, other in combinations(POINTS, 2):
+        if math.dist(points[one], points[other]) < least:
+            raise LandmarkError(
+                f"the landmarks {one} and {other} lie on one spot, {_text(points[one])}: give each its own"
+            )
 
 
 def _roll(landmarks: Landmarks) -> float:

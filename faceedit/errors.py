@@ -5,6 +5,7 @@ FaceEditError
 ├── ManifestError         a manifest.csv with a missing column, a bad value or a missing file
 ├── LandmarkError         points that are missing, no numbers or no face
 ├── ImportSourceError     a data set to import that is not there, or of another layout
+│   └── NothingImportedError  all of its photographs were skipped
 ├── AttributeValueError   a pose (or other attribute value) the model does not know
 ├── ModelFileError        a model folder that is incomplete, altered or of another version
 ├── FaceModelError        the morphable head's files are missing or not in a known form
@@ -36,6 +37,12 @@ class LandmarkError(FaceEditError):
 
 class ImportSourceError(FaceEditError):
     """A data set to import that is not there, has another layout or yields nothing."""
+
+
+class NothingImportedError(ImportSourceError):
+    """A data set of which every photograph was skipped, each for its reason."""
+
+    exit_code = 3
 
 
 class AttributeValueError(FaceEditError):

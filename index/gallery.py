@@ -398,6 +398,17 @@ class Gallery:
                 store.put_below(session, below)
         self._config = changed(self._config, image_root=image_root)
 
+    @property
+    def identity_level(self) -> str | None:
+        """Which folder below the image root names a person: first, last or a number from 1; None: nobody said so."""
+        with self._database.reading() as session:
+            return state.identity_level(session)
+
+    def set_identity_level(self, level: str) -> None:
+        """Remember which folder names a person from now on; labels stay. Raises ValueError for what is no level."""
+        with self.writing(), self._database.writing() as session:
+            state.set_identity_level(session, level)
+
     def remove(self, ids: Iterable[int]) -> int:
         """Remove faces and erase their descriptors; how many. Their ids are never used again.
 

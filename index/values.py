@@ -25,6 +25,8 @@ HAND, FILE, FOLDER, SUGGESTION = "hand", "file", "folder", "suggestion"
 ORIGINS = ("", HAND, FILE, FOLDER, SUGGESTION)
 """Where a label may come from: nowhere (there is none), a person's hand, a table, the folder's name, a suggestion."""
 _HASH = re.compile("[0-9a-f]{64}")
+IDENTITY_LEVEL = re.compile("first|last|[1-9][0-9]{0,2}")
+"""Which of the folders below the image root names a person: the outermost, a picture's own, or by number from 1."""
 _NO_NAMES = frozenset(("", ".", ".."))  # parts of a path that are no names of folders or files
 _NEVER_LOOKED_AT = FileStamp()
 LARGEST_ID = 2**62  # that an import brings along, so that others can come after it

@@ -20,7 +20,9 @@ from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
 from retrieval.folder import Refused, find_images
 from retrieval.indexing import index_folder
+from retrieval.label_rows import LabelRows
 from retrieval.labelling import AnyLabels, read_labels
+from retrieval.levels import read_level
 from retrieval.models import ModelFolders, given_models
 from retrieval.opening import Opening
 from retrieval.query import answers, chain, decided
@@ -110,21 +112,25 @@ class FaceSearch:
         *,
         prune: bool = False,
         retry: bool = False,
+        identity_level: str | int | None = None,
         requirements: Requirements | None = None,
         progress: Progress | None = None,
     ) -> IndexReport:
         """Describe the pictures of a folder that the gallery does not hold as they are now, and prepare the search.
 
-        labels: a manifest.csv (path, identity, pose, ...), else the identity is the name of the folder that a picture
-        lies in. prune: remove what has gone; retry: try files again that could not be read before. requirements: what
-        a search must keep to, remembered for the next time; where no index does, `IndexReport.not_searched` says why.
-        Raises FaceEditError, RetrievalError, GalleryError for a folder, manifest, model or gallery that does not fit.
+        labels: a manifest.csv (path, identity, pose, ...); where that has no row, the identity is the name of a folder
+        that a picture lies in: its own, or the one that identity_level says (first, last, or a number from 1, the
+        outermost), which is remembered. prune: remove what has gone; retry: try files again that could not be read
+        before. requirements: what a search must keep to, remembered for the next time; where no index does,
+        `IndexReport.not_searched` says why. Raises FaceEditError, RetrievalError, GalleryError for a folder, manifest,
+        model or gallery that does not fit.
         """
         self._models.check(self._attribute)
         refused: Refused = []
         images = find_images(Path(folder), refused)
         require_output_folder(self.folder)
-        named = read_labels(labels, images)
+        level, rows = None if identity_level is None else read_level(identity_level), LabelRows()
+        named = read_labels(labels, images, rows)
         read_requirements(self.folder)  # say now that they are damaged
         existing = self._opening.existing()
         describer = self._models.to_describe(self._attribute, self._descriptor, existing.config if existing else None)
@@ -132,7 +138,8 @@ class FaceSearch:
             require_possible(max(len(images), len(existing or ())), describer.descriptor_size, requirements)
         gallery = self._opening.fitting(describer, Path(folder))
         told = partial(progress or _silent, "describing images")
-        report = index_folder(gallery, describer, images, named, told, prune, retry, self._reader)
+        report = index_folder(gallery, describer, images, named, told, prune, retry, self._reader, level)
+        report.rows = None if named is None else rows
         report.skipped += refused
         report.images = len(gallery)
         if self._all and report.unchanged:

@@ -10,11 +10,12 @@ import numpy as np
 
 from faceedit.describes import Describes
 from index.gallery import Decision, Face, FileStamp, Gallery, Labels, Photo, Problem
-from index.values import FloatArray
+from index.values import FOLDER, FloatArray
 from retrieval.checks import is_unicode
 from retrieval.describing import describe_contents
 from retrieval.folder import is_gone, stamp_of
 from retrieval.labelling import Labelling, require_named, says_the_same
+from retrieval.levels import LAST, same_names
 from retrieval.reading import FileReader, Read, ReadsFiles
 from retrieval.renames import follow
 from retrieval.reports import IndexReport
@@ -29,18 +30,22 @@ def index_folder(
     prune: bool = False,
     retry: bool = False,
     reader: ReadsFiles | None = None,
+    level: str | None = None,
 ) -> IndexReport:
     """Describe the images that the gallery does not hold as they are now, and add them.
 
-    images: as `find_images` gives them; labels: by absolute path (`labels_of`), else the identity is the name of the
-    folder that an image lies in. progress(done, total) is called after every batch, each of which is kept for good.
-    prune: remove the images whose files have gone. Files that could not be read before are passed over until they
-    change, unless retry.
+    images: as `find_images` gives them; labels: by absolute path (`read_labels`); where they say nothing, the identity
+    is the name of a folder that an image lies in: of which one says the level (`read_level`), None: as before.
+    progress(done, total) is called after every batch, each of which is kept for good. prune: remove the images whose
+    files have gone. Files that could not be read before are passed over until they change, unless retry.
     """
     if labels is not None:
         require_named(images, labels)
     with gallery.writing():
-        run = _Run(gallery, describer, images, labels, reader or FileReader())
+        labelling = Labelling(gallery.config.image_root, labels, level or gallery.identity_level or LAST)
+        run = _Run(gallery, describer, images, labelling, reader or FileReader())
+        if level is not None:
+            run.name_by_level(level)
         todo = run.begin(retry)
         done, total = len(images) - len(todo), len(images)
         if progress:
@@ -58,22 +63,26 @@ class _Run:
     """One run over a folder: what the gallery knows, and what became of each file."""
 
     def __init__(
-        self,
-        gallery: Gallery,
-        describer: Describes,
-        images: list[Path],
-        labels: Mapping[Path, Labels] | None,
-        reader: ReadsFiles,
+        self, gallery: Gallery, describer: Describes, images: list[Path], labelling: Labelling, reader: ReadsFiles
     ) -> None:
         self.report, self.reader = IndexReport(), reader
         self._gallery, self._describer = gallery, describer
         self._root = gallery.config.image_root
         self._images = {_relative(path, self._root): path for path in images}
-        self._labelling = Labelling(self._root, labels)
+        self._labelling = labelling
         self._problems = {problem.path: problem for problem in gallery.problems()}
         self._solved: list[str] = []
         self._waiting = gallery.undescribed()
         self._know(gallery.known())
+
+    def name_by_level(self, level: str) -> None:
+        """Let folders of this level name the people from now on, also those that others named before."""
+        named = {name: self._labelling.by_folder(name, face.labels) for name, face in self._known.items()}
+        changed = {self._known[n].id: labels for n, labels in named.items() if labels != self._known[n].labels}
+        self._gallery.update_labels(changed)
+        self._gallery.set_identity_level(level)
+        self.report.relabelled += len(changed)
+        self._know(self._gallery.known())
 
     def begin(self, retry: bool) -> list[Path]:
         """The files to look at; all others are as they were."""
@@ -110,6 +119,9 @@ class _Run:
         gone = [face.id for name, face in self._known.items() if name not in self._images and self._gone(face)]
         self.report.pruned = self._gallery.remove(gone) if prune and gone else 0
         self.report.vanished = len(gone) - self.report.pruned
+        if self._gallery.identity_level is None and self.report.described + self.report.renamed:
+            by_folder = (name for name, face in self._known.items() if face.labels.origin("identity") == FOLDER)
+            self.report.same_names = same_names(by_folder)
         went = [name for name in self._problems if name not in self._images and is_gone(self._root / name)]
         self._gallery.note_problems([], [*went, *self._solved])
 

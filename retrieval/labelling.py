@@ -3,71 +3,84 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from faceedit.errors import UsageError
-from faceedit.manifest import Manifest, read_manifest
-from index.values import FILE, FOLDER, LABELS, Face, Labels
+from faceedit.manifest import COLUMNS, Manifest, read_manifest
+from index.values import FILE, FOLDER, LABEL_KINDS, LABELS, Face, Labels
 from retrieval.errors import RetrievalError
+from retrieval.label_rows import LabelRows, Row, matched
+from retrieval.levels import LAST, person_of
 
 AnyLabels = str | os.PathLike[str] | Manifest | Mapping[Path, Labels]
 """A manifest or its path, or labels by absolute path."""
+_NONE_NAMED = (
+    "the labels' manifest names none of the images{}: its paths start from the manifest's own folder; check them"
+)
 
 
-def read_labels(given: AnyLabels | None, images: list[Path]) -> Mapping[Path, Labels] | None:
-    """Labels of these images by absolute path. Raises ManifestError, RetrievalError where they are another folder's,
-    UsageError for what can be no labels."""
+def read_labels(
+    given: AnyLabels | None, images: list[Path], told: LabelRows | None = None
+) -> Mapping[Path, Labels] | None:
+    """Labels of these images by absolute path. told: how rows and images met.
+
+    Raises ManifestError, RetrievalError where they are another folder's, UsageError for what can be no labels.
+    """
+    told = LabelRows() if told is None else told
     if isinstance(given, str | os.PathLike):
-        given = read_manifest(Path(given), names_only=True)
+        told.table = str(given)
+        numbers = [name for name, kind in LABEL_KINDS.items() if kind is int]
+        given = read_manifest(Path(given), names_only=True, integers=numbers)
     if not isinstance(given, Manifest | Mapping | None):
         raise UsageError(
             f"labels of type {type(given).__name__}: give the path of a manifest.csv, a Manifest, or a mapping from "
             "absolute paths to Labels"
         )
-    labels = labels_of(given) if isinstance(given, Manifest) else given
-    if labels is not None:
-        require_named(images, labels)
+    if given is None:
+        return None
+    if isinstance(given, Manifest):
+        told.unknown += sorted(given.columns.keys() - COLUMNS - LABEL_KINDS.keys() - {""})
+        rows = rows_of(given)
+    else:
+        rows = [Row(0, str(path), str(path), labels) for path, labels in given.items()]
+    labels = matched(rows, images, told)
+    if not labels:
+        shown = f" (the first row means {rows[0].path}; an image is {images[0]})" if rows and images else ""
+        raise RetrievalError(_NONE_NAMED.format(shown))
     return labels
 
 
-def labels_of(manifest: Manifest) -> dict[Path, Labels]:
-    """Labels by absolute path; an empty cell is an unknown label."""
+def rows_of(manifest: Manifest) -> list[Row]:
+    """What each row says; an empty cell is an unknown label."""
+    root, count = manifest.root.resolve(), len(manifest)
+    columns = [manifest.columns.get(name, ("",) * count) for name in LABEL_KINDS]
+    lines = manifest.lines or (0,) * count
+    return [
+        Row(line, name, os.path.normpath(root / name), _labels(cells))
+        for line, name, *cells in zip(lines, manifest.columns["path"], *columns, strict=True)
+    ]
 
-    def number(column: str, row: int) -> int | None:
-        cell = text(column, row)
-        return int(cell) if cell else None
 
-    def text(column: str, row: int) -> str | None:
-        return manifest.columns[column][row] or None if column in manifest.columns else None
-
-    return {
-        Path(os.path.normpath(path)): Labels.given(
-            FILE,
-            identity=text("identity", row),
-            pose=number("pose", row),
-            illumination=number("illumination", row),
-            expression=text("expression", row),
-        )
-        for row, path in enumerate(manifest.root.resolve() / name for name in manifest.columns["path"])
-    }
+def _labels(cells: Sequence[str]) -> Labels:
+    said = zip(LABEL_KINDS.items(), cells, strict=True)
+    return Labels.given(FILE, **{name: kind(cell) if cell else None for (name, kind), cell in said})
 
 
 def require_named(images: list[Path], labels: Mapping[Path, Labels]) -> None:
     """Raise RetrievalError when the labels name not a single image: then they are another folder's."""
     if not any(path in labels for path in images):
-        raise RetrievalError(
-            "the labels' manifest names none of the images: its paths start from the manifest's own folder; check them"
-        )
+        raise RetrievalError(_NONE_NAMED.format(""))
 
 
 @dataclass(frozen=True)
 class Labelling:
-    """The labels of the images below a root; manifest: by absolute path."""
+    """The labels of the images below a root. manifest: by absolute path; level: which folder names a person."""
 
     root: Path
     manifest: Mapping[Path, Labels] | None
+    level: str = LAST
 
     def given(self, name: str) -> Labels | None:
         """What the manifest says."""
@@ -80,20 +93,19 @@ class Labelling:
             return given
         if before is not None:
             return before.labels
-        return Labels() if self.manifest is not None else Labels.given(FOLDER, identity=_folder_of(name))
+        return Labels.given(FOLDER, identity=person_of(name, self.level))
 
     def of_same(self, name: str, face: Face) -> Labels:
         """For a known face whose file lies at this name now; an identity that the folder gave changes with it."""
-        own = face.labels
-        if own.origin("identity") == FOLDER:
-            own = own.changed(FOLDER, identity=_folder_of(name))
-        return self.given(name) or own
+        return self.given(name) or self.by_folder(name, face.labels)
+
+    def by_folder(self, name: str, own: Labels) -> Labels:
+        """The labels of a known face, with the identity that its folder gives where it was a folder that gave it."""
+        if own.origin("identity") != FOLDER:
+            return own
+        return own.changed(FOLDER, identity=person_of(name, self.level))
 
 
 def says_the_same(labels: Labels, others: Labels) -> bool:
     """Whether they are equal, whoever said so."""
     return all(getattr(labels, name) == getattr(others, name) for name in LABELS)
-
-
-def _folder_of(name: str) -> str | None:
-    return PurePosixPath(name).parent.name or None

@@ -9,6 +9,8 @@ from typing import Any
 from faceedit.text import printable
 from index.search.plan import KINDS
 from index.search.prepare import Prepared
+from retrieval.label_rows import LabelRows
+from retrieval.levels import SameName, told
 from retrieval.tables import counted
 
 
@@ -22,6 +24,8 @@ class IndexReport:
     gallery still holds although their files have gone; pruned: how many of these were removed; skipped: unreadable
     files and folders with their reasons; warned: files that were read although something beside their pixels is
     damaged, and what that is.
+    rows: how the labels' table and the images met, where one was given; same_names: names of folders that stand below
+    several others, told until somebody says which level names people.
     likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
     search: how the gallery is searched now; not_searched: why it is not searched as was asked for, but as before.
     """
@@ -37,6 +41,8 @@ class IndexReport:
     pruned: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     warned: list[tuple[Path, str]] = field(default_factory=list)
+    rows: LabelRows | None = None
+    same_names: list[SameName] = field(default_factory=list)
     likely_only: int = 0
     search: Prepared | None = None
     not_searched: Exception | None = None
@@ -47,6 +53,8 @@ class IndexReport:
             **{name: getattr(self, name) for name in _COUNTS},
             "skipped": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
             "warnings": [{"path": str(path), "warning": warning} for path, warning in self.warned],
+            "labels": self.rows.as_json() if self.rows else None,
+            "same_names": [{"identity": one.identity, "folders": list(one.folders)} for one in self.same_names],
             "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
         }
 
@@ -76,6 +84,8 @@ class IndexReport:
             shown = "; ".join(f"{path}: {warning}" for path, warning in self.warned[:_SHOWN])
             more = "; ..., --json lists them all" if len(self.warned) > _SHOWN else ""
             found.append(printable(f"{counted(len(self.warned), 'file')} read with something amiss: {shown}{more}"))
+        found += self.rows.warnings() if self.rows else []
+        found += [told(self.same_names)] if self.same_names else []
         if self.likely_only:
             found.append(
                 f"{self.likely_only:,} images were described before by their likely candidates alone, and stay as they "

@@ -649,12 +649,12 @@ def test_labels_come_from_a_manifest_in_another_folder(gallery: Gallery, editor:
         "../photos/ben/../ben/1.png,,0,5,",
         "../photos/nobody.png,Nobody,0,5,",
     )
-    index_all(gallery, editor, read_labels(manifest, [gallery.config.image_root / "anna" / "1.png"]))
+    index_all(gallery, editor, read_labels(manifest, find_images(gallery.config.image_root)))
     known = gallery.known()
     anna, ben = known["anna/1.png"], known["ben/1.png"]
     assert (anna.identity, anna.pose, anna.illumination, anna.expression) == ("Anna B.", -30, 4, "smile")
     assert (ben.identity, ben.pose, ben.illumination, ben.expression) == (None, 0, 5, None)
-    assert known["anna/2.png"].identity is None  # the manifest, where there is one, decides
+    assert known["anna/2.png"].identity == "anna"  # what the manifest does not name, its folder does
 
 
 def test_new_labels_reach_images_that_are_not_described_again(gallery: Gallery, editor: HashEditor) -> None:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from faceedit.align import POINTS, Landmarks, align, landmarks_of
-from faceedit.errors import ImageError, ImportSourceError, LandmarkError
+from faceedit.align import POINTS, Landmarks, align
+from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError
 from faceedit.files import write_whole
 from faceedit.images import SIZE, Picture, as_crop, read_photograph
+from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
 from faceedit.text import cell
 
 _RECORD_EVERY = 1000  # crops between two notes of what is done
+_SHOWN = 3  # photographs named where none became a crop
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,28 @@ class LandmarkFile:
     def __init__(self, file: Path) -> None:
         """Raises ImportSourceError for an unreadable CSV, one without the needed columns, or a path named twice."""
         header, rows = read_table(file)
-        needed = ["path", *(f"{point}_{axis}" for point in POINTS for axis in "xy")]
-        missing = [name for name in needed if name not in header]
-        if missing:
+        columns = landmark_columns(file, header)
+        if columns is None or "path" not in header:
+            needed = ["path", *(f"{point}_{axis}" for point in POINTS for axis in "xy")]
+            missing = [name for name in needed if name not in header]
             raise ImportSourceError(f"{file} has no column {', '.join(missing)}: it has {', '.join(header)}")
-        self._file = file
-        self._rows: dict[str, dict[str, str]] = {}
+        self._file, self._columns = file, columns
+        self._rows: dict[str, tuple[int, dict[str, str]]] = {}
         for line, cells in rows:
             path = cells["path"].replace("\\", "/").removeprefix("./")
             if path in self._rows:
                 raise ImportSourceError(f"{file} line {line} names {path} a second time: keep one of them")
-            self._rows[path] = cells
+            self._rows[path] = line, cells
 
     def of(self, photograph: Photograph) -> Landmarks:
         """Raises LandmarkError when the photograph is not in the file, or its points are no numbers."""
         for key in photograph.keys:
             if key in self._rows:
-                return landmarks_of(self._rows[key])
+                line, cells = self._rows[key]
+                try:
+                    return self._columns.of(cells)
+                except LandmarkError as error:
+                    raise LandmarkError(f"{self._file.name} line {line}: {error}") from error
         raise LandmarkError(f"{self._file} has no landmarks for it")
 
 
@@ -85,7 +92,7 @@ def import_photographs(
     A photograph with landmarks is aligned; without any landmark file it counts as aligned already and is only cut to
     its central square. Photographs that cannot be read or have no usable landmarks are skipped. A crop that an earlier
     run made of the same file, with the same landmarks and settings, is kept. Raises ImportSourceError when `out` holds
-    something else or the import of another source, or when not a single crop could be made.
+    something else or the import of another source, NothingImportedError when not a single crop could be made.
     """
     settings = settings or CropSettings()
     record = _Record(out, listing.source)
@@ -101,14 +108,17 @@ def import_photographs(
                 _write_crop(out / relative, _crop(photograph.path, points, settings))
                 record.note(relative, made_of)
         except (ImageError, LandmarkError, OSError) as error:
-            skipped.append(Skipped(photograph.keys[0], str(error).removeprefix(f"{photograph.path} ")))
+            told = photograph.told or photograph.keys[0]
+            skipped.append(Skipped(told, str(error).removeprefix(f"{photograph.path} ")))
             record.forget(relative)
         else:
             rows.append((relative, *(photograph.labels[column] for column in listing.columns)))
     record.keep()
     if not rows:
-        count = len(listing.photographs)
-        raise ImportSourceError(f"none of {count} photographs became a crop; the last: {skipped[-1].reason}")
+        last = [f"{one.path}: {one.reason}" for one in skipped if not one.expected][-_SHOWN:]
+        raise NothingImportedError(
+            f"none of {len(listing.photographs):,} photographs became a crop; the last: {'; '.join(last)}"
+        )
     _write_table(out / "skipped.csv", ("path", "reason"), [(cell(entry.path), cell(entry.reason)) for entry in skipped])
     _write_table(out / "manifest.csv", ("path", *listing.columns), rows)
     return Imported(out / "manifest.csv", len(rows), skipped)

@@ -13,13 +13,15 @@ from faceedit.align import Landmarks
 @dataclass(frozen=True)
 class Photograph:
     """One photograph. name: its crop's path below images/, without suffix; labels: manifest columns; keys: names by
-    which a landmark file may call it, the most exact first; landmarks: where the reader itself knows them."""
+    which a landmark file may call it, the most exact first; landmarks: where the reader itself knows them; told: how it
+    is named to people, where that is not the first key."""
 
     path: Path
     name: str
     labels: Mapping[str, str]
     keys: tuple[str, ...]
     landmarks: Landmarks | None = None
+    told: str = ""
 
 
 @dataclass(frozen=True)

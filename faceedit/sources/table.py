@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from faceedit.align import POINTS, landmarks_of
 from faceedit.errors import ImportSourceError, LandmarkError
 from faceedit.files import leads_out
-from faceedit.manifest import INTEGER_COLUMNS, is_integer, read_rows
+from faceedit.manifest import INTEGER_COLUMNS, is_integer, read_rows, without_zeros
+from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, free_name
-
-_LANDMARK = re.compile(r"(eye|mouth)_(left|right)_[xy]|(nose|chin)_[xy]")
 
 
 def list_table(file: Path) -> Listing:
     """Every line whose photograph is there and whose labels make sense; the others are listed as skipped.
 
-    Paths start from the CSV's own folder. Raises ImportSourceError for an unreadable CSV, one without the columns path
-    and identity, or when nothing is left.
+    Paths start from the CSV's own folder; landmarks may have several names (`landmark_columns`). Raises
+    ImportSourceError for an unreadable CSV, one without the columns path and identity, or when nothing is left.
     """
     header, rows = read_table(file)
-    landmarks = any(f"{point}_x" in header for point in POINTS)
-    labels = tuple(name for name in header if name != "path" and not _LANDMARK.fullmatch(name))
+    landmarks = landmark_columns(file, header)
+    points_of = frozenset() if landmarks is None else landmarks.all
+    labels = tuple(name for name in header if name != "path" and name not in points_of)
     if "path" not in header or "identity" not in header:
         raise ImportSourceError(f"{file} has the columns {', '.join(header)}: path and identity must be among them")
     listing = Listing(f"csv {file.resolve()}", labels)
@@ -34,15 +32,15 @@ def list_table(file: Path) -> Listing:
             listing.skip(f"{shown}: {cells.get('path', '')}", problem)
             continue
         try:
-            points = landmarks_of(cells) if landmarks else None
+            points = None if landmarks is None else landmarks.of(cells)
         except LandmarkError as error:
             listing.skip(f"{shown}: {cells['path']}", str(error))
             continue
         path = file.parent / cells["path"]
         name = free_name(f"{cells['identity']}/{path.stem}", taken)
         keys = (cells["path"],)
-        own = {column: cells[column] for column in labels}
-        listing.photographs.append(Photograph(path, name, own, keys, points))
+        own = {n: without_zeros(cells[n]) if n in INTEGER_COLUMNS else cells[n] for n in labels}
+        listing.photographs.append(Photograph(path, name, own, keys, points, f"{shown}: {cells['path']}"))
     if not listing.photographs:
         reason = f": {listing.skipped[0].reason}" if listing.skipped else ""
         raise ImportSourceError(f"{file} names no usable photograph{reason}")

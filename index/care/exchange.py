@@ -65,6 +65,7 @@ def export(
     require_new_folder(target)
     with database.reading() as session:
         config, last = state.config(session), last_id(session, "face")
+        level = state.identity_level(session)
     missing: list[str] = []
     with _all_or_nothing(target) as made:
         count = _write_content(folder, database, made, config, progress)
@@ -79,6 +80,7 @@ def export(
             "image_root": config.image_root.as_posix(),
             "images": count,
             "last_id": last,
+            **({} if level is None else {"identity_level": level}),
             "sha256": {name: file_hash(made / name) for name in (FACES, DESCRIPTORS)},
         }
         (made / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -100,6 +102,8 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
             _fill(database, made, given, progress)
             with database.writing() as session:
                 reserve_ids(session, given.last_id)
+                if given.identity_level is not None:
+                    state.set_identity_level(session, given.identity_level)
         finally:
             database.close()
 

@@ -18,6 +18,7 @@ from index.files import file_hash
 from index.stamps import FileStamp
 from index.values import (
     FOLDER,
+    IDENTITY_LEVEL,
     LABEL_KINDS,
     LABELS,
     LARGEST_ID,
@@ -44,13 +45,14 @@ _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, IndexError, Arithm
 @dataclass(frozen=True)
 class Export:
     """What an export holds. lines: the file of its faces; content: their descriptors (n, size), mapped into memory;
-    last_id: ids up to it are never given again."""
+    last_id: ids up to it are never given again; identity_level: which folder names a person, where somebody said so."""
 
     format: int
     config: GalleryConfig
     lines: Path
     content: HalfArray
     last_id: int
+    identity_level: str | None = None
 
 
 def read_export(source: Path, image_root: Path | None) -> Export:
@@ -77,12 +79,15 @@ def read_export(source: Path, image_root: Path | None) -> Export:
         shape = (_number(about, "images", 0), size)
         last = _number(about, "last_id", 0, LARGEST_ID)
         sums = dict(about["sha256"])
+        level = _text(about, "identity_level") if "identity_level" in about else None
+        if level is not None and not IDENTITY_LEVEL.fullmatch(level):
+            raise ValueError(f"identity_level is {level!r:.60}; expected first, last or a number from 1 to 999")
     except _NONSENSE as error:
         raise damaged(source / ABOUT, _said(error)) from error
     for name in (FACES_OF[format_], DESCRIPTORS):
         if not _is_plain(source / name) or file_hash(source / name) != sums.get(name):
             raise damaged(source / name, f"it is not there or its hash is not what {ABOUT} says")
-    return Export(format_, config, source / FACES_OF[format_], _descriptors(source / DESCRIPTORS, shape), last)
+    return Export(format_, config, source / FACES_OF[format_], _descriptors(source / DESCRIPTORS, shape), last, level)
 
 
 def read_faces(export: Export) -> Iterator[tuple[Face, str]]:

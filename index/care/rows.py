@@ -49,6 +49,8 @@ _SENSELESS = (
         "gallery",
         """typeof(generation) != 'integer' OR generation < 0 OR typeof(removals) != 'integer' OR removals < 0
         OR length(stamp) != 8 OR stamp GLOB '*[^0-9a-f]*' OR typeof(image_root) != 'text'
+        OR identity_level NOT IN ('first', 'last')
+            AND (identity_level GLOB '*[^0-9]*' OR identity_level NOT GLOB '[1-9]*' OR length(identity_level) > 3)
         OR typeof(created) != 'text' OR typeof(schema_version) != 'integer'""",
     ),
     (

@@ -103,6 +103,7 @@ class GalleryRow(Base):
     attribute_values: Mapped[list[int]] = mapped_column(Numbers)
     descriptor_size: Mapped[int]
     image_root: Mapped[str]  # absolute, with forward slashes
+    identity_level: Mapped[str | None]  # which folder below it names a person: first, last or a number; None: not said
     file: Mapped[int]  # number of the descriptor file
     # One more with every add and remove. The random stamp changes with it, so that a database
     # restored from a copy never takes a later index for its own.

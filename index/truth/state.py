@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from index.errors import GalleryCorruptError, GalleryVersionError
 from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, columns_of, is_sealed, utc_now
 from index.truth.upgrade import to_newest
-from index.values import GalleryConfig, State
+from index.values import IDENTITY_LEVEL, GalleryConfig, State
 
 
 def create(session: Session, config: GalleryConfig) -> None:
@@ -26,6 +26,7 @@ def create(session: Session, config: GalleryConfig) -> None:
             attribute_values=list(config.values),
             descriptor_size=config.descriptor_size,
             image_root=config.image_root.as_posix(),
+            identity_level=None,
             file=FIRST_FILE,
             generation=0,
             stamp=_stamp(),
@@ -85,6 +86,21 @@ def config(session: Session) -> GalleryConfig:
         )
     except (ValueError, TypeError) as error:
         raise _damaged(str(error)) from error
+
+
+def identity_level(session: Session) -> str | None:
+    """Which folder below the image root names a person; None: nobody said so. Raises as `gallery`."""
+    level = gallery(session).identity_level
+    if level is not None and not IDENTITY_LEVEL.fullmatch(level):
+        raise _damaged(f"its identity level is {level!r:.40}")
+    return level
+
+
+def set_identity_level(session: Session, level: str) -> None:
+    """Remember it. Raises ValueError for what is no level."""
+    if not IDENTITY_LEVEL.fullmatch(level):
+        raise ValueError(f"identity level is {level!r:.40}; expected first, last or a number from 1 to 999")
+    gallery(session).identity_level = level
 
 
 def state(session: Session) -> State:

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("schema_version", sa.Integer, nullable=False),
         *_model(),
         sa.Column("image_root", sa.String, nullable=False),
+        sa.Column("identity_level", sa.String),
         sa.Column("file", sa.Integer, nullable=False),
         sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("stamp", sa.String, nullable=False),
