@@ -29,26 +29,36 @@ def import_(
     ] = None,
     size: Annotated[int, typer.Option(min=8, max=1024, help="Make crops with so many pixels a side.")] = 60,
     upright: Annotated[bool, typer.Option("--upright", help="Also turn each face until its eyes are level.")] = False,
+    faces: Annotated[
+        str,
+        typer.Option(help="Without landmarks, cut out the only face (auto) or the largest, or take all as aligned."),
+    ] = "auto",
+    detector: Annotated[Path | None, typer.Option(help="Find faces by this YuNet, an ONNX file.")] = None,
     sessions: Annotated[str, typer.Option(help="Take these sessions of Multi-PIE, such as 1 or 1,2.")] = "1",
     recordings: Annotated[str, typer.Option(help="Take these recordings of Multi-PIE; 1 is the neutral face.")] = "1",
 ) -> None:
-    """Align and crop photographs. By eyes and chin (or mouth); writes images/, manifest.csv and skipped.csv."""
+    """Align and crop photographs. By eyes and chin (or mouth), which a detector finds where nobody says them; writes
+    images/, manifest.csv and skipped.csv."""
     from faceedit.errors import FaceEditError
 
     require_output_folder(out)
-    if layout == "multipie" and landmarks is None:
-        raise FaceEditError(
-            "Multi-PIE's photographs are not aligned: give --landmarks CSV (path, eye_left_x, eye_left_y, ...)"
-        )
     from cli.progress import ProgressBar
-    from faceedit.sources.importing import CropSettings, LandmarkFile, import_photographs
+    from faceedit.sources.cropping import Cropper, CropSettings, detector_for
+    from faceedit.sources.importing import LandmarkFile, import_photographs
     from faceedit.sources.layouts import list_layout
     from faceedit.text import printable
 
+    settings = CropSettings(size, upright, faces)
+    finder = None if landmarks else detector_for(settings, detector)
+    if layout == "multipie" and landmarks is None and finder is None:
+        raise FaceEditError(
+            "Multi-PIE's photographs are not aligned: give --landmarks CSV (path, eye_left_x, eye_left_y, ...), or "
+            "pip install '.[photos]', which finds faces"
+        )
     listing = list_layout(layout, root, sessions, recordings)
     points = LandmarkFile(landmarks) if landmarks else None
     with ProgressBar("aligning photographs") as bar:
-        made = import_photographs(listing, out, points, CropSettings(size, upright), bar.update)
+        made = import_photographs(listing, out, points, Cropper(settings, finder), bar.update)
     for entry in made.problems[:_LISTED]:
         print(f"skipped: {printable(entry.path)}: {printable(entry.reason)}", file=sys.stderr)
     if len(made.problems) > _LISTED:

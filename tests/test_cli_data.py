@@ -42,7 +42,7 @@ def test_multipie_is_aligned_and_what_cannot_be_is_listed(
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        ("data import multipie here --out out", 1, "give --landmarks CSV"),
+        ("data import multipie here --faces aligned --out out", 1, "give --landmarks CSV"),
         ("data import lfw here --out out", 2, "no layout 'lfw'"),
         ("data import folders missing --out out", 1, "missing is no folder"),
         ("data import csv missing.csv --out out", 1, "missing.csv is no file"),

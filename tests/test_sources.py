@@ -14,8 +14,9 @@ from faceedit.attributes import POSE
 from faceedit.errors import ImportSourceError
 from faceedit.images import read_crop
 from faceedit.manifest import read_manifest
+from faceedit.sources.cropping import Cropper, CropSettings
 from faceedit.sources.folders import list_folders
-from faceedit.sources.importing import CropSettings, LandmarkFile, import_photographs
+from faceedit.sources.importing import LandmarkFile, import_photographs
 from faceedit.sources.multipie import CAMERAS, list_multipie
 from faceedit.sources.table import list_table
 from faceedit.training.pairs import load_pairs
@@ -24,6 +25,8 @@ HEADER: list[object] = [
     "path",
     *(f"{p}_{a}" for p in ("eye_left", "eye_right", "mouth_left", "mouth_right", "chin") for a in "xy"),
 ]
+
+AS_THEY_ARE = Cropper(CropSettings(faces="aligned"))
 
 
 def face(shade: int) -> Image.Image:
@@ -135,23 +138,23 @@ def test_an_import_goes_on_and_follows_whatever_changed(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (root / "anna").mkdir(parents=True, exist_ok=True)
         face(100).save(root / "anna" / f"{name}.png")
-    import_photographs(list_folders(root), out)
+    import_photographs(list_folders(root), out, cropper=AS_THEY_ARE)
     crop = out / "images/anna/a.png"
     os.utime(crop, ns=(1, 1))
     (out / "images/anna/b.png").unlink()
     face(255).save(root / "anna/c.png")
     os.utime(root / "anna/c.png", ns=(5, 5))  # older than its crop, as after `cp -p`
     face(30).save(root / "anna/d.png")
-    made = import_photographs(list_folders(root), out)
+    made = import_photographs(list_folders(root), out, cropper=AS_THEY_ARE)
     assert made.crops == 4
     assert crop.stat().st_mtime_ns == 1  # not made again
     assert (out / "images/anna/b.png").is_file()
     assert read_crop(out / "images/anna/c.png")[30, 30, 0] == 255
-    import_photographs(list_folders(root), out, settings=CropSettings(size=80))
+    import_photographs(list_folders(root), out, cropper=Cropper(CropSettings(size=80, faces="aligned")))
     with Image.open(crop) as image:
         assert image.size == (80, 80)
     points = write_csv(tmp_path / "points.csv", [HEADER, row("anna/a.png"), row("b.png")])
-    aligned = import_photographs(list_folders(root), out, LandmarkFile(points), CropSettings(size=80))
+    aligned = import_photographs(list_folders(root), out, LandmarkFile(points), Cropper(CropSettings(size=80)))
     assert aligned.crops == 2 and not (out / "images/anna/c.png").exists()  # no landmarks: no crop, not an old one
 
 
@@ -177,7 +180,7 @@ def test_two_recordings_can_be_learnt_from(multipie: Path, tmp_path: Path) -> No
             face(90).save(folder / f"001_01_02_{camera.replace('_', '')}_{light:02d}.png")
     listing = list_multipie(multipie, recordings=(1, 2))
     listing.photographs = [p for p in listing.photographs if p.labels["identity"] == "001"]
-    made = import_photographs(listing, tmp_path / "out")
+    made = import_photographs(listing, tmp_path / "out", cropper=AS_THEY_ARE)
     pairs = load_pairs(read_manifest(made.manifest), POSE)
     assert pairs.groups.shape == (22, 7) and (pairs.groups >= 0).all()
     assert "session 9" in {Path(e.path).name for e in list_multipie(multipie, sessions=(1, 9)).skipped}
@@ -191,7 +194,7 @@ def test_names_that_no_table_can_bear_become_others(tmp_path: Path) -> None:
             face(100).save(root / name / "a\udcff.png")
         except OSError:
             pytest.skip("the file system takes Unicode names only")
-    made = import_photographs(list_folders(root), tmp_path / "out")
+    made = import_photographs(list_folders(root), tmp_path / "out", cropper=AS_THEY_ARE)
     assert all(path.is_file() for path in read_manifest(made.manifest).paths())
 
 
@@ -215,7 +218,7 @@ def test_folders_of_people(tmp_path: Path) -> None:
         "stray.png": "it lies in no person",
     }
     assert [Path(entry.path).name for entry in listing.skipped if not entry.expected] == ["stray.png"]
-    made = import_photographs(listing, tmp_path / "out")  # no landmarks: aligned already
+    made = import_photographs(listing, tmp_path / "out", cropper=AS_THEY_ARE)  # no landmarks: aligned already
     assert made.crops == 4
     assert "is not an image" in reasons(made)["broken.png"]
     np.testing.assert_array_equal(read_crop(tmp_path / "out/images/anna/one.png"), read_crop(root / "anna/one.png"))
@@ -245,7 +248,7 @@ def test_a_table_of_photographs_with_its_own_landmarks(tmp_path: Path) -> None:
         True
     ] * 3
     assert "eye_left_x is 'x'" in said[3]
-    made = import_photographs(listing, tmp_path / "out")
+    made = import_photographs(listing, tmp_path / "out", cropper=AS_THEY_ARE)
     assert read_manifest(made.manifest).columns["pose"] == ("30", "")
     assert not (tmp_path / "ben").exists() and not (tmp_path / "out" / "ben").exists()
 
@@ -273,10 +276,10 @@ def test_an_import_never_writes_into_something_else(multipie: Path, tmp_path: Pa
     full.mkdir()
     (full / "mine.txt").write_text("mine")
     with pytest.raises(ImportSourceError, match="is not empty and holds no import"):
-        import_photographs(listing, full)
-    import_photographs(listing, tmp_path / "out")
+        import_photographs(listing, full, cropper=AS_THEY_ARE)
+    import_photographs(listing, tmp_path / "out", cropper=AS_THEY_ARE)
     with pytest.raises(ImportSourceError, match=r"holds an import of folders .*multiview, not of folders"):
-        import_photographs(list_folders(multipie / "session01/multiview/001"), tmp_path / "out")
+        import_photographs(list_folders(multipie / "session01/multiview/001"), tmp_path / "out", cropper=AS_THEY_ARE)
     (tmp_path / "out/import.json").write_text("[]")
     with pytest.raises(ImportSourceError, match="is no import's record"):
-        import_photographs(listing, tmp_path / "out")
+        import_photographs(listing, tmp_path / "out", cropper=AS_THEY_ARE)

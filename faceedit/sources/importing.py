@@ -12,10 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from faceedit.align import POINTS, Landmarks, align
+from faceedit.align import POINTS, Landmarks
 from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError
 from faceedit.files import write_whole
-from faceedit.images import SIZE, Picture, as_crop, read_photograph
+from faceedit.images import Picture
+from faceedit.sources.cropping import Cropper, CropSettings
 from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
@@ -72,29 +73,21 @@ class LandmarkFile:
         raise LandmarkError(f"{self._file} has no landmarks for it")
 
 
-@dataclass(frozen=True)
-class CropSettings:
-    """size: side of the crops, pixels; upright: turn each face until its eyes are level."""
-
-    size: int = SIZE
-    upright: bool = False
-
-
 def import_photographs(
     listing: Listing,
     out: Path,
     landmarks: LandmarkFile | None = None,
-    settings: CropSettings | None = None,
+    cropper: Cropper | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """Write OUT/images/NAME.png, OUT/manifest.csv and OUT/skipped.csv.
 
-    A photograph with landmarks is aligned; without any landmark file it counts as aligned already and is only cut to
-    its central square. Photographs that cannot be read or have no usable landmarks are skipped. A crop that an earlier
-    run made of the same file, with the same landmarks and settings, is kept. Raises ImportSourceError when `out` holds
+    A photograph with landmarks is aligned by them; without any landmark file the cropper says what is cut out of it.
+    Photographs that cannot be read or have no usable landmarks are skipped. A crop that an earlier run made of the same
+    file, with the same landmarks and settings, is kept. Raises ImportSourceError when `out` holds
     something else or the import of another source, NothingImportedError when not a single crop could be made.
     """
-    settings = settings or CropSettings()
+    cropper = cropper or Cropper(CropSettings())
     record = _Record(out, listing.source)
     skipped, rows = list(listing.skipped), []
     for done, photograph in enumerate(listing.photographs):
@@ -103,9 +96,9 @@ def import_photographs(
         relative = f"images/{photograph.name}.png"
         try:
             points = photograph.landmarks or (landmarks.of(photograph) if landmarks else None)
-            made_of = _made_of(photograph, points, settings)
+            made_of = _made_of(photograph, points, cropper.settings)
             if not record.has(relative, made_of):
-                _write_crop(out / relative, _crop(photograph.path, points, settings))
+                _write_crop(out / relative, cropper.crop(photograph.path, points))
                 record.note(relative, made_of)
         except (ImageError, LandmarkError, OSError) as error:
             told = photograph.told or photograph.keys[0]
@@ -167,13 +160,6 @@ def _made_of(photograph: Photograph, points: Landmarks | None, settings: CropSet
     stat = photograph.path.stat()
     parts = (str(photograph.path.absolute()), stat.st_size, stat.st_mtime_ns, points, settings)
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _crop(path: Path, points: Landmarks | None, settings: CropSettings) -> Picture:
-    image = read_photograph(path)
-    if points is None:
-        return as_crop(image, settings.size)
-    return align(image, points, settings.size, settings.upright)
 
 
 def _write_crop(file: Path, crop: Picture) -> None:

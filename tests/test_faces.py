@@ -1,0 +1,197 @@
+"""Faces in photographs: found, set upright, cut out; and what is said where there is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.align import EYES, MOUTH, Landmarks
+from faceedit.errors import LandmarkError, MissingPackageError, UsageError
+from faceedit.faces import Face, FaceDetector, Faces, lies_by_the_rule
+from faceedit.images import as_crop
+from faceedit.sources.cropping import Cropper, CropSettings, detector_for
+
+PICTURES = Path(__file__).resolve().parent.parent / "sample_db" / "gallery"
+PEOPLE = sorted(path for path in PICTURES.glob("*/*_+00_00.png"))
+SKY = (120, 150, 180)
+
+
+@pytest.fixture(scope="module")
+def detector() -> FaceDetector:
+    pytest.importorskip("cv2")
+    return FaceDetector()
+
+
+def scene(size: tuple[int, int], *places: tuple[int, int, int]) -> Image.Image:
+    """Rendered people before a sky, each a square with its left, top and side."""
+    made = Image.new("RGB", size, SKY)
+    for (left, top, side), path in zip(places, PEOPLE, strict=False):
+        made.paste(Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC), (left, top))
+    return made
+
+
+def is_the_face(face: Face, left: float, top: float, side: float) -> bool:
+    """Eyes and mouth lie in the square where a crop has them."""
+    eyes, mouth = face.landmarks.eyes, face.landmarks.mouth
+    at = [(eyes[1] - top) / side - EYES, (mouth[1] - top) / side - MOUTH, (eyes[0] - left) / side - 0.5]
+    return max(map(abs, at)) < 0.1
+
+
+def test_a_face_is_found_where_it_is(detector: FaceDetector) -> None:
+    faces = detector.faces(scene((900, 700), (300, 200, 240)))
+    assert (len(faces.found), faces.turns, faces.photograph.size) == (1, 0, (900, 700))
+    face = faces.found[0]
+    left, top, width, height = face.box
+    assert is_the_face(face, 300, 200, 240) and face.score > 0.8
+    assert 300 < left + width / 2 < 540 and 200 < top + height / 2 < 440 and face.area == width * height
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_photograph_that_lies_on_its_side_is_set_upright(detector: FaceDetector, turns: int) -> None:
+    upright = scene((900, 700), (300, 200, 240))
+    faces = detector.faces(upright.rotate(-90 * turns, expand=True))
+    assert faces.turns == turns and np.array_equal(np.asarray(faces.photograph), np.asarray(upright))
+    assert len(faces.found) == 1 and is_the_face(faces.found[0], 300, 200, 240)
+
+
+def test_every_face_is_found_the_largest_first(detector: FaceDetector) -> None:
+    places = [(40, 60, 120), (220, 90, 200), (470, 40, 150), (700, 120, 180), (100, 400, 160), (500, 380, 240)]
+    faces = detector.faces(scene((1000, 700), *places))
+    assert len(faces.found) == len(places)
+    for face, place in zip(faces.found, sorted(places, key=lambda place: -place[2]), strict=True):
+        assert is_the_face(face, *place)
+
+
+@pytest.mark.slow
+def test_a_small_face_in_a_large_photograph_is_found(detector: FaceDetector) -> None:
+    faces = detector.faces(scene((4000, 3000), (2000, 1200, 120)))
+    assert len(faces.found) == 1 and is_the_face(faces.found[0], 2000, 1200, 120)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
+def test_a_dark_photograph_shows_its_face(detector: FaceDetector, share: float) -> None:
+    dark = Image.eval(scene((900, 700), (300, 200, 240)), lambda value: round(share * value))
+    assert len(detector.faces(dark).found) == 1
+
+
+def test_a_grey_photograph_shows_its_face(detector: FaceDetector) -> None:
+    assert len(detector.faces(scene((900, 700), (300, 200, 240)).convert("L").convert("RGB")).found) == 1
+
+
+@pytest.mark.parametrize("kind", ["black", "sky", "noise", "one pixel", "a line"])
+def test_where_nobody_is_nobody_is_found(detector: FaceDetector, kind: str) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    pictures = {
+        "black": Image.new("RGB", (640, 480)),
+        "sky": Image.new("RGB", (640, 480), SKY),
+        "noise": Image.fromarray(noise),
+        "one pixel": Image.new("RGB", (1, 1), SKY),
+        "a line": Image.new("RGB", (3000, 1), SKY),
+    }
+    assert detector.faces(pictures[kind]).found == ()
+
+
+def test_another_network_may_be_given_and_is_refused_where_it_is_none(detector: FaceDetector, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist: give the ONNX file"):
+        FaceDetector(tmp_path / "none.onnx")
+    (tmp_path / "text.onnx").write_text("text")
+    with pytest.raises(UsageError, match=r"text\.onnx is no YuNet that OpenCV can run"):
+        FaceDetector(tmp_path / "text.onnx").faces(scene((100, 100)))
+
+
+def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(MissingPackageError, match=r"pip install '\.\[photos\]'"):
+        FaceDetector()
+    assert detector_for(CropSettings(), None) is None
+    with pytest.raises(MissingPackageError):
+        detector_for(CropSettings(faces="largest"), None)
+
+
+def test_crops_lie_by_the_rule_and_portraits_do_not(detector: FaceDetector) -> None:
+    crops = [detector.faces(Image.open(path).convert("RGB")) for path in PEOPLE[:8]]
+    assert all(len(one.found) == 1 and lies_by_the_rule(one.found[0], one.photograph) for one in crops)
+    portrait = detector.faces(scene((600, 600), (150, 150, 300)))
+    assert len(portrait.found) == 1 and not lies_by_the_rule(portrait.found[0], portrait.photograph)
+
+
+# --- crops ---
+
+
+class Finds:
+    """Stands in for the detector."""
+
+    def __init__(self, *found: Face) -> None:
+        self.found = found
+
+    def faces(self, photograph: Image.Image) -> Faces:
+        return Faces(photograph, 0, self.found)
+
+
+def face_at(x: float, y: float, eyes: float) -> Face:
+    """With its eyes so far apart, around (x, y)."""
+    points = ((x - eyes / 2, y), (x + eyes / 2, y), (x - eyes / 3, y + eyes), (x + eyes / 3, y + eyes))
+    return Face((x - eyes, y - eyes, 2 * eyes, 3 * eyes), Landmarks(*points), 0.9)
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photograph.png")
+    return tmp_path / "photograph.png"
+
+
+def cropped(photograph: Path, found: Sequence[Face], faces: str = "auto", size: int = 60) -> np.ndarray:
+    return Cropper(CropSettings(size, faces=faces), Finds(*found)).crop(photograph, None)
+
+
+def test_the_only_face_is_cut_out_as_its_landmarks_say(photograph: Path) -> None:
+    one = face_at(120, 100, 30)
+    expected = Cropper(CropSettings()).crop(photograph, one.landmarks)
+    assert np.array_equal(cropped(photograph, [one]), expected)
+
+
+def test_of_several_faces_the_largest_is_cut_out_where_that_is_said(photograph: Path) -> None:
+    large, small = face_at(120, 100, 40), face_at(300, 90, 20)
+    with pytest.raises(LandmarkError, match="shows 2 faces, and nobody says which is meant; --faces largest"):
+        cropped(photograph, [large, small])
+    assert np.array_equal(cropped(photograph, [large, small], "largest"), cropped(photograph, [large]))
+
+
+def test_a_crop_is_taken_as_it_is(photograph: Path) -> None:
+    lies = face_at(200, 0.35 * 300, 0.35 * 300)
+    whole = as_crop(Image.open(photograph))
+    assert np.array_equal(cropped(photograph, [lies]), whole)
+    assert np.array_equal(cropped(photograph, [], "aligned"), whole)
+
+
+def test_where_no_face_is_found_that_is_said(photograph: Path) -> None:
+    with pytest.raises(LandmarkError, match="shows no face that was found; --faces aligned"):
+        cropped(photograph, [])
+
+
+@pytest.mark.parametrize(
+    ("size", "crop"), [((60, 60), True), ((500, 480), True), ((400, 300), False), ((900, 900), False)]
+)
+def test_without_a_detector_what_can_be_no_crop_is_refused(tmp_path: Path, size: tuple[int, int], crop: bool) -> None:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", size, SKY).save(path)
+    if crop:
+        assert Cropper(CropSettings()).crop(path, None).shape == (60, 60, 3)
+    else:
+        with pytest.raises(
+            LandmarkError, match=rf"a photograph of {size[0]} x {size[1]} pixels, no square crop of a face"
+        ):
+            Cropper(CropSettings()).crop(path, None)
+
+
+def test_what_cannot_be_asked_together_is_refused() -> None:
+    with pytest.raises(UsageError, match="no --faces 'all': choose one of auto, largest, aligned"):
+        CropSettings(faces="all")
+    with pytest.raises(UsageError, match="--detector and --faces aligned together"):
+        detector_for(CropSettings(faces="aligned"), Path("other.onnx"))
