@@ -16,6 +16,7 @@ from PIL import Image
 from faceedit.errors import ImageError
 from faceedit.images import read_crop
 from tests.conftest import blob_face
+from tests.metadata_faults import faulty
 
 FACE = blob_face(1, 15, 0)
 UPRIGHT, TURNED = 1, 6  # EXIF's orientation
@@ -178,3 +179,9 @@ def test_a_sound_file_tells_nothing() -> None:
     for name in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000"):
         assert of(encoded(name))[1] == [], name
     assert of(encoded("JPEG", TURNED))[1] == of(encoded("PNG", TURNED))[1] == []
+
+
+@pytest.mark.parametrize("seed", range(180))
+def test_whatever_is_wrong_beside_the_pixels_the_picture_is_the_same(seed: int) -> None:
+    made = faulty(Image.fromarray(FACE).resize((90, 80)), seed)
+    np.testing.assert_array_equal(of(made.content)[0], of(made.sound)[0], err_msg=made.name)
