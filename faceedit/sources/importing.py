@@ -7,12 +7,13 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from faceedit.align import POINTS, Landmarks, align
+from faceedit.colours import Told
 from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError
 from faceedit.files import write_whole
 from faceedit.images import SIZE, Picture, as_crop, read_photograph
@@ -28,11 +29,12 @@ _SHOWN = 3  # photographs named where none became a crop
 @dataclass(frozen=True)
 class Imported:
     """manifest: the file that was written; crops: how many pictures it names; skipped: everything that is not there,
-    and why."""
+    and why; warned: photographs with something amiss beside their pixels, and what, of those that were read now."""
 
     manifest: Path
     crops: int
     skipped: list[Skipped]
+    warned: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def problems(self) -> list[Skipped]:
@@ -96,7 +98,7 @@ def import_photographs(
     """
     settings = settings or CropSettings()
     record = _Record(out, listing.source)
-    skipped, rows = list(listing.skipped), []
+    skipped, rows, warned = list(listing.skipped), [], list[tuple[str, str]]()
     for done, photograph in enumerate(listing.photographs):
         if progress:
             progress(done, len(listing.photographs))
@@ -105,8 +107,10 @@ def import_photographs(
             points = photograph.landmarks or (landmarks.of(photograph) if landmarks else None)
             made_of = _made_of(photograph, points, settings)
             if not record.has(relative, made_of):
-                _write_crop(out / relative, _crop(photograph.path, points, settings))
+                amiss: Told = []
+                _write_crop(out / relative, _crop(photograph.path, points, settings, amiss))
                 record.note(relative, made_of)
+                warned += [(photograph.told or photograph.keys[0], "; ".join(amiss))] if amiss else []
         except (ImageError, LandmarkError, OSError) as error:
             told = photograph.told or photograph.keys[0]
             skipped.append(Skipped(told, str(error).removeprefix(f"{photograph.path} ")))
@@ -121,7 +125,7 @@ def import_photographs(
         )
     _write_table(out / "skipped.csv", ("path", "reason"), [(cell(entry.path), cell(entry.reason)) for entry in skipped])
     _write_table(out / "manifest.csv", ("path", *listing.columns), rows)
-    return Imported(out / "manifest.csv", len(rows), skipped)
+    return Imported(out / "manifest.csv", len(rows), skipped, warned)
 
 
 class _Record:
@@ -169,8 +173,8 @@ def _made_of(photograph: Photograph, points: Landmarks | None, settings: CropSet
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _crop(path: Path, points: Landmarks | None, settings: CropSettings) -> Picture:
-    image = read_photograph(path)
+def _crop(path: Path, points: Landmarks | None, settings: CropSettings, told: Told) -> Picture:
+    image = read_photograph(path, told=told)
     if points is None:
         return as_crop(image, settings.size)
     return align(image, points, settings.size, settings.upright)
