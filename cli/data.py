@@ -11,7 +11,7 @@ import typer
 from retrieval.checks import require_output_folder
 
 group = typer.Typer(help="Make a data set of photographs.", no_args_is_help=True)
-_LISTED = 20  # skipped files named on stderr; skipped.csv names them all
+_LISTED = 20  # files named on stderr; skipped.csv names all that were skipped
 
 
 @group.callback()
@@ -63,6 +63,10 @@ def import_(
         print(f"skipped: {printable(entry.path)}: {printable(entry.reason)}", file=sys.stderr)
     if len(made.problems) > _LISTED:
         print(f"skipped: {len(made.problems) - _LISTED:,} more, see {out / 'skipped.csv'}", file=sys.stderr)
+    for name, warning in made.warned[:_LISTED]:
+        print(f"warning: {printable(name)}: {printable(warning)}", file=sys.stderr)
+    if len(made.warned) > _LISTED:
+        print(f"warning: {len(made.warned) - _LISTED:,} more with something amiss", file=sys.stderr)
     left_out = len(made.skipped) - len(made.problems)
     print(f"{made.manifest}: {made.crops:,} crops; {len(made.problems):,} skipped, {left_out:,} not asked for")
     if made.problems:

@@ -90,6 +90,8 @@ def query(
                 failures += 1
                 print(f"skipped: {printable(str(error))}", file=sys.stderr)
                 continue
+            for warning in source.warnings:
+                print(f"warning: {printable(f'{image}: {warning}')}", file=sys.stderr)
             if attribute is None:
                 answers = [faces.query(source, k=k or 5, **wishes)]
             else:

@@ -135,6 +135,8 @@ def _decoded(
             image.draft("RGB", (least, least))
         raw = _wide_values(image)
         image.load()  # which turns a TIFF upright
+        if image.format == "PNG" and isinstance(content, bytes) and content.rfind(b"IEND") < 0:
+            told.append("the end is missing")
         if raw and image is not content and is_dim(image):
             image = _by_their_range(image, path, content, raw, told)
         return _upright(image, least, told)

@@ -222,6 +222,11 @@ def text_key(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
+def path_forms(path: str) -> tuple[str, ...]:
+    """A path as it is written, and as disks of other systems write it: composed, or not."""
+    return tuple(dict.fromkeys((path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")))))
+
+
 def check_decision(name: str, decision: Decision, values: Sequence[int]) -> None:
     """Raise ImageRowError for a value that is none of the gallery's, or errors that are not a finite number or None for
     each of them."""

@@ -143,9 +143,11 @@ class Answer(Sequence[Result]):
         return self.given.picture
 
     def as_json(self) -> dict[str, Any]:
-        """What `json.dumps` takes: query, asked, whether the first result is near, and the results."""
+        """What `json.dumps` takes: query, asked, whether the first result is near, and the results; and what is amiss
+        with the query's file, where something is."""
         results = [result.as_json() for result in self.results]
-        return {"query": self.query, "asked": self.asked, "near": self.near, "results": results}
+        amiss = {"warnings": list(self.given.warnings)} if self.given.warnings else {}
+        return {"query": self.query, "asked": self.asked, "near": self.near, "results": results, **amiss}
 
     def __str__(self) -> str:
         return "\n".join(table([self]))

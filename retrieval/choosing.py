@@ -12,6 +12,7 @@ import numpy as np
 from faceedit.errors import UsageError
 from index.errors import UnknownImageError
 from index.gallery import Gallery
+from index.values import path_forms
 from index.where import LARGEST, Condition
 from retrieval.checks import is_unicode
 from retrieval.errors import NothingFoundError
@@ -53,10 +54,11 @@ def _id_of(gallery: Gallery, one: Meant) -> int:
         raise UsageError(f"the path {name!r} is not valid Unicode: no gallery holds such a one")
     if name.isdecimal() and len(name) < len(str(LARGEST)):
         return gallery.get([int(name)])[0].id
-    known = gallery.ids_of([name]) or gallery.ids_of([_relative(gallery, name)])
+    named = [form for path in (name, _relative(gallery, name)) for form in path_forms(path)]
+    known = gallery.ids_of(named)
     if not known:
         raise UsageError(f"the gallery holds no image {name!r}: give a path as `facesearch gallery list` shows it")
-    return next(iter(known.values()))
+    return known[next(path for path in named if path in known)]
 
 
 def _relative(gallery: Gallery, name: str) -> str:

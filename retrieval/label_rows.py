@@ -65,7 +65,7 @@ class LabelRows:
             found.append(f"{rows} {_names(len(self.nameless))} no picture: {_first(self.nameless)}")
         if self.unnamed:
             found.append(
-                f"{counted(len(self.unnamed), 'picture')} without a row in {table}, named by their folders: "
+                f"{counted(len(self.unnamed), 'picture')} without a row in {table}, which keep their folder's name: "
                 f"{_first(self.unnamed)}"
             )
         if self.twice:

@@ -28,12 +28,14 @@ _GIVEN = Path("the given picture")  # where there is no name to tell
 class Source:
     """A picture that was read. crop: (60, 60, 3) uint8 RGB, what the networks see; path: of its file, as it was named,
     where it has one; kept: what tells whether that file changes; or what `picture` is made of, a file's content or a
-    larger crop; size: the side that `picture` is to have, None for as many pixels as there are."""
+    larger crop; size: the side that `picture` is to have, None for as many pixels as there are; warnings: what is
+    wrong with its file, and costs no pixel."""
 
     crop: Picture = field(repr=False)
     path: Path | None = None
     kept: FileStamp | bytes | Picture | None = field(default=None, repr=False)
     size: int | None = None
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
@@ -63,6 +65,7 @@ def read_source(picture: AnyPicture | Source, size: int | None = None) -> Source
     """The picture, decoded once. size: side of what is to be looked at, where that is asked for. Raises UsageError for
     a size outside 60 to 240, ImageError with the reason."""
     _require_size(size)
+    told: list[str] = []
     if isinstance(picture, Source):
         return picture if size is None else replace(picture, size=size)
     if isinstance(picture, str | os.PathLike):
@@ -70,18 +73,20 @@ def read_source(picture: AnyPicture | Source, size: int | None = None) -> Source
         if _would_be_waited_for(path):
             raise ImageError(f"{path} is no regular file: give the path of an image")
         stamp = stamp_of(path)  # before the content, so that a change from here on is seen
-        return Source(read_crop(path), path, stamp, size)
+        crop = read_crop(path, told=told)
+        return Source(crop, path, stamp, size, tuple(told))
     if isinstance(picture, bytearray | memoryview):
         picture = bytes(picture)
     if isinstance(picture, bytes):
-        return Source(read_crop(_GIVEN, picture), None, picture, size)
+        crop = read_crop(_GIVEN, picture, told)
+        return Source(crop, None, picture, size, tuple(told))
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(_checked(picture))
     if isinstance(picture, Image.Image):
-        image = read_photograph(_GIVEN, least=2 * SIZE, content=picture)
+        image = read_photograph(_GIVEN, least=2 * SIZE, content=picture, told=told)
         # now, since its owner may change or close it; coarsely first, since few queries are looked at
         larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
-        return Source(as_crop(image), None, larger, size)
+        return Source(as_crop(image), None, larger, size, tuple(told))
     raise ImageError(
         f"a picture of type {type(picture).__name__}: give a path, bytes, a PIL image or an (H, W, 3) uint8 array"
     )

@@ -20,11 +20,13 @@ import pytest
 from PIL import Image
 
 from tests.conftest import blob_face
+from tests.metadata_faults import faulty
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_BYTES = 2_000_000_000
 pytestmark = pytest.mark.slow
 COUNT = 1_000  # mutated files, besides the ones that are made by hand
+FAULTY = 300  # files of which all but the metadata is sound
 
 
 def encoded(number: int) -> list[tuple[str, bytes]]:
@@ -188,6 +190,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"sound-{number}.{suffix}").write_bytes(content)
     for name, content in oversized():
         (folder / name).write_bytes(content)
+    for seed in range(FAULTY):
+        made = faulty(Image.fromarray(blob_face(seed % 7, 15 * (seed % 5), seed)).resize((90, 80)), seed)
+        (folder / made.name).write_bytes(made.content)
     return folder
 
 
@@ -244,6 +249,10 @@ def test_every_file_of_a_hostile_folder_is_accounted_for(corpus: Path, tmp_path:
     assert report["described"] + report["duplicates"] + len(skipped) == len(files)
     assert report["images"] == report["described"] + report["duplicates"]
     assert not [name for name in skipped if name.startswith("sound")]
+    assert not {name: reason for name, reason in skipped.items() if name.startswith("faulty")}
+    warned = {Path(one["path"]).name: one["warning"] for one in report["warnings"]}
+    assert sum(name.startswith("faulty") for name in warned) > FAULTY // 2
+    assert not {name: warned[name] for name in warned if name.startswith("sound")}
     assert sum(name.startswith("mutated") for name in skipped) > COUNT // 4
     assert report["images"] > COUNT // 10  # many a damaged picture still shows something
     for name in ("claims.png", "over.png", "wide.png", "high.png"):

@@ -16,6 +16,7 @@ from PIL import Image
 from faceedit.errors import ImageError
 from faceedit.images import read_crop
 from tests.conftest import blob_face
+from tests.metadata_faults import faulty
 
 FACE = blob_face(1, 15, 0)
 UPRIGHT, TURNED = 1, 6  # EXIF's orientation
@@ -82,7 +83,9 @@ def test_a_png_with_faulty_metadata_shows_the_same(fault: str) -> None:
 def test_a_png_without_its_end_shows_the_same() -> None:
     whole = encoded("PNG")
     for cut in (4, 8, 12, 16):
-        np.testing.assert_array_equal(of(whole[:-cut])[0], FACE)
+        found, told = of(whole[:-cut])
+        np.testing.assert_array_equal(found, FACE)
+        assert told == ["the end is missing"] * (cut >= 12)
 
 
 def test_what_a_sound_part_says_is_kept_beside_a_faulty_one() -> None:
@@ -178,3 +181,9 @@ def test_a_sound_file_tells_nothing() -> None:
     for name in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000"):
         assert of(encoded(name))[1] == [], name
     assert of(encoded("JPEG", TURNED))[1] == of(encoded("PNG", TURNED))[1] == []
+
+
+@pytest.mark.parametrize("seed", range(180))
+def test_whatever_is_wrong_beside_the_pixels_the_picture_is_the_same(seed: int) -> None:
+    made = faulty(Image.fromarray(FACE).resize((90, 80)), seed)
+    np.testing.assert_array_equal(of(made.content)[0], of(made.sound)[0], err_msg=made.name)

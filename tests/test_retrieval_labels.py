@@ -300,3 +300,10 @@ def test_composed_and_decomposed_names_are_one_person(faces: FaceSearch, tmp_pat
         assert len(faces.query(photos / "bob" / "1.png", k=5, where=f"path like '{asked}%'")) == 2
         assert len(faces.query(photos / "bob" / "1.png", k=5, where=f"path = '{asked}/1.png'")) == (asked != "JÜRGEN")
     assert len(faces.query(photos / "bob" / "1.png", k=5, distinct="identity")) == 1
+
+
+def test_a_path_is_meant_composed_or_not(faces: FaceSearch, photos: Path) -> None:
+    faces.index(photos)
+    assert faces.label("Jürgen/1.png", str(photos / NFD / "1.png"), identity="J") == 1
+    assert faces.label(str(photos / "Jürgen" / "1.png"), identity="K") == 1
+    assert identities(faces)["Jürgen/1.png"] == "K"

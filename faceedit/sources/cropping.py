@@ -9,6 +9,7 @@ from typing import Protocol
 from PIL import Image
 
 from faceedit.align import Landmarks, align
+from faceedit.colours import Told
 from faceedit.errors import LandmarkError, MissingPackageError, UsageError
 from faceedit.faces import FaceDetector, Faces, lies_by_the_rule
 from faceedit.images import SIZE, Picture, as_crop, read_photograph
@@ -49,10 +50,10 @@ class Cropper:
         self.settings = settings
         self._detector = detector
 
-    def crop(self, path: Path, points: Landmarks | None) -> Picture:
-        """The face as (size, size, 3) uint8 RGB. Raises ImageError, LandmarkError for points or a picture that show no
-        face."""
-        image, how = read_photograph(path), self.settings
+    def crop(self, path: Path, points: Landmarks | None, told: Told | None = None) -> Picture:
+        """The face as (size, size, 3) uint8 RGB. told: what is amiss with the file beside its pixels is added to it.
+        Raises ImageError, LandmarkError for points or a picture that show no face."""
+        image, how = read_photograph(path, told=told), self.settings
         if points is not None:
             return align(image, points, how.size, how.upright)
         if how.faces == ALIGNED:

@@ -7,12 +7,13 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from faceedit.align import POINTS, Landmarks
+from faceedit.colours import Told
 from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError
 from faceedit.files import write_whole
 from faceedit.images import Picture
@@ -29,11 +30,12 @@ _SHOWN = 3  # photographs named where none became a crop
 @dataclass(frozen=True)
 class Imported:
     """manifest: the file that was written; crops: how many pictures it names; skipped: everything that is not there,
-    and why."""
+    and why; warned: photographs with something amiss beside their pixels, and what, of those that were read now."""
 
     manifest: Path
     crops: int
     skipped: list[Skipped]
+    warned: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def problems(self) -> list[Skipped]:
@@ -89,7 +91,7 @@ def import_photographs(
     """
     cropper = cropper or Cropper(CropSettings())
     record = _Record(out, listing.source)
-    skipped, rows = list(listing.skipped), []
+    skipped, rows, warned = list(listing.skipped), [], list[tuple[str, str]]()
     for done, photograph in enumerate(listing.photographs):
         if progress:
             progress(done, len(listing.photographs))
@@ -98,8 +100,10 @@ def import_photographs(
             points = photograph.landmarks or (landmarks.of(photograph) if landmarks else None)
             made_of = _made_of(photograph, points, cropper.settings)
             if not record.has(relative, made_of):
-                _write_crop(out / relative, cropper.crop(photograph.path, points))
+                amiss: Told = []
+                _write_crop(out / relative, cropper.crop(photograph.path, points, amiss))
                 record.note(relative, made_of)
+                warned += [(photograph.told or photograph.keys[0], "; ".join(amiss))] if amiss else []
         except (ImageError, LandmarkError, OSError) as error:
             told = photograph.told or photograph.keys[0]
             skipped.append(Skipped(told, str(error).removeprefix(f"{photograph.path} ")))
@@ -114,7 +118,7 @@ def import_photographs(
         )
     _write_table(out / "skipped.csv", ("path", "reason"), [(cell(entry.path), cell(entry.reason)) for entry in skipped])
     _write_table(out / "manifest.csv", ("path", *listing.columns), rows)
-    return Imported(out / "manifest.csv", len(rows), skipped)
+    return Imported(out / "manifest.csv", len(rows), skipped, warned)
 
 
 class _Record:

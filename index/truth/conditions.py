@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, cast, func, not_, or_
 from sqlalchemy.types import LargeBinary
 
 from index.truth.schema import FaceRow, PhotoRow
-from index.values import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
+from index.values import LABEL_KINDS, LABELS, TEXT_LABELS, path_forms, text_key
 from index.where import Both, Comparison, Condition, Not
 
 _COLUMNS: Mapping[str, ColumnElement[Any]] = {
@@ -54,7 +53,7 @@ def _compared(given: Comparison, attribute: str) -> ColumnElement[bool]:
         return func.coalesce(column.like(pattern, escape=_ESCAPE), False)
     values = [text_key(str(value)) for value in given.values] if given.field in _BY_KEY else given.values
     if given.field == "path" and given.operator in ("=", "!=", "in"):
-        found = column.in_([form for value in values for form in _forms(str(value))])
+        found = column.in_([form for value in values for form in path_forms(str(value))])
         return not_(found) if given.operator == "!=" else found
     value = values[0]
     if given.operator == "=":
@@ -67,8 +66,3 @@ def _compared(given: Comparison, attribute: str) -> ColumnElement[bool]:
         compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[given.operator]
         compared = compare(column, value)
     return func.coalesce(compared, False)  # without a label it is neither
-
-
-def _forms(path: str) -> set[str]:
-    """A path as it is written, and as disks of other systems write it."""
-    return {path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)}
