@@ -285,6 +285,7 @@ def test_index_says_what_it_did_as_json_and_does_it_once(quick: Command, photos:
     first, second = quick(*asked), quick(*asked)
     counts: dict[str, Any] = {"gallery": "db", "images": 4, "relabelled": 0, "vanished": 0, "skipped": []}
     counts |= {"changed": 0, "renamed": 0, "duplicates": 0, "pruned": 0, "search": {"kind": "exact", "recall": 1.0}}
+    counts |= {"labels": None, "same_names": [], "warnings": []}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
 
@@ -519,10 +520,10 @@ def test_a_sweep_has_one_row_for_each_value(quick: Command, labelled: Path, opti
         assert [answer["asked"]["pose"] for answer in answers] == [-45, -30, -15, 0, 15, 30, 45]
 
 
-def test_a_sweep_says_what_was_swept_not_what_came_last(quick: Command, labelled: Path) -> None:
+def test_a_sweep_says_all_that_was_asked(quick: Command, labelled: Path) -> None:
     asked = ("query", labelled / "p0/p0_+00_00.png", "--all-illuminations", "--pose", "30", "--db", "db")
     lines = quick(*asked).out.splitlines()
-    assert [line.split("  ")[0] for line in lines[1:]] == [f"illumination {light}" for light in range(20)]
+    assert [line.split("  ")[0] for line in lines[1:]] == [f"pose 30, illumination {light}" for light in range(20)]
 
 
 def test_shrink_makes_a_model_that_answers_as_the_whole_one(
