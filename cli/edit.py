@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from cli.options import (
     AllIlluminationsOption,
     AllPosesOption,
     DeviceOption,
+    FaceOption,
     IlluminationOption,
     InpaintOption,
     ModelOption,
@@ -23,7 +25,7 @@ from cli.options import (
 
 def edit(
     context: typer.Context,
-    image: Annotated[Path, typer.Argument(help="An aligned face.")],
+    image: Annotated[Path, typer.Argument(help="A photograph or an aligned face.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Write the picture to this file.")],
     pose: PoseOption = None,
     illumination: IlluminationOption = None,
@@ -37,6 +39,7 @@ def edit(
             help="Make pictures with sides of so many pixels, 60 to 240. [default: as the image has, within these]",
         ),
     ] = None,
+    face: FaceOption = None,
     model: ModelOption = None,
     models: ModelsOption = None,
     device: DeviceOption = "auto",
@@ -52,11 +55,13 @@ def edit(
     import numpy as np
 
     from faceedit.images import write_picture
-    from retrieval.source import read_source
+    from faceedit.text import printable
 
-    source = read_source(image, size)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
     with face_search(context, model=model, models=models, device=device) as faces:
+        source = faces.read(image, size=size, face=face)
+        for warning in source.warnings:
+            print(f"warning: {printable(f'{image}: {warning}')}", file=sys.stderr)
         if attribute is None:
             steps = faces.edit(source, **wishes)
             write_picture(steps[-1].picture, output)

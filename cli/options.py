@@ -89,6 +89,7 @@ IlluminationOption = Annotated[
     int | None, typer.Option("--illumination", help="Light the face by this number, 0 to 19.")
 ]
 InpaintOption = Annotated[bool, typer.Option("--inpaint", help="Take away the black block that hides a part.")]
+FaceOption = Annotated[int | None, typer.Option("--face", min=1, help="Mean this face of several; 1 is the largest.")]
 AllPosesOption = Annotated[bool, typer.Option("--all-poses", help="Take every pose, one after the other.")]
 AllIlluminationsOption = Annotated[bool, typer.Option("--all-illuminations", help="Take every light.")]
 

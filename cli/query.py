@@ -14,6 +14,7 @@ from cli.options import (
     AllPosesOption,
     DbOption,
     DeviceOption,
+    FaceOption,
     IlluminationOption,
     InpaintOption,
     JsonOption,
@@ -34,7 +35,8 @@ _STANDARD_INPUT = Path("-")
 def query(
     context: typer.Context,
     images: Annotated[
-        list[Path], typer.Argument(help="Aligned faces; a folder of them; - for paths on standard input.")
+        list[Path],
+        typer.Argument(help="Photographs or aligned faces; a folder of them; - for paths on standard input."),
     ],
     pose: PoseOption = None,
     illumination: IlluminationOption = None,
@@ -48,6 +50,7 @@ def query(
         typer.Option("--distinct", help="Show each identity once, or each file's content once: identity or content."),
     ] = None,
     max_distance: Annotated[float | None, typer.Option(help="Leave results out that are farther, from 0 to 2.")] = None,
+    face: FaceOption = None,
     db: DbOption = None,
     model: ModelOption = None,
     models: ModelsOption = None,
@@ -72,7 +75,6 @@ def query(
     require_distance(max_distance)
     from faceedit.text import printable
     from retrieval.answer_text import Format
-    from retrieval.source import read_source
 
     single, condition = _single(images), condition_of(where)
     form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)
@@ -83,7 +85,7 @@ def query(
     with face_search(context, db, model=model, models=models, device=device) as faces:
         for image in _each(images):
             try:
-                source = read_source(image)
+                source = faces.read(image, face=face)
             except ImageError as error:
                 if single is not None:
                     raise

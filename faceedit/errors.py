@@ -2,6 +2,7 @@
 
 FaceEditError
 ├── ImageError            a file that cannot be read as a picture
+│   └── NoFaceError           a photograph in which nobody is found
 ├── ManifestError         a manifest.csv with a missing column, a bad value or a missing file
 ├── LandmarkError         points that are missing, no numbers or no face
 ├── ImportSourceError     a data set to import that is not there, or of another layout
@@ -25,6 +26,12 @@ class FaceEditError(Exception):
 
 class ImageError(FaceEditError):
     """A file that cannot be read as a picture."""
+
+
+class NoFaceError(ImageError):
+    """A photograph in which nobody is found."""
+
+    exit_code = 4
 
 
 class ManifestError(FaceEditError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from faceedit.images import Picture
 
 SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
 LEAST_SCORE = 0.6
+LARGEST_CROP = 512  # pixels; a larger square is taken for a photograph
+_SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
 _WEIGHTS = "face_detection_yunet_2023mar.onnx"
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 _TURN_SIDE = 320  # pixels, to see how a photograph lies
@@ -59,6 +61,13 @@ class Faces:
     photograph: Image.Image
     turns: int
     found: tuple[Face, ...]
+
+
+class FindsFaces(Protocol):
+    """`FaceDetector`, or what stands in for it."""
+
+    def faces(self, photograph: Image.Image) -> Faces:
+        """The faces of an RGB photograph, EXIF orientation applied, the largest first."""
 
 
 class FaceDetector:
@@ -127,6 +136,12 @@ class FaceDetector:
         except self._cv2.error as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"{self._weights} is no YuNet that OpenCV can run ({reason}): give another") from error
+
+
+def may_be_crop(width: int, height: int, largest: int = LARGEST_CROP) -> bool:
+    """Whether a picture of so many pixels can be a crop of a face: nearly square, and not too large."""
+    shorter, longer = sorted((width, height))
+    return longer <= _SQUARE * shorter and shorter <= largest
 
 
 def lies_by_the_rule(face: Face, photograph: Image.Image) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from faceedit.errors import ManifestError as ManifestError
     from faceedit.errors import MissingPackageError as MissingPackageError
     from faceedit.errors import ModelFileError as ModelFileError
+    from faceedit.errors import NoFaceError as NoFaceError
     from faceedit.errors import UsageError as UsageError
     from index.errors import DescriptorShapeError as DescriptorShapeError
     from index.errors import DescriptorValueError as DescriptorValueError
@@ -76,6 +77,7 @@ _FROM = {
     "GalleryStorageError": "index.errors",
     "GalleryVersionError": "index.errors",
     "ImageError": "faceedit.errors",
+    "NoFaceError": "faceedit.errors",
     "ImageRowError": "index.errors",
     "ManifestError": "faceedit.errors",
     "MissingPackageError": "faceedit.errors",
@@ -120,6 +122,7 @@ __all__ = [
     "MissingPackageError",
     "ModelFileError",
     "ModelMismatchError",
+    "NoFaceError",
     "NoImagesError",
     "NothingFoundError",
     "RecallError",

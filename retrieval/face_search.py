@@ -25,6 +25,7 @@ from retrieval.labelling import AnyLabels, read_labels
 from retrieval.levels import read_level
 from retrieval.models import ModelFolders, given_models
 from retrieval.opening import Opening
+from retrieval.photographs import FaceFinder
 from retrieval.query import answers, chain, decided
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.redescribing import forget_redescription, redescribe, require_another
@@ -62,6 +63,7 @@ class FaceSearch:
         *,
         attribute: str | None = None,
         reader: ReadsFiles | None = None,
+        finder: FaceFinder | None = None,
     ) -> None:
         """
         folder: of the gallery. models: a folder with a model for each attribute (by default $FACESEARCH_MODELS, else
@@ -72,11 +74,11 @@ class FaceSearch:
         or 'all'; see `faceedit.editor.Editor`.
         describer: models that were loaded already, one or one for each attribute, instead of what says which to load
         and how: together with models, model, device or descriptor it raises UsageError. reader: what reads the files of
-        a folder.
+        a folder; finder: what finds the face in a photograph that is asked about.
         """
         self.folder = Path(folder)
         self._attribute, self._descriptor, self._all = attribute, descriptor, candidates == "all"
-        self._reader = reader or FileReader()
+        self._reader, self._finder = reader or FileReader(), finder or FaceFinder()
         self._models = (
             ModelFolders(models, model, device, candidates)
             if describer is None
@@ -175,6 +177,17 @@ class FaceSearch:
 
     # --- questions ---
 
+    def read(self, picture: AnyPicture | Source, *, size: int | None = None, face: int | None = None) -> Source:
+        """Read a picture, to ask several things of it: what `query`, `sweep`, `edit` and `decide` do with theirs.
+
+        picture: a photograph or an aligned face, as a path, bytes, a PIL image or (H, W, 3) uint8 RGB. In a photograph
+        the face is found, if the extra `photos` is installed, and `Source.warnings` tells where it shows several. size:
+        side of what is to be looked at, 60 to 240 pixels; face: its number, from 1, the largest first; None: that.
+        Raises ImageError, NoFaceError where there is none, UsageError for a number that there is none of,
+        MissingPackageError for a photograph without that extra.
+        """
+        return read_source(picture, size, finder=self._finder, face=face)
+
     def query(
         self,
         picture: AnyPicture | Source,
@@ -186,20 +199,21 @@ class FaceSearch:
         where: Where = None,
         distinct: str | None = None,
         max_distance: float | None = None,
+        face: int | None = None,
     ) -> Answer:
         """Imagine the person as asked, one attribute after the other, and find the k nearest pictures of the gallery;
         without a wish, those that look most alike.
 
-        picture: an aligned face, as a path, bytes, a PIL image or (H, W, 3) uint8 RGB; where it is a file of the
-        gallery, that one does not count. pose: degrees; illumination: number of the light; inpaint: without the block
-        that hides a part. where: which images compete, such as "identity != 'anna' and pose between -15 and 15";
-        distinct: 'identity' for each person once, 'content' for each file's content once; max_distance: leave out
-        what is farther, 0 to 2. `Answer.near` says whether the first result is as near as right ones are.
+        picture, face: see `read`; where it is a file of the gallery, that one does not count. pose: degrees;
+        illumination: number of the light; inpaint: without the block that hides a part. where: which images compete,
+        such as "identity != 'anna' and pose between -15 and 15"; distinct: 'identity' for each person once, 'content'
+        for each file's content once; max_distance: leave out what is farther, 0 to 2. `Answer.near` says whether the
+        first result is as near as right ones are.
         Raises AttributeValueError, UsageError, WhereError, ImageError, GalleryError, ModelFileError.
         """
         asked = asked_for(pose, illumination, inpaint)
         selection = Selection(k, condition_of(where), distinct, max_distance)
-        return self._answers(picture, [asked], selection)[0]
+        return self._answers(self.read(picture, face=face), [asked], selection)[0]
 
     def sweep(
         self,
@@ -213,11 +227,13 @@ class FaceSearch:
         where: Where = None,
         distinct: str | None = None,
         max_distance: float | None = None,
+        face: int | None = None,
     ) -> list[Answer]:
         """The same at every value of one attribute, one answer each. Raises UsageError where that one is also wished
         for."""
         wishes = swept(attribute, asked_for(pose, illumination, inpaint))
-        return self._answers(picture, wishes, Selection(k, condition_of(where), distinct, max_distance))
+        selection = Selection(k, condition_of(where), distinct, max_distance)
+        return self._answers(self.read(picture, face=face), wishes, selection)
 
     def edit(
         self,
@@ -227,6 +243,7 @@ class FaceSearch:
         illumination: int | None = None,
         inpaint: bool = False,
         size: int | None = None,
+        face: int | None = None,
     ) -> tuple[Step, ...]:
         """See a face as asked: the edits in the order in which they were made; `[-1].picture` is the last one's.
 
@@ -235,13 +252,13 @@ class FaceSearch:
         """
         asked = asked_for(pose, illumination, inpaint)
         require_wish(asked)
-        source = read_source(picture, size)
+        source = self.read(picture, size=size, face=face)
         return chain(source, asked, self._models.to_edit(asked))
 
     def decide(self, picture: AnyPicture | Source, attribute: str = "pose") -> int:
         """The value of the attribute that the picture itself has, as the model sees it. Raises UsageError, ImageError,
         ModelFileError."""
-        space, source = attribute_named(attribute), read_source(picture)
+        space, source = attribute_named(attribute), self.read(picture)
         return decided(source.crop, space, self._models.to_edit([attribute]))
 
     # --- upkeep ---
@@ -286,11 +303,7 @@ class FaceSearch:
 
     # --- inside ---
 
-    def _answers(
-        self, picture: AnyPicture | Source, wishes: list[dict[str, int]], selection: Selection
-    ) -> list[Answer]:
-        """What costs nothing is checked before a picture is read, and that is read before a model is loaded."""
-        source = read_source(picture)
+    def _answers(self, source: Source, wishes: list[dict[str, int]], selection: Selection) -> list[Answer]:
         return answers(self.gallery, self._models, source, wishes, selection)
 
     def _prepared(

@@ -18,9 +18,11 @@ from faceedit.errors import ImageError, UsageError
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, as_large, read_crop, read_large, read_photograph, resized
 from index.stamps import FileStamp
 from retrieval.folder import stamp_of
+from retrieval.photographs import FaceFinder
 
 AnyPicture = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]
 """A file's path, a file's content, an opened picture, or (H, W, 3) uint8 RGB."""
+_MOST_BYTES = 2**29  # of a file that is read whole
 _GIVEN = Path("the given picture")  # where there is no name to tell
 
 
@@ -61,35 +63,62 @@ class Source:
         return self.crop
 
 
-def read_source(picture: AnyPicture | Source, size: int | None = None) -> Source:
-    """The picture, decoded once. size: side of what is to be looked at, where that is asked for. Raises UsageError for
-    a size outside 60 to 240, ImageError with the reason."""
+def read_source(
+    picture: AnyPicture | Source, size: int | None = None, *, finder: FaceFinder | None = None, face: int | None = None
+) -> Source:
+    """The picture, read once. size: side of what is to be looked at, where that is asked for. finder: finds the face in
+    a photograph; None: every picture is a crop. face: which of several, see `FaceFinder.crops`. Raises UsageError for a
+    size outside 60 to 240 or a face that is not there, NoFaceError, MissingPackageError, ImageError with the reason."""
     _require_size(size)
-    told: list[str] = []
+    _require_face(face)
     if isinstance(picture, Source):
         return picture if size is None else replace(picture, size=size)
     if isinstance(picture, str | os.PathLike):
-        path = Path(picture)
-        if _would_be_waited_for(path):
-            raise ImageError(f"{path} is no regular file: give the path of an image")
-        stamp = stamp_of(path)  # before the content, so that a change from here on is seen
-        crop = read_crop(path, told=told)
-        return Source(crop, path, stamp, size, tuple(told))
+        return _of_file(Path(picture), size, finder, face)
     if isinstance(picture, bytearray | memoryview):
         picture = bytes(picture)
-    if isinstance(picture, bytes):
-        crop = read_crop(_GIVEN, picture, told)
-        return Source(crop, None, picture, size, tuple(told))
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(_checked(picture))
-    if isinstance(picture, Image.Image):
-        image = read_photograph(_GIVEN, least=2 * SIZE, content=picture, told=told)
-        # now, since its owner may change or close it; coarsely first, since few queries are looked at
-        larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
-        return Source(as_crop(image), None, larger, size, tuple(told))
-    raise ImageError(
-        f"a picture of type {type(picture).__name__}: give a path, bytes, a PIL image or an (H, W, 3) uint8 array"
-    )
+    if not isinstance(picture, bytes | Image.Image):
+        raise ImageError(
+            f"a picture of type {type(picture).__name__}: give a path, bytes, a PIL image or an (H, W, 3) uint8 array"
+        )
+    told: list[str] = []
+    if finder is not None and (crops := finder.crops(_GIVEN, picture, face, told)):
+        return Source(crops[0], None, crops[1], size, tuple(told))
+    if isinstance(picture, bytes):
+        return Source(read_crop(_GIVEN, picture, told), None, picture, size, tuple(told))
+    image = read_photograph(_GIVEN, least=2 * SIZE, content=picture, told=told)
+    # now, since its owner may change or close it; coarsely first, since few queries are looked at
+    larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
+    return Source(as_crop(image), None, larger, size, tuple(told))
+
+
+def _of_file(path: Path, size: int | None, finder: FaceFinder | None, face: int | None) -> Source:
+    if _would_be_waited_for(path):
+        raise ImageError(f"{path} is no regular file: give the path of an image")
+    stamp = stamp_of(path)  # before the content, so that a change from here on is seen
+    told: list[str] = []
+    content = None if finder is None else _content(path)
+    if finder is not None and content and (crops := finder.crops(path, content, face, told)):
+        return Source(crops[0], path, crops[1], size, tuple(told))
+    return Source(read_crop(path, content, told), path, stamp, size, tuple(told))
+
+
+def _content(path: Path) -> bytes | None:
+    """None for what is no file, or too large for one that is read whole."""
+    try:
+        if path.is_file() and path.stat().st_size <= _MOST_BYTES:
+            return path.read_bytes()
+    except (OSError, ValueError):  # reading it will say why
+        pass
+    return None
+
+
+def _require_face(face: int | None) -> None:
+    whole = isinstance(face, Integral) and not isinstance(face, bool)
+    if face is not None and not (whole and face >= 1):
+        raise UsageError(f"face is {face!r}: give its number, 1 for the largest")
 
 
 def _require_size(size: int | None) -> None:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from PIL import Image
 
 from faceedit.align import Landmarks, align
 from faceedit.colours import Told
 from faceedit.errors import LandmarkError, MissingPackageError, UsageError
-from faceedit.faces import FaceDetector, Faces, lies_by_the_rule
+from faceedit.faces import FaceDetector, Faces, FindsFaces, lies_by_the_rule, may_be_crop
 from faceedit.images import SIZE, Picture, as_crop, read_photograph
 
 FACES = (AUTO, LARGEST, ALIGNED) = ("auto", "largest", "aligned")
-_SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
-_LARGEST_CROP = 512  # pixels; what is larger, and shows nobody's landmarks, is a photograph
-
-
-class FindsFaces(Protocol):
-    """`faceedit.faces.FaceDetector`, or what stands in for it."""
-
-    def faces(self, photograph: Image.Image) -> Faces:
-        """The faces of an upright RGB photograph."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +82,7 @@ def detector_for(settings: CropSettings, weights: Path | None) -> FaceDetector |
 
 
 def _require_crop(image: Image.Image) -> None:
-    longer, shorter = max(image.size), min(image.size)
-    if longer > _SQUARE * shorter or shorter > _LARGEST_CROP:
+    if not may_be_crop(*image.size):
         raise LandmarkError(
             f"is a photograph of {image.width} x {image.height} pixels, no square crop of a face: "
             "pip install '.[photos]' finds faces in photographs, --landmarks says where they are, "

@@ -1,0 +1,91 @@
+"""The face that is meant in a photograph, which is no crop of one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+from PIL import Image
+
+from faceedit.align import align
+from faceedit.colours import Told
+from faceedit.errors import MissingPackageError, NoFaceError, UsageError
+from faceedit.faces import Face, FaceDetector, Faces, FindsFaces, lies_by_the_rule, may_be_crop
+from faceedit.images import FORMATS, LARGEST, SIZE, Picture, read_photograph
+
+_CROP_SIDE = 256  # pixels; a square of up to that many is taken for a crop without a look at it
+
+
+class FaceFinder:
+    """Finds whom a picture shows. May be shared by threads: the detector, which may not, is loaded with the first
+    photograph and used by one at a time."""
+
+    def __init__(self, load: Callable[[], FindsFaces] = FaceDetector) -> None:
+        """load: makes the detector; raises MissingPackageError where it cannot be had."""
+        self._load = load
+        self._detector: FindsFaces | None = None
+        self._one = Lock()
+
+    def crops(
+        self, name: Path, content: bytes | Image.Image, face: int | None, told: Told
+    ) -> tuple[Picture, Picture] | None:
+        """The crops (60, 60, 3) and (240, 240, 3) of a face in a picture; None for a picture that is a crop already.
+
+        face: its number, from 1, the largest first; None: the largest. told: what a user should know is added to it.
+        Raises NoFaceError, UsageError for a number that there is none of, MissingPackageError for what can be no crop
+        where there is no detector, ImageError.
+        """
+        width, height = _size(content)
+        if face is None and may_be_crop(width, height, _CROP_SIDE):
+            return None
+        try:
+            photograph, faces = self._found(name, content, told)
+        except MissingPackageError as error:
+            if face is None and may_be_crop(width, height):
+                return None
+            raise MissingPackageError(
+                f"{name} has {width} x {height} pixels and is no crop of a face; {error}"
+            ) from error
+        if face is None and not faces.found and may_be_crop(width, height):
+            return None  # what hides a part of a face may hide it from the detector
+        meant = _meant(name, faces, face, told)
+        if len(faces.found) == 1 and lies_by_the_rule(meant, photograph):
+            return None
+        return tuple(align(photograph, meant.landmarks, side) for side in (SIZE, LARGEST))  # type: ignore[return-value]
+
+    def _found(self, name: Path, content: bytes | Image.Image, told: Told) -> tuple[Image.Image, Faces]:
+        with self._one:
+            self._detector = self._detector or self._load()
+        photograph = read_photograph(name, content=content, told=told)
+        with self._one:
+            faces = self._detector.faces(photograph)
+        return faces.photograph, faces
+
+
+def _meant(name: Path, faces: Faces, number: int | None, told: Told) -> Face:
+    found = faces.found
+    if not found:
+        raise NoFaceError(f"no face is found in {name}: give a picture that shows one, or a crop of it")
+    if number is not None and not 1 <= number <= len(found):
+        raise UsageError(f"there is no face {number} in {name}: it shows {len(found)}, and 1 is the largest")
+    meant = found[(number or 1) - 1]
+    if number is None and len(found) > 1:
+        left, top, width, height = meant.box
+        told.append(
+            f"face 1 of {len(found)} at {left + width / 2:.0f},{top + height / 2:.0f} is meant, the largest; --face N "
+            "chooses another"
+        )
+    return meant
+
+
+def _size(content: bytes | Image.Image) -> tuple[int, int]:
+    """Width and height in pixels; 1, 1 for what cannot be read, of which its reader will say why."""
+    if isinstance(content, Image.Image):
+        return content.size
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            return opened.size
+    except Exception:  # decoders raise what they like
+        return 1, 1
