@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from retrieval.answers import Result as Result
     from retrieval.errors import NoImagesError as NoImagesError
     from retrieval.errors import NothingFoundError as NothingFoundError
+    from retrieval.errors import PruneError as PruneError
     from retrieval.errors import RetrievalError as RetrievalError
     from retrieval.face_search import FaceSearch as FaceSearch
 
@@ -83,6 +84,7 @@ _FROM = {
     "ModelMismatchError": "index.errors",
     "NoImagesError": "retrieval.errors",
     "NothingFoundError": "retrieval.errors",
+    "PruneError": "retrieval.errors",
     "RecallError": "index.errors",
     "RequirementsError": "index.errors",
     "Result": "retrieval.answers",
@@ -122,6 +124,7 @@ __all__ = [
     "ModelMismatchError",
     "NoImagesError",
     "NothingFoundError",
+    "PruneError",
     "RecallError",
     "RequirementsError",
     "Result",

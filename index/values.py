@@ -206,6 +206,32 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Passed:
+    """A file that is no picture by its content, as it was then."""
+
+    path: str
+    """relative to the image root, with forward slashes"""
+    kind: str
+    """what it is, as people call it: '.txt', 'HEIC'"""
+    stamp: FileStamp
+    reader: str
+    """what looked at it: another may read more"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a hand said of an image that was pruned."""
+
+    path: str
+    """where it was, relative to the image root"""
+    sha256: str
+    """of its content"""
+    labels: Labels
+    """only those that came from a hand"""
+    id: int = 0
+
+
+@dataclass(frozen=True)
 class Match:
     """One search result."""
 
