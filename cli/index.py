@@ -121,7 +121,8 @@ def _asked(bar: ProgressBar) -> Ask | bool:
 
     def ask(gone: Gone) -> bool:
         with bar.paused():
-            return typer.confirm(f"{gone.text}. Remove them?", err=True)
+            print(f"{gone.text}. Remove them? [y/N] ", end="", file=sys.stderr, flush=True)
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     return ask
 

@@ -56,9 +56,10 @@ def look_through(folder: Path, looks: Looks, own: Collection[Path], gallery: Gal
         return sort_out(listing)
     name = root.relative_to(gallery.config.image_root).as_posix()
     below = "" if name == "." else f"{name}/"
-    asked = [below + other for other in listing.others if is_unicode(other)]
+    remembered = gallery.passed()
+    asked = [below + other for other in listing.others if below + other not in remembered and is_unicode(other)]
     known = gallery.ids_of(asked).keys() | {problem.path for problem in gallery.problems()}
-    return sort_out(listing, below, known, gallery.passed())
+    return sort_out(listing, below, known, remembered)
 
 
 def require_pictures(root: Path, found: Sorted) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from index.stamps import FileStamp
-from index.truth.database import chunks
+from index.truth.database import PAGE, chunks
 from index.truth.rows import passed_row
 from index.truth.schema import Base, PassedRow, insert_rows
 from index.values import Passed
@@ -19,7 +19,7 @@ _COLUMNS = Base.metadata.tables["passed"].c
 def passed(session: Session) -> dict[str, Passed]:
     """All of them, by path."""
     names = ("path", "kind", "reader", "size", "mtime_ns", "inode", "ctime_ns")
-    rows = session.execute(select(*(_COLUMNS[name] for name in names)))
+    rows = session.execute(select(*(_COLUMNS[name] for name in names))).yield_per(PAGE)
     return {path: Passed(path, kind, FileStamp(*stamp), reader) for path, kind, reader, *stamp in rows}
 
 
