@@ -44,8 +44,8 @@ Ask = Callable[[Gone], bool]
 def refuse(gone: Gone) -> bool:
     """Nobody can be asked. Raises PruneError."""
     raise PruneError(
-        f"{gone.text}: is a disk missing? Nothing was removed or described. Bring it back, or say --yes to remove them; --prune "
-        "--dry-run lists them"
+        f"{gone.text}: is a disk missing? Nothing was removed or described. Bring it back, or say --yes to remove "
+        "them; --prune --dry-run lists them"
     )
 
 
