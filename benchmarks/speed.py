@@ -58,7 +58,7 @@ from pathlib import Path
 if __name__ == "__main__":  # the reading processes import this file, and need nothing of it
     from faceedit.editor import Editor
     from faceedit.memory import keep_freed_memory
-    from retrieval.folder import find_images
+    from retrieval.kinds import find_images
     from retrieval.indexing import index_folder
     from retrieval.opening import open_gallery
 

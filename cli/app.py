@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from typer.exceptions import TyperException
 from cli import data, demo, doctor, edit, evaluate, index, query, reproduce, shrink, synth, train
 from cli.gallery import group as gallery
 from cli.options import Factory
+from faceedit.errors import FaceEditError
 from faceedit.memory import keep_freed_memory
 from faceedit.text import message
 
@@ -60,6 +62,17 @@ def facesearch(
     ] = False,
 ) -> None:
     """Find a person's photograph by the look you ask for: imagine the face, then search the gallery."""
+    _require_working_folder()
+
+
+def _require_working_folder() -> None:
+    """Raise FaceEditError where it has been deleted: relative paths lead nowhere, and torch ends the process."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise FaceEditError(
+            f"the working folder is not there any more ({error.strerror}): change to one that is, and run this again"
+        ) from error
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,13 @@ from cli.options import (
     db_folder,
     face_search,
 )
-from faceedit.text import message
+from faceedit.errors import UsageError
+from faceedit.text import message, printable
+from retrieval.tables import counted
+
+if TYPE_CHECKING:
+    from cli.progress import ProgressBar
+    from retrieval.pruning import Ask, Gone
 
 
 def index(
@@ -39,6 +45,20 @@ def index(
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
     prune: Annotated[bool, typer.Option("--prune", help="Remove the images whose files have gone.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove them also where whole folders have gone, without asking.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which --prune would remove.")] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", metavar="GLOB", help="Pass over files and folders of this name, or path below IMAGES."
+        ),
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Look into folders that links lead to, into each once.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List the files that are passed over.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try files again that could not be read before.")] = False,
     identity_level: Annotated[
         str | None,
@@ -56,17 +76,30 @@ def index(
 ) -> None:
     """Describe a folder of images into a gallery. Every image is described under all candidate poses (or lights, for
     another task) and can be searched from then on."""
+    if dry_run and not prune:
+        raise UsageError("--dry-run says what --prune would remove: give both")
     from cli.progress import ProgressBar
     from retrieval.search_requirements import requirements_of
 
+    looks: dict[str, Any] = {"exclude": exclude or (), "follow_links": follow_links}
     started, place = time.monotonic(), db_folder(db)
     requirements = requirements_of(place, max_memory, recall, max_ms)
     options = {"attribute": task, "descriptor": descriptor, "candidates": candidates}
     with face_search(context, db, model=model, device=device, **options) as faces, ProgressBar() as bar:
-        wishes: dict[str, Any] = {"prune": prune, "retry": retry, "identity_level": identity_level}
-        report = faces.index(images, labels, requirements=requirements, progress=bar.tell, **wishes)
+        if dry_run:
+            _tell_gone(faces.would_prune(images, **looks), as_json)
+            return
+        wishes: dict[str, Any] = {
+            "prune": prune,
+            "sure": yes or _asked(bar),
+            "retry": retry,
+            "identity_level": identity_level,
+        }
+        report = faces.index(images, labels, requirements=requirements, progress=bar.tell, **wishes, **looks)
     for line in report.skipped_lines():
         print(f"skipped: {line}", file=sys.stderr)
+    for line in report.passed_lines() if verbose else ():
+        print(f"passed over: {line}", file=sys.stderr)
     if as_json:
         print(json.dumps({"gallery": str(place), **report.as_json()}))
     else:
@@ -79,3 +112,28 @@ def index(
         print(f"warning: the gallery is searched as before: {message(str(report.not_searched))}", file=sys.stderr)
     if report.skipped:
         raise typer.Exit(3)
+
+
+def _asked(bar: ProgressBar) -> Ask | bool:
+    """What asks on a terminal whether so much is to be removed; without one nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+
+    def ask(gone: Gone) -> bool:
+        with bar.paused():
+            print(f"{gone.text}. Remove them? [y/N] ", end="", file=sys.stderr, flush=True)
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    return ask
+
+
+def _tell_gone(gone: Gone, as_json: bool) -> None:
+    """What would be removed, as text or JSON; what speaks against it goes to stderr."""
+    paths = [face.path for face in gone.images]
+    if as_json:
+        print(json.dumps({"would_remove": paths, "of": gone.of, "doubts": list(gone.doubts)}))
+    else:
+        print("".join(f"{printable(path)}\n" for path in paths), end="")
+    print(f"{counted(len(paths), 'image')} of {gone.of:,} would be removed", file=sys.stderr)
+    for doubt in gone.doubts:
+        print(f"warning: {doubt}: is a disk missing? Only --yes removes them without asking", file=sys.stderr)

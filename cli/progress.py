@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 _EVERY = 10.0  # seconds between lines where there is no terminal
@@ -35,6 +37,17 @@ class ProgressBar:
     ) -> None:
         if self._bar:
             self._bar.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While somebody is asked something."""
+        if self._bar:
+            self._bar.stop()
+        try:
+            yield
+        finally:
+            if self._bar:
+                self._bar.start()
 
     def tell(self, what: str, done: int, total: int) -> None:
         """What is being done, and how far it is."""

@@ -133,7 +133,7 @@ def _check_files(images: Sequence[Path], single: Path | None, sheet: Path | None
     """Refuse what cannot be read before the gallery is opened."""
     from faceedit.errors import UsageError
     from retrieval.checks import require_file, require_picture_name
-    from retrieval.folder import find_images
+    from retrieval.kinds import find_images
 
     if single is None and (as_json or sheet is not None):
         raise UsageError(f"{'--sheet' if sheet else '--json'} is for one image: take --jsonl or --csv for several")
@@ -148,7 +148,7 @@ def _check_files(images: Sequence[Path], single: Path | None, sheet: Path | None
 
 def _each(images: Sequence[Path]) -> Iterator[Path]:
     """Every image that is meant, one at a time."""
-    from retrieval.folder import find_images
+    from retrieval.kinds import find_images
 
     for image in images:
         if image == _STANDARD_INPUT:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from faceedit.colours import Colours, Told, is_dim, joined
 from faceedit.errors import ImageError
+from faceedit.formats import HEAD, formats_of
 from faceedit.metadata import Bare, bare
 from faceedit.packed import unpacked
 
@@ -24,12 +25,13 @@ Picture = NDArray[np.uint8]
 SIZE = 60
 LARGEST = 240  # side of a crop to look at: what the networks move at 60 pixels is too rough for more
 NEUTRAL = 0.5  # the grey, 0..1, that a person stands on where nothing else is to be seen
-SUFFIXES = frozenset(
-    f".{name}" for name in "png apng jpg jpeg jpe jfif webp bmp dib tif tiff gif ppm pgm pbm jp2 j2k jpx".split()
-)
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")  # no other decoder ever sees a file
 MOST_PIXELS = 100_000_000  # a decompression bomb, not a photograph
-_MOST_PIXELS_OF = {"WEBP": 40_000_000, "JPEG2000": 30_000_000}  # whose decoders take several times the picture
+_MOST_PIXELS_OF = {
+    "WEBP": 40_000_000,
+    "JPEG2000": 30_000_000,
+    "AVIF": 60_000_000,
+    "HEIF": 60_000_000,
+}  # whose decoders take several times the picture
 _LARGE = 4_000_000  # pixels, from which on a picture is made smaller before anything else
 _BAND = 2_000_000  # pixels that are made smaller at a time
 _READERS = 4  # threads that read many pictures
@@ -170,10 +172,16 @@ def _same(one: Image.Image | None, other: Image.Image) -> bool:
     return one is not None and one.tobytes() == other.tobytes()
 
 
-def _opened(path: Path, content: bytes | Image.Image | None) -> AbstractContextManager[Image.Image]:
+@contextmanager
+def _opened(path: Path, content: bytes | Image.Image | None) -> Iterator[Image.Image]:
     if isinstance(content, Image.Image):
-        return nullcontext(content)
-    return Image.open(path if content is None else io.BytesIO(content), formats=FORMATS)
+        yield content
+        return
+    with path.open("rb") if content is None else io.BytesIO(content) as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        with Image.open(file, formats=formats_of(path, head)) as image:
+            yield image
 
 
 def _require_pixels(path: Path, image: Image.Image) -> None:

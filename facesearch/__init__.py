@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from retrieval.answers import Result as Result
     from retrieval.errors import NoImagesError as NoImagesError
     from retrieval.errors import NothingFoundError as NothingFoundError
+    from retrieval.errors import PruneError as PruneError
     from retrieval.errors import RetrievalError as RetrievalError
     from retrieval.face_search import FaceSearch as FaceSearch
 
@@ -85,6 +86,7 @@ _FROM = {
     "ModelMismatchError": "index.errors",
     "NoImagesError": "retrieval.errors",
     "NothingFoundError": "retrieval.errors",
+    "PruneError": "retrieval.errors",
     "RecallError": "index.errors",
     "RequirementsError": "index.errors",
     "Result": "retrieval.answers",
@@ -125,6 +127,7 @@ __all__ = [
     "NoFaceError",
     "NoImagesError",
     "NothingFoundError",
+    "PruneError",
     "RecallError",
     "RequirementsError",
     "Result",

@@ -180,6 +180,37 @@ class WriterLock:
             return "unknown"
 
 
+def make_folders(folder: Path) -> None:
+    """Make a folder and those that it lies in, one after the other: a Path does it one within the other, to no great
+    depth."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder with all in it, however deep; what cannot be deleted stays."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:  # it calls itself for every folder in a folder
+        for place in reversed(_folders_in(folder)):
+            for path in place.iterdir():
+                path.unlink()
+            place.rmdir()
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """The folder and all below it, each before those that lie in it."""
+    found = [folder]
+    for place in found:
+        with os.scandir(place) as entries:
+            found += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return found
+
+
 def require_new_folder(folder: Path) -> None:
     """Raise GalleryExistsError for a folder that holds something, is a link, or is the one we are in."""
     there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
@@ -217,7 +248,7 @@ def _new_folder(target: Path) -> Iterator[Path]:
             mark.unlink()
         sync_folder(target.parent)
     except BaseException as error:
-        shutil.rmtree(made, ignore_errors=True)
+        remove_folder(made)
         if isinstance(error, OSError) and target.is_dir() and any(target.iterdir()):
             raise GalleryExistsError(f"{target} came into being meanwhile: give another folder") from error
         raise
@@ -239,7 +270,7 @@ def _held_folder(target: Path) -> tuple[Path, WriterLock]:
             continue
         except GalleryStorageError:
             if made.exists():
-                shutil.rmtree(made, ignore_errors=True)
+                remove_folder(made)
                 raise
 
 
@@ -255,7 +286,7 @@ def _discard_left(folder: Path) -> None:
     except GalleryError:
         return  # somebody is at it
     lock.release()
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
 
 
 def _unwritable(path: Path, error: OSError) -> GalleryStorageError:

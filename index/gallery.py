@@ -34,7 +34,7 @@ from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
 from index.stamps import FileStamp
-from index.truth import descriptor_slots, redescribing, state, store
+from index.truth import descriptor_slots, kept, passed, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.own_tables import require_own_tables
@@ -45,8 +45,10 @@ from index.values import (
     Face,
     FloatArray,
     GalleryConfig,
+    Kept,
     Labels,
     Match,
+    Passed,
     Photo,
     Problem,
     check_decision,
@@ -62,8 +64,10 @@ __all__ = [
     "FileStamp",
     "Gallery",
     "GalleryConfig",
+    "Kept",
     "Labels",
     "Match",
+    "Passed",
     "Photo",
     "Problem",
     "Redescription",
@@ -197,11 +201,14 @@ class Gallery:
             finally:
                 self._lock.release()
 
-    def add(self, faces: Sequence[Face], descriptors: NDArray[Any], *, replace: bool = False) -> list[int]:
+    def add(
+        self, faces: Sequence[Face], descriptors: NDArray[Any], *, replace: bool = False, returned: Sequence[int] = ()
+    ) -> list[int]:
         """Add faces with their descriptors, all of them or none; their ids in the same order.
 
         descriptors: (len(faces), descriptor_size), float32 or float16, stored in half precision.
-        replace: those of the same paths are removed in the same step; the new ids differ.
+        replace: those of the same paths are removed in the same step; the new ids differ. returned: ids of kept labels
+        that the faces have again, so that they need not be kept any more.
         Raises DescriptorShapeError, DescriptorValueError, ImageRowError, DuplicatePathError,
         GalleryLockedError.
         """
@@ -224,6 +231,7 @@ class Gallery:
                 first = file.append(array, committed=descriptor_slots.slots_in_use(session, number))
                 ids = store.insert_faces(session, faces)
                 descriptor_slots.insert_records(session, number, first, ids, record_hashes(array))
+                kept.forget(session, returned)
                 state.advance(session, removed=removed > 0)
             self._tidy()
         return ids
@@ -241,8 +249,8 @@ class Gallery:
         """Note where the photos of faces are now, with their stamps and the faces' labels, all of it or nothing;
         content, decisions and descriptors stay.
 
-        remove: faces that go in the same step, since others take their paths. Raises UnknownImageError,
-        DuplicatePathError, ImageRowError, GalleryLockedError.
+        remove: faces that go in the same step, since others take their paths; what a hand said of them is kept. Raises
+        UnknownImageError, DuplicatePathError, ImageRowError, GalleryLockedError.
         """
         for face in faces:
             check_path(face.path)
@@ -250,6 +258,7 @@ class Gallery:
             return
         with self.writing():
             with self._database.writing() as session:
+                kept.keep(session, store.present(session, remove))
                 if store.remove(session, remove):
                     state.advance(session, removed=True)
                 store.move(session, faces)
@@ -266,6 +275,34 @@ class Gallery:
             with self.writing(), self._database.writing() as session:
                 store.forget_problems(session, gone)
                 store.note_problems(session, found)
+
+    def passed(self) -> dict[str, Passed]:
+        """The files that are no pictures by their content, by path."""
+        with self._database.reading() as session:
+            return passed.passed(session)
+
+    def note_passed(self, found: Sequence[Passed], gone: Sequence[str] = ()) -> None:
+        """Remember these files, and forget those at the paths in `gone`. Raises ImageRowError, GalleryLockedError."""
+        for one in found:
+            check_path(one.path)
+        if found or gone:
+            with self.writing(), self._database.writing() as session:
+                passed.note(session, found, gone)
+
+    def kept(self, contents: Sequence[str]) -> list[Kept]:
+        """The labels that are kept of pruned images with these contents (sha256), oldest first."""
+        with self._database.reading() as session:
+            return kept.of_contents(session, contents)
+
+    def count_kept(self) -> int:
+        """Of how many pruned images the labels are kept."""
+        with self._database.reading() as session:
+            return kept.count(session)
+
+    def forget_kept(self) -> int:
+        """Forget the labels of all pruned images; of how many. Raises GalleryLockedError."""
+        with self.writing(), self._database.writing() as session:
+            return kept.forget_all(session)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Check the database, each row and each descriptor against its hash, and the index against every descriptor."""
@@ -409,14 +446,20 @@ class Gallery:
         with self.writing(), self._database.writing() as session:
             state.set_identity_level(session, level)
 
-    def remove(self, ids: Iterable[int]) -> int:
+    def remove(self, ids: Iterable[int], *, keep_labels: bool = False) -> int:
         """Remove faces and erase their descriptors; how many. Their ids are never used again.
 
-        Unknown ids are passed over. Raises GalleryLockedError.
+        keep_labels: what a hand said of them is kept for when their content comes back; otherwise what was kept of it
+        goes, too. Unknown ids are passed over. Raises GalleryLockedError.
         """
+        going = list(ids)
         with self.writing():
             with self._database.writing() as session:
-                removed = store.remove(session, list(ids))
+                if keep_labels:
+                    kept.keep(session, store.present(session, going))
+                else:
+                    kept.forget_of_faces(session, going)
+                removed = store.remove(session, going)
                 if removed:
                     state.advance(session, removed=True)
             self._tidy()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _LARGEST = 2**63 - 1  # that a database holds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there are as many as files
 class FileStamp:
     """What tells that a file has not changed, without reading it. 0: not known."""
 

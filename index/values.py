@@ -92,7 +92,7 @@ def no_origins() -> tuple[str, ...]:
     return ("",) * len(LABELS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Labels:
     """What is said about a face, and by whom. None: not known.
 
@@ -134,7 +134,7 @@ LABELS = tuple(LABEL_KINDS)
 TEXT_LABELS = tuple(name for name, kind in LABEL_KINDS.items() if kind is str)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What the network made of a face: which value of the attribute it has."""
 
@@ -144,7 +144,7 @@ class Decision:
     """reconstruction errors, one per value of the gallery; None: not known, since the value could not win"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """A file."""
 
@@ -156,7 +156,7 @@ class Photo:
     """the file when it was last looked at"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Face:
     """One individual in a photo: where it is, what is said of it, and what the network made of it."""
 
@@ -191,7 +191,7 @@ class Face:
         return self.decision.decided
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A file that could not be read, as it was then."""
 
@@ -205,7 +205,33 @@ class Problem:
     """when, ISO 8601 in UTC"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A file that is no picture by its content, as it was then."""
+
+    path: str
+    """relative to the image root, with forward slashes"""
+    kind: str
+    """what it is, as people call it: '.txt', 'HEIC'"""
+    stamp: FileStamp
+    reader: str
+    """what looked at it: another may read more"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a hand said of an image that was pruned."""
+
+    path: str
+    """where it was, relative to the image root"""
+    sha256: str
+    """of its content"""
+    labels: Labels
+    """only those that came from a hand"""
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """One search result."""
 

@@ -18,7 +18,8 @@ from retrieval.tables import aligned, counted, shown
 
 @dataclass(frozen=True)
 class GalleryInfo:
-    """gallery: its folder; images, people: how many; problems: files that could not be read; image_root: what the
+    """gallery: its folder; images, people: how many; problems: files that could not be read; kept: of how many
+    pruned images the labels are kept; image_root: what the
     images' paths start from; model: the digest of the one that described it, task, values, descriptor: what that one
     decides, and how many numbers it makes of an image; redescription: by another model, begun and not finished; bytes:
     on the disk; indexes: that are saved."""
@@ -27,6 +28,7 @@ class GalleryInfo:
     images: int
     people: int
     problems: int
+    kept: int
     image_root: Path
     model: str
     task: str
@@ -55,6 +57,9 @@ class GalleryInfo:
             ["on disk", size_text(self.bytes)],
             ["searched by", ", ".join(self.indexes) or "no saved index; the next search makes one"],
         ]
+        if self.kept:
+            kept = f"what a hand said of {counted(self.kept, 'image')} that were pruned"
+            rows.append(["kept", f"{kept}; `gallery remove --kept` forgets it"])
         if self.redescription is not None:
             next_one = f"by model {self.redescription.model_digest[:12]}: {self.redescription.staged:,}"
             how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
@@ -88,6 +93,7 @@ def about(gallery: Gallery) -> GalleryInfo:
         images=len(gallery),
         people=gallery.count_identities(),
         problems=len(gallery.problems()),
+        kept=gallery.count_kept(),
         image_root=config.image_root,
         model=config.model_digest,
         task=config.attribute,

@@ -11,6 +11,12 @@ class NoImagesError(RetrievalError):
     """A folder to index holds no picture."""
 
 
+class PruneError(RetrievalError):
+    """So much would be removed that somebody must say yes to it."""
+
+    exit_code = 2
+
+
 class EvaluationError(RetrievalError):
     """A data set on which the asked figures cannot be measured."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,16 @@ from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
-from retrieval.folder import Refused, find_images
 from retrieval.indexing import index_folder
+from retrieval.kinds import look_through, require_pictures
 from retrieval.label_rows import LabelRows
-from retrieval.labelling import AnyLabels, read_labels
+from retrieval.labelling import AnyLabels, files_of, read_labels
 from retrieval.levels import read_level
 from retrieval.models import ModelFolders, given_models
 from retrieval.opening import Opening
+from retrieval.passing import Looks
 from retrieval.photographs import FaceFinder
+from retrieval.pruning import Ask, Gone, refuse, would_go
 from retrieval.query import answers, chain, decided
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.redescribing import forget_redescription, redescribe, require_another
@@ -113,8 +115,11 @@ class FaceSearch:
         labels: AnyLabels | None = None,
         *,
         prune: bool = False,
+        sure: bool | Ask = False,
         retry: bool = False,
         identity_level: str | int | None = None,
+        exclude: Sequence[str] = (),
+        follow_links: bool = False,
         requirements: Requirements | None = None,
         progress: Progress | None = None,
     ) -> IndexReport:
@@ -122,32 +127,51 @@ class FaceSearch:
 
         labels: a manifest.csv (path, identity, pose, ...); where that has no row, the identity is the name of a folder
         that a picture lies in: its own, or the one that identity_level says (first, last, or a number from 1, the
-        outermost), which is remembered. prune: remove what has gone; retry: try files again that could not be read
-        before. requirements: what a search must keep to, remembered for the next time; where no index does,
+        outermost), which is remembered. prune: remove what has gone; sure: also where whole folders have gone, or most
+        of the gallery, or what says whether to. retry: try files again that could not be read before. exclude: globs of
+        names, or of paths below the folder, that are passed over; follow_links: look into folders that links lead to.
+        requirements: what a search must keep to, remembered for the next time; where no index does,
         `IndexReport.not_searched` says why. Raises FaceEditError, RetrievalError, GalleryError for a folder, manifest,
-        model or gallery that does not fit.
+        model or gallery that does not fit; PruneError where so much has gone that one should be sure: then nothing was
+        removed or described.
         """
         self._models.check(self._attribute)
-        refused: Refused = []
-        images = find_images(Path(folder), refused)
+        looks, place = Looks(tuple(exclude), follow_links), Path(folder)
         require_output_folder(self.folder)
         level, rows = None if identity_level is None else read_level(identity_level), LabelRows()
-        named = read_labels(labels, images, rows)
         read_requirements(self.folder)  # say now that they are damaged
         existing = self._opening.existing()
+        found = look_through(place, looks, [self.folder, *files_of(labels)], existing)
+        if not prune or not existing:
+            require_pictures(place, found)
+        named = read_labels(labels, found.pictures, rows)
         describer = self._models.to_describe(self._attribute, self._descriptor, existing.config if existing else None)
         if requirements is not None:
-            require_possible(max(len(images), len(existing or ())), describer.descriptor_size, requirements)
-        gallery = self._opening.fitting(describer, Path(folder))
-        told = partial(progress or _silent, "describing images")
-        report = index_folder(gallery, describer, images, named, told, prune, retry, self._reader, level)
+            most = max(len(found.pictures), len(existing or ()))
+            require_possible(most, describer.descriptor_size, requirements)
+        gallery = self._opening.fitting(describer, place)
+        told, unlisted = partial(progress or _silent, "describing images"), {path for path, _ in found.refused}
+        ask = prune and (sure or refuse)
+        report = index_folder(
+            gallery, describer, found.pictures, named, told, ask, retry, self._reader, level, unlisted=unlisted
+        )
+        gallery.note_passed(found.new, found.gone)
         report.rows = None if named is None else rows
-        report.skipped += refused
+        report.skipped += found.refused
+        report.passed = found.passed
         report.images = len(gallery)
         if self._all and report.unchanged:
             report.likely_only = sum(None in face.decision.errors for face in gallery.faces())
         report.search, report.not_searched = self._prepared(requirements, progress)
         return report
+
+    def would_prune(
+        self, folder: str | os.PathLike[str], *, exclude: Sequence[str] = (), follow_links: bool = False
+    ) -> Gone:
+        """Which images `index(folder, prune=True)` would remove now, and what speaks against it; nothing is changed.
+        Raises as `index`."""
+        looks = Looks(tuple(exclude), follow_links)
+        return would_go(self.gallery, look_through(Path(folder), looks, [self.folder], self.gallery), self._reader)
 
     def prepare(self, requirements: Requirements | None = None, progress: Progress | None = None) -> Prepared | None:
         """Build the index that the requirements ask for (None: those given last); None for an empty gallery. Raises
@@ -290,6 +314,10 @@ class FaceSearch:
         reduced = bool(shortlists(gallery.folder))  # which only `prepare` makes
         removed = gallery.remove(chosen_ids(gallery, images, condition))
         return Removal(removed, self._prepared(None, progress)[1] if reduced else None)
+
+    def forget_kept(self) -> int:
+        """Forget what is kept of pruned images for when their content comes back; of how many."""
+        return self.gallery.forget_kept()
 
     def relocate(self, root: str | os.PathLike[str]) -> int:
         """Say where the images lie now, after their folder moved; below it their paths are the same. Or give a folder

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from faceedit.describes import Describes
-from index.gallery import Decision, Face, FileStamp, Gallery, Labels, Photo, Problem
+from index.gallery import Decision, Face, FileStamp, Gallery, Kept, Labels, Photo, Problem
 from index.values import FOLDER, FloatArray
-from retrieval.checks import is_unicode
+from retrieval.comparing import compare, gone_faces, is_as_it_was, named
 from retrieval.describing import describe_contents
-from retrieval.folder import is_gone, stamp_of
-from retrieval.labelling import Labelling, require_named, says_the_same
+from retrieval.folder import is_gone
+from retrieval.labelling import Labelling, handed_back, require_named, says_the_same
 from retrieval.levels import LAST, same_names
+from retrieval.pruning import Ask, judged
 from retrieval.reading import FileReader, Read, ReadsFiles
-from retrieval.renames import follow
 from retrieval.reports import IndexReport
 
 
@@ -27,17 +27,21 @@ def index_folder(
     images: list[Path],
     labels: Mapping[Path, Labels] | None = None,
     progress: Callable[[int, int], None] | None = None,
-    prune: bool = False,
+    prune: bool | Ask = False,
     retry: bool = False,
     reader: ReadsFiles | None = None,
     level: str | None = None,
+    *,
+    unlisted: Collection[Path] = frozenset(),
 ) -> IndexReport:
     """Describe the images that the gallery does not hold as they are now, and add them.
 
     images: as `find_images` gives them; labels: by absolute path (`read_labels`); where they say nothing, the identity
     is the name of a folder that an image lies in: of which one says the level (`read_level`), None: as before.
     progress(done, total) is called after every batch, each of which is kept for good. prune: remove the images whose
-    files have gone. Files that could not be read before are passed over until they change, unless retry.
+    files have gone, and keep what a hand said of them for when their content comes back; where something speaks against
+    it, as when whole folders have gone or could not be read (unlisted), only if this says yes, which is asked before
+    anything is described. Files that could not be read before are passed over until they change, unless retry.
     """
     if labels is not None:
         require_named(images, labels)
@@ -47,6 +51,7 @@ def index_folder(
         if level is not None:
             run.name_by_level(level)
         todo = run.begin(retry)
+        run.settle(prune, unlisted)
         done, total = len(images) - len(todo), len(images)
         if progress:
             progress(done, total)
@@ -55,7 +60,7 @@ def index_folder(
             done += len(files)
             if progress:
                 progress(done, total)
-        run.end(prune)
+        run.end()
     return run.report
 
 
@@ -68,10 +73,11 @@ class _Run:
         self.report, self.reader = IndexReport(), reader
         self._gallery, self._describer = gallery, describer
         self._root = gallery.config.image_root
-        self._images = {_relative(path, self._root): path for path in images}
+        self._images = named(images, self._root)
         self._labelling = labelling
         self._problems = {problem.path: problem for problem in gallery.problems()}
         self._solved: list[str] = []
+        self._leaving: list[Face] = []
         self._waiting = gallery.undescribed()
         self._know(gallery.known())
 
@@ -91,7 +97,7 @@ class _Run:
         todo = []
         for name, path in new:
             problem = None if retry else self._problems.get(name)
-            if problem is not None and problem.reader == self.reader.name and _is_as_it_was(path, problem.stamp):
+            if problem is not None and problem.reader == self.reader.name and is_as_it_was(path, problem.stamp):
                 self.report.skipped.append((path, problem.reason))
             else:
                 todo.append(path)
@@ -115,10 +121,21 @@ class _Run:
         if new:
             self._add(new)
 
-    def end(self, prune: bool) -> None:
-        gone = [face.id for name, face in self._known.items() if name not in self._images and self._gone(face)]
-        self.report.pruned = self._gallery.remove(gone) if prune and gone else 0
-        self.report.vanished = len(gone) - self.report.pruned
+    def settle(self, prune: bool | Ask, unlisted: Collection[Path]) -> None:
+        """Which images are to go, since their files have gone."""
+        missing = gone_faces(self._known, self._images, self._root)
+        self.report.vanished = len(missing)
+        if not prune or not missing:
+            return
+        gone = judged(missing, self._images, self._root, len(self._known), unlisted)
+        if not gone.doubts or prune is True or prune(gone):
+            self._leaving = missing
+
+    def end(self) -> None:
+        """Remove what is to go and still is not there, and forget problems that are none any more."""
+        gone = [face.id for face in self._leaving if is_gone(self._root / face.path)]
+        self.report.pruned = self._gallery.remove(gone, keep_labels=True) if gone else 0
+        self.report.vanished -= self.report.pruned
         if self._gallery.identity_level is None and self.report.described + self.report.renamed:
             by_folder = (name for name, face in self._known.items() if face.labels.origin("identity") == FOLDER)
             self.report.same_names = same_names(by_folder)
@@ -136,38 +153,42 @@ class _Run:
     def _skip(self, file: Read, problems: list[Problem]) -> None:
         self.report.skipped.append((file.path, file.reason))
         if file.lasting:
-            problems.append(Problem(_relative(file.path, self._root), file.stamp, file.reason, self.reader.name))
+            problems.append(Problem(self._name(file), file.stamp, file.reason, self.reader.name))
 
     def _exchanged(self, todo: list[Path]) -> list[Path]:
         """Follow files to their new names, also names that were others' before, as when two are swapped: with each
-        one's content goes all that is known of it. What is left to do."""
-        files = {_relative(path, self._root): path for path in todo if is_unicode(path)}
-        stamps = {name: stamp for name, path in files.items() if (stamp := stamp_of(path))}  # before content is read
-        gone = [face for name, face in self._known.items() if name not in self._images and self._gone(face)]
-        old = [*(self._known[name] for name in stamps if name in self._known), *gone]
-        sizes = {face.photo.stamp.size for face in old}
-        contents = {name: self.reader.content(files[name]) for name, stamp in stamps.items() if stamp.size in sizes}
-        renames = follow(old, contents)
-        if not renames.moved:
+        one's content goes all that is known of it. Files that were but touched are as they were, too. What is left to
+        do."""
+        files = named(todo, self._root)
+        found = compare(self._known, gone_faces(self._known, self._images, self._root), files, self.reader)
+        moved, known = found.renames.moved, self._known
+        touched = [name for name, content in found.contents.items() if name not in moved and self._has(name, content)]
+        faces = [*moved.items(), *((name, known[name]) for name in touched)]
+        if not faces:
             return todo
-        moved = [self._as_it_is(face, name, stamps[name]) for name, face in renames.moved.items()]
-        self._gallery.move(moved, remove=renames.written_over)
+        there = [self._as_it_is(face, name, found.stamps[name]) for name, face in faces]
+        self._gallery.move(there, remove=found.renames.written_over)
         self.report.renamed += len(moved)
-        described = [name for name, face in renames.moved.items() if face.id not in self._waiting]
+        self.report.unchanged += len(touched)
+        described = [name for name, face in faces if face.id not in self._waiting]
         self._solved += described
         self._know(self._gallery.known())
         done = {files[name] for name in described}
         return [path for path in todo if path not in done]
 
+    def _has(self, name: str, content: str | None) -> bool:
+        """Whether the gallery has described a file of this name and content."""
+        face = self._known.get(name)
+        return face is not None and face.photo.sha256 == content and face.id not in self._waiting
+
     def _is_known(self, file: Read, touched: list[Face]) -> bool:
-        """Whether the file has the content that the gallery knows of it, and was only touched."""
-        name = _relative(file.path, self._root)
-        before = self._known.get(name)
-        if before is None or before.photo.sha256 != file.sha256 or before.id in self._waiting:
+        """Whether the file has the content that the gallery knows of it, and was only touched since it was compared."""
+        name = self._name(file)
+        if not self._has(name, file.sha256):
             return False
         self.report.unchanged += 1
         self._solved.append(name)
-        touched.append(self._as_it_is(before, name, file.stamp))
+        touched.append(self._as_it_is(self._known[name], name, file.stamp))
         self._remember(touched[-1])
         return True
 
@@ -192,22 +213,26 @@ class _Run:
             self._describe(again, decisions, np.stack([descriptors[file.sha256] for file in again]))
         if not new:
             return
-        faces = [self._new_face(file, decisions[file.sha256]) for file in new]
-        ids = self._gallery.add(faces, np.stack([descriptors[file.sha256] for file in new]), replace=True)
+        back = self._handed_back(new)
+        faces = [self._new_face(file, decisions[file.sha256], back.get(self._name(file))) for file in new]
+        returned = [one.id for one in back.values()]
+        made = np.stack([descriptors[file.sha256] for file in new])
+        ids = self._gallery.add(faces, made, replace=True, returned=returned)
+        self.report.returned += len(returned)
         self.report.changed += sum(face.path in self._known for face in faces)
         for face, id_ in zip(faces, ids, strict=True):
             self._remember(replace(face, id=id_))
 
     def _waits(self, file: Read) -> bool:
         """Whether the face in it is known, and waits to be described again."""
-        before = self._known.get(_relative(file.path, self._root))
+        before = self._known.get(self._name(file))
         return before is not None and before.id in self._waiting
 
     def _describe(self, files: list[Read], decisions: Mapping[str, Decision], descriptors: FloatArray) -> None:
         """Describe faces that wait for it as their files are now: they keep their ids."""
         faces = []
         for file in files:
-            name = _relative(file.path, self._root)
+            name = self._name(file)
             before, photo = self._known[name], Photo(name, file.sha256, file.stamp)
             labels = self._labelling.of_same(name, before)
             faces.append(replace(before, photo=photo, labels=labels, decision=decisions[file.sha256]))
@@ -218,9 +243,14 @@ class _Run:
         for face in faces:
             self._remember(face)
 
-    def _new_face(self, file: Read, decision: Decision) -> Face:
-        name = _relative(file.path, self._root)
-        labels = self._labelling.of_new(name, self._known.get(name))
+    def _handed_back(self, new: list[Read]) -> dict[str, Kept]:
+        """The labels that are kept for files whose content was pruned before."""
+        files = {self._name(file): file.sha256 for file in new if self._name(file) not in self._known}
+        return handed_back(files, self._gallery.kept(list(files.values())))
+
+    def _new_face(self, file: Read, decision: Decision, kept: Kept | None) -> Face:
+        name = self._name(file)
+        labels = self._labelling.of_new(name, self._known.get(name), kept)
         return Face(Photo(name, file.sha256, file.stamp), labels, decision)
 
     def _relabel(self, files: set[Path]) -> None:
@@ -243,16 +273,8 @@ class _Run:
 
     def _is_unchanged(self, name: str, path: Path) -> bool:
         face = None if name in self._problems else self._known.get(name)
-        return face is not None and _is_as_it_was(path, face.photo.stamp)
+        return face is not None and is_as_it_was(path, face.photo.stamp)
 
-    def _gone(self, face: Face) -> bool:
-        return is_gone(self._root / face.path)
-
-
-def _is_as_it_was(path: Path, before: FileStamp) -> bool:
-    stamp = stamp_of(path)
-    return stamp is not None and before.same_as(stamp)  # where that cannot be told, reading it will say why
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+    def _name(self, file: Read) -> str:
+        [name] = named([file.path], self._root)
+        return name

@@ -144,7 +144,7 @@ def _pillow() -> list[Finding]:
     import PIL
     from PIL import features
 
-    kinds = {"jpg": "JPEG", "zlib": "PNG", "webp": "WebP", "libtiff": "TIFF"}
+    kinds = {"jpg": "JPEG", "zlib": "PNG", "webp": "WebP", "libtiff": "TIFF", "avif": "AVIF"}
     missing = [name for key, name in kinds.items() if not features.check(key)]
     about = f"{PIL.__version__}" + (f", without {', '.join(missing)}" if missing else "")
     if missing:
@@ -171,10 +171,16 @@ def _models(models: Path | None) -> list[Finding]:
 
 
 def _optional(versions: Versions) -> list[Finding]:
-    version = versions("embreex")
-    if version:
-        return [Finding("embreex", "ok", version)]
-    return [Finding("embreex", "optional", "not installed", "`facesearch synth` needs it: pip install '.[synth]'")]
+    wanted = {
+        "embreex": "`facesearch synth` needs it: pip install '.[synth]'",
+        "pillow-heif": "HEIC pictures need it: pip install '.[heic]'",
+    }
+    return [
+        Finding(name, "ok", version)
+        if (version := versions(name))
+        else Finding(name, "optional", "not installed", mend)
+        for name, mend in wanted.items()
+    ]
 
 
 def _machine() -> list[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faceedit.errors import UsageError
 from faceedit.manifest import COLUMNS, Manifest, read_manifest
-from index.values import FILE, FOLDER, LABEL_KINDS, LABELS, Face, Labels
+from index.values import FILE, FOLDER, HAND, LABEL_KINDS, LABELS, Face, Kept, Labels
 from retrieval.errors import RetrievalError
 from retrieval.label_rows import LabelRows, Row, matched
 from retrieval.levels import LAST, person_of
@@ -52,6 +52,12 @@ def read_labels(
     return labels
 
 
+def files_of(given: AnyLabels | None) -> list[Path]:
+    """Where a manifest that is given by its path may lie."""
+    path = Path(given) if isinstance(given, str | os.PathLike) else None
+    return [] if path is None else [path, path / "manifest.csv"]
+
+
 def rows_of(manifest: Manifest) -> list[Row]:
     """What each row says; an empty cell is an unknown label."""
     root, count = manifest.root.resolve(), len(manifest)
@@ -86,14 +92,17 @@ class Labelling:
         """What the manifest says."""
         return None if self.manifest is None else self.manifest.get(self.root / name)
 
-    def of_new(self, name: str, before: Face | None) -> Labels:
-        """For a file whose content is new; before: what was known at its name."""
+    def of_new(self, name: str, before: Face | None, kept: Kept | None = None) -> Labels:
+        """For a file whose content is new; before: what was known at its name; kept: what a hand said of that content,
+        if it was pruned since."""
         given = self.given(name)
         if given is not None:
             return given
         if before is not None:
             return before.labels
-        return Labels.given(FOLDER, identity=person_of(name, self.level))
+        own = Labels.given(FOLDER, identity=person_of(name, self.level))
+        said = {} if kept is None else {n: getattr(kept.labels, n) for n in LABELS if kept.labels.origin(n)}
+        return own.changed(HAND, **said)
 
     def of_same(self, name: str, face: Face) -> Labels:
         """For a known face whose file lies at this name now; an identity that the folder gave changes with it."""
@@ -104,6 +113,21 @@ class Labelling:
         if own.origin("identity") != FOLDER:
             return own
         return own.changed(FOLDER, identity=person_of(name, self.level))
+
+
+def handed_back(files: Mapping[str, str], kept: Sequence[Kept]) -> dict[str, Kept]:
+    """Which kept labels belong to which file, by its name: those of the same content, from the same place where there
+    are such, each once. files: sha256 by name; kept: oldest first."""
+    back: dict[str, Kept] = {}
+    there = {(one.path, one.sha256): one for one in kept}
+    for name, content in files.items():
+        if (name, content) in there:
+            back[name] = there.pop((name, content))
+    for name, content in files.items():
+        left = next((one for one in there.values() if one.sha256 == content), None) if name not in back else None
+        if left is not None:
+            back[name] = there.pop((left.path, left.sha256))
+    return back
 
 
 def says_the_same(labels: Labels, others: Labels) -> bool:

@@ -29,16 +29,15 @@ from queue import SimpleQueue
 from stat import S_ISREG
 from typing import Protocol
 
-import PIL
-
 from faceedit.errors import ImageError
+from faceedit.formats import DECODERS
 from faceedit.images import Picture, read_crop
 from index.files import file_hash
 from index.stamps import FileStamp
 from retrieval.folder import stamp_of
 
 MOST_BYTES = 500_000_000  # of one file
-READER = f"Pillow {PIL.__version__}, for its pixels"  # files that an earlier one refused are tried again
+READER = f"{DECODERS}, for its pixels"  # files that an earlier one refused are tried again
 FEW = 64  # so few pictures are read by one process
 MOST_MEMORY = 3 * 2**30  # address space of a process that reads
 PATIENCE = 300.0  # seconds for one file
@@ -107,7 +106,7 @@ def read(path: Path) -> Read:
     except FileNotFoundError:
         reason = f"{path} does not exist any more"
     except OSError as error:
-        reason = str(error)
+        reason = f"{path} cannot be read ({error.strerror or error}): the next run tries it again"
     except ImageError as error:
         reason, lasting = str(error), True
     else:

@@ -63,7 +63,7 @@ def redescribe(
                 f"none of the {total:,} images can be read ({unread[0].reason}): the gallery stays as it is"
             )
         if drop:
-            report.dropped = gallery.remove([faces[file.path].id for file in unread])
+            report.dropped = gallery.remove([faces[file.path].id for file in unread], keep_labels=True)
         else:
             report.unread = [(file.path.relative_to(config.image_root).as_posix(), file.reason) for file in unread]
         if not report.unread:

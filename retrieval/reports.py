@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faceedit.formats import MISSING
 from faceedit.text import printable
 from index.search.plan import KINDS
 from index.search.prepare import Prepared
+from retrieval.kinds import counts_text
 from retrieval.label_rows import LabelRows
 from retrieval.levels import SameName, told
 from retrieval.tables import counted
@@ -21,9 +24,10 @@ class IndexReport:
     images: how many the gallery holds now. unchanged: the same file, or a newer one with the same content; renamed:
     known content at a new place, whose old one has gone or is another's now; changed: files with other content than
     before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
-    gallery still holds although their files have gone; pruned: how many of these were removed; skipped: unreadable
-    files and folders with their reasons; warned: files that were read although something beside their pixels is
-    damaged, and what that is.
+    gallery still holds although their files have gone; pruned: how many of these were removed; returned: how many were
+    pruned before, and have what a hand said of them again; skipped: unreadable files and folders with their reasons;
+    passed: files and folders, below the one that was indexed, that are no pictures or not to be looked at, and as what;
+    warned: files that were read although something beside their pixels is damaged, and what that is.
     rows: how the labels' table and the images met, where one was given; same_names: names of folders that stand below
     several others, told until somebody says which level names people.
     likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
@@ -39,10 +43,12 @@ class IndexReport:
     relabelled: int = 0
     vanished: int = 0
     pruned: int = 0
+    returned: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     warned: list[tuple[Path, str]] = field(default_factory=list)
     rows: LabelRows | None = None
     same_names: list[SameName] = field(default_factory=list)
+    passed: list[tuple[str, str]] = field(default_factory=list)
     likely_only: int = 0
     search: Prepared | None = None
     not_searched: Exception | None = None
@@ -55,6 +61,8 @@ class IndexReport:
             "warnings": [{"path": str(path), "warning": warning} for path, warning in self.warned],
             "labels": self.rows.as_json() if self.rows else None,
             "same_names": [{"identity": one.identity, "folders": list(one.folders)} for one in self.same_names],
+            "passed_over": [{"path": path, "kind": kind} for path, kind in self.passed],
+            "passed_over_kinds": dict(Counter(kind for _, kind in self.passed).most_common()),
             "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
         }
 
@@ -65,6 +73,8 @@ class IndexReport:
             f"{len(self.skipped):,} skipped in {seconds:.1f} s"
         )
         told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
+        if self.passed:
+            told.append(f"passed over: {counts_text(self.passed)}; --verbose lists them")
         if self.search is not None and self.search.index is not None:
             told.append(
                 f"searched by {KINDS[self.search.kind]}: {self.search.recall:.4f} of the ten nearest found in "
@@ -76,6 +86,10 @@ class IndexReport:
         """What could not be read, and why, a line each."""
         told = (reason if str(path) in reason else f"{path}: {reason}" for path, reason in self.skipped)
         return [printable(one) for one in told]
+
+    def passed_lines(self) -> list[str]:
+        """What was passed over, and as what, a line each."""
+        return [printable(f"{path}: {kind}") for path, kind in self.passed]
 
     def warnings(self) -> list[str]:
         """What somebody may want to do otherwise."""
@@ -91,6 +105,10 @@ class IndexReport:
                 f"{self.likely_only:,} images were described before by their likely candidates alone, and stay as they "
                 "are; to try all of them, index into another --db"
             )
+        kinds = Counter(kind for _, kind in self.passed)
+        for kind, mend in MISSING.items():
+            if kinds[kind]:
+                found.append(f"{counted(kinds[kind], f'{kind} picture')} cannot be read here: {mend}")
         if self.vanished:
             gone = counted(self.vanished, "image")
             found.append(f"the files of {gone} in the gallery have gone; --prune removes them")
@@ -102,10 +120,11 @@ _TOLD = {
     "renamed": "were known under another name",
     "duplicates": "have the content of another image, and share its description",
     "changed": "have other content than before, and keep their labels",
-    "pruned": "were removed: their files have gone",
+    "pruned": "were removed: their files have gone; what a hand said of them is kept for when they come back",
+    "returned": "were pruned before, and have again what a hand said of them",
     "relabelled": "got new labels",
 }
-_COUNTS = "images described unchanged renamed duplicates changed relabelled vanished pruned".split()
+_COUNTS = "images described unchanged renamed duplicates changed relabelled vanished pruned returned".split()
 
 
 @dataclass

@@ -30,8 +30,8 @@ from sqlalchemy.engine import Engine
 from index.errors import GalleryEmptyError, GalleryNotFoundError
 from index.gallery import Gallery
 from index.values import HAND
-from retrieval.folder import find_images
 from retrieval.indexing import index_folder
+from retrieval.kinds import find_images
 from retrieval.opening import open_gallery
 from retrieval.redescribing import redescribe
 from tests.stand_ins import HashEditor, ReadsHere

@@ -81,6 +81,7 @@ def test_a_gallery_comes_back_as_it_was(gallery: Gallery, tmp_path: Path) -> Non
         "descriptors.npy",
         "faces.jsonl",
         "gallery.json",
+        "kept.jsonl",
     ]
     records = np.load(tmp_path / "out" / "descriptors.npy")  # as anybody reads it
     np.testing.assert_array_equal(records, vectors(1, 3, 4).astype(np.float16))
@@ -193,8 +194,11 @@ def link_within(out: Path) -> None:
     (out / "pictures" / "ö" / "1.png").symlink_to(out / "gallery.json")
 
 
+SUMMED = ("faces.jsonl", "kept.jsonl", "descriptors.npy")
+
+
 def agree(out: Path) -> None:
-    sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("faces.jsonl", "descriptors.npy")}
+    sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in SUMMED}
     rewrite(out / "gallery.json", sha256=sums)
 
 

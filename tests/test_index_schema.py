@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, 
 from sqlalchemy.engine import Engine
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryVersionError
-from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Problem
+from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Passed, Problem
 from index.truth.schema import SCHEMA_VERSION, Base, Hash, Numbers
 from index.truth.upgrade import to_newest
 from tests.faces import new_face, unit_vectors
@@ -113,11 +113,20 @@ def test_a_second_run_of_the_migrations_changes_nothing(tmp_path: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A gallery with rows in every table: faces, a file that cannot be read, a redescription under way."""
     folder = tmp_path_factory.mktemp("damage") / "g"
-    labels = {"identity": "anna", "pose": 15, "illumination": 3, "expression": "smile", "sha256": "ab" * 32}
+    labels: dict[str, Any] = {
+        "identity": "anna",
+        "pose": 15,
+        "illumination": 3,
+        "expression": "smile",
+        "sha256": "ab" * 32,
+    }
     with Gallery.create(folder, CONFIG) as gallery:
         faces = [new_face(f"{n}.png", 15, (1.0, None, 2.5), size=1, mtime_ns=2, **labels) for n in range(3)]
         gallery.add(faces, unit_vectors(3, SIZE))
         gallery.note_problems([Problem("bad.png", FileStamp(1, 2, 3, 4), "is empty", "reader 1")])
+        gallery.note_passed([Passed("a.txt", ".txt", FileStamp(1, 2, 3, 4), "reader 1")])
+        pruned = gallery.add([new_face("pruned.png", 15, **labels)], unit_vectors(1, SIZE))
+        gallery.remove(pruned, keep_labels=True)
         gallery.begin_redescription(replace(CONFIG, model_digest="b" * 64, attribute="light", values=(1, 2)))
         staged = [replace(face, decision=Decision(1, (0.5, None))) for face in gallery.faces()][:2]
         gallery.stage(staged, unit_vectors(2, SIZE, seed=1))

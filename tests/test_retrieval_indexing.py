@@ -18,8 +18,8 @@ from index.errors import ModelMismatchError
 from index.gallery import FileStamp, Gallery, Labels
 from index.values import FILE, HAND
 from retrieval.errors import NoImagesError, RetrievalError
-from retrieval.folder import find_images
 from retrieval.indexing import index_folder
+from retrieval.kinds import find_images
 from retrieval.labelling import read_labels
 from retrieval.opening import open_gallery
 from retrieval.reading import Read
@@ -27,6 +27,8 @@ from retrieval.reports import IndexReport
 from tests.conftest import blob_face
 from tests.faces import label
 from tests.stand_ins import HashEditor, ReadsHere
+
+MEND = "check its permissions, and whether its disk is there"
 
 
 @pytest.fixture
@@ -460,7 +462,7 @@ def test_folders_that_may_not_be_read_are_told_and_what_they_hold_is_not_taken_f
         refused: list[tuple[Path, str]] = []
         found = find_images(root, refused)
         report = index_folder(gallery, editor, found, prune=True)
-    assert refused == [(root / "ben", f"{root / 'ben'} cannot be read (Permission denied): check its permissions")]
+    assert refused == [(root / "ben", f"{root / 'ben'} cannot be read (Permission denied): {MEND}")]
     assert (report.unchanged, report.pruned, report.vanished) == (2, 0, 0) and len(gallery) == 3
 
 

@@ -18,7 +18,7 @@ from index.values import FILE, Labels
 from index.where import parse
 from retrieval.answers import Answer
 from retrieval.face_search import FaceSearch
-from retrieval.folder import find_images
+from retrieval.kinds import find_images
 from retrieval.query import chain
 from retrieval.source import read_source
 from tests.conftest import blob_face

@@ -14,8 +14,8 @@ from faceedit.images import read_crop
 from index.gallery import Gallery, Labels
 from index.values import HAND
 from retrieval.errors import RetrievalError
-from retrieval.folder import find_images
 from retrieval.indexing import index_folder
+from retrieval.kinds import find_images
 from retrieval.opening import open_gallery
 from retrieval.redescribing import redescribe
 from tests.conftest import blob_face

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.options import DbOption, ImagesArgument, WhereOption, face_search, warn_not_searched
+from faceedit.errors import UsageError
 from faceedit.text import printable
 from retrieval.tables import counted
 
@@ -34,10 +36,16 @@ def remove(
     context: typer.Context,
     images: ImagesArgument = None,
     where: WhereOption = None,
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Forget the labels that are kept of images that were pruned.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
     db: DbOption = None,
 ) -> None:
     """Remove images, and erase their descriptors. The files themselves stay."""
+    if kept:
+        _forget_kept(context, db, alone=not (images or where or dry_run))
+        return
     from retrieval.wishes import condition_of
 
     condition = condition_of(where)
@@ -54,3 +62,10 @@ def remove(
         done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
     print(f"{counted(done.images, 'image')} removed, their descriptors erased")
     warn_not_searched(done.not_searched)
+
+
+def _forget_kept(context: typer.Context, db: Path | None, alone: bool) -> None:
+    if not alone:
+        raise UsageError("--kept takes no images, and nothing besides: it forgets the labels of all that were pruned")
+    with face_search(context, db) as faces:
+        print(f"labels of {counted(faces.forget_kept(), 'pruned image')} forgotten")

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from faceedit.errors import ImportSourceError
-from faceedit.images import SUFFIXES
+from faceedit.formats import SUFFIXES
 from faceedit.sources.listing import Listing, Photograph, free_name
 
 

@@ -1,4 +1,5 @@
-"""A gallery as plain files that anything can read, and back: gallery.json, faces.jsonl, descriptors.npy, pictures/.
+"""A gallery as plain files that anything can read, and back: gallery.json, faces.jsonl, kept.jsonl, descriptors.npy,
+pictures/.
 
 Format 2. Exports of format 1 (releases up to 0.3: images.jsonl, the decided value as a position) are still read.
 """
@@ -23,17 +24,19 @@ from index.care.exported import (
     DESCRIPTORS,
     FACES,
     FORMAT,
+    KEPT,
     PICTURES,
     Export,
     damaged,
     read_export,
     read_faces,
+    read_kept,
     require_sound,
 )
 from index.descriptors import RECORD_TYPE, record_hashes
 from index.errors import GalleryCorruptError, GalleryStorageError
-from index.files import DATABASE, file_hash, new_folder_whole, require_new_folder
-from index.truth import descriptor_slots, state, store
+from index.files import DATABASE, file_hash, make_folders, new_folder_whole, require_new_folder
+from index.truth import descriptor_slots, kept, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.ids import last_id, reserve_ids
@@ -69,6 +72,7 @@ def export(
     missing: list[str] = []
     with _all_or_nothing(target) as made:
         count = _write_content(folder, database, made, config, progress)
+        _write_kept(database, made / KEPT)
         if pictures:
             missing = _copy_pictures(database, config.image_root, made / PICTURES)
         about = {
@@ -81,7 +85,7 @@ def export(
             "images": count,
             "last_id": last,
             **({} if level is None else {"identity_level": level}),
-            "sha256": {name: file_hash(made / name) for name in (FACES, DESCRIPTORS)},
+            "sha256": {name: file_hash(made / name) for name in (FACES, KEPT, DESCRIPTORS)},
         }
         (made / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return Exported(count, missing)
@@ -101,6 +105,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
         try:
             _fill(database, made, given, progress)
             with database.writing() as session:
+                kept.insert(session, read_kept(given))
                 reserve_ids(session, given.last_id)
                 if given.identity_level is not None:
                     state.set_identity_level(session, given.identity_level)
@@ -157,6 +162,15 @@ def _write_content(
     return done
 
 
+def _write_kept(database: Database, path: Path) -> None:
+    """What a hand said of images that were pruned, one object a line."""
+    with database.reading() as session, path.open("w", encoding="utf-8") as lines:
+        for one in kept.all_kept(session):
+            said = {name: getattr(one.labels, name) for name in LABELS}
+            lines.write(json.dumps({"path": one.path, "sha256": one.sha256, **said}, ensure_ascii=False) + "\n")
+        to_disk(lines)
+
+
 def _line(face: Face) -> dict[str, Any]:
     """What an export says of a face."""
     photo, labels = face.photo, face.labels
@@ -193,7 +207,7 @@ def _photos(database: Database) -> Iterator[Photo]:
 def _copied(source: Path, target: Path, photo: Photo) -> bool:
     if not photo.sha256 or not _is_file(source) or source.stat().st_size != photo.stamp.size:
         return False  # what is of another size is not copied to be hashed: it may be larger than the disk
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(target.parent)
     shutil.copy2(source, target)
     if file_hash(target) == photo.sha256:
         return True

@@ -18,6 +18,7 @@ from index.files import file_hash
 from index.stamps import FileStamp
 from index.values import (
     FOLDER,
+    HAND,
     IDENTITY_LEVEL,
     LABEL_KINDS,
     LABELS,
@@ -27,6 +28,7 @@ from index.values import (
     Face,
     GalleryConfig,
     HalfArray,
+    Kept,
     Labels,
     Photo,
     check_decision,
@@ -36,6 +38,7 @@ from index.where import LARGEST
 
 FORMAT = 2
 ABOUT, FACES, DESCRIPTORS, PICTURES = "gallery.json", "faces.jsonl", "descriptors.npy", "pictures"
+KEPT = "kept.jsonl"
 FACES_OF = {1: "images.jsonl", 2: FACES}  # by format
 LONGEST = 2**20  # bytes of gallery.json, and of a line
 # what reading numbers and texts of a stranger may end in
@@ -84,7 +87,7 @@ def read_export(source: Path, image_root: Path | None) -> Export:
             raise ValueError(f"identity_level is {level!r:.60}; expected first, last or a number from 1 to 999")
     except _NONSENSE as error:
         raise damaged(source / ABOUT, _said(error)) from error
-    for name in (FACES_OF[format_], DESCRIPTORS):
+    for name in (FACES_OF[format_], DESCRIPTORS, *((KEPT,) if format_ >= 2 else ())):
         if not _is_plain(source / name) or file_hash(source / name) != sums.get(name):
             raise damaged(source / name, f"it is not there or its hash is not what {ABOUT} says")
     return Export(format_, config, source / FACES_OF[format_], _descriptors(source / DESCRIPTORS, shape), last, level)
@@ -106,6 +109,24 @@ def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
             except (*_NONSENSE, ImageRowError) as error:
                 raise damaged(export.lines, f"line {number}: {_said(error)}") from error
             yield face, sha256
+
+
+def read_kept(export: Export) -> list[Kept]:
+    """What a hand said of images that were pruned. Raises GalleryCorruptError."""
+    path, found = export.lines.parent / KEPT, dict[tuple[str, str], Kept]()
+    if export.format == 1:
+        return []
+    with path.open("rb") as lines:
+        for number in count(1):
+            try:
+                line = _line(lines)
+                if line is None:
+                    return list(found.values())
+                one = _kept(json.loads(line))
+            except (*_NONSENSE, ImageRowError) as error:
+                raise damaged(path, f"line {number}: {_said(error)}") from error
+            found[one.sha256, one.path] = one
+    return list(found.values())
 
 
 def require_sound(export: Export, first: int, records: HalfArray) -> None:
@@ -173,6 +194,15 @@ def _face(given: Any, export: Export) -> tuple[Face, str]:
     check_decision(photo.path, decision, export.config.values)
     face = Face(photo, _labels(given), decision, _number(given, "id", 1, LARGEST_ID))
     return face, _text(given, "record_sha256")
+
+
+def _kept(given: Any) -> Kept:
+    labels = _labels(given | {"origins": {name: HAND for name in LABELS if given[name] is not None}})
+    photo = Photo(_text(given, "path"), _text(given, "sha256"))
+    check_photo(photo)
+    if not photo.sha256 or labels == Labels():
+        raise ValueError("it says nothing of any content")
+    return Kept(photo.path, photo.sha256, labels)
 
 
 def _stamp(given: dict[str, Any]) -> FileStamp:

@@ -31,8 +31,9 @@ _DECISION = """typeof(decided) != 'integer' OR decided NOT IN ({values})
     OR errors GLOB '?*["{[tf]*'"""
 _LABEL = "typeof({name}) NOT IN ('null', '{kind}') OR ({name} IS NULL) != (substr(origins, {place}, 1) = '-')"
 _KEY = "typeof({name}_key) NOT IN ('null', 'text') OR ({name} IS NULL) != ({name}_key IS NULL)"
+_TYPES = {int: "integer", str: "text"}
 _SAID = [
-    _LABEL.format(name=name, kind="integer" if kind is int else "text", place=place)
+    _LABEL.format(name=name, kind=_TYPES[kind], place=place)
     for place, (name, kind) in enumerate(LABEL_KINDS.items(), 1)
 ]
 _KEYED = {  # by table, the texts whose keys are stored, and the rows whose key SQLite cannot tell to be right
@@ -40,6 +41,9 @@ _KEYED = {  # by table, the texts whose keys are stored, and the rows whose key 
     "photo": {"path": "path_key IS NOT NULL OR path GLOB '*[^ -@[-~]*'"},
 }
 
+_NO_PATH = "its path is none below the images' folder"
+_PATH = """typeof(path) != 'text' OR instr(path, char(0)) OR '/' || path || '/' GLOB '*/[.]/*'
+    OR '/' || path || '/' GLOB '*/[.][.]/*' OR '/' || path || '/' GLOB '*//*'"""
 _NO_DESCRIPTOR = "it has no descriptor"
 # what no row may say, the table, and the condition that finds it
 _SENSELESS = (
@@ -53,13 +57,7 @@ _SENSELESS = (
             AND (identity_level GLOB '*[^0-9]*' OR identity_level NOT GLOB '[1-9]*' OR length(identity_level) > 3)
         OR typeof(created) != 'text' OR typeof(schema_version) != 'integer'""",
     ),
-    (
-        "its path is none below the images' folder",
-        "photo",
-        """typeof(path) != 'text' OR typeof(path_key) NOT IN ('null', 'text')
-        OR instr(path, char(0)) OR '/' || path || '/' GLOB '*/[.]/*'
-        OR '/' || path || '/' GLOB '*/[.][.]/*' OR '/' || path || '/' GLOB '*//*'""",
-    ),
+    (_NO_PATH, "photo", f"typeof(path_key) NOT IN ('null', 'text') OR {_PATH}"),
     ("its hash is none", "photo", f"sha256 IS NOT NULL AND ({_SHA256})"),
     ("its size or times are none", "photo", f"id < 1 OR {_STAMP} OR typeof(added) != 'integer'"),
     (
@@ -108,6 +106,20 @@ _SENSELESS = (
         f"{_MODEL} OR file IN (SELECT file FROM gallery) OR typeof(begun) != 'text'",
     ),
     ("its decision is none of the model's", "staged", _DECISION),
+    (_NO_PATH, "passed", _PATH),
+    (
+        "it cannot say what the file is",
+        "passed",
+        f"id < 1 OR typeof(kind) != 'text' OR typeof(reader) != 'text' OR {_STAMP}",
+    ),
+    (_NO_PATH, "kept", _PATH),
+    (
+        "its labels are none",
+        "kept",
+        f"""id < 1 OR {_SHA256} OR typeof(pruned) != 'integer'
+        OR coalesce({", ".join(LABEL_KINDS)}) IS NULL OR """
+        + " OR ".join(f"typeof({name}) NOT IN ('null', '{_TYPES[kind]}')" for name, kind in LABEL_KINDS.items()),
+    ),
     ("its content is none", "staged", f"{_STAMP} OR (sha256 IS NOT NULL AND ({_SHA256}))"),
 )
 

@@ -19,7 +19,9 @@ from index.values import (
     TEXT_LABELS,
     Decision,
     Face,
+    Kept,
     Labels,
+    Passed,
     Photo,
     Problem,
     check_path,
@@ -137,7 +139,7 @@ def redecided(faces: Sequence[Face]) -> dict[int, dict[str, Any]]:
     }
 
 
-# The three that follow are made for every face that is added: as tuples, which takes half of what columns by name do.
+# What follows is made for every face or file that is added: as tuples, which takes half of what columns by name do.
 
 
 def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, Any] = READ) -> Row:
@@ -153,6 +155,17 @@ def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> Row
     """A row of the table face as it is stored."""
     decided = decision_columns(decision)
     return sealed((id_, photo_id, 0, *_label_values(labels), decided["decided"], numbers_text(decided["errors"])))
+
+
+def passed_row(id_: int, passed: Passed) -> Row:
+    """A row of the table passed as it is stored."""
+    return sealed((id_, passed.path, passed.kind, passed.reader, *_stamp_values(passed.stamp)))
+
+
+def kept_row(id_: int, kept: Kept, pruned: int) -> Row:
+    """A row of the table kept as it is stored; pruned: when, in seconds since 1970."""
+    said = _label_values(kept.labels)[: len(LABELS)]
+    return sealed((id_, bytes.fromhex(kept.sha256), kept.path, *said, pruned))
 
 
 def record_row(file: int, slot: int, face_id: int | None, sha256: str) -> Row:

@@ -157,6 +157,40 @@ class FaceRow(Base):
     digest: Mapped[int] = mapped_column(BigInteger)
 
 
+class PassedRow(Base):
+    """One file below the images' folder that is no picture by its content, as it was then: it need not be opened again
+    to know that."""
+
+    __tablename__ = "passed"
+
+    id: Mapped[int] = mapped_column(_Long, primary_key=True)
+    path: Mapped[str] = mapped_column(unique=True)  # relative to image_root, forward slashes
+    kind: Mapped[str]  # what it is, as people call it
+    reader: Mapped[str]  # what looked at it: another may read more
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    inode: Mapped[int] = mapped_column(BigInteger)
+    ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[int] = mapped_column(BigInteger)
+
+
+class KeptRow(Base):
+    """The labels that a hand gave a face whose photo was pruned, until the same content is there again."""
+
+    __tablename__ = "kept"
+    __table_args__ = (Index("kept_content", "sha256", "path", unique=True),)
+
+    id: Mapped[int] = mapped_column(_Long, primary_key=True)
+    sha256: Mapped[str] = mapped_column(Hash)  # of the photo's content
+    path: Mapped[str]  # where it was, relative to image_root
+    identity: Mapped[str | None]
+    pose: Mapped[int | None]
+    illumination: Mapped[int | None]
+    expression: Mapped[str | None]
+    pruned: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
+    digest: Mapped[int] = mapped_column(BigInteger)
+
+
 class RecordRow(Base):
     """One slot of a descriptor file. Without a face its bytes are still to be zeroed: that is done after the removal is
     committed, and a crash in between leaves the row for the next writer."""

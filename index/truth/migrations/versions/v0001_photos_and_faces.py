@@ -76,6 +76,28 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "passed",
+        sa.Column("id", _LONG, primary_key=True),
+        sa.Column("path", sa.String, nullable=False, unique=True),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("reader", sa.String, nullable=False),
+        *_stamp(),
+        _digest(),
+    )
+    op.create_table(
+        "kept",
+        sa.Column("id", _LONG, primary_key=True),
+        sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+        sa.Column("path", sa.String, nullable=False),
+        sa.Column("identity", sa.String),
+        sa.Column("pose", sa.Integer),
+        sa.Column("illumination", sa.Integer),
+        sa.Column("expression", sa.String),
+        sa.Column("pruned", sa.BigInteger, nullable=False),
+        _digest(),
+        sa.Index("kept_content", "sha256", "path", unique=True),
+    )
+    op.create_table(
         "record",
         sa.Column("file", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("slot", _LONG, primary_key=True, autoincrement=False),

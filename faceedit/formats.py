@@ -1,0 +1,100 @@
+"""Which pictures this installation reads, and what a file is by its first bytes. No decoder is loaded to say it."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import PIL
+
+from faceedit.errors import ImageError
+
+HEAD = 64  # first bytes of a file, which tell what it is
+_HEIC = find_spec("pillow_heif") is not None  # the extra heic
+_AVIF = find_spec("PIL._avif") is not None
+_ALWAYS = "png apng jpg jpeg jpe jfif webp bmp dib tif tiff gif ppm pgm pbm jp2 j2k jpx"
+SUFFIXES = frozenset(
+    f".{name}" for name in (*_ALWAYS.split(), *(("avif",) if _AVIF else ()), *(("heic", "heif") if _HEIC else ()))
+)
+"""Of files that are taken for pictures whatever their first bytes say."""
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", *(("AVIF",) if _AVIF else ()))
+"""Decoders that may see any file; HEIF's sees only what is HEIC by its first bytes."""
+MISSING = {
+    **({} if _HEIC else {"HEIC": "pip install '.[heic]'"}),
+    **({} if _AVIF else {"AVIF": "pip install 'pillow>=11.3'"}),
+    "JPEG XL": "no decoder is at hand: convert them",
+}
+"""Kinds of pictures that cannot be read here, and what would mend it."""
+DECODERS = f"Pillow {PIL.__version__}" + (f", pillow-heif {metadata.version('pillow-heif')}" if _HEIC else "")
+"""What reads pictures here: another one may read more."""
+
+_BEGINNINGS = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+)
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # bytes: a text may begin with BM as well
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
+
+
+def kind_of(head: bytes) -> str | None:
+    """The format of the picture that begins with these bytes, HEAD of them or the whole file; None where it is none."""
+    for beginning, kind in _BEGINNINGS:
+        if head.startswith(beginning):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:2] == b"BM" and head[6:10] == bytes(4) and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace() and _is_number(head[3:]):
+        return "PPM"
+    return _of_box(head) if head[4:8] == b"ftyp" else None
+
+
+def formats_of(path: Path, head: bytes) -> tuple[str, ...]:
+    """The decoders that may look at a file that begins with these bytes. Raises ImageError for a kind of picture that
+    cannot be read here."""
+    kind = kind_of(head)
+    if kind in MISSING:
+        raise ImageError(f"{path} is a picture of kind {kind}, which cannot be read here: {MISSING[kind]}")
+    return (*FORMATS, _heif()) if kind == "HEIC" else FORMATS
+
+
+def first_bytes(path: Path) -> bytes:
+    """HEAD bytes of a file, or all where it has fewer. Raises OSError."""
+    with path.open("rb", buffering=0) as file:
+        return file.read(HEAD)
+
+
+@cache
+def _heif() -> str:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+    return "HEIF"
+
+
+def _is_number(text: bytes) -> bool:
+    """Whether digits follow, or the remark that may stand before them."""
+    return text.lstrip()[:1].isdigit() or text.lstrip()[:1] == b"#"
+
+
+def _of_box(head: bytes) -> str | None:
+    """By the brands of an ISO base media file (ISO/IEC 14496-12): AVIF calls itself mif1 as well."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = [head[8:12], *(head[start : start + 4] for start in range(16, end, 4))]
+    if any(brand in _AVIF_BRANDS for brand in brands):
+        return "AVIF"
+    return "HEIC" if any(brand in _HEIC_BRANDS for brand in brands) else None

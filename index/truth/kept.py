@@ -1,0 +1,82 @@
+"""Labels that a hand gave images that were pruned, kept by content until that is there again. Functions of an open
+session; the caller commits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.orm import Session
+
+from index.truth.database import PAGE, chunks
+from index.truth.rows import kept_row
+from index.truth.schema import Base, FaceRow, KeptRow, PhotoRow, insert_rows, is_sealed
+from index.values import HAND, LABELS, Face, Kept, Labels
+
+_KEPT = Base.metadata.tables["kept"]
+
+
+def count(session: Session) -> int:
+    """How many images' labels are kept."""
+    return session.scalar(select(func.count()).select_from(KeptRow)) or 0
+
+
+def keep(session: Session, faces: Sequence[Face]) -> None:
+    """Keep what a hand said of faces that are about to go, in place of what was kept of the same content there."""
+    said = {(face.photo.sha256, face.path): face for face in faces if face.photo.sha256 and HAND in face.labels.origins}
+    for content, path in said:
+        session.execute(delete(KeptRow).where(KeptRow.sha256 == content, KeptRow.path == path))
+    insert(session, [Kept(path, content, _by_hand(face)) for (content, path), face in said.items()])
+
+
+def insert(session: Session, kept: Sequence[Kept]) -> None:
+    """Keep these labels."""
+    first = (session.scalar(select(func.max(KeptRow.id))) or 0) + 1
+    now = int(time.time())
+    insert_rows(session, "kept", [kept_row(id_, one, now) for id_, one in enumerate(kept, first)])
+
+
+def of_contents(session: Session, contents: Sequence[str]) -> list[Kept]:
+    """What is kept of these contents, oldest first; a row that is not what was written says nothing."""
+    found = []
+    for some in chunks(sorted(set(contents))):
+        rows = session.execute(select(_KEPT).where(_KEPT.c.sha256.in_(some)).order_by(_KEPT.c.id)).mappings()
+        found += [_value(row) for row in rows if is_sealed("kept", row)]
+    return found
+
+
+def all_kept(session: Session) -> Iterator[Kept]:
+    """Everything that is kept, oldest first."""
+    for row in session.execute(select(_KEPT).order_by(_KEPT.c.id)).yield_per(PAGE).mappings():
+        yield _value(row)
+
+
+def forget(session: Session, ids: Sequence[int]) -> None:
+    """Forget these, as when their images are there again."""
+    for some in chunks(list(ids)):
+        session.execute(delete(KeptRow).where(KeptRow.id.in_(some)))
+
+
+def forget_of_faces(session: Session, ids: Sequence[int]) -> None:
+    """Forget what is kept of the contents of these faces' photos."""
+    for some in chunks([int(id_) for id_ in ids]):
+        contents = select(PhotoRow.sha256).join(FaceRow, FaceRow.photo_id == PhotoRow.id).where(FaceRow.id.in_(some))
+        session.execute(delete(KeptRow).where(KeptRow.sha256.in_(contents)))
+
+
+def forget_all(session: Session) -> int:
+    """Forget everything that is kept; of how many images."""
+    found = count(session)
+    session.execute(delete(KeptRow))
+    return found
+
+
+def _by_hand(face: Face) -> Labels:
+    return Labels.given(HAND, **{n: getattr(face.labels, n) for n in LABELS if face.labels.origin(n) == HAND})
+
+
+def _value(row: RowMapping) -> Kept:
+    labels = Labels.given(HAND, **{name: row[name] for name in LABELS})
+    return Kept(row["path"], row["sha256"], labels, row["id"])
