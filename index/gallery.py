@@ -433,6 +433,7 @@ class Gallery:
             state.gallery(session).image_root = image_root.as_posix()
             if below:
                 store.put_below(session, below)
+                state.deepen_identity_level(session, below.count("/") + 1)
         self._config = changed(self._config, image_root=image_root)
 
     @property

@@ -307,3 +307,20 @@ def test_a_path_is_meant_composed_or_not(faces: FaceSearch, photos: Path) -> Non
     assert faces.label("Jürgen/1.png", str(photos / NFD / "1.png"), identity="J") == 1
     assert faces.label(str(photos / "Jürgen" / "1.png"), identity="K") == 1
     assert identities(faces)["Jürgen/1.png"] == "K"
+
+
+@pytest.mark.parametrize(("level", "after"), [("first", "3"), ("2", "4"), ("last", "last"), (None, None)])
+def test_under_a_higher_root_people_and_conditions_are_as_before(
+    faces: FaceSearch, tmp_path: Path, level: str | None, after: str | None
+) -> None:
+    put(tmp_path / "All" / "Ünder" / "g", "anna/2019/1.png", "bob/2019/IMG.PNG", "bob/2019/2.png")
+    faces.index(tmp_path / "All" / "Ünder" / "g", identity_level=level)
+    before = [face.identity for face in faces.gallery.faces()]
+    faces.relocate(tmp_path / "All")
+    assert faces.gallery.identity_level == after and faces.gallery.verify().sound
+    path = tmp_path / "All" / "Ünder" / "g" / "bob" / "2019" / "2.png"
+    path.touch()
+    faces.index(tmp_path / "All")
+    assert [face.identity for face in faces.gallery.faces()] == before
+    for text, count in (("path like 'ünder/g/BOB/%/img.png'", 1), ("path like 'ÜNDER%'", 3)):
+        assert len(faces.query(path, k=5, where=text)) == count - text.endswith("ÜNDER%'")  # the query is one of them

@@ -13,6 +13,8 @@ from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, columns_o
 from index.truth.upgrade import to_newest
 from index.values import IDENTITY_LEVEL, GalleryConfig, State
 
+_DEEPEST = 999  # an identity level
+
 
 def create(session: Session, config: GalleryConfig) -> None:
     """Make the tables and the one row of an empty gallery."""
@@ -101,6 +103,14 @@ def set_identity_level(session: Session, level: str) -> None:
     if not IDENTITY_LEVEL.fullmatch(level):
         raise ValueError(f"identity level is {level!r:.40}; expected first, last or a number from 1 to 999")
     gallery(session).identity_level = level
+
+
+def deepen_identity_level(session: Session, folders: int) -> None:
+    """Count as many folders more from the top, since the image root is that much higher: people are named as before."""
+    level = identity_level(session)
+    if level not in (None, "last"):
+        number = 1 if level == "first" else int(level or 1)
+        set_identity_level(session, str(min(number + folders, _DEEPEST)))
 
 
 def state(session: Session) -> State:

@@ -274,7 +274,7 @@ def put_below(session: Session, folder: str) -> None:
         check_path(f"{folder}/{path}")
         lengths.setdefault(len(path), []).append((id_, path))
     for length in sorted(lengths, reverse=True):
-        _rewrite(session, _PHOTO, {id_: {"path": f"{folder}/{path}"} for id_, path in lengths[length]})
+        _rewrite(session, _PHOTO, {id_: path_columns(f"{folder}/{path}") for id_, path in lengths[length]})
 
 
 def _rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
