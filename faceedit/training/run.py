@@ -225,6 +225,9 @@ def _take_moves(mine: Generation, other: Generation, seed: int) -> None:
             first, from_ = (4 * 2 * (not network.config.still) for network in (mine, other))
             begun[first : first + shared] = taken[name][from_ : from_ + shared]
             taken[name] = begun
+        if mine.config.kept != other.config.kept:  # a colour is not what it was: it is added to what is around
+            last = 4 * (SHARED + 2 * (not mine.config.still))
+            taken[name][last - 12 : last] = 0
     mine.load_state_dict({**own, **taken, "attributes": own["attributes"] + mean + _APART * apart})
 
 
