@@ -43,7 +43,7 @@ from faceedit.editor import Editor, reconstruction_errors
 from faceedit.files import write_whole
 from faceedit.manifest import Manifest, join, read_manifest
 from faceedit.modelfile import Model, load_model, model_digest, new_networks
-from faceedit.networks import initialise
+from faceedit.networks import GenerationNetwork, NetworkConfig, initialise
 from faceedit.training.augmentation import Augmentation
 from faceedit.training.batches import EVEN, Photographer
 from faceedit.training.pairs import PairSampler, PairSet, load_pairs
@@ -182,7 +182,8 @@ class _Bench:
             row = self._who(self._trained(recipe, variant, None))
         elif part == "generation":
             start = load_model(self._given.start)  # its identity network alone: stage one learns from nothing
-            start = replace(start, card=replace(start.card, task=ILLUMINATION))
+            nothing = start.networks._replace(generation=GenerationNetwork(NetworkConfig()))
+            start = replace(start, card=replace(start.card, task=ILLUMINATION), networks=nothing)
             row = self._seen(self._trained(recipe, variant, start))
         else:
             start = _second_stage_anew(load_model(self._given.start), recipe)

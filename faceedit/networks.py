@@ -433,20 +433,36 @@ COLOUR, LIGHT = 7, 10  # where a decoder's colour begins, after two flows and th
 def blended(source: Tensor, said: Tensor, grid: Tensor, black: Tensor, kept: bool = False) -> Moved:
     """What stage one's decoder said, (B K, 13, 60, 60), applied to the `sharpened` sources (B, 3, 60, 60), which are
     not sharpened where nothing but mirrored places moves, in single precision. black (3,): the normalised values of
-    black. kept: pixels of the source that count for half or more stay as they are; the rest is made of the others."""
+    black. kept: pixels of the source that count for half or more stay as they are; the rest is made of the others, and
+    the colour is said of what is around instead of black."""
     flow, mirrored = (grid + _REACH * said[:, i : i + 2].permute(0, 2, 3, 1) for i in (0, 2))
     gain, dark = said[:, LIGHT:].clamp(-_BRIGHTEST, _BRIGHTEST).exp(), black[:, None, None]
     moved = [(part - dark) * gain + dark for part in moved_twice(source, flow, mirrored)]
     weights = said[:, 4:COLOUR].softmax(1)
     if kept:
         moved[0] = source.repeat_interleave(len(said) // len(source), 0)
-        others = said[:, 5:COLOUR].softmax(1)
-        made = others[:, :1] * moved[1] + others[:, 1:] * said[:, COLOUR:LIGHT]
-        picture = torch.where(invented(weights), made, moved[0])
+        others, new = said[:, 5:COLOUR].softmax(1), invented(weights)
+        beside = 2 * (source.shape[-1] // SIZE) + 1  # the edge of what hides a face is mixed with it
+        around = filled(moved[0], 1 - F.max_pool2d(new.to(moved[0].dtype), beside, 1, beside // 2))
+        made = others[:, :1] * moved[1] + others[:, 1:] * (around + said[:, COLOUR:LIGHT])
+        picture = torch.where(new, made, moved[0])
     else:
         parts = (*moved, said[:, COLOUR:LIGHT])
         picture = sum((weights[:, i : i + 1] * part for i, part in enumerate(parts)), torch.zeros_like(parts[0]))
     return Moved(torch.cat([picture, *moved, weights], 1), flow, mirrored, said[:, 4:COLOUR])
+
+
+def filled(pictures: Tensor, seen: Tensor) -> Tensor:
+    """Pictures (N, C, H, W) where they are seen (N, 1, H, W), 0..1, and the smooth colours of what is around elsewhere:
+    each pixel from pictures of half the size, and so on (push and pull: Gortler et al., SIGGRAPH 1996)."""
+    if max(seen.shape[-2:]) <= 2:
+        return pictures * seen + (1 - seen) * (pictures * seen).sum((2, 3), True) / seen.sum((2, 3), True).clamp_min(
+            1e-6
+        )
+    share = F.avg_pool2d(seen, 2, ceil_mode=True, count_include_pad=False)
+    halved = F.avg_pool2d(pictures * seen, 2, ceil_mode=True, count_include_pad=False) / share.clamp_min(1e-6)
+    below = filled(halved, (2 * share).clamp_max(1))
+    return pictures * seen + (1 - seen) * F.interpolate(below, size=seen.shape[-2:], mode="bilinear")
 
 
 def invented(weights: Tensor) -> Tensor:

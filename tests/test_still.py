@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE, AttributeSpace
@@ -27,6 +28,7 @@ from faceedit.networks import (
     NetworkConfig,
     blended,
     corrected,
+    filled,
     initialise,
     invented,
     joined,
@@ -112,8 +114,26 @@ def test_what_is_kept_is_the_source_and_the_rest_is_made_without_it() -> None:
     black_holes[made_up[::2]] = -9.0  # the first picture of each source: what is hidden says nothing
     again = blended(black_holes, said, pixel_grid(), black, kept=True).maps
     share = said[:, 5:COLOUR].softmax(1)
-    by_hand = share[:, :1] * again[:, 6:9] + share[:, 1:] * said[:, COLOUR:LIGHT]
+    clear = 1 - F.max_pool2d(made_up[:, :1].float(), 3, 1, 1)  # nor what is beside the hidden pixels
+    around = filled(black_holes.repeat_interleave(2, 0), clear)
+    by_hand = share[:, :1] * again[:, 6:9] + share[:, 1:] * (around + said[:, COLOUR:LIGHT])
     assert torch.allclose(again[:, :3][made_up], by_hand[made_up], atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [60, 75])
+def test_what_is_hidden_is_filled_with_what_is_around(size: int) -> None:
+    axis = torch.linspace(-1, 1, size)
+    slope = (axis + 0.5 * axis[:, None]).expand(1, 3, size, size)
+    seen = torch.ones(1, 1, size, size)
+    seen[..., 20:35, 25:45] = 0
+    made = filled(slope, seen)
+    there = seen.expand_as(slope) > 0
+    assert torch.equal(made[there], slope[there])
+    spoilt = torch.where(there, slope, torch.full_like(slope, 50.0))
+    assert torch.allclose(filled(spoilt, seen), made, atol=1e-5)  # what is hidden says nothing
+    assert (made - slope).abs()[~there].max() < 0.25  # of a picture from -1.5 to 1.5
+    assert (filled(torch.full_like(slope, 0.7), seen) - 0.7).abs().max() < 1e-5
+    assert torch.equal(filled(slope, torch.zeros_like(seen)), torch.zeros_like(slope))  # nothing is known of anything
 
 
 def test_stage_two_changes_what_was_invented_alone() -> None:
@@ -159,14 +179,15 @@ def test_an_edit_says_what_it_keeps_and_the_larger_picture_keeps_it_to_the_bit()
 
     said = np.zeros((13, 60, 60), np.float16)
     said[4], said[6] = np.where(np.arange(60) < 30, 20, 0), np.where(np.arange(60) < 30, 0, 20)  # the right is invented
-    said[7:10] = 200
-    picture = shown.copy()
-    picture[:, 30:] = 200
-    crop = faces(1, 180)[0]
-    corrected_by_ten = np.where(np.arange(60)[:, None] < 30, picture, picture + 10).astype(np.uint8)
-    large = enlarged(Edit(picture, corrected_by_ten, edit.descriptor, Moves(said, np.zeros(3, np.float32), True)), crop)
+    said[7:10] = 50
+    crop = np.full((180, 180, 3), 100, np.uint8)
+    crop[::7, 10:60:9] = [90, 100, 110]
+    crop[:, 93:] = 3  # what hides the right
+    picture = np.full((60, 60, 3), 150, np.uint8)
+    more_by_ten = np.where(np.arange(60)[:, None] < 30, picture, picture + 10).astype(np.uint8)
+    large = enlarged(Edit(picture, more_by_ten, edit.descriptor, Moves(said, np.zeros(3, np.float32), True)), crop)
     assert (large[:, :89] == crop[:, :89]).all()  # the boundary is said of pixels three times as large
-    assert (large[:, 100:] == 210).all()
+    assert (np.abs(large[:, 100:].astype(int) - 160) <= 3).all()  # what is around, 50 more, and the correction
 
 
 def test_a_still_model_is_saved_loaded_and_edits_as_its_networks_do(tmp_path: Path) -> None:
@@ -282,35 +303,42 @@ def test_a_model_that_moves_pixels_is_what_another_task_begins_with(space: Attri
     tokens = random(1, 32, 15, 15)
     with torch.no_grad():
         said, before = mine.decoder(tokens, random(1, 64, 60, 60)), other.decoder(tokens)
-    assert torch.allclose(said[:, 2:LIGHT], before[:, 2:LIGHT], atol=1e-5)
+    assert torch.allclose(said[:, 2:COLOUR], before[:, 2:COLOUR], atol=1e-5)
+    if config.kept:  # a colour is added to what is around
+        assert (said[:, COLOUR:LIGHT] == 0).all()
+    else:
+        assert torch.allclose(said[:, COLOUR:LIGHT], before[:, COLOUR:LIGHT], atol=1e-5)
     assert torch.allclose(said[:, LIGHT:], before[:, LIGHT:], atol=1e-5)
-    assert (mine.attributes.mean((0, 1)) - other.attributes.mean((0, 1))).abs().max() < 0.05
+    told = mine.attributes.mean(1)  # what is the same at all places
+    assert (told.mean(0) - other.attributes.mean((0, 1))).abs().mean() < 0.1
+    assert torch.cdist(told, told)[~torch.eye(len(told), dtype=torch.bool)].min() > 0.3  # values are told apart
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("space", [POSE, INPAINTING], ids=lambda s: s.name)
-def test_stage_two_is_not_worse_than_stage_one_after_a_small_training(
-    space: AttributeSpace, placed: Path, tmp_path: Path
-) -> None:
-    pairs = pairs_of(placed, space)
-    task = "inpainting" if space is INPAINTING else "illumination"  # by which nothing moves, whatever changes
-    recipe = tiny(task, steps_one=40 if space is POSE else 80, learning_rate=4e-3, contrast=0.0)
-    run = TrainingRun(space, recipe, tmp_path / "model", seed=1)
-    editor = Editor(train(run, pairs), "cpu")
-    if space is INPAINTING:
-        shown = np.stack([_before(face, i) for i, face in enumerate(pairs.images[:24])])
-        asked, truths = np.zeros(24, np.int64), pairs.images[:24]
-    else:
-        rows = pairs.groups[: 24 // 7 + 1]
-        shown, truths = pairs.images[rows[:, :6].ravel()], pairs.images[rows[:, 1:7].ravel()]
-        asked = np.tile(np.arange(1, 7), len(rows))
-    edits = editor.edit_many(shown, asked)
+def test_stage_two_is_not_worse_than_stage_one_after_a_small_training(placed: Path, tmp_path: Path) -> None:
+    """Every face as it is, under light 0, and under light 9, which comes from the right."""
+    faces = pairs_of(placed, POSE)
+    n = len(faces.images)
+    gain = np.linspace(0.3, 1.0, 60)[None, None, :, None]
+    lit = np.concatenate([faces.images, (faces.images * gain).astype(np.uint8)])
+    groups = np.full((n, 20), -1, np.int64)
+    groups[:, 0], groups[:, 9] = np.arange(n), n + np.arange(n)
+    assert faces.mask_rows is not None
+    pairs = replace(
+        faces,
+        images=lit,
+        groups=groups,
+        people=np.arange(n),
+        faces=np.arange(n),
+        leads=np.ones((20, 20), bool),
+        mirror=None,
+        mask_rows=np.concatenate([faces.mask_rows] * 2),
+        loose=None,
+    )
+    recipe = tiny("illumination", steps_one=60, learning_rate=2e-3, contrast=0.0, sources=8)
+    editor = Editor(train(TrainingRun(ILLUMINATION, recipe, tmp_path / "model", seed=1), pairs), "cpu")
+    edits = editor.edit_many(lit[:24], np.full(24, 9))
     one, two = (np.stack([getattr(e, stage) for e in edits]).astype(float) for stage in ("generated", "refined"))
-    before, first, second = (float(((made - truths) ** 2).mean()) for made in (shown.astype(float), one, two))
-    assert second <= 1.01 * first
-    assert first < before or space is POSE  # what moves in these pictures is more than light
-
-
-def _before(face: np.ndarray, seed: int) -> np.ndarray:
-    one = occluder(np.random.default_rng([9, seed]), black=1.0)
-    return np.where(one.hidden[..., None], one.colours, face)
+    truths = lit[n : n + 24]
+    before, first, second = (float(((made - truths) ** 2).mean()) for made in (lit[:24].astype(float), one, two))
+    assert second <= 1.01 * first and first < before

@@ -28,7 +28,8 @@ class TrainingRun:
     """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; start: a
     model whose weights to begin with: its refinement network (where both move pixels, or neither does; without the
     decoder, where only one of the two adds it to the first picture) and, where they have the same sizes, its identity
-    network, its descriptor's head and, for the same task, its generation network and its value estimator."""
+    network, its descriptor's head and, for the same task, its generation network and its value estimator; for another
+    task, of a generation network that moves pixels all but what it was told by the values."""
 
     space: AttributeSpace
     recipe: Recipe
@@ -197,7 +198,7 @@ def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
         if taken:
             getattr(networks.describer, part).load_state_dict(getattr(start.describer, part).state_dict())
     if not run.takes_generation:
-        _take_moves(networks.generation, start.generation)
+        _take_moves(networks.generation, start.generation, run.seed)
     else:
         begun = start.generation
         if isinstance(begun, GenerationNetwork) and begun.config.compact:
@@ -205,22 +206,29 @@ def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
         networks.generation.load_state_dict(begun.state_dict())
 
 
+_APART = 0.1  # about as far as the poses' are in a trained network
+
+
 @torch.no_grad()
-def _take_moves(mine: Generation, other: Generation) -> None:
+def _take_moves(mine: Generation, other: Generation, seed: int) -> None:
     """Of a network that moves pixels for another task: all but what it was told by that task's values, whose mean is
-    what all values begin with."""
+    what all values begin with, and something of each value's own, which tells them apart from the first update."""
     moves = isinstance(mine, FlowGenerationNetwork) and isinstance(other, FlowGenerationNetwork)
     if not moves or any(getattr(mine.config, size) != getattr(other.config, size) for size in ("mixing", "width")):
         return
     taken, own = other.state_dict(), mine.state_dict()
     mean = taken.pop("attributes").mean(0)
+    apart = torch.randn(len(own["attributes"]), 1, mean.shape[1], generator=torch.Generator().manual_seed(seed))
     for name in ("decoder.layers.4.weight", "decoder.layers.4.bias"):
         if own[name].shape != taken[name].shape:  # one of both has a first flow, the other light
             begun, shared = own[name] * 0, 4 * SHARED
             first, from_ = (4 * 2 * (not network.config.still) for network in (mine, other))
             begun[first : first + shared] = taken[name][from_ : from_ + shared]
             taken[name] = begun
-    mine.load_state_dict({**own, **taken, "attributes": own["attributes"] + mean})
+        if mine.config.kept != other.config.kept:  # a colour is not what it was: it is added to what is around
+            last = 4 * (SHARED + 2 * (not mine.config.still))
+            taken[name][last - 12 : last] = 0
+    mine.load_state_dict({**own, **taken, "attributes": own["attributes"] + mean + _APART * apart})
 
 
 def began_with(start: Model | None) -> dict[str, object]:
