@@ -13,7 +13,8 @@ from faceedit.align import align
 from faceedit.colours import Told
 from faceedit.errors import MissingPackageError, NoFaceError, UsageError
 from faceedit.faces import Face, FaceDetector, Faces, FindsFaces, lies_by_the_rule, may_be_crop
-from faceedit.images import FORMATS, LARGEST, SIZE, Picture, read_photograph
+from faceedit.formats import HEAD, formats_of
+from faceedit.images import LARGEST, SIZE, Picture, read_photograph
 
 _CROP_SIDE = 256  # pixels; a square of up to that many is taken for a crop without a look at it
 
@@ -85,7 +86,7 @@ def _size(content: bytes | Image.Image) -> tuple[int, int]:
     if isinstance(content, Image.Image):
         return content.size
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(content), formats=formats_of(Path(), content[:HEAD])) as opened:
             return opened.size
     except Exception:  # decoders raise what they like
         return 1, 1
