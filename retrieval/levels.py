@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from faceedit.errors import UsageError
 from faceedit.text import printable
@@ -48,13 +47,17 @@ def same_names(names: Iterable[str]) -> list[SameName]:
     for folder in dict.fromkeys(name.rpartition("/")[0] for name in names):
         if folder:
             places.setdefault(text_key(folder.rpartition("/")[2]), {}).setdefault(text_key(folder), folder)
-    return [_same_name(sorted(some.values())) for some in places.values() if len(some) > 1]
+    found = (_same_name(sorted(some.values())) for some in places.values() if len(some) > 1)
+    return [one for one in found if one is not None]
 
 
-def _same_name(folders: list[str]) -> SameName:
-    parts = [PurePosixPath(folder).parts for folder in folders]
-    level = next(n for n in range(1, 1000) if len({part[min(n, len(part)) - 1] for part in parts}) > 1)
-    return SameName(parts[0][-1], tuple(folders), FIRST if level == 1 else str(level))
+def _same_name(folders: list[str]) -> SameName | None:
+    """None where every level names one person, as of anna and anna/anna."""
+    parts = [tuple(map(text_key, folder.split("/"))) for folder in folders]
+    for level in range(1, max(map(len, parts)) + 1):
+        if len({part[min(level, len(part)) - 1] for part in parts}) > 1:
+            return SameName(folders[0].rpartition("/")[2], tuple(folders), FIRST if level == 1 else str(level))
+    return None
 
 
 def told(found: list[SameName]) -> str:

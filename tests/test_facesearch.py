@@ -48,7 +48,8 @@ def test_the_names_are_these_in_order() -> None:
 
 def test_every_error_that_it_may_raise_is_among_them() -> None:
     """Not those of training, rendering, importing and measuring, which only commands do."""
-    elsewhere = {"EvaluationError", "FaceModelError", "ImportSourceError", "LandmarkError", "TrainingError"}
+    importing = {"ImportSourceError", "LandmarkError", "NothingImportedError"}
+    elsewhere = {"EvaluationError", "FaceModelError", "TrainingError", *importing}
     elsewhere |= {"NothingImportedError"}
     modules = (faceedit.errors, index.errors, retrieval.errors)
     named = {name for module in modules for name, one in vars(module).items() if isinstance(one, type)}
