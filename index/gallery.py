@@ -29,6 +29,7 @@ from index.checked import forget
 from index.descriptors import checked_descriptors, record_hash, record_hashes
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
 from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
+from index.labels import Labels
 from index.plain import require_plain
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
@@ -46,7 +47,6 @@ from index.values import (
     FloatArray,
     GalleryConfig,
     Kept,
-    Labels,
     Match,
     Passed,
     Photo,

@@ -6,24 +6,22 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import ImageRowError
+from index.labels import Labels
 from index.stamps import FileStamp
 
 FloatArray: TypeAlias = NDArray[np.float32]
 HalfArray: TypeAlias = NDArray[np.float16]
 IdArray: TypeAlias = NDArray[np.int64]
 
-HAND, FILE, FOLDER, SUGGESTION = "hand", "file", "folder", "suggestion"
-ORIGINS = ("", HAND, FILE, FOLDER, SUGGESTION)
-"""Where a label may come from: nowhere (there is none), a person's hand, a table, the folder's name, a suggestion."""
 _HASH = re.compile("[0-9a-f]{64}")
 IDENTITY_LEVEL = re.compile("first|last|[1-9][0-9]{0,2}")
 """Which of the folders below the image root names a person: the outermost, a picture's own, or by number from 1."""
@@ -85,53 +83,6 @@ class State:
     """how often faces were removed: only that disturbs a running read"""
     model: tuple[str, int]
     """digest of the model that described it, and how many numbers its descriptors have"""
-
-
-def no_origins() -> tuple[str, ...]:
-    """Of labels that nobody gave."""
-    return ("",) * len(LABELS)
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What is said about a face, and by whom. None: not known.
-
-    A field before `origins` is a label: what it is called and whether it is a whole number or text stands here and
-    nowhere else (LABEL_KINDS); the table face has a column for it, and one more for the key of a text.
-    """
-
-    identity: str | None = None
-    pose: int | None = None
-    illumination: int | None = None
-    expression: str | None = None
-    origins: tuple[str, ...] = field(default_factory=no_origins)
-    """for each of LABELS one of ORIGINS; "" where there is no label"""
-
-    @classmethod
-    def given(cls, origin: str, **labels: str | int | None) -> Labels:
-        """Labels that all come from one place."""
-        origins = tuple("" if labels.get(name) is None else origin for name in LABELS)
-        return cls(**labels, origins=origins)  # type: ignore[arg-type]
-
-    def changed(self, origin: str, **labels: Any) -> Labels:
-        """The same labels but for these, which come from `origin`; None takes one away."""
-        origins = tuple(
-            before if name not in labels else "" if labels[name] is None else origin
-            for name, before in zip(LABELS, self.origins, strict=True)
-        )
-        return replace(self, **labels, origins=origins)
-
-    def origin(self, name: str) -> str:
-        """Where the label of this name comes from."""
-        return self.origins[LABELS.index(name)]
-
-
-LABEL_KINDS: Mapping[str, type[int] | type[str]] = {
-    one.name: int if str(one.type).startswith("int") else str for one in fields(Labels) if one.name != "origins"
-}
-"""Every label, in the order that it has in tables, and whether it is a whole number or text."""
-LABELS = tuple(LABEL_KINDS)
-TEXT_LABELS = tuple(name for name, kind in LABEL_KINDS.items() if kind is str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +189,6 @@ class Match:
     face: Face
     distance: float
     """Euclidean distance between the descriptors (not squared)"""
-
-
-def text_key(text: str) -> str:
-    """What conditions compare of a text: composed, and without case in every script, so that every engine gives one
-    answer (Unicode 15, section 3.13, with its characters composed)."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def path_forms(path: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@
     text       = 'in single quotes; '' is one of them' | "or in double ones"
 
 Words are read in either case. Labels that are texts, and sha256, are compared without regard to case in every script,
-and in their composed form (NFC): by `index.values.text_key`. So is a path by `like`; by other comparisons it is that
+and in their composed form (NFC): by `index.labels.text_key`. So is a path by `like`; by other comparisons it is that
 very path, composed or not. `like` looks at the key, so `_` is one character of that. An image without a label is unlike
 every value: `identity != 'anna'` lets it pass, `pose < 0` does not. What is parsed here becomes expressions of
 SQLAlchemy (`index.truth.conditions`), never a string of SQL.
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from index.errors import WhereError
-from index.values import LABEL_KINDS, TEXT_LABELS
+from index.labels import LABEL_KINDS, TEXT_LABELS
 
 NUMBERS = ("id", *(name for name, kind in LABEL_KINDS.items() if kind is int), "decided", "size")
 TEXTS = (*TEXT_LABELS, "path", "sha256")

@@ -10,7 +10,8 @@ import numpy as np
 
 from faceedit.describes import Describes
 from index.gallery import Decision, Face, FileStamp, Gallery, Kept, Labels, Photo, Problem
-from index.values import FOLDER, FloatArray
+from index.labels import FOLDER
+from index.values import FloatArray
 from retrieval.comparing import compare, gone_faces, is_as_it_was, named
 from retrieval.describing import describe_contents
 from retrieval.folder import is_gone

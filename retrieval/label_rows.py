@@ -11,7 +11,7 @@ from typing import Any
 
 from faceedit.errors import ManifestError
 from faceedit.text import printable
-from index.values import Labels
+from index.labels import Labels
 from retrieval.tables import counted
 
 _SHOWN = 3  # rows or pictures named in a warning

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from faceedit.errors import UsageError
 from faceedit.manifest import COLUMNS, Manifest, read_manifest
-from index.values import FILE, FOLDER, HAND, LABEL_KINDS, LABELS, Face, Kept, Labels
+from index.labels import FILE, FOLDER, HAND, LABEL_KINDS, LABELS, Labels
+from index.values import Face, Kept
 from retrieval.errors import RetrievalError
 from retrieval.label_rows import LabelRows, Row, matched
 from retrieval.levels import LAST, person_of

@@ -15,7 +15,7 @@ from faceedit.images import Picture
 from index.errors import GalleryEmptyError
 from index.files import file_hash
 from index.gallery import FileStamp, Gallery, Match, Photo
-from index.values import text_key
+from index.labels import text_key
 from retrieval.answers import CHANGED, GONE, THERE, UNREADABLE, Answer, Result, Step
 from retrieval.checks import is_unicode
 from retrieval.describing import require_sound

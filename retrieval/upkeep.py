@@ -12,7 +12,7 @@ from typing import Final
 from faceedit.errors import UsageError
 from index.care.compact import Compaction
 from index.gallery import Gallery
-from index.values import HAND, LABEL_KINDS
+from index.labels import HAND, LABEL_KINDS
 from index.where import LARGEST, Condition
 from retrieval.about import missing_files
 from retrieval.checks import is_unicode, require_keepable

@@ -29,7 +29,7 @@ from sqlalchemy.engine import Engine
 
 from index.errors import GalleryEmptyError, GalleryNotFoundError
 from index.gallery import Gallery
-from index.values import HAND
+from index.labels import HAND
 from retrieval.indexing import index_folder
 from retrieval.kinds import find_images
 from retrieval.opening import open_gallery

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.gallery import Gallery
+from index.labels import HAND, Labels
 from index.stamps import FileStamp
-from index.values import HAND, Decision, Face, Labels, Photo
+from index.values import Decision, Face, Photo
 
 _PHOTO, _STAMP = ("sha256",), ("size", "mtime_ns", "inode", "ctime_ns")
 

@@ -33,7 +33,8 @@ from faceedit.sources.table import list_table
 from faceedit.text import cell, printable
 from index.errors import GalleryError, RequirementsError, WhereError
 from index.gallery import Gallery, GalleryConfig
-from index.values import Decision, Face, Labels, Photo
+from index.labels import Labels
+from index.values import Decision, Face, Photo
 from index.where import FIELDS, parse
 from retrieval.labelling import read_labels
 

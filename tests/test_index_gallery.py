@@ -23,8 +23,8 @@ from index.errors import (
     UnknownImageError,
 )
 from index.gallery import Face, Gallery, GalleryConfig, Labels, Match
+from index.labels import ORIGINS
 from index.truth.database import PAGE
-from index.values import ORIGINS
 from index.where import parse
 from tests.faces import new_face
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from index.gallery import Face, FileStamp, Gallery, GalleryConfig, Labels
+from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.truth.schema import FaceRow
-from index.values import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.where import parse
 from tests.faces import new_face
 

@@ -16,7 +16,7 @@ from faceedit.attributes import POSE
 from faceedit.images import read_crop
 from index.errors import ModelMismatchError
 from index.gallery import FileStamp, Gallery, Labels
-from index.values import FILE, HAND
+from index.labels import FILE, HAND
 from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.indexing import index_folder
 from retrieval.kinds import find_images

@@ -15,7 +15,7 @@ from PIL import Image
 from faceedit.errors import UsageError
 from index.care.exchange import restore
 from index.gallery import Gallery, Labels
-from index.values import FOLDER, HAND
+from index.labels import FOLDER, HAND
 from retrieval.errors import NoImagesError, PruneError
 from retrieval.face_search import FaceSearch
 from retrieval.pruning import Gone

@@ -14,7 +14,7 @@ from faceedit.describes import Usual
 from faceedit.errors import AttributeValueError, ImageError, UsageError
 from faceedit.images import read_crop
 from index.errors import GalleryEmptyError, ModelMismatchError, WhereError
-from index.values import FILE, Labels
+from index.labels import FILE, Labels
 from index.where import parse
 from retrieval.answers import Answer
 from retrieval.face_search import FaceSearch

@@ -12,7 +12,7 @@ from PIL import Image
 
 from faceedit.images import read_crop
 from index.gallery import Gallery, Labels
-from index.values import HAND
+from index.labels import HAND
 from retrieval.errors import RetrievalError
 from retrieval.indexing import index_folder
 from retrieval.kinds import find_images

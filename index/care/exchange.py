@@ -36,11 +36,12 @@ from index.care.exported import (
 from index.descriptors import RECORD_TYPE, record_hashes
 from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import DATABASE, file_hash, make_folders, new_folder_whole, require_new_folder
+from index.labels import LABELS
 from index.truth import descriptor_slots, kept, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.ids import last_id, reserve_ids
-from index.values import LABELS, Face, GalleryConfig, Photo
+from index.values import Face, GalleryConfig, Photo
 from index.whole import to_disk
 
 _BATCH = 500

@@ -15,21 +15,16 @@ import numpy as np
 from index.descriptors import RECORD_TYPE, first_unsound
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
 from index.files import file_hash
+from index.labels import FOLDER, HAND, LABEL_KINDS, LABELS, ORIGINS, Labels
 from index.stamps import FileStamp
 from index.values import (
-    FOLDER,
-    HAND,
     IDENTITY_LEVEL,
-    LABEL_KINDS,
-    LABELS,
     LARGEST_ID,
-    ORIGINS,
     Decision,
     Face,
     GalleryConfig,
     HalfArray,
     Kept,
-    Labels,
     Photo,
     check_decision,
     check_photo,

@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from index.care.rows import damaged_rows
 from index.descriptors import record_hash
 from index.errors import ImageRowError
+from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.truth import descriptor_slots, state
 from index.truth.ids import HIGHEST_ID, last_id, remember_last_ids
 from index.truth.rows import path_columns, photo_row
 from index.truth.schema import Base, insert_rows, row_digest, stored
-from index.values import LABEL_KINDS, LABELS, TEXT_LABELS, Photo, check_path, text_key
+from index.values import Photo, check_path
 
 _Row = dict[str, Any]
 _MOST = 200  # damaged rows whose digest is tried, and values that are

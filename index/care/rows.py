@@ -12,11 +12,11 @@ from sqlalchemy import Table, text
 from sqlalchemy.orm import Session
 
 from index.errors import GalleryCorruptError
+from index.labels import LABEL_KINDS, TEXT_LABELS, text_key
 from index.truth.database import PAGE, Database
 from index.truth.ids import last_ids_known
 from index.truth.schema import TABLES, Base, row_digest
 from index.truth.shape import strange
-from index.values import LABEL_KINDS, TEXT_LABELS, text_key
 
 _STAMP = """typeof(size) != 'integer' OR size < 0 OR typeof(mtime_ns) != 'integer' OR typeof(inode) != 'integer'
     OR inode < 0 OR typeof(ctime_ns) != 'integer'"""

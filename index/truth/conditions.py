@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, cast, func, not_, or_
 from sqlalchemy.types import LargeBinary
 
+from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.truth.schema import FaceRow, PhotoRow
-from index.values import LABEL_KINDS, LABELS, TEXT_LABELS, path_forms, text_key
+from index.values import path_forms
 from index.where import Both, Comparison, Condition, Not
 
 _COLUMNS: Mapping[str, ColumnElement[Any]] = {

@@ -10,10 +10,11 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.orm import Session
 
+from index.labels import HAND, LABELS, Labels
 from index.truth.database import PAGE, chunks
 from index.truth.rows import kept_row
 from index.truth.schema import Base, FaceRow, KeptRow, PhotoRow, insert_rows, is_sealed
-from index.values import HAND, LABELS, Face, Kept, Labels
+from index.values import Face, Kept
 
 _KEPT = Base.metadata.tables["kept"]
 

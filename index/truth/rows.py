@@ -9,24 +9,10 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from index.errors import GalleryCorruptError, ImageRowError, UnknownImageError
+from index.labels import HAND, LABEL_KINDS, LABELS, ORIGINS, TEXT_LABELS, Labels, text_key
 from index.stamps import FileStamp
 from index.truth.schema import FaceRow, PhotoRow, numbers_text, sealed
-from index.values import (
-    HAND,
-    LABEL_KINDS,
-    LABELS,
-    ORIGINS,
-    TEXT_LABELS,
-    Decision,
-    Face,
-    Kept,
-    Labels,
-    Passed,
-    Photo,
-    Problem,
-    check_path,
-    text_key,
-)
+from index.values import Decision, Face, Kept, Passed, Photo, Problem, check_path
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
 READ: Mapping[str, None] = dict.fromkeys(("reason", "reader", "unread", "found"))  # of a file that can be read

@@ -13,6 +13,7 @@ from sqlalchemy import Select, Table, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from index.errors import DuplicatePathError
+from index.labels import Labels
 from index.stamps import FileStamp
 from index.truth.conditions import expression
 from index.truth.database import PAGE, chunks
@@ -42,7 +43,7 @@ from index.truth.schema import (
     update_rows,
 )
 from index.truth.state import gallery
-from index.values import Face, IdArray, Labels, Photo, Problem, check_path
+from index.values import Face, IdArray, Photo, Problem, check_path
 from index.where import Condition
 
 WAITING = "its description was damaged: the next run over its folder describes it again"
