@@ -69,8 +69,7 @@ def align(photograph: Image.Image, landmarks: Landmarks, size: int = SIZE, uprig
     roll = _roll(landmarks) if upright else 0.0
     down, right = (-math.sin(roll), math.cos(roll)), (math.cos(roll), math.sin(roll))
     eyes, mouth = landmarks.eyes, landmarks.mouth
-    lower, share = (mouth, MOUTH - EYES) if landmarks.chin is None else (landmarks.chin, CHIN - EYES)
-    side = _along(eyes, lower, down) / share  # of the crop, in the photograph's pixels
+    side = _side(landmarks, down)
     _check(photograph, landmarks, side)
     centre_offset = _along(eyes, mouth, right) / 2
     corner = (
@@ -78,6 +77,16 @@ def align(photograph: Image.Image, landmarks: Landmarks, size: int = SIZE, uprig
         eyes[1] + (centre_offset - side / 2) * right[1] - EYES * side * down[1],
     )
     return _sample(photograph, corner, right, down, side, size)
+
+
+def crop_side(landmarks: Landmarks) -> float:
+    """How many pixels of the photograph a side of the crop has."""
+    return _side(landmarks, (0.0, 1.0))
+
+
+def _side(landmarks: Landmarks, down: Point) -> float:
+    lower, share = (landmarks.mouth, MOUTH - EYES) if landmarks.chin is None else (landmarks.chin, CHIN - EYES)
+    return _along(landmarks.eyes, lower, down) / share
 
 
 def _sample(photograph: Image.Image, corner: Point, right: Point, down: Point, side: float, size: int) -> Picture:

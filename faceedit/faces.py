@@ -25,7 +25,8 @@ from faceedit.images import Picture
 
 SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
 LEAST_SCORE = 0.6
-LARGEST_CROP = 512  # pixels; a larger square is taken for a photograph
+SMALL = 256  # pixels; a square of up to that many is taken for a crop without a look at it
+_LARGEST_CROP = 512  # a larger square is taken for a photograph
 _SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
 _WEIGHTS = "face_detection_yunet_2023mar.onnx"
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
@@ -138,10 +139,14 @@ class FaceDetector:
             raise UsageError(f"{self._weights} is no YuNet that OpenCV can run ({reason}): give another") from error
 
 
-def may_be_crop(width: int, height: int, largest: int = LARGEST_CROP) -> bool:
-    """Whether a picture of so many pixels can be a crop of a face: nearly square, and not too large."""
-    shorter, longer = sorted((width, height))
-    return longer <= _SQUARE * shorter and shorter <= largest
+def may_be_crop(width: int, height: int) -> bool:
+    """Whether a picture of so many pixels can be a crop of a face: nearly square and not too large, or small."""
+    return max(width, height) <= SMALL or (is_square(width, height) and min(width, height) <= _LARGEST_CROP)
+
+
+def is_square(width: int, height: int) -> bool:
+    """Nearly, as crops are."""
+    return max(width, height) <= _SQUARE * min(width, height)
 
 
 def lies_by_the_rule(face: Face, photograph: Image.Image) -> bool:

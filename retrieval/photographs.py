@@ -9,14 +9,12 @@ from threading import Lock
 
 from PIL import Image
 
-from faceedit.align import align
+from faceedit.align import align, crop_side
 from faceedit.colours import Told
 from faceedit.errors import MissingPackageError, NoFaceError, UsageError
-from faceedit.faces import Face, FaceDetector, Faces, FindsFaces, lies_by_the_rule, may_be_crop
+from faceedit.faces import SMALL, Face, FaceDetector, Faces, FindsFaces, is_square, lies_by_the_rule, may_be_crop
 from faceedit.formats import HEAD, formats_of
 from faceedit.images import LARGEST, SIZE, Picture, read_photograph
-
-_CROP_SIDE = 256  # pixels; a square of up to that many is taken for a crop without a look at it
 
 
 class FaceFinder:
@@ -32,14 +30,14 @@ class FaceFinder:
     def crops(
         self, name: Path, content: bytes | Image.Image, face: int | None, told: Told
     ) -> tuple[Picture, Picture] | None:
-        """The crops (60, 60, 3) and (240, 240, 3) of a face in a picture; None for a picture that is a crop already.
+        """The crop (60, 60, 3) of a face in a picture, and the same as large as the picture has it, 60 to 240; None for a picture that is a crop already.
 
         face: its number, from 1, the largest first; None: the largest. told: what a user should know is added to it.
         Raises NoFaceError, UsageError for a number that there is none of, MissingPackageError for what can be no crop
         where there is no detector, ImageError.
         """
         width, height = _size(content)
-        if face is None and may_be_crop(width, height, _CROP_SIDE):
+        if face is None and is_square(width, height) and max(width, height) <= SMALL:
             return None
         try:
             photograph, faces = self._found(name, content, told)
@@ -54,7 +52,8 @@ class FaceFinder:
         meant = _meant(name, faces, face, told)
         if len(faces.found) == 1 and lies_by_the_rule(meant, photograph):
             return None
-        return tuple(align(photograph, meant.landmarks, side) for side in (SIZE, LARGEST))  # type: ignore[return-value]
+        large = round(min(max(crop_side(meant.landmarks), SIZE), LARGEST))
+        return align(photograph, meant.landmarks, SIZE), align(photograph, meant.landmarks, large)
 
     def _found(self, name: Path, content: bytes | Image.Image, told: Told) -> tuple[Image.Image, Faces]:
         with self._one:

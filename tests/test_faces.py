@@ -176,7 +176,8 @@ def test_where_no_face_is_found_that_is_said(photograph: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "crop"), [((60, 60), True), ((500, 480), True), ((400, 300), False), ((900, 900), False)]
+    ("size", "crop"),
+    [((60, 60), True), ((500, 480), True), ((240, 100), True), ((400, 300), False), ((900, 900), False)],
 )
 def test_without_a_detector_what_can_be_no_crop_is_refused(tmp_path: Path, size: tuple[int, int], crop: bool) -> None:
     path = tmp_path / "picture.png"
