@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def vectors(*numbers: int) -> NDArray[np.float32]:
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
     """Faces 1 to 6 of 0.png to 5.png, which the hand named anna."""
     with Gallery.create(tmp_path / "g", CONFIG) as made:
-        faces = [new_face(f"{n}.png", 15, identity="anna", sha256=f"{n:064x}", **vars(STAMP)) for n in range(COUNT)]
+        faces = [new_face(f"{n}.png", 15, identity="anna", sha256=f"{n:064x}", **asdict(STAMP)) for n in range(COUNT)]
         made.add(faces, vectors(*range(COUNT)))
         yield made
 
