@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from faceedit.errors import FaceEditError
 
 LONGEST_PATH = 4096  # bytes, the most that Linux opens
+
+
+def files_below(root: Path) -> list[Path]:
+    """Every file below a folder, in order, but for folders that may not be read; links to folders are not followed. One
+    folder after the other, not one within the other: they may lie deeper than calls can."""
+    found, folders = list[Path](), [root]
+    for folder in folders:
+        with suppress(PermissionError), os.scandir(folder) as entries:
+            for entry in entries:
+                (folders if entry.is_dir(follow_symlinks=False) else found).append(Path(entry.path))
+    return sorted(path for path in found if path.is_file())
 
 
 def write_whole(file: Path, data: bytes) -> None:

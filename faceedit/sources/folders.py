@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from faceedit.errors import ImportSourceError
+from faceedit.files import files_below
 from faceedit.formats import SUFFIXES
 from faceedit.sources.listing import Listing, Photograph, free_name
 
@@ -21,9 +22,7 @@ def list_folders(root: Path) -> Listing:
     listing = Listing(f"folders {root.resolve()}", ("identity",))
     taken: set[str] = set()
     files = [
-        path
-        for path in sorted(p for p in root.rglob("*") if p.is_file())
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+        path for path in files_below(root) if not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
     names = Counter(path.name for path in files) + Counter(path.stem for path in files)
     for path in files:

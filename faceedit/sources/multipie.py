@@ -12,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from faceedit.errors import ImportSourceError
+from faceedit.files import files_below
 from faceedit.sources.listing import Listing, Photograph
 
 CAMERAS = {"08_0": -45, "13_0": -30, "14_0": -15, "05_1": 0, "05_0": 15, "04_1": 30, "19_0": 45}
@@ -37,7 +38,7 @@ def list_multipie(root: Path, sessions: Collection[int] = (1,), recordings: Coll
     listing = Listing(f"multipie {root.resolve()}", COLUMNS)
     found: dict[tuple[str, ...], set[int]] = {}
     seen: dict[str, Path] = {}
-    for path in sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")):
+    for path in (p for p in files_below(root) if not p.name.startswith(".")):
         shown = path.relative_to(root).as_posix()
         match = _NAME.fullmatch(path.stem) if path.suffix.lower() in _SUFFIXES else None
         if match is None:
