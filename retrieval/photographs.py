@@ -30,7 +30,8 @@ class FaceFinder:
     def crops(
         self, name: Path, content: bytes | Image.Image, face: int | None, told: Told
     ) -> tuple[Picture, Picture] | None:
-        """The crop (60, 60, 3) of a face in a picture, and the same as large as the picture has it, 60 to 240; None for a picture that is a crop already.
+        """The crop (60, 60, 3) of a face in a picture, and the same as large as the picture has it, 60 to 240; None for
+        a picture that is a crop already.
 
         face: its number, from 1, the largest first; None: the largest. told: what a user should know is added to it.
         Raises NoFaceError, UsageError for a number that there is none of, MissingPackageError for what can be no crop
