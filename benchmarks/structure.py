@@ -57,6 +57,10 @@ NOT_CARRIED = {
     "GalleryRow": "the same, under its later name",
     "Source": "the picture of a query, not of the gallery",
     "Result": "what comes after the Match",
+    "Row": "a line of a table of labels",
+    "PassedRow": "a file that is no picture",
+    "Kept": "what a hand said of an image that went",
+    "KeptRow": "the same",
 }
 
 
