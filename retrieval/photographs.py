@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -13,8 +12,7 @@ from faceedit.align import align, crop_side
 from faceedit.colours import Told
 from faceedit.errors import MissingPackageError, NoFaceError, UsageError
 from faceedit.faces import SMALL, Face, FaceDetector, Faces, FindsFaces, is_square, lies_by_the_rule, may_be_crop
-from faceedit.formats import HEAD, formats_of
-from faceedit.images import LARGEST, SIZE, Picture, read_photograph
+from faceedit.images import LARGEST, SIZE, Picture, picture_size, read_photograph
 
 
 class FaceFinder:
@@ -37,7 +35,7 @@ class FaceFinder:
         Raises NoFaceError, UsageError for a number that there is none of, MissingPackageError for what can be no crop
         where there is no detector, ImageError.
         """
-        width, height = _size(content)
+        width, height = picture_size(content)
         if face is None and is_square(width, height) and max(width, height) <= SMALL:
             return None
         try:
@@ -79,14 +77,3 @@ def _meant(name: Path, faces: Faces, number: int | None, told: Told) -> Face:
             "chooses another"
         )
     return meant
-
-
-def _size(content: bytes | Image.Image) -> tuple[int, int]:
-    """Width and height in pixels; 1, 1 for what cannot be read, of which its reader will say why."""
-    if isinstance(content, Image.Image):
-        return content.size
-    try:
-        with Image.open(io.BytesIO(content), formats=formats_of(Path(), content[:HEAD])) as opened:
-            return opened.size
-    except Exception:  # decoders raise what they like
-        return 1, 1

@@ -30,8 +30,9 @@ from stat import S_ISREG
 from typing import Protocol
 
 from faceedit.errors import ImageError
+from faceedit.faces import may_be_crop
 from faceedit.formats import DECODERS
-from faceedit.images import Picture, read_crop
+from faceedit.images import Picture, picture_size, read_crop
 from index.files import file_hash
 from index.stamps import FileStamp
 from retrieval.folder import stamp_of
@@ -101,6 +102,9 @@ def read(path: Path) -> Read:
             raise ImageError(f"{path} has {stamp.size:,} bytes, over {MOST_BYTES:,}: make it smaller")
         content = path.read_bytes()
         crop = read_crop(path, content, told)
+        width, height = picture_size(content)
+        if not may_be_crop(width, height):
+            told.append(f"{width} x {height} pixels are no crop of a face: `facesearch data import` makes crops")
     except UnicodeEncodeError:
         reason = f"{str(path)!r} has a name that is not Unicode: rename the file"
     except FileNotFoundError:
