@@ -433,8 +433,8 @@ COLOUR, LIGHT = 7, 10  # where a decoder's colour begins, after two flows and th
 def blended(source: Tensor, said: Tensor, grid: Tensor, black: Tensor, kept: bool = False) -> Moved:
     """What stage one's decoder said, (B K, 13, 60, 60), applied to the `sharpened` sources (B, 3, 60, 60), which are
     not sharpened where nothing but mirrored places moves, in single precision. black (3,): the normalised values of
-    black. kept: pixels of the source that count for half or more stay as they are; the rest is made of the others, and
-    the colour is said of what is around instead of black."""
+    black. kept: pixels of the source that are not `invented` stay as they are; the rest is made of the others, and the
+    colour is said of what is around instead of black."""
     flow, mirrored = (grid + _REACH * said[:, i : i + 2].permute(0, 2, 3, 1) for i in (0, 2))
     gain, dark = said[:, LIGHT:].clamp(-_BRIGHTEST, _BRIGHTEST).exp(), black[:, None, None]
     moved = [(part - dark) * gain + dark for part in moved_twice(source, flow, mirrored)]
@@ -442,8 +442,7 @@ def blended(source: Tensor, said: Tensor, grid: Tensor, black: Tensor, kept: boo
     if kept:
         moved[0] = source.repeat_interleave(len(said) // len(source), 0)
         others, new = said[:, 5:COLOUR].softmax(1), invented(weights)
-        beside = 2 * (source.shape[-1] // SIZE) + 1  # the edge of what hides a face is mixed with it
-        around = filled(moved[0], 1 - F.max_pool2d(new.to(moved[0].dtype), beside, 1, beside // 2))
+        around = filled(moved[0], (~_spread(new)).to(source.dtype))  # the edge of what hides a face is mixed with it
         made = others[:, :1] * moved[1] + others[:, 1:] * (around + said[:, COLOUR:LIGHT])
         picture = torch.where(new, made, moved[0])
     else:
@@ -466,8 +465,20 @@ def filled(pictures: Tensor, seen: Tensor) -> Tensor:
 
 
 def invented(weights: Tensor) -> Tensor:
-    """(N, 1, H, W) bool: where the source's own pixel counts for less than half, of the weights (N, 3, H, W)."""
-    return weights[:, :1] < 0.5
+    """(N, 1, H, W) bool: where the source's own pixel counts for less than half, of weights (N, 3, H, W); and beside
+    such pixels where it counts for less than 0.9, since the edge of what hides a face is the hardest to say."""
+    own = weights[:, :1]
+    sure = own < 0.5
+    return sure | (_spread(sure) & (own < _SURE))
+
+
+_SURE = 0.9  # chosen by renders of people who were not learnt from
+
+
+def _spread(where: Tensor) -> Tensor:
+    """The same (N, 1, H, W) bool and what lies beside, by a pixel of 60."""
+    beside = where.shape[-1] // SIZE
+    return F.max_pool2d(where.float(), 2 * beside + 1, 1, beside) > 0
 
 
 _LOST = 0.5  # sampling between pixels keeps 2 / pi of the finest waves, on average: they are made 1.5 times as strong
