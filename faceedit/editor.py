@@ -294,10 +294,11 @@ class Editor:
         black = self._engine.black
         if black is None:
             return [None] * len(said)
-        colours = said[:, COLOUR:LIGHT] * self._std + self._mean
+        kept = self._card.network.kept  # a colour is then a difference from what is around
+        colours = said[:, COLOUR:LIGHT] * self._std + (0 if kept else self._mean)
         said_of_each = torch.cat([said[:, :COLOUR], colours, said[:, LIGHT:]], 1).half().cpu().numpy()
         dark = (black[:, None, None] * self._std + self._mean).flatten().cpu().numpy()
-        return [Moves(each, dark, self._card.network.kept) for each in said_of_each]
+        return [Moves(each, dark, kept) for each in said_of_each]
 
     def _errors(self, source: Tensor, rows: Tensor, made: Tensor) -> Tensor:
         """(P,) per-pixel squared error between pictures made (P, ...) and the sources in these rows of (B, ...)."""

@@ -442,7 +442,9 @@ def blended(source: Tensor, said: Tensor, grid: Tensor, black: Tensor, kept: boo
     if kept:
         moved[0] = source.repeat_interleave(len(said) // len(source), 0)
         others, new = said[:, 5:COLOUR].softmax(1), invented(weights)
-        around = filled(moved[0], (~_spread(new)).to(source.dtype))  # the edge of what hides a face is mixed with it
+        seen = ~_spread(new)  # the edge of what hides a face is mixed with it
+        seen = seen | ~seen.flatten(1).any(1).view(-1, 1, 1, 1)  # where all is hidden there is nothing else
+        around = filled(moved[0], seen.to(source.dtype))
         made = others[:, :1] * moved[1] + others[:, 1:] * (around + said[:, COLOUR:LIGHT])
         picture = torch.where(new, made, moved[0])
     else:

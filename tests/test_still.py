@@ -206,6 +206,16 @@ def test_an_edit_says_what_it_keeps_and_the_larger_picture_keeps_it_to_the_bit()
     assert (np.abs(large[:, 100:].astype(int) - 160) <= 3).all()  # what is around, 50 more, and the correction
 
 
+def test_what_is_invented_has_the_same_colours_at_every_size() -> None:
+    editor = editor_of(INPAINTING, KEPT)
+    edit = editor.edit(np.full((60, 60, 3), 100, np.uint8), 0)  # of one colour, so that places do not count
+    assert edit.moves is not None
+    large = enlarged(replace(edit, refined=edit.generated), np.full((180, 180, 3), 100, np.uint8))
+    new = torch.from_numpy(edit.moves.said[4:7].astype(np.float32)).softmax(0)[0].numpy() < 0.49
+    differences = np.abs(large[1::3, 1::3].astype(int) - edit.generated)[new]  # the middles of three times as many
+    assert new.mean() > 0.1 and np.quantile(differences, 0.95) <= 2
+
+
 def test_a_still_model_is_saved_loaded_and_edits_as_its_networks_do(tmp_path: Path) -> None:
     networks = networks_of(LIT)
     card = ModelCard(ILLUMINATION, LIT, Normalisation((124.0, 114.0, 110.0), (60.0, 58.0, 58.0)))
