@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
-from types import FrameType
 
 _NOTHING_BEGUN = b"facesearch: interrupted: nothing was begun\n"
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _leave(number: int, frame: object) -> None:
     """At once: what an interrupted import raises depends on whose module it is."""
-    with suppress(OSError):  # closed
+    try:
         os.write(2, _NOTHING_BEGUN)
+    except OSError:  # closed
+        pass
     os._exit(130)
 
 

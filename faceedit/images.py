@@ -261,16 +261,15 @@ def _rename(image: Image.Image, names: dict[str, str]) -> None:
         parts[place] = part._replace(args=(name, *part.args[1:]) if isinstance(part.args, tuple) else name)
 
 
-def picture_size(content: bytes | Image.Image) -> tuple[int, int]:
-    """Width and height in pixels, as the file says them; 1, 1 for what cannot be read, of which its reader will say
-    why."""
+def picture_size(content: bytes | Image.Image) -> tuple[int, int] | None:
+    """Width and height in pixels, as the file says them; None where that needs more than a look at its beginning."""
     if isinstance(content, Image.Image):
         return content.size
     try:
         with Image.open(io.BytesIO(content), formats=formats_of(Path(), content[:HEAD])) as opened:
             return opened.size
     except Exception:  # decoders raise what they like
-        return 1, 1
+        return None
 
 
 def as_crop(image: Image.Image, size: int = SIZE) -> Picture:

@@ -36,7 +36,8 @@ class Format:
 
     def hint(self, query: str, answers: Sequence[Answer]) -> str:
         """A warning where nothing is near at any asked value, else empty."""
-        if any(answer.near is not False for answer in answers):
+        answers = [answer for answer in answers if answer.near is not None]
+        if not answers or any(answer.near for answer in answers):
             return ""
         nearest = min(answers, key=lambda answer: answer[0].distance)
         return (

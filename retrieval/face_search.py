@@ -207,8 +207,8 @@ class FaceSearch:
         picture: a photograph or an aligned face, as a path, bytes, a PIL image or (H, W, 3) uint8 RGB. In a photograph
         the face is found, if the extra `photos` is installed, and `Source.warnings` tells where it shows several. size:
         side of what is to be looked at, 60 to 240 pixels; face: its number, from 1, the largest first; None: that.
-        Raises ImageError, NoFaceError where there is none, UsageError for a number that there is none of,
-        MissingPackageError for a photograph without that extra.
+        Raises ImageError, NoFaceError where there is none, or none of that number, UsageError for a face of a picture
+        that was read already, MissingPackageError for a photograph without that extra.
         """
         return read_source(picture, size, finder=self._finder, face=face)
 

@@ -10,9 +10,11 @@ from PIL import Image
 
 from faceedit.align import align, crop_side
 from faceedit.colours import Told
-from faceedit.errors import MissingPackageError, NoFaceError, UsageError
+from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError
 from faceedit.faces import SMALL, Face, FaceDetector, Faces, FindsFaces, is_square, lies_by_the_rule, may_be_crop
 from faceedit.images import LARGEST, SIZE, Picture, picture_size, read_photograph
+
+_GIVE = "give a picture that shows one, or a crop of it"
 
 
 class FaceFinder:
@@ -32,27 +34,33 @@ class FaceFinder:
         a picture that is a crop already.
 
         face: its number, from 1, the largest first; None: the largest. told: what a user should know is added to it.
-        Raises NoFaceError, UsageError for a number that there is none of, MissingPackageError for what can be no crop
-        where there is no detector, ImageError.
+        Raises NoFaceError, also for a number that there is none of, MissingPackageError for what can be no crop where
+        there is no detector, ImageError.
         """
-        width, height = picture_size(content)
-        if face is None and is_square(width, height) and max(width, height) <= SMALL:
+        size = picture_size(content)
+        if face is None and size is not None and is_square(*size) and max(size) <= SMALL:
             return None
         try:
             photograph, faces = self._found(name, content, told)
         except MissingPackageError as error:
-            if face is None and may_be_crop(width, height):
+            size = size or read_photograph(name, content=content).size
+            if face is None and may_be_crop(*size):
                 return None
-            raise MissingPackageError(
-                f"{name} has {width} x {height} pixels and is no crop of a face; {error}"
-            ) from error
-        if face is None and not faces.found and may_be_crop(width, height):
+            told_size = f"{name} has {size[0]} x {size[1]} pixels and is no crop of a face"
+            raise MissingPackageError(f"{told_size}; {error}") from error
+        crop = face is None and may_be_crop(*photograph.size)
+        if crop and not faces.found:
             return None  # what hides a part of a face may hide it from the detector
         meant = _meant(name, faces, face, told)
         if len(faces.found) == 1 and lies_by_the_rule(meant, photograph):
             return None
-        large = round(min(max(crop_side(meant.landmarks), SIZE), LARGEST))
-        return align(photograph, meant.landmarks, SIZE), align(photograph, meant.landmarks, large)
+        try:
+            large = round(min(max(crop_side(meant.landmarks), SIZE), LARGEST))
+            return align(photograph, meant.landmarks, SIZE), align(photograph, meant.landmarks, large)
+        except LandmarkError as error:
+            if crop:
+                return None
+            raise NoFaceError(f"the face in {name} cannot be cut out: it lies too near the border; {_GIVE}") from error
 
     def _found(self, name: Path, content: bytes | Image.Image, told: Told) -> tuple[Image.Image, Faces]:
         with self._one:
@@ -66,14 +74,14 @@ class FaceFinder:
 def _meant(name: Path, faces: Faces, number: int | None, told: Told) -> Face:
     found = faces.found
     if not found:
-        raise NoFaceError(f"no face is found in {name}: give a picture that shows one, or a crop of it")
+        raise NoFaceError(f"no face is found in {name}: {_GIVE}")
     if number is not None and not 1 <= number <= len(found):
-        raise UsageError(f"there is no face {number} in {name}: it shows {len(found)}, and 1 is the largest")
+        raise NoFaceError(f"there is no face {number} in {name}: it shows {len(found)}, and 1 is the largest")
     meant = found[(number or 1) - 1]
     if number is None and len(found) > 1:
         left, top, width, height = meant.box
         told.append(
-            f"face 1 of {len(found)} at {left + width / 2:.0f},{top + height / 2:.0f} is meant, the largest; --face N "
-            "chooses another"
+            f"face 1 of {len(found)} at {left + width / 2:.0f},{top + height / 2:.0f} is meant, the largest; its "
+            "number chooses another (--face)"
         )
     return meant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from stat import S_ISREG
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,9 +133,11 @@ def _result(gallery: Gallery, rank: int, match: Match) -> Result:
 def _found(path: Path, photo: Photo) -> str:
     """How the file of a result is now, one of FILES: it is read only where it does not look as it did."""
     try:
-        if FileStamp.of(path.stat()) == photo.stamp or photo.sha256 in (None, file_hash(path)):
+        now = path.stat()
+        if FileStamp.of(now) == photo.stamp:
             return THERE
-        return CHANGED
+        same = S_ISREG(now.st_mode) and now.st_size == photo.stamp.size and photo.sha256 in (None, file_hash(path))
+        return THERE if same else CHANGED
     except (FileNotFoundError, NotADirectoryError):
         return GONE
     except OSError:

@@ -102,9 +102,9 @@ def read(path: Path) -> Read:
             raise ImageError(f"{path} has {stamp.size:,} bytes, over {MOST_BYTES:,}: make it smaller")
         content = path.read_bytes()
         crop = read_crop(path, content, told)
-        width, height = picture_size(content)
-        if not may_be_crop(width, height):
-            told.append(f"{width} x {height} pixels are no crop of a face: `facesearch data import` makes crops")
+        size = picture_size(content)
+        if size is not None and not may_be_crop(*size):
+            told.append(f"{size[0]} x {size[1]} pixels are no crop of a face: `facesearch data import` makes crops")
     except UnicodeEncodeError:
         reason = f"{str(path)!r} has a name that is not Unicode: rename the file"
     except FileNotFoundError:

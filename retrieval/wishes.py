@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from numbers import Integral, Real
 
 from faceedit.attributes import TASKS, AttributeSpace
@@ -77,7 +78,7 @@ class Selection:
 
 def require_distance(far: float | None) -> None:
     """Raise UsageError for what is no distance."""
-    if far is not None and not (isinstance(far, Real) and far >= 0):  # not for NaN either
+    if far is not None and not (isinstance(far, Real) and 0 <= far < inf):  # nor for NaN
         raise UsageError(f"the largest distance is {far!r}: give a number from 0 to 2, where opposite faces are")
 
 

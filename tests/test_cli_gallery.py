@@ -254,6 +254,28 @@ def test_a_gallery_of_a_part_is_given_the_whole_folder(tmp_path: Path, capsys: p
     assert "4 images; 1 described, 3 unchanged, 0 skipped" in told("index", whole)[0]
 
 
+def test_labels_of_pruned_images_come_back_where_they_were_after_relocating(tmp_path: Path) -> None:
+    whole = tmp_path / "all"
+    for folder in ("p/a", "p/b"):  # of one content
+        (whole / folder).mkdir(parents=True)
+        Image.fromarray(blob_face(1, 0, 0)).save(whole / folder / "1.png")
+    Image.fromarray(blob_face(2, 0, 0)).save(whole / "p" / "stays.png")
+    (whole / "p" / "note.txt").write_text("no picture")
+    with stand_in_search(tmp_path / "db", reader=ReadsHere()) as faces:
+        faces.index(whole / "p")
+        for name in ("a", "b"):
+            faces.label(f"{name}/1.png", identity=name.upper())
+            (whole / "p" / name / "1.png").rename(tmp_path / f"{name}.png")
+        assert faces.index(whole / "p", prune=True, sure=True).pruned == 2
+        faces.relocate(whole)
+        for name in ("b", "a"):
+            (tmp_path / f"{name}.png").rename(whole / "p" / name / "1.png")
+            faces.index(whole)
+        said = {face.path: face.identity for face in faces.gallery.faces()}
+        assert (said["p/a/1.png"], said["p/b/1.png"]) == ("A", "B")
+        assert faces.gallery.verify().sound
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -81,12 +81,35 @@ def test_the_face_is_cut_out_in_whatever_form_the_photograph_is_given(photograph
 def test_of_several_the_largest_is_meant_or_the_one_that_is_named(photograph: Path) -> None:
     finder = FaceFinder(lambda: Finds(LARGE, SMALL))
     source = read_source(photograph, finder=finder)
-    assert source.warnings == ("face 1 of 2 at 200,180 is meant, the largest; --face N chooses another",)
+    assert source.warnings == ("face 1 of 2 at 200,180 is meant, the largest; its number chooses another (--face)",)
     for number, meant in ((1, LARGE), (2, SMALL)):
         named = read_source(photograph, finder=finder, face=number)
         assert np.array_equal(named.crop, align(picture(700, 400), meant.landmarks, 60)) and named.warnings == ()
-    with pytest.raises(UsageError, match=r"there is no face 3 in .*: it shows 2, and 1 is the largest"):
+    with pytest.raises(NoFaceError, match=r"there is no face 3 in .*: it shows 2, and 1 is the largest"):
         read_source(photograph, finder=finder, face=3)
+
+
+def test_which_face_is_said_when_the_photograph_is_read(photograph: Path) -> None:
+    finder = FaceFinder(lambda: Finds(LARGE, SMALL))
+    with pytest.raises(UsageError, match="face 2 of a picture that was read already: say which when it is read"):
+        read_source(read_source(photograph, finder=finder), face=2)
+
+
+def test_a_fault_in_its_metadata_hides_no_face(photograph: Path) -> None:
+    content = photograph.read_bytes()
+    at = content.index(b"IDAT") - 4
+    fault = len(b"a\0b").to_bytes(4, "big") + b"tEXta\0b" + b"none"  # a wrong sum
+    source = read_source(content[:at] + fault + content[at:], finder=FaceFinder(lambda: Finds(LARGE)))
+    assert np.array_equal(source.crop, align(picture(700, 400), LARGE.landmarks, 60))
+    assert len(source.warnings) == 1
+
+
+def test_a_face_that_cannot_be_cut_out_is_none_or_leaves_a_crop_as_it_is(photograph: Path, tmp_path: Path) -> None:
+    finder = FaceFinder(lambda: Finds(face(-2_000, 150, 60)))
+    with pytest.raises(NoFaceError, match="cannot be cut out: it lies too near the border"):
+        read_source(photograph, finder=finder)
+    picture(400, 400).save(tmp_path / "crop.png")
+    assert np.array_equal(read_source(tmp_path / "crop.png", finder=finder).crop, read_crop(tmp_path / "crop.png"))
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "1", True])

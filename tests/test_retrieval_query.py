@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from faceedit.images import read_crop
 from index.errors import GalleryEmptyError, ModelMismatchError, WhereError
 from index.labels import FILE, Labels
 from index.where import parse
+from retrieval.answer_text import Format
 from retrieval.answers import Answer
 from retrieval.face_search import FaceSearch
 from retrieval.kinds import find_images
@@ -80,7 +82,7 @@ def test_results_that_are_too_far_are_left_out(faces: FaceSearch, asked: Path) -
     assert all(one.distance <= every[0].distance for answer in swept for one in answer)
 
 
-@pytest.mark.parametrize("far", [-0.1, float("nan"), "1"])
+@pytest.mark.parametrize("far", [-0.1, float("nan"), float("inf"), "1"])
 def test_what_is_no_distance_is_refused(faces: FaceSearch, asked: Path, far: Any) -> None:
     with pytest.raises(UsageError, match=r"the largest distance is .*: give a number from 0 to 2"):
         faces.query(asked, pose=30, max_distance=far)
@@ -128,6 +130,27 @@ def test_results_say_what_has_become_of_their_files(data_set: Path, asked: Path,
         "gone.png (gone)",
         "closed.png (gone)",
     }
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_where_a_result_lay_is_not_waited_for(data_set: Path, asked: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    shutil.copy(find_images(data_set / "images")[10], tmp_path / "photos" / "one.png")
+    with FaceSearch(tmp_path / "db", describer=HashEditor(), reader=ReadsHere()) as faces:
+        faces.index(tmp_path / "photos")
+        (tmp_path / "photos" / "one.png").unlink()
+        os.mkfifo(tmp_path / "photos" / "one.png")
+        assert [one.file for one in faces.query(asked, pose=30)] == ["changed since"]
+
+
+def test_a_sweep_with_nobody_near_says_so_whatever_finds_nothing(photos: Path, asked: Path, tmp_path: Path) -> None:
+    known, form = Usual("people", "2026-11-26", 7, 0.0, 0.0, 0.01), Format("table")
+    with FaceSearch(tmp_path / "db", describer=HashEditor(usual=known), reader=ReadsHere()) as faces:
+        faces.index(photos)
+        far, none = faces.query(asked, pose=30), faces.query(asked, pose=30, max_distance=0)
+        near = replace(far, usual=replace(known, nearly_all=2.0))
+    assert form.hint("x.png", [none, far]).startswith("warning: nothing is near x.png: the first result is ")
+    assert form.hint("x.png", [none]) == form.hint("x.png", [far, near]) == ""
 
 
 def test_distinct_results_are_the_nearest_of_each(data_set: Path, tmp_path: Path) -> None:

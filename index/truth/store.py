@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -268,14 +268,21 @@ def _photos_of(session: Session, ids: Sequence[int]) -> dict[int, int]:
 
 
 def put_below(session: Session, folder: str) -> None:
-    """Say of every photo that its path is this folder's, and then what it was. The longest go first: where one is put
-    another may have been, which is longer. Raises ImageRowError for a path that becomes too long."""
+    """Say of every photo, and of what is remembered of other files and of those that went, that its path is this
+    folder's, and then what it was. Raises ImageRowError for a path that becomes too long."""
+    _put_below(session, folder, _PHOTO, path_columns)
+    for name in ("passed", "kept"):
+        _put_below(session, folder, Base.metadata.tables[name], lambda path: {"path": path})
+
+
+def _put_below(session: Session, folder: str, table: Table, columns: Callable[[str], dict[str, Any]]) -> None:
+    """The longest go first: where one is put another may have been, which is longer."""
     lengths: dict[int, list[tuple[int, str]]] = {}
-    for id_, path in session.execute(select(PhotoRow.id, PhotoRow.path)):
+    for id_, path in session.execute(select(table.c.id, table.c.path)):
         check_path(f"{folder}/{path}")
         lengths.setdefault(len(path), []).append((id_, path))
     for length in sorted(lengths, reverse=True):
-        _rewrite(session, _PHOTO, {id_: path_columns(f"{folder}/{path}") for id_, path in lengths[length]})
+        _rewrite(session, table, {id_: columns(f"{folder}/{path}") for id_, path in lengths[length]})
 
 
 def _rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
