@@ -108,6 +108,9 @@ def query(
     if failures:
         print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
         raise typer.Exit(3)
+    if not answered:
+        print("nothing asked: no image was named on standard input", file=sys.stderr)
+        raise typer.Exit(4)
     if not found:
         within = "" if max_distance is None else f", within a distance of {max_distance:g}"
         print(f"nothing found: no picture of the gallery meets the conditions{within}", file=sys.stderr)
