@@ -622,7 +622,7 @@ def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
 @pytest.mark.slow
 def test_a_model_that_was_just_trained_answers_queries(facesearch: Command, data_set: Path, photos: Path) -> None:
     steps = ("--steps-one", "2", "--steps-two", "2")
-    trained = facesearch("train", "pose", "--data", data_set, "--out", "model", *steps)
+    trained = facesearch("train", "pose", "--recipe", "paper", "--data", data_set, "--out", "model", *steps)
     assert trained.code == 0
     assert all(line.startswith("stage ") for line in trained.err.splitlines())  # progress, if it is slow
     assert trained.out.startswith("model: model ")
