@@ -131,6 +131,8 @@ def _refused(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
         where = f" {error.filename}" if error.filename else ""
         return f"the disk refuses{where} ({error.strerror}): make room or give another place; what was finished is kept"
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+        return f"{error.filename} may not be opened ({error.strerror}): check its permissions, and of the folders above"
     return str(error)
 
 

@@ -67,6 +67,7 @@ def query(
     """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
     nearest real pictures. With nothing asked, they are those that look most alike."""
     from faceedit.errors import ImageError
+    from retrieval.checks import require_no_image
     from retrieval.wishes import asked_for, condition_of, require_distance, require_distinct
 
     asked = asked_for(pose, illumination, inpaint)
@@ -83,6 +84,8 @@ def query(
     wishes |= {"where": condition, "distinct": distinct, "max_distance": max_distance}
     found, answered, failures = False, 0, 0
     with face_search(context, db, model=model, models=models, device=device) as faces:
+        if sheet is not None:
+            require_no_image(sheet, faces.gallery.config.image_root)
         for image in _each(images):
             try:
                 source = faces.read(image, face=face)

@@ -49,6 +49,12 @@ def require_picture_name(path: Path, source: Path | None = None) -> None:
     require_writable_parent(path)
 
 
+def require_no_image(path: Path, images: Path) -> None:
+    """Raise UsageError for an existing file among a gallery's images: writing there would lose it."""
+    if path.exists() and path.resolve().is_relative_to(images):
+        raise UsageError(f"{path} lies among the gallery's images and would be lost: name another file to write")
+
+
 def require_keepable(folder: Path) -> None:
     """Raise UsageError for a folder whose name a gallery cannot keep."""
     if not is_unicode(folder):

@@ -1,6 +1,7 @@
 """The commands as a person uses them: help, and index, query, edit, evaluate, train and demo on a tiny data set."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -382,6 +383,17 @@ def test_an_index_that_cannot_be_had_does_not_hide_what_was_done(quick: Command,
     assert damaged.code == 1 and "search.json is damaged" in damaged.err
 
 
+def test_what_the_system_forbids_is_named(call: Command, photos: Path) -> None:
+    def forbidden(*_: object, **__: object) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", "closed/db")
+
+    told = call("index", photos, "--db", "closed/db", factory=forbidden)
+    assert (told.code, told.err) == (
+        1,
+        "facesearch: closed/db may not be opened (Permission denied): check its permissions, and of the folders above\n",
+    )
+
+
 def test_a_full_disk_keeps_nobody_from_reading(quick: Command, photos: Path) -> None:
     assert quick("index", photos, "--db", "db").code == 0
     asked = [("query", photos / "p0" / "p0_+00_00.png", "--pose", "0"), *(("gallery", *line) for line in READING)]
@@ -435,6 +447,17 @@ def test_a_gallery_of_only_the_query_finds_nothing_and_exits_with_4(quick: Comma
         "nothing found: no picture of the gallery meets the conditions"
     ]
     assert json.loads(found.out)["results"] == []
+
+
+def test_a_sheet_is_not_drawn_over_a_picture_of_the_gallery(quick: Command, photos: Path) -> None:
+    quick("index", photos, "--db", "db")
+    other = photos / "p1" / "p1_+00_00.png"
+    before = other.read_bytes()
+    asked = ("query", photos / "p0" / "p0_+00_00.png", "--pose", "30", "--db", "db", "--sheet")
+    refused = quick(*asked, other)
+    assert refused.code == 2 and "lies among the gallery's images and would be lost" in refused.err
+    assert other.read_bytes() == before
+    assert quick(*asked, photos / "new.png").code == 0 and (photos / "new.png").is_file()
 
 
 def test_the_sheet_is_drawn_although_a_result_s_file_has_gone(quick: Command, photos: Path) -> None:
