@@ -388,10 +388,8 @@ def test_what_the_system_forbids_is_named(call: Command, photos: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "closed/db")
 
     told = call("index", photos, "--db", "closed/db", factory=forbidden)
-    assert (told.code, told.err) == (
-        1,
-        "facesearch: closed/db may not be opened (Permission denied): check its permissions, and of the folders above\n",
-    )
+    words = "closed/db may not be opened (Permission denied): check its permissions, and of the folders above"
+    assert (told.code, told.err) == (1, f"facesearch: {words}\n")
 
 
 def test_a_full_disk_keeps_nobody_from_reading(quick: Command, photos: Path) -> None:
