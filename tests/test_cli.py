@@ -694,12 +694,12 @@ class Interrupted(ReadsHere):
 def test_an_interrupt_is_one_line_also_while_modules_are_loaded(tmp_path: Path, after: float) -> None:
     script = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "sys.argv = ['facesearch', 'edit', '-', '--pose', '30', '-o', 'x.png']; "
+        "sys.argv = ['facesearch', 'query', '-', '--pose', '30']; "
         "from cli.start import main; print(flush=True); main()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(  # stdin stays open: it waits for a picture
+    with subprocess.Popen(  # stdin stays open: it waits for a path
         command, cwd=tmp_path, env=environment, stdin=-1, stdout=-1, stderr=-1, text=True
     ) as process:
         assert process.stdout is not None
