@@ -19,13 +19,15 @@ def _leave(number: int, frame: object) -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # whoever started us may have said that it be passed over
-        signal.signal(signal.SIGINT, _leave)
-    from cli.app import main as run
-
-    signal.signal(signal.SIGINT, before)
     try:
+        before = signal.getsignal(signal.SIGINT)
+        if before is signal.default_int_handler:  # whoever started us may have said that it be passed over
+            signal.signal(signal.SIGINT, _leave)
+        from cli.app import main as run
+
+        signal.signal(signal.SIGINT, before)
         run()
+    except KeyboardInterrupt:  # before ours was set, or before the command looks for it
+        _leave(signal.SIGINT, None)
     finally:  # the work is done, or given up
         signal.signal(signal.SIGINT, signal.SIG_IGN)
