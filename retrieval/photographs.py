@@ -37,11 +37,11 @@ class FaceFinder:
         Raises NoFaceError, also for a number that there is none of, MissingPackageError for what can be no crop where
         there is no detector, ImageError.
         """
-        size = picture_size(content)
+        size, amiss = picture_size(content), Told()
         if face is None and size is not None and is_square(*size) and max(size) <= SMALL:
             return None
         try:
-            photograph, faces = self._found(name, content, told)
+            photograph, faces = self._found(name, content, amiss)
         except MissingPackageError as error:
             size = size or read_photograph(name, content=content).size
             if face is None and may_be_crop(*size):
@@ -51,16 +51,18 @@ class FaceFinder:
         crop = face is None and may_be_crop(*photograph.size)
         if crop and not faces.found:
             return None  # what hides a part of a face may hide it from the detector
-        meant = _meant(name, faces, face, told)
+        meant = _meant(name, faces, face, amiss)
         if len(faces.found) == 1 and lies_by_the_rule(meant, photograph):
             return None
         try:
             large = round(min(max(crop_side(meant.landmarks), SIZE), LARGEST))
-            return align(photograph, meant.landmarks, SIZE), align(photograph, meant.landmarks, large)
+            crops = align(photograph, meant.landmarks, SIZE), align(photograph, meant.landmarks, large)
         except LandmarkError as error:
             if crop:
                 return None
             raise NoFaceError(f"the face in {name} cannot be cut out: it lies too near the border; {_GIVE}") from error
+        told += amiss  # of a crop, whoever reads it tells
+        return crops
 
     def _found(self, name: Path, content: bytes | Image.Image, told: Told) -> tuple[Image.Image, Faces]:
         with self._one:

@@ -87,13 +87,13 @@ def read_source(
         )
     told: list[str] = []
     if finder is not None and (crops := finder.crops(_GIVEN, picture, face, told)):
-        return Source(crops[0], None, crops[1], size, tuple(dict.fromkeys(told)))
+        return Source(crops[0], None, crops[1], size, tuple(told))
     if isinstance(picture, bytes):
-        return Source(read_crop(_GIVEN, picture, told), None, picture, size, tuple(dict.fromkeys(told)))
+        return Source(read_crop(_GIVEN, picture, told), None, picture, size, tuple(told))
     image = read_photograph(_GIVEN, least=2 * SIZE, content=picture, told=told)
     # now, since its owner may change or close it; coarsely first, since few queries are looked at
     larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
-    return Source(as_crop(image), None, larger, size, tuple(dict.fromkeys(told)))
+    return Source(as_crop(image), None, larger, size, tuple(told))
 
 
 def _of_file(path: Path, size: int | None, finder: FaceFinder | None, face: int | None) -> Source:
@@ -103,8 +103,8 @@ def _of_file(path: Path, size: int | None, finder: FaceFinder | None, face: int 
     told: list[str] = []
     content = None if finder is None else _content(path)
     if finder is not None and content and (crops := finder.crops(path, content, face, told)):
-        return Source(crops[0], path, crops[1], size, tuple(dict.fromkeys(told)))
-    return Source(read_crop(path, content, told), path, stamp, size, tuple(dict.fromkeys(told)))
+        return Source(crops[0], path, crops[1], size, tuple(told))
+    return Source(read_crop(path, content, told), path, stamp, size, tuple(told))
 
 
 def _content(path: Path) -> bytes | None:

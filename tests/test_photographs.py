@@ -136,6 +136,11 @@ def test_a_larger_crop_stays_as_it_is(tmp_path: Path, found: tuple[Face, ...]) -
     assert np.array_equal(source.crop, read_crop(path))
 
 
+def test_what_is_amiss_with_a_crop_that_was_looked_at_is_told_once() -> None:
+    content = png(picture(300, 300))[:-12]
+    assert read_source(content, finder=FaceFinder(Finds)).warnings == ("the end is missing",)
+
+
 def test_a_photograph_without_a_face_is_refused(photograph: Path) -> None:
     with pytest.raises(NoFaceError, match=r"no face is found in .*photograph\.png: give") as told:
         read_source(photograph, finder=FaceFinder(Finds))
