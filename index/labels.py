@@ -56,6 +56,7 @@ LABEL_KINDS: Mapping[str, type[int] | type[str]] = {
 }
 """Every label, in the order that it has in tables, and whether it is a whole number or text."""
 LABELS = tuple(LABEL_KINDS)
+LONGEST_LABEL = 1_000  # characters of a text: more name nobody
 TEXT_LABELS = tuple(name for name, kind in LABEL_KINDS.items() if kind is str)
 
 

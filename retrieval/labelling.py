@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceedit.errors import UsageError
+from faceedit.errors import ManifestError, UsageError
 from faceedit.manifest import COLUMNS, Manifest, read_manifest
-from index.labels import FILE, FOLDER, HAND, LABEL_KINDS, LABELS, Labels
+from index.labels import FILE, FOLDER, HAND, LABEL_KINDS, LABELS, LONGEST_LABEL, TEXT_LABELS, Labels
 from index.values import Face, Kept
 from retrieval.errors import RetrievalError
 from retrieval.label_rows import LabelRows, Row, matched
@@ -46,11 +46,24 @@ def read_labels(
         rows = rows_of(given)
     else:
         rows = [Row(0, str(path), str(path), labels) for path, labels in given.items()]
+    _require_short(rows, told)
     labels = matched(rows, images, told)
     if not labels:
         shown = f" (the first row means {rows[0].path}; an image is {images[0]})" if rows and images else ""
         raise RetrievalError(_NONE_NAMED.format(shown))
     return labels
+
+
+def _require_short(rows: Sequence[Row], told: LabelRows) -> None:
+    """Raise ManifestError for a text that is longer than a label can be."""
+    for row in rows:
+        for name in TEXT_LABELS:
+            if len(getattr(row.labels, name) or "") > LONGEST_LABEL:
+                line = f", line {row.line}" if row.line else ""
+                raise ManifestError(
+                    f"{told.table or 'the labels'}{line}: the {name} of {row.name} has more than {LONGEST_LABEL:,} "
+                    "characters: no label is so long; shorten it"
+                )
 
 
 def files_of(given: AnyLabels | None) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Final
 from faceedit.errors import UsageError
 from index.care.compact import Compaction
 from index.gallery import Gallery
-from index.labels import HAND, LABEL_KINDS
+from index.labels import HAND, LABEL_KINDS, LONGEST_LABEL
 from index.where import LARGEST, Condition
 from retrieval.about import missing_files
 from retrieval.checks import is_unicode, require_keepable
@@ -82,6 +82,8 @@ def _text(name: str, given: object) -> str | None:
         raise UsageError(f"{name} {given!r} is no text: give it as text, or nothing")
     if given and not is_unicode(given):
         raise UsageError(f"{name} {given!r} is not valid Unicode: give it in UTF-8")
+    if given and len(given) > LONGEST_LABEL:
+        raise UsageError(f"{name} {given!r:.30}... has {len(given):,} characters: give {LONGEST_LABEL:,} at most")
     return given or None
 
 

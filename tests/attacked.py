@@ -59,6 +59,10 @@ def templates(folder: Path) -> dict[str, Place]:
         faces.label(where="identity = 'p1'", identity="Änna", pose=15)
         faces.label(3, expression="smile", illumination=7)
         faces.remove(5)
+        faces.label(where="path like 'p2/1%'", identity="Änna")
+        for gone in (place.photos / "p2").glob("1*.png"):
+            gone.unlink()
+        faces.index(place.photos / "p2", prune=True, sure=True)  # what a hand said of them is kept
         faces.query(place.picture, pose=15)
     (place.photos / "p2" / "02.png").unlink()
     made = {"exact": place}
@@ -87,6 +91,8 @@ def _write_files(place: Place) -> None:
         noise = np.random.default_rng(n).integers(0, 256, (60, 60, 3), dtype=np.uint8)
         Image.fromarray(noise).save(path)
     (place.photos / "p0" / "bad.png").write_bytes(b"no picture")
+    for name in ("note.txt", "read me.md"):  # passed over
+        (place.photos / "p1" / name).write_text("no picture\n", encoding="utf-8")
     place.outside.mkdir()
     for name in ("x", "y.png", "descriptors-1.f16", "gallery.db"):
         (place.outside / name).write_bytes(name.encode() * 50)
@@ -112,7 +118,7 @@ def run(name: str, place: Place) -> Any:
         return _tended(name, place)
     with place.search(NEXT if name == "redescribe" else MODEL) as faces:
         answer = _COMMANDS[name](faces, place)
-        return answer if name in READING else _content(faces.gallery)
+        return _content(faces.gallery) if name in WRITING else answer
 
 
 def _tended(name: str, place: Place) -> Any:
@@ -135,6 +141,13 @@ def found_by(faces: FaceSearch, place: Place, where: str | None = None) -> objec
     return [(one.face, round(one.distance, 5)) for one in answer.results]
 
 
+def _indexed_and_found(faces: FaceSearch, place: Place) -> object:
+    """Whichever ids are given to what is added."""
+    faces.index(place.photos)
+    answer = faces.query(place.picture, pose=15, k=6)
+    return [(replace(one.face, id=0), round(one.distance, 5)) for one in answer.results]
+
+
 def _info(faces: FaceSearch, place: Place) -> object:
     return {
         name: value for name, value in faces.info().as_json().items() if name not in ("gallery", "bytes", "indexes")
@@ -155,6 +168,7 @@ _COMMANDS: Mapping[str, Callable[[FaceSearch, Place], Any]] = {
     "info": _info,
     "problems": lambda faces, place: [replace(one, found="", reason="") for one in faces.gallery.problems()],
     "query": found_by,
+    "index and query": _indexed_and_found,
     "where": lambda faces, place: found_by(faces, place, "identity = 'änna' or pose is null"),
     "plan": lambda faces, place: [
         (one.kind, one.memory) for one in faces.gallery.plan(planner=Planner(rates=SLOW)).options

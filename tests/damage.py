@@ -13,7 +13,18 @@ import numpy as np
 import pytest
 
 ROWS = ("row deleted", "file deleted")  # which no digest of what is left can tell of
-TABLES = ("gallery", "photo", "face", "record", "redescription", "staged", "sqlite_sequence")
+TABLES = (
+    "gallery",
+    "photo",
+    "face",
+    "record",
+    "passed",
+    "kept",
+    "redescription",
+    "staged",
+    "alembic_version",
+    "sqlite_sequence",
+)
 _VALUES: tuple[Any, ...] = (
     *(None, 0, 1, -1, 7, 2**31, 2**62, 2**63 - 1, -(2**63), 0.5, float("inf"), 1e300),
     *("", "x", "p1", "../precious/x", "/../../precious/x", "a/../b", "[", "[1,2]", "[NaN]", '{"a":1}', "\0", "é" * 300),
@@ -138,7 +149,7 @@ def _place(connection: sqlite3.Connection, rng: np.random.Generator) -> tuple[st
     while True:
         table = str(rng.choice(TABLES))
         columns = [(row[1], row[5]) for row in connection.execute(f"PRAGMA table_info({table})")]
-        keys = [name for name, place in columns if place] or ["name"]
+        keys = [name for name, place in columns if place] or ["rowid"]
         rows = list(connection.execute(f"SELECT {', '.join(keys)} FROM {table}"))
         if rows:
             rng.shuffle(rows)

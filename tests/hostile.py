@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from index.gallery import Gallery
-from tests.attacked import READING, WRITING, Place, copied, found_by, run, templates
+from tests.attacked import READING, WRITING, Place, copied, run, templates
 from tests.damage import ROWS, TABLES, damage
 
 PATIENCE = 60  # seconds for one command
@@ -143,10 +143,9 @@ class Campaign:
         if len(faces) < len(expected) and what not in ROWS:
             raise Finding(f"repair left the faces {sorted(faces)} of {sorted(expected)}")
         if not doubtful and what not in ROWS:
-            with self.work.search() as search:
-                search.index(self.work.photos)
-                if found_by(search, self.work) != self.expected(template, "query"):
-                    raise Finding(f"after repair and index a query answers {found_by(search, self.work)}")
+            answered = self._answer(what, "index and query")
+            if answered != self.expected(template, "index and query"):
+                raise Finding(f"after repair and index a query answers {answered}")
 
     def _answer(self, what: str, name: str) -> Any:
         """None where it refuses in one clear line."""

@@ -9,6 +9,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from index.checked import look, note
 from index.errors import GalleryCorruptError
 from index.gallery import Gallery, GalleryConfig
 from index.truth.schema import row_digest
+from tests.attacked import templates
+from tests.damage import TABLES
 from tests.faces import new_face, numbered
 from tests.hostile import Campaign
 
@@ -35,6 +38,17 @@ def test_some_changes(tmp_path: Path) -> None:
     for _ in range(25):
         campaign.mutate()
     assert campaign.count["mutations"] == 25
+
+
+def test_every_table_has_rows_that_can_be_changed(tmp_path: Path) -> None:
+    rows: Counter[str] = Counter()
+    for place in templates(tmp_path).values():
+        plain = sqlite3.connect(place.db / "gallery.db")
+        tables = {name for (name,) in plain.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for name in tables:
+            rows[name] += plain.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+        plain.close()
+    assert set(rows) == set(TABLES) and all(rows.values())
 
 
 @pytest.mark.slow
@@ -115,6 +129,27 @@ def test_a_table_with_other_rules_is_refused(gallery: Gallery, table: str, words
     for damaged in (False, True):
         with pytest.raises(GalleryCorruptError, match=f"the table '{table}' is not as this release makes it"):
             Gallery.open(gallery.folder, damaged=damaged)
+
+
+def test_another_row_of_the_migrations_is_refused(gallery: Gallery) -> None:
+    gallery.close()
+    edit(gallery, "UPDATE alembic_version SET version_num = '0002'")
+    with pytest.raises(GalleryCorruptError, match="the table 'alembic_version' is not as this release makes it"):
+        Gallery.open(gallery.folder)
+
+
+def test_what_analyze_left_is_named_with_what_takes_it_away(gallery: Gallery) -> None:
+    gallery.close()
+    edit(gallery, "ANALYZE")
+    with pytest.raises(GalleryCorruptError, match="somebody ran ANALYZE on it; `DROP TABLE sqlite_stat1`"):
+        Gallery.open(gallery.folder)
+    plain = sqlite3.connect(gallery.folder / "gallery.db")
+    for (name,) in list(plain.execute("SELECT name FROM sqlite_master WHERE name LIKE 'sqlite_stat%'")):
+        plain.execute(f"DROP TABLE {name}")
+    plain.commit()
+    plain.close()
+    with Gallery.open(gallery.folder) as again:
+        assert again.verify().sound
 
 
 def test_a_view_that_never_ends_is_not_read(gallery: Gallery) -> None:

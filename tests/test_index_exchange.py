@@ -264,6 +264,7 @@ def rewrite_lines(out: Path, **new: object) -> None:
         (lambda out: rewrite_lines(out, path="a\0.png"), "expected a path below the image root"),
         (lambda out: rewrite_lines(out, path="a/" * 3_000 + "a"), "4,096 at most"),
         (lambda out: rewrite_lines(out, path=5), "path is 5, which is no text"),
+        (lambda out: rewrite_lines(out, identity="x" * 1_001), "of 1,001 characters; expected 1,000 at most"),
         (lambda out: rewrite_lines(out, id=2**62 + 1), "which is no whole number from 1 to"),
         (lambda out: rewrite_lines(out, id=0), "which is no whole number from 1 to"),
         (lambda out: rewrite_lines(out, id=1.0), "which is no whole number from 1 to"),

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryVersionError
 from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Passed, Problem
-from index.truth.schema import SCHEMA_VERSION, Base, Hash, Numbers
+from index.truth.schema import REVISION, SCHEMA_VERSION, Base, Hash, Numbers
 from index.truth.upgrade import to_newest
 from tests.faces import new_face, unit_vectors
 
@@ -25,7 +25,7 @@ CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").abs
 TABLES = Base.metadata.sorted_tables
 # What is on disk and not declared: nothing of a gallery is read from it, and its owner says what it needs of it.
 OTHERS = {
-    "alembic_version": "which migrations have run; a gallery's version is in its own row",
+    "alembic_version": "which migrations have run, as `index/truth/shape.py` looks for",
     "sqlite_sequence": "the last ids that SQLite gave; one that is too low would be refused as given twice",
 }
 
@@ -71,6 +71,14 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         to_newest(connection)
     engine.dispose()
     return schema(path)
+
+
+def test_the_migrations_end_with_the_revision_that_is_looked_for(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path / "migrated.db")
+    with engine.begin() as connection:
+        to_newest(connection)
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == [REVISION]
+    engine.dispose()
 
 
 def test_the_migrations_make_the_tables_that_are_declared(migrated: dict[str, Any], tmp_path: Path) -> None:

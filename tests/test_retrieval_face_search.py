@@ -291,6 +291,7 @@ def test_images_that_nobody_has_are_refused(faces: FaceSearch) -> None:
         ({"illumination": 1.5}, r"illumination 1\.5 is no whole number"),
         ({"identity": "\udcff"}, "identity .* is not valid Unicode"),
         ({"expression": 3}, "expression 3 is no text"),
+        ({"identity": "x" * 1_001}, r"identity 'x{25,}\.\.\. has 1,001 characters: give 1,000 at most"),
     ],
 )
 def test_a_label_that_no_gallery_can_hold_is_refused(faces: FaceSearch, labels: dict[str, Any], words: str) -> None:

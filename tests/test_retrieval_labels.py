@@ -84,6 +84,15 @@ def test_rows_and_pictures_without_each_other_are_counted_and_the_first_shown(
     }
 
 
+def test_a_text_too_long_for_a_label_is_refused_with_its_line(faces: FaceSearch, photos: Path, tmp_path: Path) -> None:
+    longest = table(tmp_path, "path,identity", "g/anna/1.png," + "x" * 1_000)
+    faces.index(photos, longest)
+    assert identities(faces)["anna/1.png"] == "x" * 1_000
+    longer = table(tmp_path, "path,identity", "g/anna/1.png,", "g/anna/2.png," + "x" * 1_001)
+    with pytest.raises(ManifestError, match=r"line 3: the identity of g/anna/2\.png has more than 1,000 characters"):
+        faces.index(photos, longer)
+
+
 def test_a_table_that_fits_is_told_of_with_no_word(faces: FaceSearch, photos: Path, tmp_path: Path) -> None:
     report = faces.index(
         photos, table(tmp_path, "path,identity,split,session", *[f"g/{name},x,test,1" for name in NAMES])

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -92,6 +93,12 @@ def test_places_that_are_none_are_refused(tmp_path: Path) -> None:
             load_places(tmp_path / "x.npz")
     np.savez(tmp_path / "x.npz", points=np.zeros((2, 6, 6, 3), np.float16), viewpoints=np.zeros((3, 13), np.float32))
     with pytest.raises(ManifestError, match="render it again"):
+        load_places(tmp_path / "x.npz")
+    with ZipFile(tmp_path / "x.npz", "w", ZIP_DEFLATED) as packed, packed.open("points.npy", "w") as member:
+        for _ in range(2**8 + 1):
+            member.write(bytes(2**20))
+    assert (tmp_path / "x.npz").stat().st_size < 2**20
+    with pytest.raises(ManifestError, match="unpacks to 269,484,032 bytes; expected 268,435,456 at most"):
         load_places(tmp_path / "x.npz")
 
 

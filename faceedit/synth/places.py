@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from faceedit.errors import ManifestError
 from faceedit.synth.head import Floats
 from faceedit.synth.scene import Camera
+
+_MOST = 2**28  # bytes of one file: twelve thousand views
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ def save_places(file: Path, places: Places) -> None:
 def load_places(file: Path) -> tuple[NDArray[np.float16], Floats]:
     """Points and viewpoints of such a file. Raises ManifestError where it is none."""
     try:
+        with ZipFile(file) as members:
+            unpacked = sum(member.file_size for member in members.infolist())
+            if unpacked > _MOST:  # a stranger's may unpack to far more than it takes on the disk
+                raise ValueError(f"it unpacks to {unpacked:,} bytes; expected {_MOST:,} at most")
         with np.load(file, allow_pickle=False) as data:
             points, viewpoints = data["points"], data["viewpoints"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:

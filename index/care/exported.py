@@ -15,7 +15,7 @@ import numpy as np
 from index.descriptors import RECORD_TYPE, first_unsound
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
 from index.files import file_hash
-from index.labels import FOLDER, HAND, LABEL_KINDS, LABELS, ORIGINS, Labels
+from index.labels import FOLDER, HAND, LABEL_KINDS, LABELS, LONGEST_LABEL, ORIGINS, Labels
 from index.stamps import FileStamp
 from index.values import (
     IDENTITY_LEVEL,
@@ -219,7 +219,7 @@ def _labels(given: dict[str, Any]) -> Labels:
         if labels[name] is not None and LABEL_KINDS[name] is int:
             _number(labels, name, 1 - LARGEST)
         elif labels[name] is not None:
-            _text(labels, name)
+            _text(labels, name, LONGEST_LABEL)
     origins = tuple(given["origins"].get(name, "") for name in LABELS)
     if not all(type(origin) is str and origin in ORIGINS for origin in origins) or set(given["origins"]) - set(LABELS):
         raise ValueError(f"origins are {given['origins']!r:.60}")
@@ -242,10 +242,12 @@ def _number(given: dict[str, Any], name: str, least: int, most: int = LARGEST - 
     return value
 
 
-def _text(given: dict[str, Any], name: str) -> str:
+def _text(given: dict[str, Any], name: str, most: int | None = None) -> str:
     value = given[name]
     if type(value) is not str:
         raise ValueError(f"{name} is {value!r:.60}, which is no text")
+    if most is not None and len(value) > most:
+        raise ValueError(f"{name} is {value!r:.30}... of {len(value):,} characters; expected {most:,} at most")
     value.encode()  # half a character is none
     return value
 

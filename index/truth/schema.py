@@ -34,6 +34,7 @@ from sqlalchemy.types import TypeDecorator
 from index.errors import GalleryCorruptError
 
 SCHEMA_VERSION = 4
+REVISION = "0001"  # the last of the migrations
 FIRST_FILE = 1  # number of the descriptor file of a new gallery
 _Long = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only an INTEGER key by itself
 

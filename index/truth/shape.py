@@ -14,10 +14,11 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from index.truth.schema import Base
+from index.truth.schema import REVISION, Base
 
 _ENGINE = "sqlite_sequence"  # whose shape nobody can change
-_ALEMBIC = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, {})".format(
+_VERSIONS = "alembic_version"
+_ALEMBIC = f"CREATE TABLE {_VERSIONS} (version_num VARCHAR(32) NOT NULL, {{}})".format(
     "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)"
 )
 _WORD = re.compile(r"\w+|[^\w\s\"'`\[\]]")
@@ -45,6 +46,7 @@ def _expected() -> _Shape:
     with engine.begin() as connection:
         Base.metadata.create_all(connection)
         connection.exec_driver_sql(_ALEMBIC)
+        connection.exec_driver_sql(f"INSERT INTO {_VERSIONS} VALUES (?)", (REVISION,))
         shape = _shape(connection)
     engine.dispose()
     return shape
@@ -52,7 +54,8 @@ def _expected() -> _Shape:
 
 def _shape(connection: Connection) -> _Shape:
     """Columns, rules and indexes of every table, and every other object, as the engine understands them; and the words
-    that made them, for what it does not tell: checks, orders, and what becomes of rows that break a rule."""
+    that made them, for what it does not tell: checks, orders, and what becomes of rows that break a rule. Of Alembic's
+    table also the row, which says which migrations have run."""
     rows = connection.exec_driver_sql("SELECT type, name, tbl_name FROM sqlite_master").all()
     shape = {f"a {kind} {name!r}": [""] for kind, name, _ in rows if kind not in ("table", "index")}
     tables = [name for kind, name, _ in rows if kind == "table" and name != _ENGINE]
@@ -63,6 +66,9 @@ def _shape(connection: Connection) -> _Shape:
             str(sorted(_indexes(connection, table))),
             _words(connection, table),
         ]
+    if _VERSIONS in tables:
+        have_run = connection.exec_driver_sql(f"SELECT version_num FROM {_VERSIONS}").scalars()
+        shape[f"the table {_VERSIONS!r}"] += sorted(map(str, have_run))
     return shape
 
 
