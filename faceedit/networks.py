@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceedit.identity import MIDDLE, IdentityNetwork, Seen
+from faceedit.identity import MIDDLE, IdentityNetwork
 
 HEAD_WIDTH = 32  # channels of each attention head
 LARGEST = {
@@ -683,7 +683,8 @@ class Describer(nn.Module):
         who = None
         if self.identity is not None:
             who = self.identity.both(source, seen).repeat_interleave(values.shape[1], 0)
-        return self.joined(self.refined(features, source, seen), who, values.flatten())
+        refined = self.refined(features, None if seen is None else seen.middle)
+        return self.joined(refined, who, values.flatten())
 
     def joined(self, refined: Tensor, who: Tensor | None, values: Tensor) -> Tensor:
         """One descriptor (B, D) of its parts: of the refinement, the identity network's (B, I), and values (B,)."""
@@ -694,15 +695,15 @@ class Describer(nn.Module):
         code = self.codes[values]
         return torch.cat([math.sqrt(1 - self.candidate) * refined, math.sqrt(self.candidate) * code], 1)
 
-    def refined(self, features: Tensor, source: Tensor, seen: Seen | None = None) -> Tensor:
+    def refined(self, features: Tensor, middle: Tensor | None) -> Tensor:
         """The part that comes of the refinement, of length 1 (B K, D'): the descriptor layer's activation
-        (B K, 128, 15, 15) itself or its head. seen: in the sources by the identity network, where that is known."""
+        (B K, 128, 15, 15) itself or its head. middle: what the identity network saw half-way in the sources, (B, 128,
+        15, 15); the head that looks back needs it."""
         if self.head is None:
             return descriptor(features)
         if self.look_back:
-            assert self.identity is not None
-            middle = self.identity.half_way(source) if seen is None else seen.middle
-            repeated = middle.repeat_interleave(len(features) // len(source), 0)
+            assert middle is not None
+            repeated = middle.repeat_interleave(len(features) // len(middle), 0)
             features = torch.cat([features, repeated.to(features.dtype)], 1)
         return F.normalize(self.head(features).float(), dim=1)
 

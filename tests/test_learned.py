@@ -250,9 +250,10 @@ def test_a_head_that_looks_back_sees_each_source_beside_its_own_targets() -> Non
         alone = [network(features[[i]], source[[i // 2]], values[i // 2, i % 2][None, None]) for i in range(4)]
         assert torch.allclose(together, torch.cat(alone), atol=1e-5)
         assert network.identity is not None
-        refined = network.refined(features, source)
-        assert torch.equal(network.refined(features, source, network.identity.features(source)), refined)
-        assert not torch.allclose(network.refined(features, source.flip(0)), refined, atol=1e-3)
+        middle = network.identity.half_way(source)
+        assert torch.equal(network.identity.features(source).middle, middle)
+        refined = network.refined(features, middle)
+        assert not torch.allclose(network.refined(features, middle.flip(0)), refined, atol=1e-3)
     with pytest.raises(ValueError, match="look_back needs"):
         NetworkConfig(head=16, look_back=True)
 
@@ -316,7 +317,10 @@ def noise_of(run: TrainingRun, pairs: PairSet) -> torch.Tensor:
         compared = comparer.comparison(4, step)
         with torch.no_grad(), autocast("cpu"):
             features = two_stages(material, compared.shot).features
-            d = material.networks.describer.refined(features, compared.shot.sources).view(-1, 2, 2, 16).double()
+            describer = material.networks.describer
+            assert describer.identity is not None
+            d = describer.refined(features, describer.identity.half_way(compared.shot.sources))
+            d = d.view(-1, 2, 2, 16).double()
         for group, leads in zip(d, compared.leads, strict=True):
             for to in range(2):
                 if leads[1 - to, to]:

@@ -207,7 +207,7 @@ def test_the_head_learns_among_one_persons_conditions_and_among_all_people(peopl
     stage.begin()
     compared = Comparer(material, 2, 2).comparison(3, 1)
     with torch.no_grad():
-        d = stage.descriptors(compared.shot)
+        d = stage.descriptors(compared.shot, stage.middle(compared.shot))
         lesson = stage.lesson(1)
     assert d.shape == (4, 2, 2, 16) and len(set(compared.people.tolist())) == 2
     expected = 0.0

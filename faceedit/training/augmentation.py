@@ -50,6 +50,28 @@ class Augmentation:
             raise ValueError("blur and sharpen together, grey, compression and textures are shares of at most 1")
 
 
+@dataclass(frozen=True)
+class Take:
+    """How S people are photographed. behind (S, 3, H, W); gamma (S, 1, 1, 1) and gain (S, 3, 1, 1), their light; theta
+    (S, 2, 3), their misalignment. What `random` draws from its state `begun` on is the lens, the sensor and the file:
+    whatever else is photographed in this take has the same."""
+
+    knobs: Augmentation
+    behind: Tensor
+    gamma: Tensor
+    gain: Tensor
+    theta: Tensor
+    random: torch.Generator
+    begun: Tensor
+
+    def picture(self, person: Tensor, mask: Tensor) -> Tensor:
+        """person (S, 3, H, W) on black, mask (S, 1, H, W) -> (S, 3, H, W)."""
+        self.random.set_state(self.begun)
+        shown = composite(toned(person, mask, self.gamma, self.gain), mask, self.behind)
+        shown = misaligned(focused(shown, self.knobs, self.random), self.theta)
+        return compressed(grainy(shown, self.knobs, self.random), self.knobs, self.random)
+
+
 def composite(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
     """person (B, 3, H, W) on black, mask (B, 1, H, W), background (B, 3, H, W) or a number -> (B, 3, H, W)."""
     return person + (1 - mask) * background

@@ -15,12 +15,9 @@ from faceedit.networks import SIZE
 from faceedit.occlusion import crops_at
 from faceedit.training.augmentation import (
     Augmentation,
+    Take,
     colourless,
     composite,
-    compressed,
-    focused,
-    grainy,
-    misaligned,
     misalignment,
     random_backgrounds,
     tone,
@@ -91,18 +88,12 @@ class Photographer:
         mirror = self._pairs.mirror
         mirrored = knobs.mirror and mirror is not None and float(torch.rand(1, generator=random)) < 0.5
         of_source = torch.from_numpy(people)
-        behind = self._behind(len(sources), knobs, random)
-        theta = misalignment(len(sources), knobs, random)
-        light = gamma[of_source], gain[of_source]
-        begun = random.get_state()
-        shown = self._shown(sources, behind, *light, knobs, random, theta)
-        if knobs.together:
-            wanted = self._as_sources(shown, sources, targets, behind, *light, knobs, _again(random, begun), theta)
-        else:
-            wanted = self._straight(targets, behind, *light, knobs)
+        take = self._take(gamma[of_source], gain[of_source], knobs, random)
+        shown = take.picture(*self._people(sources))
+        wanted = self._as_sources(shown, sources, targets, take) if knobs.together else self._straight(targets, take)
         shown, hidden = self._hidden(shown, sources, draw)
         wanted, wanted_hidden = self._hidden(wanted, targets.ravel(), draw)
-        truth = self._truth(sources, targets, theta, knobs.together)
+        truth = self._truth(sources, targets, take)
         if truth is not None and self._occludes:
             truth = truth.occluded(hidden.repeat_interleave(k, 0) & ~wanted_hidden)
         if mirrored and mirror is not None:
@@ -111,38 +102,23 @@ class Photographer:
         positions = torch.from_numpy(values).to(self._device)
         return Sitting(self._normalised(255 * shown), self._normalised(255 * wanted), positions, truth)
 
-    def _straight(self, targets: Rows, behind: Tensor, gamma: Tensor, gain: Tensor, knobs: Augmentation) -> Tensor:
+    def _straight(self, targets: Rows, take: Take) -> Tensor:
         """The targets (S, K), as they are but for their light, before neutral grey or what is behind their sources."""
         k = targets.shape[1]
         person, mask = self._people(targets.ravel())
-        person = toned(person, mask, gamma.repeat_interleave(k, 0), gain.repeat_interleave(k, 0))
+        person = toned(person, mask, take.gamma.repeat_interleave(k, 0), take.gain.repeat_interleave(k, 0))
         grey = torch.tensor(NEUTRAL, device=self._device)
-        return composite(person, mask, grey if knobs.neutral else behind.repeat_interleave(k, 0))
+        return composite(person, mask, grey if take.knobs.neutral else take.behind.repeat_interleave(k, 0))
 
-    def _as_sources(
-        self,
-        shown: Tensor,
-        sources: Rows,
-        targets: Rows,
-        behind: Tensor,
-        gamma: Tensor,
-        gain: Tensor,
-        knobs: Augmentation,
-        random: torch.Generator,
-        theta: Tensor,
-    ) -> Tensor:
-        """The targets (S, K), photographed as the sources (S,) were, which are shown: with the same draws."""
-        n, begun = len(self._pairs.images), random.get_state()
+    def _as_sources(self, shown: Tensor, sources: Rows, targets: Rows, take: Take) -> Tensor:
+        """The targets (S, K), taken as the sources (S,) were, which are shown."""
+        n = len(self._pairs.images)
         if (targets % n == sources[:, None] % n).all():
             return shown.repeat_interleave(targets.shape[1], 0)
-        columns = [
-            self._shown(column, behind, gamma, gain, knobs, _again(random, begun), theta) for column in targets.T
-        ]
-        return torch.stack(columns, 1).flatten(0, 1)
+        return torch.stack([take.picture(*self._people(column)) for column in targets.T], 1).flatten(0, 1)
 
-    def _truth(self, sources: Rows, targets: Rows, theta: Tensor, together: bool) -> Correspondence | None:
-        """Of every target (S, K), side by side, in its source (S,) that was misaligned by theta (S, 2, 3), maybe
-        together with it."""
+    def _truth(self, sources: Rows, targets: Rows, take: Take) -> Correspondence | None:
+        """Of every target (S, K), side by side, in its source (S,) that was misaligned, maybe together with it."""
         pairs = self._pairs
         if pairs.places is None or pairs.viewpoints is None or pairs.mask_rows is None:
             return None
@@ -150,9 +126,9 @@ class Photographer:
         source, target = (pairs.mask_rows[rows % n] for rows in (np.repeat(sources, k), targets.ravel()))
         shown, wanted = (torch.from_numpy(pairs.places[rows]).to(self._device) for rows in (source, target))
         viewpoints = torch.from_numpy(pairs.viewpoints[source]).to(self._device)
-        by = theta.repeat_interleave(k, 0).to(self._device)
+        by = take.theta.repeat_interleave(k, 0).to(self._device)
         truth = correspondence(wanted, shown, viewpoints).misaligned(by)
-        return truth.shifted(by) if together else truth
+        return truth.shifted(by) if take.knobs.together else truth
 
     def portraits(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
         """Sources (R, 3, 60, 60) that have nothing in common but who is on them: each has its own background, light,
@@ -162,33 +138,22 @@ class Photographer:
             return self._normalised(self._plain(rows, draw))
         random = _generator(draw)
         gamma, gain = tone(len(rows), knobs, random, self._device)
-        behind = self._behind(len(rows), knobs, random)
-        theta = misalignment(len(rows), knobs, random)
-        shown = colourless(self._shown(rows, behind, gamma, gain, knobs, random, theta), knobs.grey, random)
+        shown = self._take(gamma, gain, knobs, random).picture(*self._people(rows))
+        shown = colourless(shown, knobs.grey, random)
         if knobs.mirror:
             mirrored = torch.rand(len(rows), 1, 1, 1, generator=random).to(self._device) < 0.5
             shown = torch.where(mirrored, shown.flip(3), shown)
         return self._normalised(255 * shown)
 
+    def _take(self, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator) -> Take:
+        """Of as many pictures as gamma and gain have rows."""
+        behind = self._behind(len(gamma), knobs, random)
+        return Take(knobs, behind, gamma, gain, misalignment(len(gamma), knobs, random), random, random.get_state())
+
     def _behind(self, count: int, knobs: Augmentation, random: torch.Generator) -> Tensor:
         if knobs.backgrounds:
             return random_backgrounds(count, SIZE, random, self._device, knobs.textures)
         return torch.full((count, 3, SIZE, SIZE), NEUTRAL, device=self._device)
-
-    def _shown(
-        self,
-        rows: Rows,
-        behind: Tensor,
-        gamma: Tensor,
-        gain: Tensor,
-        knobs: Augmentation,
-        random: torch.Generator,
-        theta: Tensor,
-    ) -> Tensor:
-        person, mask = self._people(rows)
-        shown = composite(toned(person, mask, gamma, gain), mask, behind)
-        shown = misaligned(focused(shown, knobs, random), theta)
-        return compressed(grainy(shown, knobs, random), knobs, random)
 
     def _hidden(self, shown: Tensor, rows: Rows, draw: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """The pictures (R, 3, 60, 60), those of rows beyond the last under their occlusion; and what it hides
@@ -218,12 +183,6 @@ class Photographer:
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
-
-
-def _again(random: torch.Generator, state: Tensor) -> torch.Generator:
-    """The generator as it was."""
-    random.set_state(state)
-    return random
 
 
 def _generator(draw: tuple[int, ...]) -> torch.Generator:

@@ -24,15 +24,23 @@ class _Descriptors:
         self._describer = material.networks.describer
         self._comparer = Comparer(material, self._recipe.head_people, self._recipe.head_conditions)
 
-    def descriptors(self, shot: Sitting) -> Tensor:
-        """(G, from, to, D) of what a comparison shows."""
+    def middle(self, shot: Sitting) -> Tensor | None:
+        """What the identity network sees half-way in the sources; None: nothing that learns looks at it."""
+        describer = self._describer
+        if describer.identity is None or not (describer.look_back or describer.estimator):
+            return None
+        with autocast(self._material.run.device):
+            return describer.identity.half_way(shot.sources)
+
+    def descriptors(self, shot: Sitting, middle: Tensor | None) -> Tensor:
+        """(G, from, to, D) of what a comparison shows, and what was seen half-way."""
         networks, repeated = self._material.networks, shot.sources.repeat_interleave(shot.values.shape[1], 0)
         with torch.no_grad():
             maps = self._material.first_stage(shot).maps.contiguous(memory_format=torch.channels_last)
             with autocast(self._material.run.device):
                 features = networks.refinement.features(repeated, maps)
         with autocast(self._material.run.device):
-            described = self._describer.refined(features, shot.sources)
+            described = self._describer.refined(features, middle)
         return described.view(len(shot.sources) // 2, 2, 2, -1)
 
 
@@ -52,20 +60,20 @@ class HeadStage(_Descriptors):
 
     def lesson(self, step: int) -> Lesson:
         compared = self._comparer.comparison(self.number, step)
-        d = self.descriptors(compared.shot)
-        loss = self._value_loss(compared.shot)
+        middle = self.middle(compared.shot)
+        d = self.descriptors(compared.shot, middle)
+        loss = self._value_loss(compared.shot, middle)
         if self._describer.head is not None:
             loss = loss + contrast_of(compared, d, _SCALE, own_alone=True) + contrast_of(compared, d, _SCALE)
         return Lesson(loss, missed(compared, d.detach()), int(compared.leads.sum()))
 
-    def _value_loss(self, shot: Sitting) -> Tensor:
+    def _value_loss(self, shot: Sitting, middle: Tensor | None) -> Tensor:
         """Each source is turned to both values, of which one is its own."""
-        describer = self._describer
-        if describer.estimator is None or describer.identity is None:
+        if self._describer.estimator is None or middle is None:
             return shot.sources.new_zeros(())
         own = shot.values.view(-1, 2, 2).diagonal(dim1=1, dim2=2).flatten()
         with autocast(self._material.run.device):
-            scores = describer.estimator(describer.identity.half_way(shot.sources))
+            scores = self._describer.estimator(middle)
         return _VALUE * value_loss(scores, own)
 
 
@@ -90,7 +98,7 @@ class Whitening(_Descriptors):
     def compare(self, step: int) -> tuple[float, int]:
         """Note another batch: the mean squared distance of imagined and stored descriptors, of how many pairs."""
         compared: Comparison = self._comparer.comparison(self.number, step)
-        d = self.descriptors(compared.shot).cpu().double()
+        d = self.descriptors(compared.shot, self.middle(compared.shot)).cpu().double()
         unlike = torch.cat([(d[:, 1 - to, to] - d[:, to, to])[compared.leads[:, 1 - to, to]] for to in range(2)])
         self._noise += unlike.T @ unlike
         return float(unlike.square().sum(1).mean()) if len(unlike) else 0.0, len(unlike)
