@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from faceedit.errors import FaceEditError
 
 LONGEST_PATH = 4096  # bytes, the most that Linux opens
+_KEPT = 60  # characters of a file's name in that of its unfinished one
 
 
-def files_below(root: Path) -> list[Path]:
-    """Every file below a folder, in order, but for folders that may not be read; links to folders are not followed. One
-    folder after the other, not one within the other: they may lie deeper than calls can."""
-    found, folders = list[Path](), [root]
+def files_below(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Every file below a folder, in order; and the files and folders that cannot be looked at, with the system's
+    reason, such as those whose path is longer than it opens. Links to folders are not followed. One folder after the
+    other, not one within the other: they may lie deeper than calls can."""
+    found, folders, refused = list[Path](), [root], list[tuple[Path, str]]()
     for folder in folders:
-        with suppress(PermissionError), os.scandir(folder) as entries:
-            for entry in entries:
-                (folders if entry.is_dir(follow_symlinks=False) else found).append(Path(entry.path))
-    return sorted(path for path in found if path.is_file())
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    (folders if entry.is_dir(follow_symlinks=False) else found).append(Path(entry.path))
+        except OSError as error:
+            refused.append((folder, str(error.strerror)))
+    return sorted(path for path in found if _is_file(path, refused)), refused
+
+
+def _is_file(path: Path, refused: list[tuple[Path, str]]) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        refused.append((path, str(error.strerror)))
+        return False
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, however deep. Raises OSError."""
+    missing = list(takewhile(lambda one: not one.exists(), (folder, *folder.parents)))
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
 
 
 def write_whole(file: Path, data: bytes) -> None:
     """Write beside the file, then take its name. Raises OSError; what was there before then stays."""
-    partial = file.with_name(f".{file.name}.partial")
+    partial = file.with_name(f".{file.name[:_KEPT]}.partial")  # a disk takes 255 bytes, which the name alone may have
     partial.write_bytes(data)
     partial.replace(file)
 

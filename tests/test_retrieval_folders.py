@@ -28,6 +28,7 @@ from retrieval.folder import Listing, list_folder
 from retrieval.kinds import find_images, sort_out
 from retrieval.passing import Looks
 from tests.conftest import blob_face
+from tests.depths import fill_deepest, remove
 from tests.stand_ins import HashEditor, ReadsHere
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -310,30 +311,13 @@ def test_pipes_and_links_that_lead_nowhere_are_passed_over(root: Path) -> None:
 # --- depth ---
 
 
-def fill_deepest(root: Path, depth: int, name: str) -> None:
-    """Folders of this name, one within the other, and a picture in the last, which may lie deeper than a path can."""
-    place = os.open(root, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=place)
-        above, place = place, os.open(name, os.O_RDONLY, dir_fd=place)
-        os.close(above)
-    with open(os.open("1.png", os.O_CREAT | os.O_WRONLY, dir_fd=place), "wb") as file:  # noqa: PTH123
-        file.write(picture(1))
-    os.close(place)
-
-
-def remove(folder: Path) -> None:
-    """shutil.rmtree calls itself for every folder in a folder."""
-    subprocess.run(["rm", "-r", str(folder)], check=True)
-
-
 @pytest.fixture
 def deep(tmp_path: Path) -> Iterator[Callable[[int, str], Path]]:
     root = tmp_path / "deep"
     root.mkdir()
 
     def made(depth: int, name: str) -> Path:
-        fill_deepest(root, depth, name)
+        fill_deepest(root, depth, name, picture(1))
         return root
 
     yield made

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from faceedit.sources.importing import LandmarkFile, import_photographs
 from faceedit.sources.multipie import CAMERAS, list_multipie
 from faceedit.sources.table import list_table
 from faceedit.training.pairs import load_pairs
+from tests.depths import fill_deepest, remove
 
 HEADER: list[object] = [
     "path",
@@ -224,6 +227,47 @@ def test_folders_of_people(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_crop(tmp_path / "out/images/anna/one.png"), read_crop(root / "anna/one.png"))
     with pytest.raises(ImportSourceError, match="holds no picture in a person's folder"):
         list_folders(root / "ben")
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Iterator[Path]:
+    """A picture of anna's."""
+    root = tmp_path / "people"
+    (root / "anna").mkdir(parents=True)
+    (root / "anna" / "1.png").write_bytes(picture_bytes())
+    yield root
+    for folder in (root, tmp_path / "out"):
+        if folder.exists():
+            remove(folder)
+
+
+def picture_bytes() -> bytes:
+    out = io.BytesIO()
+    face(200).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_what_lies_deeper_than_paths_reach_is_passed_over_by_name(people: Path, tmp_path: Path) -> None:
+    fill_deepest(people / "anna", 45, "d" * 100, picture_bytes())
+    made = import_photographs(list_folders(people), tmp_path / "out", cropper=AS_THEY_ARE)
+    assert made.crops == 1
+    [skipped] = made.problems
+    assert skipped.path.startswith(f"anna/{'d' * 100}/") and skipped.reason == "it cannot be read (File name too long)"
+
+
+def test_a_row_of_a_path_that_no_system_opens_is_passed_over(people: Path) -> None:
+    long = "/".join(["anna", *["d" * 100] * 45, "2.png"])
+    table = write_csv(people / "t.csv", [["path", "identity"], ["anna/1.png", "anna"], [long, "anna"]])
+    [skipped] = list_table(table).skipped
+    assert skipped.path == f"t.csv line 3: {long}"
+    assert skipped.reason == "its path is longer than a system opens"
+
+
+def test_a_picture_far_below_others_or_of_a_long_name_becomes_a_crop(people: Path, tmp_path: Path) -> None:
+    fill_deepest(people / "anna", 1_100, "d", picture_bytes())
+    (people / "anna" / f"{'n' * 250}.png").write_bytes(picture_bytes())
+    made = import_photographs(list_folders(people), tmp_path / "out", cropper=AS_THEY_ARE)
+    assert (made.crops, made.skipped) == (3, [])
 
 
 def test_a_table_of_photographs_with_its_own_landmarks(tmp_path: Path) -> None:

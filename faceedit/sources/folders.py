@@ -21,9 +21,11 @@ def list_folders(root: Path) -> Listing:
         raise ImportSourceError(f"{root} is no folder: give the one that holds a folder for each person")
     listing = Listing(f"folders {root.resolve()}", ("identity",))
     taken: set[str] = set()
-    files = [
-        path for path in files_below(root) if not any(part.startswith(".") for part in path.relative_to(root).parts)
-    ]
+    found, refused = files_below(root)
+    files = [path for path in found if not _is_hidden(path, root)]
+    for path, reason in refused:
+        if not _is_hidden(path, root):
+            listing.skip(path.relative_to(root).as_posix(), f"it cannot be read ({reason})")
     names = Counter(path.name for path in files) + Counter(path.stem for path in files)
     for path in files:
         relative = path.relative_to(root)
@@ -39,3 +41,8 @@ def list_folders(root: Path) -> Listing:
     if not listing.photographs:
         raise ImportSourceError(f"{root} holds no picture in a person's folder: give one with a folder for each person")
     return listing
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    """Whether it, or a folder that it lies in, is hidden."""
+    return any(part.startswith(".") for part in path.relative_to(root).parts)

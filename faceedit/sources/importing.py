@@ -15,7 +15,7 @@ from PIL import Image
 from faceedit.align import POINTS, Landmarks
 from faceedit.colours import Told
 from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError
-from faceedit.files import write_whole
+from faceedit.files import make_folders, write_whole
 from faceedit.images import Picture
 from faceedit.sources.cropping import Cropper, CropSettings
 from faceedit.sources.landmark_columns import landmark_columns
@@ -106,7 +106,7 @@ def import_photographs(
                 warned += [(photograph.told or photograph.keys[0], "; ".join(amiss))] if amiss else []
         except (ImageError, LandmarkError, OSError) as error:
             told = photograph.told or photograph.keys[0]
-            skipped.append(Skipped(told, str(error).removeprefix(f"{photograph.path} ")))
+            skipped.append(Skipped(told, _reason(error, photograph.path)))
             record.forget(relative)
         else:
             rows.append((relative, *(photograph.labels[column] for column in listing.columns)))
@@ -119,6 +119,14 @@ def import_photographs(
     _write_table(out / "skipped.csv", ("path", "reason"), [(cell(entry.path), cell(entry.reason)) for entry in skipped])
     _write_table(out / "manifest.csv", ("path", *listing.columns), rows)
     return Imported(out / "manifest.csv", len(rows), skipped, warned)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """What went wrong with a photograph, without its path."""
+    if isinstance(error, OSError) and error.strerror:
+        what = "it" if error.filename in (None, str(path)) else "its crop"
+        return f"{what} cannot be read or written ({error.strerror})"
+    return str(error).removeprefix(f"{path} ")
 
 
 class _Record:
@@ -167,7 +175,7 @@ def _made_of(photograph: Photograph, points: Landmarks | None, settings: CropSet
 
 
 def _write_crop(file: Path, crop: Picture) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(file.parent)
     stream = io.BytesIO()
     Image.fromarray(crop).save(stream, "PNG")
     write_whole(file, stream.getvalue())

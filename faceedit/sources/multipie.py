@@ -38,7 +38,10 @@ def list_multipie(root: Path, sessions: Collection[int] = (1,), recordings: Coll
     listing = Listing(f"multipie {root.resolve()}", COLUMNS)
     found: dict[tuple[str, ...], set[int]] = {}
     seen: dict[str, Path] = {}
-    for path in (p for p in files_below(root) if not p.name.startswith(".")):
+    files, refused = files_below(root)
+    for path, reason in refused:
+        listing.skip(path.relative_to(root).as_posix(), f"it cannot be read ({reason})")
+    for path in (p for p in files if not p.name.startswith(".")):
         shown = path.relative_to(root).as_posix()
         match = _NAME.fullmatch(path.stem) if path.suffix.lower() in _SUFFIXES else None
         if match is None:

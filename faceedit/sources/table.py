@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from faceedit.errors import ImportSourceError, LandmarkError
-from faceedit.files import leads_out
+from faceedit.files import LONGEST_PATH, leads_out
 from faceedit.manifest import INTEGER_COLUMNS, is_integer, read_rows, without_zeros
 from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, free_name
@@ -61,7 +62,8 @@ def _problem(root: Path, cells: dict[str, str], labels: tuple[str, ...]) -> str:
     if not cells["identity"]:
         return "the identity is empty"
     if leads_out(cells["path"]):
-        return "it is no path below the table's own folder"
+        long = len(os.fsencode(cells["path"])) > LONGEST_PATH
+        return "its path is longer than a system opens" if long else "it is no path below the table's own folder"
     if not _is_file(root / cells["path"]):
         return f"{root / cells['path']} does not exist"
     for name in INTEGER_COLUMNS & set(labels):
