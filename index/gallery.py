@@ -35,7 +35,7 @@ from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
 from index.stamps import FileStamp
-from index.truth import descriptor_slots, kept, passed, redescribing, state, store
+from index.truth import descriptor_slots, kept, passed, places, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.own_tables import require_own_tables
@@ -423,17 +423,22 @@ class Gallery:
                 redescribing.give_up(session)
             self._tidy()
 
-    def set_image_root(self, image_root: Path, below: str = "") -> None:
-        """Say where the images lie now; `image_root` is absolute. The paths below it are the same, or, where `below`
-        names a folder in it, those in that one."""
+    def set_image_root(self, image_root: Path, below: str = "", out_of: str = "") -> None:
+        """Say where the images lie now; `image_root` is absolute. The paths below it are the same; or, where `below`
+        names a folder in it, those in that one; or, where `out_of` names one below the former root that holds them all,
+        those from there on: what the former undoes. Raises ValueError where it does not hold them all, or the folder
+        that names people lies above."""
         _require_absolute(image_root)
-        if below:
-            check_path(below)
+        for folder in filter(None, (below, out_of)):
+            check_path(folder)
         with self.writing(), self._database.writing() as session:
             state.gallery(session).image_root = image_root.as_posix()
             if below:
-                store.put_below(session, below)
-                state.deepen_identity_level(session, below.count("/") + 1)
+                places.put_below(session, below)
+                state.move_identity_level(session, below.count("/") + 1)
+            if out_of:
+                places.take_out(session, out_of)
+                state.move_identity_level(session, -(out_of.count("/") + 1))
         self._config = changed(self._config, image_root=image_root)
 
     @property

@@ -17,6 +17,7 @@ from index.where import LARGEST, Condition
 from retrieval.about import missing_files
 from retrieval.checks import is_unicode, require_keepable
 from retrieval.choosing import Meant, chosen_ids
+from retrieval.levels import FIRST, LAST
 
 
 class Keep(Enum):
@@ -88,16 +89,36 @@ def _text(name: str, given: object) -> str | None:
 
 
 def relocate(gallery: Gallery, root: Path) -> int:
-    """Say where the images lie now, or that they lie in a part of a folder that is to be indexed as a whole; how many
-    are not there. Raises UsageError for a folder that holds none of them."""
+    """Say where the images lie now, or that they lie in a part of a folder that is to be indexed as a whole, or that
+    it is only this part again; how many are not there. Raises UsageError for a folder that holds none of them, and for
+    one that lies in the folder that names people."""
     if not root.is_dir():
         raise UsageError(f"{root} is no folder: give the one that the images lie in now")
     full, before = root.resolve(), gallery.config.image_root
     require_keepable(full)
-    missing, below = missing_files(gallery, full), ""
-    if full in before.parents and (stayed := missing_files(gallery, before)) <= missing:
-        missing, below = stayed, before.relative_to(full).as_posix()
+    missing, below, out_of = missing_files(gallery, full), _way(full, before), _way(before, full)
+    if out_of and not all(face.path.startswith(f"{out_of}/") for face in gallery.faces()):
+        out_of = ""
+    if (below or out_of) and (stayed := missing_files(gallery, before)) <= missing:
+        missing = stayed
+    else:
+        below = out_of = ""
     if missing == len(gallery) > 0:
         raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
-    gallery.set_image_root(full, below)
+    if out_of:
+        _require_people_below(gallery.identity_level, out_of, root)
+    gallery.set_image_root(full, below, out_of)
     return missing
+
+
+def _way(above: Path, folder: Path) -> str:
+    """The path of a folder below another; empty where it does not lie there."""
+    return folder.relative_to(above).as_posix() if above in folder.parents else ""
+
+
+def _require_people_below(level: str | None, out_of: str, root: Path) -> None:
+    if level not in (None, LAST) and (1 if level == FIRST else int(level)) <= out_of.count("/") + 1:
+        raise UsageError(
+            f"people are named by a folder that {root} is or lies in (identity level {level}): say another one with "
+            "`facesearch index --identity-level` first"
+        )

@@ -334,3 +334,37 @@ def test_under_a_higher_root_people_and_conditions_are_as_before(
     assert [face.identity for face in faces.gallery.faces()] == before
     for text, count in (("path like 'ünder/g/BOB/%/img.png'", 1), ("path like 'ÜNDER%'", 3)):
         assert len(faces.query(path, k=5, where=text)) == count - text.endswith("ÜNDER%'")  # the query is one of them
+
+
+@pytest.mark.parametrize(("level", "after"), [("first", "1"), ("2", "2"), ("last", "last"), (None, None)])
+def test_a_root_given_too_high_is_taken_back(
+    faces: FaceSearch, tmp_path: Path, level: str | None, after: str | None
+) -> None:
+    root = tmp_path / "All" / "under" / "g"
+    put(root, "anna/2019/1.png", "bob/2019/1.png", "g/g/1.png", "under/g/1.png", "under/g/under/g/1.png")
+    (root / "note.txt").write_text("no picture")
+    (root / "bad.png").write_text("no picture")
+    faces.index(root, identity_level=level)
+    before = list(faces.gallery.faces())
+    faces.relocate(tmp_path / "All")
+    (tmp_path / "All" / "other.png").write_text("no picture")
+    faces.index(tmp_path / "All")
+    assert faces.relocate(root) == 0
+    assert (list(faces.gallery.faces()), faces.gallery.identity_level) == (before, after)
+    assert [problem.path for problem in faces.gallery.problems()] == ["bad.png"]
+    assert list(faces.gallery.passed()) == ["note.txt"] and faces.gallery.verify().sound
+    assert faces.index(root).unchanged == 5
+
+
+def test_a_root_is_not_put_below_images_or_people(faces: FaceSearch, tmp_path: Path) -> None:
+    root = put(tmp_path / "g", "people/anna/1.png", "people/bob/1.png")
+    faces.index(root, identity_level="2")
+    with pytest.raises(UsageError, match="holds none of the gallery's 2 images"):
+        faces.relocate(root / "people" / "anna")
+    faces.relocate(root / "people")
+    assert faces.gallery.identity_level == "1"
+    faces.relocate(root)
+    faces.index(root, identity_level="first")
+    with pytest.raises(UsageError, match=r"named by a folder that .*people is or lies in \(identity level first\)"):
+        faces.relocate(root / "people")
+    assert faces.gallery.config.image_root == root

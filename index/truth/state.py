@@ -105,8 +105,9 @@ def set_identity_level(session: Session, level: str) -> None:
     gallery(session).identity_level = level
 
 
-def deepen_identity_level(session: Session, folders: int) -> None:
-    """Count as many folders more from the top, since the image root is that much higher: people are named as before."""
+def move_identity_level(session: Session, folders: int) -> None:
+    """Count as many folders more from the top, since the image root is that much higher: people are named as before.
+    Fewer where it is deeper; raises ValueError where no folder would be left."""
     level = identity_level(session)
     if level not in (None, "last"):
         number = 1 if level == "first" else int(level or 1)

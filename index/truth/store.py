@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +43,7 @@ from index.truth.schema import (
     update_rows,
 )
 from index.truth.state import gallery
-from index.values import Face, IdArray, Photo, Problem, check_path
+from index.values import Face, IdArray, Photo, Problem
 from index.where import Condition
 
 WAITING = "its description was damaged: the next run over its folder describes it again"
@@ -87,7 +87,7 @@ def remove(session: Session, ids: Sequence[int]) -> int:
         _delete_photos(session, photos)
         faceless = PhotoRow.id.not_in(select(FaceRow.photo_id).where(FaceRow.photo_id.in_(photos)))
         left = session.scalars(select(PhotoRow.id).where(PhotoRow.id.in_(photos), faceless))  # could not be read
-        _rewrite(session, _PHOTO, {id_: {"sha256": None} for id_ in left})
+        rewrite(session, _PHOTO, {id_: {"sha256": None} for id_ in left})
         removed += len(photos)
     return removed
 
@@ -113,7 +113,7 @@ def note_problems(session: Session, found: Sequence[Problem]) -> None:
     there = photo_ids(session, [problem.path for problem in found])
     now, first = int(time.time()), last_id(session, "photo") + 1
     columns = {problem.path: problem_columns(problem, now) for problem in found}
-    _rewrite(session, _PHOTO, {there[path]: said for path, said in columns.items() if path in there})
+    rewrite(session, _PHOTO, {there[path]: said for path, said in columns.items() if path in there})
     new = [(Photo(path), said) for path, said in columns.items() if path not in there]
     insert_rows(session, "photo", [photo_row(first + n, photo, now, said) for n, (photo, said) in enumerate(new)])
 
@@ -124,7 +124,7 @@ def forget_problems(session: Session, paths: Sequence[str]) -> None:
     for some in chunks(ids):
         query = select(PhotoRow.id).where(PhotoRow.id.in_(some), PhotoRow.reason.is_not(None))
         unread = list(session.scalars(query.where(PhotoRow.id.not_in(_waiting_photos(some)))))
-        _rewrite(session, _PHOTO, dict.fromkeys(unread, READ))
+        rewrite(session, _PHOTO, dict.fromkeys(unread, READ))
         _delete_photos(session, unread)
 
 
@@ -135,7 +135,7 @@ def wait(session: Session, ids: Sequence[int]) -> None:
         photos = select(PhotoRow.id, PhotoRow.path).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
         rows = session.execute(photos.where(FaceRow.id.in_(some), PhotoRow.reason.is_(None))).all()
         said = {id_: problem_columns(Problem(path, FileStamp(), WAITING), now) for id_, path in rows}
-        _rewrite(session, _PHOTO, said)
+        rewrite(session, _PHOTO, said)
 
 
 def _waiting_photos(ids: Sequence[int]) -> Select[Any]:
@@ -147,7 +147,7 @@ def _waiting_photos(ids: Sequence[int]) -> Select[Any]:
 
 def update_labels(session: Session, labels: Mapping[int, Labels]) -> int:
     """Replace all labels of these faces; how many. Raises UnknownImageError."""
-    done = _rewrite(session, _FACE, {id_: label_columns(given) for id_, given in labels.items()})
+    done = rewrite(session, _FACE, {id_: label_columns(given) for id_, given in labels.items()})
     require_known(list(labels), done)
     return len(done)
 
@@ -167,12 +167,12 @@ def move(session: Session, faces: Sequence[Face]) -> None:
     session.execute(delete(PhotoRow).where(PhotoRow.id.in_(in_the_way)))  # could not be read, and now others
     if any(holders.get(face.path, photos[face.id]) != photos[face.id] for face in faces):
         # no two photos may have one path, not even for a moment
-        _rewrite(session, _PHOTO, {id_: path_columns(f"//{id_}") for id_ in going})
+        rewrite(session, _PHOTO, {id_: path_columns(f"//{id_}") for id_ in going})
     waiting = [id_ for some in chunks(list(going)) for id_ in session.scalars(_waiting_photos(some))]
     read = dict.fromkeys(going - set(waiting), READ)
     places = {photos[face.id]: {**path_columns(str(face.path)), **stamp_columns(face.photo.stamp)} for face in faces}
-    _rewrite(session, _PHOTO, {id_: {**place, **read.get(id_, {})} for id_, place in places.items()})
-    _rewrite(session, _FACE, {face.id: label_columns(face.labels) for face in faces})
+    rewrite(session, _PHOTO, {id_: {**place, **read.get(id_, {})} for id_, place in places.items()})
+    rewrite(session, _FACE, {face.id: label_columns(face.labels) for face in faces})
 
 
 def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
@@ -180,12 +180,12 @@ def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
     columns of a row of the table staged."""
     photos = _photos_of(session, list(rows))
     own = ("decided", "errors")
-    _rewrite(session, _FACE, {id_: {name: row[name] for name in own} for id_, row in rows.items()})
+    rewrite(session, _FACE, {id_: {name: row[name] for name in own} for id_, row in rows.items()})
     files = {
         photos[id_]: {"sha256": row["sha256"] or None, **{name: row[name] for name in STAMP}, **READ}
         for id_, row in rows.items()
     }
-    _rewrite(session, _PHOTO, files)
+    rewrite(session, _PHOTO, files)
 
 
 def photo_ids(session: Session, paths: Sequence[str]) -> dict[str, int]:
@@ -267,25 +267,7 @@ def _photos_of(session: Session, ids: Sequence[int]) -> dict[int, int]:
     return found
 
 
-def put_below(session: Session, folder: str) -> None:
-    """Say of every photo, and of what is remembered of other files and of those that went, that its path is this
-    folder's, and then what it was. Raises ImageRowError for a path that becomes too long."""
-    _put_below(session, folder, _PHOTO, path_columns)
-    for name in ("passed", "kept"):
-        _put_below(session, folder, Base.metadata.tables[name], lambda path: {"path": path})
-
-
-def _put_below(session: Session, folder: str, table: Table, columns: Callable[[str], dict[str, Any]]) -> None:
-    """The longest go first: where one is put another may have been, which is longer."""
-    lengths: dict[int, list[tuple[int, str]]] = {}
-    for id_, path in session.execute(select(table.c.id, table.c.path)):
-        check_path(f"{folder}/{path}")
-        lengths.setdefault(len(path), []).append((id_, path))
-    for length in sorted(lengths, reverse=True):
-        _rewrite(session, table, {id_: columns(f"{folder}/{path}") for id_, path in lengths[length]})
-
-
-def _rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
+def rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
     """Change these columns of these rows, whose digest changes with them; the ids of those that are there. Raises
     GalleryCorruptError for a row that is not what was written: its new digest would hide that."""
     done: dict[int, None] = {}
