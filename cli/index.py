@@ -52,7 +52,7 @@ def index(
     exclude: Annotated[
         list[str] | None,
         typer.Option(
-            "--exclude", metavar="GLOB", help="Pass over files and folders of this name, or path below IMAGES."
+            "--exclude", metavar="GLOB", help="Pass over files and folders of this name, or path below IMAGES or /."
         ),
     ] = None,
     follow_links: Annotated[

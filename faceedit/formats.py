@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ import PIL
 
 from faceedit.errors import ImageError
 
-HEAD = 64  # first bytes of a file, which tell what it is
+HEAD = 256  # first bytes of a file, which tell what it is
 _HEIC = find_spec("pillow_heif") is not None  # the extra heic
 _AVIF = find_spec("PIL._avif") is not None
 _ALWAYS = "png apng jpg jpeg jpe jfif webp bmp dib tif tiff gif ppm pgm pbm jp2 j2k jpx"
@@ -44,13 +45,22 @@ _BEGINNINGS = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
 )
+_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"  # or a remark
+_SIZES = rb"%b(\d{1,9})%b(\d{1,9})" % (_GAP, _GAP)
+_PPM = re.compile(rb"P[14]%b\s|P[2356]%b%b(\d{1,5})\s" % (_SIZES, _SIZES, _GAP))
+_PLAIN = re.compile(rb"(?:[\d\s]|#[^\r\n]*(?:[\r\n]|$))*")  # what follows in a PPM of text
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # bytes: a text may begin with BM as well
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
 
 
-def kind_of(head: bytes) -> str | None:
-    """The format of the picture that begins with these bytes, HEAD of them or the whole file; None where it is none."""
+def kind_of(head: bytes, size: int | None = None) -> str | None:
+    """The format of the picture that begins with these bytes, HEAD of them or the whole file; None where it is none, as
+    of a text that begins as one. size: bytes of the whole file, where that is known."""
+    if head[:1] == b"P":
+        return "PPM" if _is_ppm(head, size) else None
+    if _is_text(head):
+        return None
     for beginning, kind in _BEGINNINGS:
         if head.startswith(beginning):
             return kind
@@ -58,8 +68,6 @@ def kind_of(head: bytes) -> str | None:
         return "WEBP"
     if head[:2] == b"BM" and head[6:10] == bytes(4) and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "BMP"
-    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace() and _is_number(head[3:]):
-        return "PPM"
     return _of_box(head) if head[4:8] == b"ftyp" else None
 
 
@@ -86,9 +94,25 @@ def _heif() -> str:
     return "HEIF"
 
 
-def _is_number(text: bytes) -> bool:
-    """Whether digits follow, or the remark that may stand before them."""
-    return text.lstrip()[:1].isdigit() or text.lstrip()[:1] == b"#"
+def _is_ppm(head: bytes, size: int | None) -> bool:
+    """Whether width, height and, but for bitmaps, the largest value follow, and then as much as these say
+    (netpbm.sourceforge.net/doc/pnm.html)."""
+    found = _PPM.match(head)
+    if found is None:
+        return False
+    width, height, most = (*(int(number) for number in found.groups() if number), 1)[:3]
+    kind = head[1:2]
+    if not (width and height and 0 < most < 2**16):
+        return False
+    if kind in b"123":
+        return _PLAIN.fullmatch(head[found.end() :]) is not None
+    row = (width + 7) // 8 if kind == b"4" else width * (3 if kind == b"6" else 1) * (1 if most < 2**8 else 2)
+    return size is None or size >= found.end() + row * height
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether people could read it: no picture but a PPM begins so, since sizes have bytes that are no letters."""
+    return all(letter.isprintable() or letter.isspace() for letter in head.decode("utf-8", "ignore"))
 
 
 def _of_box(head: bytes) -> str | None:

@@ -282,11 +282,13 @@ class Gallery:
             return passed.passed(session)
 
     def note_passed(self, found: Sequence[Passed], gone: Sequence[str] = ()) -> None:
-        """Remember these files, and forget those at the paths in `gone`. Raises ImageRowError, GalleryLockedError."""
+        """Remember these files, which are no pictures that cannot be read, either, and forget those at the paths in
+        `gone`. Raises ImageRowError, GalleryLockedError."""
         for one in found:
             check_path(one.path)
         if found or gone:
             with self.writing(), self._database.writing() as session:
+                store.forget_problems(session, [one.path for one in found])
                 passed.note(session, found, gone)
 
     def kept(self, contents: Sequence[str]) -> list[Kept]:

@@ -159,6 +159,7 @@ class FaceSearch:
         report.rows = None if named is None else rows
         report.skipped += found.refused
         report.passed = found.passed
+        report.unmatched = looks.unmatched(place, found.passed)
         report.images = len(gallery)
         if self._all and report.unchanged:
             report.likely_only = sum(None in face.decision.errors for face in gallery.faces())

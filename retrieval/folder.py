@@ -46,7 +46,7 @@ def list_folder(root: Path, looks: Looks = USUAL, own: Collection[Path] = ()) ->
     """What lies below a folder, however deep. Links to files are followed; links to folders where `looks` says so, each
     folder once, so that loops end. own: files and folders that are left out without a word, as the gallery's.
     """
-    walk = _Walk(root.resolve(), looks, own)
+    walk = _Walk(root.resolve(), looks.below(root), own)
     walk.run()
     return walk.found
 

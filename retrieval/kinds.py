@@ -51,15 +51,14 @@ def look_through(folder: Path, looks: Looks, own: Collection[Path], gallery: Gal
 
     own: files and folders that are left out without a word, as the gallery's own."""
     root = folder.resolve()
-    listing = list_folder(root, looks, own) if root.is_dir() else Listing(root)
+    listing = list_folder(folder, looks, own) if root.is_dir() else Listing(root)
     if gallery is None or not root.is_relative_to(gallery.config.image_root):
         return sort_out(listing)
     name = root.relative_to(gallery.config.image_root).as_posix()
     below = "" if name == "." else f"{name}/"
     remembered = gallery.passed()
     asked = [below + other for other in listing.others if below + other not in remembered and is_unicode(other)]
-    known = gallery.ids_of(asked).keys() | {problem.path for problem in gallery.problems()}
-    return sort_out(listing, below, known, remembered)
+    return sort_out(listing, below, gallery.ids_of(asked).keys(), remembered)
 
 
 def require_pictures(root: Path, found: Sorted) -> None:
@@ -89,7 +88,7 @@ def sort_out(
     """Which files of a folder are pictures.
 
     below: the folder's path in the gallery, empty or with a slash at its end; known: paths of files there that are
-    pictures, or were to be ones; remembered: those that are none.
+    pictures; remembered: those that are none.
     """
     found = Sorted(passed=list(listing.passed), refused=list(listing.refused))
     before = {path: passed for path, passed in (remembered or {}).items() if path.startswith(below)}
@@ -118,7 +117,7 @@ def _kind(place: str, path: str, before: dict[str, Passed], found: Sorted) -> st
     if known and stamp and known.reader == DECODERS and known.stamp.same_as(stamp):
         del before[path]
         return known.kind
-    kind = kind_of(first_bytes(Path(place)))
+    kind = kind_of(first_bytes(Path(place)), stamp.size if stamp else None)
     if kind is not None and kind not in MISSING:
         return None
     kind = kind or _by_suffix(place)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
-from fnmatch import translate
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase, translate
 from functools import cached_property
+from pathlib import Path
 
 from faceedit.errors import UsageError
 
@@ -30,11 +33,29 @@ _ANY_ENDING = tuple(ending for endings in ENDINGS.values() for ending in endings
 
 @dataclass(frozen=True)
 class Looks:
-    """How a folder is looked through. exclude: globs of names, or, with a slash, of paths below it, which are passed
-    over besides what always is; follow_links: also into folders that a link leads to."""
+    """How a folder is looked through. exclude: globs of names, or, with a slash, of paths below it or absolute ones,
+    which are passed over besides what always is; follow_links: also into folders that a link leads to."""
 
     exclude: tuple[str, ...] = ()
     follow_links: bool = False
+
+    def below(self, folder: Path) -> Looks:
+        """The same with globs of paths below this folder instead of absolute ones, which may name it by any links."""
+        places = {os.path.abspath(folder), str(folder.resolve())}  # noqa: PTH100, which follows links
+        more = [below for glob in self.exclude if _is_absolute(glob) for below in _inside(glob, places)]
+        return replace(self, exclude=(*self.exclude, *more))
+
+    def unmatched(self, folder: Path, passed: Iterable[tuple[str, str]]) -> list[str]:
+        """The absolute globs that nothing is passed over for, of a folder. passed: names below it, and as what."""
+        absolute = [glob for glob in self.exclude if _is_absolute(glob)]
+        if not absolute:
+            return []
+        left_out = [name for name, kind in passed if kind == EXCLUDED]
+        return [glob for glob in absolute if not Looks((glob,)).below(folder).matches_any(left_out)]
+
+    def matches_any(self, names: Iterable[str]) -> bool:
+        """Whether one of these paths below the folder is passed over for a glob."""
+        return any(self._is_excluded(name.rpartition("/")[2], name) for name in names)
 
     def __post_init__(self) -> None:
         """Raises UsageError for a glob that means nothing."""
@@ -52,8 +73,10 @@ class Looks:
             return _BY_NAME[small]
         if small.endswith(_ANY_ENDING) and not is_folder:
             return next(kind for kind, endings in ENDINGS.items() if small.endswith(endings))
-        excluded = self.exclude and (self._names.fullmatch(name) or self._paths.fullmatch(path))
-        return EXCLUDED if excluded else None
+        return EXCLUDED if self.exclude and self._is_excluded(name, path) else None
+
+    def _is_excluded(self, name: str, path: str) -> bool:
+        return bool(self._names.fullmatch(name) or self._paths.fullmatch(path))
 
     @cached_property
     def _names(self) -> re.Pattern[str]:
@@ -65,6 +88,23 @@ class Looks:
 
 
 USUAL = Looks()
+
+
+def _is_absolute(glob: str) -> bool:
+    return glob.startswith(("/", "~/"))
+
+
+def _inside(glob: str, places: Iterable[str]) -> list[str]:
+    """What an absolute glob means below a folder, by any of that folder's own absolute paths: a slash and the rest, so
+    that it is of a path also where only a name is left."""
+    asked = os.path.expanduser(glob).rstrip("/").split("/")  # noqa: PTH111, a glob is no path
+    found = []
+    for place in places:
+        above = place.rstrip("/").split("/")
+        fits = (name in (part, "") or fnmatchcase(part, name) for part, name in zip(above, asked, strict=False))
+        if len(asked) > len(above) and all(fits):
+            found.append("/" + "/".join(asked[len(above) :]))
+    return found
 
 
 def _pattern(globs: list[str]) -> re.Pattern[str]:

@@ -30,6 +30,7 @@ class IndexReport:
     warned: files that were read although something beside their pixels is damaged, and what that is.
     rows: how the labels' table and the images met, where one was given; same_names: names of folders that stand below
     several others, told until somebody says which level names people.
+    unmatched: absolute globs of what to pass over that nothing was passed over for.
     likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
     search: how the gallery is searched now; not_searched: why it is not searched as was asked for, but as before.
     """
@@ -48,6 +49,7 @@ class IndexReport:
     warned: list[tuple[Path, str]] = field(default_factory=list)
     rows: LabelRows | None = None
     same_names: list[SameName] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
     passed: list[tuple[str, str]] = field(default_factory=list)
     likely_only: int = 0
     search: Prepared | None = None
@@ -61,6 +63,7 @@ class IndexReport:
             "warnings": [{"path": str(path), "warning": warning} for path, warning in self.warned],
             "labels": self.rows.as_json() if self.rows else None,
             "same_names": [{"identity": one.identity, "folders": list(one.folders)} for one in self.same_names],
+            "exclude_unmatched": self.unmatched,
             "passed_over": [{"path": path, "kind": kind} for path, kind in self.passed],
             "passed_over_kinds": dict(Counter(kind for _, kind in self.passed).most_common()),
             "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
@@ -100,6 +103,10 @@ class IndexReport:
             found.append(printable(f"{counted(len(self.warned), 'file')} read with something amiss: {shown}{more}"))
         found += self.rows.warnings() if self.rows else []
         found += [told(self.same_names)] if self.same_names else []
+        found += [
+            printable(f"--exclude {glob}: there is nothing of that path in the folder: nothing was passed over for it")
+            for glob in self.unmatched
+        ]
         if self.likely_only:
             found.append(
                 f"{self.likely_only:,} images were described before by their likely candidates alone, and stay as they "

@@ -128,6 +128,36 @@ def test_globs_leave_out_names_at_any_depth_and_paths_with_a_slash(root: Path, g
     assert set(passed(root, looks).values()) <= {"excluded"}
 
 
+@pytest.mark.parametrize(
+    ("glob", "left"),
+    [
+        ("{root}/ben", ["anna/1.png"]),
+        ("{root}/ben/old/", ["anna/1.png", "ben/1.png"]),
+        ("{link}/anna/*", ["ben/1.png", "ben/old/2.png"]),
+        ("{above}/*/ben/old", ["anna/1.png", "ben/1.png"]),
+        ("/anna", ["ben/1.png", "ben/old/2.png"]),
+        ("{root}/1.png", None),
+        ("{root}/old", None),
+        ("{root}", None),
+        ("{above}/*", None),
+        ("{above}/other/anna", None),
+        ("~/ben", None),
+    ],
+)
+def test_an_absolute_glob_is_one_of_paths_and_one_that_meets_nothing_is_told(
+    root: Path, faces: FaceSearch, glob: str, left: list[str] | None
+) -> None:
+    put(root / "ben" / "old" / "2.png")
+    link = root.parent / "link"
+    link.symlink_to(root)
+    asked = glob.format(root=root, link=link, above=root.parent)
+    report = faces.index(link, exclude=[asked, "nothing*"])
+    assert list(faces.gallery.known()) == (left or ["anna/1.png", "ben/1.png", "ben/old/2.png"])
+    assert report.unmatched == ([] if left else [asked])
+    told = [f"--exclude {asked}: there is nothing of that path in the folder: nothing was passed over for it"]
+    assert report.warnings() == ([] if left else told)
+
+
 @pytest.mark.parametrize("glob", ["", "/", ".", "./"])
 def test_a_glob_that_names_nothing_is_refused(glob: str) -> None:
     with pytest.raises(UsageError, match="names nothing"):
@@ -155,6 +185,16 @@ def test_a_picture_is_one_whatever_its_name(root: Path, format_: str, name: str)
 TEXTS = {
     "BMW.txt": (b"BMW, Porsche and others", ".txt"),
     "P6": (b"P6 is where we meet", "without a suffix"),
+    "prices.txt": (b"P5 10 apples, P6 12 pears, and for all of them there is no more than this", ".txt"),
+    "sizes.txt": (b"P5 10 12 255 are the numbers of the parts; ask Anna", ".txt"),
+    "P3.md": (b"P3 10 12 255 numbers follow, but for this text", ".md"),
+    "P1": (b"P1 3 2 meet at the bridge", "without a suffix"),
+    "P2-remark": (b"P2 # what we meant by it is told below\n10 20 is not a size", "without a suffix"),
+    "nothing.dat": (b"P4 0 0 \n", ".dat"),
+    "gif": (b"GIF89a is a format of CompuServe, of 1989", "without a suffix"),
+    "gif.txt": ("GIF87a für die Älteren unter uns\n".encode(), ".txt"),
+    "webp.log": (b"RIFF1234WEBP is how such a file begins", ".log"),
+    "boxes": (b"key ftypavif, ftypheic: what phones write", "without a suffix"),
     "notes": (b"", "without a suffix"),
     "film.MOV": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", ".mov"),
     "later.mp4": (b"\0\0\0\x18ftypisom\0\0\0\0isomiso2" + b"avif" * 8, ".mp4"),
@@ -170,6 +210,38 @@ def test_what_is_no_picture_is_passed_over_by_its_kind(root: Path, name: str) ->
     put(root / "anna" / name, content)
     assert names(root) == ["anna/1.png", "ben/1.png"]
     assert passed(root) == {f"anna/{name}": kind}
+
+
+PPMS = {
+    "plain bitmap": b"P1 3 2\n1 0 1\n0 1 0\n",
+    "plain grey": b"P2\n# GIMP wrote this\n2 2\n255\n1 2\n# a remark\n3 4\n",
+    "plain colour": b"P3 1 1 255 9 9 9",
+    "bitmap": b"P4 12 2\n\xff\xf0\xaa\xa0",
+    "grey of letters": b"P5 4 4 255\nabcdefghijklmnop",
+    "colour after a long remark": b"P6\n#" + b"x" * 150 + b"\n2 1\n255\n" + bytes(6),
+    "16 bits": b"P5 2 2 65535\n" + bytes(8),
+}
+
+
+@pytest.mark.parametrize("name", PPMS)
+def test_a_ppm_is_a_picture_whatever_its_name_and_however_much_it_looks_like_text(root: Path, name: str) -> None:
+    path = put(root / "anna" / name, PPMS[name])
+    assert f"anna/{name}" in names(root)
+    assert read_crop(path).shape == (60, 60, 3)
+
+
+@pytest.mark.parametrize("content", [b"P5 4 4 255\nabc", b"P6 2 2 65535\n" + bytes(23), b"P4 9 2\n123"])
+def test_what_says_more_pixels_than_it_has_bytes_is_no_ppm(root: Path, content: bytes) -> None:
+    put(root / "anna" / "2", content)
+    assert passed(root) == {"anna/2": "without a suffix"}
+
+
+def test_what_was_a_picture_that_cannot_be_read_and_is_none_is_passed_over(root: Path, faces: FaceSearch) -> None:
+    cut = put(root / "anna" / "2", picture(2)[:200])
+    assert len(faces.index(root).skipped) == 1
+    put(cut, b"P5 10 12 are two of them")
+    report = faces.index(root)
+    assert (report.skipped, report.passed, faces.gallery.problems()) == ([], [("anna/2", "without a suffix")], [])
 
 
 def test_a_file_that_is_called_a_picture_and_is_none_is_told_and_not_passed_over(root: Path, faces: FaceSearch) -> None:
