@@ -39,18 +39,22 @@ def import_(
 ) -> None:
     """Align and crop photographs. By eyes and chin (or mouth), which a detector finds where nobody says them; writes
     images/, manifest.csv and skipped.csv."""
-    from faceedit.errors import FaceEditError
+    from faceedit.errors import FaceEditError, UsageError
 
+    if faces == "all":
+        raise UsageError("--faces all makes several crops of one row: take auto, largest or aligned")
     require_output_folder(out)
     from cli.progress import ProgressBar
-    from faceedit.sources.cropping import Cropper, CropSettings, detector_for
+    from faceedit.cropping import Cropper, CropSettings, detector_of
+    from faceedit.faces import can_be_found
     from faceedit.sources.importing import LandmarkFile, import_photographs
     from faceedit.sources.layouts import list_layout
     from faceedit.text import printable
 
     settings = CropSettings(size, upright, faces)
-    finder = None if landmarks else detector_for(settings, detector)
-    if layout == "multipie" and landmarks is None and finder is None:
+    cropper = Cropper(settings) if landmarks else Cropper(settings, detector_of(settings, detector))
+    found = faces != "aligned" and can_be_found()
+    if layout == "multipie" and landmarks is None and not found:
         raise FaceEditError(
             "Multi-PIE's photographs are not aligned: give --landmarks CSV (path, eye_left_x, eye_left_y, ...), or "
             "pip install '.[photos]', which finds faces"
@@ -58,7 +62,7 @@ def import_(
     listing = list_layout(layout, root, sessions, recordings)
     points = LandmarkFile(landmarks) if landmarks else None
     with ProgressBar("aligning photographs") as bar:
-        made = import_photographs(listing, out, points, Cropper(settings, finder), bar.update)
+        made = import_photographs(listing, out, points, cropper, bar.update)
     for entry in made.problems[:_LISTED]:
         print(f"skipped: {printable(entry.path)}: {printable(entry.reason)}", file=sys.stderr)
     if len(made.problems) > _LISTED:

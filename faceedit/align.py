@@ -47,6 +47,11 @@ class Landmarks:
     def mouth(self) -> Point:
         return _middle(self.mouth_left, self.mouth_right)
 
+    def known(self) -> dict[str, Point]:
+        """Each point that is known, by its name."""
+        points = {name: getattr(self, name) for name in POINTS}
+        return points if self.chin is None else {**points, "chin": self.chin}
+
 
 def landmarks_of(cells: Mapping[str, str]) -> Landmarks:
     """Landmarks from a table's row: eye_left_x, eye_left_y, eye_right_x, ... mouth_right_y, and chin_x, chin_y where
@@ -148,7 +153,7 @@ def _check(photograph: Image.Image, landmarks: Landmarks, side: float) -> None:
 def _require_places(landmarks: Landmarks, wide: int, high: int) -> None:
     """Raise LandmarkError for a point outside the photograph, or two of eyes and mouth on one spot: whoever made them
     meant another photograph, or made them up."""
-    points = {name: point for name in (*POINTS, "chin") if (point := getattr(landmarks, name)) is not None}
+    points = landmarks.known()
     for name, (x, y) in points.items():
         if not (-_SLACK <= x <= wide + _SLACK and -_SLACK <= y <= high + _SLACK):
             raise LandmarkError(

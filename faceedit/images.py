@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,26 +83,31 @@ def read_crops(paths: Sequence[Path]) -> NDArray[np.uint8]:
 
 
 def read_photograph(
-    path: Path, least: int | None = None, content: bytes | Image.Image | None = None, told: Told | None = None
+    path: Path,
+    least: int | None = None,
+    content: bytes | Image.Image | None = None,
+    told: Told | None = None,
+    longest: int | None = None,
 ) -> Image.Image:
     """The picture, upright and in mode RGB, as sRGB; of an animation the first.
 
     EXIF orientation and colour profiles are applied; grey, palette, CMYK, 16-bit and transparent pictures become RGB
     (transparent parts grey; 10, 12 and 16 bits by the range that they have). Metadata that are damaged or too large
     cost no picture. least: the picture may come out smaller and, if it is large, cut to its central square, with no
-    less than this many pixels a side where it has as many. content: the file's, where it has been read or opened
+    less than this many pixels a side where it has as many. longest: instead, it may come out smaller as a whole, with
+    no less than this many pixels on its longer side. content: the file's, where it has been read or opened
     already; an opened one is left as it is. told: what is wrong with the file and costs no pixel is added to it. Raises
     ImageError.
     """
-    told = [] if told is None else told
+    told, need = [] if told is None else told, _Need(least, longest)
     try:
         if content is None and path.exists() and not (path.is_file() or path.is_dir()):
             raise ImageError(f"{path} is no regular file: give the path of an image")  # a pipe would be waited for
-        return _decoded(path, content, least, told)
+        return _decoded(path, content, need, told)
     except ImageError:
         raise
     except Exception as error:  # decoders raise struct.error, RuntimeError, TypeError, ... for damaged files
-        image = _at_a_second_look(path, content, least, error, told)
+        image = _at_a_second_look(path, content, need, error, told)
         if image is None:
             raise _named(path, content, error) from error
         return image
@@ -125,27 +132,42 @@ def _named(path: Path, content: bytes | Image.Image | None, error: Exception) ->
     return ImageError(f"{path} is damaged or truncated ({error}): give a whole picture")
 
 
+@dataclass(frozen=True)
+class _Need:
+    """How finely a picture is needed; see `read_photograph`."""
+
+    least: int | None = None
+    longest: int | None = None
+
+    def draft(self, image: Image.Image) -> tuple[int, int] | None:
+        """The size that a decoder which can make the picture smaller by itself has to reach."""
+        if self.longest is not None:
+            share = self.longest / max(image.size)
+            return math.ceil(image.width * share), math.ceil(image.height * share)
+        return None if self.least is None else (self.least, self.least)
+
+
 def _decoded(
-    path: Path, content: bytes | Image.Image | None, least: int | None, told: Told, known: Bare | None = None
+    path: Path, content: bytes | Image.Image | None, need: _Need, told: Told, known: Bare | None = None
 ) -> Image.Image:
     """known: what the file says of its colours and its orientation, where the content does not."""
     with _opened(path, content) as image:
         _require_pixels(path, image)
         if known is not None:
             image.info.update({"icc_profile": known.profile, "exif": known.exif})
-        if least is not None and image is not content:
-            image.draft("RGB", (least, least))
+        if image is not content and (size := need.draft(image)):
+            image.draft("RGB", size)
         raw = _wide_values(image)
         image.load()  # which turns a TIFF upright
         if image.format == "PNG" and isinstance(content, bytes) and content.rfind(b"IEND") < 0:
             told.append("the end is missing")
         if raw and image is not content and is_dim(image):
             image = _by_their_range(image, path, content, raw, told)
-        return _upright(image, least, told)
+        return _upright(image, need.least, told)
 
 
 def _at_a_second_look(
-    path: Path, content: bytes | Image.Image | None, least: int | None, error: Exception, told: Told
+    path: Path, content: bytes | Image.Image | None, need: _Need, error: Exception, told: Told
 ) -> Image.Image | None:
     """The picture of a file whose metadata may be all that is wrong with it, or whose values are of few bits; None
     where pixels are missing."""
@@ -157,10 +179,10 @@ def _at_a_second_look(
             content = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
         packed = unpacked(content, MOST_PIXELS)
         if packed is not None:
-            return _upright(packed, least, told)
+            return _upright(packed, need.least, told)
         found, said = bare(content), Told()
-        image = None if found is None else _decoded(path, found.content, least, said, found)
-        if found is None or (found.filled and not _same(image, _decoded(path, found.filled, least, Told(), found))):
+        image = None if found is None else _decoded(path, found.content, need, said, found)
+        if found is None or (found.filled and not _same(image, _decoded(path, found.filled, need, Told(), found))):
             return None
     except Exception:  # the first error says more
         return None
@@ -261,12 +283,18 @@ def _rename(image: Image.Image, names: dict[str, str]) -> None:
         parts[place] = part._replace(args=(name, *part.args[1:]) if isinstance(part.args, tuple) else name)
 
 
-def picture_size(content: bytes | Image.Image) -> tuple[int, int] | None:
+def picture_size(content: bytes | Path | Image.Image) -> tuple[int, int] | None:
     """Width and height in pixels, as the file says them; None where that needs more than a look at its beginning."""
     if isinstance(content, Image.Image):
         return content.size
     try:
-        with Image.open(io.BytesIO(content), formats=formats_of(Path(), content[:HEAD])) as opened:
+        if isinstance(content, Path):
+            if not content.is_file():  # a pipe would be waited for
+                return None
+            path, known = content, None
+        else:
+            path, known = Path(), content
+        with _opened(path, known) as opened:
             return opened.size
     except Exception:  # decoders raise what they like
         return None

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from faceedit.cropping import Cropper
 from faceedit.describes import Edits
 from index.errors import GalleryEmptyError, GalleryError
 from index.files import shortlists
@@ -26,7 +27,6 @@ from retrieval.levels import read_level
 from retrieval.models import ModelFolders, given_models
 from retrieval.opening import Opening
 from retrieval.passing import Looks
-from retrieval.photographs import FaceFinder
 from retrieval.pruning import Ask, Gone, refuse, would_go
 from retrieval.query import answers, chain, decided
 from retrieval.reading import FileReader, ReadsFiles
@@ -65,7 +65,7 @@ class FaceSearch:
         *,
         attribute: str | None = None,
         reader: ReadsFiles | None = None,
-        finder: FaceFinder | None = None,
+        finder: Cropper | None = None,
     ) -> None:
         """
         folder: of the gallery. models: a folder with a model for each attribute (by default $FACESEARCH_MODELS, else
@@ -80,7 +80,7 @@ class FaceSearch:
         """
         self.folder = Path(folder)
         self._attribute, self._descriptor, self._all = attribute, descriptor, candidates == "all"
-        self._reader, self._finder = reader or FileReader(), finder or FaceFinder()
+        self._reader, self._finder = reader or FileReader(), finder or Cropper()
         self._models = (
             ModelFolders(models, model, device, candidates)
             if describer is None

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from faceedit.cropping import Cropper
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, as_large, read_crop, read_large, read_photograph, resized
 from index.stamps import FileStamp
 from retrieval.folder import stamp_of
-from retrieval.photographs import FaceFinder
+from retrieval.photographs import meant
 
 AnyPicture = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]
 """A file's path, a file's content, an opened picture, or (H, W, 3) uint8 RGB."""
@@ -64,11 +65,12 @@ class Source:
 
 
 def read_source(
-    picture: AnyPicture | Source, size: int | None = None, *, finder: FaceFinder | None = None, face: int | None = None
+    picture: AnyPicture | Source, size: int | None = None, *, finder: Cropper | None = None, face: int | None = None
 ) -> Source:
     """The picture, read once. size: side of what is to be looked at, where that is asked for. finder: finds the face in
-    a photograph; None: every picture is a crop. face: which of several, see `FaceFinder.crops`. Raises UsageError for a
-    size outside 60 to 240 or a face that is not there, NoFaceError, MissingPackageError, ImageError with the reason."""
+    a photograph; None: every picture is a crop. face: which of several, see `retrieval.photographs.meant`. Raises
+    UsageError for a size outside 60 to 240 or a face that is not there, NoFaceError, MissingPackageError, ImageError
+    with the reason."""
     _require_size(size)
     _require_face(face)
     if isinstance(picture, Source):
@@ -86,24 +88,27 @@ def read_source(
             f"a picture of type {type(picture).__name__}: give a path, bytes, a PIL image or an (H, W, 3) uint8 array"
         )
     told: list[str] = []
-    if finder is not None and (crops := finder.crops(_GIVEN, picture, face, told)):
-        return Source(crops[0], None, crops[1], size, tuple(told))
+    cut = None if finder is None else meant(finder, _GIVEN, picture, face, told)
+    if cut is not None and cut.larger is not None:
+        return Source(cut.crop, None, cut.larger, size, tuple(told))
     if isinstance(picture, bytes):
-        return Source(read_crop(_GIVEN, picture, told), None, picture, size, tuple(told))
-    image = read_photograph(_GIVEN, least=2 * SIZE, content=picture, told=told)
+        crop = read_crop(_GIVEN, picture, told) if cut is None else cut.crop
+        return Source(crop, None, picture, size, tuple(told))
+    image = read_photograph(_GIVEN, least=2 * SIZE, content=picture, told=told if cut is None else None)
     # now, since its owner may change or close it; coarsely first, since few queries are looked at
     larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
     return Source(as_crop(image), None, larger, size, tuple(told))
 
 
-def _of_file(path: Path, size: int | None, finder: FaceFinder | None, face: int | None) -> Source:
+def _of_file(path: Path, size: int | None, finder: Cropper | None, face: int | None) -> Source:
     if _would_be_waited_for(path):
         raise ImageError(f"{path} is no regular file: give the path of an image")
     stamp = stamp_of(path)  # before the content, so that a change from here on is seen
     told: list[str] = []
     content = None if finder is None else _content(path)
-    if finder is not None and content and (crops := finder.crops(path, content, face, told)):
-        return Source(crops[0], path, crops[1], size, tuple(told))
+    if finder is not None and content:
+        cut = meant(finder, path, content, face, told)
+        return Source(cut.crop, path, stamp if cut.larger is None else cut.larger, size, tuple(told))
     return Source(read_crop(path, content, told), path, stamp, size, tuple(told))
 
 

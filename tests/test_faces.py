@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.align import EYES, MOUTH, Landmarks
-from faceedit.errors import LandmarkError, MissingPackageError, UsageError
-from faceedit.faces import Face, FaceDetector, Faces, lies_by_the_rule
-from faceedit.images import as_crop
-from faceedit.sources.cropping import Cropper, CropSettings, detector_for
+from faceedit.align import EYES, MOUTH, Landmarks, align
+from faceedit.cropping import Cropper, CropSettings, detector_of
+from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
+from faceedit.faces import Face, FaceDetector, Faces, lies_by_the_rule, scaled
+from faceedit.images import as_crop, read_photograph
 
 PICTURES = Path(__file__).resolve().parent.parent / "sample_db" / "gallery"
 PEOPLE = sorted(path for path in PICTURES.glob("*/*_+00_00.png"))
@@ -69,8 +71,9 @@ def test_every_face_is_found_the_largest_first(detector: FaceDetector) -> None:
 
 @pytest.mark.slow
 def test_a_small_face_in_a_large_photograph_is_found(detector: FaceDetector) -> None:
-    faces = detector.faces(scene((4000, 3000), (2000, 1200, 120)))
-    assert len(faces.found) == 1 and is_the_face(faces.found[0], 2000, 1200, 120)
+    cuts = Cropper(load=lambda: detector).cut(Path("scene"), scene((4000, 3000), (2000, 1200, 120)))
+    [cut] = cuts.faces
+    assert cut.face is not None and is_the_face(cut.face, 2000, 1200, 120) and cuts.size == (4000, 3000)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
@@ -108,9 +111,10 @@ def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingPackageError, match=r"pip install '\.\[photos\]'"):
         FaceDetector()
-    assert detector_for(CropSettings(), None) is None
-    with pytest.raises(MissingPackageError):
-        detector_for(CropSettings(faces="largest"), None)
+    detector_of(CropSettings(), None)
+    for faces in ("all", "largest"):
+        with pytest.raises(MissingPackageError):
+            detector_of(CropSettings(faces=faces), None)
 
 
 def test_crops_lie_by_the_rule_and_portraits_do_not(detector: FaceDetector) -> None:
@@ -129,7 +133,7 @@ class Finds:
     def __init__(self, *found: Face) -> None:
         self.found = found
 
-    def faces(self, photograph: Image.Image) -> Faces:
+    def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
         return Faces(photograph, 0, self.found)
 
 
@@ -146,13 +150,17 @@ def photograph(tmp_path: Path) -> Path:
     return tmp_path / "photograph.png"
 
 
+def missing() -> Finds:
+    raise MissingPackageError("pip install '.[photos]'")
+
+
 def cropped(photograph: Path, found: Sequence[Face], faces: str = "auto", size: int = 60) -> np.ndarray:
-    return Cropper(CropSettings(size, faces=faces), Finds(*found)).crop(photograph, None)
+    return Cropper(CropSettings(size, faces=faces), lambda: Finds(*found)).only(photograph, None)
 
 
 def test_the_only_face_is_cut_out_as_its_landmarks_say(photograph: Path) -> None:
     one = face_at(120, 100, 30)
-    expected = Cropper(CropSettings()).crop(photograph, one.landmarks)
+    expected = Cropper().only(photograph, one.landmarks)
     assert np.array_equal(cropped(photograph, [one]), expected)
 
 
@@ -171,7 +179,7 @@ def test_a_crop_is_taken_as_it_is(photograph: Path) -> None:
 
 
 def test_where_no_face_is_found_that_is_said(photograph: Path) -> None:
-    with pytest.raises(LandmarkError, match="shows no face that was found; --faces aligned"):
+    with pytest.raises(LandmarkError, match=r"no face is found in .*; --faces aligned"):
         cropped(photograph, [])
 
 
@@ -183,16 +191,83 @@ def test_without_a_detector_what_can_be_no_crop_is_refused(tmp_path: Path, size:
     path = tmp_path / "picture.png"
     Image.new("RGB", size, SKY).save(path)
     if crop:
-        assert Cropper(CropSettings()).crop(path, None).shape == (60, 60, 3)
+        assert Cropper(load=missing).only(path, None).shape == (60, 60, 3)
     else:
         with pytest.raises(
-            LandmarkError, match=rf"a photograph of {size[0]} x {size[1]} pixels, no square crop of a face"
+            LandmarkError, match=rf"has {size[0]} x {size[1]} pixels and is no crop of a face; pip install"
         ):
-            Cropper(CropSettings()).crop(path, None)
+            Cropper(load=missing).only(path, None)
+
+
+class Looks(Finds):
+    """Finds the same face wherever it is looked for, from some size on, and notes what it was shown."""
+
+    def __init__(self, share: Face, least: int = 0) -> None:
+        self.share, self.least, self.shown = share, least, list[tuple[tuple[int, int], int]]()
+
+    def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
+        self.shown.append((photograph.size, side))
+        found = (scaled(self.share, *photograph.size),) if side >= self.least else ()
+        return Faces(photograph, 0, found)
+
+
+def jpeg(size: tuple[int, int], seed: int = 0) -> bytes:
+    """Smooth, so that it does not matter how it was made smaller."""
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("eyes", "larger", "decoded"), [(0.2, False, 1000), (0.02, False, 4000), (0.2, True, 1000)])
+def test_no_more_of_a_photograph_is_decoded_than_its_crops_need(eyes: float, larger: bool, decoded: int) -> None:
+    content = jpeg((4000, 3000))
+    share = Face((0.4, 0.3, 0.2, 0.3), face_at(0.5, 0.4, eyes).landmarks, 0.9)
+    looks = Looks(share)
+    cuts = Cropper(load=lambda: looks).cut(Path("large.jpg"), content, larger=larger)
+    assert looks.shown == [((1000, 750), 640)] and cuts.size == (4000, 3000)
+    [cut] = cuts.faces
+    assert cut.face is not None and cut.face.box == pytest.approx((1600, 900, 800, 900))
+    full = align(read_photograph(Path("large.jpg"), content=content), cut.face.landmarks, 60)
+    assert np.abs(cut.crop.astype(int) - full).max() <= 4
+    assert (None if cut.larger is None else len(cut.larger)) == (240 if larger else None)
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "sides"),
+    [((4000, 3000), 1280, [640, 1280]), ((4000, 3000), 2560, [640, 1280, 2560]), ((600, 450), 2560, [640])],
+)
+def test_small_faces_are_looked_for_in_more_pixels_while_none_is_found(
+    size: tuple[int, int], least: int, sides: list[int]
+) -> None:
+    looks = Looks(Face((0.4, 0.3, 0.2, 0.3), face_at(0.5, 0.4, 0.02).landmarks, 0.9), least)
+    with nullcontext() if max(sides) >= least else pytest.raises(NoFaceError):
+        assert len(Cropper(load=lambda: looks).cut(Path("large.jpg"), jpeg(size)).faces) == 1
+    assert [side for _, side in looks.shown] == sides
+    assert all(max(shown) >= min(side, *size) for shown, side in looks.shown)
+
+
+def test_a_crop_that_lies_on_its_side_is_set_upright() -> None:
+    class Turns(Finds):
+        def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
+            return Faces(photograph.rotate(90, expand=True), 1, self.found)
+
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (300, 300, 3), dtype=np.uint8))
+    lies = face_at(150, 0.35 * 300, 0.35 * 300)
+    cuts = Cropper(load=lambda: Turns(lies)).cut(Path("crop.png"), noise)
+    assert cuts.turns == 1 and np.array_equal(cuts.faces[0].crop, align(noise.rotate(90), lies.landmarks, 60))
+
+
+def test_the_points_that_cut_a_face_out_may_be_others(photograph: Path) -> None:
+    one, other = face_at(120, 100, 30), face_at(220, 120, 50)
+    cutter = Cropper(load=lambda: Finds(one), points=lambda photograph, face: other.landmarks)
+    [cut] = cutter.cut(photograph, None).faces
+    assert np.array_equal(cut.crop, Cropper().only(photograph, other.landmarks))
+    assert cut.face == Face(one.box, other.landmarks, one.score)
 
 
 def test_what_cannot_be_asked_together_is_refused() -> None:
-    with pytest.raises(UsageError, match="no --faces 'all': choose one of auto, largest, aligned"):
-        CropSettings(faces="all")
+    with pytest.raises(UsageError, match="no --faces 'some': choose one of auto, all, largest, aligned"):
+        CropSettings(faces="some")
     with pytest.raises(UsageError, match="--detector and --faces aligned together"):
-        detector_for(CropSettings(faces="aligned"), Path("other.onnx"))
+        detector_of(CropSettings(faces="aligned"), Path("other.onnx"))

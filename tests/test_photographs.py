@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from faceedit.align import Landmarks, align
+from faceedit.cropping import Cropper
 from faceedit.errors import MissingPackageError, NoFaceError, UsageError
 from faceedit.faces import Face, Faces
 from faceedit.images import read_crop
 from retrieval.face_search import FaceSearch
-from retrieval.photographs import FaceFinder
 from retrieval.source import read_source
 from tests.stand_ins import HashEditor, ReadsHere
 
@@ -25,7 +25,7 @@ class Finds:
     def __init__(self, *found: Face) -> None:
         self.found, self.seen = found, 0
 
-    def faces(self, photograph: Image.Image) -> Faces:
+    def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
         self.seen += 1
         return Faces(photograph, 0, self.found)
 
@@ -61,7 +61,7 @@ def missing() -> Finds:
 
 
 def test_the_face_is_cut_out_in_whatever_form_the_photograph_is_given(photograph: Path) -> None:
-    finder = FaceFinder(lambda: Finds(LARGE))
+    finder = Cropper(load=lambda: Finds(LARGE))
     opened = picture(700, 400)
     expected = align(opened, LARGE.landmarks, 60), align(opened, LARGE.landmarks, 171)  # 60 pixels from eyes to mouth
     for given in (
@@ -79,7 +79,7 @@ def test_the_face_is_cut_out_in_whatever_form_the_photograph_is_given(photograph
 
 
 def test_of_several_the_largest_is_meant_or_the_one_that_is_named(photograph: Path) -> None:
-    finder = FaceFinder(lambda: Finds(LARGE, SMALL))
+    finder = Cropper(load=lambda: Finds(LARGE, SMALL))
     source = read_source(photograph, finder=finder)
     assert source.warnings == ("face 1 of 2 at 200,180 is meant, the largest; its number chooses another (--face)",)
     for number, meant in ((1, LARGE), (2, SMALL)):
@@ -90,7 +90,7 @@ def test_of_several_the_largest_is_meant_or_the_one_that_is_named(photograph: Pa
 
 
 def test_which_face_is_said_when_the_photograph_is_read(photograph: Path) -> None:
-    finder = FaceFinder(lambda: Finds(LARGE, SMALL))
+    finder = Cropper(load=lambda: Finds(LARGE, SMALL))
     with pytest.raises(UsageError, match="face 2 of a picture that was read already: say which when it is read"):
         read_source(read_source(photograph, finder=finder), face=2)
 
@@ -99,13 +99,13 @@ def test_a_fault_in_its_metadata_hides_no_face(photograph: Path) -> None:
     content = photograph.read_bytes()
     at = content.index(b"IDAT") - 4
     fault = len(b"a\0b").to_bytes(4, "big") + b"tEXta\0b" + b"none"  # a wrong sum
-    source = read_source(content[:at] + fault + content[at:], finder=FaceFinder(lambda: Finds(LARGE)))
+    source = read_source(content[:at] + fault + content[at:], finder=Cropper(load=lambda: Finds(LARGE)))
     assert np.array_equal(source.crop, align(picture(700, 400), LARGE.landmarks, 60))
     assert len(source.warnings) == 1
 
 
 def test_a_face_that_cannot_be_cut_out_is_none_or_leaves_a_crop_as_it_is(photograph: Path, tmp_path: Path) -> None:
-    finder = FaceFinder(lambda: Finds(face(-2_000, 150, 60)))
+    finder = Cropper(load=lambda: Finds(face(-2_000, 150, 60)))
     with pytest.raises(NoFaceError, match="cannot be cut out: it lies too near the border"):
         read_source(photograph, finder=finder)
     picture(400, 400).save(tmp_path / "crop.png")
@@ -115,7 +115,7 @@ def test_a_face_that_cannot_be_cut_out_is_none_or_leaves_a_crop_as_it_is(photogr
 @pytest.mark.parametrize("number", [0, -1, 1.5, "1", True])
 def test_what_is_no_number_of_a_face_is_refused(photograph: Path, number: int) -> None:
     with pytest.raises(UsageError, match=r"face is .*: give its number, 1 for the largest"):
-        read_source(photograph, finder=FaceFinder(lambda: Finds(LARGE)), face=number)
+        read_source(photograph, finder=Cropper(load=lambda: Finds(LARGE)), face=number)
 
 
 @pytest.mark.parametrize(("width", "height"), [(60, 60), (256, 240), (128, 128)])
@@ -123,7 +123,7 @@ def test_what_is_made_as_crops_are_is_not_looked_at(tmp_path: Path, width: int, 
     detector = Finds(LARGE)
     path = tmp_path / "crop.png"
     picture(width, height).save(path)
-    source = read_source(path, finder=FaceFinder(lambda: detector))
+    source = read_source(path, finder=Cropper(load=lambda: detector))
     assert detector.seen == 0 and np.array_equal(source.crop, read_crop(path))
 
 
@@ -132,23 +132,23 @@ def test_a_larger_crop_stays_as_it_is(tmp_path: Path, found: tuple[Face, ...]) -
     """Whether its face is found where it belongs, or hidden from the detector."""
     path = tmp_path / "crop.png"
     picture(400, 400).save(path)
-    source = read_source(path, finder=FaceFinder(lambda: Finds(*found)))
+    source = read_source(path, finder=Cropper(load=lambda: Finds(*found)))
     assert np.array_equal(source.crop, read_crop(path))
 
 
 def test_what_is_amiss_with_a_crop_that_was_looked_at_is_told_once() -> None:
     content = png(picture(300, 300))[:-12]
-    assert read_source(content, finder=FaceFinder(Finds)).warnings == ("the end is missing",)
+    assert read_source(content, finder=Cropper(load=Finds)).warnings == ("the end is missing",)
 
 
 def test_a_photograph_without_a_face_is_refused(photograph: Path) -> None:
     with pytest.raises(NoFaceError, match=r"no face is found in .*photograph\.png: give") as told:
-        read_source(photograph, finder=FaceFinder(Finds))
+        read_source(photograph, finder=Cropper(load=Finds))
     assert told.value.exit_code == 4
 
 
 def test_without_the_extra_crops_are_read_and_photographs_refused(photograph: Path, tmp_path: Path) -> None:
-    finder = FaceFinder(missing)
+    finder = Cropper(load=missing)
     with pytest.raises(MissingPackageError, match="has 700 x 400 pixels and is no crop of a face; pip install"):
         read_source(photograph, finder=finder)
     picture(500, 500).save(tmp_path / "crop.png")
@@ -160,7 +160,7 @@ def test_a_photograph_is_queried_edited_and_decided_about(photograph: Path, tmp_
     other.mkdir()
     picture(60, 60).save(other / "one.png")
     with FaceSearch(
-        tmp_path / "db", describer=HashEditor(), reader=ReadsHere(), finder=FaceFinder(lambda: detector)
+        tmp_path / "db", describer=HashEditor(), reader=ReadsHere(), finder=Cropper(load=lambda: detector)
     ) as faces:
         faces.index(other)
         first, second = faces.query(photograph, pose=30), faces.query(photograph, pose=30, face=2)
@@ -192,7 +192,7 @@ def test_a_real_detector_finds_whom_a_photograph_shows(tmp_path: Path) -> None:
     made = Image.new("RGB", (900, 600), (120, 150, 180))
     for left, side, path in zip((100, 500), (160, 260), people, strict=True):
         made.paste(Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC), (left, 150))
-    source = read_source(made.rotate(90, expand=True), finder=FaceFinder())
+    source = read_source(made.rotate(90, expand=True), finder=Cropper())
     assert source.warnings[0].startswith("face 1 of 2 at ")
     larger = np.asarray(Image.open(people[1]).convert("RGB")).astype(float)
     smaller = np.asarray(Image.open(people[0]).convert("RGB")).astype(float)

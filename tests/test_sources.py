@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from faceedit.attributes import POSE
+from faceedit.cropping import Cropper, CropSettings
 from faceedit.errors import ImportSourceError
 from faceedit.images import read_crop
 from faceedit.manifest import read_manifest
-from faceedit.sources.cropping import Cropper, CropSettings
 from faceedit.sources.folders import list_folders
 from faceedit.sources.importing import LandmarkFile, import_photographs
 from faceedit.sources.multipie import CAMERAS, list_multipie

@@ -14,10 +14,10 @@ from PIL import Image
 
 from faceedit.align import POINTS, Landmarks
 from faceedit.colours import Told
+from faceedit.cropping import Cropper, CropSettings
 from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError
 from faceedit.files import make_folders, write_whole
 from faceedit.images import Picture
-from faceedit.sources.cropping import Cropper, CropSettings
 from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
@@ -89,7 +89,7 @@ def import_photographs(
     file, with the same landmarks and settings, is kept. Raises ImportSourceError when `out` holds
     something else or the import of another source, NothingImportedError when not a single crop could be made.
     """
-    cropper = cropper or Cropper(CropSettings())
+    cropper = cropper or Cropper()
     record = _Record(out, listing.source)
     skipped, rows, warned = list(listing.skipped), [], list[tuple[str, str]]()
     for done, photograph in enumerate(listing.photographs):
@@ -101,7 +101,7 @@ def import_photographs(
             made_of = _made_of(photograph, points, cropper.settings)
             if not record.has(relative, made_of):
                 amiss: Told = []
-                _write_crop(out / relative, cropper.crop(photograph.path, points, amiss))
+                _write_crop(out / relative, cropper.only(photograph.path, points, amiss))
                 record.note(relative, made_of)
                 warned += [(photograph.told or photograph.keys[0], "; ".join(amiss))] if amiss else []
         except (ImageError, LandmarkError, OSError) as error:

@@ -1,0 +1,268 @@
+"""From a picture to the crops of the faces that it shows: whether it is such a crop already, what a detector's answer
+means, how finely it has to be decoded for that, and by which points a face is cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+from PIL import Image
+
+from faceedit.align import Landmarks, align, crop_side
+from faceedit.colours import Told
+from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
+from faceedit.faces import (
+    SIDES,
+    SMALL,
+    Face,
+    FaceDetector,
+    Faces,
+    FindsFaces,
+    is_square,
+    lies_by_the_rule,
+    may_be_crop,
+    scaled,
+)
+from faceedit.images import LARGEST, SIZE, Picture, as_crop, picture_size, read_crop, read_photograph
+
+FACES = (AUTO, ALL, LARGEST_ONLY, ALIGNED) = ("auto", "all", "largest", "aligned")
+_MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
+_FINER = 2  # pixels of a photograph for one of a crop: with fewer, a crop would lack what the photograph has
+_GIVE = "give a picture that shows one, or a crop of it"
+
+Points = Callable[[Image.Image, Face], Landmarks]
+"""By which points a face is cut out of an upright RGB photograph, in its pixels."""
+
+
+def detected(photograph: Image.Image, face: Face) -> Landmarks:
+    """Those that the detector gives."""
+    return face.landmarks
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """size: side of the crops, pixels; upright: turn each face until its eyes are level; faces: one of FACES, what is
+    done where nobody knows landmarks. auto: a face that lies as a crop has it is taken as it is, else every face is cut
+    out; all: every face is, also of what may be a crop; largest: as auto, but of several that one alone; aligned: every
+    picture counts as a crop and is cut to its central square."""
+
+    size: int = SIZE
+    upright: bool = False
+    faces: str = AUTO
+
+    def __post_init__(self) -> None:
+        if self.faces not in FACES:
+            raise UsageError(f"no --faces {self.faces!r}: choose one of {', '.join(FACES)}")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One crop, (size, size, 3) uint8 RGB. face: where it lies in the upright photograph, and the points that it was
+    cut by; None: the whole picture is the crop; larger: the same as large as the photograph has it, 60 to 240, where
+    that was asked for."""
+
+    crop: Picture = field(repr=False)
+    face: Face | None = None
+    larger: Picture | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The faces of a picture, the largest first. size: width and height of the upright photograph, pixels; turns: by
+    how many quarter turns to the left it was set upright, besides its EXIF; size None: the picture was taken for a crop
+    as it is."""
+
+    faces: tuple[Cut, ...]
+    size: tuple[int, int] | None = None
+    turns: int = 0
+
+
+class Cropper:
+    """Cuts the faces out of pictures. May be shared by threads: the detector, which may not, is loaded with the first
+    photograph and used by one at a time."""
+
+    def __init__(
+        self,
+        settings: CropSettings | None = None,
+        load: Callable[[], FindsFaces] = FaceDetector,
+        points: Points = detected,
+    ) -> None:
+        """load: makes the detector; raises MissingPackageError where it cannot be had. points: by which a face is cut
+        out."""
+        self.settings = settings or CropSettings()
+        self._load, self._points = load, points
+        self._detector: FindsFaces | None = None
+        self._one = Lock()
+
+    def having(self, faces: str) -> Cropper:
+        """The same, for another of FACES, with the same detector."""
+        return Cropper(replace(self.settings, faces=faces), self._detect, self._points)
+
+    def _detect(self) -> FindsFaces:
+        with self._one:
+            self._detector = self._detector or self._load()
+        return _Shared(self._detector, self._one)
+
+    def cut(
+        self, name: Path, content: bytes | Image.Image | None, told: Told | None = None, *, larger: bool = False
+    ) -> Cuts:
+        """The faces of a picture. content: of its file, or the picture, opened; None: the file is read. told: what a
+        user should know is added to it; larger: make the larger crops, too.
+
+        Raises NoFaceError where no face is found, MissingPackageError for what can be no crop where there is no
+        detector, ImageError.
+        """
+        told = [] if told is None else told
+        size = picture_size(name if content is None else content)
+        if self._is_crop_by_its_size(size):
+            return self._whole(name, content, told)
+        try:
+            detector = self._detect()
+        except MissingPackageError as error:
+            size = size or read_photograph(name, content=content).size
+            if self.settings.faces == AUTO and may_be_crop(*size):
+                return self._whole(name, content, told)
+            raise MissingPackageError(
+                f"{name} has {size[0]} x {size[1]} pixels and is no crop of a face; {error}"
+            ) from error
+        return self._found(_Photograph(name, content, size), detector, told, larger)
+
+    def only(self, path: Path, points: Landmarks | None, told: Told | None = None) -> Picture:
+        """The crop of a file's only face, or of the one whose points are known. Raises LandmarkError where it is not
+        clear which that is, or there is none, ImageError."""
+        how = self.settings
+        if points is not None:
+            return align(read_photograph(path, told=told), points, how.size, how.upright)
+        try:
+            found = self.cut(path, None, told).faces
+        except (NoFaceError, MissingPackageError) as error:
+            raise LandmarkError(f"{error}; --faces aligned takes the central square as it is") from error
+        if len(found) > 1:
+            raise LandmarkError(
+                f"shows {len(found)} faces, and nobody says which is meant; --faces largest takes that one"
+            )
+        return found[0].crop
+
+    def _is_crop_by_its_size(self, size: tuple[int, int] | None) -> bool:
+        how = self.settings
+        small = size is not None and is_square(*size) and max(size) <= SMALL
+        return how.faces == ALIGNED or (how.faces != ALL and small and not how.upright)
+
+    def _whole(self, name: Path, content: bytes | Image.Image | None, told: Told) -> Cuts:
+        if self.settings.size == SIZE:
+            return Cuts((Cut(read_crop(name, content, told)),))
+        return Cuts((Cut(as_crop(read_photograph(name, content=content, told=told), self.settings.size)),))
+
+    def _found(self, given: _Photograph, detector: FindsFaces, told: Told, larger: bool) -> Cuts:
+        """What a detector's answer means."""
+        amiss, how = Told(), self.settings
+        faces = _looked_for(given, detector, amiss)
+        crop = how.faces != ALL and may_be_crop(*given.size)
+        lies = len(faces.found) == 1 and not faces.turns and lies_by_the_rule(faces.found[0], faces.photograph)
+        if how.faces != ALL and not how.upright and (lies or (crop and not faces.found)):
+            return self._whole(given.name, given.content, told)  # what hides a part of a face hides it from detectors
+        if not faces.found:
+            raise NoFaceError(f"no face is found in {given.name}: {_GIVE}")
+        wanted = faces.found[:1] if how.faces == LARGEST_ONLY else faces.found
+        cuts = self._cut_out(given, replace(faces, found=wanted), amiss, larger)
+        if not cuts.faces and crop:
+            return self._whole(given.name, given.content, told)
+        told += amiss  # of a crop, whoever reads it tells
+        if not cuts.faces:
+            raise NoFaceError(
+                f"the face in {given.name} cannot be cut out: it lies too near the border, or is too small; {_GIVE}"
+            )
+        return cuts
+
+    def _cut_out(self, given: _Photograph, faces: Faces, told: Told, larger: bool) -> Cuts:
+        photograph, found = self._fine_enough(given, faces, larger)
+        across, down = (full / own for full, own in zip(_turned(given.size, faces.turns), photograph.size, strict=True))
+        cuts, how = [], self.settings
+        for face in found:
+            points = self._points(photograph, face)
+            try:
+                crop = align(photograph, points, how.size, how.upright)
+                side = round(min(max(crop_side(points), SIZE), LARGEST))
+                large = align(photograph, points, side, how.upright) if larger else None
+            except LandmarkError:
+                continue
+            cuts.append(Cut(crop, scaled(replace(face, landmarks=points), across, down), large))
+        if len(cuts) < len(found):
+            left = len(found) - len(cuts)
+            told.append(f"{left} of {len(found)} faces left out: too near the border, or too small")
+        return Cuts(tuple(cuts), _turned(given.size, faces.turns), faces.turns)
+
+    def _fine_enough(self, given: _Photograph, faces: Faces, larger: bool) -> tuple[Image.Image, tuple[Face, ...]]:
+        """The upright photograph with as many pixels as the crop of its smallest face needs, if it has them."""
+        need = LARGEST if larger else _FINER * self.settings.size
+        smallest = min(crop_side(face.landmarks) for face in faces.found)
+        own = max(faces.photograph.size)
+        if own == max(given.size) or smallest >= need:
+            return faces.photograph, faces.found
+        finer = given.at(own * need / max(smallest, 1.0))
+        photograph = finer.rotate(90 * faces.turns, expand=True) if faces.turns else finer
+        across, down = (new / old for new, old in zip(photograph.size, faces.photograph.size, strict=True))
+        return photograph, tuple(scaled(face, across, down) for face in faces.found)
+
+
+class _Shared:
+    """A detector that several threads use, one at a time."""
+
+    def __init__(self, detector: FindsFaces, one: Lock) -> None:
+        self._detector, self._lock = detector, one
+
+    def faces(self, photograph: Image.Image, side: int = SIDES[0], /) -> Faces:
+        with self._lock:
+            return self._detector.faces(photograph, side)
+
+
+class _Photograph:
+    """A picture that is decoded as finely as somebody needs it."""
+
+    def __init__(self, name: Path, content: bytes | Image.Image | None, size: tuple[int, int] | None) -> None:
+        self.name, self.content = name, content
+        self._header, self._size = size, size
+        self._decoded: Image.Image | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the whole picture, its EXIF orientation applied; known once it was decoded."""
+        assert self._size is not None
+        return self._size
+
+    def at(self, longest: float, told: Told | None = None) -> Image.Image:
+        """In RGB, EXIF orientation applied, its longer side at least so many pixels where it has as many."""
+        decoded = self._decoded
+        if decoded is None or (max(decoded.size) < longest and max(decoded.size) < max(self.size)):
+            decoded = read_photograph(self.name, content=self.content, told=told, longest=round(longest))
+            self._decoded = decoded
+        width, height = self._header or decoded.size
+        same = (width >= height) == (decoded.width >= decoded.height)
+        self._size = (width, height) if same else (height, width)
+        return decoded
+
+
+def detector_of(settings: CropSettings, weights: Path | None) -> Callable[[], FindsFaces]:
+    """What loads the detector, once it is needed. weights: another YuNet's. Raises UsageError, and MissingPackageError
+    where the settings need one and there is none."""
+    if settings.faces == ALIGNED and weights is not None:
+        raise UsageError("--detector and --faces aligned together: choose one")
+    if weights is not None or settings.faces in (ALL, LARGEST_ONLY):
+        FaceDetector(weights)
+    return partial(FaceDetector, weights)
+
+
+def _looked_for(given: _Photograph, detector: FindsFaces, told: Told) -> Faces:
+    """The faces at the smallest size that shows any."""
+    faces = detector.faces(given.at(SIDES[0], told), SIDES[0])
+    for side in SIDES[1:]:
+        if not faces.found and side < _MUCH_LARGER * max(given.size):
+            faces = detector.faces(given.at(side), side)
+    return faces
+
+
+def _turned(size: tuple[int, int], turns: int) -> tuple[int, int]:
+    return (size[1], size[0]) if turns % 2 else size
