@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from index.checked import forget
+from index.checked import forget, look, note
 from index.errors import GalleryExistsError
 from index.files import DATABASE, database_made_whole, discard_all
 from index.truth import state
@@ -29,6 +29,7 @@ def create_files(folder: Path, config: GalleryConfig) -> None:
                     state.create(session, config)
             finally:
                 database.close()
+        note(folder, folder / DATABASE, look(folder / DATABASE))  # or who opens it would wait for that, and look at all
     except BaseException:
         discard_all(folder)
         raise
