@@ -33,9 +33,10 @@ class Row:
 class LabelRows:
     """How a table of labels and the pictures of a folder met.
 
-    table: its file, as it was given; rows: how many; nameless: rows that name no picture; unnamed: pictures without a
-    row, which keep what their folder says; twice: pictures with several rows that agree; elsewhere: how many rows name
-    a file that is not among the pictures; unknown: columns that are no label.
+    table: its file, as it was given; rows: how many; nameless: rows that name no picture, but nothing, a folder, or
+    what is not there; unnamed: pictures without a row, which keep what their folder says; twice: pictures with several
+    rows that agree; elsewhere: how many rows name a file that is not among the pictures; unknown: columns that are no
+    label.
     """
 
     table: str = ""
@@ -57,6 +58,16 @@ class LabelRows:
             "unknown_columns": self.unknown,
         }
 
+    def lines(self) -> list[str]:
+        """What need not be mended, a line each."""
+        if not self.elsewhere:
+            return []
+        rows, table = counted(self.elsewhere, "row"), self.table or "the labels"
+        which = (
+            "is of a file that is no picture here" if self.elsewhere == 1 else "are of files that are no pictures here"
+        )
+        return [printable(f"{rows} of {table} {which}")]
+
     def warnings(self) -> list[str]:
         """What somebody may want to mend, a line each."""
         table, found = self.table or "the labels", []
@@ -65,7 +76,7 @@ class LabelRows:
             found.append(f"{rows} {_names(len(self.nameless))} no picture: {_first(self.nameless)}")
         if self.unnamed:
             found.append(
-                f"{counted(len(self.unnamed), 'picture')} without a row in {table}, which keep their folder's name: "
+                f"{counted(len(self.unnamed), 'picture')} without a row in {table}, named by the folder alone: "
                 f"{_first(self.unnamed)}"
             )
         if self.twice:
@@ -89,10 +100,10 @@ def matched(rows: Sequence[Row], images: Sequence[Path], told: LabelRows) -> dic
         image = pictures.meant(row.path)
         if image is not None:
             found.setdefault(image, []).append(row)
-        elif _real(row.path) is not None:
+        elif row.name and _is_there(row.path) and not _is_folder(row.path):
             told.elsewhere += 1
         else:
-            told.nameless.append(row.name)
+            told.nameless.append(_shown(row))
     told.rows += len(rows)
     told.unnamed += [str(image) for image in images if image not in found]
     _require_agreement(found, told)
@@ -151,6 +162,21 @@ class _Pictures:
 
     def _behind_links(self, path: str) -> Path | None:
         return self._at.get(_real(path) or "")
+
+
+def _shown(row: Row) -> str:
+    """A row that names no picture, and why where that is not plain."""
+    if not row.name:
+        return f"line {row.line} (its path is empty)"
+    return f"{row.name} (a folder)" if _is_folder(row.path) else row.name
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112, which raises for a name that no system opens
+
+
+def _is_there(path: str) -> bool:
+    return _real(path) is not None
 
 
 def _real(path: str) -> str | None:

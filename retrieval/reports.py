@@ -76,6 +76,7 @@ class IndexReport:
             f"{len(self.skipped):,} skipped in {seconds:.1f} s"
         )
         told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
+        told += self.rows.lines() if self.rows else []
         if self.passed:
             told.append(f"passed over: {counts_text(self.passed)}; --verbose lists them")
         if self.search is not None and self.search.index is not None:

@@ -368,3 +368,24 @@ def test_a_root_is_not_put_below_images_or_people(faces: FaceSearch, tmp_path: P
     with pytest.raises(UsageError, match=r"named by a folder that .*people is or lies in \(identity level first\)"):
         faces.relocate(root / "people")
     assert faces.gallery.config.image_root == root
+
+
+def test_rows_of_folders_of_nothing_and_of_other_files_are_counted(faces: FaceSearch, tmp_path: Path) -> None:
+    root = put(tmp_path / "g", "anna/1.png", "bob/1.png")
+    put(tmp_path, "other.png"), (root / "note.txt").write_text("no picture")
+    rows = ["anna/1.png,A", "bob,B", ",C", ".,D", "bob/,E", "note.txt,F", "../other.png,G", "nowhere.png,H"]
+    (root / "l.csv").write_text("path,identity\n" + "\n".join(rows) + "\n")
+    report = faces.index(root, root / "l.csv")
+    assert report.rows is not None
+    assert report.rows.nameless == [
+        "bob (a folder)",
+        "line 4 (its path is empty)",
+        ". (a folder)",
+        "bob/ (a folder)",
+        "nowhere.png",
+    ]
+    assert report.rows.warnings()[0].startswith(
+        f"5 of 8 rows of {root / 'l.csv'} name no picture: bob (a folder), line 4 (its path is empty), . (a folder)"
+    )
+    assert f"2 rows of {root / 'l.csv'} are of files that are no pictures here" in report.lines("db", 1.0)
+    assert report.as_json()["labels"]["rows_of_other_files"] == 2
