@@ -42,6 +42,7 @@ from index.truth.own_tables import require_own_tables
 from index.truth.redescribing import Redescription
 from index.truth.rows import redecided, require_known
 from index.values import (
+    CropPolicy,
     Decision,
     Face,
     FloatArray,
@@ -50,15 +51,18 @@ from index.values import (
     Match,
     Passed,
     Photo,
+    Place,
     Problem,
     check_decision,
     check_path,
     check_photo,
+    check_place,
 )
 from index.where import Condition
 
 __all__ = [
     "Condition",
+    "CropPolicy",
     "Decision",
     "Face",
     "FileStamp",
@@ -69,6 +73,7 @@ __all__ = [
     "Match",
     "Passed",
     "Photo",
+    "Place",
     "Problem",
     "Redescription",
 ]
@@ -207,8 +212,9 @@ class Gallery:
         """Add faces with their descriptors, all of them or none; their ids in the same order.
 
         descriptors: (len(faces), descriptor_size), float32 or float16, stored in half precision.
-        replace: those of the same paths are removed in the same step; the new ids differ. returned: ids of kept labels
-        that the faces have again, so that they need not be kept any more.
+        replace: all those of the same paths are removed in the same step; the new ids differ. Several faces of one path
+        are those of one photo, and have different numbers. returned: ids of kept labels that the faces have again, so
+        that they need not be kept any more.
         Raises DescriptorShapeError, DescriptorValueError, ImageRowError, DuplicatePathError,
         GalleryLockedError.
         """
@@ -217,16 +223,17 @@ class Gallery:
             raise DescriptorShapeError(f"{len(array)} descriptors for {len(faces)} images; expected one for each")
         for face in faces:
             check_photo(face.photo)
+            check_place(face)
             check_decision(face.path, face.decision, self._config.values)
-        paths = [face.path for face in faces]
+        paths = list(dict.fromkeys(face.path for face in faces))
         if not faces:
             return []
         with self.writing():
             with self._database.writing() as session:
                 self._reader.require_model(state.state(session))
-                old = store.ids_by_path(session, paths) if replace else {}
-                removed = store.remove(session, list(old.values()))
-                store.require_new(session, paths)
+                old = store.all_ids_by_path(session, paths) if replace else {}
+                removed = store.remove(session, [id_ for ids in old.values() for id_ in ids])
+                store.require_new(session, faces)
                 number, file = state.gallery(session).file, descriptor_slots.descriptor_file(session, self._folder)
                 first = file.append(array, committed=descriptor_slots.slots_in_use(session, number))
                 ids = store.insert_faces(session, faces)
@@ -327,12 +334,13 @@ class Gallery:
             return set(descriptor_slots.without_record(session))
 
     def describe(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> None:
-        """Give images that wait for it what the model makes of them, all of it or nothing: decisions, descriptors
-        (n, size), and the content and stamp of their photos as they are now; ids and labels stay. Raises as `add`, and
-        UnknownImageError."""
+        """Give images that wait for it what the model makes of them, all of it or nothing: decisions, places,
+        descriptors (n, size), and the content and stamp of their photos as they are now; ids and labels stay. Raises as
+        `add`, and UnknownImageError."""
         array = checked_descriptors(descriptors, self._config.descriptor_size)
         for face in faces:
             check_photo(face.photo)
+            check_place(face)
             check_decision(face.path, face.decision, self._config.values)
         if not faces:
             return
@@ -449,6 +457,18 @@ class Gallery:
         with self._database.reading() as session:
             return state.identity_level(session)
 
+    @property
+    def crops(self) -> CropPolicy:
+        """What is done with pictures."""
+        with self._database.reading() as session:
+            return state.crops(session)
+
+    def set_crops(self, policy: CropPolicy) -> None:
+        """Remember what is done with pictures from now on; those that are here stay. Raises ValueError for what is no
+        such policy."""
+        with self.writing(), self._database.writing() as session:
+            state.set_crops(session, policy)
+
     def set_identity_level(self, level: str) -> None:
         """Remember which folder names a person from now on; labels stay. Raises ValueError for what is no level."""
         with self.writing(), self._database.writing() as session:
@@ -473,19 +493,44 @@ class Gallery:
             self._tidy()
         return removed
 
+    def count_photos(self) -> int:
+        """How many photos have a face here."""
+        with self._database.reading() as session:
+            return store.count_photos(session)
+
+    def count_faceless(self) -> int:
+        """How many photos show no face."""
+        with self._database.reading() as session:
+            return store.count_faceless(session)
+
     def count_identities(self) -> int:
         """How many people the labels name."""
         with self._database.reading() as session:
             return store.count_identities(session)
 
     def ids_of(self, paths: Sequence[str]) -> dict[str, int]:
-        """The ids of those paths that the gallery holds."""
+        """The ids of the first faces at those of these paths that the gallery holds."""
         with self._database.reading() as session:
             return store.ids_by_path(session, paths)
 
+    def all_ids_of(self, paths: Sequence[str]) -> dict[str, list[int]]:
+        """The ids of all faces at those of these paths that the gallery holds, by number."""
+        with self._database.reading() as session:
+            return store.all_ids_by_path(session, paths)
+
     def known(self) -> dict[str, Face]:
-        """All faces by path."""
-        return {face.path: face for face in self.faces()}
+        """The first face of every photo, by path."""
+        return {face.path: face for face in self._pages(store.first_of_photos)}
+
+    def several(self) -> set[str]:
+        """The paths of photos that show several faces."""
+        with self._database.reading() as session:
+            return store.paths_of_several(session)
+
+    def siblings(self, ids: Sequence[int]) -> list[int]:
+        """The ids of all faces in the photos of these."""
+        with self._database.reading() as session:
+            return store.siblings(session, ids)
 
     def faces(self, where: Condition | None = None) -> Iterator[Face]:
         """The faces that pass the condition, by ascending id, read in pages."""

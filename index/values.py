@@ -21,12 +21,20 @@ from index.stamps import FileStamp
 FloatArray: TypeAlias = NDArray[np.float32]
 HalfArray: TypeAlias = NDArray[np.float16]
 IdArray: TypeAlias = NDArray[np.int64]
+Box: TypeAlias = tuple[float, float, float, float]
 
 _HASH = re.compile("[0-9a-f]{64}")
 IDENTITY_LEVEL = re.compile("first|last|[1-9][0-9]{0,2}")
 """Which of the folders below the image root names a person: the outermost, a picture's own, or by number from 1."""
 _NO_NAMES = frozenset(("", ".", ".."))  # parts of a path that are no names of folders or files
 _NEVER_LOOKED_AT = FileStamp()
+MOST_FACES, _FARTHEST = 100_000, 1e6  # in one photo; pixels
+_POINTS = (8, 10)  # numbers of landmarks
+FACES = ("auto", "all", "largest", "aligned")
+"""What may be done with a picture: take it as a crop where it is one, cut out all faces, the largest, or take it as it
+is."""
+WHOSE = ("only", "largest")
+"""To whom a folder's name belongs: a photo's only face, or the largest of several, too."""
 LARGEST_ID = 2**62  # that an import brings along, so that others can come after it
 MOST_VALUES, LARGEST_VALUE, LARGEST_DESCRIPTOR, LONGEST_PATH = 1_000, 2**31, 2**20, 4_096
 _LONGEST_NAME = 100  # characters of an attribute's
@@ -72,6 +80,24 @@ class GalleryConfig:
 
 
 @dataclass(frozen=True)
+class CropPolicy:
+    """What is done with the pictures of a gallery. Raises ValueError for what can be none."""
+
+    faces: str | None = None
+    """one of FACES; None: nobody said"""
+    detector: str | None = None
+    """sha256 of the network that finds faces, where it is not the one that comes along"""
+    identity_of: str | None = None
+    """one of WHOSE; None: nobody said"""
+
+    def __post_init__(self) -> None:
+        if self.faces not in (None, *FACES) or self.identity_of not in (None, *WHOSE):
+            raise ValueError(f"faces is {self.faces!r:.40}, identity_of {self.identity_of!r:.40}; expected {FACES}")
+        if self.detector is not None and not _HASH.fullmatch(self.detector):
+            raise ValueError(f"detector is {self.detector!r:.70}; expected a sha256")
+
+
+@dataclass(frozen=True)
 class State:
     """How far a gallery has come."""
 
@@ -105,6 +131,24 @@ class Photo:
     """of its content, hexadecimal; empty: not known"""
     stamp: FileStamp = _NEVER_LOOKED_AT
     """the file when it was last looked at"""
+    width: int = 0
+    """pixels, as it stands upright; 0: it was taken for a crop, as it is"""
+    height: int = 0
+    turn: int = 0
+    """quarter turns to the left that set it upright, besides its EXIF"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a face lies in its photo, in pixels of that as it stands upright."""
+
+    box: Box
+    """left, top, width and height"""
+    landmarks: tuple[float, ...]
+    """x and y of the points that it was cut out by: left eye, right eye, left and right corner of the mouth, as the
+    picture shows them, and perhaps the chin"""
+    score: float
+    """how sure the detector was, 0 to 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +160,10 @@ class Face:
     decision: Decision
     id: int = 0
     """stable, and never given to another face; 0: not in a gallery yet"""
+    number: int = 1
+    """among the faces of its photo, the largest first"""
+    place: Place | None = None
+    """None: the whole photo is its crop"""
 
     @property
     def path(self) -> str:
@@ -141,10 +189,19 @@ class Face:
     def decided(self) -> int:
         return self.decision.decided
 
+    @property
+    def box(self) -> Box | None:
+        return self.place.box if self.place else None
+
+    @property
+    def name(self) -> str:
+        """By what people call it: its photo's path, and which of the faces there it is."""
+        return f"{self.path}#{self.number}" if self.place else self.path
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file that could not be read, as it was then."""
+    """A file that could not be read, or in which no face is found, as it was then."""
 
     path: str
     """relative to the image root, with forward slashes"""
@@ -154,6 +211,8 @@ class Problem:
     """what read it: another reader may do better"""
     found: str = ""
     """when, ISO 8601 in UTC"""
+    faceless: bool = False
+    """it can be read, and shows no face"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +230,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a hand said of an image that was pruned."""
+    """What a hand said of a face whose photo was pruned."""
 
     path: str
     """where it was, relative to the image root"""
@@ -180,6 +239,8 @@ class Kept:
     labels: Labels
     """only those that came from a hand"""
     id: int = 0
+    number: int = 1
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +270,32 @@ def check_decision(name: str, decision: Decision, values: Sequence[int]) -> None
         )
 
 
+def check_place(face: Face) -> None:
+    """Raise ImageRowError for a number that is none, or a place that is not in numbers."""
+    if not 1 <= face.number <= MOST_FACES:
+        raise ImageRowError(f"{face.path}: face is {face.number}; expected a number from 1")
+    if face.place is not None:
+        check_box(face.path, face.place.box)
+        points, score = face.place.landmarks, face.place.score
+        if len(points) not in _POINTS or not all(abs(one) < _FARTHEST for one in points) or not 0 <= score <= 1:
+            raise ImageRowError(
+                f"{face.path}: landmarks are {points!r:.80}, score {score!r:.20}; expected 8 or 10 numbers of pixels, "
+                "and one from 0 to 1"
+            )
+
+
+def check_box(name: str, box: Box) -> None:
+    """Raise ImageRowError for what is no box."""
+    if len(box) != 4 or not all(abs(one) < _FARTHEST for one in box) or min(box[2:]) <= 0:
+        raise ImageRowError(f"{name}: box is {box!r:.80}; expected left, top, width and height in pixels")
+
+
 def check_photo(photo: Photo) -> None:
-    """Raise ImageRowError for a path that is not plain and relative, or a hash that is none."""
+    """Raise ImageRowError for a path that is not plain and relative, a hash that is none, or a size that is none."""
     check_path(photo.path)
+    size = (photo.width, photo.height)
+    if not all(0 <= one < _FARTHEST for one in size) or (0 in size and any(size)) or not 0 <= photo.turn < 4:
+        raise ImageRowError(f"{photo.path}: {size} pixels turned {photo.turn} times; expected two sizes and 0 to 3")
     if photo.sha256 and not _HASH.fullmatch(photo.sha256):
         raise ImageRowError(f"{photo.path}: sha256 is {photo.sha256!r:.70}; expected 64 lower-case hexadecimal digits")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from index.gallery import Gallery
 from index.labels import HAND, Labels
 from index.stamps import FileStamp
-from index.values import Decision, Face, Photo
+from index.values import Decision, Face, Photo, Place
 
 _PHOTO, _STAMP = ("sha256",), ("size", "mtime_ns", "inode", "ctime_ns")
 
@@ -22,6 +23,13 @@ def new_face(path: str, decided: int = 0, errors: tuple[float | None, ...] = (1.
     origin = given.pop("origin", HAND)
     labels = Labels.given(origin, **given)
     return Face(Photo(path, stamp=FileStamp(**stamp), **photo), labels, Decision(decided, errors))
+
+
+def in_photograph(face: Face, number: int = 1, left: float = 100, size: tuple[int, int] = (900, 600)) -> Face:
+    """The same face as one of those that a photograph shows, in a box of 80 x 100 pixels."""
+    points = (left + 20, 240, left + 60, 240, left + 25, 280, left + 55, 280)
+    place = Place((left, 200.0, 80.0, 100.0), tuple(map(float, points)), 0.9)
+    return replace(face, photo=replace(face.photo, width=size[0], height=size[1]), number=number, place=place)
 
 
 def unit_vectors(count: int, size: int, seed: int = 0) -> NDArray[np.float32]:

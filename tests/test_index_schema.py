@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, create_engine, inspect
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, String, Table, create_engine, inspect
 from sqlalchemy.engine import Engine
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryVersionError
 from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Passed, Problem
 from index.truth.schema import REVISION, SCHEMA_VERSION, Base, Hash, Numbers
 from index.truth.upgrade import to_newest
-from tests.faces import new_face, unit_vectors
+from tests.faces import in_photograph, new_face, unit_vectors
 
 SIZE = 8
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
@@ -116,6 +116,8 @@ def test_a_second_run_of_the_migrations_changes_nothing(tmp_path: Path) -> None:
 
 # --- damage to a column ---
 
+FACELESS = Problem("wall.png", FileStamp(1, 2, 3, 4), "no face is found", "reader 1", faceless=True)
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -130,8 +132,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     with Gallery.create(folder, CONFIG) as gallery:
         faces = [new_face(f"{n}.png", 15, (1.0, None, 2.5), size=1, mtime_ns=2, **labels) for n in range(3)]
+        faces[2] = in_photograph(faces[2], 2)
         gallery.add(faces, unit_vectors(3, SIZE))
-        gallery.note_problems([Problem("bad.png", FileStamp(1, 2, 3, 4), "is empty", "reader 1")])
+        gallery.note_problems([Problem("bad.png", FileStamp(1, 2, 3, 4), "is empty", "reader 1"), FACELESS])
         gallery.note_passed([Passed("a.txt", ".txt", FileStamp(1, 2, 3, 4), "reader 1")])
         pruned = gallery.add([new_face("pruned.png", 15, **labels)], unit_vectors(1, SIZE))
         gallery.remove(pruned, keep_labels=True)
@@ -168,6 +171,8 @@ def others(column: Column[Any], value: Any) -> list[Any]:
         made = [bytes(32) if value is None else bytes([value[0] ^ 1, *value[1:]])]
     elif isinstance(kind, Numbers):
         made = ["[7]", str(value)[:-1]]  # another list, and what is none
+    elif isinstance(kind, Float):
+        made = [0.25 if value is None else value / 2, "x"]
     elif isinstance(kind, String):
         made = [f"{value or ''}x"]
     elif isinstance(kind, Integer | BigInteger):

@@ -69,7 +69,7 @@ def export(
     require_new_folder(target)
     with database.reading() as session:
         config, last = state.config(session), last_id(session, "face")
-        level = state.identity_level(session)
+        level, crops = state.identity_level(session), state.crops(session)
     missing: list[str] = []
     with _all_or_nothing(target) as made:
         count = _write_content(folder, database, made, config, progress)
@@ -86,6 +86,7 @@ def export(
             "images": count,
             "last_id": last,
             **({} if level is None else {"identity_level": level}),
+            **{name: said for name, said in asdict(crops).items() if said is not None},
             "sha256": {name: file_hash(made / name) for name in (FACES, KEPT, DESCRIPTORS)},
         }
         (made / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -110,6 +111,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
                 reserve_ids(session, given.last_id)
                 if given.identity_level is not None:
                     state.set_identity_level(session, given.identity_level)
+                state.set_crops(session, given.crops)
         finally:
             database.close()
 
@@ -168,6 +170,7 @@ def _write_kept(database: Database, path: Path) -> None:
     with database.reading() as session, path.open("w", encoding="utf-8") as lines:
         for one in kept.all_kept(session):
             said = {name: getattr(one.labels, name) for name in LABELS}
+            said |= {"number": one.number, "box": list(one.box)} if one.box else {}
             lines.write(json.dumps({"path": one.path, "sha256": one.sha256, **said}, ensure_ascii=False) + "\n")
         to_disk(lines)
 
@@ -184,7 +187,16 @@ def _line(face: Face) -> dict[str, Any]:
         **{name: getattr(labels, name) for name in LABELS},
         "origins": origins,
         **asdict(face.decision),
+        **_place(face),
     }
+
+
+def _place(face: Face) -> dict[str, Any]:
+    """Of a face that is a part of its photo."""
+    if face.place is None:
+        return {}
+    photo = {name: getattr(face.photo, name) for name in ("width", "height", "turn")}
+    return {**photo, "number": face.number, **asdict(face.place)}
 
 
 def _copy_pictures(database: Database, root: Path, target: Path) -> list[str]:
@@ -198,7 +210,7 @@ def _photos(database: Database) -> Iterator[Photo]:
     last = 0
     while True:
         with database.reading() as session:
-            page = store.page(session, None, last)
+            page = store.first_of_photos(session, last)
         if not page:
             return
         yield from (face.photo for face in page)

@@ -20,14 +20,19 @@ from index.stamps import FileStamp
 from index.values import (
     IDENTITY_LEVEL,
     LARGEST_ID,
+    Box,
+    CropPolicy,
     Decision,
     Face,
     GalleryConfig,
     HalfArray,
     Kept,
     Photo,
+    Place,
+    check_box,
     check_decision,
     check_photo,
+    check_place,
 )
 from index.where import LARGEST
 
@@ -43,14 +48,16 @@ _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, IndexError, Arithm
 @dataclass(frozen=True)
 class Export:
     """What an export holds. lines: the file of its faces; content: their descriptors (n, size), mapped into memory;
-    last_id: ids up to it are never given again; identity_level: which folder names a person, where somebody said so."""
+    last_id: ids up to it are never given again; identity_level: which folder names a person, where somebody said so;
+    crops: what is done with pictures."""
 
     format: int
     config: GalleryConfig
     lines: Path
     content: HalfArray
     last_id: int
-    identity_level: str | None = None
+    identity_level: str | None
+    crops: CropPolicy
 
 
 def read_export(source: Path, image_root: Path | None) -> Export:
@@ -80,12 +87,14 @@ def read_export(source: Path, image_root: Path | None) -> Export:
         level = _text(about, "identity_level") if "identity_level" in about else None
         if level is not None and not IDENTITY_LEVEL.fullmatch(level):
             raise ValueError(f"identity_level is {level!r:.60}; expected first, last or a number from 1 to 999")
+        crops = CropPolicy(*(about.get(name) for name in ("faces", "detector", "identity_of")))
     except _NONSENSE as error:
         raise damaged(source / ABOUT, _said(error)) from error
     for name in (FACES_OF[format_], DESCRIPTORS, *((KEPT,) if format_ >= 2 else ())):
         if not _is_plain(source / name) or file_hash(source / name) != sums.get(name):
             raise damaged(source / name, f"it is not there or its hash is not what {ABOUT} says")
-    return Export(format_, config, source / FACES_OF[format_], _descriptors(source / DESCRIPTORS, shape), last, level)
+    content = _descriptors(source / DESCRIPTORS, shape)
+    return Export(format_, config, source / FACES_OF[format_], content, last, level, crops)
 
 
 def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
@@ -108,7 +117,7 @@ def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
 
 def read_kept(export: Export) -> list[Kept]:
     """What a hand said of images that were pruned. Raises GalleryCorruptError."""
-    path, found = export.lines.parent / KEPT, dict[tuple[str, str], Kept]()
+    path, found = export.lines.parent / KEPT, dict[tuple[str, str, int], Kept]()
     if export.format == 1:
         return []
     with path.open("rb") as lines:
@@ -120,7 +129,7 @@ def read_kept(export: Export) -> list[Kept]:
                 one = _kept(json.loads(line))
             except (*_NONSENSE, ImageRowError) as error:
                 raise damaged(path, f"line {number}: {_said(error)}") from error
-            found[one.sha256, one.path] = one
+            found[one.sha256, one.path, one.number] = one
     return list(found.values())
 
 
@@ -183,12 +192,34 @@ def _face(given: Any, export: Export) -> tuple[Face, str]:
     if export.format == 1:
         given |= {"decided": export.config.values[_number(given, "candidate", 0)]}
         given |= {"inode": 0, "ctime_ns": 0, "origins": _origins_before(given)}
-    photo = Photo(_text(given, "path"), _text(given, "sha256"), _stamp(given))
+    place, number, size = _place(given)
+    photo = Photo(_text(given, "path"), _text(given, "sha256"), _stamp(given), *size)
     decision = Decision(_number(given, "decided", -LARGEST), _errors(given))
     check_photo(photo)
     check_decision(photo.path, decision, export.config.values)
-    face = Face(photo, _labels(given), decision, _number(given, "id", 1, LARGEST_ID))
+    face = Face(photo, _labels(given), decision, _number(given, "id", 1, LARGEST_ID), number, place)
+    check_place(face)
     return face, _text(given, "record_sha256")
+
+
+def _place(given: dict[str, Any]) -> tuple[Place | None, int, list[int]]:
+    """Where a face lies, its number, and the size of its photo; of one that is its photo's crop nothing is said."""
+    if "box" not in given:
+        return None, 1, []
+    size = [_number(given, name, 0) for name in ("width", "height", "turn")]
+    [score] = _floats([given["score"]])
+    return Place(_box(given), _floats(given["landmarks"]), score), _number(given, "number", 1), size
+
+
+def _box(given: dict[str, Any]) -> Box:
+    left, top, width, height = _floats(given["box"])
+    return left, top, width, height
+
+
+def _floats(given: Any) -> tuple[float, ...]:
+    if not isinstance(given, list) or not all(type(one) in (int, float) for one in given):
+        raise ValueError(f"{given!r:.60} stands where a list of numbers belongs")
+    return tuple(map(float, given))
 
 
 def _kept(given: Any) -> Kept:
@@ -197,7 +228,10 @@ def _kept(given: Any) -> Kept:
     check_photo(photo)
     if not photo.sha256 or labels == Labels():
         raise ValueError("it says nothing of any content")
-    return Kept(photo.path, photo.sha256, labels)
+    if "box" not in given:
+        return Kept(photo.path, photo.sha256, labels)
+    check_box(photo.path, _box(given))
+    return Kept(photo.path, photo.sha256, labels, number=_number(given, "number", 1), box=_box(given))
 
 
 def _stamp(given: dict[str, Any]) -> FileStamp:

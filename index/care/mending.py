@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,14 @@ from sqlalchemy.orm import Session
 
 from index.care.rows import damaged_rows
 from index.descriptors import record_hash
-from index.errors import ImageRowError
-from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
+from index.errors import GalleryCorruptError, ImageRowError
+from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, Labels, text_key
+from index.stamps import FileStamp
 from index.truth import descriptor_slots, state
 from index.truth.ids import HIGHEST_ID, last_id, remember_last_ids
-from index.truth.rows import path_columns, photo_row
+from index.truth.rows import box_of, path_columns, photo_row, place_columns
 from index.truth.schema import Base, insert_rows, row_digest, stored
-from index.values import Photo, check_path
+from index.values import MOST_FACES, Decision, Face, Photo, Place, check_path, check_photo, check_place
 
 _Row = dict[str, Any]
 _MOST = 200  # damaged rows whose digest is tried, and values that are
@@ -71,7 +74,7 @@ def _aside(name: str, number: int) -> _Row:
         return {"id": -1 - number, "path": f"//{number}"}
     if name == "record":
         return {"slot": -1 - number, "face_id": None}
-    return {"id": -1 - number, **({"path": f"//{number}"} if name == "photo" else {})}
+    return {"id": -1 - number, **({"path": f"//{number}"} if name == "photo" else {"number": -1 - number})}
 
 
 def _proven(row: _Row, guesses: Sequence[tuple[str, Iterable[Any]]]) -> _Row | None:
@@ -104,7 +107,8 @@ def _guesses(session: Session, folder: Path, name: str, row: _Row) -> Mapping[st
     if name == "face":
         known = {f"{n}_key": [text_key(row[n])] if isinstance(row[n], str) else [] for n in TEXT_LABELS}
         known |= {name: [row[f"{name}_key"]] for name in TEXT_LABELS}
-        return {"id": _column(session, _RECORDED), "photo_id": _column(session, _WITHOUT_FACE), **known, "number": [0]}
+        photos = _column(session, _WITHOUT_FACE)
+        return {"id": _column(session, _RECORDED), "photo_id": photos, **known, "number": range(1, _MOST)}
     content = descriptor_slots.descriptor_file(session, folder).whole()
     here = [row["slot"]] if isinstance(row["slot"], int) and 0 <= row["slot"] < len(content) else []
     return {
@@ -120,16 +124,38 @@ def _column(session: Session, query: str) -> list[Any]:
 
 
 def _mend_faces(session: Session) -> Iterator[int]:
-    """Damaged faces keep the labels that can be, and are in the photo that no other is in."""
+    """Damaged faces keep the labels that can be, and are in the photo that they say, or in one that no other is in."""
     values = state.gallery(session).attribute_values
     for row in damaged_rows(session, "face"):
         id_ = row["id"] if 0 < row["id"] <= HIGHEST_ID else last_id(session, "face") + 1
         decided = row["decided"] if row["decided"] in values else values[0]
         photo = _photo_for(session, row, f"damaged-face-{id_}")
-        said = {"id": id_, "photo_id": photo, "number": 0, "decided": decided, "errors": [None] * len(values)}
+        said = {"id": id_, "photo_id": photo, "decided": decided, "errors": [None] * len(values)}
+        said |= {"number": _number_in(session, photo, row), **place_columns(_place(row))}
         _change(session, "face", row, stored("face", said | _labels(row)))
         descriptor_slots.give_up(session, [id_])
         yield id_
+
+
+def _number_in(session: Session, photo: int, row: _Row) -> int:
+    """The face's own where that is one which no other face of the photo has, else the next that is free."""
+    others = text("SELECT number FROM face WHERE photo_id = :photo AND NOT (id IS :id)")
+    taken = set(session.scalars(others, {"photo": photo, "id": row["id"]}))
+    own = row["number"]
+    if isinstance(own, int) and 1 <= own <= MOST_FACES and own not in taken:
+        return own
+    return next(number for number in range(1, len(taken) + 2) if number not in taken)
+
+
+def _place(row: _Row) -> Place | None:
+    """Where the face lies, if that can be so."""
+    try:
+        box, points = (tuple(map(float, json.loads(row[name]))) for name in ("box", "landmarks"))
+        place = Place(box_of(box), points, float(row["score"]))
+        check_place(Face(Photo("x"), Labels(), Decision(0, ()), place=place))
+    except (ValueError, TypeError, RecursionError, GalleryCorruptError, ImageRowError):
+        return None
+    return place
 
 
 def _labels(row: _Row) -> _Row:
@@ -143,9 +169,11 @@ def _labels(row: _Row) -> _Row:
 
 
 def _photo_for(session: Session, face: _Row, path: str) -> int:
-    """The face's photo, unless there is none such or another face is in it: then the one that has no face, or a new
+    """The face's photo, unless there is none such or another face is all of it: then the one that has no face, or a new
     one, whose file is not known."""
-    taken = text("SELECT 1 FROM face WHERE photo_id = :photo AND id != :id")
+    taken = text(
+        "SELECT 1 FROM face JOIN photo ON photo.id = photo_id WHERE photo_id = :photo AND face.id != :id AND width = 0"
+    )
     there = text("SELECT id FROM photo WHERE id = :photo")
     given = {"photo": face["photo_id"], "id": face["id"]}
     if isinstance(face["photo_id"], int) and session.scalar(there, given) and not session.scalar(taken, given):
@@ -169,10 +197,21 @@ def _mend_photos(session: Session) -> Iterator[int]:
         others = session.scalar(text("SELECT 1 FROM photo WHERE path = :path AND id != :id"), row)
         path = row["path"] if _is_path(row["path"]) and not others else f"damaged-{row['id']}"
         known = isinstance(row["sha256"], bytes) and len(row["sha256"]) == 32
-        photo = Photo(path, row["sha256"].hex() if known else "")
+        photo = replace(_sized(row), path=path, sha256=row["sha256"].hex() if known else "")
         _change(session, "photo", row, photo_row(row["id"], photo, int(time.time())))
         descriptor_slots.give_up(session, faces)
         yield from faces
+
+
+def _sized(row: _Row) -> Photo:
+    """A photo with the size that the row says, if that can be so."""
+    size = [row[name] for name in ("width", "height", "turn")]
+    try:
+        photo = Photo("x", "", FileStamp(), *size)
+        check_photo(photo)
+    except (TypeError, ImageRowError):
+        return Photo("x")
+    return photo if all(isinstance(one, int) for one in size) else Photo("x")
 
 
 def _is_path(path: object) -> bool:

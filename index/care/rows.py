@@ -29,6 +29,11 @@ _MODEL = """typeof(model_digest) != 'text' OR length(model_digest) != 64 OR mode
 _DECISION = """typeof(decided) != 'integer' OR decided NOT IN ({values})
     OR typeof(errors) != 'text' OR iif(json_valid(errors), json_array_length(errors), -1) != {count}
     OR errors GLOB '?*["{[tf]*'"""
+_NUMBERS = """typeof({name}) NOT IN ('null', 'text') OR {name} GLOB '*[^][0-9.,-]*'
+    OR ({name} IS NOT NULL AND json_array_length(iif(json_valid({name}), {name}, '[]')) NOT IN ({counts}))"""
+_BOX = _NUMBERS.format(name="box", counts="4")
+_PLACE = f"""{_BOX} OR {_NUMBERS.format(name="landmarks", counts="8, 10")} OR (box IS NULL) != (landmarks IS NULL)
+    OR (box IS NULL) != (score IS NULL) OR typeof(score) NOT IN ('null', 'real') OR score NOT BETWEEN 0 AND 1"""
 _LABEL = "typeof({name}) NOT IN ('null', '{kind}') OR ({name} IS NULL) != (substr(origins, {place}, 1) = '-')"
 _KEY = "typeof({name}_key) NOT IN ('null', 'text') OR ({name} IS NULL) != ({name}_key IS NULL)"
 _TYPES = {int: "integer", str: "text"}
@@ -53,20 +58,27 @@ _SENSELESS = (
         "gallery",
         """typeof(generation) != 'integer' OR generation < 0 OR typeof(removals) != 'integer' OR removals < 0
         OR length(stamp) != 8 OR stamp GLOB '*[^0-9a-f]*' OR typeof(image_root) != 'text'
+        OR faces NOT IN ('auto', 'all', 'largest', 'aligned') OR identity_of NOT IN ('only', 'largest')
+        OR length(detector) != 64 OR detector GLOB '*[^0-9a-f]*'
         OR identity_level NOT IN ('first', 'last')
             AND (identity_level GLOB '*[^0-9]*' OR identity_level NOT GLOB '[1-9]*' OR length(identity_level) > 3)
         OR typeof(created) != 'text' OR typeof(schema_version) != 'integer'""",
     ),
     (_NO_PATH, "photo", f"typeof(path_key) NOT IN ('null', 'text') OR {_PATH}"),
     ("its hash is none", "photo", f"sha256 IS NOT NULL AND ({_SHA256})"),
-    ("its size or times are none", "photo", f"id < 1 OR {_STAMP} OR typeof(added) != 'integer'"),
+    (
+        "its size or times are none",
+        "photo",
+        f"""id < 1 OR {_STAMP} OR typeof(added) != 'integer' OR typeof(width) != 'integer' OR width < 0
+        OR typeof(height) != 'integer' OR height < 0 OR (width = 0) != (height = 0) OR turn NOT IN (0, 1, 2, 3)""",
+    ),
     (
         "it cannot say why the file is not read",
         "photo",
         """typeof(reason) NOT IN ('null', 'text') OR typeof(reader) NOT IN ('null', 'text')
         OR (reason IS NULL) != (unread IS NULL) OR (reason IS NULL) != (found IS NULL)
         OR typeof(found) NOT IN ('null', 'integer') OR found NOT BETWEEN 0 AND 253402300799
-        OR unread GLOB '*[^][0-9,-]*'
+        OR unread GLOB '*[^][0-9,-]*' OR faceless NOT IN (0, 1) OR (faceless = 1 AND reason IS NULL)
         OR (unread IS NOT NULL AND json_array_length(iif(json_valid(unread), unread, '0')) != 4)""",
     ),
     (
@@ -77,11 +89,13 @@ _SENSELESS = (
     (
         "its labels are none",
         "face",
-        f"""id < 1 OR typeof(number) != 'integer' OR number < 0 OR typeof(origins) != 'text'
+        f"""id < 1 OR typeof(number) != 'integer' OR number < 1 OR typeof(origins) != 'text'
         OR length(origins) != {len(LABEL_KINDS)} OR origins GLOB '*[^hfds-]*' OR """
         + " OR ".join([*_SAID, *(_KEY.format(name=name) for name in TEXT_LABELS)]),
     ),
     ("its decision is none of the model's", "face", _DECISION),
+    ("it lies at no place of its photo", "face", _PLACE),
+    ("it lies at no place of its photo", "staged", _PLACE),
     (
         _NO_DESCRIPTOR,
         "face",
@@ -116,7 +130,7 @@ _SENSELESS = (
     (
         "its labels are none",
         "kept",
-        f"""id < 1 OR {_SHA256} OR typeof(pruned) != 'integer'
+        f"""id < 1 OR {_SHA256} OR typeof(pruned) != 'integer' OR typeof(number) != 'integer' OR number < 1 OR {_BOX}
         OR coalesce({", ".join(LABEL_KINDS)}) IS NULL OR """
         + " OR ".join(f"typeof({name}) NOT IN ('null', '{_TYPES[kind]}')" for name, kind in LABEL_KINDS.items()),
     ),

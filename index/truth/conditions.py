@@ -6,19 +6,23 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, cast, func, not_, or_
+from sqlalchemy import ColumnElement, and_, cast, func, not_, or_, select
 from sqlalchemy.types import LargeBinary
 
 from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
-from index.truth.schema import FaceRow, PhotoRow
+from index.truth.schema import Base, FaceRow, PhotoRow
 from index.values import path_forms
 from index.where import Both, Comparison, Condition, Not
 
+_OTHER = Base.metadata.tables["face"].alias()
+_FACES = select(func.count()).select_from(_OTHER).where(_OTHER.c.photo_id == FaceRow.photo_id).scalar_subquery()
 _COLUMNS: Mapping[str, ColumnElement[Any]] = {
     **{name: getattr(FaceRow, f"{name}_key" if name in TEXT_LABELS else name).expression for name in LABELS},
     "id": FaceRow.id.expression,
     "decided": FaceRow.decided.expression,
     "size": PhotoRow.size.expression,
+    "face": FaceRow.number.expression,
+    "faces": _FACES,
     "path": PhotoRow.path.expression,
     # as text, so that it may be compared and ordered like any; SQLite's hex makes an empty one of NULL
     "sha256": func.nullif(func.lower(func.hex(cast(PhotoRow.sha256, LargeBinary))), ""),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from index.labels import HAND, LABELS, Labels
 from index.truth.database import PAGE, chunks
-from index.truth.rows import kept_row
+from index.truth.rows import box_of, kept_row
 from index.truth.schema import Base, FaceRow, KeptRow, PhotoRow, insert_rows, is_sealed
 from index.values import Face, Kept
 
@@ -20,16 +20,17 @@ _KEPT = Base.metadata.tables["kept"]
 
 
 def count(session: Session) -> int:
-    """How many images' labels are kept."""
+    """How many faces' labels are kept."""
     return session.scalar(select(func.count()).select_from(KeptRow)) or 0
 
 
 def keep(session: Session, faces: Sequence[Face]) -> None:
     """Keep what a hand said of faces that are about to go, in place of what was kept of the same content there."""
-    said = {(face.photo.sha256, face.path): face for face in faces if face.photo.sha256 and HAND in face.labels.origins}
-    for content, path in said:
+    said = [face for face in faces if face.photo.sha256 and HAND in face.labels.origins]
+    for content, path in {(face.photo.sha256, face.path) for face in said}:
         session.execute(delete(KeptRow).where(KeptRow.sha256 == content, KeptRow.path == path))
-    insert(session, [Kept(path, content, _by_hand(face)) for (content, path), face in said.items()])
+    kept = (Kept(one.path, one.photo.sha256, _by_hand(one), number=one.number, box=one.box) for one in said)
+    insert(session, list(kept))
 
 
 def insert(session: Session, kept: Sequence[Kept]) -> None:
@@ -80,4 +81,5 @@ def _by_hand(face: Face) -> Labels:
 
 def _value(row: RowMapping) -> Kept:
     labels = Labels.given(HAND, **{name: row[name] for name in LABELS})
-    return Kept(row["path"], row["sha256"], labels, row["id"])
+    box = None if row["box"] is None else box_of(row["box"])
+    return Kept(row["path"], row["sha256"], labels, row["id"], row["number"], box)

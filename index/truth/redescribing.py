@@ -30,7 +30,7 @@ from index.truth.schema import (
 )
 from index.truth.state import advance, gallery
 from index.truth.store import redecide
-from index.values import Face, FloatArray, GalleryConfig, check_decision, check_photo
+from index.values import Face, FloatArray, GalleryConfig, check_decision, check_photo, check_place
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: Fl
     row = _required(session)
     for one in faces:
         check_photo(one.photo)
+        check_place(one)
         check_decision(str(one.id), one.decision, row.attribute_values)
     ids = [one.id for one in faces]
     require_known(ids, dict.fromkeys(session.scalars(select(FaceRow.id).where(FaceRow.id.in_(ids)))))

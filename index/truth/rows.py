@@ -12,10 +12,13 @@ from index.errors import GalleryCorruptError, ImageRowError, UnknownImageError
 from index.labels import HAND, LABEL_KINDS, LABELS, ORIGINS, TEXT_LABELS, Labels, text_key
 from index.stamps import FileStamp
 from index.truth.schema import FaceRow, PhotoRow, numbers_text, sealed
-from index.values import Decision, Face, Kept, Passed, Photo, Problem, check_path
+from index.values import Box, Decision, Face, Kept, Passed, Photo, Place, Problem, check_path
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
-READ: Mapping[str, None] = dict.fromkeys(("reason", "reader", "unread", "found"))  # of a file that can be read
+READ: Mapping[str, Any] = {  # of a file that can be read
+    **dict.fromkeys(("reason", "reader", "unread", "found")),
+    "faceless": 0,
+}
 Row = tuple[Any, ...]
 _LABEL_COLUMNS = (*LABELS, *(f"{name}_key" for name in TEXT_LABELS), "origins")  # in the table's order
 _labels_of = attrgetter(*LABELS)
@@ -24,18 +27,26 @@ _KINDS = tuple(LABEL_KINDS.values())
 _LETTERS = "-hfds"  # of ORIGINS, in that order
 _LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
 _ORIGIN_OF = dict(zip(_LETTERS, ORIGINS, strict=True))
+_PLACE = ("box", "landmarks", "score")
 _FACE = (
     FaceRow.id,
     *(getattr(FaceRow, name) for name in LABELS),
     FaceRow.origins,
     FaceRow.decided,
     FaceRow.errors,
+    FaceRow.number,
+    FaceRow.box,
+    FaceRow.landmarks,
+    FaceRow.score,
     PhotoRow.path,
     PhotoRow.sha256,
     PhotoRow.size,
     PhotoRow.mtime_ns,
     PhotoRow.inode,
     PhotoRow.ctime_ns,
+    PhotoRow.width,
+    PhotoRow.height,
+    PhotoRow.turn,
 )
 
 
@@ -48,7 +59,9 @@ def face_of(row: Any) -> Face:
     """A row of `select_faces` as a value. Raises GalleryCorruptError for letters that say no origins, and a path that
     leads out of the images' folder."""
     id_, *labels = row[: 1 + len(LABELS)]
-    letters, decided, errors, path, sha256, *stamp = row[1 + len(LABELS) :]
+    letters, decided, errors, number, box, points, score, path, sha256, *stamp, width, height, turn = row[
+        1 + len(LABELS) :
+    ]
     origins = tuple(_ORIGIN_OF[letter] for letter in letters if letter in _ORIGIN_OF)
     if not len(origins) == len(letters) == len(LABELS):
         raise GalleryCorruptError(
@@ -62,9 +75,33 @@ def face_of(row: Any) -> Face:
             f"the database holds {path!r} as the path of image {id_}, which leads out of the images' folder: "
             "run `facesearch gallery repair`, or restore gallery.db from a copy"
         ) from error
-    photo = Photo(path, sha256 or "", FileStamp(*stamp))
+    photo = Photo(path, sha256 or "", FileStamp(*stamp), width, height, turn)
     said = (*labels, origins)
-    return Face(photo, Labels(*said), Decision(decided, tuple(errors)), id_)
+    place = None if box is None else Place(box_of(box), tuple(points or ()), score)
+    return Face(photo, Labels(*said), Decision(decided, tuple(errors)), id_, number, place)
+
+
+def box_of(numbers: Sequence[float]) -> Box:
+    """Raises GalleryCorruptError for what is none."""
+    if len(numbers) != 4:
+        raise GalleryCorruptError(
+            f"the database holds {list(numbers)!r:.40} as a box: `facesearch gallery verify` says in which rows"
+        )
+    left, top, width, height = numbers
+    return left, top, width, height
+
+
+def place_columns(place: Place | None) -> dict[str, Any]:
+    """Of the tables face and staged by name: to a tenth of a pixel."""
+    if place is None:
+        return dict.fromkeys(_PLACE)
+    box, points = ([round(float(one), 1) for one in some] for some in (place.box, place.landmarks))
+    return {"box": box, "landmarks": points, "score": round(float(place.score), 3)}
+
+
+def size_columns(photo: Photo) -> dict[str, int]:
+    """Of the table photo by name."""
+    return {"width": int(photo.width), "height": int(photo.height), "turn": int(photo.turn)}
 
 
 def stamp_columns(stamp: FileStamp) -> dict[str, int]:
@@ -79,7 +116,8 @@ def _stamp_values(stamp: FileStamp) -> tuple[int, int, int, int]:
 def problem_columns(problem: Problem, found: int) -> dict[str, Any]:
     """What a photo's row says of a file that could not be read; found: when, in seconds since 1970."""
     unread = list(stamp_columns(problem.stamp).values())
-    return {"reason": problem.reason, "reader": problem.reader or None, "unread": unread, "found": found}
+    said = {"reason": problem.reason, "reader": problem.reader or None, "unread": unread, "found": found}
+    return {**said, "faceless": int(problem.faceless)}
 
 
 def label_columns(labels: Labels) -> dict[str, str | int | None]:
@@ -120,6 +158,7 @@ def redecided(faces: Sequence[Face]) -> dict[int, dict[str, Any]]:
     return {
         one.id: {"face_id": one.id, "sha256": one.photo.sha256 or None}
         | stamp_columns(one.photo.stamp)
+        | place_columns(one.place)
         | decision_columns(one.decision)
         for one in faces
     }
@@ -133,14 +172,24 @@ def photo_row(id_: int, photo: Photo, added: int, problem: Mapping[str, Any] = R
     content = bytes.fromhex(photo.sha256) if photo.sha256 else None
     unread = None if problem["unread"] is None else numbers_text(problem["unread"])
     path = str(photo.path)
-    known = (id_, path, _path_key(path), content, *_stamp_values(photo.stamp), added)
-    return sealed((*known, problem["reason"], problem["reader"], unread, problem["found"]))
+    size = (int(photo.width), int(photo.height), int(photo.turn))
+    known = (id_, path, _path_key(path), content, *_stamp_values(photo.stamp), *size, added)
+    return sealed((*known, problem["reason"], problem["reader"], unread, problem["found"], problem["faceless"]))
 
 
-def face_row(id_: int, photo_id: int, labels: Labels, decision: Decision) -> Row:
+def face_row(id_: int, photo_id: int, face: Face) -> Row:
     """A row of the table face as it is stored."""
-    decided = decision_columns(decision)
-    return sealed((id_, photo_id, 0, *_label_values(labels), decided["decided"], numbers_text(decided["errors"])))
+    decided = decision_columns(face.decision)
+    place = (int(face.number), *_place_values(face.place))
+    labels = _label_values(face.labels)
+    return sealed((id_, photo_id, *place, *labels, decided["decided"], numbers_text(decided["errors"])))
+
+
+def _place_values(place: Place | None) -> Row:
+    if place is None:
+        return None, None, None
+    said = place_columns(place)
+    return numbers_text(said["box"]), numbers_text(said["landmarks"]), said["score"]
 
 
 def passed_row(id_: int, passed: Passed) -> Row:
@@ -151,7 +200,8 @@ def passed_row(id_: int, passed: Passed) -> Row:
 def kept_row(id_: int, kept: Kept, pruned: int) -> Row:
     """A row of the table kept as it is stored; pruned: when, in seconds since 1970."""
     said = _label_values(kept.labels)[: len(LABELS)]
-    return sealed((id_, bytes.fromhex(kept.sha256), kept.path, *said, pruned))
+    box = None if kept.box is None else numbers_text([round(float(one), 1) for one in kept.box])
+    return sealed((id_, bytes.fromhex(kept.sha256), kept.path, kept.number, box, *said, pruned))
 
 
 def record_row(file: int, slot: int, face_id: int | None, sha256: str) -> Row:

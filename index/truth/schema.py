@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -105,6 +106,9 @@ class GalleryRow(Base):
     descriptor_size: Mapped[int]
     image_root: Mapped[str]  # absolute, with forward slashes
     identity_level: Mapped[str | None]  # which folder below it names a person: first, last or a number; None: not said
+    faces: Mapped[str | None]  # what is done with pictures, one of index.values.FACES; None: nobody said
+    detector: Mapped[str | None]  # sha256 of the network that finds faces, where it is not the one that comes along
+    identity_of: Mapped[str | None]  # whom a folder names, one of index.values.WHOSE; None: nobody said
     file: Mapped[int]  # number of the descriptor file
     # One more with every add and remove. The random stamp changes with it, so that a database
     # restored from a copy never takes a later index for its own.
@@ -129,11 +133,15 @@ class PhotoRow(Base):
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     inode: Mapped[int] = mapped_column(BigInteger)
     ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    width: Mapped[int]  # pixels, upright; 0: it was taken for a crop, as it is
+    height: Mapped[int]
+    turn: Mapped[int]  # quarter turns to the left that set it upright, besides its EXIF
     added: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
     reason: Mapped[str | None]  # why it could not be read when that was tried last
     reader: Mapped[str | None]  # what read it: another may do better
     unread: Mapped[list[int] | None] = mapped_column(Numbers)  # that file's size, mtime_ns, inode and ctime_ns
     found: Mapped[int | None] = mapped_column(BigInteger)  # when: seconds since 1970
+    faceless: Mapped[int]  # 1: that file could be read, and shows no face; else 0
     digest: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -141,11 +149,14 @@ class FaceRow(Base):
     """One individual in a photo: the labels with where each came from, and what the network decided."""
 
     __tablename__ = "face"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (Index("face_of_photo", "photo_id", "number", unique=True), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(_Long, primary_key=True)
-    photo_id: Mapped[int] = mapped_column(ForeignKey("photo.id"), index=True)
-    number: Mapped[int]  # among the faces of its photo, from 0
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photo.id"))
+    number: Mapped[int]  # among the faces of its photo, from 1, the largest
+    box: Mapped[list[float] | None] = mapped_column(Numbers)  # left, top, width, height; None: the photo is its crop
+    landmarks: Mapped[list[float] | None] = mapped_column(Numbers)  # that it was cut out by, x and y
+    score: Mapped[float | None] = mapped_column(Float)  # how sure the detector was, 0 to 1
     identity: Mapped[str | None]
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
@@ -179,11 +190,13 @@ class KeptRow(Base):
     """The labels that a hand gave a face whose photo was pruned, until the same content is there again."""
 
     __tablename__ = "kept"
-    __table_args__ = (Index("kept_content", "sha256", "path", unique=True),)
+    __table_args__ = (Index("kept_content", "sha256", "path", "number", unique=True),)
 
     id: Mapped[int] = mapped_column(_Long, primary_key=True)
     sha256: Mapped[str] = mapped_column(Hash)  # of the photo's content
     path: Mapped[str]  # where it was, relative to image_root
+    number: Mapped[int]  # of the face there
+    box: Mapped[list[float] | None] = mapped_column(Numbers)
     identity: Mapped[str | None]
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
@@ -234,6 +247,9 @@ class StagedRow(Base):
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     inode: Mapped[int] = mapped_column(BigInteger)
     ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    box: Mapped[list[float] | None] = mapped_column(Numbers)
+    landmarks: Mapped[list[float] | None] = mapped_column(Numbers)
+    score: Mapped[float | None] = mapped_column(Float)
     decided: Mapped[int]
     errors: Mapped[list[float | None]] = mapped_column(Numbers)
     digest: Mapped[int] = mapped_column(BigInteger)

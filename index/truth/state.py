@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from index.errors import GalleryCorruptError, GalleryVersionError
 from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, columns_of, is_sealed, utc_now
 from index.truth.upgrade import to_newest
-from index.values import IDENTITY_LEVEL, GalleryConfig, State
+from index.values import IDENTITY_LEVEL, CropPolicy, GalleryConfig, State
 
 _DEEPEST = 999  # an identity level
 
@@ -29,6 +29,9 @@ def create(session: Session, config: GalleryConfig) -> None:
             descriptor_size=config.descriptor_size,
             image_root=config.image_root.as_posix(),
             identity_level=None,
+            faces=None,
+            detector=None,
+            identity_of=None,
             file=FIRST_FILE,
             generation=0,
             stamp=_stamp(),
@@ -112,6 +115,21 @@ def move_identity_level(session: Session, folders: int) -> None:
     if level not in (None, "last"):
         number = 1 if level == "first" else int(level or 1)
         set_identity_level(session, str(min(number + folders, _DEEPEST)))
+
+
+def crops(session: Session) -> CropPolicy:
+    """What is done with pictures. Raises as `gallery`."""
+    row = gallery(session)
+    try:
+        return CropPolicy(row.faces, row.detector, row.identity_of)
+    except (ValueError, TypeError) as error:
+        raise _damaged(str(error)) from error
+
+
+def set_crops(session: Session, policy: CropPolicy) -> None:
+    """Remember it."""
+    row = gallery(session)
+    row.faces, row.detector, row.identity_of = policy.faces, policy.detector, policy.identity_of
 
 
 def state(session: Session) -> State:

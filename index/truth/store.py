@@ -21,6 +21,7 @@ from index.truth.ids import last_id
 from index.truth.rows import (
     READ,
     STAMP,
+    Row,
     face_of,
     face_row,
     label_columns,
@@ -55,23 +56,36 @@ def count(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(FaceRow)) or 0
 
 
+def count_photos(session: Session) -> int:
+    """How many photos have a face."""
+    return session.scalar(select(func.count(FaceRow.photo_id.distinct()))) or 0
+
+
+def count_faceless(session: Session) -> int:
+    """How many photos could be read, and show no face."""
+    return session.scalar(select(func.count()).select_from(PhotoRow).where(PhotoRow.faceless == 1)) or 0
+
+
 def count_identities(session: Session) -> int:
     """How many different identities there are."""
     return session.scalar(select(func.count(FaceRow.identity_key.distinct()))) or 0
 
 
 def insert_faces(session: Session, faces: Sequence[Face], keep_ids: bool = False) -> list[int]:
-    """Insert faces, each with its photo; their ids in the same order: the next ones, or those that they have."""
+    """Insert faces with their photos; their ids in the same order: the next ones, or those that they have (then a photo
+    may be there already)."""
     if not faces:
         return []
     photo, face = last_id(session, "photo") + 1, last_id(session, "face") + 1
     given = [one.id for one in faces] if keep_ids else list(range(face, face + len(faces)))
     now = int(time.time())
-    photos = [photo_row(photo + n, new.photo, now) for n, new in enumerate(faces)]
-    rows = [
-        face_row(id_, photo + n, new.labels, new.decision)
-        for n, (id_, new) in enumerate(zip(given, faces, strict=True))
-    ]
+    ids = photo_ids(session, [one.path for one in faces if one.place]) if keep_ids else {}
+    photos, rows = list[Row](), list[Row]()
+    for id_, one in zip(given, faces, strict=True):
+        if one.place is None or one.path not in ids:  # of a path without a place that is there already: refused
+            ids[one.path] = photo + len(photos)
+            photos.append(photo_row(ids[one.path], one.photo, now))
+        rows.append(face_row(id_, ids[one.path], one))
     insert_rows(session, "photo", photos)
     insert_rows(session, "face", rows)
     return given
@@ -87,7 +101,7 @@ def remove(session: Session, ids: Sequence[int]) -> int:
         _delete_photos(session, photos)
         faceless = PhotoRow.id.not_in(select(FaceRow.photo_id).where(FaceRow.photo_id.in_(photos)))
         left = session.scalars(select(PhotoRow.id).where(PhotoRow.id.in_(photos), faceless))  # could not be read
-        rewrite(session, _PHOTO, {id_: {"sha256": None} for id_ in left})
+        rewrite(session, _PHOTO, {id_: {"sha256": None, "width": 0, "height": 0, "turn": 0} for id_ in left})
         removed += len(photos)
     return removed
 
@@ -99,12 +113,12 @@ def _delete_photos(session: Session, ids: Sequence[int]) -> None:
 
 
 def problems(session: Session) -> list[Problem]:
-    """The files that could not be read, by path."""
-    query = select(PhotoRow.path, PhotoRow.unread, PhotoRow.reason, PhotoRow.reader, PhotoRow.found)
+    """The files that could not be read, or show no face, by path."""
+    query = select(PhotoRow.path, PhotoRow.unread, PhotoRow.reason, PhotoRow.reader, PhotoRow.found, PhotoRow.faceless)
     rows = session.execute(query.where(PhotoRow.reason.is_not(None)).order_by(PhotoRow.path))
     return [
-        Problem(path, FileStamp(*unread or ()), reason or "", reader or "", _iso(found or 0))
-        for path, unread, reason, reader, found in rows
+        Problem(path, FileStamp(*unread or ()), reason or "", reader or "", _iso(found or 0), bool(faceless))
+        for path, unread, reason, reader, found, faceless in rows
     ]
 
 
@@ -176,10 +190,10 @@ def move(session: Session, faces: Sequence[Face]) -> None:
 
 
 def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
-    """Give faces another decision, and their photos the content and stamp that it was made from: for each face the
-    columns of a row of the table staged."""
+    """Give faces another decision and place, and their photos the content and stamp that it was made from: for each
+    face the columns of a row of the table staged."""
     photos = _photos_of(session, list(rows))
-    own = ("decided", "errors")
+    own = ("decided", "errors", "box", "landmarks", "score")
     rewrite(session, _FACE, {id_: {name: row[name] for name in own} for id_, row in rows.items()})
     files = {
         photos[id_]: {"sha256": row["sha256"] or None, **{name: row[name] for name in STAMP}, **READ}
@@ -198,12 +212,44 @@ def photo_ids(session: Session, paths: Sequence[str]) -> dict[str, int]:
 
 
 def ids_by_path(session: Session, paths: Sequence[str]) -> dict[str, int]:
-    """The ids of the faces at those of these paths that the gallery holds."""
-    found: dict[str, int] = {}
+    """The ids of the first faces at those of these paths that the gallery holds."""
+    return {path: ids[0] for path, ids in all_ids_by_path(session, paths).items()}
+
+
+def all_ids_by_path(session: Session, paths: Sequence[str]) -> dict[str, list[int]]:
+    """The ids of all faces at those of these paths that the gallery holds, by number."""
+    found: dict[str, list[int]] = {}
     for some in chunks(list(paths)):
         query = select(PhotoRow.path, FaceRow.id).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
-        found.update((path, id_) for path, id_ in session.execute(query.where(PhotoRow.path.in_(some))))
+        there = query.where(PhotoRow.path.in_(some)).order_by(FaceRow.number, FaceRow.id)
+        for path, id_ in session.execute(there):
+            found.setdefault(path, []).append(id_)
     return found
+
+
+def siblings(session: Session, ids: Sequence[int]) -> list[int]:
+    """The ids of all faces in the photos of these."""
+    found: list[int] = []
+    for some in chunks([int(id_) for id_ in ids]):
+        photos = select(FaceRow.photo_id).where(FaceRow.id.in_(some))
+        found += session.scalars(select(FaceRow.id).where(FaceRow.photo_id.in_(photos)).order_by(FaceRow.id))
+    return found
+
+
+def first_of_photos(session: Session, after: int) -> list[Face]:
+    """The next faces that are the first of their photos, and have an id above `after`."""
+    other = _FACE.alias()
+    before = exists().where(other.c.photo_id == FaceRow.photo_id, other.c.number < FaceRow.number)
+    query = select_faces().where(FaceRow.id > after, (FaceRow.number == 1) | ~before)
+    return [face_of(row) for row in session.execute(query.order_by(FaceRow.id).limit(PAGE))]
+
+
+def paths_of_several(session: Session) -> set[str]:
+    """The paths of photos that show several faces."""
+    several = select(FaceRow.photo_id).where(FaceRow.number > 1)
+    photos = select(FaceRow.photo_id).where(FaceRow.photo_id.in_(several))
+    many = photos.group_by(FaceRow.photo_id).having(func.count() > 1)
+    return set(session.scalars(select(PhotoRow.path).where(PhotoRow.id.in_(many))))
 
 
 def paths(session: Session) -> set[str]:
@@ -211,12 +257,15 @@ def paths(session: Session) -> set[str]:
     return set(session.scalars(select(PhotoRow.path).join(FaceRow, FaceRow.photo_id == PhotoRow.id)))
 
 
-def require_new(session: Session, paths: Sequence[str]) -> None:
-    """Raise DuplicatePathError for a path given twice or already in the gallery. Files at them that could not be read
-    are forgotten: now they can be."""
-    twice = [path for path, times in Counter(paths).items() if times > 1]
+def require_new(session: Session, faces: Sequence[Face]) -> None:
+    """Raise DuplicatePathError for a face given twice, or a path already in the gallery. Files at them that could not
+    be read are forgotten: now they can be."""
+    times = Counter((face.path, face.number) for face in faces)
+    twice = [one for one, count in times.items() if count > 1]
     if twice:
-        raise DuplicatePathError(f"{twice[0]!r} is given {paths.count(twice[0])} times; expected each path once")
+        path = twice[0][0]
+        raise DuplicatePathError(f"{path!r} is given {times[twice[0]]} times; expected each path once, or each face")
+    paths = [face.path for face in faces]
     known = list(photo_ids(session, paths))
     present = ids_by_path(session, known)
     if present:

@@ -23,6 +23,10 @@ def _model() -> tuple[sa.Column[object], ...]:
     )
 
 
+def _place() -> tuple[sa.Column[object], ...]:
+    return sa.Column("box", sa.Text), sa.Column("landmarks", sa.Text), sa.Column("score", sa.Float)
+
+
 def _digest() -> sa.Column[int]:
     return sa.Column("digest", sa.BigInteger, nullable=False)
 
@@ -35,6 +39,9 @@ def upgrade() -> None:
         *_model(),
         sa.Column("image_root", sa.String, nullable=False),
         sa.Column("identity_level", sa.String),
+        sa.Column("faces", sa.String),
+        sa.Column("detector", sa.String),
+        sa.Column("identity_of", sa.String),
         sa.Column("file", sa.Integer, nullable=False),
         sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("stamp", sa.String, nullable=False),
@@ -50,19 +57,22 @@ def upgrade() -> None:
         sa.Column("path_key", sa.String),
         sa.Column("sha256", sa.LargeBinary(32), index=True),
         *_stamp(),
+        *(sa.Column(name, sa.Integer, nullable=False) for name in ("width", "height", "turn")),
         sa.Column("added", sa.BigInteger, nullable=False),
         sa.Column("reason", sa.String),
         sa.Column("reader", sa.String),
         sa.Column("unread", sa.Text),
         sa.Column("found", sa.BigInteger),
+        sa.Column("faceless", sa.Integer, nullable=False),
         _digest(),
         sqlite_autoincrement=True,
     )
     op.create_table(
         "face",
         sa.Column("id", _LONG, primary_key=True),
-        sa.Column("photo_id", _LONG, sa.ForeignKey("photo.id"), nullable=False, index=True),
+        sa.Column("photo_id", _LONG, sa.ForeignKey("photo.id"), nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
+        *_place(),
         sa.Column("identity", sa.String),
         sa.Column("pose", sa.Integer),
         sa.Column("illumination", sa.Integer),
@@ -73,6 +83,7 @@ def upgrade() -> None:
         sa.Column("decided", sa.Integer, nullable=False),
         sa.Column("errors", sa.Text, nullable=False),
         _digest(),
+        sa.Index("face_of_photo", "photo_id", "number", unique=True),
         sqlite_autoincrement=True,
     )
     op.create_table(
@@ -89,13 +100,15 @@ def upgrade() -> None:
         sa.Column("id", _LONG, primary_key=True),
         sa.Column("sha256", sa.LargeBinary(32), nullable=False),
         sa.Column("path", sa.String, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("box", sa.Text),
         sa.Column("identity", sa.String),
         sa.Column("pose", sa.Integer),
         sa.Column("illumination", sa.Integer),
         sa.Column("expression", sa.String),
         sa.Column("pruned", sa.BigInteger, nullable=False),
         _digest(),
-        sa.Index("kept_content", "sha256", "path", unique=True),
+        sa.Index("kept_content", "sha256", "path", "number", unique=True),
     )
     op.create_table(
         "record",
@@ -121,6 +134,7 @@ def upgrade() -> None:
         sa.Column("face_id", _LONG, sa.ForeignKey("face.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("sha256", sa.LargeBinary(32)),
         *_stamp(),
+        *_place(),
         sa.Column("decided", sa.Integer, nullable=False),
         sa.Column("errors", sa.Text, nullable=False),
         _digest(),
