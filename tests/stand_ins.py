@@ -64,12 +64,12 @@ class HashEditor:
 def stand_in_search(
     folder: Path, *, model: Path | None = None, attribute: str | None = None, **options: Any
 ) -> FaceSearch:
-    """A FaceSearch without a network, as `cli.app.run(arguments, stand_in_search)` makes one: the name of the model's
-    folder decides what is made of a picture."""
+    """A FaceSearch without a network, and without processes that read files, as `cli.app.run(arguments,
+    stand_in_search)` makes one: the name of the model's folder decides what is made of a picture."""
     name = Path(model or "stand-in").name
     editors = {space.name: HashEditor(name, space, 28_800) for space in TASKS.values()}
     kept = {name: options[name] for name in ("candidates", "reader") if name in options}
-    return FaceSearch(folder, describer=editors, attribute=attribute, **kept)
+    return FaceSearch(folder, describer=editors, attribute=attribute, **{"reader": ReadsHere(), **kept})
 
 
 class ReadsHere:

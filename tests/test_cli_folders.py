@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from PIL import Image
 
 from cli.app import run
 from tests.conftest import blob_face
-from tests.stand_ins import ReadsHere, stand_in_search
+from tests.stand_ins import stand_in_search
 
 ROOT = Path(__file__).resolve().parent.parent
 Told = Callable[..., tuple[int, str, str]]
@@ -30,7 +30,7 @@ def told(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
 
     def called(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = run([*arguments, "--db", "db"], partial(stand_in_search, reader=ReadsHere()))
+        code = run([*arguments, "--db", "db"], stand_in_search)
         out, err = capsys.readouterr()
         return code, out, "".join(line for line in err.splitlines(True) if not line.startswith("describing"))
 
@@ -105,27 +105,42 @@ def test_dry_run_says_what_would_go_and_changes_nothing(told: Told, photos: Path
     )
 
 
+def shown_on(terminal: int) -> str:
+    """All that comes until nobody has it open any more."""
+    shown = b""
+    with suppress(OSError):
+        while part := os.read(terminal, 10_000):
+            shown += part
+    return shown.decode()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="terminals of another kind")
-@pytest.mark.parametrize(("answer", "left"), [("y", 2), ("Yes", 2), ("n", 5), ("", 5)])
-def test_on_a_terminal_it_asks(told: Told, photos: Path, answer: str, left: int) -> None:
+def test_on_a_terminal_it_asks(told: Told, photos: Path) -> None:
+    left = {"y": 2, "Yes": 2, "n": 5, "": 5}
     told("index", "g")
+    for answer in left:
+        shutil.copytree("db", f"db-{answer}")
     shutil.rmtree(photos / "nas")
     ours, theirs = os.openpty()
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from cli.app import run; from tests.stand_ins import stand_in_search\n"
-        "sys.exit(run(['index', 'g', '--prune', '--db', 'db'], stand_in_search))"
+        f"for answer in {list(left)}:\n"
+        "    assert run(['index', 'g', '--prune', '--db', f'db-{answer}'], stand_in_search) == 0\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], cwd=photos.parent, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs
     )
     os.close(theirs)
-    os.write(ours, f"{answer}\n".encode())
+    os.write(ours, "".join(f"{answer}\n" for answer in left).encode())
+    asked = shown_on(ours)
     out = process.communicate(timeout=120)[0].decode()
-    asked = os.read(ours, 10_000).decode()
     os.close(ours)
-    assert "nas is not there (3 images). Remove them?" in asked.replace("\r", "").replace("\n", "")
-    assert process.returncode == 0 and out.startswith(f"db: {left} images;")
+    assert asked.replace("\r", "").replace("\n", "").count("nas is not there (3 images). Remove them?") == len(left)
+    told_at_the_end = [line for line in out.splitlines() if line.startswith("db-")]
+    assert process.returncode == 0 and len(told_at_the_end) == len(left)
+    for line, (answer, images) in zip(told_at_the_end, left.items(), strict=True):
+        assert line.startswith(f"db-{answer}: {images} images;")
 
 
 def test_labels_of_pruned_images_come_back_or_are_forgotten(told: Told, photos: Path) -> None:

@@ -189,6 +189,7 @@ def others(column: Column[Any], value: Any) -> list[Any]:
 def test_a_value_that_was_changed_is_found(
     folder: Path, database: sqlite3.Connection, table: Table, column: Column[Any]
 ) -> None:
+    whole = list(database.iterdump())
     keys = [key.name for key in table.primary_key]
     ends = {"first": "", "last": " DESC"}  # of the table record, one of each descriptor file; of photo, one unreadable
     for direction in ends.values():
@@ -205,7 +206,12 @@ def test_a_value_that_was_changed_is_found(
             database.commit()
             assert found, f"{table.name}.{column.name}: {value!r} became {other!r}"
             assert all("\n" not in line for line in found)
-    assert findings(folder) == []  # as it was
+    assert list(database.iterdump()) == whole  # as it was, which the next test shows to be sound
+
+
+def test_what_was_changed_and_changed_back_is_sound(folder: Path) -> None:
+    """The control of the one above."""
+    assert findings(folder) == []
 
 
 def test_nothing_else_is_on_the_disk_than_what_is_declared(folder: Path, database: sqlite3.Connection) -> None:

@@ -34,7 +34,7 @@ from index.values import HalfArray
 from index.where import parse
 from tests.faces import new_face
 
-SIZE, COUNT, PEOPLE = 96, 3_000, 300
+SIZE, COUNT, PEOPLE = 96, 2_000, 200
 CONFIG = GalleryConfig("0123456789abcdef" * 4, "pose", (-45, -30, -15, 0, 15, 30, 45), SIZE, Path("/photos").absolute())
 RATES = Rates(half=5e6, codes=8e6)
 
@@ -265,7 +265,7 @@ def test_a_database_restored_from_a_copy_does_not_take_a_later_index(gallery: Ga
     for name in ("gallery.db", "descriptors-1.f16"):
         shutil.copy(copy / name, gallery.folder / name)
     with Gallery.open(gallery.folder) as restored:
-        restored.remove([ids[2000]])
+        restored.remove([ids[1500]])
         own = restored.descriptors([ids[1000]])[0]
         assert found(restored, own)[0] == ids[1000]
         assert len(restored.search(own, COUNT)) == COUNT - 1

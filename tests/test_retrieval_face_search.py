@@ -210,7 +210,7 @@ def test_a_query_decodes_its_picture_once_and_reads_model_json_once(
     photos: Path, asked: Path, tmp_path: Path, model_folder: Path
 ) -> None:
     db = tmp_path / "db"
-    with FaceSearch(db, model=model_folder, device="cpu") as faces:
+    with FaceSearch(db, model=model_folder, device="cpu", reader=ReadsHere()) as faces:
         faces.index(photos)
     code = (
         "import collections, sys\n"

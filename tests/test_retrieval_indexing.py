@@ -58,7 +58,7 @@ def gallery(photos: Path, tmp_path: Path, editor: HashEditor) -> Iterator[Galler
 
 
 def index_all(gallery: Gallery, editor: HashEditor, labels: Mapping[Path, Labels] | None = None) -> IndexReport:
-    return index_folder(gallery, editor, find_images(gallery.config.image_root), labels)
+    return index_folder(gallery, editor, find_images(gallery.config.image_root), labels, reader=ReadsHere())
 
 
 def said(

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -174,8 +175,9 @@ def _against(
     return ", ".join(reasons), excluded
 
 
+@cache
 def measure_rates() -> Rates:
-    """This machine's rates, measured in half a second on more than its caches hold."""
+    """This machine's rates, measured once a process, in half a second, on more than its caches hold."""
     faiss = faiss_module()
     random = np.random.default_rng(0)
 
