@@ -7,7 +7,7 @@ FAISS ?= cpu
 
 PIP := $(BIN)/python -m pip
 
-.PHONY: help demo test test-all lint install develop docs constraints bench evaluate reproduce clean
+.PHONY: help demo test fast test-all lint install develop docs constraints bench evaluate reproduce clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,14 +45,18 @@ lint: develop
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# two processes, of one thread each: more threads than cores slow each other down many times
-TWO := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
+# processes of one thread each: more threads than cores slow each other down many times
+ONE := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
 
-test: lint
-	$(TWO) $(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile
+# Types and style, which take one core, beside the tests; three processes on two cores, since tests wait for the disk.
+test: develop
+	@$(MAKE) --no-print-directory -j 2 lint fast
+
+fast: develop
+	$(ONE) $(BIN)/python -m pytest -q -m "not slow" -n 3 --dist loadfile
 
 test-all: lint
-	$(TWO) $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(ONE) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 docs: develop
 	PYTHONPATH=. $(BIN)/python docs/make_commands.py

@@ -699,14 +699,16 @@ def test_an_interrupt_is_one_line_also_while_modules_are_loaded(tmp_path: Path, 
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(  # stdin stays open: it waits for a path
-        command, cwd=tmp_path, env=environment, stdin=-1, stdout=-1, stderr=-1, text=True
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(after)
-        process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=60)[1]
+    told = "before ours"
+    while told.endswith(("before ours", 'File "<string>", line 1, in <module>\nKeyboardInterrupt\n')):
+        with subprocess.Popen(  # stdin stays open: it waits for a path
+            command, cwd=tmp_path, env=environment, stdin=-1, stdout=-1, stderr=-1, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(after)
+            process.send_signal(signal.SIGINT)
+            told = process.communicate(timeout=60)[1]  # on a busy machine main may not have been called yet
     nothing, kept = "nothing was begun", "what was finished is kept"
     assert (process.returncode, told) in [(130, f"facesearch: interrupted: {one}\n") for one in (nothing, kept)]
 
