@@ -35,7 +35,7 @@ from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
 from index.stamps import FileStamp
-from index.truth import descriptor_slots, kept, passed, places, redescribing, state, store
+from index.truth import descriptor_slots, kept, known, passed, places, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.own_tables import require_own_tables
@@ -48,6 +48,7 @@ from index.values import (
     FloatArray,
     GalleryConfig,
     Kept,
+    KnownFile,
     Match,
     Passed,
     Photo,
@@ -69,6 +70,7 @@ __all__ = [
     "Gallery",
     "GalleryConfig",
     "Kept",
+    "KnownFile",
     "Labels",
     "Match",
     "Passed",
@@ -531,6 +533,42 @@ class Gallery:
         """The ids of all faces in the photos of these."""
         with self._database.reading() as session:
             return store.siblings(session, ids)
+
+    def known_files(self, paths: Sequence[str]) -> dict[str, KnownFile]:
+        """What is known of those of these files that the gallery knows, by path."""
+        with self._database.reading() as session:
+            return known.files(session, paths)
+
+    def faces_at(self, paths: Sequence[str]) -> dict[str, Face]:
+        """Those of these paths that the gallery holds, with their faces."""
+        with self._database.reading() as session:
+            return {face.path: face for face in known.faces_at(session, paths)}
+
+    def faces_of(self, contents: Sequence[str]) -> list[Face]:
+        """The faces in photos of these contents (sha256), by ascending id."""
+        with self._database.reading() as session:
+            return known.faces_of(session, contents)
+
+    def count_photos(self) -> int:
+        """How many photos have a face."""
+        with self._database.reading() as session:
+            return known.count_photos(session)
+
+    def photos(self) -> Iterator[list[tuple[int, str]]]:
+        """Ids and paths of the photos with a face, by ascending id, in pages."""
+        last = 0
+        while True:
+            with self._database.reading() as session:
+                page = known.photos(session, last)
+            if not page:
+                return
+            yield page
+            last = page[-1][0]
+
+    def named_by_folder(self) -> Iterator[str]:
+        """The paths of the photos whose identity is a folder's name."""
+        with self._database.reading() as session:
+            yield from known.named_by_folder(session)
 
     def faces(self, where: Condition | None = None) -> Iterator[Face]:
         """The faces that pass the condition, by ascending id, read in pages."""

@@ -12,7 +12,7 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from index.errors import GalleryCorruptError
 
-_OWN = ("gallery.", "descriptors-", "exact-", "search-", "search.json", "checked.json")
+_OWN = ("gallery.", "descriptors-", "exact-", "search-", "search.json", "checked.json", "told.json")
 _JOURNAL = "-journal"
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")  # at the end of a journal: sqlite.org/fileformat.html, super-journal
 

@@ -216,6 +216,20 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What tells whether a file that the gallery knows is as it was."""
+
+    photo: int
+    """id of its row"""
+    described: bool
+    """whether a face of it is in the gallery"""
+    stamp: FileStamp
+    """the file when it was described"""
+    problem: Problem | None
+    """why it could not be read since, if so"""
+
+
+@dataclass(frozen=True, slots=True)
 class Passed:
     """A file that is no picture by its content, as it was then."""
 

@@ -153,7 +153,10 @@ class FaceSearch:
         told, unlisted = partial(progress or _silent, "describing images"), {path for path, _ in found.refused}
         ask = prune and (sure or refuse)
         report = index_folder(
-            gallery, describer, found.pictures, named, told, ask, retry, self._reader, level, unlisted=unlisted
+            *(gallery, describer, found.pictures, named, told, ask, retry, self._reader, level),
+            folder=place.resolve(),
+            looks=looks,
+            unlisted=unlisted,
         )
         gallery.note_passed(found.new, found.gone)
         report.rows = None if named is None else rows
@@ -172,7 +175,9 @@ class FaceSearch:
         """Which images `index(folder, prune=True)` would remove now, and what speaks against it; nothing is changed.
         Raises as `index`."""
         looks = Looks(tuple(exclude), follow_links)
-        return would_go(self.gallery, look_through(Path(folder), looks, [self.folder], self.gallery), self._reader)
+        found = look_through(Path(folder), looks, [self.folder], self.gallery)
+        unlisted = {path for path, _ in found.refused}
+        return would_go(self.gallery, found.pictures, looks, unlisted, self._reader)
 
     def prepare(self, requirements: Requirements | None = None, progress: Progress | None = None) -> Prepared | None:
         """Build the index that the requirements ask for (None: those given last); None for an empty gallery. Raises

@@ -13,6 +13,7 @@ from typing import TypeVar
 from faceedit.formats import SUFFIXES
 from index.stamps import FileStamp
 from retrieval.errors import NoImagesError
+from retrieval.names import Names
 from retrieval.passing import USUAL, Looks
 
 _T = TypeVar("_T")
@@ -28,8 +29,8 @@ class Listing:
     and as what; refused: folders that cannot be read, and why."""
 
     root: Path
-    pictures: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    pictures: Names = field(default_factory=Names)
+    others: Names = field(default_factory=Names)
     passed: list[tuple[str, str]] = field(default_factory=list)
     refused: Refused = field(default_factory=list)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,22 +10,25 @@ import numpy as np
 
 from faceedit.describes import Describes
 from index.gallery import Decision, Face, FileStamp, Gallery, Kept, Labels, Photo, Problem
-from index.labels import FOLDER
 from index.values import FloatArray
-from retrieval.comparing import compare, gone_faces, is_as_it_was, named
+from retrieval.checks import is_unicode
+from retrieval.comparing import Comparison, Touched
 from retrieval.describing import describe_contents
 from retrieval.folder import is_gone
 from retrieval.labelling import Labelling, handed_back, require_named, says_the_same
 from retrieval.levels import LAST, same_names
-from retrieval.pruning import Ask, judged
+from retrieval.names import Names
+from retrieval.passing import USUAL, Looks
+from retrieval.pruning import Ask, Places, judged
 from retrieval.reading import FileReader, Read, ReadsFiles
 from retrieval.reports import IndexReport
+from retrieval.told import untold
 
 
 def index_folder(
     gallery: Gallery,
     describer: Describes,
-    images: list[Path],
+    images: Sequence[Path],
     labels: Mapping[Path, Labels] | None = None,
     progress: Callable[[int, int], None] | None = None,
     prune: bool | Ask = False,
@@ -33,12 +36,16 @@ def index_folder(
     reader: ReadsFiles | None = None,
     level: str | None = None,
     *,
+    folder: Path | None = None,
+    looks: Looks = USUAL,
     unlisted: Collection[Path] = frozenset(),
 ) -> IndexReport:
     """Describe the images that the gallery does not hold as they are now, and add them.
 
-    images: as `find_images` gives them; labels: by absolute path (`read_labels`); where they say nothing, the identity
-    is the name of a folder that an image lies in: of which one says the level (`read_level`), None: as before.
+    images: as `find_images` gives them, however many; folder: the one that they are all of, where images of the gallery
+    that are there and not among them are told; looks: how it was looked through; labels: by absolute path
+    (`read_labels`); where they say nothing, the identity is the name of a folder that an image lies in: of which one
+    says the level (`read_level`), None: as before.
     progress(done, total) is called after every batch, each of which is kept for good. prune: remove the images whose
     files have gone, and keep what a hand said of them for when their content comes back; where something speaks against
     it, as when whole folders have gone or could not be read (unlisted), only if this says yes, which is asked before
@@ -48,11 +55,11 @@ def index_folder(
         require_named(images, labels)
     with gallery.writing():
         labelling = Labelling(gallery.config.image_root, labels, level or gallery.identity_level or LAST)
-        run = _Run(gallery, describer, images, labelling, reader or FileReader())
+        run = _Run(gallery, describer, labelling, reader or FileReader())
         if level is not None:
             run.name_by_level(level)
-        todo = run.begin(retry)
-        run.settle(prune, unlisted)
+        todo = run.begin(images, retry, folder, unlisted)
+        run.settle(prune, Places(gallery.config.image_root, looks, unlisted))
         done, total = len(images) - len(todo), len(images)
         if progress:
             progress(done, total)
@@ -68,46 +75,44 @@ def index_folder(
 class _Run:
     """One run over a folder: what the gallery knows, and what became of each file."""
 
-    def __init__(
-        self, gallery: Gallery, describer: Describes, images: list[Path], labelling: Labelling, reader: ReadsFiles
-    ) -> None:
+    def __init__(self, gallery: Gallery, describer: Describes, labelling: Labelling, reader: ReadsFiles) -> None:
         self.report, self.reader = IndexReport(), reader
         self._gallery, self._describer = gallery, describer
         self._root = gallery.config.image_root
-        self._images = named(images, self._root)
         self._labelling = labelling
-        self._problems = {problem.path: problem for problem in gallery.problems()}
-        self._solved: list[str] = []
+        self._missing: list[Face] = []
         self._leaving: list[Face] = []
         self._waiting = gallery.undescribed()
-        self._know(gallery.known())
+        self._known: dict[str, Face] = {}  # at the names of the files that are being taken
+        self._by_content: dict[str, Face] = {}  # of their contents
 
     def name_by_level(self, level: str) -> None:
         """Let folders of this level name the people from now on, also those that others named before."""
-        named = {name: self._labelling.by_folder(name, face.labels) for name, face in self._known.items()}
-        changed = {self._known[n].id: labels for n, labels in named.items() if labels != self._known[n].labels}
+        changed = {}
+        for face in self._gallery.faces():
+            labels = self._labelling.by_folder(face.path, face.labels)
+            if labels != face.labels:
+                changed[face.id] = labels
         self._gallery.update_labels(changed)
         self._gallery.set_identity_level(level)
         self.report.relabelled += len(changed)
-        self._know(self._gallery.known())
 
-    def begin(self, retry: bool) -> list[Path]:
-        """The files to look at; all others are as they were."""
-        new = [(name, path) for name, path in self._images.items() if not self._is_unchanged(name, path)]
-        self.report.unchanged = len(self._images) - len(new)
-        todo = []
-        for name, path in new:
-            problem = None if retry else self._problems.get(name)
-            if problem is not None and problem.reader == self.reader.name and is_as_it_was(path, problem.stamp):
-                self.report.skipped.append((path, problem.reason))
-            else:
-                todo.append(path)
-        todo = self._exchanged(todo)
-        self._relabel(set(self._images.values()) - set(todo))
-        return todo
+    def begin(
+        self, images: Sequence[Path], retry: bool, folder: Path | None, unlisted: Collection[Path]
+    ) -> Sequence[Path]:
+        """The files to look at; all others are as they were, or are known by another name."""
+        compared = Comparison(self._gallery, self.reader, self._waiting, retry)
+        compared.look(images, self._touched, self._relabel if self._labelling.manifest is not None else None)
+        compared.lost(folder, unlisted)
+        self._missing = compared.gone
+        self._follow(compared)
+        self.report.unchanged, self.report.left_out = compared.unchanged, compared.left_out
+        self.report.skipped += compared.skipped
+        return compared.pictures()
 
     def take(self, files: list[Read]) -> None:
         """Keep what was read: content that is known costs nothing, the rest is described."""
+        self._know(files)
         touched: list[Face] = []
         new: list[Read] = []
         problems: list[Problem] = []
@@ -122,13 +127,13 @@ class _Run:
         if new:
             self._add(new)
 
-    def settle(self, prune: bool | Ask, unlisted: Collection[Path]) -> None:
+    def settle(self, prune: bool | Ask, places: Places) -> None:
         """Which images are to go, since their files have gone."""
-        missing = gone_faces(self._known, self._images, self._root)
+        missing = self._missing
         self.report.vanished = len(missing)
         if not prune or not missing:
             return
-        gone = judged(missing, self._images, self._root, len(self._known), unlisted)
+        gone = judged(missing, len(self._gallery), places)
         if not gone.doubts or prune is True or prune(gone):
             self._leaving = missing
 
@@ -138,14 +143,15 @@ class _Run:
         self.report.pruned = self._gallery.remove(gone, keep_labels=True) if gone else 0
         self.report.vanished -= self.report.pruned
         if self._gallery.identity_level is None and self.report.described + self.report.renamed:
-            by_folder = (name for name, face in self._known.items() if face.labels.origin("identity") == FOLDER)
-            self.report.same_names = same_names(by_folder)
-        went = [name for name in self._problems if name not in self._images and is_gone(self._root / name)]
-        self._gallery.note_problems([], [*went, *self._solved])
+            self.report.same_names = untold(self._gallery.folder, same_names(self._gallery.named_by_folder()))
+        went = [problem.path for problem in self._gallery.problems() if is_gone(self._root / problem.path)]
+        self._gallery.note_problems([], went)
 
-    def _know(self, known: dict[str, Face]) -> None:
-        self._known = known
-        self._by_content = {face.photo.sha256: face for face in known.values() if self._is_content(face)}
+    def _know(self, files: list[Read]) -> None:
+        """What the gallery knows of these files."""
+        self._known = self._gallery.faces_at([name for name in map(self._name, files) if is_unicode(name)])
+        contents = self._gallery.faces_of([file.sha256 for file in files if file.sha256])
+        self._by_content = {face.photo.sha256: face for face in contents if self._is_content(face)}
 
     def _is_content(self, face: Face) -> bool:
         """Whether another file of its content may share its description."""
@@ -156,26 +162,23 @@ class _Run:
         if file.lasting:
             problems.append(Problem(self._name(file), file.stamp, file.reason, self.reader.name))
 
-    def _exchanged(self, todo: list[Path]) -> list[Path]:
+    def _follow(self, compared: Comparison) -> None:
         """Follow files to their new names, also names that were others' before, as when two are swapped: with each
-        one's content goes all that is known of it. Files that were but touched are as they were, too. What is left to
-        do."""
-        files = named(todo, self._root)
-        found = compare(self._known, gone_faces(self._known, self._images, self._root), files, self.reader)
-        moved, known = found.renames.moved, self._known
-        touched = [name for name, content in found.contents.items() if name not in moved and self._has(name, content)]
-        faces = [*moved.items(), *((name, known[name]) for name in touched)]
-        if not faces:
-            return todo
-        there = [self._as_it_is(face, name, found.stamps[name]) for name, face in faces]
-        self._gallery.move(there, remove=found.renames.written_over)
-        self.report.renamed += len(moved)
-        self.report.unchanged += len(touched)
-        described = [name for name, face in faces if face.id not in self._waiting]
-        self._solved += described
-        self._know(self._gallery.known())
-        done = {files[name] for name in described}
-        return [path for path in todo if path not in done]
+        one's content goes all that is known of it."""
+        renames, stamps = compared.renames()
+        if not renames.moved:
+            return
+        there = [self._as_it_is(face, name, stamps[name]) for name, face in renames.moved.items()]
+        self._gallery.move(there, remove=renames.written_over)
+        self.report.renamed += len(there)
+        moved = {face.id for face in there}
+        self._missing = [face for face in compared.gone if face.id not in moved]
+        done = {face.path for face in there if face.id not in self._waiting}
+        compared.todo = Names(name for name in compared.todo if name not in done)
+
+    def _touched(self, files: list[Touched]) -> None:
+        """Files that were but touched are as they were."""
+        self._gallery.move([self._as_it_is(one.face, one.face.path, one.stamp) for one in files])
 
     def _has(self, name: str, content: str | None) -> bool:
         """Whether the gallery has described a file of this name and content."""
@@ -188,7 +191,6 @@ class _Run:
         if not self._has(name, file.sha256):
             return False
         self.report.unchanged += 1
-        self._solved.append(name)
         touched.append(self._as_it_is(self._known[name], name, file.stamp))
         self._remember(touched[-1])
         return True
@@ -254,12 +256,12 @@ class _Run:
         labels = self._labelling.of_new(name, self._known.get(name), kept)
         return Face(Photo(name, file.sha256, file.stamp), labels, decision)
 
-    def _relabel(self, files: set[Path]) -> None:
+    def _relabel(self, names: list[str]) -> None:
         """Give the faces in files that stay their new labels; without a manifest the labels they have stay."""
         changed = {}
-        for name, path in self._images.items():
-            face, given = self._known.get(name), self._labelling.given(name)
-            if face is not None and given is not None and path in files and face.labels != given:
+        for name, face in self._gallery.faces_at(names).items():
+            given = self._labelling.given(name)
+            if given is not None and face.labels != given:
                 changed[face.id] = given
                 self.report.relabelled += not says_the_same(given, face.labels)
         if changed:
@@ -272,10 +274,5 @@ class _Run:
         self._known[face.path] = face
         self._by_content[face.photo.sha256] = face
 
-    def _is_unchanged(self, name: str, path: Path) -> bool:
-        face = None if name in self._problems else self._known.get(name)
-        return face is not None and is_as_it_was(path, face.photo.stamp)
-
     def _name(self, file: Read) -> str:
-        [name] = named([file.path], self._root)
-        return name
+        return str(file.path).removeprefix(f"{self._root}/".replace("//", "/"))

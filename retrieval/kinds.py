@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from index.gallery import Gallery, Passed
 from retrieval.checks import is_unicode
 from retrieval.errors import NoImagesError
 from retrieval.folder import Listing, Refused, in_order, list_folder, require_folder, stamp_of, suffix_of
+from retrieval.names import Pictures
 from retrieval.passing import USUAL, Looks
 
 NO_SUFFIX, OTHERS = "without a suffix", "of other kinds"
@@ -25,7 +27,7 @@ class Sorted:
     refused: files and folders that cannot be read, and why; new: what to remember of files that are no pictures, by
     their paths in the gallery; gone: paths of which nothing need be remembered any more."""
 
-    pictures: list[Path] = field(default_factory=list)
+    pictures: Pictures
     passed: list[tuple[str, str]] = field(default_factory=list)
     refused: Refused = field(default_factory=list)
     new: list[Passed] = field(default_factory=list)
@@ -43,7 +45,7 @@ def find_images(root: Path, refused: Refused | None = None, looks: Looks = USUAL
     require_pictures(root, found)
     if refused is not None:
         refused += found.refused
-    return found.pictures
+    return list(found.pictures)
 
 
 def look_through(folder: Path, looks: Looks, own: Collection[Path], gallery: Gallery | None) -> Sorted:
@@ -56,9 +58,37 @@ def look_through(folder: Path, looks: Looks, own: Collection[Path], gallery: Gal
         return sort_out(listing)
     name = root.relative_to(gallery.config.image_root).as_posix()
     below = "" if name == "." else f"{name}/"
-    remembered = gallery.passed()
-    asked = [below + other for other in listing.others if below + other not in remembered and is_unicode(other)]
-    return sort_out(listing, below, gallery.ids_of(asked).keys(), remembered)
+    return sort_out(listing, below, lambda paths: gallery.ids_of(paths).keys(), gallery.passed())
+
+
+def holds_picture(folder: Path, follow_links: bool = False) -> bool:
+    """Whether a picture lies in a folder or anywhere below it, but in what is passed over by name; no more is looked at
+    than it takes to find one."""
+    waiting, seen = [str(folder)], set[str]()
+    while waiting:
+        place = waiting.pop()
+        real = os.path.realpath(place) if follow_links else place
+        if real in seen:
+            continue
+        seen.add(real)
+        with suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                if USUAL.passes_over(entry.name, entry.name, entry.is_dir()) is not None:
+                    continue
+                if entry.is_dir(follow_symlinks=follow_links):
+                    waiting.append(entry.path)
+                elif _is_picture(entry):
+                    return True
+    return False
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_file():
+        return False
+    with suppress(OSError):
+        kind = "" if suffix_of(entry.name) in SUFFIXES else kind_of(first_bytes(Path(entry.path)), entry.stat().st_size)
+        return kind is not None and kind not in MISSING
+    return False
 
 
 def require_pictures(root: Path, found: Sorted) -> None:
@@ -82,33 +112,41 @@ def counts_text(passed: list[tuple[str, str]]) -> str:
 def sort_out(
     listing: Listing,
     below: str = "",
-    known: Collection[str] = frozenset(),
+    known: Callable[[Sequence[str]], Collection[str]] = lambda paths: (),
     remembered: Mapping[str, Passed] | None = None,
 ) -> Sorted:
-    """Which files of a folder are pictures.
+    """Which files of a folder are pictures: those are added to the listing's own.
 
-    below: the folder's path in the gallery, empty or with a slash at its end; known: paths of files there that are
-    pictures; remembered: those that are none.
+    below: the folder's path in the gallery, empty or with a slash at its end; known: which of these paths there are
+    pictures' whatever they begin with; remembered: those that are none's.
     """
-    found = Sorted(passed=list(listing.passed), refused=list(listing.refused))
+    found = Sorted(Pictures(listing.root, listing.pictures), list(listing.passed), list(listing.refused))
     before = {path: passed for path, passed in (remembered or {}).items() if path.startswith(below)}
-    names = list(listing.pictures)
-    for name in listing.others:
-        path = below + name
+    names = listing.pictures
+    for page in listing.others.pages():
+        paths = [below + name for name in page]
+        there = known([path for path in paths if path not in before and is_unicode(path)])
+        names.extend(name for name, path in zip(page, paths, strict=True) if path in there)
+        names.extend(_pictures_of([name for name in page if below + name not in there], below, before, found))
+    found.gone = list(before)
+    found.passed = in_order(found.passed, lambda passed: passed[0])
+    return found
+
+
+def _pictures_of(names: Sequence[str], below: str, before: dict[str, Passed], found: Sorted) -> Iterator[str]:
+    """Those of these files that are pictures by their content; all others are put where they belong."""
+    root = found.pictures.root
+    for name in names:
         try:
-            kind = None if path in known else _kind(f"{listing.root}{os.sep}{name}", path, before, found)
+            kind = _kind(f"{root}{os.sep}{name}", below + name, before, found)
         except OSError as error:
-            place = listing.root / name
+            place = root / name
             found.refused.append((place, f"{place} cannot be read ({error.strerror}): check its permissions"))
             continue
         if kind is None:
-            names.append(name)
+            yield name
         else:
             found.passed.append((name, kind))
-    found.gone = list(before)
-    found.passed = in_order(found.passed, lambda passed: passed[0])
-    found.pictures = [listing.root / name for name in in_order(names)]
-    return found
 
 
 def _kind(place: str, path: str, before: dict[str, Passed], found: Sorted) -> str | None:

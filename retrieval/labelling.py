@@ -23,7 +23,7 @@ _NONE_NAMED = (
 
 
 def read_labels(
-    given: AnyLabels | None, images: list[Path], told: LabelRows | None = None
+    given: AnyLabels | None, images: Sequence[Path], told: LabelRows | None = None
 ) -> Mapping[Path, Labels] | None:
     """Labels of these images by absolute path. told: how rows and images met.
 
@@ -88,7 +88,7 @@ def _labels(cells: Sequence[str]) -> Labels:
     return Labels.given(FILE, **{name: kind(cell) if cell else None for (name, kind), cell in said})
 
 
-def require_named(images: list[Path], labels: Mapping[Path, Labels]) -> None:
+def require_named(images: Sequence[Path], labels: Mapping[Path, Labels]) -> None:
     """Raise RetrievalError when the labels name not a single image: then they are another folder's."""
     if not any(path in labels for path in images):
         raise RetrievalError(_NONE_NAMED.format(""))

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceedit.text import printable
 from index.gallery import Face, Gallery
-from retrieval.comparing import compare, gone_faces, is_as_it_was, named
+from retrieval.comparing import Comparison
 from retrieval.errors import PruneError
-from retrieval.kinds import Sorted
+from retrieval.kinds import holds_picture
+from retrieval.passing import USUAL, Looks
 from retrieval.reading import ReadsFiles
 from retrieval.tables import counted
 
@@ -49,57 +50,56 @@ def refuse(gone: Gone) -> bool:
     )
 
 
-def judged(
-    gone: Iterable[Face], found: Iterable[str], root: Path, of: int, unlisted: Collection[Path] = frozenset()
-) -> Gone:
-    """Images whose files have gone, and what speaks against removing them.
-
-    found: paths below the root of all pictures that are there; of: how many images the gallery holds; unlisted: folders
-    that could not be read.
-    """
+def judged(gone: Iterable[Face], of: int, places: Places) -> Gone:
+    """Images whose files have gone, and what speaks against removing them. of: how many images the gallery holds."""
     images = tuple(gone)
-    folders, unread = _folders(found), {str(folder) for folder in unlisted}
-    places = Counter(place for face in images if (place := _place(root, face.path, folders, unread)) is not None)
-    doubts = [f"{place} {_why(place, unread)} ({counted(number, 'image')})" for place, number in places.items()]
+    lost = Counter(place for face in images if (place := places.lost_with(face.path)) is not None)
+    doubts = [f"{place} {_why(place, places.unlisted)} ({counted(number, 'image')})" for place, number in lost.items()]
     if not doubts and len(images) > of / 2:
         doubts = ["it is most of the gallery"]
     return Gone(images, of, tuple(map(printable, doubts)))
 
 
-def would_go(gallery: Gallery, found: Sorted, reader: ReadsFiles) -> Gone:
-    """What `--prune` would remove of a gallery now, after looking through a folder; nothing is changed."""
-    root, known = gallery.config.image_root, gallery.known()
-    images = named(found.pictures, root)
-    files = {n: p for n, p in images.items() if n not in known or not is_as_it_was(p, known[n].photo.stamp)}
-    gone = gone_faces(known, images, root)
-    moved = {face.id for face in compare(known, gone, files, reader).renames.moved.values()}
-    left = [face for face in gone if face.id not in moved]
-    return judged(left, images, root, len(known), {place for place, _ in found.refused})
+def would_go(
+    gallery: Gallery, pictures: Sequence[Path], looks: Looks, unlisted: Collection[Path], reader: ReadsFiles
+) -> Gone:
+    """What `--prune` would remove of a gallery now, after looking through a folder; nothing is changed. unlisted:
+    folders that could not be read."""
+    compared = Comparison(gallery, reader, gallery.undescribed())
+    compared.look(pictures)
+    compared.lost()
+    moved = {face.id for face in compared.renames()[0].moved.values()}
+    left = [face for face in compared.gone if face.id not in moved]
+    return judged(left, len(gallery), Places(gallery.config.image_root, looks, unlisted))
 
 
-def _folders(found: Iterable[str]) -> set[str]:
-    """Every folder with a picture in it, or anywhere below it."""
-    folders: set[str] = set()
-    for name in found:
-        folder = name.rpartition("/")[0]
-        while folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    return folders
+class Places:
+    """The folders below an image root, as they are now: also those that were not looked through. looks: how the others
+    were; unlisted: those that could not be read."""
+
+    def __init__(self, root: Path, looks: Looks = USUAL, unlisted: Collection[Path] = frozenset()) -> None:
+        self.unlisted = {str(folder) for folder in unlisted}
+        self._root, self._follow_links = root, looks.follow_links
+        self._holds: dict[str, bool] = {}
+
+    def lost_with(self, path: str) -> Path | None:
+        """The place with which a picture went: a whole folder, or a link whose end is not there; None where it alone
+        went."""
+        for end in (0, *(place for place, letter in enumerate(path) if letter == "/")):
+            folder = self._root / path[:end]
+            if str(folder) in self.unlisted or not self._holds_picture(folder):
+                return folder
+        return self._root / path if (self._root / path).is_symlink() else None
+
+    def _holds_picture(self, folder: Path) -> bool:
+        """Whether a picture lies in it or anywhere below it."""
+        name = str(folder)
+        if name not in self._holds:
+            self._holds[name] = holds_picture(folder, self._follow_links)
+        return self._holds[name]
 
 
-def _place(root: Path, path: str, folders: set[str], unlisted: set[str]) -> Path | None:
-    """The place with which a picture went: a whole folder, or a link whose end is not there; None where it alone went.
-
-    folders: those with pictures; unlisted: absolute ones that could not be read."""
-    for end in (0, *(place for place, letter in enumerate(path) if letter == "/")):
-        folder = path[:end]
-        if folder not in folders or str(root / folder) in unlisted:
-            return root / folder
-    return root / path if (root / path).is_symlink() else None
-
-
-def _why(place: Path, unlisted: set[str]) -> str:
+def _why(place: Path, unlisted: Collection[str]) -> str:
     """What is to be seen where pictures were."""
     if str(place) in unlisted and place.exists():
         return "cannot be read"

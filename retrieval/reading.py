@@ -138,7 +138,7 @@ def read_ahead(
         return
     if workers is None:
         workers = 1 if len(paths) <= FEW else min(8, os.cpu_count() or 1)
-    waiting = iter([paths[i : i + batch] for i in range(0, len(paths), batch)])
+    waiting = (paths[i : i + batch] for i in range(0, len(paths), batch))
     ahead: deque[list[Future[Read]]] = deque()
     with _Workers(workers, reader) as pool:
         while True:

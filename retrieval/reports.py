@@ -11,6 +11,7 @@ from faceedit.formats import MISSING
 from faceedit.text import printable
 from index.search.plan import KINDS
 from index.search.prepare import Prepared
+from retrieval.comparing import LeftOut
 from retrieval.kinds import counts_text
 from retrieval.label_rows import LabelRows
 from retrieval.levels import SameName, told
@@ -24,12 +25,13 @@ class IndexReport:
     images: how many the gallery holds now. unchanged: the same file, or a newer one with the same content; renamed:
     known content at a new place, whose old one has gone or is another's now; changed: files with other content than
     before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
-    gallery still holds although their files have gone; pruned: how many of these were removed; returned: how many were
+    gallery still holds although their files have gone; left_out: those that it holds of the folder and that are not
+    looked at any more, although their files are there; pruned: how many of these were removed; returned: how many were
     pruned before, and have what a hand said of them again; skipped: unreadable files and folders with their reasons;
     passed: files and folders, below the one that was indexed, that are no pictures or not to be looked at, and as what;
     warned: files that were read although something beside their pixels is damaged, and what that is.
     rows: how the labels' table and the images met, where one was given; same_names: names of folders that stand below
-    several others, told until somebody says which level names people.
+    several others, told once, until somebody says which level names people.
     unmatched: absolute globs of what to pass over that nothing was passed over for.
     likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
     search: how the gallery is searched now; not_searched: why it is not searched as was asked for, but as before.
@@ -43,6 +45,7 @@ class IndexReport:
     changed: int = 0
     relabelled: int = 0
     vanished: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
     pruned: int = 0
     returned: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
@@ -64,6 +67,7 @@ class IndexReport:
             "labels": self.rows.as_json() if self.rows else None,
             "same_names": [{"identity": one.identity, "folders": list(one.folders)} for one in self.same_names],
             "exclude_unmatched": self.unmatched,
+            "left_out": {"count": self.left_out.count, "first": self.left_out.first},
             "passed_over": [{"path": path, "kind": kind} for path, kind in self.passed],
             "passed_over_kinds": dict(Counter(kind for _, kind in self.passed).most_common()),
             "search": {"kind": self.search.kind, "recall": self.search.recall} if self.search else None,
@@ -117,10 +121,23 @@ class IndexReport:
         for kind, mend in MISSING.items():
             if kinds[kind]:
                 found.append(f"{counted(kinds[kind], f'{kind} picture')} cannot be read here: {mend}")
+        if self.left_out.count:
+            found.append(_left_out_text(self.left_out))
         if self.vanished:
             gone = counted(self.vanished, "image")
             found.append(f"the files of {gone} in the gallery have gone; --prune removes them")
         return found
+
+
+def _left_out_text(left_out: LeftOut) -> str:
+    """How many, which, and how to remove them."""
+    more = ", ..." if left_out.count > _SHOWN else ""
+    example = left_out.first[0].rpartition("/")[0] or "old"
+    return printable(
+        f"{counted(left_out.count, 'image')} in the gallery not looked at any more, though still there (--exclude, "
+        f"links, names that are passed over): {', '.join(left_out.first[:_SHOWN])}{more}. They stay; `facesearch "
+        f"gallery remove` removes them, by path or by --where, such as \"path like '{example}/%'\""
+    )
 
 
 _SHOWN = 3  # files named in a warning

@@ -288,6 +288,7 @@ def test_index_says_what_it_did_as_json_and_does_it_once(quick: Command, photos:
     counts |= {"changed": 0, "renamed": 0, "duplicates": 0, "pruned": 0, "search": {"kind": "exact", "recall": 1.0}}
     counts |= {"labels": None, "same_names": [], "warnings": []}
     counts |= {"returned": 0, "passed_over": [], "passed_over_kinds": {}, "exclude_unmatched": []}
+    counts |= {"left_out": {"count": 0, "first": []}}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
 

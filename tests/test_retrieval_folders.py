@@ -380,6 +380,36 @@ def test_pipes_and_links_that_lead_nowhere_are_passed_over(root: Path) -> None:
     assert passed(root) == kinds
 
 
+def test_images_that_are_passed_over_from_now_on_are_counted_and_stay(root: Path, faces: FaceSearch) -> None:
+    put(root / "ben" / "old" / "1.png"), put(root / "ben" / "old" / "2.png"), put(root / "ben" / "raw.png")
+    assert faces.index(root).left_out.count == 0
+    (root / "ben" / "old" / "2.png").unlink()
+    report = faces.index(root, exclude=["old", "raw*"])
+    assert (report.left_out.count, report.left_out.first) == (2, ["ben/old/1.png", "ben/raw.png"])
+    left_out, gone = report.warnings()
+    assert left_out == (
+        "2 images in the gallery not looked at any more, though still there (--exclude, links, names that are passed "
+        "over): ben/old/1.png, ben/raw.png. They stay; `facesearch gallery remove` removes them, by path or by --where"
+        ", such as \"path like 'ben/old/%'\""
+    )
+    assert gone.startswith("the files of 1 image in the gallery have gone")
+    assert report.as_json()["left_out"] == {"count": 2, "first": ["ben/old/1.png", "ben/raw.png"]}
+    assert faces.index(root, exclude=["old", "raw*"], prune=True).pruned == 1 and len(faces.gallery) == 4
+    assert faces.remove(where="path like 'ben/old/%'").images == 1
+    assert faces.index(root, exclude=["old"]).left_out.count == 0
+
+
+def test_images_elsewhere_or_behind_links_are_told_only_where_they_were_looked_for(
+    root: Path, faces: FaceSearch, tmp_path: Path
+) -> None:
+    put(tmp_path / "elsewhere" / "1.png")
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    faces.index(root, follow_links=True)
+    assert faces.index(root / "anna").left_out.count == 0
+    assert faces.index(root).left_out.first == ["link/1.png"]
+    assert faces.index(root, follow_links=True).left_out.count == 0
+
+
 # --- depth ---
 
 
@@ -490,4 +520,4 @@ def test_files_that_were_but_copied_to_another_disk_are_compared_and_not_decoded
 def test_what_is_listed_is_said_without_looking_at_content(root: Path) -> None:
     put(root / "anna" / "2", b"text")
     found = list_folder(root)
-    assert isinstance(found, Listing) and found.others == ["anna/2"] and sorted(found.pictures) == names(root)
+    assert isinstance(found, Listing) and list(found.others) == ["anna/2"] and sorted(found.pictures) == names(root)

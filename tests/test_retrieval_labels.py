@@ -271,11 +271,33 @@ def test_one_name_below_several_folders_is_told_with_both_readings(faces: FaceSe
     )
     assert report.as_json()["same_names"] == [{"identity": "2019", "folders": ["anna/2019", "bob/2019"]}]
     assert faces.index(years).warnings() == []  # nothing is new
+    put(years, "gustav/3.png", "anna/2019/7.png")
+    assert faces.index(years).warnings() == []  # it was told
     put(years, "emil/2019/1.png")
     assert "emil/2019" in faces.index(years).warnings()[0]
+    put(years, "emil/2019/2.png")
+    assert faces.index(years).warnings() == []
     faces.index(years, identity_level="last")
     put(years, "fritz/2019/1.png")
     assert faces.index(years).warnings() == []  # somebody said so
+
+
+def test_what_a_run_that_was_interrupted_did_not_tell_is_told_by_the_next(faces: FaceSearch, years: Path) -> None:
+    def interrupt(what: str, done: int, of: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        faces.index(years, progress=interrupt)
+    put(years, "zoe/1.png")
+    assert len(faces.gallery) > 2 and "anna/2019" in faces.index(years).warnings()[0]
+
+
+def test_what_was_told_is_told_again_where_that_is_not_known_any_more(faces: FaceSearch, years: Path) -> None:
+    faces.index(years)
+    (faces.folder / "told.json").write_text("damaged")
+    put(years, "zoe/1.png")
+    assert "anna/2019" in faces.index(years).warnings()[0]
 
 
 def test_the_level_that_tells_people_apart_is_the_one_that_is_named(faces: FaceSearch, tmp_path: Path) -> None:

@@ -320,3 +320,33 @@ def test_damage_to_what_is_kept_is_found_and_mended(faces: FaceSearch, root: Pat
 def test_globs_are_checked_before_anything_else(faces: FaceSearch, root: Path, exclude: str | tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="exclude"):
         faces.index(root, exclude=exclude if isinstance(exclude, tuple) else [exclude])
+
+
+# --- what is said of a part ---
+
+
+def test_what_went_elsewhere_is_no_folder_that_went(faces: FaceSearch, root: Path) -> None:
+    """A picture of anna's goes, whose others are there, while only carl's folder is looked through."""
+    (root / "anna" / "0.png").unlink()
+    assert faces.would_prune(root / "carl").doubts == ()
+    assert faces.index(root / "carl", prune=True).pruned == 1
+
+
+def test_of_a_part_only_the_folders_are_told_that_hold_no_picture(faces: FaceSearch, root: Path) -> None:
+    (root / "anna" / "0.png").unlink()
+    unmount(root)
+    gone = faces.would_prune(root / "carl")
+    assert (len(gone.images), gone.doubts) == (4, (f"{root / 'nas'} is empty (3 images)",))
+
+
+def test_pictures_without_a_suffix_or_behind_links_are_enough_for_a_folder(
+    faces: FaceSearch, root: Path, tmp_path: Path
+) -> None:
+    for n in range(4):
+        (root / "anna" / f"{n}.png").rename(root / "anna" / "a picture")
+    assert faces.would_prune(root / "carl").doubts == ()
+    (root / "anna" / "a picture").write_text("a text")
+    shutil.copytree(root / "carl", tmp_path / "elsewhere")
+    (root / "anna" / "link").symlink_to(tmp_path / "elsewhere")
+    assert faces.would_prune(root / "carl").doubts == (f"{root / 'anna'} holds no picture any more (4 images)",)
+    assert faces.would_prune(root / "carl", follow_links=True).doubts == ()

@@ -48,7 +48,8 @@ def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
 def added_after(session: Session, last: int) -> tuple[IdArray, IdArray]:
     """The ids (n,) and slots (n,) of all faces with an id above `last`, by ascending id."""
     query = select(RecordRow.face_id, RecordRow.slot).where(RecordRow.face_id > last, RecordRow.file == _CURRENT)
-    table = _numbers(chain.from_iterable(session.execute(query.order_by(RecordRow.face_id)))).reshape(-1, 2)
+    rows = session.execute(query.order_by(RecordRow.face_id)).yield_per(PAGE)  # else all rows at once, 200 B each
+    table = _numbers(chain.from_iterable(rows)).reshape(-1, 2)
     return table[:, 0].copy(), table[:, 1].copy()
 
 

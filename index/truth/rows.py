@@ -104,6 +104,11 @@ def size_columns(photo: Photo) -> dict[str, int]:
     return {"width": int(photo.width), "height": int(photo.height), "turn": int(photo.turn)}
 
 
+def origin_of(letter: str) -> str:
+    """What a letter of a face's origins means; empty for none."""
+    return _ORIGIN_OF.get(letter, "")
+
+
 def stamp_columns(stamp: FileStamp) -> dict[str, int]:
     """Of tables by name; plain integers, also of NumPy's."""
     return dict(zip(STAMP, _stamp_values(stamp), strict=True))

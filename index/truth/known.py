@@ -1,0 +1,70 @@
+"""What is known of files, by their paths: what tells whether they changed, without all that is said of their faces.
+Functions of an open session, which read some thousand paths at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from index.labels import FOLDER, LABELS
+from index.stamps import FileStamp
+from index.truth.database import PAGE, chunks
+from index.truth.rows import face_of, origin_of, select_faces
+from index.truth.schema import FaceRow, PhotoRow
+from index.values import Face, KnownFile, Problem
+
+_HAS_FACE = exists().where(FaceRow.photo_id == PhotoRow.id)
+_KNOWN = (
+    *(PhotoRow.path, PhotoRow.id, _HAS_FACE, PhotoRow.size, PhotoRow.mtime_ns, PhotoRow.inode, PhotoRow.ctime_ns),
+    *(PhotoRow.reason, PhotoRow.reader, PhotoRow.unread),
+)
+
+
+def files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
+    """Those of these files that the gallery knows, by path."""
+    found = {}
+    for some in chunks(paths):
+        for path, id_, described, *stamp, reason, reader, unread in session.execute(
+            select(*_KNOWN).where(PhotoRow.path.in_(some))
+        ):
+            problem = None if reason is None else Problem(path, FileStamp(*unread or ()), reason, reader or "")
+            found[path] = KnownFile(id_, bool(described), FileStamp(*stamp), problem)
+    return found
+
+
+def faces_at(session: Session, paths: Sequence[str]) -> list[Face]:
+    """The faces in the photos at these paths."""
+    found: list[Face] = []
+    for some in chunks(paths):
+        found += map(face_of, session.execute(select_faces().where(PhotoRow.path.in_(some)).order_by(FaceRow.id)))
+    return found
+
+
+def faces_of(session: Session, contents: Sequence[str]) -> list[Face]:
+    """The faces in the photos of these contents (sha256)."""
+    found: list[Face] = []
+    for some in chunks(contents):
+        found += map(face_of, session.execute(select_faces().where(PhotoRow.sha256.in_(some)).order_by(FaceRow.id)))
+    return found
+
+
+def count_photos(session: Session) -> int:
+    """How many photos have a face."""
+    return session.scalar(select(func.count(FaceRow.photo_id.distinct()))) or 0
+
+
+def photos(session: Session, after: int) -> list[tuple[int, str]]:
+    """The next photos with a face, by ascending id above `after`: ids and paths."""
+    query = select(PhotoRow.id, PhotoRow.path).where(PhotoRow.id > after, _HAS_FACE).order_by(PhotoRow.id).limit(PAGE)
+    return [(row[0], row[1]) for row in session.execute(query)]
+
+
+def named_by_folder(session: Session) -> Iterator[str]:
+    """The paths of the photos whose faces' identity is a folder's name."""
+    place = LABELS.index("identity")
+    query = select(PhotoRow.path, FaceRow.origins).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
+    for path, letters in session.execute(query).yield_per(PAGE):
+        if origin_of(letters[place : place + 1]) == FOLDER:
+            yield path
