@@ -549,11 +549,6 @@ class Gallery:
         with self._database.reading() as session:
             return known.faces_of(session, contents)
 
-    def count_photos(self) -> int:
-        """How many photos have a face."""
-        with self._database.reading() as session:
-            return known.count_photos(session)
-
     def photos(self) -> Iterator[list[tuple[int, str]]]:
         """Ids and paths of the photos with a face, by ascending id, in pages."""
         last = 0

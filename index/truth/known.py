@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from index.labels import FOLDER, LABELS
@@ -48,11 +48,6 @@ def faces_of(session: Session, contents: Sequence[str]) -> list[Face]:
     for some in chunks(contents):
         found += map(face_of, session.execute(select_faces().where(PhotoRow.sha256.in_(some)).order_by(FaceRow.id)))
     return found
-
-
-def count_photos(session: Session) -> int:
-    """How many photos have a face."""
-    return session.scalar(select(func.count(FaceRow.photo_id.distinct()))) or 0
 
 
 def photos(session: Session, after: int) -> list[tuple[int, str]]:
