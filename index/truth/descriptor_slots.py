@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import delete, exists, func, select, text, update
+from sqlalchemy import Select, delete, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from index.checked import is_believed, look, note
@@ -118,14 +118,14 @@ def hashed_records(folder: Path, database: Database) -> Iterator[Hashed]:
         with database.reading() as session:
             query = select(column.face_id, column.slot, column.sha256).where(column.face_id.is_not(None))
             query = query.where(column.file == gallery(session).file, column.slot > last, _READABLE)
-            page = session.execute(query.order_by(column.slot).limit(PAGE)).all()
+            page = _plain(session, query.order_by(column.slot).limit(PAGE)).fetchall()
             content = descriptor_file(session, folder).whole()
         if not page:
             return
         ids, slots, noted = zip(*page, strict=True)
         numbers = _numbers(slots)
         actual = record_hashes(content, numbers.tolist())
-        yield Hashed(_numbers(ids).tolist(), list(noted), actual, _taken(content, numbers))
+        yield Hashed(_numbers(ids).tolist(), [one.hex() for one in noted], actual, _taken(content, numbers))
         last = int(numbers[-1])
 
 
@@ -201,9 +201,11 @@ def unnamed(session: Session, count: int) -> list[int]:
     too long for its records, not all."""
     rows = session.scalar(select(func.count()).select_from(RecordRow)) or 0
     count = min(count, 10 * rows + 1_000)
-    named = session.scalars(select(RecordRow.slot).where(RecordRow.file == _CURRENT, _READABLE))
-    free: list[int] = np.setdiff1d(np.arange(count), _numbers(named)).tolist()
-    return free
+    named = _plain(session, select(RecordRow.slot).where(RecordRow.file == _CURRENT, _READABLE))
+    slots, free = _numbers(slot for (slot,) in named), np.ones(count, np.bool_)
+    free[slots[slots < count]] = False
+    found: list[int] = np.flatnonzero(free).tolist()
+    return found
 
 
 def leftovers(session: Session, folder: Path) -> list[int]:
@@ -263,6 +265,11 @@ def ordered_slots(session: Session) -> IdArray:
     """The slots of all faces, ascending (n,)."""
     query = select(RecordRow.slot).where(RecordRow.file == _CURRENT, RecordRow.face_id.is_not(None))
     return _numbers(session.scalars(query.order_by(RecordRow.slot)))
+
+
+def _plain(session: Session, query: Select[Any]) -> Any:
+    """The engine's own cursor over the rows, as it keeps them: half the time."""
+    return session.connection().execute(query).cursor
 
 
 def _numbers(values: Iterable[Any]) -> IdArray:
