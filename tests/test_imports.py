@@ -119,4 +119,5 @@ def test_only_tests_of_the_command_import_it() -> None:
     """Benchmarks and other tests call what the commands call."""
     files = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").glob("*.py")]
     found = {file.name for file in files if "cli" in imported(file.read_text(encoding="utf-8"))}
-    assert {name for name in found if not name.startswith("test_cli")} == {"test_docs.py"}  # of every command's help
+    others = {"test_docs.py", "mistakes.py"}  # of every command's help; what tests of mistakes share
+    assert {name for name in found if not name.startswith("test_cli")} == others
