@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -31,16 +32,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("index")(index.index)
-app.command("query")(query.query)
-app.command("edit")(edit.edit)
-app.command("evaluate")(evaluate.evaluate)
-app.command("reproduce")(reproduce.reproduce)
-app.command("train")(train.train)
-app.command("shrink")(shrink.shrink)
-app.command("synth")(synth.synth)
-app.command("doctor")(doctor.doctor)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(demo.demo, index.index, query.query, edit.edit, evaluate.evaluate, reproduce.reproduce),
+    *(train.train, shrink.shrink, synth.synth, doctor.doctor),
+)
+for command in _COMMANDS:
+    app.command()(command)
 app.add_typer(data.group, name="data")
 app.add_typer(gallery.group, name="gallery")
 

@@ -49,7 +49,6 @@ def import_(
     from faceedit.faces import can_be_found
     from faceedit.sources.importing import LandmarkFile, import_photographs
     from faceedit.sources.layouts import list_layout
-    from faceedit.text import printable
 
     settings = CropSettings(size, upright, faces)
     cropper = Cropper(settings) if landmarks else Cropper(settings, detector_of(settings, detector))
@@ -63,14 +62,8 @@ def import_(
     points = LandmarkFile(landmarks) if landmarks else None
     with ProgressBar("aligning photographs") as bar:
         made = import_photographs(listing, out, points, cropper, bar.update)
-    for entry in made.problems[:_LISTED]:
-        print(f"skipped: {printable(entry.path)}: {printable(entry.reason)}", file=sys.stderr)
-    if len(made.problems) > _LISTED:
-        print(f"skipped: {len(made.problems) - _LISTED:,} more, see {out / 'skipped.csv'}", file=sys.stderr)
-    for name, warning in made.warned[:_LISTED]:
-        print(f"warning: {printable(name)}: {printable(warning)}", file=sys.stderr)
-    if len(made.warned) > _LISTED:
-        print(f"warning: {len(made.warned) - _LISTED:,} more with something amiss", file=sys.stderr)
+    for line in made.lines(_LISTED):
+        print(line, file=sys.stderr)
     left_out = len(made.skipped) - len(made.problems)
     print(f"{made.manifest}: {made.crops:,} crops; {len(made.problems):,} skipped, {left_out:,} not asked for")
     if made.problems:

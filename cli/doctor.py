@@ -8,7 +8,6 @@ from dataclasses import asdict
 import typer
 
 from cli.options import JsonOption, ModelsOption
-from faceedit.text import message
 
 
 def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
@@ -21,9 +20,6 @@ def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
         print(json.dumps([asdict(finding) for finding in found]))
     else:
         width = max(len(finding.name) for finding in found)
-        for finding in found:
-            print(f"{finding.state.ljust(8)}  {finding.name.ljust(width)}  {message(finding.about)}")
-            if finding.mend:
-                print(f"{'':8}  {'':{width}}  -> {finding.mend}")
+        print("\n".join(line for finding in found for line in finding.lines(width)))
     if any(finding.state == "broken" for finding in found):
         raise typer.Exit(1)

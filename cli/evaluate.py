@@ -53,8 +53,7 @@ def evaluate(
     from faceedit.modelfile import model_digest
     from retrieval.evaluation.evaluate import evaluate as measure
     from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
-    from retrieval.evaluation.report import write_report
-    from retrieval.tables import aligned
+    from retrieval.evaluation.report import summary, write_report
 
     columns = default_match(manifest) if match is None else columns
     editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
@@ -68,31 +67,15 @@ def evaluate(
     about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}
     about |= {"descriptor": f"{descriptor or LEARNED}, {editor.descriptor_size:,} numbers", "candidates": candidates}
     figures = write_report(evaluation, out, about)
-    table = [["method", "recall@1", "recall@5", "recall@10"]]
-    for name, values in (("two-stage descriptor", figures["recall"]), *figures["baselines"].items()):
-        table.append([name.replace("_", " "), *(f"{r['value']:.3f}" for r in values.values())])
-    print("\n".join(aligned(table)))
-    whole, face = figures["mse"], figures["face"]
-    if evaluation.comparable:
-        print(f"MSE stage one {whole['stage1']}, stage two {whole['stage2']}{evaluation.compared_on}")
-    print(
-        f"within the face: MSE {face['stage1']['mse']}, {face['stage2']['mse']}; SSIM {face['stage2']['ssim']:.3f}; "
-        f"sharpness {face['stage2']['sharpness']:.2f} of the truth's"
-    )
-    if far := figures["right_distances"]:
-        half, most, nearly_all = far.values()
-        print(f"right first results within {half:.3f} (half), {most:.3f} (90 %), {nearly_all:.3f} (99 %)")
-    print(f"{editor.attribute.name} decided right {figures['decided_accuracy']:.3f}")
+    print("\n".join(summary(evaluation, figures)))
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:
         from faceedit.modelfile import record_metrics
-        from retrieval.evaluation.report import usual
+        from retrieval.evaluation.report import for_the_card, usual
 
-        recalls = {f"recall@{rank}": figures["recall"][rank]["value"] for rank in figures["recall"]}
-        mse = {f"mse_{stage}": value for stage, value in whole.items() if evaluation.comparable}
         of = f"{about['data']}: " + ",".join(columns) + (f"; descriptor {descriptor}" if descriptor == PAPER else "")
         distances = usual(evaluation, str(about["data"]))
         known = {descriptor_kind(editor.descriptor_size): distances} if distances else {}
-        record_metrics(folder, {f"{name} ({of})": value for name, value in {**recalls, **mse}.items()}, known)
+        record_metrics(folder, for_the_card(evaluation, figures, of), known)
     if gate is not None and figures["recall"]["1"]["value"] < gate:
         raise typer.Exit(5)

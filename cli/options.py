@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceedit.errors import UsageError
+
 if TYPE_CHECKING:
     from faceedit.attributes import AttributeSpace
     from retrieval.face_search import FaceSearch
@@ -110,7 +112,6 @@ def db_folder(given: Path | None) -> Path:
 def swept(all_poses: bool, all_illuminations: bool, asked: dict[str, int]) -> AttributeSpace | None:
     """The attribute to go through from end to end, if any. Raises UsageError when that contradicts what is asked."""
     from faceedit.attributes import TASKS
-    from faceedit.errors import UsageError
 
     names = [name for name, on in (("pose", all_poses), ("illumination", all_illuminations)) if on]
     if len(names) > 1:
@@ -118,6 +119,14 @@ def swept(all_poses: bool, all_illuminations: bool, asked: dict[str, int]) -> At
     if names and names[0] in asked:
         raise UsageError(f"--all-{names[0]}s and --{names[0]} together: choose one")
     return TASKS[names[0]] if names else None
+
+
+def one_of(usual: str, **on: bool) -> str:
+    """Which of the forms of output was asked for. Raises UsageError when several are."""
+    chosen = [name for name, asked in on.items() if asked]
+    if len(chosen) > 1:
+        raise UsageError(f"--{' and --'.join(chosen)} together: choose one")
+    return chosen[0] if chosen else usual
 
 
 def warn_not_searched(reason: Exception | None) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,13 +22,9 @@ from cli.options import (
     PoseOption,
     WhereOption,
     face_search,
+    one_of,
     swept,
 )
-
-if TYPE_CHECKING:
-    from retrieval.answers import Answer
-
-_STANDARD_INPUT = Path("-")
 
 
 def query(
@@ -74,23 +69,26 @@ def query(
     attribute = swept(all_poses, all_illuminations, asked)
     require_distinct(distinct)
     require_distance(max_distance)
+    from faceedit.images import write_picture
     from faceedit.text import printable
     from retrieval.answer_text import Format
+    from retrieval.query_images import Asked
+    from retrieval.sheets import answer_sheet
 
-    single, condition = _single(images), condition_of(where)
-    form = Format(_format(as_json, as_jsonl, as_csv), attribute, several=single is None)
-    _check_files(images, single, sheet, as_json)
+    asked_of, condition = Asked(images), condition_of(where)
+    form = Format(one_of("table", json=as_json, jsonl=as_jsonl, csv=as_csv), attribute, several=asked_of.single is None)
+    asked_of.require(sheet, as_json)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
     wishes |= {"where": condition, "distinct": distinct, "max_distance": max_distance}
     found, answered, failures = False, 0, 0
     with face_search(context, db, model=model, models=models, device=device) as faces:
         if sheet is not None:
             require_no_image(sheet, faces.gallery.config.image_root)
-        for image in _each(images):
+        for image in asked_of.each(sys.stdin):
             try:
                 source = faces.read(image, face=face)
             except ImageError as error:
-                if single is not None:
+                if asked_of.single is not None:
                     raise
                 failures += 1
                 print(f"skipped: {printable(str(error))}", file=sys.stderr)
@@ -107,7 +105,7 @@ def query(
             answered += 1
             found |= any(answer.results for answer in answers)
             if sheet is not None:
-                _write_sheet(answers, sheet)
+                write_picture(answer_sheet(answers), sheet)
     if failures:
         print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
         raise typer.Exit(3)
@@ -118,55 +116,3 @@ def query(
         within = "" if max_distance is None else f", within a distance of {max_distance:g}"
         print(f"nothing found: no picture of the gallery meets the conditions{within}", file=sys.stderr)
         raise typer.Exit(4)
-
-
-def _format(as_json: bool, as_jsonl: bool, as_csv: bool) -> str:
-    from faceedit.errors import UsageError
-
-    chosen = [name for name, on in (("json", as_json), ("jsonl", as_jsonl), ("csv", as_csv)) if on]
-    if len(chosen) > 1:
-        raise UsageError(f"--{' and --'.join(chosen)} together: choose one")
-    return chosen[0] if chosen else "table"
-
-
-def _single(images: Sequence[Path]) -> Path | None:
-    """The one image to query with; None when there may be several."""
-    one = images[0]
-    return one if len(images) == 1 and one != _STANDARD_INPUT and not one.is_dir() else None
-
-
-def _check_files(images: Sequence[Path], single: Path | None, sheet: Path | None, as_json: bool) -> None:
-    """Refuse what cannot be read before the gallery is opened."""
-    from faceedit.errors import UsageError
-    from retrieval.checks import require_file, require_picture_name
-    from retrieval.kinds import find_images
-
-    if single is None and (as_json or sheet is not None):
-        raise UsageError(f"{'--sheet' if sheet else '--json'} is for one image: take --jsonl or --csv for several")
-    for image in images:
-        if image.is_dir():
-            find_images(image)
-        elif image != _STANDARD_INPUT:
-            require_file(image, "an image")
-    if sheet is not None:
-        require_picture_name(sheet, single)
-
-
-def _each(images: Sequence[Path]) -> Iterator[Path]:
-    """Every image that is meant, one at a time."""
-    from retrieval.kinds import find_images
-
-    for image in images:
-        if image == _STANDARD_INPUT:
-            yield from (Path(name) for line in sys.stdin if (name := line.rstrip("\r\n")))
-        elif image.is_dir():
-            yield from find_images(image)
-        else:
-            yield image
-
-
-def _write_sheet(answers: Sequence[Answer], path: Path) -> None:
-    from faceedit.images import write_picture
-    from retrieval.sheets import answer_sheet
-
-    write_picture(answer_sheet(answers), path)

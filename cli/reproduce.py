@@ -41,11 +41,10 @@ def reproduce(
     manifest = read_manifest(data, required=("path", "identity", "pose", "illumination"))
     require_output_folder(out)
     from cli.progress import ProgressBar
-    from retrieval.evaluation.reproduce.claims import VERDICTS
     from retrieval.evaluation.reproduce.measure import Settings
+    from retrieval.evaluation.reproduce.page import not_measured, summary
     from retrieval.evaluation.reproduce.run import find_models, require_own_report
     from retrieval.evaluation.reproduce.run import reproduce as measure
-    from retrieval.tables import aligned
 
     found = find_models(folder, further)
     require_own_report(out)
@@ -58,20 +57,9 @@ def reproduce(
             device,
             lambda what, done, total: bar.update(done, total, title=what),
         )
-    table = [["task", "MSE stage one", "stage two", "recall@1", "recall@5"]]
-    for name, task in content["tasks"].items():
-        if "mse" not in task:
-            table.append([task["folder"], "-", "-", "-", "-"])
-            print(f"warning: {name} is not measured: {message(task['not_measured'])}", file=sys.stderr)
-            continue
-        recalls = task["retrieval"]["recall"]
-        mse = (f"{task['mse'][stage]:.1f}" for stage in ("stage1", "stage2"))
-        table.append([task["folder"], *mse, *(f"{recalls[rank]['value']:.3f}" for rank in ("1", "5"))])
-    print("\n".join(aligned(table)))
-    for claim in content["claims"]:
-        verdict = VERDICTS[claim["holds"]]
-        numbers = "" if claim["holds"] is None else f" ({claim['smaller']:g} against {claim['larger']:g})"
-        print(f"{verdict}: {claim['text']}{numbers}")
+    for name, reason in not_measured(content).items():
+        print(f"warning: {name} is not measured: {message(reason)}", file=sys.stderr)
+    print("\n".join(summary(content)))
     print(f"{out / 'report.html'}")
 
 

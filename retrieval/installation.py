@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 
+from faceedit.text import message
 from retrieval.models import models_folder
 
 
@@ -21,6 +22,11 @@ class Finding:
     state: str
     about: str
     mend: str = ""
+
+    def lines(self, width: int) -> list[str]:
+        """For people; width: characters that the longest name has."""
+        told = [f"{self.state.ljust(8)}  {self.name.ljust(width)}  {message(self.about)}"]
+        return told + ([f"{'':8}  {'':{width}}  -> {self.mend}"] if self.mend else [])
 
 
 def version_of(package: str) -> str:

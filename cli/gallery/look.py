@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search
-from faceedit.errors import UsageError
+from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search, one_of
 from faceedit.text import cell, printable
 from retrieval.tables import aligned, aligned_pages, shown
 
@@ -36,8 +35,7 @@ def list_images(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """List images with their labels. `decided` is the value that the network saw."""
-    if as_jsonl and as_csv:
-        raise UsageError("--jsonl and --csv together: choose one")
+    form = one_of("table", jsonl=as_jsonl, csv=as_csv)
     from retrieval.wishes import condition_of
 
     condition = condition_of(where)
@@ -46,17 +44,17 @@ def list_images(
     with Gallery.open(db_folder(db)) as gallery:
         rows = (_row(face) for face in islice(gallery.faces(condition), limit))
         first = next(rows, None)
-        if as_csv:
+        if form == "csv":
             writer = csv.DictWriter(sys.stdout, _SHOWN, lineterminator="\n")
             writer.writeheader()
         if first is None:
             raise typer.Exit(4)
-        for row in chain([first], rows) if as_csv or as_jsonl else ():
-            if as_jsonl:
+        for row in chain([first], rows) if form != "table" else ():
+            if form == "jsonl":
                 print(json.dumps(row))
             else:
                 writer.writerow({name: cell(value) for name, value in row.items()})
-        if not as_csv and not as_jsonl:
+        if form == "table":
             for line in aligned_pages(_SHOWN, ([shown(row[name]) for name in _SHOWN] for row in chain([first], rows))):
                 print(line)
 

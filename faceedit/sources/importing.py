@@ -21,7 +21,7 @@ from faceedit.images import Picture
 from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
-from faceedit.text import cell
+from faceedit.text import cell, printable
 
 _RECORD_EVERY = 1000  # crops between two notes of what is done
 _SHOWN = 3  # photographs named where none became a crop
@@ -41,6 +41,18 @@ class Imported:
     def problems(self) -> list[Skipped]:
         """What was asked for and could not be had."""
         return [entry for entry in self.skipped if not entry.expected]
+
+    def lines(self, most: int) -> list[str]:
+        """What is amiss, for people: so many photographs of each kind by name, and how many more."""
+        problems = [(entry.path, entry.reason) for entry in self.problems]
+        told = []
+        for kind, found, rest in (
+            ("skipped", problems, f"more, see {self.manifest.with_name('skipped.csv')}"),
+            ("warning", self.warned, "more with something amiss"),
+        ):
+            told += [f"{kind}: {printable(name)}: {printable(what)}" for name, what in found[:most]]
+            told += [f"{kind}: {len(found) - most:,} {rest}"] if len(found) > most else []
+        return told
 
 
 class LandmarkFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from retrieval.evaluation.quality import per_pixel_mse, quality
 from retrieval.evaluation.queries import Bools, spread
 from retrieval.evaluation.recall import RANKS, bootstrap, recall
 from retrieval.sheets import GREEN, RED, Cell, draw_sheet
+from retrieval.tables import aligned
 
 _EXAMPLES = 12
 _FEW = 7  # values of an attribute, of which a table by pairs can be read
@@ -84,6 +85,32 @@ def usual(evaluation: Evaluation, data: str) -> Usual | None:
         return None
     half, most, nearly_all = (round(float(one), 4) for one in np.quantile(right, (0.5, 0.9, 0.99)))
     return Usual(data, datetime.now(UTC).date().isoformat(), len(right), half, most, nearly_all)
+
+
+def summary(evaluation: Evaluation, figures: Mapping[str, Any]) -> list[str]:
+    """The figures of a report that matter most, for people."""
+    table = [["method", *(f"recall@{rank}" for rank in RANKS)]]
+    for name, values in (("two-stage descriptor", figures["recall"]), *figures["baselines"].items()):
+        table.append([name.replace("_", " "), *(f"{r['value']:.3f}" for r in values.values())])
+    told = aligned(table)
+    whole, face, far = figures["mse"], figures["face"], figures["right_distances"]
+    if evaluation.comparable:
+        told.append(f"MSE stage one {whole['stage1']}, stage two {whole['stage2']}{evaluation.compared_on}")
+    told.append(
+        f"within the face: MSE {face['stage1']['mse']}, {face['stage2']['mse']}; SSIM {face['stage2']['ssim']:.3f}; "
+        f"sharpness {face['stage2']['sharpness']:.2f} of the truth's"
+    )
+    if far:
+        half, most, nearly_all = far.values()
+        told.append(f"right first results within {half:.3f} (half), {most:.3f} (90 %), {nearly_all:.3f} (99 %)")
+    return [*told, f"{evaluation.space.name} decided right {figures['decided_accuracy']:.3f}"]
+
+
+def for_the_card(evaluation: Evaluation, figures: Mapping[str, Any], of: str) -> dict[str, float]:
+    """The figures that a model's card keeps, by name and by what they were measured on."""
+    recalls = {f"recall@{rank}": found["value"] for rank, found in figures["recall"].items()}
+    errors = {f"mse_{stage}": value for stage, value in figures["mse"].items() if evaluation.comparable}
+    return {f"{name} ({of})": value for name, value in {**recalls, **errors}.items()}
 
 
 def _recalls(hits: Bools, people: NDArray[np.int64]) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""The reproduction as one HTML page: no script, no network, every picture inside."""
+"""The reproduction as one HTML page: no script, no network, every picture inside; and in a few lines."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from retrieval.evaluation.pages import rendered
 from retrieval.evaluation.reproduce import paper
 from retrieval.evaluation.reproduce.claims import VERDICTS
+from retrieval.tables import aligned
 
 _TASKS = ("pose", "illumination", "inpainting")
 _DARKEST = 0.6  # share of the colour that the largest error of a table has
@@ -33,6 +34,28 @@ def write_page(content: Mapping[str, Any]) -> str:
         figures=content["figures"],
         compared=_compared(content["comparison"], tasks),
     )
+
+
+def not_measured(content: Mapping[str, Any]) -> dict[str, str]:
+    """By task, why there is nothing of it."""
+    return {name: task["not_measured"] for name, task in content["tasks"].items() if "mse" not in task}
+
+
+def summary(content: Mapping[str, Any]) -> list[str]:
+    """The figures that matter most, and whether the paper's claims hold, for people."""
+    table = [["task", "MSE stage one", "stage two", "recall@1", "recall@5"]]
+    for task in content["tasks"].values():
+        cells = ["-"] * 4
+        if "mse" in task:
+            recalls = task["retrieval"]["recall"]
+            cells = [f"{task['mse'][stage]:.1f}" for stage in ("stage1", "stage2")]
+            cells += [f"{recalls[rank]['value']:.3f}" for rank in ("1", "5")]
+        table.append([task["folder"], *cells])
+    told = aligned(table)
+    for claim in content["claims"]:
+        numbers = "" if claim["holds"] is None else f" ({claim['smaller']:g} against {claim['larger']:g})"
+        told.append(f"{VERDICTS[claim['holds']]}: {claim['text']}{numbers}")
+    return told
 
 
 def _shaded(table: Table) -> list[tuple[int, list[Shade | None]]]:

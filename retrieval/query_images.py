@@ -1,0 +1,49 @@
+"""The pictures that a command is to query with: one, several, whole folders, or as standard input names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceedit.errors import UsageError
+from retrieval.checks import require_file, require_picture_name
+from retrieval.kinds import find_images
+
+_STANDARD_INPUT = Path("-")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """images: files and folders; - stands for the paths on standard input."""
+
+    images: Sequence[Path]
+
+    @property
+    def single(self) -> Path | None:
+        """The one image; None when there may be several."""
+        one = self.images[0]
+        return one if len(self.images) == 1 and one != _STANDARD_INPUT and not one.is_dir() else None
+
+    def require(self, sheet: Path | None, as_json: bool) -> None:
+        """Refuse what cannot be read, or answered in such a form, before the gallery is opened. Raises UsageError,
+        ImageError, NoImagesError."""
+        if self.single is None and (as_json or sheet is not None):
+            raise UsageError(f"{'--sheet' if sheet else '--json'} is for one image: take --jsonl or --csv for several")
+        for image in self.images:
+            if image.is_dir():
+                find_images(image)
+            elif image != _STANDARD_INPUT:
+                require_file(image, "an image")
+        if sheet is not None:
+            require_picture_name(sheet, self.single)
+
+    def each(self, lines: Iterable[str]) -> Iterator[Path]:
+        """Every image that is meant, one at a time; lines: of standard input, which are read as they come."""
+        for image in self.images:
+            if image == _STANDARD_INPUT:
+                yield from (Path(name) for line in lines if (name := line.rstrip("\r\n")))
+            elif image.is_dir():
+                yield from find_images(image)
+            else:
+                yield image
