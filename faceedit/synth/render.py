@@ -32,11 +32,13 @@ _OCCLUSION_RAYS, _OCCLUSION_REACH = 8, 14.0
 @dataclass(frozen=True)
 class Photographs:
     """One identity's pictures: images (P, L, S, S, 3) uint8 sRGB before their camera's background, masks
-    (P, S, S) uint8 alpha (255 = person, 0 = background), and which place of the head each pixel shows."""
+    (P, S, S) uint8 alpha (255 = person, 0 = background), which place of the head each pixel shows, and where its 68
+    landmarks are (68, 3), in the same coordinates."""
 
     images: Images
     masks: Images
     places: Places
+    landmarks: Floats
 
 
 def photograph(head: MorphableHead, seed: int, camera: Camera | None = None) -> Photographs:
@@ -101,7 +103,7 @@ def _session(
         images.append(np.stack([view.develop(glass.over(radiance), behind) for radiance in radiances]))
         places.append(view.places())
         viewpoints.append(view.viewpoint)
-    return Photographs(np.stack(images), np.stack(masks), Places(np.stack(places), tuple(viewpoints)))
+    return Photographs(np.stack(images), np.stack(masks), Places(np.stack(places), tuple(viewpoints)), landmarks)
 
 
 class _View:
