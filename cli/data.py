@@ -47,11 +47,12 @@ def import_(
     from cli.progress import ProgressBar
     from faceedit.cropping import Cropper, CropSettings, detector_of
     from faceedit.faces import can_be_found
+    from faceedit.landmarks import by_network
     from faceedit.sources.importing import LandmarkFile, import_photographs
     from faceedit.sources.layouts import list_layout
 
     settings = CropSettings(size, upright, faces)
-    cropper = Cropper(settings) if landmarks else Cropper(settings, detector_of(settings, detector))
+    cropper = Cropper(settings) if landmarks else Cropper(settings, detector_of(settings, detector), by_network)
     found = faces != "aligned" and can_be_found()
     if layout == "multipie" and landmarks is None and not found:
         raise FaceEditError(

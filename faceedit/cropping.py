@@ -27,6 +27,7 @@ from faceedit.faces import (
     scaled,
 )
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, picture_size, read_crop, read_photograph
+from faceedit.landmarks import by_network
 
 FACES = (AUTO, ALL, LARGEST_ONLY, ALIGNED) = ("auto", "all", "largest", "aligned")
 _MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
@@ -38,7 +39,7 @@ Points = Callable[[Image.Image, Face], Landmarks]
 
 
 def detected(photograph: Image.Image, face: Face) -> Landmarks:
-    """Those that the detector gives."""
+    """Those that the detector gives, which lie by another rule at three-quarter views."""
     return face.landmarks
 
 
@@ -87,13 +88,15 @@ class Cropper:
     def __init__(
         self,
         settings: CropSettings | None = None,
-        load: Callable[[], FindsFaces] = FaceDetector,
-        points: Points = detected,
+        load: Callable[[], FindsFaces] | None = None,
+        points: Points | None = None,
     ) -> None:
-        """load: makes the detector; raises MissingPackageError where it cannot be had. points: by which a face is cut
-        out."""
+        """load: makes the detector, instead of the one that comes along; raises MissingPackageError where it cannot be
+        had. points: by which a face is cut out; None: by the landmark network, or by those of a detector that was
+        given."""
         self.settings = settings or CropSettings()
-        self._load, self._points = load, points
+        self._load = load or FaceDetector
+        self._points = points or (by_network if load is None else detected)
         self._detector: FindsFaces | None = None
         self._one = Lock()
 

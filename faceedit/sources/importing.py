@@ -14,10 +14,11 @@ from PIL import Image
 
 from faceedit.align import POINTS, Landmarks
 from faceedit.colours import Told
-from faceedit.cropping import Cropper, CropSettings
+from faceedit.cropping import ALIGNED, Cropper, CropSettings
 from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError
 from faceedit.files import make_folders, write_whole
 from faceedit.images import Picture
+from faceedit.landmarks import landmarks_digest
 from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
@@ -182,7 +183,8 @@ class _Record:
 
 def _made_of(photograph: Photograph, points: Landmarks | None, settings: CropSettings) -> str:
     stat = photograph.path.stat()
-    parts = (str(photograph.path.absolute()), stat.st_size, stat.st_mtime_ns, points, settings)
+    finds = landmarks_digest() if points is None and settings.faces != ALIGNED else None
+    parts = (str(photograph.path.absolute()), stat.st_size, stat.st_mtime_ns, points, settings, finds)
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def share_kept(most: float, step: int) -> float:
@@ -14,10 +14,10 @@ def share_kept(most: float, step: int) -> float:
 
 
 class Averages:
-    """Moving averages of parameters (Polyak and Juditsky 1992), with the share `most` of the average before each
-    update; with 0 there are none."""
+    """Moving averages of parameters (Polyak and Juditsky 1992) or of what else changes with them, with the share `most`
+    of the average before each update; with 0 there are none."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter], most: float) -> None:
+    def __init__(self, parameters: Sequence[Tensor], most: float) -> None:
         self._parameters, self._most = list(parameters) if most > 0 else [], most
         self._kept = [parameter.detach().clone() for parameter in self._parameters]
 
