@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli.options import DetectorOption
 from retrieval.checks import require_output_folder
 
 group = typer.Typer(help="Make a data set of photographs.", no_args_is_help=True)
@@ -33,7 +34,7 @@ def import_(
         str,
         typer.Option(help="Without landmarks, cut out the only face (auto) or the largest, or take all as aligned."),
     ] = "auto",
-    detector: Annotated[Path | None, typer.Option(help="Find faces by this YuNet, an ONNX file.")] = None,
+    detector: DetectorOption = None,
     sessions: Annotated[str, typer.Option(help="Take these sessions of Multi-PIE, such as 1 or 1,2.")] = "1",
     recordings: Annotated[str, typer.Option(help="Take these recordings of Multi-PIE; 1 is the neutral face.")] = "1",
 ) -> None:

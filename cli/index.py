@@ -14,6 +14,7 @@ from cli.options import (
     CandidatesOption,
     DbOption,
     DescriptorOption,
+    DetectorOption,
     DeviceOption,
     JsonOption,
     MaxMemoryOption,
@@ -68,6 +69,21 @@ def index(
             help="Which folder below IMAGES names a person: first, last or a number. [default: as before, or last]",
         ),
     ] = None,
+    faces: Annotated[
+        str | None,
+        typer.Option(
+            help="Take crops as they are and every face of a photograph (auto) or the largest; cut out all, also of "
+            "crops; or take every picture for a crop (aligned). [default: as before, or auto]"
+        ),
+    ] = None,
+    detector: DetectorOption = None,
+    identity_of: Annotated[
+        str | None,
+        typer.Option(
+            help="Let the folder's name belong to a photograph's only face, or to the largest of several, too. "
+            "[default: as before, or only]"
+        ),
+    ] = None,
     max_memory: MaxMemoryOption = None,
     recall: RecallOption = None,
     max_ms: MaxMsOption = None,
@@ -85,17 +101,20 @@ def index(
     started, place = time.monotonic(), db_folder(db)
     requirements = requirements_of(place, max_memory, recall, max_ms)
     options = {"attribute": task, "descriptor": descriptor, "candidates": candidates}
-    with face_search(context, db, model=model, device=device, **options) as faces, ProgressBar() as bar:
+    with face_search(context, db, model=model, device=device, **options) as search, ProgressBar() as bar:
         if dry_run:
-            _tell_gone(faces.would_prune(images, **looks), as_json)
+            _tell_gone(search.would_prune(images, **looks), as_json)
             return
         wishes: dict[str, Any] = {
             "prune": prune,
             "sure": yes or _asked(bar),
             "retry": retry,
             "identity_level": identity_level,
+            "faces": faces,
+            "detector": detector,
+            "identity_of": identity_of,
         }
-        report = faces.index(images, labels, requirements=requirements, progress=bar.tell, **wishes, **looks)
+        report = search.index(images, labels, requirements=requirements, progress=bar.tell, **wishes, **looks)
     for line in report.skipped_lines():
         print(f"skipped: {line}", file=sys.stderr)
     for line in report.passed_lines() if verbose else ():

@@ -92,6 +92,7 @@ IlluminationOption = Annotated[
 ]
 InpaintOption = Annotated[bool, typer.Option("--inpaint", help="Take away the black block that hides a part.")]
 FaceOption = Annotated[int | None, typer.Option("--face", min=1, help="Mean this face of several; 1 is the largest.")]
+DetectorOption = Annotated[Path | None, typer.Option("--detector", help="Find faces by this YuNet, an ONNX file.")]
 AllPosesOption = Annotated[bool, typer.Option("--all-poses", help="Take every pose, one after the other.")]
 AllIlluminationsOption = Annotated[bool, typer.Option("--all-illuminations", help="Take every light.")]
 

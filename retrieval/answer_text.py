@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from faceedit.attributes import AttributeSpace
 from faceedit.text import cell, printable
 from retrieval.answers import SHOWN, Answer, table
+from retrieval.tables import plain
 
 FORMATS = ("table", "json", "jsonl", "csv")
-_COLUMNS = ("query", "asked", "rank", "distance", "identity", *SHOWN, "path", "file")
+_COLUMNS = ("query", "asked", "rank", "distance", "identity", *SHOWN, "path", "face", "box", "file")
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,5 @@ def _csv(query: str, answers: Sequence[Answer], first: bool) -> str:
     for answer in answers:
         asked = ", ".join(f"{name} {value}" for name, value in answer.asked.items())
         rows = ({"query": query, "asked": asked, **result.as_json()} for result in answer.results)
-        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+        writer.writerows({name: cell(plain(value)) for name, value in row.items()} for row in rows)
     return lines.getvalue().removesuffix("\n")

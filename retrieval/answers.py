@@ -20,7 +20,7 @@ from faceedit.images import Picture
 from retrieval.tables import aligned, shown
 
 if TYPE_CHECKING:
-    from index.values import Face
+    from index.values import Box, Face
     from retrieval.source import Source
 
 FILES = (THERE, GONE, CHANGED, UNREADABLE) = ("there", "gone", "changed since", "not readable now")
@@ -67,6 +67,16 @@ class Result:
         return self.face.decided
 
     @property
+    def number(self) -> int:
+        """Which face of its photo it is, from 1, the largest."""
+        return self.face.number
+
+    @property
+    def box(self) -> Box | None:
+        """Left, top, width and height in pixels of the upright photo; None: the whole picture is the crop."""
+        return self.face.box
+
+    @property
     def identity(self) -> str | None:
         """Who it is, where somebody said so."""
         return self.face.identity
@@ -99,6 +109,8 @@ class Result:
             "identity": self.identity,
             **{name: self.value_of(name) for name in SHOWN},
             "path": str(self.path),
+            "face": self.number,
+            "box": None if self.box is None else list(self.box),
             "file": self.file,
         }
 
@@ -192,4 +204,5 @@ def table(answers: Sequence[Answer], swept: AttributeSpace | None = None) -> lis
 
 
 def _place(result: Result) -> str:
-    return shown(result.path) + ("" if result.file == THERE else f" ({result.file})")
+    number = "" if result.box is None else f"#{result.number}"
+    return shown(result.path) + number + ("" if result.file == THERE else f" ({result.file})")

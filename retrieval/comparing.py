@@ -44,7 +44,8 @@ class LeftOut:
 class Comparison:
     """One look at the pictures of a folder.
 
-    unchanged: how many are as they were; skipped: what could not be read before and is as it was; todo: names below the
+    unchanged: how many are as they were; skipped: what could not be read before and is as it was; faceless: what showed
+    no face and is as it was; todo: names below the
     image root of all others; gone: known pictures whose files have certainly gone; left_out: those whose files are
     there and not among the pictures. What is kept in memory grows with what has changed, and by 8 bytes for each known
     picture.
@@ -54,12 +55,14 @@ class Comparison:
         self, gallery: Gallery, reader: ReadsFiles, waiting: Collection[int] = frozenset(), retry: bool = False
     ) -> None:
         """waiting: ids of the faces that are to be described again; retry: also what could not be read before."""
+        self.faceless: list[tuple[Path, str]] = []
         self.unchanged = 0
         self.skipped: list[tuple[Path, str]] = []
         self.todo = Names()
         self.gone: list[Face] = []
         self.left_out = LeftOut()
-        self._gallery, self._reader, self._waiting, self._retry = gallery, reader, waiting, retry
+        self._gallery, self._reader, self._retry = gallery, reader, retry
+        self.waiting = {face.path for face in gallery.get(sorted(waiting))}
         self._root = gallery.config.image_root
         self._above = f"{self._root}/".replace("//", "/")
         self._seen = array("q")  # ids of photos
@@ -147,7 +150,8 @@ class Comparison:
             return unchanged
         again = self._retry or file.problem.reader != self._reader.name or not file.problem.stamp.same_as(stamp)
         if not again:
-            self.skipped.append((self._root / name, file.problem.reason))
+            told = self.faceless if file.problem.faceless else self.skipped
+            told.append((self._root / name, file.problem.reason))
         return not again
 
     def _same(
@@ -160,7 +164,7 @@ class Comparison:
             stamp = stamps[name]
             if stamp is None:
                 continue
-            if stamp.size == face.photo.stamp.size and face.id not in self._waiting:
+            if stamp.size == face.photo.stamp.size and name not in self.waiting:
                 content = self._reader.content(Path(self._above + name))
                 if content == face.photo.sha256:
                     found[name] = Touched(face, stamp)

@@ -10,13 +10,18 @@ from faceedit.describes import Describes
 from faceedit.errors import ModelFileError
 from index.descriptors import first_unsound
 from index.values import Decision, FloatArray
-from retrieval.reading import Read
+from retrieval.one_file import Read
+
+Content = tuple[str, int]
+"""sha256 of a file, and the number of a face in it."""
 
 
-def describe_contents(describer: Describes, files: Iterable[Read]) -> tuple[dict[str, Decision], dict[str, FloatArray]]:
-    """The decision and the descriptor (D,) of each content that was read, by its sha256. Raises
-    ModelFileError for a model that makes none."""
-    crops = {file.sha256: file.crop for file in files if file.crop is not None}
+def describe_contents(
+    describer: Describes, files: Iterable[Read]
+) -> tuple[dict[Content, Decision], dict[Content, FloatArray]]:
+    """The decision and the descriptor (D,) of each face of each content that was read. Raises ModelFileError for a
+    model that makes none."""
+    crops = {(file.sha256, n): face.crop for file in files for n, face in enumerate(file.faces, 1)}
     if not crops:
         return {}, {}
     described = describer.describe(np.stack(list(crops.values())))

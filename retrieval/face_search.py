@@ -12,13 +12,14 @@ from faceedit.cropping import Cropper
 from faceedit.describes import Edits
 from index.errors import GalleryEmptyError, GalleryError
 from index.files import shortlists
-from index.gallery import Gallery
+from index.gallery import CropPolicy, Gallery
 from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
+from retrieval.crop_policy import keep_crops, read_crops
 from retrieval.indexing import index_folder
 from retrieval.kinds import look_through, require_pictures
 from retrieval.label_rows import LabelRows
@@ -34,7 +35,7 @@ from retrieval.redescribing import forget_redescription, redescribe, require_ano
 from retrieval.reports import IndexReport, RedescribeReport
 from retrieval.search_requirements import require_possible
 from retrieval.source import AnyPicture, Source, read_source
-from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate
+from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, removed_person
 from retrieval.wishes import Selection, Where, asked_for, attribute_named, condition_of, require_wish, swept
 
 Progress = Callable[[str, int, int], None]
@@ -120,6 +121,9 @@ class FaceSearch:
         identity_level: str | int | None = None,
         exclude: Sequence[str] = (),
         follow_links: bool = False,
+        faces: str | None = None,
+        detector: str | os.PathLike[str] | None = None,
+        identity_of: str | None = None,
         requirements: Requirements | None = None,
         progress: Progress | None = None,
     ) -> IndexReport:
@@ -130,6 +134,10 @@ class FaceSearch:
         outermost), which is remembered. prune: remove what has gone; sure: also where whole folders have gone, or most
         of the gallery, or what says whether to. retry: try files again that could not be read before. exclude: globs of
         names, or of paths below the folder, that are passed over; follow_links: look into folders that links lead to.
+        faces: what is done with pictures: auto (a crop is taken as it is, of a photograph every face), all, largest or
+        aligned (every picture is a crop); detector: another YuNet's ONNX file; identity_of: to whom a folder's name, or
+        a row of the manifest, belongs where a photograph shows several: only (to nobody) or largest. All three are
+        remembered.
         requirements: what a search must keep to, remembered for the next time; where no index does,
         `IndexReport.not_searched` says why. Raises FaceEditError, RetrievalError, GalleryError for a folder, manifest,
         model or gallery that does not fit; PruneError where so much has gone that one should be sure: then nothing was
@@ -145,25 +153,30 @@ class FaceSearch:
         if not prune or not existing:
             require_pictures(place, found)
         named = read_labels(labels, found.pictures, rows)
+        policy, crops = read_crops(existing.crops if existing else CropPolicy(), faces, detector, identity_of)
         describer = self._models.to_describe(self._attribute, self._descriptor, existing.config if existing else None)
         if requirements is not None:
             most = max(len(found.pictures), len(existing or ()))
             require_possible(most, describer.descriptor_size, requirements)
         gallery = self._opening.fitting(describer, place)
+        otherwise = keep_crops(gallery, policy)
         told, unlisted = partial(progress or _silent, "describing images"), {path for path, _ in found.refused}
         ask = prune and (sure or refuse)
+        reader = self._reader.cropping(crops)
         report = index_folder(
-            *(gallery, describer, found.pictures, named, told, ask, retry, self._reader, level),
+            *(gallery, describer, found.pictures, named, told, ask, retry, reader, level),
             folder=place.resolve(),
             looks=looks,
+            identity_of=identity_of,
             unlisted=unlisted,
         )
+        report.otherwise = report.unchanged if otherwise else 0
         gallery.note_passed(found.new, found.gone)
         report.rows = None if named is None else rows
         report.skipped += found.refused
         report.passed = found.passed
         report.unmatched = looks.unmatched(place, found.passed)
-        report.images = len(gallery)
+        report.images, report.photos = len(gallery), gallery.count_photos()
         if self._all and report.unchanged:
             report.likely_only = sum(None in face.decision.errors for face in gallery.faces())
         report.search, report.not_searched = self._prepared(requirements, progress)
@@ -186,9 +199,12 @@ class FaceSearch:
             return self.gallery.prepare(requirements, progress or _silent)
         return None
 
-    def redescribe(self, *, drop: bool = False, progress: Progress | None = None) -> RedescribeReport:
-        """Describe every picture again by this object's model, keeping ids and labels. The gallery stays as it is until
-        all are described; an interrupted run is taken up again. drop: remove what cannot be read.
+    def redescribe(
+        self, *, drop: bool = False, detector: str | os.PathLike[str] | None = None, progress: Progress | None = None
+    ) -> RedescribeReport:
+        """Describe every face again by this object's model, keeping ids and labels; it is cut out of its photograph
+        again. The gallery stays as it is until all are described; an interrupted run is taken up again. drop: remove
+        what cannot be read; detector: the one that the gallery was made with, where that did not come along.
 
         Raises UsageError where that model described it already; see `retrieval.redescribing.redescribe`.
         """
@@ -196,7 +212,8 @@ class FaceSearch:
         gallery, told = self.gallery, partial(progress or _silent, "describing images again")
         describer = self._models.to_describe(self._attribute, self._descriptor, None)
         require_another(gallery, describer)
-        report = redescribe(gallery, describer, drop, told, self._reader)
+        _, crops = read_crops(gallery.crops, None, detector, None)
+        report = redescribe(gallery, describer, drop, told, self._reader.cropping(crops))
         if report.finished:
             report.not_searched = self._prepared(None, progress)[1]
         return report
@@ -311,15 +328,21 @@ class FaceSearch:
         labels = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
         return correct_labels(self.gallery, images, condition_of(where), labels)
 
-    def remove(self, *images: Meant, where: Where = None, progress: Progress | None = None) -> Removal:
-        """Remove images that are named by path or id, or that fulfil a condition, and erase their descriptors.
+    def remove(
+        self, *images: Meant, where: Where = None, identity: str | None = None, progress: Progress | None = None
+    ) -> Removal:
+        """Remove images that are named by path, by path and number (`party.jpg#2`) or by id, or that fulfil a
+        condition, and erase their descriptors. identity: remove this person and all that is kept of it.
 
         The files themselves stay. Raises UsageError, UnknownImageError, WhereError, NothingFoundError.
         """
         condition, gallery = condition_of(where), self.gallery
         reduced = bool(shortlists(gallery.folder))  # which only `prepare` makes
-        removed = gallery.remove(chosen_ids(gallery, images, condition))
-        return Removal(removed, self._prepared(None, progress)[1] if reduced else None)
+        if identity is None:
+            removed, forgotten = gallery.remove(chosen_ids(gallery, images, condition)), 0
+        else:
+            removed, forgotten = removed_person(gallery, identity, alone=not images and condition is None)
+        return Removal(removed, self._prepared(None, progress)[1] if reduced else None, forgotten)
 
     def forget_kept(self) -> int:
         """Forget what is kept of pruned images for when their content comes back; of how many."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from faceedit.errors import ManifestError, UsageError
 from faceedit.manifest import COLUMNS, Manifest, read_manifest
 from index.labels import FILE, FOLDER, HAND, LABEL_KINDS, LABELS, LONGEST_LABEL, TEXT_LABELS, Labels
-from index.values import Face, Kept
+from index.values import WHOSE, Face, Kept
 from retrieval.errors import RetrievalError
 from retrieval.label_rows import LabelRows, Row, matched
 from retrieval.levels import LAST, person_of
 
 AnyLabels = str | os.PathLike[str] | Manifest | Mapping[Path, Labels]
 """A manifest or its path, or labels by absolute path."""
+ONLY, LARGEST = WHOSE
 _NONE_NAMED = (
     "the labels' manifest names none of the images{}: its paths start from the manifest's own folder; check them"
 )
@@ -96,31 +97,40 @@ def require_named(images: Sequence[Path], labels: Mapping[Path, Labels]) -> None
 
 @dataclass(frozen=True)
 class Labelling:
-    """The labels of the images below a root. manifest: by absolute path; level: which folder names a person."""
+    """The labels of the images below a root. manifest: by absolute path; level: which folder names a person;
+    identity_of: whom a row or a folder means in a photo with several faces, one of `index.values.WHOSE`."""
 
     root: Path
     manifest: Mapping[Path, Labels] | None
     level: str = LAST
+    identity_of: str = ONLY
+
+    def means(self, number: int, several: bool) -> bool:
+        """Whether a row or a folder means the face of this number."""
+        return not several or (number == 1 and self.identity_of == LARGEST)
 
     def given(self, name: str) -> Labels | None:
         """What the manifest says."""
         return None if self.manifest is None else self.manifest.get(self.root / name)
 
-    def of_new(self, name: str, before: Face | None, kept: Kept | None = None) -> Labels:
-        """For a file whose content is new; before: what was known at its name; kept: what a hand said of that content,
-        if it was pruned since."""
-        given = self.given(name)
+    def of_new(self, name: str, before: Labels | None, kept: Kept | None = None, means: bool = True) -> Labels:
+        """For a face in a file whose content is new; before: what was said of the same face there; kept: what a hand
+        said of it, if it was pruned since; means: whether row and folder mean this face."""
+        given = self.given(name) if means else None
         if given is not None:
             return given
         if before is not None:
-            return before.labels
-        own = Labels.given(FOLDER, identity=person_of(name, self.level))
+            meant = means or before.origin("identity") != FOLDER
+            return before if meant else before.changed(FOLDER, identity=None)
+        own = Labels.given(FOLDER, identity=person_of(name, self.level)) if means else Labels()
         said = {} if kept is None else {n: getattr(kept.labels, n) for n in LABELS if kept.labels.origin(n)}
         return own.changed(HAND, **said)
 
-    def of_same(self, name: str, face: Face) -> Labels:
-        """For a known face whose file lies at this name now; an identity that the folder gave changes with it."""
-        return self.given(name) or self.by_folder(name, face.labels)
+    def of_same(self, name: str, face: Face, several: bool = False) -> Labels:
+        """For a known face whose file lies at this name now; an identity that the folder gave changes with it.
+        several: whether its photo shows others."""
+        given = self.given(name) if self.means(face.number, several) else None
+        return given or self.by_folder(name, face.labels)
 
     def by_folder(self, name: str, own: Labels) -> Labels:
         """The labels of a known face, with the identity that its folder gives where it was a folder that gave it."""
@@ -128,19 +138,28 @@ class Labelling:
             return own
         return own.changed(FOLDER, identity=person_of(name, self.level))
 
+    def by_number(self, face: Face) -> Labels:
+        """Of a face among several, after it was said anew whom a folder means: what others said stays."""
+        if face.labels.origin("identity") not in ("", FOLDER):
+            return face.labels
+        meant = person_of(face.path, self.level) if self.means(face.number, True) else None
+        return face.labels.changed(FOLDER, identity=meant)
 
-def handed_back(files: Mapping[str, str], kept: Sequence[Kept]) -> dict[str, Kept]:
+
+def handed_back(files: Mapping[str, str], kept: Sequence[Kept]) -> dict[str, list[Kept]]:
     """Which kept labels belong to which file, by its name: those of the same content, from the same place where there
     are such, each once. files: sha256 by name; kept: oldest first."""
-    back: dict[str, Kept] = {}
-    there = {(one.path, one.sha256): one for one in kept}
+    back: dict[str, list[Kept]] = {}
+    there: dict[tuple[str, str], list[Kept]] = {}
+    for one in kept:
+        there.setdefault((one.path, one.sha256), []).append(one)
     for name, content in files.items():
         if (name, content) in there:
             back[name] = there.pop((name, content))
     for name, content in files.items():
-        left = next((one for one in there.values() if one.sha256 == content), None) if name not in back else None
+        left = next((key for key in there if key[1] == content), None) if name not in back else None
         if left is not None:
-            back[name] = there.pop((left.path, left.sha256))
+            back[name] = there.pop(left)
     return back
 
 

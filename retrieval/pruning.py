@@ -70,7 +70,7 @@ def would_go(
     compared.lost()
     moved = {face.id for face in compared.renames()[0].moved.values()}
     left = [face for face in compared.gone if face.id not in moved]
-    return judged(left, len(gallery), Places(gallery.config.image_root, looks, unlisted))
+    return judged(left, gallery.count_photos(), Places(gallery.config.image_root, looks, unlisted))
 
 
 class Places:

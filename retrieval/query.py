@@ -121,7 +121,7 @@ def _group(match: Match, distinct: str | None) -> object:
     """What a match has in common with those that it stands for."""
     face = match.face
     person = text_key(face.identity) if face.identity else None  # Anna and ANNA, as conditions have it
-    value = {"identity": person, "content": face.photo.sha256}.get(distinct or "")
+    value = {"identity": person, "content": face.photo.sha256, "photo": face.path}.get(distinct or "")
     return (value,) if value else face.id
 
 
@@ -145,11 +145,11 @@ def _found(path: Path, photo: Photo) -> str:
 
 
 def _own(gallery: Gallery, path: Path | None) -> list[int]:
-    """The id of the query's own file, where the gallery holds it."""
+    """The ids of all faces in the query's own file, where the gallery holds it."""
     if path is None:
         return []
     full, root = path.parent.resolve() / path.name, gallery.config.image_root
     if not full.is_relative_to(root):
         return []
     relative = full.relative_to(root).as_posix()
-    return list(gallery.ids_of([relative]).values()) if is_unicode(relative) else []
+    return gallery.all_ids_of([relative]).get(relative, []) if is_unicode(relative) else []

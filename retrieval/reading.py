@@ -9,7 +9,6 @@ start, and leave a script without a main guard with an error instead of its pict
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import multiprocessing
 import os
@@ -20,46 +19,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
-from stat import S_ISREG
 from typing import Protocol
 
-from faceedit.errors import ImageError
-from faceedit.faces import may_be_crop
-from faceedit.formats import DECODERS
-from faceedit.images import Picture, picture_size, read_crop
-from index.files import file_hash
-from index.stamps import FileStamp
 from retrieval.folder import stamp_of
+from retrieval.one_file import READER, Crops, Read, content_of, read
 
-MOST_BYTES = 500_000_000  # of one file
-READER = f"{DECODERS}, for its pixels"  # files that an earlier one refused are tried again
 FEW = 64  # so few pictures are read by one process
 MOST_MEMORY = 3 * 2**30  # address space of a process that reads
 PATIENCE = 300.0  # seconds for one file
-UNKNOWN = FileStamp()
 _log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe once torch and Faiss are loaded
-
-
-@dataclass(frozen=True)
-class Read:
-    """One file: its crop (60, 60, 3) uint8 and what identifies it, or the reason why there is none. lasting: whether
-    that reason lasts as long as the file stays as it is: what the system refuses, it may grant the next time; warnings:
-    what is wrong with the file, and costs no pixel."""
-
-    path: Path
-    crop: Picture | None = None
-    sha256: str = ""
-    stamp: FileStamp = UNKNOWN
-    reason: str = ""
-    lasting: bool = True
-    warnings: tuple[str, ...] = ()
 
 
 class ReadsFiles(Protocol):
@@ -75,55 +49,28 @@ class ReadsFiles(Protocol):
     def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
         """The files in order, `batch` at a time."""
 
+    def cropping(self, crops: Crops, /) -> ReadsFiles:
+        """The same, which makes crops of pictures so."""
+
 
 class FileReader:
     """Reads in worker processes, ahead of whoever asks; see `read_ahead`."""
 
-    name = READER
+    def __init__(self, crops: Crops | None = None) -> None:
+        self._crops = crops or Crops()
+
+    @property
+    def name(self) -> str:
+        return f"{READER}; {self._crops.name}"
 
     def content(self, path: Path, /) -> str | None:
         return content_of(path)
 
     def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
-        return read_ahead(paths, batch)
+        return read_ahead(paths, batch, reader=self._crops)
 
-
-def read(path: Path) -> Read:
-    """Read one file once."""
-    stamp, lasting = UNKNOWN, False
-    told: list[str] = []
-    try:
-        str(path).encode()
-        stat = path.stat()  # before the content: a change from here on is seen by the next run
-        stamp = FileStamp.of(stat)
-        if not S_ISREG(stat.st_mode):
-            raise ImageError(f"{path} is no regular file: give a picture")
-        if stamp.size > MOST_BYTES:
-            raise ImageError(f"{path} has {stamp.size:,} bytes, over {MOST_BYTES:,}: make it smaller")
-        content = path.read_bytes()
-        crop = read_crop(path, content, told)
-        size = picture_size(content)
-        if size is not None and not may_be_crop(*size):
-            told.append(f"{size[0]} x {size[1]} pixels are no crop of a face: `facesearch data import` makes crops")
-    except UnicodeEncodeError:
-        reason = f"{str(path)!r} has a name that is not Unicode: rename the file"
-    except FileNotFoundError:
-        reason = f"{path} does not exist any more"
-    except OSError as error:
-        reason = f"{path} cannot be read ({error.strerror or error}): the next run tries it again"
-    except ImageError as error:
-        reason, lasting = str(error), True
-    else:
-        return Read(path, crop, hashlib.sha256(content).hexdigest(), stamp, warnings=tuple(told))
-    return Read(path, stamp=stamp, reason=reason, lasting=lasting)
-
-
-def content_of(path: Path) -> str | None:
-    """sha256 of a file's content; None for one that cannot be read or is too large."""
-    try:
-        return None if path.stat().st_size > MOST_BYTES else file_hash(path)
-    except OSError:
-        return None
+    def cropping(self, crops: Crops, /) -> FileReader:
+        return FileReader(crops)
 
 
 def read_ahead(
@@ -297,6 +244,7 @@ def _limit_memory() -> None:
 def _serve(pipe: Connection[Read | None, Path], reader: Callable[[Path], Read]) -> None:
     """In a worker: answer until the other end is closed, or its process gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # there are as many processes as processors
     _limit_memory()
     try:
         pipe.send(None)

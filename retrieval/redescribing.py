@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +10,15 @@ import numpy as np
 
 from faceedit.describes import Describes
 from faceedit.errors import UsageError
-from index.gallery import Face, Gallery, GalleryConfig, Photo
+from index.gallery import Face, Gallery, GalleryConfig
+from index.values import FloatArray
+from retrieval.adding import photo_of, seen_as, seen_in
 from retrieval.describing import describe_contents
 from retrieval.errors import RetrievalError
-from retrieval.reading import FileReader, Read, ReadsFiles
+from retrieval.one_file import Read
+from retrieval.reading import FileReader, ReadsFiles
 from retrieval.reports import RedescribeReport
+from retrieval.same_faces import same_faces, same_places
 
 
 def redescribe(
@@ -44,44 +48,57 @@ def redescribe(
                 describer.digest, attribute.name, attribute.values, describer.descriptor_size, config.image_root
             )
         )
-        faces = {config.image_root / face.path: face for face in gallery.waiting()}
+        faces: dict[Path, list[Face]] = {}
+        for face in gallery.waiting():
+            faces.setdefault(config.image_root / face.path, []).append(face)
         total = len(gallery)
-        report.before = total - len(faces)
+        report.before = total - sum(map(len, faces.values()))
         done = report.before
         if progress:
             progress(done, total)
-        unread: list[Read] = []
+        unread, several = list[tuple[Face, str]](), gallery.several()
         for files in reader.ahead(list(faces), describer.batch):
-            unread += [file for file in files if file.crop is None]
-            _stage(gallery, describer, faces, [file for file in files if file.crop is not None])
-            done += len(files)
+            unread += _stage(gallery, describer, [(file, faces[file.path]) for file in files], several)
+            done += sum(len(faces[file.path]) for file in files)
             if progress:
                 progress(done, total)
-        report.described = len(faces) - len(unread)
+        report.described = total - report.before - len(unread)
         if drop and unread and len(unread) == total:
             raise RetrievalError(
-                f"none of the {total:,} images can be read ({unread[0].reason}): the gallery stays as it is"
+                f"none of the {total:,} images can be read ({unread[0][1]}): the gallery stays as it is"
             )
         if drop:
-            report.dropped = gallery.remove([faces[file.path].id for file in unread], keep_labels=True)
+            report.dropped = gallery.remove([face.id for face, _ in unread], keep_labels=True)
         else:
-            report.unread = [(file.path.relative_to(config.image_root).as_posix(), file.reason) for file in unread]
+            report.unread = [(face.name, reason) for face, reason in unread]
         if not report.unread:
             gallery.finish_redescription()
             report.finished = True
     return report
 
 
-def _stage(gallery: Gallery, describer: Describes, faces: dict[Path, Face], files: list[Read]) -> None:
-    """Describe each content once, and share it."""
-    decisions, descriptors = describe_contents(describer, files)
-    staged = []
-    for file in files:
-        face = faces[file.path]
-        photo = Photo(face.path, file.sha256, file.stamp)
-        staged.append(replace(face, photo=photo, decision=decisions[file.sha256]))
+def _stage(
+    gallery: Gallery, describer: Describes, files: Sequence[tuple[Read, list[Face]]], several: Collection[str]
+) -> list[tuple[Face, str]]:
+    """Describe each content once, and share it; the faces that are not found any more, with the reason. several: the
+    paths of photos that show others besides."""
+    decisions, descriptors = describe_contents(describer, [file for file, _ in files])
+    staged, made, unread = list[Face](), list[FloatArray](), list[tuple[Face, str]]()
+    for file, faces in files:
+        same = same_places if faces[0].path in several else same_faces
+        found = {old: new for new, old in same([seen_as(face) for face in faces], seen_in(file)).items()}
+        for number, face in enumerate(faces):
+            if number not in found:
+                unread.append((face, file.reason or f"{face.name} is not found in its photograph again"))
+                continue
+            key = (file.sha256, found[number] + 1)
+            place = file.faces[found[number]].place
+            photo = photo_of(face.path, file)
+            staged.append(replace(face, photo=photo, decision=decisions[key], place=place))
+            made.append(descriptors[key])
     if staged:
-        gallery.stage(staged, np.stack([descriptors[file.sha256] for file in files]))
+        gallery.stage(staged, np.stack(made))
+    return unread
 
 
 def forget_redescription(gallery: Gallery) -> int | None:

@@ -15,7 +15,7 @@ from retrieval.comparing import LeftOut
 from retrieval.kinds import counts_text
 from retrieval.label_rows import LabelRows
 from retrieval.levels import SameName, told
-from retrieval.tables import counted
+from retrieval.tables import counted, held
 
 
 @dataclass
@@ -27,11 +27,13 @@ class IndexReport:
     before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
     gallery still holds although their files have gone; left_out: those that it holds of the folder and that are not
     looked at any more, although their files are there; pruned: how many of these were removed; returned: how many were
-    pruned before, and have what a hand said of them again; skipped: unreadable files and folders with their reasons;
+    pruned before, and have what a hand said of them again; photos: how many have a face in the gallery; faceless: those
+    that were looked at and show none, with the reason; skipped: unreadable files and folders with their reasons;
     passed: files and folders, below the one that was indexed, that are no pictures or not to be looked at, and as what;
     warned: files that were read although something beside their pixels is damaged, and what that is.
     rows: how the labels' table and the images met, where one was given; same_names: names of folders that stand below
     several others, told once, until somebody says which level names people.
+    otherwise: how many photos stay as they were, although --faces or --detector is another now.
     unmatched: absolute globs of what to pass over that nothing was passed over for.
     likely_only: how many images keep a description by their likely candidates alone, although all were to be tried.
     search: how the gallery is searched now; not_searched: why it is not searched as was asked for, but as before.
@@ -48,12 +50,15 @@ class IndexReport:
     left_out: LeftOut = field(default_factory=LeftOut)
     pruned: int = 0
     returned: int = 0
+    photos: int = 0
+    faceless: list[tuple[Path, str]] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     warned: list[tuple[Path, str]] = field(default_factory=list)
     rows: LabelRows | None = None
     same_names: list[SameName] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
     passed: list[tuple[str, str]] = field(default_factory=list)
+    otherwise: int = 0
     likely_only: int = 0
     search: Prepared | None = None
     not_searched: Exception | None = None
@@ -63,6 +68,7 @@ class IndexReport:
         return {
             **{name: getattr(self, name) for name in _COUNTS},
             "skipped": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
+            "without_face": [{"path": str(path), "reason": reason} for path, reason in self.faceless],
             "warnings": [{"path": str(path), "warning": warning} for path, warning in self.warned],
             "labels": self.rows.as_json() if self.rows else None,
             "same_names": [{"identity": one.identity, "folders": list(one.folders)} for one in self.same_names],
@@ -76,11 +82,13 @@ class IndexReport:
     def lines(self, gallery: object, seconds: float) -> list[str]:
         """What was done, for people."""
         first = (
-            f"{gallery}: {counted(self.images, 'image')}; {self.described:,} described, {self.unchanged:,} unchanged, "
+            f"{gallery}: {held(self.images, self.photos)}; {self.described:,} described, {self.unchanged:,} unchanged, "
             f"{len(self.skipped):,} skipped in {seconds:.1f} s"
         )
         told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
         told += self.rows.lines() if self.rows else []
+        if self.faceless:
+            told.append(f"{counted(len(self.faceless), 'photograph')} without a face; `gallery problems` lists them")
         if self.passed:
             told.append(f"passed over: {counts_text(self.passed)}; --verbose lists them")
         if self.search is not None and self.search.index is not None:
@@ -117,6 +125,11 @@ class IndexReport:
                 f"{self.likely_only:,} images were described before by their likely candidates alone, and stay as they "
                 "are; to try all of them, index into another --db"
             )
+        if self.otherwise:
+            found.append(
+                f"{counted(self.otherwise, 'image')} of the gallery stay as another --faces or --detector made them, "
+                "until their files change; index into another --db to have all of them alike"
+            )
         kinds = Counter(kind for _, kind in self.passed)
         for kind, mend in MISSING.items():
             if kinds[kind]:
@@ -149,7 +162,7 @@ _TOLD = {
     "returned": "were pruned before, and have again what a hand said of them",
     "relabelled": "got new labels",
 }
-_COUNTS = "images described unchanged renamed duplicates changed relabelled vanished pruned returned".split()
+_COUNTS = "images photos described unchanged renamed duplicates changed relabelled vanished pruned returned".split()
 
 
 @dataclass

@@ -10,11 +10,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faceedit.errors import ImageError
-from faceedit.images import LARGEST, SIZE, Picture, read_large
-from retrieval.answers import SHOWN, Answer, columns
+from faceedit.images import LARGEST, SIZE, Picture, read_large, read_photograph
+from index.values import Face
+from retrieval.answers import SHOWN, Answer, Result, columns
 from retrieval.tables import shown
 
 GREEN, RED, GREY = (30, 160, 70), (200, 60, 50), (150, 150, 150)
+_AROUND = 3  # times a face's box that is shown of its photograph
 SIDE = 120  # pixels, of pictures that are no larger
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
@@ -57,7 +59,7 @@ def answer_sheet(answers: Sequence[Answer]) -> Picture:
     """(H, W, 3) uint8, one row for each answer: the query, every step of the edit, then the results, all as large as
     the largest of them, 120 to 240 pixels."""
     rows: list[list[Cell]] = []
-    pictures: dict[Path, Picture] = {}
+    pictures: dict[tuple[Path, int], Picture] = {}
     for answer in answers:
         names = columns([answer]) or [SHOWN[0]]
         row = [Cell(answer.source, "query")]
@@ -65,19 +67,42 @@ def answer_sheet(answers: Sequence[Answer]) -> Picture:
         for result in answer.results:
             found = ", ".join(shown(result.value_of(name)) for name in names)
             caption = f"{result.rank}: {result.distance:.3f}\n{result.identity or '-'} at {found}"
-            if result.path not in pictures:  # a sweep finds some of them again
-                pictures[result.path] = _picture(result.path)
-            row.append(Cell(pictures[result.path], caption, GREY))
+            key = (result.path, result.number)
+            if key not in pictures:  # a sweep finds some of them again
+                pictures[key] = _picture(result)
+            row.append(Cell(pictures[key], caption, GREY))
         rows.append(row)
     largest = max(len(cell.picture) for row in rows for cell in row)
     return draw_sheet(rows, min(max(largest, SIDE), LARGEST), gap_after=1 + len(answers[0].steps))
 
 
-def _picture(path: Path) -> Picture:
+def _picture(result: Result) -> Picture:
     try:
-        return read_large(path)
+        return read_large(result.path) if result.box is None else _in_photograph(result.path, result.face)
     except ImageError:  # the file has gone since it was indexed: the table still names it
         return np.full((SIZE, SIZE, 3), 128, np.uint8)
+
+
+def _in_photograph(path: Path, face: Face) -> Picture:
+    """(240, 240, 3) uint8: the part of the photograph around a face, with its box."""
+    assert face.box is not None
+    left, top, width, height = face.box
+    wide, high = face.photo.width, face.photo.height
+    side = max(width, height, min(_AROUND * max(width, height), wide, high))
+    x, y = _within(left + width / 2, side, wide), _within(top + height / 2, side, high)
+    whole = read_photograph(path, longest=round(LARGEST * max(wide, high) / side))
+    scale = max(whole.size) / max(wide, high)
+    ends = (round(scale * x), round(scale * y), round(scale * (x + side)), round(scale * (y + side)))
+    part = whole.rotate(90 * face.photo.turn, expand=True).crop(ends).resize((LARGEST, LARGEST))
+    share = LARGEST / side
+    box = ((left - x) * share, (top - y) * share, (left + width - x) * share, (top + height - y) * share)
+    ImageDraw.Draw(part).rectangle(box, outline=GREEN, width=3)
+    return np.array(part, dtype=np.uint8)
+
+
+def _within(middle: float, side: float, length: float) -> float:
+    """Where a part of this side begins, around the middle, or beside it at an end of the whole."""
+    return max(0.0, min(middle - side / 2, length - side))
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

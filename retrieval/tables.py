@@ -15,6 +15,18 @@ def shown(value: object) -> str:
     return "-" if value is None else printable(str(value))
 
 
+def plain(value: object) -> object:
+    """A list as numbers with spaces between them, for a cell of a table."""
+    return " ".join(f"{one:g}" for one in value) if isinstance(value, list | tuple) else value
+
+
+def held(faces: int, photos: int) -> str:
+    """How many faces in how many photos, as people count them: where each photo has one face, images."""
+    if faces == photos:
+        return counted(faces, "image")
+    return f"{counted(faces, 'face')} in {counted(photos, 'photograph')}"
+
+
 def counted(number: int, what: str) -> str:
     """'1 image', '1,114 images'"""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

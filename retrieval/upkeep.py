@@ -17,6 +17,7 @@ from index.where import LARGEST, Condition
 from retrieval.about import missing_files
 from retrieval.checks import is_unicode, require_keepable
 from retrieval.choosing import Meant, chosen_ids
+from retrieval.errors import NothingFoundError
 from retrieval.levels import FIRST, LAST
 
 
@@ -31,10 +32,12 @@ KEEP: Final = Keep.KEEP
 
 @dataclass(frozen=True)
 class Removal:
-    """images: how many were removed; not_searched: why the index could not be built anew, where there was one."""
+    """images: how many were removed; not_searched: why the index could not be built anew, where there was one;
+    forgotten: of how many pruned ones the labels are not kept any more."""
 
     images: int
     not_searched: Exception | None = None
+    forgotten: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def correct_labels(
         *first, last = (f"--{name}" for name in LABEL_KINDS)
         raise UsageError(f"say what to change: {', '.join(first)} or {last}")
     with gallery.writing():
-        found = gallery.get(chosen_ids(gallery, images, where))
+        found = gallery.get(chosen_ids(gallery, images, where, one_each=True))
         return gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})
 
 
@@ -88,6 +91,19 @@ def _text(name: str, given: object) -> str | None:
     return given or None
 
 
+def removed_person(gallery: Gallery, identity: str, alone: bool) -> tuple[int, int]:
+    """Remove a person; how many faces, and of how many pruned ones the labels. alone: whether nothing else was said to
+    be removed. Raises UsageError, NothingFoundError."""
+    if not alone:
+        raise UsageError("an identity with paths or a condition: choose one")
+    if not identity or not is_unicode(identity):
+        raise UsageError(f"identity {identity!r} is no name: give one as `facesearch gallery list` shows it")
+    removed, forgotten = gallery.remove_person(identity)
+    if not removed and not forgotten:
+        raise NothingFoundError(f"nobody is called {identity!r}")
+    return removed, forgotten
+
+
 def relocate(gallery: Gallery, root: Path) -> int:
     """Say where the images lie now, or that they lie in a part of a folder that is to be indexed as a whole, or that
     it is only this part again; how many are not there. Raises UsageError for a folder that holds none of them, and for
@@ -103,7 +119,7 @@ def relocate(gallery: Gallery, root: Path) -> int:
         missing = stayed
     else:
         below = out_of = ""
-    if missing == len(gallery) > 0:
+    if missing == gallery.count_photos() > 0:
         raise UsageError(f"{root} holds none of the gallery's {missing:,} images: give the folder they moved to")
     if out_of:
         _require_people_below(gallery.identity_level, out_of, root)

@@ -14,7 +14,7 @@ from retrieval.checks import is_unicode
 
 Where = str | Condition | None
 """Which images compete: a condition, its text, or all."""
-DISTINCT = ("identity", "content")
+DISTINCT = ("identity", "content", "photo")
 
 
 def asked_for(pose: int | None, illumination: int | None, inpaint: bool) -> dict[str, int]:
@@ -61,7 +61,8 @@ def condition_of(where: Where) -> Condition | None:
 @dataclass(frozen=True)
 class Selection:
     """Which results are shown. k: how many; where: which images compete; distinct: one of DISTINCT, of which a result
-    may show each value once ('content': files with the same bytes; images without an identity are all unlike);
+    may show each value once ('content': files with the same bytes, 'photo': faces in one file; images without an
+    identity are all unlike);
     max_distance: results that are farther are left out."""
 
     k: int = 5

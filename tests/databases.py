@@ -57,6 +57,9 @@ class Stepped:
     def vacuum(self) -> None:
         self._database.vacuum()
 
+    def fold(self) -> None:
+        self._database.fold()
+
     def close(self) -> None:
         self._database.close()
 

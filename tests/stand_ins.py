@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from faceedit.describes import Described, Edit, Floats, Usual
 from faceedit.errors import ImageError
 from faceedit.images import SIZE, Picture
 from retrieval.face_search import FaceSearch
-from retrieval.reading import READER, Read, content_of, read
+from retrieval.one_file import READER, Crops, Read, content_of, read
 
 
 class HashEditor:
@@ -75,10 +76,12 @@ def stand_in_search(
 class ReadsHere:
     """Reads files in this process, `most` at a time where that is given."""
 
-    name = READER
+    def __init__(self, most: int | None = None, crops: Callable[[Path], Read] = read, name: str = READER) -> None:
+        self._most, self._crops, self._name = most, crops, name
 
-    def __init__(self, most: int | None = None) -> None:
-        self._most = most
+    @property
+    def name(self) -> str:
+        return self._name
 
     def content(self, path: Path, /) -> str | None:
         return content_of(path)
@@ -86,4 +89,9 @@ class ReadsHere:
     def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
         step = min(batch, self._most or batch)
         for start in range(0, len(paths), step):
-            yield [read(path) for path in paths[start : start + step]]
+            yield [self._crops(path) for path in paths[start : start + step]]
+
+    def cropping(self, crops: Crops, /) -> ReadsHere:
+        one = copy(self)
+        one._crops = crops if self._crops is read or isinstance(self._crops, Crops) else self._crops
+        return one

@@ -23,7 +23,7 @@ from typer.main import get_command
 
 from cli.app import app, run
 from cli.options import Factory
-from retrieval.reading import Read
+from retrieval.one_file import Read
 from tests.damage import full_disk
 from tests.stand_ins import ReadsHere, stand_in_search
 
@@ -286,7 +286,7 @@ def test_index_says_what_it_did_as_json_and_does_it_once(quick: Command, photos:
     first, second = quick(*asked), quick(*asked)
     counts: dict[str, Any] = {"gallery": "db", "images": 4, "relabelled": 0, "vanished": 0, "skipped": []}
     counts |= {"changed": 0, "renamed": 0, "duplicates": 0, "pruned": 0, "search": {"kind": "exact", "recall": 1.0}}
-    counts |= {"labels": None, "same_names": [], "warnings": []}
+    counts |= {"labels": None, "same_names": [], "warnings": [], "photos": 4, "without_face": []}
     counts |= {"returned": 0, "passed_over": [], "passed_over_kinds": {}, "exclude_unmatched": []}
     counts |= {"left_out": {"count": 0, "first": []}}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}

@@ -18,9 +18,12 @@ from PIL import Image
 
 from faceedit.images import read_crop
 from index.stamps import FileStamp
-from retrieval.reading import Read, read, read_ahead
+from retrieval.one_file import Read, read
+from retrieval.reading import read_ahead
 
 ROOT = Path(__file__).resolve().parent.parent
+
+IMPORTS = ("from retrieval.one_file import read", "from retrieval.reading import read_ahead")
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def test_a_single_file_that_kills_its_reader_does_not_kill_us(pictures: list[Pat
 def ran(script: Path, folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
     """A script without `if __name__ == "__main__":` that reads the pictures of a folder."""
     reads = "for batch in read_ahead(sorted(Path(sys.argv[1]).glob('*.png')), 4, reader=reader) for file in batch]"
-    begin = ("import sys", "from pathlib import Path", "from retrieval.reading import read, read_ahead")
+    begin = ("import sys", "from pathlib import Path", *IMPORTS)
     end = (f"files = [file {reads}", "print('read', sum(file.crop is not None for file in files), flush=True)")
     script.write_text("\n".join([*begin, "print('the script runs', flush=True)", *lines, *end, ""]))
     return subprocess.run(

@@ -172,19 +172,6 @@ def test_a_photograph_is_queried_edited_and_decided_about(photograph: Path, tmp_
         assert len(faces.sweep(photograph, face=2)) == 7
 
 
-def test_photographs_that_are_indexed_as_crops_are_told(photograph: Path, tmp_path: Path) -> None:
-    for width, height in ((60, 60), (240, 100), (500, 490)):
-        picture(width, height).save(tmp_path / f"{width}.png")
-    with FaceSearch(tmp_path / "db", describer=HashEditor(), reader=ReadsHere()) as faces:
-        report = faces.index(tmp_path)
-    told = "700 x 400 pixels are no crop of a face: `facesearch data import` makes crops"
-    assert (report.described, [(str(path), warning) for path, warning in report.warned]) == (
-        4,
-        [(str(photograph), told)],
-    )
-    assert f"{photograph}: {told}" in report.warnings()[0]
-
-
 @pytest.mark.slow
 def test_a_real_detector_finds_whom_a_photograph_shows(tmp_path: Path) -> None:
     pytest.importorskip("cv2")

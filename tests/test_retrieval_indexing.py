@@ -21,8 +21,8 @@ from retrieval.errors import NoImagesError, RetrievalError
 from retrieval.indexing import index_folder
 from retrieval.kinds import find_images
 from retrieval.labelling import read_labels
+from retrieval.one_file import Read, ReadFace
 from retrieval.opening import open_gallery
-from retrieval.reading import Read
 from retrieval.reports import IndexReport
 from tests.conftest import blob_face
 from tests.faces import label
@@ -565,11 +565,12 @@ def test_what_the_system_refuses_is_told_and_tried_again(gallery: Gallery, edito
 class ReadsMore(ReadsHere):
     """Knows a format that the other does not."""
 
-    name = "reads more"
+    def __init__(self) -> None:
+        super().__init__(name="reads more")
 
     def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
         for files in super().ahead(paths, batch):
-            yield [replace(file, crop=blob_face(1, 0, 0), sha256="b" * 64, reason="") for file in files]
+            yield [replace(file, faces=(ReadFace(blob_face(1, 0, 0)),), sha256="b" * 64, reason="") for file in files]
 
 
 def test_what_one_reader_cannot_read_is_tried_by_another(gallery: Gallery, editor: HashEditor) -> None:

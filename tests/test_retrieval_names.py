@@ -14,8 +14,8 @@ from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Lab
 from retrieval.indexing import index_folder
 from retrieval.kinds import find_images, look_through
 from retrieval.names import Names, Pictures, names_below
+from retrieval.one_file import Read, ReadFace
 from retrieval.passing import USUAL
-from retrieval.reading import Read
 from tests.stand_ins import HashEditor, ReadsHere
 
 FEW, MANY = 300, 12_345  # in memory, and in a file
@@ -122,7 +122,7 @@ class OfNothing(ReadsHere):
             yield [Read(path, BLACK, path.name.encode().hex().zfill(64), FileStamp.of(path.stat())) for path in some]
 
 
-BLACK = np.zeros((60, 60, 3), np.uint8)
+BLACK = (ReadFace(np.zeros((60, 60, 3), np.uint8)),)
 
 
 @pytest.mark.slow

@@ -36,31 +36,36 @@ def remove(
     context: typer.Context,
     images: ImagesArgument = None,
     where: WhereOption = None,
+    identity: Annotated[str | None, typer.Option(help="Remove this person, and all that is kept of it.")] = None,
     kept: Annotated[
         bool, typer.Option("--kept", help="Forget the labels that are kept of images that were pruned.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
     db: DbOption = None,
 ) -> None:
-    """Remove images, and erase their descriptors. The files themselves stay."""
+    """Remove images, and erase their descriptors. The files themselves stay. By a photograph's path all its faces are
+    meant, by party.jpg#2 the second."""
     if kept:
-        _forget_kept(context, db, alone=not (images or where or dry_run))
+        _forget_kept(context, db, alone=not (images or where or identity or dry_run))
         return
     from retrieval.wishes import condition_of
 
     condition = condition_of(where)
     from cli.progress import ProgressBar
+    from index.where import Comparison
     from retrieval.choosing import chosen_ids
 
     with face_search(context, db) as faces, ProgressBar() as bar:
         if dry_run:
+            condition = condition or (Comparison("identity", "=", (identity,)) if identity else None)
             ids = chosen_ids(faces.gallery, images or (), condition)
             for image in faces.gallery.get(ids):
-                print(printable(image.path))
+                print(printable(image.name))
             print(f"{counted(len(ids), 'image')} would be removed", file=sys.stderr)
             return
-        done = faces.remove(*(images or ()), where=condition, progress=bar.tell)
-    print(f"{counted(done.images, 'image')} removed, their descriptors erased")
+        done = faces.remove(*(images or ()), where=condition, identity=identity, progress=bar.tell)
+    also = f"; labels of {counted(done.forgotten, 'pruned image')} forgotten" if done.forgotten else ""
+    print(f"{counted(done.images, 'image')} removed, their descriptors erased{also}")
     warn_not_searched(done.not_searched)
 
 

@@ -13,6 +13,7 @@ from cli.options import (
     CandidatesOption,
     DbOption,
     DescriptorOption,
+    DetectorOption,
     DeviceOption,
     JsonOption,
     MaxMemoryOption,
@@ -77,6 +78,7 @@ def redescribe(
     drop: Annotated[
         bool, typer.Option("--drop", help="Remove images whose files have gone or cannot be read.")
     ] = False,
+    detector: DetectorOption = None,
     give_up: Annotated[bool, typer.Option("--give-up", help="Forget what was begun.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -92,7 +94,7 @@ def redescribe(
             print("nothing was under way" if forgotten is None else f"{forgotten:,} new descriptions forgotten")
             return
         with ProgressBar() as bar:
-            report = faces.redescribe(drop=drop, progress=bar.tell)
+            report = faces.redescribe(drop=drop, detector=detector, progress=bar.tell)
     if as_json:
         print(json.dumps(report.as_json()))
     else:

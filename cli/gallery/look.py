@@ -12,12 +12,13 @@ import typer
 
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search, one_of
 from faceedit.text import cell, printable
-from retrieval.tables import aligned, aligned_pages, shown
+from retrieval.tables import aligned, aligned_pages, plain, shown
 
 if TYPE_CHECKING:
     from index.gallery import Face
 
-_SHOWN = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
+_LISTED = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
+_SHOWN = ("id", "path", "face", "box", *_LISTED[2:])
 
 
 def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = False) -> None:
@@ -53,9 +54,10 @@ def list_images(
             if form == "jsonl":
                 print(json.dumps(row))
             else:
-                writer.writerow({name: cell(value) for name, value in row.items()})
+                writer.writerow({name: cell(plain(value)) for name, value in row.items()})
         if form == "table":
-            for line in aligned_pages(_SHOWN, ([shown(row[name]) for name in _SHOWN] for row in chain([first], rows))):
+            listed = ({**row, "path": _name(row)} for row in chain([first], rows))
+            for line in aligned_pages(_LISTED, ([shown(row[name]) for name in _LISTED] for row in listed)):
                 print(line)
 
 
@@ -71,21 +73,38 @@ def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption
     if as_json:
         print(json.dumps(rows))
         return
-    print("\n\n".join("\n".join(aligned([[name, shown(value)] for name, value in row.items()])) for row in rows))
+    told = (aligned([[name, shown(plain(value))] for name, value in row.items()]) for row in rows)
+    print("\n\n".join(map("\n".join, told)))
 
 
 def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """List the files that could not be read. With the reason; `index` tries them again when they change."""
+    """List the files that gave no image. They cannot be read, or show no face; `index` tries them again when they
+    change."""
     from index.gallery import Gallery
 
     with Gallery.open(db_folder(db)) as gallery:
         found = gallery.problems()
     if as_json:
-        print(json.dumps([{"path": one.path, "reason": one.reason, "found": one.found} for one in found]))
+        print(
+            json.dumps(
+                [
+                    {"path": one.path, "reason": one.reason, "found": one.found, "without_face": one.faceless}
+                    for one in found
+                ]
+            )
+        )
         return
     for one in found:
         print(f"{printable(one.path)}  {printable(one.reason)}")
 
 
 def _row(face: Face) -> dict[str, Any]:
-    return {name: getattr(face, name) for name in _SHOWN}
+    box = None if face.box is None else list(face.box)
+    return {"id": face.id, "path": face.path, "face": face.number, "box": box} | {
+        name: getattr(face, name) for name in _LISTED[2:]
+    }
+
+
+def _name(row: dict[str, Any]) -> str:
+    """By which the other commands take it."""
+    return f"{row['path']}#{row['face']}" if row["box"] else str(row["path"])

@@ -20,6 +20,8 @@ from index.truth.shape import strange
 
 _STAMP = """typeof(size) != 'integer' OR size < 0 OR typeof(mtime_ns) != 'integer' OR typeof(inode) != 'integer'
     OR inode < 0 OR typeof(ctime_ns) != 'integer'"""
+_SIZE = """typeof(width) != 'integer' OR width < 0 OR typeof(height) != 'integer' OR height < 0
+    OR (width = 0) != (height = 0) OR turn NOT IN (0, 1, 2, 3)"""
 _SHA256 = "typeof(sha256) != 'blob' OR length(sha256) != 32"
 _MODEL = """typeof(model_digest) != 'text' OR length(model_digest) != 64 OR model_digest GLOB '*[^0-9a-f]*'
     OR typeof(attribute) != 'text' OR attribute GLOB '*[^a-z0-9_]*' OR attribute = ''
@@ -66,12 +68,7 @@ _SENSELESS = (
     ),
     (_NO_PATH, "photo", f"typeof(path_key) NOT IN ('null', 'text') OR {_PATH}"),
     ("its hash is none", "photo", f"sha256 IS NOT NULL AND ({_SHA256})"),
-    (
-        "its size or times are none",
-        "photo",
-        f"""id < 1 OR {_STAMP} OR typeof(added) != 'integer' OR typeof(width) != 'integer' OR width < 0
-        OR typeof(height) != 'integer' OR height < 0 OR (width = 0) != (height = 0) OR turn NOT IN (0, 1, 2, 3)""",
-    ),
+    ("its size or times are none", "photo", f"id < 1 OR {_STAMP} OR {_SIZE} OR typeof(added) != 'integer'"),
     (
         "it cannot say why the file is not read",
         "photo",
@@ -134,7 +131,7 @@ _SENSELESS = (
         OR coalesce({", ".join(LABEL_KINDS)}) IS NULL OR """
         + " OR ".join(f"typeof({name}) NOT IN ('null', '{_TYPES[kind]}')" for name, kind in LABEL_KINDS.items()),
     ),
-    ("its content is none", "staged", f"{_STAMP} OR (sha256 IS NOT NULL AND ({_SHA256}))"),
+    ("its content is none", "staged", f"{_STAMP} OR {_SIZE} OR (sha256 IS NOT NULL AND ({_SHA256}))"),
 )
 
 

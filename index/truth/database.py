@@ -66,6 +66,9 @@ class Database(Protocol):
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
 
+    def fold(self) -> None:
+        """Let nothing of what was removed stand in a log beside the rows, unless somebody reads: then later."""
+
     def close(self) -> None:
         """Close all connections."""
 
@@ -150,6 +153,17 @@ class SQLite:
             raise _named(self.path, self._patience, error) from error
         finally:
             connection.close()
+        self._note()
+
+    def fold(self) -> None:
+        """Fold the write-ahead log into the file, where no reader needs it; else the last connection that closes does
+        so."""
+        with suppress(sqlite3.Error, GalleryStorageError):
+            connection = _connect(self.path, 0)
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                connection.close()
         self._note()
 
     def close(self) -> None:

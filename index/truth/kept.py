@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.orm import Session
 
-from index.labels import HAND, LABELS, Labels
+from index.labels import HAND, LABELS, Labels, text_key
 from index.truth.database import PAGE, chunks
 from index.truth.rows import box_of, kept_row
 from index.truth.schema import Base, FaceRow, KeptRow, PhotoRow, insert_rows, is_sealed
@@ -66,6 +66,14 @@ def forget_of_faces(session: Session, ids: Sequence[int]) -> None:
     for some in chunks([int(id_) for id_ in ids]):
         contents = select(PhotoRow.sha256).join(FaceRow, FaceRow.photo_id == PhotoRow.id).where(FaceRow.id.in_(some))
         session.execute(delete(KeptRow).where(KeptRow.sha256.in_(contents)))
+
+
+def forget_person(session: Session, identity: str) -> int:
+    """Forget what is kept of faces with this identity, as conditions compare it; of how many."""
+    rows = session.execute(select(KeptRow.id, KeptRow.identity).where(KeptRow.identity.is_not(None)))
+    ids = [id_ for id_, said in rows if text_key(str(said)) == text_key(identity)]
+    forget(session, ids)
+    return len(ids)
 
 
 def forget_all(session: Session) -> int:

@@ -18,7 +18,7 @@ from index.values import Face, KnownFile, Problem
 _HAS_FACE = exists().where(FaceRow.photo_id == PhotoRow.id)
 _KNOWN = (
     *(PhotoRow.path, PhotoRow.id, _HAS_FACE, PhotoRow.size, PhotoRow.mtime_ns, PhotoRow.inode, PhotoRow.ctime_ns),
-    *(PhotoRow.reason, PhotoRow.reader, PhotoRow.unread),
+    *(PhotoRow.reason, PhotoRow.reader, PhotoRow.unread, PhotoRow.faceless),
 )
 
 
@@ -26,19 +26,21 @@ def files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
     """Those of these files that the gallery knows, by path."""
     found = {}
     for some in chunks(paths):
-        for path, id_, described, *stamp, reason, reader, unread in session.execute(
+        for path, id_, described, *stamp, reason, reader, unread, faceless in session.execute(
             select(*_KNOWN).where(PhotoRow.path.in_(some))
         ):
-            problem = None if reason is None else Problem(path, FileStamp(*unread or ()), reason, reader or "")
+            known = Problem(path, FileStamp(*unread or ()), reason or "", reader or "", faceless=bool(faceless))
+            problem = None if reason is None else known
             found[path] = KnownFile(id_, bool(described), FileStamp(*stamp), problem)
     return found
 
 
 def faces_at(session: Session, paths: Sequence[str]) -> list[Face]:
-    """The faces in the photos at these paths."""
+    """The faces in the photos at these paths, by number."""
     found: list[Face] = []
     for some in chunks(paths):
-        found += map(face_of, session.execute(select_faces().where(PhotoRow.path.in_(some)).order_by(FaceRow.id)))
+        there = select_faces().where(PhotoRow.path.in_(some)).order_by(FaceRow.number, FaceRow.id)
+        found += map(face_of, session.execute(there))
     return found
 
 

@@ -15,6 +15,7 @@ from index.truth.schema import FaceRow, PhotoRow, numbers_text, sealed
 from index.values import Box, Decision, Face, Kept, Passed, Photo, Place, Problem, check_path
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
+SIZE = ("width", "height", "turn")
 READ: Mapping[str, Any] = {  # of a file that can be read
     **dict.fromkeys(("reason", "reader", "unread", "found")),
     "faceless": 0,
@@ -163,6 +164,7 @@ def redecided(faces: Sequence[Face]) -> dict[int, dict[str, Any]]:
     return {
         one.id: {"face_id": one.id, "sha256": one.photo.sha256 or None}
         | stamp_columns(one.photo.stamp)
+        | size_columns(one.photo)
         | place_columns(one.place)
         | decision_columns(one.decision)
         for one in faces

@@ -247,6 +247,9 @@ class StagedRow(Base):
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     inode: Mapped[int] = mapped_column(BigInteger)
     ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    width: Mapped[int]
+    height: Mapped[int]
+    turn: Mapped[int]
     box: Mapped[list[float] | None] = mapped_column(Numbers)
     landmarks: Mapped[list[float] | None] = mapped_column(Numbers)
     score: Mapped[float | None] = mapped_column(Float)

@@ -13,13 +13,14 @@ from sqlalchemy import Select, Table, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from index.errors import DuplicatePathError
-from index.labels import Labels
+from index.labels import Labels, text_key
 from index.stamps import FileStamp
 from index.truth.conditions import expression
 from index.truth.database import PAGE, chunks
 from index.truth.ids import last_id
 from index.truth.rows import (
     READ,
+    SIZE,
     STAMP,
     Row,
     face_of,
@@ -190,13 +191,13 @@ def move(session: Session, faces: Sequence[Face]) -> None:
 
 
 def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
-    """Give faces another decision and place, and their photos the content and stamp that it was made from: for each
-    face the columns of a row of the table staged."""
+    """Give faces another decision and place, and their photos the content, stamp and size that it was made from: for
+    each face the columns of a row of the table staged."""
     photos = _photos_of(session, list(rows))
     own = ("decided", "errors", "box", "landmarks", "score")
     rewrite(session, _FACE, {id_: {name: row[name] for name in own} for id_, row in rows.items()})
     files = {
-        photos[id_]: {"sha256": row["sha256"] or None, **{name: row[name] for name in STAMP}, **READ}
+        photos[id_]: {"sha256": row["sha256"] or None, **{name: row[name] for name in (*STAMP, *SIZE)}, **READ}
         for id_, row in rows.items()
     }
     rewrite(session, _PHOTO, files)
@@ -275,6 +276,11 @@ def require_new(session: Session, faces: Sequence[Face]) -> None:
             "paths are); leave it out, remove the image first, or add with replace=True"
         )
     forget_problems(session, known)
+
+
+def ids_of_person(session: Session, identity: str) -> list[int]:
+    """The ids of all faces with this identity, as conditions compare it."""
+    return list(session.scalars(select(FaceRow.id).where(FaceRow.identity_key == text_key(identity))))
 
 
 def page(session: Session, where: Condition | None, after: int) -> list[Face]:

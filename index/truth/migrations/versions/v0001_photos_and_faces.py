@@ -23,6 +23,10 @@ def _model() -> tuple[sa.Column[object], ...]:
     )
 
 
+def _size() -> tuple[sa.Column[int], ...]:
+    return tuple(sa.Column(name, sa.Integer, nullable=False) for name in ("width", "height", "turn"))
+
+
 def _place() -> tuple[sa.Column[object], ...]:
     return sa.Column("box", sa.Text), sa.Column("landmarks", sa.Text), sa.Column("score", sa.Float)
 
@@ -57,7 +61,7 @@ def upgrade() -> None:
         sa.Column("path_key", sa.String),
         sa.Column("sha256", sa.LargeBinary(32), index=True),
         *_stamp(),
-        *(sa.Column(name, sa.Integer, nullable=False) for name in ("width", "height", "turn")),
+        *_size(),
         sa.Column("added", sa.BigInteger, nullable=False),
         sa.Column("reason", sa.String),
         sa.Column("reader", sa.String),
@@ -134,6 +138,7 @@ def upgrade() -> None:
         sa.Column("face_id", _LONG, sa.ForeignKey("face.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("sha256", sa.LargeBinary(32)),
         *_stamp(),
+        *_size(),
         *_place(),
         sa.Column("decided", sa.Integer, nullable=False),
         sa.Column("errors", sa.Text, nullable=False),

@@ -1,0 +1,307 @@
+"""Faces in photographs: how many are found, how many that are none, the right one of several, and how fast.
+
+    python benchmarks/photographs_faces.py found --real REAL [--every 1]
+    python benchmarks/photographs_faces.py false [--pictures FOLDER ...] [--count 500] [--tiles 300]
+    python benchmarks/photographs_faces.py several --real REAL [--pictures-of-several 100]
+    python benchmarks/photographs_faces.py speed --real REAL --out FOLDER [--count 60] [--rounds 3]
+
+REAL: a folder with photographs.csv (path, eye_left_x, ...), photographs/ and aligned/ with manifest.csv, which nothing
+was trained or chosen on. Prints a table. Recall from raw photographs: `facesearch evaluate --data REAL/photographs.csv
+--match identity,expression,pose`, beside the same of REAL/manifest.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from faceedit.align import align, landmarks_of
+from faceedit.cropping import ALL, Cropper, CropSettings, Cuts
+from faceedit.editor import Editor
+from faceedit.errors import NoFaceError
+from faceedit.images import read_photograph
+from faceedit.training.augmentation import random_backgrounds
+
+MODEL = Path(__file__).resolve().parent.parent / "sample_db" / "models" / "pose"
+NEAR = 0.25  # of the distance between the eyes, that these may be elsewhere
+BATCH = 64
+QUALITY = 92
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("found", "false", "several", "speed"))
+    parser.add_argument("--real", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--pictures", type=Path, action="append", default=[])
+    for name, value in (("every", 1), ("count", 500), ("tiles", 300), ("pictures-of-several", 100), ("rounds", 3)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    given = parser.parse_args()
+    torch.set_num_threads(2)
+    for line in {"found": found, "false": false, "several": several, "speed": speed}[given.what](given):
+        print(line, flush=True)
+
+
+def cutter() -> Cropper:
+    """What looks for faces whatever the picture."""
+    return Cropper(CropSettings(faces=ALL))
+
+
+def cut(cropper: Cropper, content: bytes) -> Cuts:
+    """No face where none is found."""
+    try:
+        return cropper.cut(Path("photograph.jpg"), content)
+    except NoFaceError:
+        return Cuts(())
+
+
+def jpeg(image: Image.Image, quality: int = QUALITY) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+# --- found ---
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def _scaled(image: Image.Image, width: int) -> Image.Image:
+    return image.resize((width, round(width * image.height / image.width)), Image.Resampling.LANCZOS)
+
+
+CHANGES: dict[str, Change] = {
+    "as they are": lambda image: image,
+    "120 pixels wide": lambda image: _scaled(image, 120),
+    "turned 90": lambda image: image.rotate(90, expand=True),
+    "turned 180": lambda image: image.rotate(180, expand=True),
+    "turned 270": lambda image: image.rotate(270, expand=True),
+    "12 megapixels": lambda image: _scaled(image, 3464),
+    "grey": lambda image: image.convert("L").convert("RGB"),
+    "x 0.15": lambda image: Image.eval(image, lambda value: round(0.15 * value)),
+}
+
+
+def found(given: argparse.Namespace) -> Iterator[str]:
+    """Of photographs of one person each: found, that is eyes where they are, and others besides."""
+    rows, cropper = _photographs(given.real)[:: given.every], cutter()
+    yield f"{len(rows)} photographs | found | nothing else found"
+    for name, change in CHANGES.items():
+        right, alone = [], []
+        for row in rows:
+            image = read_photograph(given.real / row["path"])
+            cuts = cut(cropper, jpeg(change(image)))
+            right.append(_is_there(cuts, row, image))
+            alone.append(len(cuts.faces) == 1)
+        yield f"{name} | {np.mean(right):.4f} | {np.mean(alone):.4f}"
+
+
+def _photographs(real: Path) -> list[dict[str, str]]:
+    with (real / "photographs.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _is_there(cuts: Cuts, row: dict[str, str], image: Image.Image) -> bool:
+    """Whether one of the faces has its eyes where they are, in the photograph set upright."""
+    if cuts.size is None or not cuts.faces:
+        return False
+    share = cuts.size[0] / image.width
+    known = landmarks_of(row)
+    between = share * abs(known.eye_right[0] - known.eye_left[0])
+    wanted = np.array([*known.eyes, *known.mouth]) * share
+    faces = [np.array([*one.face.landmarks.eyes, *one.face.landmarks.mouth]) for one in cuts.faces if one.face]
+    return any(float(np.abs(face - wanted).max()) <= max(NEAR * between, 1.0) for face in faces)
+
+
+# --- false ---
+
+
+def false(given: argparse.Namespace) -> Iterator[str]:
+    """Of pictures without anybody: in how many a face is found."""
+    cropper = cutter()
+    yield "pictures without a face | how many | with a face"
+    for name, pictures in (("procedural", _drawn(given.count)), ("tiles", _tiles(given.pictures, given.tiles))):
+        seen = [len(cut(cropper, jpeg(Image.fromarray(picture))).faces) for picture in pictures]
+        if seen:
+            yield f"{name} | {len(seen)} | {np.mean(np.array(seen) > 0):.4f}"
+
+
+def _drawn(count: int) -> Iterator[np.ndarray]:
+    """Walls, gradients, rooms, stripes and leaves; a fifth of them pure noise of several sizes."""
+    random = torch.Generator().manual_seed(18)
+    for number in range(count):
+        size = int(torch.randint(200, 1200, (1,), generator=random))
+        if number % 5 == 4:
+            yield _noise(number, size)
+        else:
+            made = random_backgrounds(1, size, random, "cpu", textures=0.7)[0].permute(1, 2, 0)
+            yield np.asarray((255 * made).round().byte().numpy()[: 3 * size // 4])
+
+
+def _noise(seed: int, size: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    grain = int(rng.choice([1, 2, 4, 8, 16, 32]))
+    small = rng.integers(0, 256, (max(size // grain, 2), max(size // grain, 2), 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(small).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _tiles(folders: Sequence[Path], count: int) -> Iterator[np.ndarray]:
+    """Parts of pictures in which somebody saw to it that nobody is."""
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in (".jpg", ".png"))
+    rng, images = np.random.default_rng(18), [read_photograph(path) for path in paths]
+    images = [image for image in images if min(image.size) >= 200]
+    for _ in range(count if images else 0):
+        image = images[int(rng.integers(len(images)))]
+        side = int(rng.integers(150, min(image.size) + 1))
+        left, top = (int(rng.integers(0, length - side + 1)) for length in image.size)
+        yield np.asarray(image.crop((left, top, left + side, top + side)))
+
+
+# --- several ---
+
+
+def several(given: argparse.Namespace) -> Iterator[str]:
+    """Composites of 2 to 12 people: faces found, and the right person and picture by the face in each place."""
+    rows, editor, cropper = _photographs(given.real), Editor.load(MODEL), cutter()
+    gallery = _described(editor, [_crop_of(given.real, row) for row in rows])
+    rng = np.random.default_rng(18)
+    placed = there = right = person = 0
+    extra = 0
+    for number in range(given.pictures_of_several):
+        chosen = rng.choice(len(rows), 2 + number % 11, replace=False)
+        image, places = _composite([_portrait(given.real, rows[i]) for i in chosen], rng)
+        cuts = cut(cropper, jpeg(image))
+        in_place = [_in(cuts, place) for place in places]
+        placed, there = placed + len(places), there + sum(one is not None for one in in_place)
+        extra += len(cuts.faces) - sum(one is not None for one in in_place)
+        crops = [(i, one) for i, one in zip(chosen, in_place, strict=True) if one is not None]
+        nearest = (_described(editor, [one for _, one in crops]) @ gallery.T).argmax(1)
+        right += sum(int(i == j) for (i, _), j in zip(crops, nearest, strict=True))
+        person += sum(rows[i]["identity"] == rows[j]["identity"] for (i, _), j in zip(crops, nearest, strict=True))
+    yield "composites | people | found | of those, the very picture first | the person first | found where nobody is"
+    shares = f"{there / placed:.4f} | {right / there:.4f} | {person / there:.4f}"
+    yield f"{given.pictures_of_several} | {placed} | {shares} | {extra}"
+
+
+def _crop_of(real: Path, row: dict[str, str]) -> np.ndarray:
+    return align(read_photograph(real / row["path"]), landmarks_of(row))
+
+
+def _described(editor: Editor, crops: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(editor.describe(np.stack(crops)).descriptors)
+
+
+def _portrait(real: Path, row: dict[str, str]) -> Image.Image:
+    """Head and shoulders."""
+    points = landmarks_of(row)
+    length = points.mouth[1] - points.eyes[1]
+    left, top = points.eyes[0] - 2.6 * length, points.eyes[1] - 2.2 * length
+    return read_photograph(real / row["path"]).crop(
+        (round(left), round(top), round(left + 5.2 * length), round(top + 5.2 * length))
+    )
+
+
+def _composite(portraits: Sequence[Image.Image], rng: Any) -> tuple[Image.Image, list[tuple[int, int, int]]]:
+    """A picture of 1600 x 1200 with people in a grid, each of another size; the places: left, top, side."""
+    across = {1: 2, 2: 2, 3: 3, 4: 2}.get(len(portraits), 3 if len(portraits) < 10 else 4)
+    down = -(-len(portraits) // across)
+    cell = min(1600 // across, 1200 // down)
+    wall = tuple(int(value) for value in rng.integers(60, 220, 3))
+    image, places = Image.new("RGB", (1600, 1200), wall), []
+    for number, portrait in enumerate(portraits):
+        side = int(rng.integers(cell * 6 // 10, cell + 1))
+        left = (number % across) * (1600 // across) + int(rng.integers(0, 1600 // across - side + 1))
+        top = (number // across) * (1200 // down) + int(rng.integers(0, 1200 // down - side + 1))
+        image.paste(portrait.resize((side, side), Image.Resampling.LANCZOS), (left, top))
+        places.append((left, top, side))
+    return image, places
+
+
+def _in(cuts: Cuts, place: tuple[int, int, int]) -> np.ndarray | None:
+    """The crop of the face whose middle lies in a place."""
+    left, top, side = place
+    for one in cuts.faces:
+        if one.face is not None:
+            x, y = one.face.box[0] + one.face.box[2] / 2, one.face.box[1] + one.face.box[3] / 2
+            if left <= x < left + side and top <= y < top + side:
+                return one.crop
+    return None
+
+
+# --- speed ---
+
+
+def speed(given: argparse.Namespace) -> Iterator[str]:
+    """Indexing JPEGs of 2 and 12 megapixels: by the plain loop, which decodes one after the other in full, finds faces
+    by benchmarks/plain_faces.py and describes by the same network; and by `FaceSearch.index`. In turn, so that other
+    load on the machine falls on both."""
+    rows = _photographs(given.real)[: given.count]
+    yield f"{len(rows)} photographs | plain loop | index | times as fast | CPU of both | peak of index and its readers"
+    for megapixels, width in ((2, 1414), (12, 3464)):
+        folder = given.out / f"{megapixels}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for row in rows:
+            image = _scaled(read_photograph(given.real / row["path"]), width)
+            (folder / Path(row["path"]).name).write_bytes(jpeg(image))
+        times = [(_plain(folder), _indexed(folder, given.out / "db")) for _ in range(given.rounds)]
+        wall = [[one[i][0] for one in times] for i in (0, 1)]
+        used = [[one[i][1] for one in times] for i in (0, 1)]
+        best = [min(some) for some in wall]
+        peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        cpu = " and ".join(f"{min(some):.1f} s" for some in used)
+        speeds = " | ".join(f"{len(rows) / one:.1f}/s" for one in best)
+        ratios = [a / b for a, b in zip(*wall, strict=True)]
+        spread = f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        yield f"{megapixels} megapixels | {speeds} | {spread} | {cpu} | {peak / 1e6:.2f} GB"
+
+
+def _timed(work: Callable[[], None]) -> tuple[float, float]:
+    """Seconds by the clock, and of computing here and in processes that have ended."""
+
+    def used() -> float:
+        both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return sum(one.ru_utime + one.ru_stime for one in both)
+
+    clock, before = time.monotonic(), used()
+    work()
+    return time.monotonic() - clock, used() - before
+
+
+def _plain(folder: Path) -> tuple[float, float]:
+    from benchmarks.plain_faces import PlainDetector
+
+    editor = Editor.load(MODEL)
+
+    def work() -> None:
+        detector = PlainDetector()
+        for path in sorted(folder.iterdir()):
+            image = Image.open(path).convert("RGB")
+            for points in detector(np.asarray(image)):
+                editor.describe(align(image, points)[None])
+
+    return _timed(work)
+
+
+def _indexed(folder: Path, db: Path) -> tuple[float, float]:
+    import shutil
+
+    from retrieval.face_search import FaceSearch
+
+    editor = Editor.load(MODEL)
+    shutil.rmtree(db, ignore_errors=True)
+    with FaceSearch(db, describer=editor) as faces:
+        return _timed(lambda: print(faces.index(folder).lines(db, 0)[0], flush=True))
+
+
+if __name__ == "__main__":
+    main()

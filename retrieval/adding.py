@@ -1,0 +1,184 @@
+"""Files with new content into a gallery: the faces in them described, each content once, and labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from faceedit.describes import Describes
+from index.gallery import Decision, Face, Gallery, Kept, Labels, Photo
+from index.values import Box, FloatArray
+from retrieval.describing import Content, describe_contents
+from retrieval.known import Known
+from retrieval.labelling import Labelling, handed_back
+from retrieval.one_file import Read
+from retrieval.reports import IndexReport
+from retrieval.same_faces import Seen, same_faces, same_places
+
+_NEAR = 1.0  # pixels that the box of a face may be elsewhere and still be the same answer of the same detector
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a model made of the faces of some contents."""
+
+    decisions: Mapping[Content, Decision]
+    descriptors: Mapping[Content, FloatArray]
+
+    def of(self, file: Read) -> list[tuple[Decision, FloatArray]]:
+        keys = [(file.sha256, number) for number in range(1, len(file.faces) + 1)]
+        return [(self.decisions[key], self.descriptors[key]) for key in keys]
+
+
+class Adding:
+    """One run's. name_of: a file's path in the gallery."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        describer: Describes,
+        known: Known,
+        labelling: Labelling,
+        report: IndexReport,
+        name_of: Callable[[Read], str],
+    ) -> None:
+        self._gallery, self._describer, self._known = gallery, describer, known
+        self._labelling, self._report, self._name = labelling, report, name_of
+
+    def add(self, new: list[Read]) -> None:
+        """Describe each content once, and share it. Faces that wait to be described keep their ids."""
+        made = self._made(new)
+        again = [file for file in new if self._waits(file)]
+        self._describe(again, made)
+        new = [file for file in new if file not in again]
+        if not new:
+            return
+        kept, names = self._handed_back(new), [self._name(file) for file in new]
+        self._report.changed += sum(name in self._known.at for name in names)
+        faces, descriptors = list[Face](), list[FloatArray]()
+        returned: list[int] = []
+        for file, name in zip(new, names, strict=True):
+            faces += self._faces(file, made, kept.get(name, []), returned)
+            descriptors += [descriptor for _, descriptor in made.of(file)]
+        self._gallery.add(faces, np.stack(descriptors), replace=True, returned=returned)
+        self._report.returned += len(returned)
+
+    def _made(self, new: list[Read]) -> _Made:
+        shared = self._shared(new)
+        told = [file for file in new if (file.sha256, 1) not in shared.decisions]
+        decisions, descriptors = describe_contents(self._describer, told)
+        self._report.described += len(decisions)
+        self._report.duplicates += sum(len(file.faces) for file in new) - len(decisions)
+        return _Made({**shared.decisions, **decisions}, {**shared.descriptors, **descriptors})
+
+    def _shared(self, new: list[Read]) -> _Made:
+        """What is known already of the same faces in other files of the same content. Damage must not spread."""
+        wanted = {one.sha256: one for one in new}
+        faces = {content: some for content, some in self._known.by_content.items() if content in wanted}
+        faces = {content: some for content, some in faces.items() if _are_those(some, wanted[content])}
+        sound = self._gallery.sound_descriptors([face.id for some in faces.values() for face in some])
+        some_sound = [face for some in faces.values() if all(one.id in sound for one in some) for face in some]
+        keys = {(face.photo.sha256, face.number): face for face in some_sound}
+        decisions = {key: face.decision for key, face in keys.items()}
+        return _Made(decisions, {key: sound[face.id] for key, face in keys.items()})
+
+    def _waits(self, file: Read) -> bool:
+        """Whether faces in it are known, and wait to be described again: those of a photograph that is another now are
+        new ones."""
+        name = self._name(file)
+        if not self._known.waits(name):
+            return False
+        before = self._known.at[name]
+        return len(before) == 1 or before[0].photo.sha256 == file.sha256
+
+    def _describe(self, files: list[Read], made: _Made) -> None:
+        """Describe faces that wait for it as their files are now: they keep their ids. Others of the same photo stay as
+        they are; what is not found again goes."""
+        faces, descriptors, lost = list[Face](), list[FloatArray](), list[int]()
+        for file in files:
+            name = self._name(file)
+            before = self._known.at[name]
+            waiting = {face.id for face in before} & self._known.waiting
+            self._known.waiting -= waiting
+            for new, old in same_faces([seen_as(face) for face in before], seen_in(file)).items():
+                if before[old].id in waiting:
+                    waiting.remove(before[old].id)
+                    decision, descriptor = made.of(file)[new]
+                    labels = self._labelling.of_same(name, before[old], len(before) > 1)
+                    place = file.faces[new].place
+                    faces.append(
+                        replace(before[old], photo=photo_of(name, file), labels=labels, decision=decision, place=place)
+                    )
+                    descriptors.append(descriptor)
+            if waiting:
+                lost += waiting
+                self._report.warned.append((file.path, f"{len(waiting)} faces are not found in it again"))
+        self._gallery.remove(lost, keep_labels=True)
+        if faces:
+            self._gallery.describe(faces, np.stack(descriptors))
+            self._gallery.update_labels({face.id: face.labels for face in faces})
+
+    def _handed_back(self, new: list[Read]) -> dict[str, list[Kept]]:
+        """The labels that are kept for files whose content was pruned before."""
+        files = {self._name(file): file.sha256 for file in new if self._name(file) not in self._known.at}
+        return handed_back(files, self._gallery.kept(list(files.values())))
+
+    def _faces(self, file: Read, made: _Made, kept: list[Kept], returned: list[int]) -> list[Face]:
+        """The new faces of a file; returned: the ids of kept labels that they have again are added to it."""
+        name, several = self._name(file), len(file.faces) > 1
+        photo, seen = photo_of(name, file), seen_in(file, [descriptor for _, descriptor in made.of(file)])
+        before = self._before(name, seen)
+        size = (photo.width, photo.height)
+        back = same_places([Seen(one.number, one.box, size) for one in kept], seen)
+        faces = []
+        for place, (found, (decision, _)) in enumerate(zip(file.faces, made.of(file), strict=True)):
+            again = kept[back[place]] if place in back else None
+            means = self._labelling.means(place + 1, several)
+            labels = self._labelling.of_new(name, before.get(place), again, means)
+            returned += [again.id] if again is not None else []
+            faces.append(Face(photo, labels, decision, number=place + 1, place=found.place))
+        return faces
+
+    def _before(self, name: str, seen: Sequence[Seen]) -> dict[int, Labels]:
+        """What was said of faces that a file of this name showed before, by their positions now."""
+        before = self._known.at.get(name, [])
+        if not before:
+            return {}
+        alone = len(before) == len(seen) == 1
+        described = [face.id for face in before if face.id not in self._known.waiting]
+        looks = {} if alone else self._gallery.sound_descriptors(described)
+        same = same_faces([seen_as(face, looks.get(face.id)) for face in before], seen)
+        return {new: before[old].labels for new, old in same.items()}
+
+
+def photo_of(name: str, file: Read) -> Photo:
+    """A file that was read, as a gallery keeps it."""
+    return Photo(name, file.sha256, file.stamp, file.width, file.height, file.turn)
+
+
+def seen_as(face: Face, descriptor: FloatArray | None = None) -> Seen:
+    """A known face, to compare with others."""
+    return Seen(face.number, face.box, (face.photo.width, face.photo.height), descriptor)
+
+
+def seen_in(file: Read, descriptors: Sequence[FloatArray] = ()) -> list[Seen]:
+    """The faces of a file that was read."""
+    size = (file.width, file.height)
+    boxes: list[Box | None] = [None if face.place is None else face.place.box for face in file.faces]
+    looks: list[FloatArray | None] = [*descriptors] or [None] * len(boxes)
+    return [Seen(n, box, size, look) for n, (box, look) in enumerate(zip(boxes, looks, strict=True), 1)]
+
+
+def _are_those(known: Sequence[Face], file: Read) -> bool:
+    """Whether known faces of a content are those that were found in it now."""
+    if [face.number for face in known] != list(range(1, len(file.faces) + 1)):
+        return False
+    return all(_is_near(one.box, two.box) for one, two in zip(map(seen_as, known), seen_in(file), strict=True))
+
+
+def _is_near(one: Box | None, two: Box | None) -> bool:
+    if one is None or two is None:
+        return one is two
+    return max(abs(a - b) for a, b in zip(one, two, strict=True)) <= _NEAR

@@ -1,0 +1,139 @@
+"""Read one file: the crops of the faces in it, or why there are none.
+
+This module must stay free of torch: every process that reads imports it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from stat import S_ISREG
+
+from faceedit.cropping import ALIGNED, AUTO, Cropper, CropSettings, Cuts, detector_of
+from faceedit.errors import ImageError, MissingPackageError, NoFaceError
+from faceedit.faces import Face, detector_digest
+from faceedit.formats import DECODERS
+from faceedit.images import Picture
+from index.files import file_hash
+from index.stamps import FileStamp
+from index.values import Place
+
+MOST_BYTES = 500_000_000  # of one file
+READER = f"{DECODERS}, for its pixels"  # files that an earlier one refused are tried again
+UNKNOWN = FileStamp()
+
+
+@dataclass(frozen=True)
+class ReadFace:
+    """A face's crop (60, 60, 3) uint8 RGB; place: where it lies in the upright photograph, None: it is all of that."""
+
+    crop: Picture
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Read:
+    """One file: the faces in it, the largest first, and what identifies it, or the reason why there is none.
+
+    lasting: whether that reason lasts as long as the file stays as it is: what the system refuses, it may grant the
+    next time; faceless: whether it is that no face is found; warnings: what is wrong with the file, and costs no pixel;
+    width, height, turn: of a photograph, as `index.values.Photo` has them."""
+
+    path: Path
+    faces: tuple[ReadFace, ...] = ()
+    sha256: str = ""
+    stamp: FileStamp = UNKNOWN
+    reason: str = ""
+    lasting: bool = True
+    faceless: bool = False
+    warnings: tuple[str, ...] = ()
+    width: int = 0
+    height: int = 0
+    turn: int = 0
+
+    @property
+    def crop(self) -> Picture | None:
+        """Of its first face."""
+        return self.faces[0].crop if self.faces else None
+
+
+@dataclass(frozen=True)
+class Crops:
+    """How pictures become crops: what each reading process is told. faces: one of `faceedit.cropping.FACES`; detector:
+    another YuNet's file. Called with a path it reads that file, once."""
+
+    faces: str = AUTO
+    detector: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What their answer depends on besides the file."""
+        by = "" if self.faces == ALIGNED else f" by {(detector_digest(self.detector) or 'nothing')[:12]}"
+        return f"faces {self.faces}{by}"
+
+    def require(self) -> None:
+        """Raise UsageError for what cannot be done, MissingPackageError where an extra is needed for it."""
+        detector_of(CropSettings(faces=self.faces), self.detector)
+
+    def __call__(self, path: Path, /) -> Read:
+        return read_by(_cropper(self), path)
+
+
+def read(path: Path) -> Read:
+    """Read one file once: a crop as it is, a photograph with all its faces."""
+    return Crops()(path)
+
+
+@lru_cache(1)
+def _cropper(crops: Crops) -> Cropper:
+    """One for each process that reads."""
+    settings = CropSettings(faces=crops.faces)
+    return Cropper(settings, detector_of(settings, crops.detector))
+
+
+def read_by(cropper: Cropper, path: Path) -> Read:
+    """Read one file once."""
+    stamp, lasting, faceless = UNKNOWN, False, False
+    told: list[str] = []
+    try:
+        str(path).encode()
+        stat = path.stat()  # before the content: a change from here on is seen by the next run
+        stamp = FileStamp.of(stat)
+        if not S_ISREG(stat.st_mode):
+            raise ImageError(f"{path} is no regular file: give a picture")
+        if stamp.size > MOST_BYTES:
+            raise ImageError(f"{path} has {stamp.size:,} bytes, over {MOST_BYTES:,}: make it smaller")
+        content = path.read_bytes()
+        cuts = cropper.cut(path, content, told)
+    except UnicodeEncodeError:
+        reason = f"{str(path)!r} has a name that is not Unicode: rename the file"
+    except FileNotFoundError:
+        reason = f"{path} does not exist any more"
+    except OSError as error:
+        reason = f"{path} cannot be read ({error.strerror or error}): the next run tries it again"
+    except (ImageError, MissingPackageError) as error:
+        reason, lasting, faceless = str(error), True, isinstance(error, NoFaceError)
+    else:
+        return _with_faces(Read(path, (), hashlib.sha256(content).hexdigest(), stamp, warnings=tuple(told)), cuts)
+    return Read(path, stamp=stamp, reason=reason, lasting=lasting, faceless=faceless)
+
+
+def _with_faces(file: Read, cuts: Cuts) -> Read:
+    """What was read with what was cut out of it."""
+    width, height = cuts.size or (0, 0)
+    faces = tuple(ReadFace(cut.crop, None if cut.face is None else _place(cut.face)) for cut in cuts.faces)
+    return replace(file, faces=faces, width=width, height=height, turn=cuts.turns)
+
+
+def _place(face: Face) -> Place:
+    points = tuple(axis for point in face.landmarks.known().values() for axis in point)
+    return Place(face.box, points, face.score)
+
+
+def content_of(path: Path) -> str | None:
+    """sha256 of a file's content; None for one that cannot be read or is too large."""
+    try:
+        return None if path.stat().st_size > MOST_BYTES else file_hash(path)
+    except OSError:
+        return None
