@@ -15,6 +15,7 @@ from faceedit.errors import ImageError, MissingPackageError, NoFaceError
 from faceedit.faces import Face, detector_digest
 from faceedit.formats import DECODERS
 from faceedit.images import Picture
+from faceedit.landmarks import by_network, landmarks_digest
 from index.files import file_hash
 from index.stamps import FileStamp
 from index.values import Place
@@ -69,8 +70,11 @@ class Crops:
     @property
     def name(self) -> str:
         """What their answer depends on besides the file."""
-        by = "" if self.faces == ALIGNED else f" by {(detector_digest(self.detector) or 'nothing')[:12]}"
-        return f"faces {self.faces}{by}"
+        if self.faces == ALIGNED:
+            return f"faces {self.faces}"
+        found = detector_digest(self.detector)
+        by = f"{found[:12]}, {landmarks_digest()[:12]}" if found else "nothing"
+        return f"faces {self.faces} by {by}"
 
     def require(self) -> None:
         """Raise UsageError for what cannot be done, MissingPackageError where an extra is needed for it."""
@@ -89,7 +93,7 @@ def read(path: Path) -> Read:
 def _cropper(crops: Crops) -> Cropper:
     """One for each process that reads."""
     settings = CropSettings(faces=crops.faces)
-    return Cropper(settings, detector_of(settings, crops.detector))
+    return Cropper(settings, detector_of(settings, crops.detector), by_network)
 
 
 def read_by(cropper: Cropper, path: Path) -> Read:
