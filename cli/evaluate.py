@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import CandidatesOption, DescriptorOption, DeviceOption, ModelOption, TaskOption
+from cli.options import CandidatesOption, DescriptorOption, DeviceOption, IdentityOption, ModelOption, TaskOption
 from retrieval.checks import require_output_folder
 
 WORK = ".evaluation"  # in the folder of the report: the gallery, until all is measured
@@ -37,6 +37,7 @@ def evaluate(
     ] = False,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
+    identity: IdentityOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Measure recall on a labelled data set. Recall@1, 5 and 10 beside three baselines, as report.json and
@@ -44,19 +45,20 @@ def evaluate(
     from faceedit.manifest import read_manifest
     from retrieval.models import ModelFolders
 
-    folder = ModelFolders(model=model).own_folder(task)
+    models = ModelFolders(None, model, device, candidates, identity)
+    folder = models.own_folder(task)
     columns = tuple(name.strip() for name in (match or "").split(",") if name.strip())
     manifest = read_manifest(data, required=("path", "identity", *columns))
     require_output_folder(out)
     from cli.progress import ProgressBar
-    from faceedit.editor import LEARNED, PAPER, Editor, descriptor_kind
+    from faceedit.editor import LEARNED
     from faceedit.modelfile import model_digest
     from retrieval.evaluation.evaluate import evaluate as measure
     from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
     from retrieval.evaluation.report import summary, write_report
 
     columns = default_match(manifest) if match is None else columns
-    editor = Editor.load(folder, device, descriptor or LEARNED, candidates)
+    editor = models.to_describe(task, descriptor, None)
     test = load_test_set(manifest, editor.attribute, columns)
     chosen = choose_queries(test, editor.attribute, queries, seed)
     with ProgressBar("evaluating") as bar:
@@ -65,7 +67,7 @@ def evaluate(
         )
     shutil.rmtree(out / WORK)
     about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}
-    about |= {"descriptor": f"{descriptor or LEARNED}, {editor.descriptor_size:,} numbers", "candidates": candidates}
+    about |= {"descriptor": f"{editor.kind}, {editor.descriptor_size:,} numbers", "candidates": candidates}
     figures = write_report(evaluation, out, about)
     print("\n".join(summary(evaluation, figures)))
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
@@ -73,9 +75,10 @@ def evaluate(
         from faceedit.modelfile import record_metrics
         from retrieval.evaluation.report import for_the_card, usual
 
-        of = f"{about['data']}: " + ",".join(columns) + (f"; descriptor {descriptor}" if descriptor == PAPER else "")
+        of = f"{about['data']}: " + ",".join(columns)
+        of += f"; descriptor {editor.kind}" if editor.kind != LEARNED else ""
         distances = usual(evaluation, str(about["data"]))
-        known = {descriptor_kind(editor.descriptor_size): distances} if distances else {}
+        known = {kind: one for kind, one in ((editor.kind, distances), (editor.kind_who, evaluation.who)) if one}
         record_metrics(folder, for_the_card(evaluation, figures, of), known)
     if gate is not None and figures["recall"]["1"]["value"] < gate:
         raise typer.Exit(5)

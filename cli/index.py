@@ -16,6 +16,7 @@ from cli.options import (
     DescriptorOption,
     DetectorOption,
     DeviceOption,
+    IdentityOption,
     JsonOption,
     MaxMemoryOption,
     MaxMsOption,
@@ -87,6 +88,7 @@ def index(
     max_memory: MaxMemoryOption = None,
     recall: RecallOption = None,
     max_ms: MaxMsOption = None,
+    identity: IdentityOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -100,7 +102,7 @@ def index(
     looks: dict[str, Any] = {"exclude": exclude or (), "follow_links": follow_links}
     started, place = time.monotonic(), db_folder(db)
     requirements = requirements_of(place, max_memory, recall, max_ms)
-    options = {"attribute": task, "descriptor": descriptor, "candidates": candidates}
+    options = {"attribute": task, "descriptor": descriptor, "candidates": candidates, "identity": identity}
     with face_search(context, db, model=model, device=device, **options) as search, ProgressBar() as bar:
         if dry_run:
             _tell_gone(search.would_prune(images, **looks), as_json)

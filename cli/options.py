@@ -33,6 +33,14 @@ TaskOption = Annotated[
     str | None,
     typer.Option("--task", help="Say pose, illumination or inpainting. [default: what --model is for, else pose]"),
 ]
+IdentityOption = Annotated[
+    str | None,
+    typer.Option(
+        "--identity",
+        help="Let own (the model), sface or FILE.onnx say who somebody is. [default: what the gallery has, or "
+        "$FACESEARCH_IDENTITY; of a new one sface where it is installed]",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="Compute on auto, cpu or cuda.")]
 DescriptorOption = Annotated[
     str | None,

@@ -14,6 +14,7 @@ from cli.options import (
     DbOption,
     DeviceOption,
     FaceOption,
+    IdentityOption,
     IlluminationOption,
     InpaintOption,
     JsonOption,
@@ -49,6 +50,7 @@ def query(
     db: DbOption = None,
     model: ModelOption = None,
     models: ModelsOption = None,
+    identity: IdentityOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a line for each query.")] = False,
@@ -60,7 +62,7 @@ def query(
     ] = None,
 ) -> None:
     """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
-    nearest real pictures. With nothing asked, they are those that look most alike."""
+    nearest real pictures. With nothing asked, they are those of whom it is, at any look."""
     from faceedit.errors import ImageError
     from retrieval.checks import require_no_image
     from retrieval.wishes import asked_for, condition_of, require_distance, require_distinct
@@ -81,7 +83,7 @@ def query(
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
     wishes |= {"where": condition, "distinct": distinct, "max_distance": max_distance}
     found, answered, failures = False, 0, 0
-    with face_search(context, db, model=model, models=models, device=device) as faces:
+    with face_search(context, db, model=model, models=models, identity=identity, device=device) as faces:
         if sheet is not None:
             require_no_image(sheet, faces.gallery.config.image_root)
         for image in asked_of.each(sys.stdin):

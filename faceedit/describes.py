@@ -17,11 +17,24 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """rate: of strangers whose pictures lie within `distance` of each other; share: of one person's pictures that do,
+    with its interval of 95 %, low to high."""
+
+    rate: float
+    distance: float
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Usual:
     """How far first results lie from their queries where they are right, as it was measured.
 
     data: on which pictures; date: when, ISO 8601; right: of how many right first results; half, most, nearly_all: the
-    Euclidean distances within which 50 %, 90 % and 99 % of them lay.
+    Euclidean distances within which 50 %, 90 % and 99 % of them lay; accepted: of what says who it is, how near
+    strangers come, by falling rates.
     """
 
     data: str
@@ -30,9 +43,20 @@ class Usual:
     half: float
     most: float
     nearly_all: float
+    accepted: tuple[Accepted, ...] = ()
 
     def __str__(self) -> str:
         return f"99 % of {self.right:,} right first results lay within {self.nearly_all:.3f} ({self.data}, {self.date})"
+
+
+@dataclass(frozen=True)
+class Who:
+    """Which numbers of a descriptor say who it is, whatever the look: those from start to before stop, which are
+    `length` long in every one."""
+
+    start: int
+    stop: int
+    length: float
 
 
 @dataclass(frozen=True)
@@ -85,6 +109,10 @@ class Describes(Protocol):
         """Numbers in a descriptor, D."""
 
     @property
+    def who(self) -> Who | None:
+        """Where a descriptor says who it is; None where no part of it says that alone."""
+
+    @property
     def batch(self) -> int:
         """How many pictures are well described together."""
 
@@ -105,5 +133,13 @@ class Edits(Describes, Protocol):
         """How far first results lie where they are right, of the descriptors that it makes; None where nobody
         measured."""
 
+    @property
+    def usual_who(self) -> Usual | None:
+        """The same of what says who it is, alone."""
+
     def edit(self, image: Picture, value: int, /) -> Edit:
         """The face of (60, 60, 3) uint8 under a value. Raises AttributeValueError for an unknown one."""
+
+    def of_person(self, descriptor: Floats, picture: Picture, /) -> Floats:
+        """The descriptor (D,) of an imagined face, with what a picture (60, 60, 3) uint8 itself says of who it is where
+        an encoder says that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
-from faceedit.describes import Described, Edit, Floats, Moves, Usual
+from faceedit.describes import Described, Edit, Floats, Moves, Usual, Who
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
-from faceedit.errors import ImageError, UsageError
-from faceedit.images import NEUTRAL, Picture
+from faceedit.errors import UsageError
+from faceedit.images import NEUTRAL, Picture, require_crops
 from faceedit.modelcard import ModelCard
 from faceedit.modelfile import Model, load_model, new_networks
 from faceedit.networks import COLOUR, DESCRIPTOR_SIZE, LIGHT, SIZE, Describer, NetworkConfig, count_parameters
@@ -27,6 +28,7 @@ __all__ = ["Candidates", "Described", "Edit", "Editor"]
 
 LEARNED, PAPER = "learned", "paper"
 DESCRIPTORS = (LEARNED, PAPER)
+WHO = "who"  # the part of a descriptor that says who it is, where distances are told by kind
 LIKELY, ALL = "likely", "all"
 CANDIDATES = (LIKELY, ALL)
 _FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: eyes at 21, chin at 54 (align.py)
@@ -130,9 +132,35 @@ class Editor:
         return self._card.neutral
 
     @property
+    def kind(self) -> str:
+        """Of its descriptors: one of DESCRIPTORS."""
+        return descriptor_kind(self.descriptor_size)
+
+    @property
     def usual(self) -> Usual | None:
         """How far first results by this kind of descriptor lie where they are right, as model.json says."""
-        return self._card.distances.get(descriptor_kind(self.descriptor_size))
+        return self._card.distances.get(self.kind)
+
+    @property
+    def who(self) -> Who | None:
+        """The identity network's part of a learned descriptor."""
+        network = self._card.network
+        if not network.identity or self.kind == PAPER:
+            return None
+        return Who(0, network.identity, math.sqrt((1 - network.candidate) * network.share))
+
+    @property
+    def kind_who(self) -> str:
+        """Of what says who it is, where distances are told by kind."""
+        return WHO
+
+    @property
+    def usual_who(self) -> Usual | None:
+        return self._card.distances.get(self.kind_who)
+
+    def of_person(self, descriptor: Floats, picture: Picture) -> Floats:
+        """As it is: the identity network has seen what was edited."""
+        return descriptor
 
     @property
     def card(self) -> ModelCard:
@@ -279,10 +307,7 @@ class Editor:
         return rows, values
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
-        if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
-            raise ImageError(
-                f"pictures of shape {images.shape[1:]} {images.dtype}: give ({SIZE}, {SIZE}, 3) uint8 RGB crops"
-            )
+        require_crops(images)
         return self._card.normalisation.applied(images, self._device)
 
     def _pixels(self, values: Tensor) -> NDArray[np.uint8]:

@@ -54,6 +54,14 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # ou
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # what Pillow says of metadata
 
 
+def require_crops(images: NDArray[np.uint8]) -> None:
+    """Raise ImageError unless these are pictures (N, 60, 60, 3) uint8."""
+    if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
+        raise ImageError(
+            f"pictures of shape {images.shape[1:]} {images.dtype}: give ({SIZE}, {SIZE}, 3) uint8 RGB crops"
+        )
+
+
 def read_crop(path: Path, content: bytes | Image.Image | None = None, told: Told | None = None) -> Picture:
     """The picture as a (60, 60, 3) uint8 RGB crop; one of another size is cut to its central square and resized.
 

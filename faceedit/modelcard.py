@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import TASKS, AttributeSpace
-from faceedit.describes import Usual
+from faceedit.describes import Accepted, Usual
 from faceedit.errors import ModelFileError
 from faceedit.files import read_small
 from faceedit.networks import NetworkConfig
@@ -191,8 +191,20 @@ def _distances(content: Mapping[str, Any]) -> dict[str, Usual]:
         half, most, nearly_all = (_number(said, name) for name in ("half", "most", "nearly_all"))
         if not 0 <= half <= most <= nearly_all <= _FARTHEST:
             raise ValueError(f"distances are {half}, {most}, {nearly_all}; expected ascending numbers of 0 to 2")
-        found[kind] = Usual(data, date, _of(said, "right", int), half, most, nearly_all)
+        accepted = tuple(_accepted(one) for one in _of(said, "accepted", list)) if "accepted" in said else ()
+        found[kind] = Usual(data, date, _of(said, "right", int), half, most, nearly_all, accepted)
     return found
+
+
+def _accepted(said: Any) -> Accepted:
+    if type(said) is not dict:
+        raise ValueError(f"accepted is {short(said)}; expected an object")
+    names = [one.name for one in fields(Accepted)]
+    _no_others(said, set(names), "accepted")
+    rate, distance, *shares = (_number(said, name) for name in names)
+    if not 0 < rate < 1 or not 0 <= distance <= _FARTHEST or not all(0 <= share <= 1 for share in shares):
+        raise ValueError(f"accepted is {short(said)}; expected a rate and shares of 0 to 1, and a distance of 0 to 2")
+    return Accepted(rate, distance, *shares)
 
 
 def _plain(text: str, name: str) -> str:

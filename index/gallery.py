@@ -624,24 +624,37 @@ class Gallery:
         return {id_: descriptor for id_, descriptor in found if noted.get(id_) == record_hash(descriptor)}
 
     def search(
-        self, descriptor: NDArray[Any], k: int, *, where: Condition | None = None, exclude: Collection[int] = ()
+        self,
+        descriptor: NDArray[Any],
+        k: int,
+        *,
+        where: Condition | None = None,
+        exclude: Collection[int] = (),
+        exactly: bool = False,
     ) -> list[Match]:
         """The k nearest faces to one descriptor (size,); see `search_many`."""
-        return self.search_many(np.asarray(descriptor)[None], k, where=where, exclude=exclude)[0]
+        return self.search_many(np.asarray(descriptor)[None], k, where=where, exclude=exclude, exactly=exactly)[0]
 
     def search_many(
-        self, descriptors: NDArray[Any], k: int, *, where: Condition | None = None, exclude: Collection[int] = ()
+        self,
+        descriptors: NDArray[Any],
+        k: int,
+        *,
+        where: Condition | None = None,
+        exclude: Collection[int] = (),
+        exactly: bool = False,
     ) -> list[list[Match]]:
         """For each descriptor (n, size) the k nearest faces, nearest first, equals by id.
 
         Only faces that pass the condition and are not in `exclude` (ids) compete, so that there are k
-        results whenever k such faces exist. Raises ValueError for k < 1, GalleryEmptyError,
-        DescriptorShapeError, DescriptorValueError, FaissMissingError.
+        results whenever k such faces exist. exactly: compare with every descriptor, also where there is an index of
+        reduced ones, as for descriptors that are not like those of faces. Raises ValueError for k < 1,
+        GalleryEmptyError, DescriptorShapeError, DescriptorValueError, FaissMissingError.
         """
         if k < 1:
             raise ValueError(f"k is {k}; expected 1 or more results")
         queries = checked_descriptors(np.asarray(descriptors), self._config.descriptor_size)
-        return self._reader.search(queries, k, where, exclude)
+        return self._reader.search(queries, k, where, exclude, exactly)
 
     def plan(self, requirements: Requirements | None = None, planner: Planner = USUAL) -> Plan:
         """How the gallery would be searched to keep to these requirements (None: those it was given last).

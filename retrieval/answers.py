@@ -119,7 +119,8 @@ class Result:
 class Answer(Sequence[Result]):
     """One query's results. query: the picture's path as it was given, empty where it had none; asked: what was asked
     for, attribute name to value; given: the picture that was queried with; steps: the edits, in the order in which they
-    were made; results: nearest first; usual: how far right first results lie, where the model says so.
+    were made; results: nearest first; usual: how far right first results lie, where the model says so;
+    at_any_look: nothing was asked, and the results are nearest by who they are alone.
 
     It is the sequence of its results. `print(answer)` shows a table, a notebook a sheet of pictures.
     """
@@ -130,6 +131,7 @@ class Answer(Sequence[Result]):
     steps: tuple[Step, ...]
     results: tuple[Result, ...]
     usual: Usual | None = field(default=None, repr=False, compare=False)
+    at_any_look: bool = False
 
     @property
     def near(self) -> bool | None:

@@ -25,6 +25,7 @@ from retrieval.kinds import look_through, require_pictures
 from retrieval.label_rows import LabelRows
 from retrieval.labelling import AnyLabels, files_of, read_labels
 from retrieval.levels import read_level
+from retrieval.likeness import FALSE_ACCEPTS, Likeness, compared
 from retrieval.models import ModelFolders, given_models
 from retrieval.opening import Opening
 from retrieval.passing import Looks
@@ -65,6 +66,7 @@ class FaceSearch:
         describer: Edits | Mapping[str, Edits] | None = None,
         *,
         attribute: str | None = None,
+        identity: str | None = None,
         reader: ReadsFiles | None = None,
         finder: Cropper | None = None,
     ) -> None:
@@ -72,7 +74,9 @@ class FaceSearch:
         folder: of the gallery. models: a folder with a model for each attribute (by default $FACESEARCH_MODELS, else
         those that come along); model: the folder of the one that describes the gallery (by default $FACESEARCH_MODEL,
         else that of its attribute among the models). attribute: what a new gallery is made for: pose (by default),
-        illumination or inpainting.
+        illumination or inpainting. identity: what says who somebody is: 'own' (the model alone), 'sface', the path of
+        an ONNX file (see docs/python.md), or 'auto' (by default, or $FACESEARCH_IDENTITY): what the gallery has; of a
+        new one, sface where the extra `identity` is installed.
         device: auto, cpu or cuda. descriptor: of a new gallery, 'learned' (by default) or 'paper'; candidates: 'likely'
         or 'all'; see `faceedit.editor.Editor`.
         describer: models that were loaded already, one or one for each attribute, instead of what says which to load
@@ -83,9 +87,11 @@ class FaceSearch:
         self._attribute, self._descriptor, self._all = attribute, descriptor, candidates == "all"
         self._reader, self._finder = reader or FileReader(), finder or Cropper()
         self._models = (
-            ModelFolders(models, model, device, candidates)
+            ModelFolders(models, model, device, candidates, identity)
             if describer is None
-            else given_models(describer, models=models, model=model, device=device, descriptor=descriptor)
+            else given_models(
+                describer, models=models, model=model, device=device, descriptor=descriptor, identity=identity
+            )
         )
         self._opening = Opening(self.folder)
 
@@ -301,6 +307,17 @@ class FaceSearch:
         require_wish(asked)
         source = self.read(picture, size=size, face=face)
         return chain(source, asked, self._models.to_edit(asked))
+
+    def compare(
+        self, one: AnyPicture | Source, other: AnyPicture | Source, *, false_accepts: float = FALSE_ACCEPTS
+    ) -> Likeness:
+        """Whether two pictures show one person. It needs no gallery.
+
+        false_accepts: the share of strangers that may be taken for one person, one of those that were measured.
+        Raises UsageError for another one, or a model that does not say who somebody is, ImageError, ModelFileError.
+        """
+        pair = self.read(one), self.read(other)
+        return compared(*pair, self._models.to_describe(None, None, None), false_accepts)
 
     def decide(self, picture: AnyPicture | Source, attribute: str = "pose") -> int:
         """The value of the attribute that the picture itself has, as the model sees it. Raises UsageError, ImageError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +14,10 @@ from faceedit.errors import FaceEditError, UsageError
 from retrieval.wishes import attribute_named
 
 if TYPE_CHECKING:
+    from faceedit.editor import Editor
+    from faceedit.knowing import AnyEditor
     from faceedit.modelcard import ModelCard
+    from faceedit.people import Encoder
     from index.gallery import GalleryConfig
 
 SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
@@ -102,22 +106,26 @@ class ModelFolders:
         model: str | os.PathLike[str] | None = None,
         device: str = "auto",
         candidates: str = "likely",
+        identity: str | None = None,
     ) -> None:
+        """identity: what says who somebody is, see `faceedit.people.encoder_named`; by default $FACESEARCH_IDENTITY,
+        else auto."""
         self._models, self._model = (None if folder is None else Path(folder) for folder in (models, model))
         self._device, self._candidates = device, candidates
+        self._identity = identity or os.environ.get("FACESEARCH_IDENTITY") or "auto"
         self._cards: dict[Path, tuple[ModelCard, str]] = {}
-        self._loaded: dict[tuple[Path, str | None], Edits] = {}
+        self._loaded: dict[tuple[Path, str | None], Editor] = {}
         self._lock = RLock()
 
     def check(self, attribute: str | None) -> None:
         """Raises UsageError for a model of another attribute, FaceEditError for a folder that is not there."""
         self.own_folder(attribute)
 
-    def to_describe(self, attribute: str | None, descriptor: str | None, gallery: GalleryConfig | None) -> Edits:
+    def to_describe(self, attribute: str | None, descriptor: str | None, gallery: GalleryConfig | None) -> AnyEditor:
         from faceedit.editor import descriptor_kind
 
         kind = descriptor_kind(gallery.descriptor_size) if gallery else None
-        return self._load(self.own_folder(attribute), descriptor or kind)
+        return self._knowing(self._load(self.own_folder(attribute), descriptor or kind), gallery)
 
     def to_query(self, attributes: Iterable[str], gallery: GalleryConfig) -> Mapping[str, Edits]:
         from faceedit.editor import descriptor_kind
@@ -126,7 +134,8 @@ class ModelFolders:
         folders = {name: self._folder(name, name == own) for name in dict.fromkeys([own, *attributes])}
         self._require_attributes(folders)
         kind = descriptor_kind(gallery.descriptor_size)
-        return {name: self._load(folder, kind if name == own else None) for name, folder in folders.items()}
+        loaded = {name: self._load(folder, kind if name == own else None) for name, folder in folders.items()}
+        return {**loaded, own: self._knowing(loaded[own], gallery)}
 
     def to_edit(self, attributes: Iterable[str]) -> Mapping[str, Edits]:
         names = list(dict.fromkeys(attributes))
@@ -148,6 +157,32 @@ class ModelFolders:
                 f"{folder} is a model for {found}, not for {attribute}: leave out --task, or give another --model"
             )
         return folder
+
+    def _knowing(self, editor: Editor, gallery: GalleryConfig | None) -> AnyEditor:
+        """With the encoder that is asked for; where any will do, the one of the gallery, and none beside the paper's
+        descriptor. Raises as `encoder_named`."""
+        from faceedit.editor import PAPER, descriptor_kind
+        from faceedit.knowing import KnowingEditor
+
+        free = self._identity == "auto"
+        mine = gallery is not None and gallery.model_digest == editor.digest
+        if free and (mine or descriptor_kind(editor.descriptor_size) == PAPER):
+            return editor
+        made = editor if self._encoder is None else KnowingEditor(editor, self._encoder)
+        more = 0 if gallery is None else gallery.descriptor_size - editor.descriptor_size
+        if free and gallery is not None and more > 0 and gallery.model_digest != made.digest:
+            raise UsageError(
+                f"the gallery holds {gallery.descriptor_size} numbers of a face, {more} more than the model makes: it "
+                "was described with an encoder of people; give that by --identity FILE.onnx, or, if it was sface, in "
+                "the folder of facesearch, pip install '.[identity]'"
+            )
+        return made
+
+    @cached_property
+    def _encoder(self) -> Encoder | None:
+        from faceedit.people import encoder_named
+
+        return encoder_named(self._identity)
 
     def _folder(self, attribute: str, own: bool) -> Path:
         return model_folder(self._model if own else None, attribute, self._models)
@@ -171,7 +206,7 @@ class ModelFolders:
                 self._cards[folder] = read_card(folder)
             return self._cards[folder]
 
-    def _load(self, folder: Path, descriptor: str | None = None) -> Edits:
+    def _load(self, folder: Path, descriptor: str | None = None) -> Editor:
         from faceedit.editor import LEARNED, Editor
         from faceedit.modelfile import load_model
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from stat import S_ISREG
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
-from faceedit.describes import Edits
+from faceedit.describes import Edits, Who
 from faceedit.errors import UsageError
 from faceedit.images import Picture
 from index.errors import GalleryEmptyError
@@ -43,7 +45,8 @@ def answers(
 def answer(
     gallery: Gallery, editors: Mapping[str, Edits], source: Source, asked: Asked, selection: Selection
 ) -> Answer:
-    """The gallery images nearest to the person of a picture, seen as asked.
+    """The gallery images nearest to the person of a picture, seen as asked; where nothing is asked, at any look, by
+    what says who it is alone, if the descriptors have such a part.
 
     editors: by attribute name, among them the one that described the gallery.
 
@@ -57,9 +60,11 @@ def answer(
     gallery.require_model(editors[own].digest, editors[own].descriptor_size)
     steps = chain(source, asked, editors, last=own)
     descriptor = _descriptor(source.crop, steps, editors[own])
-    matches = _search(gallery, descriptor, _own(gallery, source.path), selection)
+    who = None if asked else editors[own].who
+    matches = _search(gallery, descriptor, _own(gallery, source.path), selection, who)
     results = (_result(gallery, rank, match) for rank, match in enumerate(matches, start=1))
-    return Answer(source.name, dict(asked), source, steps, tuple(results), editors[own].usual)
+    usual = editors[own].usual if who is None else editors[own].usual_who
+    return Answer(source.name, dict(asked), source, steps, tuple(results), usual, who is not None)
 
 
 def chain(source: Source, asked: Asked, editors: Mapping[str, Edits], last: str = "pose") -> tuple[Step, ...]:
@@ -98,14 +103,27 @@ def _descriptor(source: Picture, steps: tuple[Step, ...], own: Edits) -> NDArray
     else:
         picture = steps[-1].edit.refined if steps else source
         made = np.asarray(own.describe(picture[None]).descriptors[0])
+    made = own.of_person(made, _person(source, steps))
     require_sound(own, made[None])
     return made
 
 
-def _search(gallery: Gallery, descriptor: NDArray[np.float32], own: list[int], selection: Selection) -> list[Match]:
+def _person(source: Picture, steps: tuple[Step, ...]) -> Picture:
+    """What shows who it is: the picture itself, without what hid a part of it."""
+    completed = [step.edit.refined for step in steps if step.attribute.occlusion]
+    return completed[-1] if completed else source
+
+
+def _search(
+    gallery: Gallery, descriptor: NDArray[np.float32], own: list[int], selection: Selection, who: Who | None
+) -> list[Match]:
+    """who: the part that is compared; None: all of it."""
     look, most = selection.k, selection.max_distance
+    asked = descriptor if who is None else alone(descriptor, who)
     while True:
-        matches = gallery.search(descriptor, look, where=selection.where, exclude=own)
+        matches = gallery.search(asked, look, where=selection.where, exclude=own, exactly=who is not None)
+        if who is not None:
+            matches = [replace(match, distance=apart(match.distance, who)) for match in matches]
         groups: dict[object, Match] = {}
         for match in matches:
             if most is None or match.distance <= most:
@@ -115,6 +133,20 @@ def _search(gallery: Gallery, descriptor: NDArray[np.float32], own: list[int], s
         if len(kept) >= selection.k or len(matches) < look or too_far:
             return kept[: selection.k]
         look *= 4
+
+
+def alone(descriptor: NDArray[np.float32], who: Who) -> NDArray[np.float32]:
+    """A descriptor (D,) of length 1 that is near those of the same person at any look: its part, and else nothing."""
+    made = np.zeros_like(descriptor)
+    part = descriptor[who.start : who.stop]
+    made[who.start : who.stop] = part / np.linalg.norm(part)
+    return made
+
+
+def apart(distance: float, who: Who) -> float:
+    """How far the parts are from each other, both brought to length 1, where `alone` is so far from a descriptor."""
+    alike = (1 - distance**2 / 2) / who.length
+    return math.sqrt(max(0.0, 2 - 2 * alike))
 
 
 def _group(match: Match, distinct: str | None) -> object:

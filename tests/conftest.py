@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # what needs torch is imported by the tests that need it
     from faceedit.synth.places import Places
     from faceedit.training.pairs import PairSet
 
+os.environ.setdefault("FACESEARCH_IDENTITY", "own")  # tests are of the model, unless they say otherwise
 ROOT = Path(__file__).resolve().parent.parent
 FACE_MODEL = ROOT.parent / "shared" / "face-model"
 REAL_FACES = ROOT.parent / "shared" / "real-faces"

@@ -34,6 +34,7 @@ class HashEditor:
         self.digest = hashlib.sha256(f"{name} {attribute.name} {descriptor_size}".encode()).hexdigest()
         self.attribute, self.descriptor_size, self.batch, self.neutral = attribute, descriptor_size, batch, neutral
         self.usual = usual
+        self.who, self.usual_who = None, None
         self.described: list[int] = []  # how many pictures each call was given
 
     def describe(self, images: NDArray[np.uint8], /) -> Described:
@@ -53,6 +54,9 @@ class HashEditor:
         moved = np.ascontiguousarray(np.roll(image, at, axis=1))
         refined = (moved * (1 - 0.02 * at)).astype(np.uint8)
         return Edit(moved, refined, self._descriptor(image, str(value)))
+
+    def of_person(self, descriptor: Floats, picture: Picture, /) -> Floats:
+        return descriptor
 
     def _number(self, image: Picture, of: str = "") -> int:
         return int.from_bytes(hashlib.sha256(f"{self.digest} {of}".encode() + image.tobytes()).digest()[:8], "big")

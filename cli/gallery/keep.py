@@ -15,6 +15,7 @@ from cli.options import (
     DescriptorOption,
     DetectorOption,
     DeviceOption,
+    IdentityOption,
     JsonOption,
     MaxMemoryOption,
     MaxMsOption,
@@ -75,6 +76,7 @@ def redescribe(
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
+    identity: IdentityOption = None,
     drop: Annotated[
         bool, typer.Option("--drop", help="Remove images whose files have gone or cannot be read.")
     ] = False,
@@ -83,11 +85,11 @@ def redescribe(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Describe every image by another model. Ids and labels stay, and so does the gallery until all are described; an
-    interrupted run is taken up again."""
+    """Describe every image by another model or encoder. Ids and labels stay, and so does the gallery until all are
+    described; an interrupted run is taken up again."""
     from cli.progress import ProgressBar
 
-    options = {"attribute": task, "descriptor": descriptor, "candidates": candidates}
+    options = {"attribute": task, "descriptor": descriptor, "candidates": candidates, "identity": identity}
     with face_search(context, db, model=model, device=device, **options) as faces:
         if give_up:
             forgotten = faces.give_up_redescription()

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
 from faceedit.cutouts import on_neutral
-from faceedit.editor import Editor
+from faceedit.describes import Usual
+from faceedit.knowing import AnyEditor
 from index.gallery import Gallery
 from retrieval.evaluation.queries import Bools, LabelledSet, Queries, Rows, right_results, truth_rows
 from retrieval.evaluation.recall import RANKS
 from retrieval.evaluation.searching import decided_values, distances_to, gallery_of, nearest_rows, nearest_vectors
+from retrieval.evaluation.who import Parts, measured
 
 OURS = "descriptor"
 Progress = Callable[[str, int, int], None]
@@ -32,7 +34,8 @@ class Evaluation:
     """Everything measured. decided (N,): the position of the value that each gallery picture was taken to have;
     occluded_decided (Q,): the same of occluded queries, described as gallery pictures, else (0,); hits: by method,
     (Q, 10) whether each rank holds a correct picture; truths (Q,): a correct row of each query; nearest (Q, 10),
-    distances (Q,) of the first of them, generated and refined (Q, 60, 60, 3): the method's own results."""
+    distances (Q,) of the first of them, generated and refined (Q, 60, 60, 3): the method's own results; who: how far
+    first results and strangers lie by what says who it is alone, where the descriptors have such a part."""
 
     test: LabelledSet
     queries: Queries
@@ -48,6 +51,7 @@ class Evaluation:
     same_value_hits: Bools
     occluded_decided: Rows
     neutral: bool = False
+    who: Usual | None = None
 
     def true_pictures(self) -> NDArray[np.uint8]:
         """(Q, 60, 60, 3) the correct picture of each query, to compare pictures with: on neutral grey where the model
@@ -78,7 +82,7 @@ class _Turned:
 
 
 def evaluate(
-    editor: Editor,
+    editor: AnyEditor,
     test: LabelledSet,
     queries: Queries,
     match: Sequence[str],
@@ -94,7 +98,7 @@ def evaluate(
     with gallery_of(editor, test.images, cache, lambda done, total: report("gallery", done, total)) as gallery:
         turned = _turn_and_search(editor, test, queries, gallery, report)
         same = _same_value(editor, test, queries, gallery)
-        decided = decided_values(gallery)
+        decided, who = decided_values(gallery), _who(editor, test, gallery)
     hits = {OURS: right_results(test, queries, turned.nearest)}
     hits |= _baselines(editor, test, queries, turned.refined, report)
     return Evaluation(
@@ -112,11 +116,21 @@ def evaluate(
         same_value_hits=same,
         occluded_decided=_occluded_decided(editor, test, queries),
         neutral=editor.card.neutral,
+        who=who,
     )
 
 
+def _who(editor: AnyEditor, test: LabelledSet, gallery: Gallery) -> Usual | None:
+    if editor.who is None:
+        return None
+    ids = gallery.ids_of([str(row) for row in range(len(test.images))])
+    descriptors = gallery.descriptors([ids[str(row)] for row in range(len(test.images))])
+    people = np.unique(test.identities, return_inverse=True)[1]
+    return measured(Parts.of(descriptors, editor.who, people, test.values), test.manifest.root.resolve().name)
+
+
 def _turn_and_search(
-    editor: Editor, test: LabelledSet, queries: Queries, gallery: Gallery, report: Progress
+    editor: AnyEditor, test: LabelledSet, queries: Queries, gallery: Gallery, report: Progress
 ) -> _Turned:
     """Every query's imagined face and its nearest rows; a thousand queries at a time, so that memory stays bounded."""
     parts: list[_Turned] = []
@@ -132,7 +146,7 @@ def _turn_and_search(
 
 
 def _baselines(
-    editor: Editor, test: LabelledSet, queries: Queries, refined: NDArray[np.uint8], report: Progress
+    editor: AnyEditor, test: LabelledSet, queries: Queries, refined: NDArray[np.uint8], report: Progress
 ) -> dict[str, Bools]:
     """What pixels find: those of the query, of its mirror image, and of the imagined face."""
     sources, pixels = test.pictures_of(queries), _flat(test.images)
@@ -153,7 +167,7 @@ def _flat(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pictures.reshape(len(pictures), -1)
 
 
-def _same_value(editor: Editor, test: LabelledSet, queries: Queries, gallery: Gallery) -> Bools:
+def _same_value(editor: AnyEditor, test: LabelledSet, queries: Queries, gallery: Gallery) -> Bools:
     """The figure beside: queries that ask for their own value, where the query itself is the correct picture."""
     rows = np.unique(test.rows_of(queries))
     rows = rows[np.linspace(0, len(rows) - 1, min(_SAME, len(rows))).astype(np.int64)]  # spread over all people
@@ -164,7 +178,7 @@ def _same_value(editor: Editor, test: LabelledSet, queries: Queries, gallery: Ga
     return np.asarray(same_key & (test.values[found] == test.values[rows][:, None]))
 
 
-def _occluded_decided(editor: Editor, test: LabelledSet, queries: Queries) -> Rows:
+def _occluded_decided(editor: AnyEditor, test: LabelledSet, queries: Queries) -> Rows:
     if not editor.attribute.occlusion:
         return np.zeros(0, np.int64)
     return editor.describe(test.pictures_of(queries)).best

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
         "baselines": {name: _recalls(hits, people) for name, hits in evaluation.hits.items() if name != OURS},
         "first_result": _first_result(evaluation),
         "right_distances": {"half": known.half, "most": known.most, "nearly_all": known.nearly_all} if known else None,
+        "who": _who(evaluation.who),
         "recall_same_value": {str(k): round(recall(evaluation.same_value_hits, k), 4) for k in RANKS},
         "decided_accuracy": round(float((distance == 0).mean()), 4),
         "decided_within_one": round(float((distance <= 1).mean()), 4),
@@ -103,6 +105,9 @@ def summary(evaluation: Evaluation, figures: Mapping[str, Any]) -> list[str]:
     if far:
         half, most, nearly_all = far.values()
         told.append(f"right first results within {half:.3f} (half), {most:.3f} (90 %), {nearly_all:.3f} (99 %)")
+    for one in evaluation.who.accepted if evaluation.who else ():
+        pairs = f"{one.share:.3f} of one person's pairs within {one.distance:.3f}"
+        told.append(f"who alone: {pairs}, as {one.rate:g} of strangers")
     return [*told, f"{evaluation.space.name} decided right {figures['decided_accuracy']:.3f}"]
 
 
@@ -111,6 +116,17 @@ def for_the_card(evaluation: Evaluation, figures: Mapping[str, Any], of: str) ->
     recalls = {f"recall@{rank}": found["value"] for rank, found in figures["recall"].items()}
     errors = {f"mse_{stage}": value for stage, value in figures["mse"].items() if evaluation.comparable}
     return {f"{name} ({of})": value for name, value in {**recalls, **errors}.items()}
+
+
+def _who(known: Usual | None) -> dict[str, Any] | None:
+    """What says who it is, alone: distances of right first results, and by each share of strangers that is taken for
+    one person how far they may be and how many pairs of one person are."""
+    if known is None:
+        return None
+    return {
+        **{name: getattr(known, name) for name in ("half", "most", "nearly_all")},
+        "accepted": [asdict(one) for one in known.accepted],
+    }
 
 
 def _recalls(hits: Bools, people: NDArray[np.int64]) -> dict[str, dict[str, float]]:

@@ -1,0 +1,42 @@
+"""facesearch compare: whether two pictures show one person."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import DeviceOption, FaceOption, IdentityOption, JsonOption, ModelOption, face_search
+
+
+def compare(
+    context: typer.Context,
+    one: Annotated[Path, typer.Argument(help="A photograph or an aligned face.")],
+    other: Annotated[Path, typer.Argument(help="Another one.")],
+    false_accepts: Annotated[
+        float, typer.Option(help="Let this share of strangers be taken for one person: 0.01, 0.001 or 0.0001.")
+    ] = 0.001,
+    face: FaceOption = None,
+    identity: IdentityOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether two pictures show one person. The exit code is 0 where they do, and 4 where they do not."""
+    from faceedit.text import printable
+    from retrieval.checks import require_file
+
+    for image in (one, other):
+        require_file(image, "an image")
+    with face_search(context, model=model, identity=identity, device=device) as faces:
+        sources = [faces.read(image, face=face) for image in (one, other)]
+        for source in sources:
+            for warning in source.warnings:
+                print(f"warning: {printable(f'{source.name}: {warning}')}", file=sys.stderr)
+        found = faces.compare(*sources, false_accepts=false_accepts)
+    print(json.dumps(found.as_json()) if as_json else found)
+    if not found.same:
+        raise typer.Exit(4)

