@@ -30,7 +30,7 @@ $(VENV)/.faiss-$(FAISS): pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.developer: $(VENV)/.faiss-$(FAISS)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),heic,synth,photos,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),heic,synth,photos,identity,dev]'
 	touch $@
 
 install: $(VENV)/.faiss-$(FAISS)
@@ -67,7 +67,7 @@ docs: develop
 constraints:
 	rm -rf $(VENV)-newest
 	$(PYTHON) -m venv $(VENV)-newest
-	$(VENV)-newest/bin/python -m pip install --quiet --editable '.[cpu,heic,synth,photos,dev]'
+	$(VENV)-newest/bin/python -m pip install --quiet --editable '.[cpu,heic,synth,photos,identity,dev]'
 	$(VENV)-newest/bin/python -m pip freeze --exclude-editable | sed 's/+.*//' > constraints.txt
 	rm -rf $(VENV)-newest
 

@@ -52,11 +52,17 @@ class Usual:
 @dataclass(frozen=True)
 class Who:
     """Which numbers of a descriptor say who it is, whatever the look: those from start to before stop, which are
-    `length` long in every one."""
+    `length` long in every one. tells_strangers: so surely that it says whether somebody is there at all."""
 
     start: int
     stop: int
     length: float
+    tells_strangers: bool = False
+
+    def apart(self, one: Floats, other: Floats) -> float:
+        """How far two descriptors (D,) are in this part, brought to length 1: 0 to 2."""
+        far = one[self.start : self.stop].astype(np.float32) - other[self.start : self.stop]
+        return float(np.linalg.norm(far)) / self.length
 
 
 @dataclass(frozen=True)

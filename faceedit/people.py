@@ -29,7 +29,7 @@ from faceedit.files import read_small
 from faceedit.images import SIZE, Picture, require_crops
 
 OWN, AUTO, SFACE = "own", "auto", "sface"
-SHARE = 0.25
+SHARE = 0.2
 """of a descriptor's squared length that an encoder has beside ours: fixed on people in two halves, each of which was
 judged with what the other chose (`benchmarks/who.py`)"""
 _SFACE = "face_recognition_sface_2021dec_int8bq.onnx"

@@ -40,9 +40,14 @@ class Format:
         answers = [answer for answer in answers if answer.near is not None]
         if not answers or any(answer.near for answer in answers):
             return ""
-        nearest = min(answers, key=lambda answer: answer[0].distance)
+        nearest = min((answer.first for answer in answers if answer.first), key=lambda first: first.distance)
+        if nearest.by_who:
+            return (
+                f"warning: {printable(query)} is probably nobody of this gallery: in who it is the first result is "
+                f"{nearest.distance:.3f} away, and {nearest.usual}"
+            )
         return (
-            f"warning: nothing is near {printable(query)}: the first result is {nearest[0].distance:.3f} away, and "
+            f"warning: nothing is near {printable(query)}: the first result is {nearest.distance:.3f} away, and "
             f"{nearest.usual}; is it an aligned face (`facesearch data import` makes such crops), and is the person "
             "here?"
         )

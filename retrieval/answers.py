@@ -116,10 +116,20 @@ class Result:
 
 
 @dataclass(frozen=True)
+class First:
+    """How far a first result lies, and how far right ones do: usual, None where nobody measured. by_who: what says who
+    it is was compared, else whole descriptors."""
+
+    distance: float
+    usual: Usual | None
+    by_who: bool = False
+
+
+@dataclass(frozen=True)
 class Answer(Sequence[Result]):
     """One query's results. query: the picture's path as it was given, empty where it had none; asked: what was asked
     for, attribute name to value; given: the picture that was queried with; steps: the edits, in the order in which they
-    were made; results: nearest first; usual: how far right first results lie, where the model says so;
+    were made; results: nearest first; first: how far the first of them lies, and how far right ones do;
     at_any_look: nothing was asked, and the results are nearest by who they are alone.
 
     It is the sequence of its results. `print(answer)` shows a table, a notebook a sheet of pictures.
@@ -130,16 +140,16 @@ class Answer(Sequence[Result]):
     given: Source = field(repr=False, compare=False)
     steps: tuple[Step, ...]
     results: tuple[Result, ...]
-    usual: Usual | None = field(default=None, repr=False, compare=False)
+    first: First | None = field(default=None, repr=False, compare=False)
     at_any_look: bool = False
 
     @property
     def near(self) -> bool | None:
         """Whether the first result is no farther than nearly all right ones are; None where the model does not say how
         far these are, or there is no result."""
-        if self.usual is None or not self.results:
+        if self.first is None or self.first.usual is None:
             return None
-        return self.results[0].distance <= self.usual.nearly_all
+        return self.first.distance <= self.first.usual.nearly_all
 
     def __len__(self) -> int:
         return len(self.results)

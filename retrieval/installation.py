@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 
+from faceedit.errors import FaceEditError
+from faceedit.people import AUTO, encoder_named
 from faceedit.text import message
 from retrieval.models import models_folder
 
@@ -51,6 +53,7 @@ def _checks(models: Path | None, versions: Versions) -> list[Callable[[], list[F
         _python,
         _torch,
         lambda: _faiss(versions),
+        _identity,
         _openmp,
         _sqlite,
         _pillow,
@@ -116,6 +119,19 @@ def _faiss(versions: Versions) -> list[Finding]:
     except ImportError as error:
         return [Finding("faiss", "broken", str(error), "searching needs it: pip install '.[cpu]'")]
     return [Finding("faiss", "ok", f"{version} ({', '.join(installed) or 'not from pip'})")]
+
+
+def _identity() -> list[Finding]:
+    """What says who somebody is, and what is stated of it."""
+    own = "the model's own network"
+    try:
+        encoder = encoder_named(AUTO)
+    except FaceEditError as error:
+        return [Finding("identity", "broken", str(error))]
+    if encoder is None:
+        mend = "an encoder made for it tells people far better: pip install '.[identity]'"
+        return [Finding("identity", "optional", own, mend)]
+    return [Finding("identity", "ok", f"{encoder.stated}; beside it {own}")]
 
 
 def _openmp() -> list[Finding]:

@@ -67,8 +67,7 @@ def compared(one: Source, other: Source, describer: Edits, false_accepts: float 
         )
     descriptors = describer.describe(np.stack([one.crop, other.crop])).descriptors
     require_sound(describer, descriptors)
-    first, second = descriptors[:, who.start : who.stop] / who.length
-    return Likeness(float(np.linalg.norm(first - second)), accepted[false_accepts], usual)
+    return Likeness(who.apart(*descriptors), accepted[false_accepts], usual)
 
 
 def _share(rate: float) -> str:

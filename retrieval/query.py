@@ -19,7 +19,7 @@ from index.errors import GalleryEmptyError
 from index.files import file_hash
 from index.gallery import FileStamp, Gallery, Match, Photo
 from index.labels import text_key
-from retrieval.answers import CHANGED, GONE, THERE, UNREADABLE, Answer, Result, Step
+from retrieval.answers import CHANGED, GONE, THERE, UNREADABLE, Answer, First, Result, Step
 from retrieval.checks import is_unicode
 from retrieval.describing import require_sound
 from retrieval.models import Models
@@ -63,8 +63,21 @@ def answer(
     who = None if asked else editors[own].who
     matches = _search(gallery, descriptor, _own(gallery, source.path), selection, who)
     results = (_result(gallery, rank, match) for rank, match in enumerate(matches, start=1))
-    usual = editors[own].usual if who is None else editors[own].usual_who
-    return Answer(source.name, dict(asked), source, steps, tuple(results), usual, who is not None)
+    first = _first(gallery, editors[own], descriptor, matches, who is not None)
+    return Answer(source.name, dict(asked), source, steps, tuple(results), first, who is not None)
+
+
+def _first(
+    gallery: Gallery, own: Edits, descriptor: NDArray[np.float32], matches: list[Match], who_alone: bool
+) -> First | None:
+    """How far the first result lies, by what tells most surely whether it shows the person."""
+    if not matches:
+        return None
+    who, distance = own.who, matches[0].distance
+    if who is not None and who.tells_strangers and not who_alone:
+        distance = who.apart(descriptor, gallery.descriptors([matches[0].face.id])[0])
+    by_who = who_alone or (who is not None and who.tells_strangers)
+    return First(distance, own.usual_who if by_who else own.usual, by_who)
 
 
 def chain(source: Source, asked: Asked, editors: Mapping[str, Edits], last: str = "pose") -> tuple[Step, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import POSE, TASKS, AttributeSpace
-from faceedit.describes import Described, Edit, Floats, Usual
+from faceedit.describes import Described, Edit, Floats, Usual, Who
 from faceedit.errors import ImageError
 from faceedit.images import SIZE, Picture
 from retrieval.face_search import FaceSearch
@@ -34,7 +35,8 @@ class HashEditor:
         self.digest = hashlib.sha256(f"{name} {attribute.name} {descriptor_size}".encode()).hexdigest()
         self.attribute, self.descriptor_size, self.batch, self.neutral = attribute, descriptor_size, batch, neutral
         self.usual = usual
-        self.who, self.usual_who = None, None
+        self.who: Who | None = None
+        self.usual_who: Usual | None = None
         self.described: list[int] = []  # how many pictures each call was given
 
     def describe(self, images: NDArray[np.uint8], /) -> Described:
@@ -99,3 +101,23 @@ class ReadsHere:
         one = copy(self)
         one._crops = crops if self._crops is read or isinstance(self._crops, Crops) else self._crops
         return one
+
+
+class KnowsPeople(HashEditor):
+    """Also says who it is, by the colour in a picture's corner, in the first half of a descriptor."""
+
+    def __init__(self, tells_strangers: bool = True, usual_who: Usual | None = None, **more: Any) -> None:
+        super().__init__("knows", **more)
+        self.who = Who(0, self.descriptor_size // 2, math.sqrt(0.5), tells_strangers)
+        self.usual_who = usual_who
+
+    def describe(self, images: NDArray[np.uint8], /) -> Described:
+        ours = super().describe(images)
+        made = [self.of_person(one, image) for one, image in zip(ours.descriptors, images, strict=True)]
+        return Described(np.array(made, np.float32).reshape(ours.descriptors.shape), ours.best, ours.errors)
+
+    def of_person(self, descriptor: Floats, picture: Picture, /) -> Floats:
+        half = self.descriptor_size // 2
+        who = np.random.default_rng(picture[0, 0].astype(int).tolist()).normal(size=half)
+        look = descriptor[half:] / np.linalg.norm(descriptor[half:])
+        return np.concatenate([who / np.linalg.norm(who), look]).astype(np.float32) * np.float32(math.sqrt(0.5))

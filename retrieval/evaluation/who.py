@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,14 +78,14 @@ def _right_firsts(parts: Parts, far: _Floats, elsewhere: NDArray[np.bool_]) -> _
 def _accepted(rate: float, strangers: _Floats, own: _Floats, owners: _Rows) -> Accepted:
     """strangers: distances, rising; own (P,): of pairs that show one person; owners (P,): whom."""
     beyond = int(rate * len(strangers))  # so many may lie within
-    within = float(np.nextafter(strangers[beyond], np.float32(0)))
+    within = math.floor(float(np.nextafter(strangers[beyond], np.float32(0))) * 10_000) / 10_000
     names, whose = np.unique(owners, return_inverse=True)
     hits, all_ = (np.bincount(whose, weights, len(names)) for weights in ((own <= within).astype(float), None))
     rng = np.random.default_rng(0)
     drawn = [rng.integers(len(names), size=len(names)) for _ in range(_DRAWS)]
     low, high = np.quantile([hits[some].sum() / all_[some].sum() for some in drawn], (0.025, 0.975))
     share = hits.sum() / all_.sum()
-    return Accepted(rate, round(within, 4), *(round(float(one), 4) for one in (share, low, high)))
+    return Accepted(rate, within, *(round(float(one), 4) for one in (share, low, high)))
 
 
 def _distances(parts: Parts) -> _Floats:
