@@ -23,12 +23,14 @@ from typer.main import get_command
 
 from cli.app import app, run
 from cli.options import Factory
+from faceedit.describes import Accepted, Usual
+from retrieval.face_search import FaceSearch
 from retrieval.one_file import Read
 from tests.damage import full_disk
-from tests.stand_ins import ReadsHere, stand_in_search
+from tests.stand_ins import KnowsPeople, ReadsHere, stand_in_search
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = tuple("demo index query edit evaluate reproduce train shrink synth data gallery doctor".split())
+COMMANDS = tuple("demo index query compare edit evaluate reproduce train shrink synth data gallery doctor".split())
 GROUPS = {
     "data": ("import",),
     "gallery": tuple(
@@ -718,3 +720,29 @@ def test_an_interrupt_exits_with_130(call: Command, photos: Path) -> None:
     stopped = call("index", photos, "--db", "db", factory=partial(stand_in_search, reader=Interrupted()))
     assert (stopped.code, stopped.out) == (130, "")
     assert stopped.err == "facesearch: interrupted: what was finished is kept\n"
+
+
+def test_two_pictures_are_compared_by_the_command(photos_of_people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def made(folder: Path, **options: Any) -> FaceSearch:
+        usual = Usual("people", "2026-11-26", 10, 0.1, 0.2, 0.4, (Accepted(0.001, 0.5, 0.9, 0.8, 1.0),))
+        return FaceSearch(folder, describer=KnowsPeople(usual_who=usual), reader=ReadsHere())
+
+    one, same, other = (str(photos_of_people / name) for name in ("a1.png", "a2.png", "b1.png"))
+    assert run(["compare", one, same], made) == 0
+    assert capsys.readouterr().out.startswith("same: 0.0")
+    assert run(["compare", one, other, "--json"], made) == 4
+    said = json.loads(capsys.readouterr().out)
+    assert said["same"] is False and said["distance"] > 0.5
+    assert run(["compare", one, same, "--false-accepts", "0.3"], made) == 2
+    assert "in 0.3 of pairs: choose one of 0.001" in capsys.readouterr().err
+    assert run(["compare", one, str(photos_of_people / "none.png")], made) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.fixture
+def photos_of_people(tmp_path: Path) -> Path:
+    for name, person, number in (("a1", 40, 1), ("a2", 40, 2), ("b1", 90, 1)):
+        noise = np.random.default_rng(number).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+        noise[0, 0] = person
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    return tmp_path
