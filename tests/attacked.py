@@ -12,10 +12,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from faceedit.align import Landmarks
+from faceedit.cropping import Cropper
+from faceedit.faces import Face as PhotographedFace
+from faceedit.faces import Faces
 from index.gallery import Decision, Gallery
 from index.search.plan import SLOW, Planner, Requirements
 from retrieval.describing import known_errors
 from retrieval.face_search import FaceSearch
+from retrieval.one_file import Read, read_by
 from tests.stand_ins import HashEditor, ReadsHere
 
 MODEL, NEXT = HashEditor("a", descriptor_size=16), HashEditor("b", descriptor_size=24)
@@ -44,20 +49,41 @@ class Place:
         return self.around / "precious"
 
     def search(self, editor: HashEditor = MODEL) -> FaceSearch:
-        return FaceSearch(self.db, describer=editor, reader=ReadsHere())
+        return FaceSearch(self.db, describer=editor, reader=ReadsHere(crops=_read))
+
+
+class TwoFaces:
+    """Stands in for the detector: two faces in every photograph that is not of one colour."""
+
+    def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
+        if len(set(photograph.resize((4, 4)).getdata())) == 1:
+            return Faces(photograph, 0, ())
+        return Faces(photograph, 0, (_face(40, 120), _face(230, 90)))
+
+
+def _face(left: float, side: float) -> PhotographedFace:
+    places = ((0.3, 0.35), (0.7, 0.35), (0.35, 0.7), (0.65, 0.7))
+    points = ((left + x * side, 60 + y * side) for x, y in places)
+    return PhotographedFace((left, 60, side, side), Landmarks(*points), 0.9)
+
+
+def _read(path: Path) -> Read:
+    return read_by(Cropper(load=TwoFaces), path)
 
 
 # --- what is attacked ---
 
 
 def templates(folder: Path) -> dict[str, Place]:
-    """Galleries of twenty faces with all that may lie in one; the file of one of them has gone."""
+    """Galleries of two dozen faces with all that may lie in one; the file of one of them has gone."""
     place = Place(folder / "exact", folder)
     _write_files(place)
     with place.search() as faces:
         faces.index(place.photos, requirements=Requirements(recall=0.9))
         faces.label(where="identity = 'p1'", identity="Änna", pose=15)
         faces.label(3, expression="smile", illumination=7)
+        faces.label("p3/party.png#2", identity="Änna")
+        faces.label("p3/two.png#1", identity="p3")
         faces.remove(5)
         faces.label(where="path like 'p2/1%'", identity="Änna")
         for gone in (place.photos / "p2").glob("1*.png"):
@@ -91,6 +117,10 @@ def _write_files(place: Place) -> None:
         noise = np.random.default_rng(n).integers(0, 256, (60, 60, 3), dtype=np.uint8)
         Image.fromarray(noise).save(path)
     (place.photos / "p0" / "bad.png").write_bytes(b"no picture")
+    for name, seed in (("party", 90), ("two", 91)):
+        noise = np.random.default_rng(seed).integers(0, 256, (240, 400, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(place.photos / "p3" / f"{name}.png")
+    Image.new("RGB", (400, 240), (120, 150, 180)).save(place.photos / "p3" / "wall.png")
     for name in ("note.txt", "read me.md"):  # passed over
         (place.photos / "p1" / name).write_text("no picture\n", encoding="utf-8")
     place.outside.mkdir()

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from faceedit.attributes import AttributeSpace
 from faceedit.cutouts import on_neutral
 from faceedit.errors import ManifestError
-from faceedit.images import read_crops
 from faceedit.manifest import Manifest
 from faceedit.occlusion import crops_at
 from retrieval.errors import EvaluationError
+from retrieval.evaluation.pictures import labelled_crops
 
 MATCH, KNOWN = ("identity", "illumination", "pose"), ("expression", "session")
 
@@ -110,7 +110,7 @@ def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str
         )
     others = [manifest.labels(name) for name in match if name != space.name]
     return LabelledSet(
-        images=read_crops(manifest.paths()),
+        images=labelled_crops(manifest),
         values=np.array([space.values.index(int(v)) for v in values], np.int64),
         keys=_numbered(list(zip(*others, strict=True)) if others else [()] * len(manifest)),
         identities=_numbered(list(manifest.columns["identity"])),
