@@ -6,11 +6,14 @@ import csv
 import hashlib
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import DeviceOption, face_search
+
+if TYPE_CHECKING:
+    from retrieval.face_search import FaceSearch
 
 
 def demo(
@@ -24,6 +27,7 @@ def demo(
     """Index and query the sample gallery. It answers queries of each task, and draws the results."""
     from cli.progress import ProgressBar
     from faceedit.errors import FaceEditError
+    from faceedit.faces import can_be_found
     from faceedit.images import write_picture
     from index.search.faiss_files import faiss_module
     from retrieval.checks import require_output_folder
@@ -50,9 +54,34 @@ def demo(
             picture = out / f"{path.stem}_{wanted.replace(', ', '_').replace(' ', '_')}.png"
             print(f"\n{path.name}: person {query['identity']}, {wanted}?  -> {picture}\n{answer}")
             write_picture(answer.sheet, picture)
+        if can_be_found():
+            _photograph(context, faces, sample, out, device)
+        else:
+            print("\nWhole photographs, with several people in each: pip install '.[photos]', and run the demo again")
     seconds = time.monotonic() - started
     print(f"\n{counted(images, 'image')} indexed and {len(queries)} queries answered in {seconds:.1f} s")
     print(f"Look at the pictures in {out.resolve()}")
+
+
+def _photograph(context: typer.Context, faces: FaceSearch, sample: Path, out: Path, device: str) -> None:
+    """A photograph of five people: one of them is looked for in the sample gallery, and another in the photograph."""
+    from faceedit.images import write_picture
+    from retrieval.scene import PEOPLE, write_party
+
+    party, number = out / "photographs" / "party.jpg", 2
+    write_party(sample / "gallery", party)
+    answer = faces.query(party, pose=30, face=number)
+    picture = out / f"party_{number}_pose_30.png"
+    print(f"\n{party.name}, face {number}: pose 30?  -> {picture}\n{answer}")
+    write_picture(answer.sheet, picture)
+    place, person = _gallery(out / "of-photographs", sample), PEOPLE[2]
+    started = time.monotonic()
+    with face_search(context, place, models=sample / "models", device=device) as others:
+        lines = others.index(party.parent).lines(place, time.monotonic() - started)
+        answer = others.query(sample / "gallery" / person / f"{person}_-30_00.png", pose=0, k=3)
+    picture = out / f"{person}_in_party.png"
+    print(f"\n{lines[0]}\n{person}_-30_00.png: where is this person, pose 0?  -> {picture}\n{answer}")
+    write_picture(answer.sheet, picture)
 
 
 def _gallery(out: Path, sample: Path) -> Path:

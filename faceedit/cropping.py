@@ -32,6 +32,8 @@ from faceedit.landmarks import by_network
 FACES = (AUTO, ALL, LARGEST_ONLY, ALIGNED) = ("auto", "all", "largest", "aligned")
 _MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
 _FINER = 2  # pixels of a photograph for one of a crop: with fewer, a crop would lack what the photograph has
+_SMALLEST = 30  # pixels of a face's crop: of fewer, somebody is told
+_FEWEST = 16  # the same, of a picture that is a crop as it is
 _GIVE = "give a picture that shows one, or a crop of it"
 
 Points = Callable[[Image.Image, Face], Landmarks]
@@ -121,6 +123,8 @@ class Cropper:
         told = [] if told is None else told
         size = picture_size(name if content is None else content)
         if self._is_crop_by_its_size(size):
+            if size is not None and min(size) < _FEWEST:
+                told.append(f"{size[0]} x {size[1]} pixels are too few to know a face by")
             return self._whole(name, content, told)
         try:
             detector = self._detect()
@@ -196,6 +200,9 @@ class Cropper:
         if len(cuts) < len(found):
             left = len(found) - len(cuts)
             told.append(f"{left} of {len(found)} faces left out: too near the border, or too small")
+        sides = [crop_side(cut.face.landmarks) for cut in cuts if cut.face is not None]
+        if small := sum(side < _SMALLEST for side in sides):
+            told.append(f"{small} of {len(found)} faces under {_SMALLEST} pixels: what is found by them may be others")
         return Cuts(tuple(cuts), _turned(given.size, faces.turns), faces.turns)
 
     def _fine_enough(self, given: _Photograph, faces: Faces, larger: bool) -> tuple[Image.Image, tuple[Face, ...]]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cli.app import run
 from retrieval.models import SAMPLE_DB
+from retrieval.scene import PEOPLE
 
 
 @pytest.mark.slow
@@ -29,6 +30,12 @@ def test_the_demo_puts_the_right_picture_first(tmp_path: Path, capsys: pytest.Ca
         assert first.endswith(f"{query['identity']}_{int(pose):+03d}_{int(light):02d}.png"), block
         with Image.open(io.BytesIO(Path(title.rpartition(" -> ")[2]).read_bytes())) as image:
             assert image.width > 7 * 120
+    pytest.importorskip("cv2")
+    asked, found = (next(b for b in blocks if text in b) for text in ("party.jpg, face 2", "where is this person"))
+    assert f"/{PEOPLE[0]}/" in asked.strip().splitlines()[2]  # the second largest
+    assert found.strip().splitlines()[2].endswith("party.jpg#3")
+    with Image.open(tmp_path / f"{PEOPLE[2]}_in_party.png") as image:
+        assert image.width > 4 * 120
 
 
 def test_a_missing_faiss_is_told_before_anything_is_described(
