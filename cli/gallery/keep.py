@@ -85,8 +85,8 @@ def redescribe(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Describe every image by another model. Or with another encoder: ids and labels stay, and the gallery stays as it is
-    until all are described; an interrupted run is taken up again."""
+    """Describe every image by another model. Or with another encoder: ids and labels stay, and the gallery stays as it
+    is until all are described; an interrupted run is taken up again."""
     from cli.progress import ProgressBar
 
     options = {"attribute": task, "descriptor": descriptor, "candidates": candidates, "identity": identity}
