@@ -202,10 +202,10 @@ def _tuples_of(tree: ast.Module, names: set[str]) -> set[str]:
 
 
 _QUERY = """
-import builtins, json, os, sys
+import json, os, sys
 from pathlib import Path
 
-from PIL import Image
+from PIL import ImageFile
 
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -214,18 +214,18 @@ if __name__ == "__main__":
     work, model, picture = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     assert run(["index", str(work / "photos"), "--db", str(work / "db"), "--model", model]) == 0
     costs = {"decodes": 0, "cards": 0}
-    load, whole = Image.open, set()
+    load = ImageFile.ImageFile.load
 
     def opened(event, arguments):
         if event == "open" and str(arguments[0]).endswith("model.json"):
             costs["cards"] += 1
 
-    def counted(*arguments, **named):
-        costs["decodes"] += 1
-        return load(*arguments, **named)
+    def counted(self):
+        costs["decodes"] += bool(self.tile)  # pixels that are not decoded yet; a look at a header is none
+        return load(self)
 
     sys.addaudithook(opened)
-    Image.open = counted
+    ImageFile.ImageFile.load = counted
     assert run(["query", picture, "--pose", "30", "--db", str(work / "db"), "--model", model]) == 0
     print("\\n" + json.dumps(costs))
 """
