@@ -7,11 +7,12 @@ FAISS ?= cpu
 
 PIP := $(BIN)/python -m pip
 
-.PHONY: help demo test fast test-all lint install develop docs constraints bench evaluate reproduce clean
+.PHONY: help demo demo-page test fast test-all lint install develop docs constraints bench evaluate reproduce clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      install, index the sample gallery, query it, and say where the pictures are"
+	@echo "make demo-page the same gallery as a page in the browser: see, turn the head, find"
 	@echo "make test      install, check types and style, run the fast tests"
 	@echo "make test-all  the same with every test"
 	@echo "make docs      write docs/commands.md and docs/house.md anew, from the commands and the modules themselves"
@@ -30,12 +31,16 @@ $(VENV)/.faiss-$(FAISS): pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.developer: $(VENV)/.faiss-$(FAISS)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),heic,synth,photos,identity,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),heic,synth,photos,identity,serve,dev]'
 	touch $@
 
 install: $(VENV)/.faiss-$(FAISS)
 
 develop: $(VENV)/.developer
+
+demo-page: install
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),photos,serve]'
+	$(BIN)/facesearch serve --demo --open
 
 demo: install
 	$(BIN)/facesearch demo --out demo
@@ -67,7 +72,7 @@ docs: develop
 constraints:
 	rm -rf $(VENV)-newest
 	$(PYTHON) -m venv $(VENV)-newest
-	$(VENV)-newest/bin/python -m pip install --quiet --editable '.[cpu,heic,synth,photos,identity,dev]'
+	$(VENV)-newest/bin/python -m pip install --quiet --editable '.[cpu,heic,synth,photos,identity,serve,dev]'
 	$(VENV)-newest/bin/python -m pip freeze --exclude-editable | sed 's/+.*//' > constraints.txt
 	rm -rf $(VENV)-newest
 

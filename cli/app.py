@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from cli import compare, data, demo, doctor, edit, evaluate, index, query, reproduce, shrink, synth, train
+from cli import compare, data, demo, doctor, edit, evaluate, index, query, reproduce, serve, shrink, synth, train
 from cli.gallery import group as gallery
 from cli.options import Factory
 from faceedit.errors import FaceEditError
@@ -33,8 +33,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(demo.demo, index.index, query.query, compare.compare, edit.edit, evaluate.evaluate, reproduce.reproduce),
-    *(train.train, shrink.shrink, synth.synth, doctor.doctor),
+    *(demo.demo, index.index, query.query, compare.compare, edit.edit, serve.serve, evaluate.evaluate),
+    *(reproduce.reproduce, train.train, shrink.shrink, synth.synth, doctor.doctor),
 )
 for command in _COMMANDS:
     app.command()(command)

@@ -26,7 +26,6 @@ def demo(
 ) -> None:
     """Index and query the sample gallery. It answers queries of each task, and draws the results."""
     from cli.progress import ProgressBar
-    from faceedit.errors import FaceEditError
     from faceedit.faces import can_be_found
     from faceedit.images import write_picture
     from index.search.faiss_files import faiss_module
@@ -34,9 +33,7 @@ def demo(
     from retrieval.models import SAMPLE_DB
     from retrieval.tables import counted
 
-    sample = sample or SAMPLE_DB
-    if not (sample / "queries" / "queries.csv").is_file():
-        raise FaceEditError(f"the sample gallery is not at {sample}: run the demo from a clone of the project")
+    sample = require_sample(sample or SAMPLE_DB)
     faiss_module()  # said now, not after all images are described
     with (sample / "queries" / "queries.csv").open(newline="", encoding="utf-8") as stream:
         queries = list(csv.DictReader(stream))
@@ -82,6 +79,27 @@ def _photograph(context: typer.Context, faces: FaceSearch, sample: Path, out: Pa
     picture = out / f"{person}_in_party.png"
     print(f"\n{lines[0]}\n{person}_-30_00.png: where is this person, pose 0?  -> {picture}\n{answer}")
     write_picture(answer.sheet, picture)
+
+
+def sample_search(context: typer.Context, device: str, out: Path = Path("demo")) -> FaceSearch:
+    """The sample gallery, described where it was not yet, with its models."""
+    from cli.progress import ProgressBar
+    from retrieval.models import SAMPLE_DB
+
+    sample = require_sample(SAMPLE_DB)
+    faces = face_search(context, _gallery(out, sample), models=sample / "models", device=device)
+    with ProgressBar() as bar:
+        faces.index(sample / "gallery", sample / "gallery", progress=bar.tell)
+    return faces
+
+
+def require_sample(sample: Path) -> Path:
+    """Raise FaceEditError where the sample is not there."""
+    from faceedit.errors import FaceEditError
+
+    if not (sample / "queries" / "queries.csv").is_file():
+        raise FaceEditError(f"the sample gallery is not at {sample}: run the demo from a clone of the project")
+    return sample
 
 
 def _gallery(out: Path, sample: Path) -> Path:

@@ -146,6 +146,10 @@ class Edits(Describes, Protocol):
     def edit(self, image: Picture, value: int, /) -> Edit:
         """The face of (60, 60, 3) uint8 under a value. Raises AttributeValueError for an unknown one."""
 
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /) -> list[Edit]:
+        """Each face of (N, 60, 60, 3) uint8 under its own value, as `edit` makes it; values (N,) are positions in the
+        attribute space."""
+
     def of_person(self, descriptor: Floats, picture: Picture, /) -> Floats:
         """The descriptor (D,) of an imagined face, with what a picture (60, 60, 3) uint8 itself says of who it is where
         an encoder says that."""

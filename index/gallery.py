@@ -30,6 +30,7 @@ from index.descriptors import checked_descriptors, record_hash, record_hashes
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
 from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
 from index.labels import Labels
+from index.pictures import discard_pictures
 from index.plain import require_plain
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
@@ -47,6 +48,7 @@ from index.values import (
     Face,
     FloatArray,
     GalleryConfig,
+    IdArray,
     Kept,
     KnownFile,
     Match,
@@ -589,12 +591,16 @@ class Gallery:
         with self._database.reading() as session:
             yield from known.named_by_folder(session)
 
-    def faces(self, where: Condition | None = None) -> Iterator[Face]:
-        """The faces that pass the condition, by ascending id, read in pages."""
-        yield from self._pages(lambda session, last: store.page(session, where, after=last))
+    def faces(self, where: Condition | None = None, *, after: int = 0) -> Iterator[Face]:
+        """The faces that pass the condition, by ascending id, read in pages. after: an id, to begin with the next."""
+        yield from self._pages(lambda session, last: store.page(session, where, after=last), after)
 
-    def _pages(self, read: Callable[[Session, int], list[Face]]) -> Iterator[Face]:
-        last = 0
+    def ids(self, where: Condition | None = None, *, photos: bool = False) -> IdArray:
+        """The ids (n,) of the faces that pass the condition, ascending; photos: of each photo only the first."""
+        with self._database.reading() as session:
+            return store.first_ids(session, where) if photos else store.select_ids(session, where)
+
+    def _pages(self, read: Callable[[Session, int], list[Face]], last: int = 0) -> Iterator[Face]:
         while True:
             with self._database.reading() as session:
                 page = read(session, last)
@@ -688,12 +694,18 @@ class Gallery:
         discard_descriptors(self._folder, keep=files.keys())
         if not erasures:
             return
+        discard_pictures(self._folder, self._known)
         current = exact_path(self._folder, now.generation, now.stamp)
         discard_indexes(self._folder, before=now.generation, keep=current)
         for number, slots in erasures.items():
             files[number].zero(slots)
             with self._database.writing() as session:
                 descriptor_slots.erased(session, number, slots)
+
+    def _known(self, contents: Collection[str], faces: Collection[int]) -> tuple[set[str], set[int]]:
+        """Those of these contents (sha256) and ids that the gallery has."""
+        with self._database.reading() as session:
+            return store.contents(session, contents), {face.id for face in store.present(session, list(faces))}
 
     def _require_descriptors(self) -> None:
         with self._database.reading() as session:

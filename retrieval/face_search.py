@@ -10,6 +10,7 @@ from pathlib import Path
 
 from faceedit.cropping import Cropper
 from faceedit.describes import Edits
+from faceedit.images import Picture
 from index.errors import GalleryEmptyError, GalleryError
 from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
@@ -26,11 +27,12 @@ from retrieval.label_rows import LabelRows
 from retrieval.labelling import AnyLabels, files_of, read_labels
 from retrieval.levels import read_level
 from retrieval.likeness import FALSE_ACCEPTS, Likeness, compared
+from retrieval.looking import Shown, faces_in, looked_at, read_known
 from retrieval.models import ModelFolders, given_models
 from retrieval.opening import Opening
 from retrieval.passing import Looks
 from retrieval.pruning import Ask, Gone, refuse, would_go
-from retrieval.query import answers, chain, decided
+from retrieval.query import Question, answers, chain, decided
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.redescribing import forget_redescription, redescribe, require_another
 from retrieval.reports import IndexReport, RedescribeReport
@@ -241,6 +243,26 @@ class FaceSearch:
         """
         return read_source(picture, size, finder=self._finder, face=face)
 
+    def read_face(self, face: int, *, size: int | None = None) -> Source:
+        """A face of the gallery by its id, to ask several things of it: as `read` reads a picture. Raises
+        UnknownImageError, ImageError for a file that is not there, or not the one that was described."""
+        gallery = self.gallery
+        return read_known(gallery, gallery.get([face])[0], size)
+
+    def faces_in(self, content: bytes) -> Shown:
+        """Which faces a picture's file shows, and where, the largest first. Raises NoFaceError, MissingPackageError for
+        a photograph without the extra `photos`, ImageError."""
+        return faces_in(self._finder, content)
+
+    def photo(self, face: int, size: int = 1024) -> Picture:
+        """The photo of a face of the gallery, upright: (H, W, 3) uint8 RGB, its longer side at most `size` pixels.
+
+        Raises UnknownImageError, UsageError for what is no size, ImageError for a file that is not there, or not the
+        one that was described.
+        """
+        gallery = self.gallery
+        return looked_at(gallery, gallery.get([face])[0], size)
+
     def query(
         self,
         picture: AnyPicture | Source,
@@ -266,7 +288,13 @@ class FaceSearch:
         """
         asked = asked_for(pose, illumination, inpaint)
         selection = Selection(k, condition_of(where), distinct, max_distance)
-        return self._answers(self.read(picture, face=face), [asked], selection)[0]
+        return self.ask([Question(self.read(picture, face=face), asked, selection)])[0]
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """The answers to several questions at once, in their order: what `query` says to each, but their pictures go
+        through the networks together, which takes less time. Raises as `query`, for all where one cannot be
+        answered."""
+        return answers(self.gallery, self._models, questions) if questions else []
 
     def sweep(
         self,
@@ -286,7 +314,8 @@ class FaceSearch:
         for."""
         wishes = swept(attribute, asked_for(pose, illumination, inpaint))
         selection = Selection(k, condition_of(where), distinct, max_distance)
-        return self._answers(self.read(picture, face=face), wishes, selection)
+        source = self.read(picture, face=face)
+        return self.ask([Question(source, asked, selection) for asked in wishes])
 
     def edit(
         self,
@@ -376,9 +405,6 @@ class FaceSearch:
         return Compacted(self.gallery.compact(), self._prepared(None, progress)[1])
 
     # --- inside ---
-
-    def _answers(self, source: Source, wishes: list[dict[str, int]], selection: Selection) -> list[Answer]:
-        return answers(self.gallery, self._models, source, wishes, selection)
 
     def _prepared(
         self, requirements: Requirements | None, progress: Progress | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISREG
 
@@ -19,6 +19,7 @@ from index.errors import GalleryEmptyError
 from index.files import file_hash
 from index.gallery import FileStamp, Gallery, Match, Photo
 from index.labels import text_key
+from index.where import Condition
 from retrieval.answers import CHANGED, GONE, THERE, UNREADABLE, Answer, First, Result, Step
 from retrieval.checks import is_unicode
 from retrieval.describing import require_sound
@@ -27,44 +28,57 @@ from retrieval.source import Source
 from retrieval.wishes import Selection
 
 ORDER = ("inpainting", "illumination", "pose")  # an occlusion first: the other editors never saw one
+USUAL = Selection()
 Asked = Mapping[str, int]
 """What to see: attribute name to value."""
 
 
-def answers(
-    gallery: Gallery, models: Models, source: Source, wishes: Sequence[Asked], selection: Selection
-) -> list[Answer]:
-    """The answer to each of several wishes for the same attributes; see `answer`. No model is loaded for an empty
-    gallery."""
-    if len(gallery) == 0:
-        raise GalleryEmptyError(f"the gallery {gallery.folder} is empty: run `facesearch index` on a folder first")
-    editors = models.to_query(wishes[0], gallery.config)
-    return [answer(gallery, editors, source, asked, selection) for asked in wishes]
+@dataclass(frozen=True)
+class Question:
+    """Whom somebody asks for: a picture that was read, how to see it, and which results are shown."""
+
+    source: Source
+    asked: Asked = field(default_factory=dict)
+    selection: Selection = USUAL
 
 
-def answer(
-    gallery: Gallery, editors: Mapping[str, Edits], source: Source, asked: Asked, selection: Selection
-) -> Answer:
-    """The gallery images nearest to the person of a picture, seen as asked; where nothing is asked, at any look, by
-    what says who it is alone, if the descriptors have such a part.
-
-    editors: by attribute name, among them the one that described the gallery.
+def answers(gallery: Gallery, models: Models, questions: Sequence[Question]) -> list[Answer]:
+    """The answers to questions, in their order: the gallery images nearest to the person of each picture, seen as
+    asked; where nothing is asked, at any look, by what says who it is alone, if the descriptors have such a part.
+    Pictures go through the networks together, and descriptors through the search. No model is loaded for an empty
+    gallery.
 
     The editor of the gallery's own attribute works last, since its descriptors are what the gallery holds; where it
     does not, the edited face is described as a gallery picture is. The query's own file never counts. Raises
     ModelMismatchError, AttributeValueError, UsageError for an attribute without an editor, GalleryEmptyError.
     """
-    own = gallery.config.attribute
-    if own not in editors:
-        raise UsageError(f"the gallery {gallery.folder} was described by a model for {own}: give that model too")
-    gallery.require_model(editors[own].digest, editors[own].descriptor_size)
-    steps = chain(source, asked, editors, last=own)
-    descriptor = _descriptor(source.crop, steps, editors[own])
-    who = None if asked else editors[own].who
-    matches = _search(gallery, descriptor, _own(gallery, source.path), selection, who)
+    if len(gallery) == 0:
+        raise GalleryEmptyError(f"the gallery {gallery.folder} is empty: run `facesearch index` on a folder first")
+    attribute = gallery.config.attribute
+    editors = models.to_query(dict.fromkeys(name for one in questions for name in one.asked), gallery.config)
+    if attribute not in editors:
+        raise UsageError(f"the gallery {gallery.folder} was described by a model for {attribute}: give that model too")
+    own = editors[attribute]
+    gallery.require_model(own.digest, own.descriptor_size)
+    steps = chains([(one.source, one.asked) for one in questions], editors, last=attribute)
+    descriptors = _descriptors(questions, steps, own)
+    found = _found(gallery, descriptors, questions, own.who)
+    every = zip(questions, steps, descriptors, found, strict=True)
+    return [_answer(gallery, own, *one) for one in every]
+
+
+def _answer(
+    gallery: Gallery,
+    own: Edits,
+    question: Question,
+    steps: tuple[Step, ...],
+    descriptor: NDArray[np.float32],
+    matches: list[Match],
+) -> Answer:
     results = (_result(gallery, rank, match) for rank, match in enumerate(matches, start=1))
-    first = _first(gallery, editors[own], descriptor, matches, who is not None)
-    return Answer(source.name, dict(asked), source, steps, tuple(results), first, who is not None)
+    by_who = not question.asked and own.who is not None
+    first, source = _first(gallery, own, descriptor, matches, by_who), question.source
+    return Answer(source.name, dict(question.asked), source, steps, tuple(results), first, by_who)
 
 
 def _first(
@@ -81,21 +95,42 @@ def _first(
 
 
 def chain(source: Source, asked: Asked, editors: Mapping[str, Edits], last: str = "pose") -> tuple[Step, ...]:
-    """Edit a picture, one attribute after the other: an occlusion goes first, `last` comes last, and after it
-    only an editor that leaves out the background, which no other has seen gone.
+    """Edit one picture; see `chains`."""
+    return chains([(source, asked)], editors, last)[0]
+
+
+def chains(
+    wanted: Sequence[tuple[Source, Asked]], editors: Mapping[str, Edits], last: str = "pose"
+) -> list[tuple[Step, ...]]:
+    """Edit pictures, one attribute after the other: an occlusion goes first, `last` comes last, and after it only an
+    editor that leaves out the background, which no other has seen gone. What several want of one editor is done at
+    once.
 
     Raises UsageError for an attribute without an editor, AttributeValueError for an unknown value.
     """
-    _require_editors(asked, editors)
-    names = sorted(asked, key=lambda name: (editors[name].neutral, name != ORDER[0], name == last, ORDER.index(name)))
-    for name in names:
-        editors[name].attribute.index(asked[name])
-    steps: list[Step] = []
-    for name in names:
-        crop = steps[-1].edit.refined if steps else source.crop
-        before = steps[-1] if steps else source
-        steps.append(Step(editors[name].attribute, asked[name], editors[name].edit(crop, asked[name]), before))
-    return tuple(steps)
+    _require_editors((name for _, asked in wanted for name in asked), editors)
+    for _, asked in wanted:
+        for name, value in asked.items():
+            editors[name].attribute.index(value)
+    made: list[list[Step]] = [[] for _ in wanted]
+    names = {name for _, asked in wanted for name in asked}
+    for name in sorted(
+        names, key=lambda name: (editors[name].neutral, name != ORDER[0], name == last, ORDER.index(name))
+    ):
+        meant = [at for at, (_, asked) in enumerate(wanted) if name in asked]
+        before = [made[at][-1] if made[at] else wanted[at][0] for at in meant]
+        _take_step(editors[name], [wanted[at][1][name] for at in meant], before, [made[at] for at in meant])
+    return [tuple(steps) for steps in made]
+
+
+def _take_step(
+    editor: Edits, values: Sequence[int], before: Sequence[Source | Step], made: Sequence[list[Step]]
+) -> None:
+    """One more step of each chain."""
+    crops = np.stack([one.edit.refined if isinstance(one, Step) else one.crop for one in before])
+    places = np.array([editor.attribute.index(value) for value in values], np.int64)
+    for value, one, edit, steps in zip(values, before, editor.edit_many(crops, places), made, strict=True):
+        steps.append(Step(editor.attribute, value, edit, one))
 
 
 def decided(source: Picture, attribute: AttributeSpace, editors: Mapping[str, Edits]) -> int:
@@ -110,15 +145,21 @@ def _require_editors(names: Iterable[str], editors: Mapping[str, Edits]) -> None
         raise UsageError(f"there is no model for {', '.join(missing)}: give a --models folder that has one")
 
 
-def _descriptor(source: Picture, steps: tuple[Step, ...], own: Edits) -> NDArray[np.float32]:
-    if steps and steps[-1].attribute.name == own.attribute.name:
-        made = steps[-1].edit.descriptor
-    else:
-        picture = steps[-1].edit.refined if steps else source
-        made = np.asarray(own.describe(picture[None]).descriptors[0])
-    made = own.of_person(made, _person(source, steps))
-    require_sound(own, made[None])
-    return made
+def _descriptors(questions: Sequence[Question], steps: Sequence[tuple[Step, ...]], own: Edits) -> NDArray[np.float32]:
+    """(N, D) what is searched for: what the gallery's own editor made last, else what it makes of the last picture."""
+    made: dict[int, NDArray[np.float32]] = {}
+    rest: dict[int, Picture] = {}
+    for at, (one, chained) in enumerate(zip(questions, steps, strict=True)):
+        if chained and chained[-1].attribute.name == own.attribute.name:
+            made[at] = chained[-1].edit.descriptor
+        else:
+            rest[at] = chained[-1].edit.refined if chained else one.source.crop
+    if rest:
+        made.update(zip(rest, own.describe(np.stack(list(rest.values()))).descriptors, strict=True))
+    people = (_person(one.source.crop, chained) for one, chained in zip(questions, steps, strict=True))
+    descriptors = np.stack([own.of_person(made[at], person) for at, person in enumerate(people)])
+    require_sound(own, descriptors)
+    return descriptors
 
 
 def _person(source: Picture, steps: tuple[Step, ...]) -> Picture:
@@ -127,25 +168,53 @@ def _person(source: Picture, steps: tuple[Step, ...]) -> Picture:
     return completed[-1] if completed else source
 
 
-def _search(
-    gallery: Gallery, descriptor: NDArray[np.float32], own: list[int], selection: Selection, who: Who | None
-) -> list[Match]:
+def _found(
+    gallery: Gallery, descriptors: NDArray[np.float32], questions: Sequence[Question], who: Who | None
+) -> list[list[Match]]:
+    """The nearest of each question; those of one condition are looked for together. who: the part that is compared
+    where nothing is asked."""
+    own = [_own(gallery, one.source.path) for one in questions]
+    looks = [one.selection.k + len(ids) for one, ids in zip(questions, own, strict=True)]
+    found: dict[int, list[Match]] = {}
+    while waiting := [at for at in range(len(questions)) if at not in found]:
+        for key in dict.fromkeys(_alike(questions[at]) for at in waiting):
+            alike = [at for at in waiting if _alike(questions[at]) == key]
+            part = who if key[1] else None
+            many = _searched(gallery, descriptors[alike], max(looks[at] for at in alike), key[0], part)
+            for at, matches in zip(alike, many, strict=True):
+                kept = _kept(matches[: looks[at]], own[at], questions[at].selection, looks[at])
+                found |= {} if kept is None else {at: kept}
+                looks[at] *= 4
+    return [found[at] for at in range(len(questions))]
+
+
+def _alike(question: Question) -> tuple[Condition | None, bool]:
+    """What questions have in common that can be looked for together."""
+    return question.selection.where, not question.asked
+
+
+def _searched(
+    gallery: Gallery, descriptors: NDArray[np.float32], look: int, where: Condition | None, who: Who | None
+) -> list[list[Match]]:
     """who: the part that is compared; None: all of it."""
-    look, most = selection.k, selection.max_distance
-    asked = descriptor if who is None else alone(descriptor, who)
-    while True:
-        matches = gallery.search(asked, look, where=selection.where, exclude=own, exactly=who is not None)
-        if who is not None:
-            matches = [replace(match, distance=apart(match.distance, who)) for match in matches]
-        groups: dict[object, Match] = {}
-        for match in matches:
-            if most is None or match.distance <= most:
-                groups.setdefault(_group(match, selection.distinct), match)
-        kept = list(groups.values())
-        too_far = most is not None and bool(matches) and matches[-1].distance > most  # and so is what follows
-        if len(kept) >= selection.k or len(matches) < look or too_far:
-            return kept[: selection.k]
-        look *= 4
+    if who is None:
+        return gallery.search_many(descriptors, look, where=where)
+    asked = np.stack([alone(one, who) for one in descriptors])
+    many = gallery.search_many(asked, look, where=where, exactly=True)
+    return [[replace(match, distance=apart(match.distance, who)) for match in matches] for matches in many]
+
+
+def _kept(matches: Sequence[Match], own: Sequence[int], selection: Selection, look: int) -> list[Match] | None:
+    """What is shown of so many nearest ones; None where more of them are needed."""
+    most = selection.max_distance
+    groups: dict[object, Match] = {}
+    for match in matches:
+        if match.face.id not in own and (most is None or match.distance <= most):
+            groups.setdefault(_group(match, selection.distinct), match)
+    too_far = most is not None and bool(matches) and matches[-1].distance > most  # and so is what follows
+    if len(groups) >= selection.k or len(matches) < look or too_far:
+        return list(groups.values())[: selection.k]
+    return None
 
 
 def alone(descriptor: NDArray[np.float32], who: Who) -> NDArray[np.float32]:
@@ -172,10 +241,10 @@ def _group(match: Match, distinct: str | None) -> object:
 
 def _result(gallery: Gallery, rank: int, match: Match) -> Result:
     path = gallery.config.image_root / match.face.path
-    return Result(rank, match.distance, path, match.face, gallery.config.attribute, _found(path, match.face.photo))
+    return Result(rank, match.distance, path, match.face, gallery.config.attribute, how_found(path, match.face.photo))
 
 
-def _found(path: Path, photo: Photo) -> str:
+def how_found(path: Path, photo: Photo) -> str:
     """How the file of a result is now, one of FILES: it is read only where it does not look as it did."""
     try:
         now = path.stat()

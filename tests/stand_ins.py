@@ -38,6 +38,7 @@ class HashEditor:
         self.who: Who | None = None
         self.usual_who: Usual | None = None
         self.described: list[int] = []  # how many pictures each call was given
+        self.edited: list[int] = []
 
     def describe(self, images: NDArray[np.uint8], /) -> Described:
         if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
@@ -56,6 +57,11 @@ class HashEditor:
         moved = np.ascontiguousarray(np.roll(image, at, axis=1))
         refined = (moved * (1 - 0.02 * at)).astype(np.uint8)
         return Edit(moved, refined, self._descriptor(image, str(value)))
+
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /) -> list[Edit]:
+        self.edited.append(len(images))
+        places = zip(images, values.tolist(), strict=True)
+        return [self.edit(image, self.attribute.values[place]) for image, place in places]
 
     def of_person(self, descriptor: Floats, picture: Picture, /) -> Floats:
         return descriptor

@@ -30,7 +30,9 @@ from tests.damage import full_disk
 from tests.stand_ins import KnowsPeople, ReadsHere, stand_in_search
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = tuple("demo index query compare edit evaluate reproduce train shrink synth data gallery doctor".split())
+COMMANDS = tuple(
+    "demo index query compare edit serve evaluate reproduce train shrink synth data gallery doctor".split()
+)
 GROUPS = {
     "data": ("import",),
     "gallery": tuple(
@@ -38,7 +40,8 @@ GROUPS = {
     ),
 }
 PROGRESS = re.compile(r"^[a-z ]+: [\d,]+ of [\d,]+ .*\n", re.MULTILINE)  # told on stderr when the machine is slow
-HEAVY = {"torch", "faiss", "sqlalchemy", "numpy", "PIL", "safetensors", "rich", "jinja2"}
+SERVING = {"fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart", "anyio"}
+HEAVY = {"torch", "faiss", "sqlalchemy", "numpy", "PIL", "safetensors", "rich", "jinja2", *SERVING}
 
 
 class Outcome(NamedTuple):

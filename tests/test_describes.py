@@ -70,6 +70,16 @@ def test_an_edit_is_two_pictures_and_a_descriptor(describer: Edits) -> None:
     assert not np.array_equal(made.refined, describer.edit(FACES[0], -45).refined)
 
 
+def test_several_edits_at_once_are_what_each_is_alone(describer: Edits) -> None:
+    places = np.array([0, 5, 3])
+    together = describer.edit_many(FACES, places)
+    assert len(together) == 3 and describer.edit_many(FACES[:0], places[:0]) == []
+    for face, place, made in zip(FACES, places, together, strict=True):
+        alone = describer.edit(face, describer.attribute.values[place])
+        np.testing.assert_allclose(made.descriptor, alone.descriptor, atol=2e-2)  # half precision, other batches
+        assert np.abs(made.refined.astype(int) - alone.refined).max() <= 4
+
+
 def test_an_unknown_value_is_refused(describer: Edits) -> None:
     with pytest.raises(AttributeValueError, match="pose 31 is not one of -45"):
         describer.edit(FACES[0], 31)

@@ -205,6 +205,8 @@ def test_images_come_by_id_page_after_page(gallery: Gallery) -> None:
     smiling = parse("expression = 'smile' and illumination > 0 or identity = 'nobody'")
     assert [face.id for face in gallery.faces(smiling)] == expected
     assert [face.id for face in gallery.faces(parse("pose > -45"))] == [id_ for n, id_ in enumerate(ids) if n % 7]
+    assert [face.id for face in gallery.faces(smiling, after=expected[1])] == expected[2:]
+    assert (gallery.ids().tolist(), gallery.ids(smiling).tolist()) == (ids, expected)
 
 
 @pytest.mark.parametrize("path", ["", ".", "/a.jpg", "../a.jpg", "a/../b", "a//b", "./a", "a\0"])

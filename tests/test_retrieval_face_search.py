@@ -420,6 +420,15 @@ class Broken(HashEditor):
         return replace(made, descriptor=made.descriptor * np.float32(self.factor))
 
 
+def test_a_face_of_the_gallery_is_read_by_its_id(faces: FaceSearch) -> None:
+    face = next(faces.gallery.faces())
+    source = faces.read_face(face.id)
+    np.testing.assert_array_equal(source.crop, faces.read(source.path or "").crop)
+    assert face.id not in [one.face.id for one in faces.query(source, k=100)]
+    with pytest.raises(UnknownImageError):
+        faces.read_face(99)
+
+
 @pytest.mark.parametrize("factor", [0.0, 3.0, np.nan])
 def test_what_is_no_descriptor_is_neither_kept_nor_searched(
     faces: FaceSearch, photos: Path, asked: Path, factor: float, tmp_path: Path

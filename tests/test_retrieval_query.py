@@ -21,8 +21,9 @@ from retrieval.answer_text import Format
 from retrieval.answers import Answer
 from retrieval.face_search import FaceSearch
 from retrieval.kinds import find_images
-from retrieval.query import chain
+from retrieval.query import Question, chain
 from retrieval.source import read_source
+from retrieval.wishes import Selection
 from tests.conftest import blob_face
 from tests.stand_ins import HashEditor, ReadsHere, stand_in_search
 
@@ -69,6 +70,24 @@ def test_results_come_by_rising_true_distance(faces: FaceSearch, asked: Path) ->
     assert distances == sorted(distances) and len(distances) == len(faces.gallery)
     np.testing.assert_allclose(distances, true_distances(faces, answer.steps[-1].edit.descriptor), atol=1e-3)
     assert [result.rank for result in answer] == list(range(1, len(answer) + 1))
+
+
+def test_several_questions_at_once_are_answered_as_each_alone(photos: Path, faces: FaceSearch) -> None:
+    editor, paths = HashEditor(), find_images(photos)[:3]
+    with FaceSearch(faces.folder, describer=editor) as opened:
+        few = Selection(2, parse("id > 2"), "content")
+        questions = [
+            Question(opened.read(paths[0]), {"pose": 30}),
+            Question(opened.read(paths[1]), {"pose": -45}, few),
+            Question(opened.read(paths[2])),
+            Question(opened.read(paths[1]), {}, replace(few, max_distance=1.3)),
+        ]
+        together = opened.ask(questions)
+        assert (editor.edited, editor.described) == ([2], [2])  # one call for all that are alike
+        assert together == [opened.ask([one])[0] for one in questions] and opened.ask([]) == []
+        assert together[0].results == faces.query(paths[0], pose=30).results
+        assert paths[0] not in [one.path for one in together[0]]  # the query's own file never counts
+        assert paths[1] in [one.path for one in opened.query(paths[0], pose=30, k=100)]
 
 
 def test_results_that_are_too_far_are_left_out(faces: FaceSearch, asked: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -258,6 +258,13 @@ def paths(session: Session) -> set[str]:
     return set(session.scalars(select(PhotoRow.path).join(FaceRow, FaceRow.photo_id == PhotoRow.id)))
 
 
+def contents(session: Session, among: Collection[str]) -> set[str]:
+    """Those of these contents (sha256) that a photo with a face has."""
+    query = select(PhotoRow.sha256).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
+    found = (session.scalars(query.where(PhotoRow.sha256.in_(some))) for some in chunks(list(among)))
+    return {content for some in found for content in some if content}
+
+
 def require_new(session: Session, faces: Sequence[Face]) -> None:
     """Raise DuplicatePathError for a face given twice, or a path already in the gallery. Files at them that could not
     be read are forgotten: now they can be."""
@@ -308,6 +315,13 @@ def select_ids(session: Session, where: Condition | None) -> IdArray:
     """The ids of the faces that pass the condition, ascending."""
     query = select(FaceRow.id).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
     return np.fromiter(session.scalars(_that_pass(session, query, where).order_by(FaceRow.id)), dtype=np.int64)
+
+
+def first_ids(session: Session, where: Condition | None) -> IdArray:
+    """Of each photo the lowest id of a face that passes the condition, ascending."""
+    query = select(func.min(FaceRow.id).label("first")).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+    grouped = _that_pass(session, query, where).group_by(FaceRow.photo_id)
+    return np.fromiter(session.scalars(grouped.order_by("first")), dtype=np.int64)
 
 
 def _that_pass(session: Session, query: Select[Any], where: Condition | None) -> Select[Any]:

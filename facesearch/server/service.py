@@ -1,0 +1,123 @@
+"""One FaceSearch and all that a server has beside it: what routes are given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from facesearch.server.desk import Desk
+from facesearch.server.errors import RefusedError, full
+from facesearch.server.guard import Keys
+from facesearch.server.imagined import Imagined
+from facesearch.server.jobs import Jobs
+from facesearch.server.metrics import Metrics
+from facesearch.server.roots import Roots
+from facesearch.server.settings import Settings
+from facesearch.server.uploads import Uploads
+from index.pictures import PictureCache
+from retrieval.face_search import FaceSearch
+
+_T = TypeVar("_T")
+_READERS = 2  # pictures that are decoded at one time
+
+
+@dataclass
+class Service:
+    """Everything behind the routes."""
+
+    faces: FaceSearch
+    settings: Settings
+    desk: Desk
+    imagined: Imagined
+    uploads: Uploads
+    jobs: Jobs
+    keys: Keys
+    roots: Roots
+    pictures: PictureCache
+    metrics: Metrics
+    readers: CapacityLimiter
+    demo: bool = False
+    reading: int = 0
+    ready: bool = False
+
+    async def read(self, work: Callable[[], _T]) -> _T:
+        """What `work` returns, run in one of few threads that decode pictures. Raises RefusedError where too many
+        wait for one."""
+        if self.reading >= self.settings.limits.waiting:
+            raise full("too many pictures wait to be read")
+        self.reading += 1
+        try:
+            return await run_sync(work, limiter=self.readers)
+        finally:
+            self.reading -= 1
+
+    def close(self) -> None:
+        """End jobs and questions, and close the gallery."""
+        self.jobs.close()
+        self.desk.close()
+        self.faces.close()
+
+
+def service_of(faces: FaceSearch, settings: Settings, *, demo: bool = False) -> Service:
+    """All that a server needs around a FaceSearch."""
+    limits, metrics = settings.limits, Metrics()
+    made = Service(
+        faces=faces,
+        settings=settings,
+        desk=Desk(faces.ask, limits, metrics.together),
+        imagined=Imagined(limits),
+        uploads=Uploads(limits),
+        jobs=Jobs(faces.folder, limits.jobs),
+        keys=Keys(settings),
+        roots=Roots(settings.roots),
+        pictures=PictureCache(faces.folder),
+        metrics=metrics,
+        readers=CapacityLimiter(_READERS),
+        demo=demo,
+    )
+    metrics.gauge("waiting", "Requests that wait for the networks.", lambda: made.desk.waiting)
+    metrics.gauge("upload_bytes", "Bytes of uploads in memory.", lambda: made.uploads.held)
+    return made
+
+
+async def service(request: Request) -> Service:
+    """For routes: what they work with. A coroutine, so that it costs no change of threads."""
+    found: Service = request.app.state.service
+    return found
+
+
+async def while_there(request: Request, work: Awaitable[_T]) -> _T:
+    """What `work` gives; given up when the client leaves. Raises ClientDisconnect."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for one in (task, gone):
+            one.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client has left; what it still sends is not looked at."""
+    while True:
+        message: Any = await request.receive()
+        if message["type"] == "http.disconnect":
+            return
+
+
+def require_quiet(service: Service) -> None:
+    """Raise RefusedError while a job writes: who changes the gallery would have to wait for it."""
+    job = service.jobs.running
+    if job is not None:
+        text = f"job {job.id} ({job.kind}) is under way: wait until it is done, or cancel it"
+        raise RefusedError(409, "job_under_way", text, later=5)

@@ -1,0 +1,95 @@
+"""A server over a small gallery without a network, as tests of it need one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from PIL import Image
+from starlette.testclient import TestClient
+
+from faceedit.align import Landmarks
+from faceedit.attributes import TASKS
+from faceedit.cropping import Cropper
+from faceedit.faces import Face, Faces
+from facesearch.server.app import make_app
+from facesearch.server.service import Service, service_of
+from facesearch.server.settings import Limits, Settings
+from facesearch.server.start import Server, address_at, bind
+from retrieval.face_search import FaceSearch
+from tests.conftest import blob_face
+from tests.stand_ins import HashEditor, ReadsHere
+
+HERE = "http://127.0.0.1:8000"
+API = "/api/v1"
+
+
+def write_faces(folder: Path, count: int = 6, people: tuple[str, ...] = ("anna", "ben")) -> Path:
+    """Pictures, each in its person's folder."""
+    for seed in range(count):
+        path = folder / people[seed % len(people)] / f"{seed}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(blob_face(seed, 15 * (seed % 3), seed)).save(path)
+    return folder
+
+
+def picture(seed: int = 40) -> bytes:
+    """A crop that no gallery holds, as the content of a file."""
+    content = io.BytesIO()
+    Image.fromarray(blob_face(seed, 0, seed)).save(content, "PNG")
+    return content.getvalue()
+
+
+def stand_in(folder: Path) -> FaceSearch:
+    """Without a network."""
+    editors = {space.name: HashEditor("served", space) for space in TASKS.values()}
+    return FaceSearch(folder, describer=editors, reader=ReadsHere(), finder=Cropper(load=SeesTwo))
+
+
+class SeesTwo:
+    """A detector that sees two faces in whatever it is shown, side by side, the left one larger."""
+
+    def faces(self, photograph: Image.Image, side: int = 0, /) -> Faces:
+        width, height = photograph.size
+        sizes = ((0.25, 0.4), (0.75, 0.3))
+        return Faces(photograph, 0, tuple(_face_at(width * at, height * 0.5, height * size) for at, size in sizes))
+
+
+def _face_at(x: float, y: float, size: float) -> Face:
+    points = Landmarks(
+        (x - 0.2 * size, y - 0.15 * size),
+        (x + 0.2 * size, y - 0.15 * size),
+        (x - 0.15 * size, y + 0.2 * size),
+        (x + 0.15 * size, y + 0.2 * size),
+    )
+    return Face((x - 0.4 * size, y - 0.5 * size, 0.8 * size, size), points, 0.9)
+
+
+@contextmanager
+def live(faces: FaceSearch, port: int = 0, **settings: Any) -> Iterator[tuple[str, Service]]:
+    """The address of a server that listens, and what is behind it."""
+    told, listening = Settings(port=port, **settings), Event()
+    served = service_of(faces, told)
+    with bind(told.host, told.port) as bound:
+        server = Server(make_app(served), told, listening.set)
+        thread = Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        try:
+            assert listening.wait(20)
+            yield address_at(bound, told), served
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def serving(faces: FaceSearch, limits: Limits | None = None, **settings: Any) -> Iterator[tuple[TestClient, Service]]:
+    """A client of a server, and what is behind it."""
+    served = service_of(faces, replace(Settings(**settings), limits=limits or Limits()))
+    with TestClient(make_app(served), base_url=HERE) as client:
+        yield client, served

@@ -1,0 +1,446 @@
+"""The page in a real browser, as a person uses it: by mouse, by keys, on a phone; with nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.synth.scene import ILLUMINATIONS
+from facesearch.server.pages import page_files
+from retrieval.face_search import FaceSearch
+from tests.conftest import blob_face
+from tests.served import live, stand_in, write_faces
+
+pytestmark = pytest.mark.slow
+PAGE = Path(__file__).resolve().parent.parent / "facesearch" / "server" / "page"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = find_spec("axe_playwright_python")
+PATIENCE = 30_000  # milliseconds: the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    if CHROMIUM is None:
+        pytest.skip("no chromium: apt install chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Tab:
+    """A page of the browser that remembers what it should not have done."""
+
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        self.address = address
+        self.wrong: list[str] = []
+        self.context = browser.new_context(**options)
+        self.context.set_default_timeout(PATIENCE)
+        self.page = self.new()
+
+    def new(self) -> Any:
+        page = self.context.new_page()
+        page.on("console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("request", lambda asked: self._asked(asked.url))
+        return page
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self.address, "blob:", "data:")):
+            self.wrong.append(url)
+
+    def open(self, place: str) -> Any:
+        self.page.goto(self.address + place)
+        return self.page
+
+    def answered(self) -> None:
+        """Wait until what is shown answers what the address asks."""
+        self.page.locator(".grid li").first.wait_for()
+        self.page.locator("main:not([aria-busy])").wait_for()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_faces(tmp_path / "photos", 30)
+
+
+@pytest.fixture
+def faces(photos: Path, tmp_path: Path) -> Iterator[FaceSearch]:
+    with stand_in(tmp_path / "db") as opened:
+        opened.index(photos)
+        yield opened
+
+
+@pytest.fixture
+def tab(browser: Any, faces: FaceSearch) -> Iterator[Tab]:
+    with live(faces, roots=(faces.gallery.config.image_root,)) as (address, _):
+        opened = Tab(browser, address)
+        yield opened
+        opened.context.close()
+        assert opened.wrong == []
+
+
+def write_scene(path: Path) -> Path:
+    """A photograph, not square: in it the stand-in sees two faces."""
+    noise = np.random.default_rng(0).integers(0, 255, (90, 160, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((1600, 900)).save(path)
+    return path
+
+
+def asked(page: Any) -> str:
+    return str(page.evaluate("location.hash"))
+
+
+def until(check: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not check():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
+
+
+# --- the whole story ---
+
+
+def test_from_an_empty_folder_to_a_named_person_at_another_pose(browser: Any, tmp_path: Path) -> None:
+    root = write_faces(tmp_path / "root" / "holiday").parent
+    with live(stand_in(tmp_path / "db"), roots=(root,)) as (address, _):
+        tab = Tab(browser, address)
+        page = tab.open("")
+        page.get_by_role("heading", name="No gallery yet").wait_for()
+        page.get_by_role("link", name="Make one of a folder here").click()
+        page.get_by_role("button", name="Open holiday").click()
+        page.get_by_role("button", name="Add the pictures of holiday").click()
+        page.get_by_text("6 faces in the gallery: 6 described").wait_for()
+        page.get_by_role("link", name="Find").click()
+        page.reload()
+        page.set_input_files("input[type=file]", root / "holiday" / "anna" / "0.png")
+        tab.answered()
+        page.get_by_role("radio", name="30° to the right").click()
+        page.wait_for_url(re.compile("pose=30"))
+        tab.answered()
+        page.locator(".result").first.click()
+        page.get_by_label("Name", exact=True).fill("Clara")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text("Named Clara.").wait_for()
+        page.keyboard.press("Escape")
+        page.locator(".grid .who", has_text="Clara").wait_for()
+        assert asked(page) == "#/find?u=1&pose=30"
+        tab.context.close()
+        assert tab.wrong == []
+
+
+def test_a_photograph_of_several_is_dropped_and_one_of_them_chosen(tab: Tab, tmp_path: Path) -> None:
+    page = tab.open("#/find")
+    page.get_by_text("Drop a photograph here").wait_for()
+    content = write_scene(tmp_path / "scene.png").read_bytes()
+    page.evaluate(
+        """numbers => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(numbers)], "scene.png", { type: "image/png" }));
+            for (const name of ["dragenter", "dragover", "drop"])
+                document.body.dispatchEvent(new DragEvent(name, { dataTransfer: data, bubbles: true }));
+        }""",
+        list(content),
+    )
+    tab.answered()
+    assert page.locator(".whom .box").count() == 2
+    assert page.get_by_role("button", name="Face 1 of 2, chosen").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Face 2 of 2").click()
+    page.wait_for_url(re.compile("face=2"))
+    page.get_by_role("button", name="Face 2 of 2, chosen").wait_for()
+
+
+def test_the_dial_turns_by_keys_and_by_dragging(tab: Tab) -> None:
+    page = tab.open("#/find?of=1")
+    tab.answered()
+    page.get_by_role("radio", name="frontal").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile("pose=15"))
+    page.keyboard.press("End")
+    page.wait_for_url(re.compile("pose=45"))
+    assert page.get_by_role("radio", name="45° to the right").get_attribute("aria-checked") == "true"
+    begin = page.get_by_role("radio", name="45° to the right").bounding_box()
+    end = page.get_by_role("radio", name="30° to the left").bounding_box()
+    page.mouse.move(begin["x"] + 20, begin["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(end["x"] + end["width"] / 2, end["y"] + 20, steps=8)
+    page.mouse.up()
+    page.wait_for_url(re.compile("pose=-30"))
+    page.get_by_role("button", name="As it is").click()
+    until(lambda: "pose" not in asked(page))
+    tab.answered()
+
+
+def test_lights_are_chosen_on_the_hemisphere_each_with_its_look(tab: Tab) -> None:
+    page = tab.open("#/find?of=1")
+    tab.answered()
+    page.locator("summary", has_text="Change the light").click()
+    assert page.locator(".lamp").count() == 19
+    page.locator(".lamp[aria-label^='light 9,']").hover()
+    page.get_by_role("img", name="light 9, 45° from the right").wait_for()
+    page.locator(".lamp[aria-label^='light 9,']").click()
+    page.wait_for_url(re.compile("light=9"))
+    page.get_by_text("Imagined: light 9").wait_for()
+    page.get_by_role("button", name="Room light").click()
+    page.wait_for_url(re.compile("light=0"))
+
+
+def test_what_hides_the_face_is_painted_over_and_completed(tab: Tab) -> None:
+    page = tab.open("#/find?of=1")
+    tab.answered()
+    page.locator("summary", has_text="Complete it").click()
+    canvas = page.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    place = canvas.bounding_box()
+    page.mouse.move(place["x"] + 60, place["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 120, place["y"] + 90, steps=4)
+    page.mouse.up()
+    canvas.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press(" ")
+    page.get_by_role("button", name="Complete it", exact=True).click()
+    page.wait_for_url(re.compile("u=1.*inpaint=1|inpaint=1.*u=1"))
+    tab.answered()
+    page.get_by_role("button", name="Show it with what hides it").click()
+    until(lambda: "inpaint" not in asked(page))
+
+
+# --- addresses ---
+
+
+def test_back_goes_through_what_was_seen_and_an_address_opens_it_again(tab: Tab) -> None:
+    page = tab.open("#/find?of=1")
+    tab.answered()
+    page.get_by_role("radio", name="15° to the left").click()
+    page.wait_for_url(re.compile("pose=-15"))
+    tab.answered()
+    page.locator(".result").nth(2).click()
+    page.get_by_role("dialog").wait_for()
+    opened = page.url
+    page.go_back()
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.go_back()
+    until(lambda: asked(page) == "#/find?of=1")
+    other = tab.new()
+    other.goto(opened)
+    other.get_by_role("dialog").wait_for()
+    other.get_by_role("link", name="Search from here").click()
+    other.get_by_role("dialog").wait_for(state="detached")
+    assert asked(page) == "#/find?of=1" != asked(other)  # two tabs, each where it is
+
+
+def test_filters_are_part_of_the_address(tab: Tab) -> None:
+    page = tab.open("#/find?of=1&person=ben")
+    tab.answered()
+    assert set(page.locator(".grid .who").all_inner_texts()) and all(
+        text.startswith("ben") for text in page.locator(".grid .who").all_inner_texts()
+    )
+    page.get_by_text("without a name").click()
+    page.locator(".note", has_text="Nothing in the gallery fits these filters.").wait_for()
+    page.get_by_role("button", name="Clear filters").click()
+    tab.answered()
+    assert asked(page) == "#/find?of=1"
+
+
+def test_a_photograph_is_forgotten_with_the_page(tab: Tab) -> None:
+    tab.open("#/find?u=1&pose=30").get_by_text("This photograph is not here any more").wait_for()
+
+
+# --- photos and gallery ---
+
+
+def test_photos_are_named_together_and_removed(tab: Tab, faces: FaceSearch) -> None:
+    page = tab.open("#/photos")
+    page.get_by_text("30 photos").wait_for()
+    page.get_by_role("button", name="Select").click()
+    for at in (0, 1, 2):
+        page.locator(".pick input").nth(at).check()
+    page.get_by_label("Name for all").fill("Dora")
+    page.get_by_role("button", name="Save").click()
+    page.locator("#said", has_text="3 faces changed.").wait_for(state="attached")
+    assert [face.identity for face in faces.gallery.get([1, 2, 3])] == ["Dora"] * 3
+    page.get_by_role("button", name="Done").click()
+    page.locator(".sheet a").first.click()
+    page.get_by_role("button", name="Remove from the gallery").click()
+    page.get_by_role("button", name="Yes, remove").click()
+    page.get_by_text("29 photos").wait_for()
+
+
+def test_a_job_is_watched_and_stopped(browser: Any, tmp_path: Path) -> None:
+    from threading import Event
+
+    go = Event()
+
+    def work(tell: Any) -> dict[str, Any]:
+        for n in range(1, 3_000):
+            tell("working", n, 3_000)
+            go.wait(0.01)
+        return {}
+
+    with stand_in(tmp_path / "db") as faces:
+        faces.index(write_faces(tmp_path / "photos"))
+        with live(faces) as (address, served):
+            served.jobs.add("verify", {}, work)
+            tab = Tab(browser, address)
+            page = tab.open("#/gallery")
+            page.get_by_text(re.compile(r"working: \d+ of 3,000")).wait_for()
+            page.get_by_role("button", name="Stop").click()
+            page.get_by_text("cancelled").wait_for()
+            page.get_by_role("button", name="Check that it is sound").click()
+            page.get_by_text("6 images: 6 descriptors agree with their hash").wait_for()
+            tab.context.close()
+            assert tab.wrong == []
+
+
+def test_the_page_goes_on_when_the_server_comes_back(browser: Any, faces: FaceSearch) -> None:
+    with live(faces) as (address, _):
+        tab = Tab(browser, address)
+        page = tab.open("#/find?of=1")
+        tab.answered()
+    port = int(address.rsplit(":", 1)[1].strip("/"))
+    page.get_by_role("radio", name="15° to the left").click()
+    page.get_by_text("The server does not answer.").wait_for()
+    with live(faces, port=port):
+        page.get_by_role("button", name="Try again").click()
+        tab.answered()
+        assert "pose=-15" in asked(page)
+    tab.context.close()
+
+
+def test_the_key_is_asked_for_once(browser: Any, faces: FaceSearch) -> None:
+    key = "the-key-of-this-test"
+    with live(faces, key=key) as (address, _):
+        tab = Tab(browser, address)
+        page = tab.open("#/find?of=1")
+        page.get_by_label("API key").fill("wrong")
+        page.get_by_role("button", name="Open").click()
+        page.get_by_text("this is not the server's API key").wait_for()
+        page.get_by_label("API key").fill(key)
+        page.get_by_role("button", name="Open").click()
+        tab.answered()
+        page.reload()
+        tab.answered()
+        assert page.get_by_label("API key").count() == 0
+        tab.context.close()
+
+
+# --- for everybody ---
+
+PLACES = [
+    "#/find",
+    "#/find?of=1&pose=30&light=9&inpaint=1&person=ben",
+    "#/find?of=1&open=2",
+    "#/photos",
+    "#/gallery",
+    "docs",
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_keeps_anybody_out(browser: Any, tab: Tab, place: str, scheme: str) -> None:
+    assert AXE is not None and AXE.submodule_search_locations is not None
+    source = (Path(AXE.submodule_search_locations[0]) / "axe.min.js").read_text(encoding="utf-8")
+    page = tab.page
+    page.emulate_media(color_scheme=scheme)
+    tab.open(place)
+    page.wait_for_load_state("networkidle")
+    page.evaluate(source)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in serious] == []
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_phone_is_wide_enough(browser: Any, tab: Tab, place: str) -> None:
+    page = tab.page
+    page.set_viewport_size({"width": 360, "height": 740})
+    tab.open(place)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_large_gallery_scrolls_without_long_tasks_and_keeps_few_elements(
+    browser: Any, tmp_path: Path, photos: Path
+) -> None:
+    with stand_in(tmp_path / "db") as faces:
+        faces.index(photos)
+        add_many(faces, 100_000)
+        with live(faces) as (address, _):
+            tab = Tab(browser, address)
+            page = tab.open("#/photos")
+            page.get_by_text("100,000 photos").wait_for()
+            page.locator(".sheet a").first.wait_for()
+            page.evaluate(
+                """window.longest = 0; new PerformanceObserver((list) => {
+                    for (const one of list.getEntries()) window.longest = Math.max(window.longest, one.duration);
+                }).observe({ type: "longtask" })"""
+            )
+            most = 0
+            for _ in range(40):
+                page.mouse.wheel(0, 1_500)
+                most = max(most, page.locator(".sheet li").count())
+            page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
+            page.locator(".sheet a").first.wait_for()
+            assert most < 200
+            assert page.evaluate("window.longest") < 100
+            tab.context.close()
+
+
+def add_many(faces: FaceSearch, count: int) -> None:
+    """So many photos: rows alone matter to a grid."""
+    from dataclasses import replace
+
+    gallery = faces.gallery
+    first = gallery.get([1])[0]
+    have = len(gallery)
+    some = gallery.descriptors([1]).repeat(10_000, axis=0)
+    for start in range(have, count, 10_000):
+        new = [
+            replace(first, photo=replace(first.photo, path=f"many/{n}.png"))
+            for n in range(start, min(start + 10_000, count))
+        ]
+        gallery.add(new, some[: len(new)])
+
+
+def test_the_page_is_light() -> None:
+    assert sum(len(content) for content, _, _ in page_files().values()) < 150_000
+
+
+def test_the_lamps_stand_where_the_renderer_had_them() -> None:
+    text = (PAGE / "lights.js").read_text(encoding="utf-8")
+    pairs = [
+        (int(a), int(e)) for a, e in re.findall(r"\[(-?\d+), (-?\d+)\]", text.split("LAMPS = [")[1].split("];")[0])
+    ]
+    assert pairs == [(flash.azimuth, flash.elevation) for light in ILLUMINATIONS[1:] for flash in light.flashes]
+
+
+def test_no_text_of_a_stranger_becomes_markup(browser: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "photos" / "<img src=x onerror=alert(1)>"
+    folder.mkdir(parents=True)
+    Image.fromarray(blob_face(1, 0, 0)).save(folder / "<b>.png")
+    with stand_in(tmp_path / "db") as faces:
+        faces.index(tmp_path / "photos")
+        with live(faces) as (address, _):
+            tab = Tab(browser, address)
+            for place in ("#/photos", "#/find?of=1&open=1", "#/gallery"):
+                page = tab.open(place)
+                page.wait_for_load_state("networkidle")
+                assert page.locator("main b, img[src='x']").count() == 0
+            page = tab.open("#/photos?open=1")
+            page.get_by_role("heading", name="<img src=x onerror=alert(1)>").wait_for()
+            tab.context.close()
+            assert tab.wrong == []
