@@ -56,7 +56,7 @@ class TwoFaces:
     """Stands in for the detector: two faces in every photograph that is not of one colour."""
 
     def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
-        if len(set(photograph.resize((4, 4)).getdata())) == 1:
+        if not np.asarray(photograph.resize((4, 4))).std((0, 1)).any():
             return Faces(photograph, 0, ())
         return Faces(photograph, 0, (_face(40, 120), _face(230, 90)))
 
