@@ -20,6 +20,9 @@ def compare(
         float, typer.Option(help="Let this share of strangers be taken for one person: 0.01, 0.001 or 0.0001.")
     ] = 0.001,
     face: FaceOption = None,
+    other_face: Annotated[
+        int | None, typer.Option("--other-face", min=1, help="Mean this face of the other picture.")
+    ] = None,
     identity: IdentityOption = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
@@ -32,7 +35,7 @@ def compare(
     for image in (one, other):
         require_file(image, "an image")
     with face_search(context, model=model, identity=identity, device=device) as faces:
-        sources = [faces.read(image, face=face) for image in (one, other)]
+        sources = [faces.read(image, face=which) for image, which in ((one, face), (other, other_face))]
         for source in sources:
             for warning in source.warnings:
                 print(f"warning: {printable(f'{source.name}: {warning}')}", file=sys.stderr)

@@ -261,7 +261,9 @@ def detector_of(settings: CropSettings, weights: Path | None) -> Callable[[], Fi
     if settings.faces == ALIGNED and weights is not None:
         raise UsageError("--detector and --faces aligned together: choose one")
     if weights is not None or settings.faces in (ALL, LARGEST_ONLY):
-        FaceDetector(weights)
+        detector = FaceDetector(weights)
+        if weights is not None:  # a file that is none must be known before a gallery remembers it
+            detector.faces(Image.new("RGB", (64, 64)))
     return partial(FaceDetector, weights)
 
 

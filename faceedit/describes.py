@@ -60,9 +60,13 @@ class Who:
     tells_strangers: bool = False
 
     def apart(self, one: Floats, other: Floats) -> float:
-        """How far two descriptors (D,) are in this part, brought to length 1: 0 to 2."""
-        far = one[self.start : self.stop].astype(np.float32) - other[self.start : self.stop]
-        return float(np.linalg.norm(far)) / self.length
+        """How far two descriptors (D,) are in this part, brought to length 1: 0 to 2. One that says nothing there, as a
+        stranger's may, is 2 away from any."""
+        parts = [each[self.start : self.stop].astype(np.float32) for each in (one, other)]
+        lengths = [float(np.linalg.norm(part)) for part in parts]
+        if not all(lengths):
+            return 2.0
+        return float(np.linalg.norm(parts[0] / lengths[0] - parts[1] / lengths[1]))
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,10 @@ class FaceDetector:
     def _detected(self, pixels: Picture, scale: float) -> Iterator[Face]:
         """Faces of BGR pixels, in pixels before these were scaled."""
         self._network.setInputSize((pixels.shape[1], pixels.shape[0]))
-        rows: NDArray[np.float32] | None = self._network.detect(pixels)[1]
+        try:
+            rows: NDArray[np.float32] | None = self._network.detect(pixels)[1]
+        except self._cv2.error as error:
+            raise self._none(error) from error
         for row in () if rows is None else rows.astype(float):
             left, top, width, height, *points = (row[:14] / scale).tolist()
             right_eye, left_eye, _, right_mouth, left_mouth = zip(points[::2], points[1::2], strict=True)
@@ -150,8 +153,11 @@ class FaceDetector:
         try:
             return self._cv2.FaceDetectorYN.create(str(self._weights), "", (320, 320), LEAST_SCORE, _OVERLAP, _MOST)
         except self._cv2.error as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._weights} is no YuNet that OpenCV can run ({reason}): give another") from error
+            raise self._none(error) from error
+
+    def _none(self, error: Exception) -> UsageError:
+        reason = (str(error).splitlines() or ["of no kind that it knows"])[0]
+        return UsageError(f"{self._weights} is no YuNet that OpenCV can run ({reason}): give another")
 
 
 def scaled(face: Face, across: float, down: float) -> Face:

@@ -59,13 +59,13 @@ class KnowingEditor:
 
     @property
     def kind(self) -> str:
-        """Of its descriptors: that of ours and the encoder's name."""
-        return f"{self._editor.kind}+{self.encoder.name}"
+        """Of its descriptors: that of ours and the encoder's."""
+        return f"{self._editor.kind}+{self.encoder.kind}"
 
     @property
     def kind_who(self) -> str:
         """Of what says who it is, where distances are told by kind."""
-        return f"{WHO}+{self.encoder.name}"
+        return f"{WHO}+{self.encoder.kind}"
 
     @property
     def usual(self) -> Usual | None:

@@ -30,6 +30,7 @@ _READABLE = (1, 2, 3, 4, 5, 6)
 LONGEST_CARD = 1 << 20  # bytes
 _LARGEST_VALUE = 2**31  # of an attribute, either way
 _LONGEST_WORD = 100  # characters
+_MOST_RIGHT = 10**9  # first results that somebody measures
 _FARTHEST = 2  # that two descriptors of length 1 can be apart
 _KINDS = {bool: "true or false", int: "a whole number", str: "text", dict: "an object", list: "a list"}
 T = TypeVar("T")
@@ -192,7 +193,10 @@ def _distances(content: Mapping[str, Any]) -> dict[str, Usual]:
         if not 0 <= half <= most <= nearly_all <= _FARTHEST:
             raise ValueError(f"distances are {half}, {most}, {nearly_all}; expected ascending numbers of 0 to 2")
         accepted = tuple(_accepted(one) for one in _of(said, "accepted", list)) if "accepted" in said else ()
-        found[kind] = Usual(data, date, _of(said, "right", int), half, most, nearly_all, accepted)
+        right = _of(said, "right", int)
+        if not 0 <= right < _MOST_RIGHT:
+            raise ValueError("distances are of a number of results that nobody measures")
+        found[kind] = Usual(data, date, right, half, most, nearly_all, accepted)
     return found
 
 
@@ -202,7 +206,7 @@ def _accepted(said: Any) -> Accepted:
     names = [one.name for one in fields(Accepted)]
     _no_others(said, set(names), "accepted")
     rate, distance, *shares = (_number(said, name) for name in names)
-    if not 0 < rate < 1 or not 0 <= distance <= _FARTHEST or not all(0 <= share <= 1 for share in shares):
+    if not 1e-9 <= rate < 1 or not 0 <= distance <= _FARTHEST or not all(0 <= share <= 1 for share in shares):
         raise ValueError(f"accepted is {short(said)}; expected a rate and shares of 0 to 1, and a distance of 0 to 2")
     return Accepted(rate, distance, *shares)
 

@@ -105,6 +105,10 @@ class Encodes(Protocol):
         """Names the network and how it is fed, 64 hexadecimal digits."""
 
     @property
+    def kind(self) -> str:
+        """Where distances are told by kind: another network, or one that is fed otherwise, has another."""
+
+    @property
     def size(self) -> int:
         """Numbers in what it says of a face."""
 
@@ -128,6 +132,11 @@ class Encoder:
     @cached_property
     def digest(self) -> str:
         return hashlib.sha256(hashlib.sha256(self.content).digest() + repr(self.wanted).encode()).hexdigest()
+
+    @property
+    def kind(self) -> str:
+        of_the_extra = hashlib.sha256(self.content).hexdigest() == _SFACE_SHA256 and self.wanted == _OF_SFACE
+        return SFACE if of_the_extra else f"{self.name} {self.digest[:12]}"
 
     @cached_property
     def size(self) -> int:
@@ -222,9 +231,9 @@ def read_encoder(file: Path) -> Encoder:
     try:
         said = json.loads(read_small(note, _LONGEST_NOTE, UsageError, "the description of an encoder"))
         wanted, stated = _wanted(said)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise UsageError(
-            f"{note} does not say how {file.name} wants a face ({_first_line(error)}): write it as docs/python.md shows"
+            f"{note} does not say how {file.name} wants a face ({_first_line(error)}): write it as docs/people.md shows"
         ) from error
     made = Encoder(file.stem, file, wanted, stated, file.read_bytes())
     if not 1 <= made.size <= _MOST_NUMBERS:

@@ -29,6 +29,7 @@ IDENTITY_LEVEL = re.compile("first|last|[1-9][0-9]{0,2}")
 _NO_NAMES = frozenset(("", ".", ".."))  # parts of a path that are no names of folders or files
 _NEVER_LOOKED_AT = FileStamp()
 MOST_FACES, _FARTHEST = 100_000, 1e6  # in one photo; pixels
+_MOST_OF_PHOTO = 3  # a face's box is at most so many times as large
 _POINTS = (8, 10)  # numbers of landmarks
 FACES = ("auto", "all", "largest", "aligned")
 """What may be done with a picture: take it as a crop where it is one, cut out all faces, the largest, or take it as it
@@ -290,6 +291,7 @@ def check_place(face: Face) -> None:
         raise ImageRowError(f"{face.path}: face is {face.number}; expected a number from 1")
     if face.place is not None:
         check_box(face.path, face.place.box)
+        _check_inside(face.photo, face.place.box)
         points, score = face.place.landmarks, face.place.score
         if len(points) not in _POINTS or not all(abs(one) < _FARTHEST for one in points) or not 0 <= score <= 1:
             raise ImageRowError(
@@ -298,9 +300,19 @@ def check_place(face: Face) -> None:
             )
 
 
+def _check_inside(photo: Photo, box: Box) -> None:
+    """Raise ImageRowError for a box that lies nowhere in its photo, or is far larger than that."""
+    left, top, width, height = box
+    meets = left < photo.width and top < photo.height and left + width > 0 and top + height > 0
+    if not meets or width > _MOST_OF_PHOTO * photo.width or height > _MOST_OF_PHOTO * photo.height:
+        raise ImageRowError(
+            f"{photo.path}: box is {box!r:.80} in a photo of {photo.width} x {photo.height} pixels; expected one in it"
+        )
+
+
 def check_box(name: str, box: Box) -> None:
     """Raise ImageRowError for what is no box."""
-    if len(box) != 4 or not all(abs(one) < _FARTHEST for one in box) or min(box[2:]) <= 0:
+    if len(box) != 4 or not all(abs(one) < _FARTHEST for one in box) or min(box[2:]) < 1:
         raise ImageRowError(f"{name}: box is {box!r:.80}; expected left, top, width and height in pixels")
 
 

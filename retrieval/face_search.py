@@ -38,6 +38,7 @@ from retrieval.redescribing import forget_redescription, redescribe, require_ano
 from retrieval.reports import IndexReport, RedescribeReport
 from retrieval.search_requirements import require_possible
 from retrieval.source import AnyPicture, Source, read_source
+from retrieval.told import forget_told
 from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, removed_person
 from retrieval.wishes import Selection, Where, asked_for, attribute_named, condition_of, require_wish, swept
 
@@ -77,7 +78,7 @@ class FaceSearch:
         those that come along); model: the folder of the one that describes the gallery (by default $FACESEARCH_MODEL,
         else that of its attribute among the models). attribute: what a new gallery is made for: pose (by default),
         illumination or inpainting. identity: what says who somebody is: 'own' (the model alone), 'sface', the path of
-        an ONNX file (see docs/python.md), or 'auto' (by default, or $FACESEARCH_IDENTITY): what the gallery has; of a
+        an ONNX file (see docs/people.md), or 'auto' (by default, or $FACESEARCH_IDENTITY): what the gallery has; of a
         new one, sface where the extra `identity` is installed.
         device: auto, cpu or cuda. descriptor: of a new gallery, 'learned' (by default) or 'paper'; candidates: 'likely'
         or 'all'; see `faceedit.editor.Editor`.
@@ -388,6 +389,7 @@ class FaceSearch:
             removed, forgotten = gallery.remove(chosen_ids(gallery, images, condition)), 0
         else:
             removed, forgotten = removed_person(gallery, identity, alone=not images and condition is None)
+        forget_told(gallery.folder)
         return Removal(removed, self._prepared(None, progress)[1] if reduced else None, forgotten)
 
     def forget_kept(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -201,7 +200,13 @@ def _searched(
         return gallery.search_many(descriptors, look, where=where)
     asked = np.stack([alone(one, who) for one in descriptors])
     many = gallery.search_many(asked, look, where=where, exactly=True)
-    return [[replace(match, distance=apart(match.distance, who)) for match in matches] for matches in many]
+    ids = sorted({match.face.id for matches in many for match in matches})
+    stored = dict(zip(ids, gallery.descriptors(ids), strict=True))
+    told = [
+        [replace(match, distance=who.apart(one, stored[match.face.id])) for match in matches]
+        for one, matches in zip(descriptors, many, strict=True)
+    ]
+    return [sorted(matches, key=lambda match: match.distance) for matches in told]  # a stranger's part may be longer
 
 
 def _kept(matches: Sequence[Match], own: Sequence[int], selection: Selection, look: int) -> list[Match] | None:
@@ -223,12 +228,6 @@ def alone(descriptor: NDArray[np.float32], who: Who) -> NDArray[np.float32]:
     part = descriptor[who.start : who.stop]
     made[who.start : who.stop] = part / np.linalg.norm(part)
     return made
-
-
-def apart(distance: float, who: Who) -> float:
-    """How far the parts are from each other, both brought to length 1, where `alone` is so far from a descriptor."""
-    alike = (1 - distance**2 / 2) / who.length
-    return math.sqrt(max(0.0, 2 - 2 * alike))
 
 
 def _group(match: Match, distinct: str | None) -> object:

@@ -27,6 +27,11 @@ def untold(folder: Path, found: Sequence[SameName]) -> list[SameName]:
     return new
 
 
+def forget_told(folder: Path) -> None:
+    """As if nothing was told: what is remembered stands for names."""
+    (folder / _TOLD).unlink(missing_ok=True)
+
+
 def _read(folder: Path) -> set[str]:
     """Nothing where it cannot be read, or is damaged: then it is told again."""
     try:

@@ -17,6 +17,7 @@ from faceedit.cropping import Cropper, CropSettings, detector_of
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
 from faceedit.faces import Face, FaceDetector, Faces, lies_by_the_rule, scaled
 from faceedit.images import as_crop, read_photograph
+from tests.test_people import write_encoder
 
 PICTURES = Path(__file__).resolve().parent.parent / "sample_db" / "gallery"
 PEOPLE = sorted(path for path in PICTURES.glob("*/*_+00_00.png"))
@@ -271,3 +272,12 @@ def test_what_cannot_be_asked_together_is_refused() -> None:
         CropSettings(faces="some")
     with pytest.raises(UsageError, match="--detector and --faces aligned together"):
         detector_of(CropSettings(faces="aligned"), Path("other.onnx"))
+
+
+def test_a_detector_that_is_none_is_known_before_any_picture_is_looked_at(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    (tmp_path / "junk.onnx").write_bytes(b"no network")
+    for file in (tmp_path / "junk.onnx", write_encoder(tmp_path)):
+        with pytest.raises(UsageError, match="is no YuNet that OpenCV can run") as raised:
+            detector_of(CropSettings(), file)
+        assert "\n" not in str(raised.value)

