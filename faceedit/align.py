@@ -100,12 +100,34 @@ def _sample(photograph: Image.Image, corner: Point, right: Point, down: Point, s
     factor = max(1, math.ceil(side / size))  # samples per pixel and direction, so that nothing is left out
     fine = size * factor
     step = side / fine
+    if (right, down) == ((1.0, 0.0), (0.0, 1.0)):
+        means = _averaged(np.asarray(photograph, dtype=np.float32), corner, step, size, factor)
+        return np.asarray(means.round().clip(0, 255), dtype=np.uint8)
     rows, columns = np.mgrid[0:fine, 0:fine] + 0.5
     x = corner[0] + (columns * right[0] + rows * down[0]) * step - 0.5
     y = corner[1] + (columns * right[1] + rows * down[1]) * step - 0.5
     values = _bilinear(np.asarray(photograph, dtype=np.float32), x, y)
     means = values.reshape(size, factor, size, factor, 3).mean((1, 3))
     return np.asarray(means.round().clip(0, 255), dtype=np.uint8)
+
+
+def _averaged(pixels: np.ndarray, corner: Point, step: float, size: int, factor: int) -> np.ndarray:
+    """What the mean of bilinear samples of an upright square is, in each direction by itself: a tenth of the time."""
+    across = _weights(corner[0], step, size, factor, pixels.shape[1])
+    down = _weights(corner[1], step, size, factor, pixels.shape[0])
+    rows = (down @ pixels.reshape(len(pixels), -1)).reshape(size, -1, 3)
+    return np.asarray(np.einsum("cx,rxk->rck", across, rows, optimize=True))
+
+
+def _weights(start: float, step: float, size: int, factor: int, length: int) -> np.ndarray:
+    """(size, length): how much each pixel of a row has of each pixel of the crop."""
+    places = (start + (np.arange(size * factor) + 0.5) * step - 0.5).clip(0, length - 1)
+    low = np.minimum(places.astype(int), length - 2).clip(0)
+    share = (places - low).astype(np.float32)
+    weights, crop = np.zeros((size, length), np.float32), np.arange(size * factor) // factor
+    np.add.at(weights, (crop, low), (1 - share) / factor)
+    np.add.at(weights, (crop, np.minimum(low + 1, length - 1)), share / factor)
+    return weights
 
 
 def _part(

@@ -29,7 +29,8 @@ from typing import Protocol
 from retrieval.folder import stamp_of
 from retrieval.one_file import READER, Crops, Read, content_of, read
 
-FEW = 64  # so few pictures are read by one process
+FEW = 16  # so few pictures are read by one process
+_ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
 MOST_MEMORY = 3 * 2**30  # address space of a process that reads
 PATIENCE = 300.0  # seconds for one file
 _log = logging.getLogger(__name__)
@@ -135,9 +136,10 @@ def _without_main(reader: object) -> Iterator[None]:
     it: spawning tells a process where the main module lies (multiprocessing.spawn.get_preparation_data)."""
     main = sys.modules["__main__"]
     if getattr(type(reader), "__module__", "") == "__main__" or getattr(reader, "__module__", "") == "__main__":
-        yield
+        with _HIDING, _one_thread():
+            yield
         return
-    with _HIDING:
+    with _HIDING, _one_thread():
         hidden: dict[str, object] = {n: vars(main)[n] for n in ("__spec__", "__file__") if n in vars(main)}
         try:
             main.__spec__ = None
@@ -145,6 +147,22 @@ def _without_main(reader: object) -> Iterator[None]:
             yield
         finally:
             vars(main).update(hidden)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes that begin now compute by one thread each: there are as many of them as processors, and libraries whose
+    threads wait for work by turning round and round would take it from one another."""
+    before = {name: os.environ.get(name) for name in _ALONE}
+    os.environ.update(_ALONE)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class _NoProcessError(Exception):
@@ -244,7 +262,6 @@ def _limit_memory() -> None:
 def _serve(pipe: Connection[Read | None, Path], reader: Callable[[Path], Read]) -> None:
     """In a worker: answer until the other end is closed, or its process gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # there are as many processes as processors
     _limit_memory()
     try:
         pipe.send(None)

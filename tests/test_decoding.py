@@ -116,6 +116,20 @@ def test_no_files_start_no_process() -> None:
     assert multiprocessing.active_children() == [] and threading.active_count() == before
 
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+
+def say_threads(path: Path) -> Read:
+    return Read(path, reason=" ".join(os.environ.get(name, "-") for name in THREADS))
+
+
+def test_a_process_that_reads_computes_by_one_thread(pictures: list[Path]) -> None:
+    """There are as many of them as processors."""
+    before = [os.environ.get(name) for name in THREADS]
+    [[file]] = read_ahead(pictures[:1], 4, reader=say_threads)
+    assert file.reason == "1 1 1" and [os.environ.get(name) for name in THREADS] == before
+
+
 def test_no_more_than_two_batches_are_read_ahead(pictures: list[Path]) -> None:
     batches = read_ahead(pictures, 2, 1, read_slowly)
     assert len(next(batches)) == 2
