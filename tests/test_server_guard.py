@@ -300,6 +300,13 @@ def test_a_full_queue_refuses_and_who_gives_up_frees_a_place() -> None:
     assert run_with(Limits(waiting=2), story).calls == [1, 2]
 
 
+def test_who_asks_when_the_server_ends_is_not_kept_waiting() -> None:
+    desk = Desk(Held().ask, Limits())
+    desk.close()
+    with pytest.raises(RefusedError, match="the server is being ended"):
+        asyncio.run(desk.ask(questions("0")))
+
+
 # --- jobs ---
 
 

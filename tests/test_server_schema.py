@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from schemathesis.config import SchemathesisConfig as Config
 
 from facesearch.server.app import make_app
 from facesearch.server.service import service_of
-from facesearch.server.settings import Settings
+from facesearch.server.settings import Limits, Settings
 from tests.served import stand_in, write_faces
 
 pytestmark = pytest.mark.slow
@@ -27,13 +28,14 @@ CHECKS = {  # no schema says what is a condition, or a picture: these may be ref
 }
 
 
-@pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("schema")
-    with stand_in(folder / "db") as faces:
-        faces.index(write_faces(folder / "photos"))
-        (folder / "root").mkdir()
-        served = service_of(faces, Settings(roots=(folder / "root",), names=("testserver",)))
+@pytest.fixture
+def described(tmp_path: Path) -> Iterator[Any]:
+    with stand_in(tmp_path / "db") as faces:
+        faces.index(write_faces(tmp_path / "photos"))
+        (tmp_path / "root").mkdir()
+        served = service_of(
+            faces, Settings(roots=(tmp_path / "root",), names=("testserver",), limits=Limits(jobs=10_000))
+        )
         yield schemathesis.openapi.from_asgi("/openapi.json", make_app(served), config=Config.from_dict(CHECKS))
         served.close()
 

@@ -64,6 +64,8 @@ class Desk:
 
     async def _waited(self, one: _Waiting) -> Any:
         with self._changed:
+            if self._closed:
+                raise full("the server is being ended")
             if len(self._queue) >= self._limits.waiting:
                 raise full("too many questions wait for an answer")
             self._queue.append(one)

@@ -13,14 +13,15 @@ from retrieval.answers import SHOWN, Answer, Result
 
 BIGGEST = 2**62
 Id = Annotated[int, Field(ge=1, le=BIGGEST)]
-Box = tuple[float, float, float, float]
+Box = Annotated[list[float], Field(min_length=4, max_length=4)]
+Pixels = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
 class Face(BaseModel):
     """A face of the gallery. A photo is named by the id of any of its faces."""
 
     id: int
-    size: tuple[int, int] | None = Field(description="Width and height of its photo in pixels; null: it is a crop.")
+    size: Pixels | None = Field(description="Width and height of its photo in pixels; null: it is a crop.")
     number: int = Field(description="Among the faces of its photo, the largest first.")
     box: Box | None = Field(description="Left, top, width and height in pixels; null: the whole photo is the face.")
     path: str = Field(description="Of the photo, relative to the gallery's pictures.")
@@ -116,7 +117,7 @@ class SeenFace(BaseModel):
 class Detected(BaseModel):
     """The faces in an upload, the largest first."""
 
-    size: tuple[int, int] | None = Field(description="Of the upright picture in pixels; null: it is a crop.")
+    size: Pixels | None = Field(description="Of the upright picture in pixels; null: it is a crop.")
     turns: int = Field(description="Quarter turns to the left that set it upright, besides its EXIF.")
     faces: list[SeenFace]
     warnings: list[str]
