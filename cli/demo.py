@@ -31,6 +31,7 @@ def demo(
     from index.search.faiss_files import faiss_module
     from retrieval.checks import require_output_folder
     from retrieval.models import SAMPLE_DB
+    from retrieval.scene import has_people
     from retrieval.tables import counted
 
     sample = require_sample(sample or SAMPLE_DB)
@@ -51,10 +52,10 @@ def demo(
             picture = out / f"{path.stem}_{wanted.replace(', ', '_').replace(' ', '_')}.png"
             print(f"\n{path.name}: person {query['identity']}, {wanted}?  -> {picture}\n{answer}")
             write_picture(answer.sheet, picture)
-        if can_be_found():
-            _photograph(context, faces, sample, out, device)
-        else:
+        if not can_be_found():
             print("\nWhole photographs, with several people in each: pip install '.[photos]', and run the demo again")
+        elif has_people(sample / "gallery"):
+            _photograph(context, faces, sample, out, device)
     seconds = time.monotonic() - started
     print(f"\n{counted(images, 'image')} indexed and {len(queries)} queries answered in {seconds:.1f} s")
     print(f"Look at the pictures in {out.resolve()}")

@@ -32,6 +32,7 @@ from faceedit.landmarks import by_network
 FACES = (AUTO, ALL, LARGEST_ONLY, ALIGNED) = ("auto", "all", "largest", "aligned")
 _MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
 _FINER = 2  # pixels of a photograph for one of a crop: with fewer, a crop would lack what the photograph has
+_LEAST = 14  # pixels of a face's height: of fewer, letters look like faces, and faces like one another
 _SMALLEST = 30  # pixels of a face's crop: of fewer, somebody is told
 _FEWEST = 16  # the same, of a picture that is a crop as it is
 _GIVE = "give a picture that shows one, or a crop of it"
@@ -268,12 +269,17 @@ def detector_of(settings: CropSettings, weights: Path | None) -> Callable[[], Fi
 
 
 def _looked_for(given: _Photograph, detector: FindsFaces, told: Told) -> Faces:
-    """The faces at the smallest size that shows any."""
-    faces = detector.faces(given.at(SIDES[0], told), SIDES[0])
+    """The faces at the smallest size that shows any; what is smaller than anybody can be known by is none."""
+    faces = _large_enough(given, detector.faces(given.at(SIDES[0], told), SIDES[0]))
     for side in SIDES[1:]:
         if not faces.found and side < _MUCH_LARGER * max(given.size):
-            faces = detector.faces(given.at(side), side)
+            faces = _large_enough(given, detector.faces(given.at(side), side))
     return faces
+
+
+def _large_enough(given: _Photograph, faces: Faces) -> Faces:
+    share = max(given.size) / max(faces.photograph.size)
+    return replace(faces, found=tuple(face for face in faces.found if share * face.box[3] >= _LEAST))
 
 
 def _turned(size: tuple[int, int], turns: int) -> tuple[int, int]:

@@ -17,6 +17,11 @@ _SHIRTS = ((150, 60, 60), (60, 90, 150), (70, 120, 80), (190, 160, 90), (90, 70,
 _FILES = "{person}/{person}_+00_00.png"
 
 
+def has_people(gallery: Path) -> bool:
+    """Whether those are there whom the photograph shows."""
+    return all((gallery / _FILES.format(person=person)).is_file() for person in PEOPLE)
+
+
 def write_party(gallery: Path, file: Path) -> None:
     """Five people of the sample gallery in a room, as a JPEG."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def test_the_demo_puts_the_right_picture_first(tmp_path: Path, capsys: pytest.Ca
     pytest.importorskip("cv2")
     asked, found = (next(b for b in blocks if text in b) for text in ("party.jpg, face 2", "where is this person"))
     assert f"/{PEOPLE[0]}/" in asked.strip().splitlines()[2]  # the second largest
-    assert found.strip().splitlines()[2].endswith("party.jpg#3")
+    assert found.strip().splitlines()[3].endswith("party.jpg#3")  # after what was indexed, and two titles
     with Image.open(tmp_path / f"{PEOPLE[2]}_in_party.png") as image:
         assert image.width > 4 * 120
 

@@ -312,7 +312,7 @@ def test_the_page_goes_on_when_the_server_comes_back(browser: Any, faces: FaceSe
         tab.answered()
     port = int(address.rsplit(":", 1)[1].strip("/"))
     page.get_by_role("radio", name="15° to the left").click()
-    page.get_by_text("The server does not answer.").wait_for()
+    page.get_by_text("The server does not answer.").first.wait_for()
     with live(faces, port=port):
         page.get_by_role("button", name="Try again").click()
         tab.answered()
