@@ -18,7 +18,7 @@ from faceedit.synth.scene import ILLUMINATIONS
 from facesearch.server.pages import page_files
 from retrieval.face_search import FaceSearch
 from tests.conftest import blob_face
-from tests.served import live, stand_in, write_faces
+from tests.served import live, over, stand_in, write_faces
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).resolve().parent.parent / "facesearch" / "server" / "page"
@@ -77,8 +77,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def faces(photos: Path, tmp_path: Path) -> Iterator[FaceSearch]:
-    with stand_in(tmp_path / "db") as opened:
-        opened.index(photos)
+    with over(photos, tmp_path / "db") as opened:
         yield opened
 
 
@@ -312,7 +311,7 @@ def test_the_page_goes_on_when_the_server_comes_back(browser: Any, faces: FaceSe
         tab.answered()
     port = int(address.rsplit(":", 1)[1].strip("/"))
     page.get_by_role("radio", name="15° to the left").click()
-    page.get_by_text("The server does not answer.").first.wait_for()
+    page.get_by_text("The server does not answer.").filter(visible=True).first.wait_for()
     with live(faces, port=port):
         page.get_by_role("button", name="Try again").click()
         tab.answered()
