@@ -93,7 +93,7 @@ def measure(every: Described, own: Who) -> dict[str, Any]:
     best = float(np.mean(chosen))
     people = np.unique(every.test.identities, return_inverse=True)[1]
     size, ours = every.who.shape[1], slice(own.start, own.stop)
-    parts = Parts.of(every.who, Who(0, size, 1.0), people, every.test.values)
+    parts = Parts.of(every.who, Who(0, size), people, every.test.values)
     usual = measured(parts, "")
     return {
         "recall by share": shares,

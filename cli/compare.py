@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.options import DeviceOption, FaceOption, IdentityOption, JsonOption, ModelOption, face_search
+from cli.options import DeviceOption, FaceOption, IdentityOption, JsonOption, ModelOption, face_search, warn_of
 
 
 def compare(
@@ -29,7 +28,6 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether two pictures show one person. The exit code is 0 where they do, and 4 where they do not."""
-    from faceedit.text import printable
     from retrieval.checks import require_file
 
     for image in (one, other):
@@ -37,8 +35,7 @@ def compare(
     with face_search(context, model=model, identity=identity, device=device) as faces:
         sources = [faces.read(image, face=which) for image, which in ((one, face), (other, other_face))]
         for source in sources:
-            for warning in source.warnings:
-                print(f"warning: {printable(f'{source.name}: {warning}')}", file=sys.stderr)
+            warn_of(source)
         found = faces.compare(*sources, false_accepts=false_accepts)
     print(json.dumps(found.as_json()) if as_json else found)
     if not found.same:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from cli.options import (
     PoseOption,
     face_search,
     swept,
+    warn_of,
 )
 
 
@@ -55,13 +55,11 @@ def edit(
     import numpy as np
 
     from faceedit.images import write_picture
-    from faceedit.text import printable
 
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
     with face_search(context, model=model, models=models, device=device) as faces:
         source = faces.read(image, size=size, face=face)
-        for warning in source.warnings:
-            print(f"warning: {printable(f'{image}: {warning}')}", file=sys.stderr)
+        warn_of(source)
         if attribute is None:
             steps = faces.edit(source, **wishes)
             write_picture(steps[-1].picture, output)

@@ -15,6 +15,7 @@ from faceedit.errors import UsageError
 if TYPE_CHECKING:
     from faceedit.attributes import AttributeSpace
     from retrieval.face_search import FaceSearch
+    from retrieval.source import Source
 
 Factory = Callable[..., "FaceSearch"]
 
@@ -136,6 +137,14 @@ def one_of(usual: str, **on: bool) -> str:
     if len(chosen) > 1:
         raise UsageError(f"--{' and --'.join(chosen)} together: choose one")
     return chosen[0] if chosen else usual
+
+
+def warn_of(source: Source) -> None:
+    """Say what is amiss with a picture's file, and costs no pixel."""
+    from faceedit.text import printable
+
+    for warning in source.warnings:
+        print(f"warning: {printable(f'{source.name}: {warning}')}", file=sys.stderr)
 
 
 def warn_not_searched(reason: Exception | None) -> None:

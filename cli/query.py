@@ -25,6 +25,7 @@ from cli.options import (
     face_search,
     one_of,
     swept,
+    warn_of,
 )
 
 
@@ -95,8 +96,7 @@ def query(
                 failures += 1
                 print(f"skipped: {printable(str(error))}", file=sys.stderr)
                 continue
-            for warning in source.warnings:
-                print(f"warning: {printable(f'{image}: {warning}')}", file=sys.stderr)
+            warn_of(source)
             if attribute is None:
                 answers = [faces.query(source, k=k or 5, **wishes)]
             else:

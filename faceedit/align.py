@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from faceedit.errors import LandmarkError
-from faceedit.images import SIZE, Picture
+from faceedit.images import LARGEST, SIZE, Picture
 
 EYES, MOUTH, CHIN = 0.35, 0.70, 0.90  # heights in the crop, from the top
 _LARGEST, _SMALLEST = 3.0, 8.0  # a crop's side may be that many photographs, or that few pixels
@@ -41,11 +41,11 @@ class Landmarks:
 
     @property
     def eyes(self) -> Point:
-        return _middle(self.eye_left, self.eye_right)
+        return middle(self.eye_left, self.eye_right)
 
     @property
     def mouth(self) -> Point:
-        return _middle(self.mouth_left, self.mouth_right)
+        return middle(self.mouth_left, self.mouth_right)
 
     def known(self) -> dict[str, Point]:
         """Each point that is known, by its name."""
@@ -82,6 +82,11 @@ def align(photograph: Image.Image, landmarks: Landmarks, size: int = SIZE, uprig
         eyes[1] + (centre_offset - side / 2) * right[1] - EYES * side * down[1],
     )
     return _sample(photograph, corner, right, down, side, size)
+
+
+def larger_side(landmarks: Landmarks) -> int:
+    """Pixels of a side of the face's crop as large as the photograph has it, but 60 to 240."""
+    return round(min(max(crop_side(landmarks), SIZE), LARGEST))
 
 
 def crop_side(landmarks: Landmarks) -> float:
@@ -199,7 +204,8 @@ def _along(start: Point, end: Point, direction: Point) -> float:
     return (end[0] - start[0]) * direction[0] + (end[1] - start[1]) * direction[1]
 
 
-def _middle(a: Point, b: Point) -> Point:
+def middle(a: Point, b: Point) -> Point:
+    """Of two points."""
     return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
 
 

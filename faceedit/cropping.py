@@ -11,7 +11,7 @@ from threading import Lock
 
 from PIL import Image
 
-from faceedit.align import Landmarks, align, crop_side
+from faceedit.align import Landmarks, align, crop_side, larger_side
 from faceedit.colours import Told
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
 from faceedit.faces import (
@@ -193,8 +193,7 @@ class Cropper:
             points = self._points(photograph, face)
             try:
                 crop = align(photograph, points, how.size, how.upright)
-                side = round(min(max(crop_side(points), SIZE), LARGEST))
-                large = align(photograph, points, side, how.upright) if larger else None
+                large = align(photograph, points, larger_side(points), how.upright) if larger else None
             except LandmarkError:
                 continue
             cuts.append(Cut(crop, scaled(replace(face, landmarks=points), across, down), large))

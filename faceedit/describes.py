@@ -51,12 +51,11 @@ class Usual:
 
 @dataclass(frozen=True)
 class Who:
-    """Which numbers of a descriptor say who it is, whatever the look: those from start to before stop, which are
-    `length` long in every one. tells_strangers: so surely that it says whether somebody is there at all."""
+    """Which numbers of a descriptor say who it is, whatever the look: those from start to before stop. tells_strangers:
+    so surely that it says whether somebody is there at all."""
 
     start: int
     stop: int
-    length: float
     tells_strangers: bool = False
 
     def apart(self, one: Floats, other: Floats) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,7 +146,7 @@ class Editor:
         network = self._card.network
         if not network.identity or self.kind == PAPER:
             return None
-        return Who(0, network.identity, math.sqrt((1 - network.candidate) * network.share))
+        return Who(0, network.identity)
 
     @property
     def kind_who(self) -> str:

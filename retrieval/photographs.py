@@ -1,4 +1,4 @@
-"""The face that is meant in a photograph that somebody asks about."""
+"""Photographs as whoever asks sees them: which face is meant in one, and how one of a gallery stands upright."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from PIL import Image
 from faceedit.colours import Told
 from faceedit.cropping import ALL, AUTO, Cropper, Cut
 from faceedit.errors import NoFaceError
+from faceedit.images import read_photograph
+from index.values import Photo
 
 
 def meant(cropper: Cropper, name: Path, content: bytes | Image.Image, face: int | None, told: Told) -> Cut:
@@ -32,3 +34,10 @@ def meant(cropper: Cropper, name: Path, content: bytes | Image.Image, face: int 
             "number chooses another (--face)"
         )
     return one
+
+
+def upright(path: Path, photo: Photo, longest: int) -> Image.Image:
+    """The file of a photo of a gallery, in RGB as it was set upright, its longer side at least `longest` pixels where
+    it has as many. Raises ImageError."""
+    image = read_photograph(path, longest=longest)
+    return image.rotate(90 * photo.turn, expand=True) if photo.turn else image

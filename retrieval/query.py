@@ -148,15 +148,24 @@ def _descriptors(questions: Sequence[Question], steps: Sequence[tuple[Step, ...]
     """(N, D) what is searched for: what the gallery's own editor made last, else what it makes of the last picture."""
     made: dict[int, NDArray[np.float32]] = {}
     rest: dict[int, Picture] = {}
+    seen: list[Picture] = []  # of each question, the picture that its descriptor was made of
     for at, (one, chained) in enumerate(zip(questions, steps, strict=True)):
+        shown = [one.source.crop, *(step.edit.refined for step in chained)]
         if chained and chained[-1].attribute.name == own.attribute.name:
             made[at] = chained[-1].edit.descriptor
+            seen.append(shown[-2])
         else:
-            rest[at] = chained[-1].edit.refined if chained else one.source.crop
+            rest[at] = shown[-1]
+            seen.append(shown[-1])
     if rest:
         made.update(zip(rest, own.describe(np.stack(list(rest.values()))).descriptors, strict=True))
-    people = (_person(one.source.crop, chained) for one, chained in zip(questions, steps, strict=True))
-    descriptors = np.stack([own.of_person(made[at], person) for at, person in enumerate(people)])
+    people = [_person(one.source.crop, chained) for one, chained in zip(questions, steps, strict=True)]
+    descriptors = np.stack(
+        [
+            made[at] if person is seen[at] else own.of_person(made[at], person)  # which an encoder need not see twice
+            for at, person in enumerate(people)
+        ]
+    )
     require_sound(own, descriptors)
     return descriptors
 

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -60,8 +61,8 @@ class FileReader:
     def __init__(self, crops: Crops | None = None) -> None:
         self._crops = crops or Crops()
 
-    @property
-    def name(self) -> str:
+    @cached_property
+    def name(self) -> str:  # asked for every file that could not be read; it looks for packages and reads files
         return f"{READER}; {self._crops.name}"
 
     def content(self, path: Path, /) -> str | None:

@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faceedit.errors import ImageError
-from faceedit.images import LARGEST, SIZE, Picture, read_large, read_photograph
+from faceedit.images import LARGEST, SIZE, Picture, read_large
 from index.values import Face
 from retrieval.answers import SHOWN, Answer, Result, columns
+from retrieval.photographs import upright
 from retrieval.tables import shown
 
 GREEN, RED, GREY = (30, 160, 70), (200, 60, 50), (150, 150, 150)
@@ -90,10 +91,10 @@ def _in_photograph(path: Path, face: Face) -> Picture:
     wide, high = face.photo.width, face.photo.height
     side = max(width, height, min(_AROUND * max(width, height), wide, high))
     x, y = _within(left + width / 2, side, wide), _within(top + height / 2, side, high)
-    whole = read_photograph(path, longest=round(LARGEST * max(wide, high) / side))
+    whole = upright(path, face.photo, round(LARGEST * max(wide, high) / side))
     scale = max(whole.size) / max(wide, high)
     ends = (round(scale * x), round(scale * y), round(scale * (x + side)), round(scale * (y + side)))
-    part = whole.rotate(90 * face.photo.turn, expand=True).crop(ends).resize((LARGEST, LARGEST))
+    part = whole.crop(ends).resize((LARGEST, LARGEST))
     share = LARGEST / side
     box = ((left - x) * share, (top - y) * share, (left + width - x) * share, (top + height - y) * share)
     ImageDraw.Draw(part).rectangle(box, outline=GREEN, width=3)

@@ -24,7 +24,7 @@ from retrieval.photographs import meant
 AnyPicture = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]
 """A file's path, a file's content, an opened picture, or (H, W, 3) uint8 RGB."""
 _MOST_BYTES = 2**29  # of a file that is read whole
-_GIVEN = Path("the given picture")  # where there is no name to tell
+GIVEN = Path("the given picture")  # where there is no name to tell
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Source:
         if isinstance(self.kept, np.ndarray):
             return self.kept
         if isinstance(self.kept, bytes):
-            return read_large(_GIVEN, self.kept)
+            return read_large(GIVEN, self.kept)
         if self.path is not None and stamp_of(self.path) == self.kept:  # it may be a pipe by now
             with suppress(ImageError):
                 larger = read_large(self.path)
@@ -88,13 +88,13 @@ def read_source(
             f"a picture of type {type(picture).__name__}: give a path, bytes, a PIL image or an (H, W, 3) uint8 array"
         )
     told: list[str] = []
-    cut = None if finder is None else meant(finder, _GIVEN, picture, face, told)
+    cut = None if finder is None else meant(finder, GIVEN, picture, face, told)
     if cut is not None and cut.larger is not None:
         return Source(cut.crop, None, cut.larger, size, tuple(told))
     if isinstance(picture, bytes):
-        crop = read_crop(_GIVEN, picture, told) if cut is None else cut.crop
+        crop = read_crop(GIVEN, picture, told) if cut is None else cut.crop
         return Source(crop, None, picture, size, tuple(told))
-    image = read_photograph(_GIVEN, least=2 * SIZE, content=picture, told=told if cut is None else None)
+    image = read_photograph(GIVEN, least=2 * SIZE, content=picture, told=told if cut is None else None)
     # now, since its owner may change or close it; coarsely first, since few queries are looked at
     larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
     return Source(as_crop(image), None, larger, size, tuple(told))

@@ -51,6 +51,14 @@ def stand_in(folder: Path) -> FaceSearch:
     return FaceSearch(folder, describer=editors, reader=ReadsHere(), finder=Cropper(load=SeesTwo))
 
 
+@contextmanager
+def over(photos: Path, folder: Path) -> Iterator[FaceSearch]:
+    """The same, with these pictures indexed."""
+    with stand_in(folder) as opened:
+        opened.index(photos)
+        yield opened
+
+
 class SeesTwo:
     """A detector that sees two faces in whatever it is shown, side by side, the left one larger."""
 

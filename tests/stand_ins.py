@@ -114,7 +114,7 @@ class KnowsPeople(HashEditor):
 
     def __init__(self, tells_strangers: bool = True, usual_who: Usual | None = None, **more: Any) -> None:
         super().__init__("knows", **more)
-        self.who = Who(0, self.descriptor_size // 2, math.sqrt(0.5), tells_strangers)
+        self.who = Who(0, self.descriptor_size // 2, tells_strangers)
         self.usual_who = usual_who
 
     def describe(self, images: NDArray[np.uint8], /) -> Described:

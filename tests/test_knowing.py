@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from faceedit.describes import Floats
 from faceedit.errors import UsageError
 from index.errors import ModelMismatchError
 from retrieval.face_search import FaceSearch
@@ -89,3 +91,33 @@ def test_a_gallery_of_our_own_stays_one_where_an_encoder_is_installed(
     with search(tmp_path, learned_model_folder, mine) as faces:
         faces.redescribe()
         assert faces.query(photos / "p1" / "15.png").at_any_look
+
+
+class Counting:
+    """Says of each face what its colours are, and how many it was asked about."""
+
+    name, kind, digest, size = "counting", "counting", "c" * 64, 3
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def encode(self, crops: NDArray[np.uint8], /) -> Floats:
+        self.asked += len(crops)
+        said = crops.reshape(len(crops), -1, 3).mean(1) + 1
+        return np.asarray(said / np.linalg.norm(said, axis=1, keepdims=True), np.float32)
+
+
+def test_an_encoder_sees_a_picture_that_is_asked_about_once(
+    tmp_path: Path, photos: Path, learned_model_folder: Path
+) -> None:
+    from faceedit.editor import Editor
+    from faceedit.knowing import KnowingEditor
+
+    encoder = Counting()
+    both = KnowingEditor(Editor.load(learned_model_folder, "cpu"), encoder)
+    with FaceSearch(tmp_path / "db", describer=both, reader=ReadsHere()) as faces:
+        faces.index(photos)
+        for asked in (None, 30):
+            encoder.asked = 0
+            faces.query(photos / "p1" / "15.png", pose=asked)
+            assert encoder.asked == 1

@@ -129,7 +129,7 @@ def test_files_that_are_no_encoder_are_refused(tmp_path: Path) -> None:
 
 def test_own_and_nothing_installed_are_no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert encoder_named("own") is None
-    monkeypatch.setattr("faceedit.people.find_spec", lambda name: None)
+    monkeypatch.setattr("faceedit.files.find_spec", lambda name: None)
     assert encoder_named("auto") is None
     with pytest.raises(MissingPackageError, match=r"pip install '\.\[identity\]'"):
         encoder_named("sface")

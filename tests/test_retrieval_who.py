@@ -151,7 +151,7 @@ def test_pictures_of_one_look_alone_have_no_first_result() -> None:
 
 
 def test_a_part_of_another_length_is_as_far_as_its_direction() -> None:
-    who = Who(0, 2, 0.5)
+    who = Who(0, 2)
     one, other = (np.array(numbers, np.float32) for numbers in ((1, 0, 0), (0.2, 0, 0.9)))
     assert who.apart(one, other) == 0 and who.apart(one, np.array([0, 3, 0], np.float32)) == pytest.approx(2**0.5)
     assert who.apart(one, np.array([0, 0, 1], np.float32)) == 2

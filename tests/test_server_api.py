@@ -16,7 +16,7 @@ from faceedit.describes import Accepted, Usual
 from facesearch.server.service import Service
 from facesearch.server.settings import Limits
 from retrieval.face_search import FaceSearch
-from tests.served import API, picture, serving, stand_in, write_faces
+from tests.served import API, over, picture, serving, stand_in, write_faces
 from tests.stand_ins import KnowsPeople, ReadsHere
 
 
@@ -27,8 +27,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def faces(photos: Path, tmp_path: Path) -> Iterator[FaceSearch]:
-    with stand_in(tmp_path / "db") as opened:
-        opened.index(photos)
+    with over(photos, tmp_path / "db") as opened:
         yield opened
 
 

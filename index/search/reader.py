@@ -87,7 +87,7 @@ class Reader:
         return self.repeated(read)
 
     def search(
-        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], exactly: bool = False
+        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], exactly: bool
     ) -> list[list[Match]]:
         """For each query (n, size) its k nearest among the faces that pass the condition. exactly: by all descriptors,
         also where there is an index of reduced ones."""
