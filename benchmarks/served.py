@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from PIL import Image
 from retrieval.face_search import FaceSearch
 from retrieval.models import SAMPLE_DB
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it: threads that wait take no processor
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 ROOT = Path(__file__).resolve().parent.parent
 API = "/api/v1"
 _STEP = 5_000
@@ -40,14 +43,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of many clients at once")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=40, help="queries of one client, in turns with direct ones")
+    parser.add_argument("--identity", default="own", help="what says who somebody is: own, sface, or a file")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "db"
-        with FaceSearch(db, SAMPLE_DB / "models") as faces:
+        with FaceSearch(db, SAMPLE_DB / "models", identity=given.identity) as faces:
             faces.index(SAMPLE_DB / "gallery", SAMPLE_DB / "gallery")
             own = len(faces.gallery)
             add_rows(faces, given.rows)
-            with listening(db) as address:
+            with listening(db, given.identity) as address:
                 figures = asyncio.run(measure(faces, address, own, given))
     print(json.dumps(figures, indent=2))
 
@@ -69,9 +73,9 @@ def add_rows(faces: FaceSearch, rows: int) -> None:
 
 
 @contextmanager
-def listening(db: Path) -> Iterator[str]:
+def listening(db: Path, identity: str) -> Iterator[str]:
     """The address of a server process over a gallery."""
-    command = [sys.executable, "-m", "cli.app", "serve", "--db", str(db), "--port", "0"]
+    command = [sys.executable, "-m", "cli.app", "serve", "--db", str(db), "--port", "0", "--identity", identity]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:

@@ -78,7 +78,9 @@ def serve(
     from cli.demo import sample_search
 
     faces = (
-        sample_search(context, device) if demo else face_search(context, db, model=model, models=models, device=device)
+        sample_search(context, device)
+        if demo
+        else face_search(context, db, identity=identity, model=model, models=models, device=device)
     )
     try:
         listen(faces, settings, _told(open_page), demo=demo, certificate=certificate)

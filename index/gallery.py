@@ -175,6 +175,12 @@ class Gallery:
         """How many times images were added or removed."""
         return self._reader.state().generation
 
+    @property
+    def as_opened(self) -> bool:
+        """Whether the folder still holds this gallery, by the same model, of the same images' folder; False where
+        another process has made it anew, redescribed or relocated it: then it is to be opened again."""
+        return self._lock.held or (self._database.in_place and self._is_configured())
+
     def __len__(self) -> int:
         with self._database.reading() as session:
             return store.count(session)
@@ -700,6 +706,10 @@ class Gallery:
         """Those of these contents (sha256) and ids that the gallery has."""
         with self._database.reading() as session:
             return store.contents(session, contents), {face.id for face in store.present(session, list(faces))}
+
+    def _is_configured(self) -> bool:
+        with self._database.reading() as session:
+            return state.is_for(session, self._config)
 
     def _require_descriptors(self) -> None:
         with self._database.reading() as session:

@@ -29,8 +29,11 @@ class Opening:
                 gallery.close()
 
     def gallery(self) -> Gallery:
-        """Raises GalleryNotFoundError where there is none yet."""
+        """As it is now: opened again where another process has made it anew, or had it redescribed. Raises
+        GalleryNotFoundError where there is none."""
         with self._lock:
+            if self._gallery is not None and not self._gallery.as_opened:
+                self.close()
             if self._gallery is None:
                 self._gallery = Gallery.open(self._folder)
             return self._gallery

@@ -51,6 +51,10 @@ class Stepped:
     def believe(self) -> None:
         self._database.believe()
 
+    @property
+    def in_place(self) -> bool:
+        return self._database.in_place
+
     def rebuild_indexes(self) -> None:
         self._database.rebuild_indexes()
 

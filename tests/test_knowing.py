@@ -121,3 +121,6 @@ def test_an_encoder_sees_a_picture_that_is_asked_about_once(
             encoder.asked = 0
             faces.query(photos / "p1" / "15.png", pose=asked)
             assert encoder.asked == 1
+        encoder.asked = 0
+        faces.sweep(photos / "p1" / "15.png")
+        assert encoder.asked == 1

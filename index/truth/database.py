@@ -60,6 +60,10 @@ class Database(Protocol):
     def believe(self) -> None:
         """The rows were found sound: remember that for the next who opens them."""
 
+    @property
+    def in_place(self) -> bool:
+        """Whether it lies where it was opened, and nothing else was put there since."""
+
     def rebuild_indexes(self) -> None:
         """Make the engine's own indexes anew, where they can be. Raises GalleryLockedError, GalleryStorageError."""
 
@@ -97,6 +101,7 @@ class SQLite:
         self.path = path
         self._patience = patience
         self._believed, self._looked = False, look(path)
+        self._inode = None if self._looked is None else self._looked.inode
         url = URL.create("sqlite", database=str(path))
         self._engine = create_engine(url, creator=lambda: _connect(path, patience))
         event.listen(self._engine, "checkin", _give_back)
@@ -129,6 +134,12 @@ class SQLite:
         """From now on the file is as we write it: note how it looks, also whenever that changes."""
         self._believed, self._looked = True, None
         self._note()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file is the one that was opened, by its inode; True where a file system has none."""
+        now = look(self.path)
+        return now is not None and now.inode == self._inode
 
     def soundness(self) -> list[str]:
         """What SQLite finds wrong: in its pages and indexes, and rows that point to none."""
@@ -173,7 +184,7 @@ class SQLite:
 
     def _note(self) -> None:
         now = look(self.path)
-        if self._believed and now != self._looked:
+        if self._believed and now != self._looked and self.in_place:
             note(self.path.parent, self.path, now)
             self._looked = now
 

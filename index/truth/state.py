@@ -93,6 +93,14 @@ def config(session: Session) -> GalleryConfig:
         raise _damaged(str(error)) from error
 
 
+def is_for(session: Session, made_for: GalleryConfig) -> bool:
+    """Whether that is what the gallery is for, as far as another process may change it: the model and the images'
+    folder."""
+    columns = (GalleryRow.model_digest, GalleryRow.descriptor_size, GalleryRow.image_root)
+    expected = (made_for.model_digest, made_for.descriptor_size, made_for.image_root.as_posix())
+    return tuple(session.execute(select(*columns)).one()) == expected
+
+
 def identity_level(session: Session) -> str | None:
     """Which folder below the image root names a person; None: nobody said so. Raises as `gallery`."""
     level = gallery(session).identity_level
