@@ -36,8 +36,12 @@ class Colours:
         told = [] if told is None else told
         return cls(_top(image, told) if is_deep(image) else 255.0, _transform_of(image, told))
 
+    def need_no_room(self, image: Image.Image) -> bool:
+        """Whether the picture is in sRGB as it is, and nothing shows through."""
+        return self.transform is None and image.mode == "RGB" and not _is_transparent(image)
+
     def rgb(self, part: Image.Image) -> Image.Image:
-        """A part of the picture, or all of it, in mode RGB; transparent parts become grey."""
+        """A part of the picture, or all of it, in mode RGB, which may be itself; transparent parts become grey."""
         if is_deep(part):
             values = np.asarray(part, dtype=np.float64)
             part = Image.fromarray((values.clip(0, self.top) * (255 / self.top)).astype(np.uint8))
@@ -53,7 +57,7 @@ class Colours:
 
     def _meant(self, part: Image.Image) -> Image.Image:
         if self.transform is None:
-            return part.convert("RGB")
+            return part if part.mode == "RGB" else part.convert("RGB")
         mode = self.transform.input_mode
         return ImageCms.applyTransform(part if part.mode == mode else part.convert(mode), self.transform) or part
 

@@ -35,6 +35,7 @@ _MOST_PIXELS_OF = {
     "HEIF": 60_000_000,
 }  # whose decoders take several times the picture
 _LARGE = 4_000_000  # pixels, from which on a picture is made smaller before anything else
+_KEPT = 2_560  # pixels of the longer side of what is made smaller as a whole: as finely as faces are looked for
 _BAND = 2_000_000  # pixels that are made smaller at a time
 _READERS = 4  # threads that read many pictures
 _LONGEST = 65_535  # of a side: JPEG knows no longer one, and what is longer is no photograph
@@ -154,6 +155,13 @@ class _Need:
             return math.ceil(image.width * share), math.ceil(image.height * share)
         return None if self.least is None else (self.least, self.least)
 
+    def factor(self, image: Image.Image) -> int:
+        """How many times smaller a decoded picture may become in each direction. A whole one keeps what the next finer
+        look at it needs, so that it is not decoded once more."""
+        if self.longest is not None:
+            return max(1, max(image.size) // max(self.longest, _KEPT))
+        return 1 if self.least is None else max(1, min(image.size) // (2 * self.least))
+
 
 def _decoded(
     path: Path, content: bytes | Image.Image | None, need: _Need, told: Told, known: Bare | None = None
@@ -171,7 +179,8 @@ def _decoded(
             told.append("the end is missing")
         if raw and image is not content and is_dim(image):
             image = _by_their_range(image, path, content, raw, told)
-        return _upright(image, need.least, told)
+        upright = _upright(image, need, told)
+        return upright.copy() if upright is content else upright
 
 
 def _at_a_second_look(
@@ -187,7 +196,7 @@ def _at_a_second_look(
             content = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
         packed = unpacked(content, MOST_PIXELS)
         if packed is not None:
-            return _upright(packed, need.least, told)
+            return _upright(packed, need, told)
         found, said = bare(content), Told()
         image = None if found is None else _decoded(path, found.content, need, said, found)
         if found is None or (found.filled and not _same(image, _decoded(path, found.filled, need, Told(), found))):
@@ -226,12 +235,14 @@ def _require_pixels(path: Path, image: Image.Image) -> None:
         )
 
 
-def _upright(image: Image.Image, least: int | None, told: Told) -> Image.Image:
+def _upright(image: Image.Image, need: _Need, told: Told) -> Image.Image:
     """Of a picture that is loaded."""
-    colours, turn = Colours.of(image, told), _turn(image, told)
-    factor = 1 if least is None else min(image.size) // (2 * least)
-    small = image.width * image.height <= _LARGE or factor < 2
-    rgb = colours.rgb(image) if small else _shrunk(image, factor, colours)
+    colours, turn, factor = Colours.of(image, told), _turn(image, told), need.factor(image)
+    if image.width * image.height <= _LARGE or (factor == 1 and colours.need_no_room(image)):
+        rgb = colours.rgb(image)
+    else:
+        square = need.least is not None and factor > 1
+        rgb = _in_bands(image, _central_square(image.size, factor) if square else (0, 0, *image.size), factor, colours)
     return rgb if turn is None else rgb.transpose(turn)
 
 
@@ -245,18 +256,24 @@ def _turn(image: Image.Image, told: Told) -> Image.Transpose | None:
         return None
 
 
-def _shrunk(image: Image.Image, factor: int, colours: Colours) -> Image.Image:
-    """The central square of a large picture in RGB, each side a factor smaller, made in bands: whole, in RGB or as
-    floats, it would take several times the memory of the decoded picture."""
-    side = min(image.size) // factor
-    left, top = (image.width - side * factor) // 2, (image.height - side * factor) // 2
-    small = Image.new("RGB", (side, side))
-    rows = max(1, _BAND // (side * factor * factor))
-    for start in range(0, side, rows):
-        end = min(start + rows, side)
-        band = image.crop((left, top + start * factor, left + side * factor, top + end * factor))
-        small.paste(colours.rgb(band).reduce(factor), (0, start))
-    return small
+def _central_square(size: tuple[int, int], factor: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the largest whose side is a multiple of the factor."""
+    side = min(size) // factor * factor
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    return left, top, left + side, top + side
+
+
+def _in_bands(image: Image.Image, box: tuple[int, int, int, int], factor: int, colours: Colours) -> Image.Image:
+    """A part of a large picture in RGB, each side a factor smaller, made in bands: whole, in RGB or as floats, it would
+    take several times the memory of the decoded picture."""
+    left, top, right, bottom = box
+    made = Image.new("RGB", (-(-(right - left) // factor), -(-(bottom - top) // factor)))
+    rows = max(1, _BAND // ((right - left) * factor))
+    for start in range(0, made.height, rows):
+        end = min(top + (start + rows) * factor, bottom)
+        band = colours.rgb(image.crop((left, top + start * factor, right, end)))
+        made.paste(band if factor == 1 else band.reduce(factor), (0, start))
+    return made
 
 
 def _wide_values(image: Image.Image) -> dict[str, str]:

@@ -86,6 +86,30 @@ def test_a_large_picture_is_made_smaller_first_and_looks_the_same(tmp_path: Path
     assert difference < (20 if mode == "1" else 3)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "LA", "I;16", "1"])
+def test_a_large_picture_that_is_looked_at_coarsely_is_the_whole_one_made_smaller(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(FACE).resize((5400, 800), Image.Resampling.BICUBIC)
+    wide = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    converted = Image.fromarray(wide) if mode == "I;16" else image.convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / f"face.{'tif' if mode == 'CMYK' else 'png'}", converted, exif=exif, compress_level=1)
+    whole, small = read_photograph(path), read_photograph(path, longest=640)
+    assert (whole.size, small.size, small.mode) == ((800, 5400), (400, 2700), "RGB")
+    np.testing.assert_array_equal(np.asarray(small), np.asarray(whole.reduce(2)))
+
+
+def test_what_is_asked_for_finely_is_never_made_smaller(tmp_path: Path) -> None:
+    path = saved(tmp_path / "face.png", Image.fromarray(FACE).resize((5400, 800)), compress_level=1)
+    assert read_photograph(path, longest=2701).size == (5400, 800)
+
+
+def test_an_opened_picture_is_left_as_it_is() -> None:
+    opened = Image.fromarray(FACE)
+    read_photograph(Path("x.png"), content=opened).paste((0, 0, 0), (0, 0, 60, 60))
+    np.testing.assert_array_equal(np.asarray(opened), FACE)
+
+
 @pytest.mark.slow
 def test_a_decoder_that_takes_much_memory_gets_no_large_picture(tmp_path: Path) -> None:
     path = saved(tmp_path / "wide.webp", Image.new("RGB", (8000, 5001)))
