@@ -9,7 +9,8 @@ GalleryError
 +-- GalleryLockedError       another process is writing to it
 +-- GalleryBusyError         images were removed again and again during a read
 +-- GalleryChangedError      another model describes it since it was opened
-+-- GalleryStorageError      SQLite could not read or write (full disk, no permission, ...)
++-- GalleryStorageError      the database could not read or write (full disk, no permission, no server, ...)
++-- AddressError             the address of a gallery on a server that cannot be read
 +-- ModelMismatchError       another model described its images
 +-- DescriptorShapeError     descriptors of the wrong shape
 +-- DescriptorValueError     descriptors that are not finite in half precision
@@ -63,7 +64,13 @@ class GalleryChangedError(GalleryError):
 
 
 class GalleryStorageError(GalleryError):
-    """SQLite refused for a reason outside the gallery: disk, permission, file system."""
+    """The database refused for a reason outside the gallery: disk, permission, file system, server."""
+
+
+class AddressError(GalleryError):
+    """An address of a gallery on a server that cannot be read, or shows a password."""
+
+    exit_code = 2
 
 
 class ModelMismatchError(GalleryError):

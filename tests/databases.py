@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from index.gallery import Gallery
-from index.truth.database import Database, SQLite
+from index.truth.database import Database, Lock, SQLite
 
 Step = Callable[[str], None]
 
@@ -40,6 +40,13 @@ class Stepped:
             yield session
             self.step("commit")
         self.step("have written")
+
+    @property
+    def name(self) -> str:
+        return self._database.name
+
+    def lock(self) -> Lock:
+        return self._database.lock()
 
     def soundness(self) -> list[str]:
         return self._database.soundness()

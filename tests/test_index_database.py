@@ -18,6 +18,7 @@ from index.truth.database import Database, SQLite
 from index.values import GalleryConfig
 from tests.damage import full_disk
 from tests.faces import new_face
+from tests.servers import new_server, opened_on, postgres  # noqa: F401
 
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 4, Path("/photos").absolute())
 PATIENCE = 0.05  # seconds
@@ -29,16 +30,13 @@ def sqlite(folder: Path) -> Database:
     return SQLite(folder / "gallery.db", patience=PATIENCE)
 
 
-ENGINES: dict[str, Callable[[Path], Database]] = {"sqlite": sqlite}
-
-
-@pytest.fixture(params=list(ENGINES))
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.cluster)])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
-    open_ = ENGINES[request.param]
     all_: list[Database] = []
+    server = new_server(request.getfixturevalue("postgres")) if request.param == "postgres" else None
 
     def another() -> Database:
-        all_.append(open_(tmp_path))
+        all_.append(sqlite(tmp_path) if server is None else opened_on(server, PATIENCE))
         return all_[-1]
 
     with another().writing() as session:
@@ -185,6 +183,42 @@ def test_free_pages_are_given_back(opened: Opened) -> None:
         store.insert_faces(session, [new_face("late.png")])
         with pytest.raises(GalleryLockedError):
             database.vacuum()
+
+
+def test_the_right_to_write_is_one_objects_at_a_time_and_its_holder_is_named(opened: Opened) -> None:
+    first, second = opened().lock(), opened().lock()
+    assert not first.held
+    first.acquire()
+    assert first.held and not second.held
+    with pytest.raises(GalleryLockedError, match=rf"is being written by process {os.getpid()}\b.*; only one can write"):
+        second.acquire()
+    assert insert(opened(), 1) == [1]  # what it is for is the caller's to know
+    first.release()
+    assert not first.held
+    second.acquire()
+    second.release()
+
+
+def test_an_id_is_never_given_twice(opened: Opened) -> None:
+    database = opened()
+    ids = insert(database, 1, 2, 3)
+    with database.writing() as session:
+        store.remove(session, ids)
+    database.vacuum()
+    database.close()
+    assert insert(opened(), 4) == [4]
+
+
+def test_indexes_are_made_anew(opened: Opened) -> None:
+    database = opened()
+    insert(database, *range(50))
+    database.rebuild_indexes()
+    assert database.soundness() == [] and len(content(database)[1]) == 50
+
+
+def test_it_says_where_it_is(opened: Opened) -> None:
+    first, second = opened(), opened()
+    assert first.name == second.name != ""
 
 
 # --- SQLite's own ---

@@ -14,7 +14,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LINES = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-PINNED_EXTRAS = ("cpu", "synth", "dev")  # gpu: its package stands in for cpu's, on machines that have one
+PINNED_EXTRAS = (
+    "cpu",
+    "synth",
+    "postgres",
+    "test-cluster",
+    "dev",
+)  # gpu: its package stands in for cpu's, on machines that have one
 REQUIRED = sum((PROJECT["optional-dependencies"][extra] for extra in PINNED_EXTRAS), PROJECT["dependencies"])
 
 

@@ -11,12 +11,13 @@ from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, create_engine, event, text
-from sqlalchemy.exc import DatabaseError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from index.checked import is_believed, look, note
-from index.errors import GalleryCorruptError, GalleryError, GalleryLockedError, GalleryStorageError
+from index.errors import GalleryCorruptError, GalleryStorageError
+from index.files import WriterLock
+from index.truth.sqlite_errors import FULL, named, named_errors
 
 PATIENCE = 10.0  # seconds that a writer waits for another one
 
@@ -40,8 +41,29 @@ def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
         yield items[start : start + VARIABLES]
 
 
+class Lock(Protocol):
+    """The right to write into a gallery for longer than a transaction. It ends with the process that holds it."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+
+    def acquire(self) -> None:
+        """Take it at once, or raise GalleryLockedError, which names the holder. Raises GalleryStorageError."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
 class Database(Protocol):
     """Transactions over a gallery's tables. May be shared by threads."""
+
+    @property
+    def name(self) -> str:
+        """Where the gallery is, as people are told."""
+
+    def lock(self) -> Lock:
+        """Another right to write, which nobody holds yet."""
 
     def reading(self) -> AbstractContextManager[Session]:
         """A transaction that sees one state of the database throughout."""
@@ -77,19 +99,6 @@ class Database(Protocol):
         """Close all connections."""
 
 
-# what SQLite gives no code of its own, and Python none at all
-_CORRUPT_SIGNS = ("no such table", "no such column", "foreign key mismatch", "Could not decode to UTF-8")
-_LOCKED, _FULL, _CORRUPT = (
-    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED},
-    {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN},
-    {
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_CONSTRAINT,  # what we write keeps to them
-    },
-)
-
-
 class SQLite:
     """The database in one `gallery.db`, with a reading and a writing transaction.
 
@@ -98,7 +107,7 @@ class SQLite:
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
         """patience: seconds to wait for another writer."""
-        self.path = path
+        self.path, self.name = path, str(path.parent)
         self._patience = patience
         self._believed, self._looked = False, look(path)
         self._inode = None if self._looked is None else self._looked.inode
@@ -111,7 +120,7 @@ class SQLite:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that sees one state of the database throughout."""
-        with _named_errors(self.path, self._patience), Session(self._engine) as session:
+        with named_errors(self.path, self._patience), Session(self._engine) as session:
             yield session
 
     @contextmanager
@@ -120,10 +129,14 @@ class SQLite:
 
         Raises GalleryLockedError when another one writes for longer than this one is patient.
         """
-        with _named_errors(self.path, self._patience), Session(self._writer, autoflush=False) as session:
+        with named_errors(self.path, self._patience), Session(self._writer, autoflush=False) as session:
             with session.begin():
                 yield session
         self._note()
+
+    def lock(self) -> Lock:
+        """The right to write into the file's folder."""
+        return WriterLock(self.path.parent)
 
     @property
     def believed(self) -> bool:
@@ -161,7 +174,7 @@ class SQLite:
             connection.execute("PRAGMA busy_timeout = 0").close()  # a reader keeps the log: it shrinks the next time
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         except sqlite3.Error as error:
-            raise _named(self.path, self._patience, error) from error
+            raise named(self.path, self._patience, error) from error
         finally:
             connection.close()
         self._note()
@@ -209,7 +222,7 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
     try:
         return _opened(path, patience)
     except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _FULL:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in FULL:
             raise
     # A disk that is full has no room for the file by which processes share the log.
     return _opened(path, patience, alone=True) if _logged(path) else _connect_still(path)
@@ -256,36 +269,3 @@ def _begin(connection: Connection) -> None:
     if mode == "IMMEDIATE":  # a file that has another journal is changed by this, and an empty one becomes a database
         connection.exec_driver_sql("PRAGMA journal_mode = WAL").close()
     connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-@contextmanager
-def _named_errors(path: Path, patience: float) -> Iterator[None]:
-    try:
-        yield
-    except DatabaseError as error:
-        raise _named(path, patience, error.orig) from error
-    except sqlite3.Error as error:  # of a cursor that is read without SQLAlchemy
-        raise _named(path, patience, error) from error
-    except (UnicodeDecodeError, MultipleResultsFound, NoResultFound) as error:
-        # names in a damaged schema, the engine's own words about it; a row of the gallery that is there twice or never
-        raise _corrupt(path, error) from error
-
-
-def _named(path: Path, patience: float, error: object) -> GalleryError:
-    """By the error's code; its first byte is the primary one (sqlite.org/rescode.html)."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _LOCKED:
-        return GalleryLockedError(
-            f"{path} is locked: another process has been writing for more than {patience:g} s; "
-            "wait for it to finish and try again"
-        )
-    if code in _CORRUPT or any(sign in str(error) for sign in _CORRUPT_SIGNS):
-        return _corrupt(path, error)
-    return GalleryStorageError(f"SQLite cannot use {path} ({error}); check the free space and the permissions there")
-
-
-def _corrupt(path: Path, error: object) -> GalleryCorruptError:
-    return GalleryCorruptError(
-        f"{path} is not a sound gallery database ({error}); restore it from a copy, "
-        "or delete the gallery folder and index the images again"
-    )

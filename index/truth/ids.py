@@ -10,20 +10,29 @@ from sqlalchemy.orm import Session
 from index.truth.schema import Base
 
 HIGHEST_ID = 2**62  # what is above was never given
+_LAST = {
+    "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = :name AND typeof(seq) = 'integer' AND seq <= :highest",
+    "postgresql": "SELECT last FROM given WHERE name = :name AND last <= :highest",
+}
+_ALL = {"sqlite": "SELECT name, seq FROM sqlite_sequence", "postgresql": "SELECT name, last FROM given"}
+_FORGET = {"sqlite": "DELETE FROM sqlite_sequence", "postgresql": "DELETE FROM given"}
+_REMEMBER = {
+    "sqlite": "INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)",
+    "postgresql": "INSERT INTO given (name, last) VALUES (:name, :seq)",
+}
 _PHOTO, _FACE = Base.metadata.tables["photo"], Base.metadata.tables["face"]
 
 
 def last_id(session: Session, table: str) -> int:
     """The last id that was ever given in a table."""
-    known = "SELECT seq FROM sqlite_sequence WHERE name = :name AND typeof(seq) = 'integer' AND seq <= :highest"
-    given = session.scalar(text(known), {"name": table, "highest": HIGHEST_ID}) or 0
+    given = session.scalar(text(_LAST[_engine(session)]), {"name": table, "highest": HIGHEST_ID}) or 0
     column = Base.metadata.tables[table].c.id
     return max(int(given), session.scalar(select(func.max(column)).where(column <= HIGHEST_ID)) or 0)
 
 
 def last_ids_known(session: Session) -> bool:
     """Whether the engine remembers ids that are not below those that are there: none of these is given again."""
-    rows = session.connection().exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
+    rows = session.connection().exec_driver_sql(_ALL[_engine(session)])
     remembered: dict[str, Any] = {name: seq for name, seq in rows}
     there = {table.name: session.scalar(select(func.max(table.c.id))) or 0 for table in (_PHOTO, _FACE)}
     given = {name: remembered.get(name, 0) for name in there}
@@ -33,13 +42,16 @@ def last_ids_known(session: Session) -> bool:
 def remember_last_ids(session: Session) -> None:
     """Note the last ids anew, where what the engine remembers is damaged."""
     last = {table.name: last_id(session, table.name) for table in (_PHOTO, _FACE)}
-    session.execute(text("DELETE FROM sqlite_sequence"))
-    rows = [{"name": name, "seq": seq} for name, seq in last.items()]
-    session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)"), rows)
+    session.execute(text(_FORGET[_engine(session)]))
+    session.execute(text(_REMEMBER[_engine(session)]), [{"name": name, "seq": seq} for name, seq in last.items()])
 
 
 def reserve_ids(session: Session, last: int) -> None:
     """Never give an id up to `last` to a new face."""
     if last > last_id(session, "face"):
-        session.execute(text("DELETE FROM sqlite_sequence WHERE name = 'face'"))
-        session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('face', :last)"), {"last": last})
+        session.execute(text(f"{_FORGET[_engine(session)]} WHERE name = 'face'"))
+        session.execute(text(_REMEMBER[_engine(session)]), {"name": "face", "seq": last})
+
+
+def _engine(session: Session) -> str:
+    return session.connection().dialect.name

@@ -314,6 +314,10 @@ def row_digest(values: tuple[Any, ...]) -> int:
 def insert_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows that `stored` made, as they are: what SQLAlchemy does for each value takes longer than all else. Ten
     in one statement take a quarter less than one by one."""
+    if insert := session.info.get("insert"):  # a way of the engine's own
+        if rows:
+            insert(session, table, [*_COLUMNS[table], "digest"], rows)
+        return
     whole = len(rows) - len(rows) % _TOGETHER
     for some, count in ((rows[:whole], _TOGETHER), (rows[whole:], 1)):
         if some:
@@ -331,9 +335,9 @@ def _insertion(table: str, count: int) -> str:
 def update_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Replace rows of the same id by those that `stored` made; the id is their first column."""
     if rows:
-        names = [*_COLUMNS[table][1:], "digest"]
-        changes = ", ".join(f"{name} = ?" for name in names)
-        statement = f"UPDATE {table} SET {changes} WHERE id = ?"
+        names, mark = [*_COLUMNS[table][1:], "digest"], "%s" if session.info.get("insert") else "?"
+        changes = ", ".join(f"{name} = {mark}" for name in names)
+        statement = f"UPDATE {table} SET {changes} WHERE id = {mark}"
         session.connection().exec_driver_sql(statement, [(*row[1:], row[0]) for row in rows])
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from index.truth.postgres_tables import make_alike, make_schema
+
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 
@@ -17,4 +19,8 @@ def to_newest(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
+    if connection.dialect.name == "postgresql":
+        make_schema(connection)
     command.upgrade(config, "head")
+    if connection.dialect.name == "postgresql":
+        make_alike(connection)

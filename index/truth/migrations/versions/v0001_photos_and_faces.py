@@ -144,3 +144,13 @@ def upgrade() -> None:
         sa.Column("errors", sa.Text, nullable=False),
         _digest(),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        _given()
+
+
+def _given() -> None:
+    """The last ids that were given, which SQLite remembers by itself."""
+    given = op.create_table(
+        "given", sa.Column("name", sa.String, primary_key=True), sa.Column("last", sa.BigInteger, nullable=False)
+    )
+    op.bulk_insert(given, [{"name": name, "last": 0} for name in ("photo", "face")])

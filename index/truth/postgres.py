@@ -1,0 +1,197 @@
+"""PostgreSQL as the place where the truth is kept: a schema of one database for each gallery.
+
+Reading is `repeatable read, read only`. Writing takes an advisory lock that ends with its transaction; the right to
+write for longer is one that ends with a connection of its own, so nothing stays locked when a process dies. Neither
+works through a pooler that hands a connection to another client after each transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, NoResultFound
+from sqlalchemy.orm import Session
+
+from index.errors import GalleryError, GalleryNotFoundError
+from index.truth.address import Server
+from index.truth.database import PATIENCE, Lock
+from index.truth.postgres_errors import named, no_answer, psycopg
+from index.truth.postgres_lock import AdvisoryLock
+from index.truth.schema import TABLES
+
+_NUMBERED = ("photo", "face")  # tables whose ids are never given twice
+_INDEXES = text(
+    "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+    "WHERE relnamespace = current_schema()::regnamespace AND NOT (indisvalid AND indisready)"
+)
+
+
+class Postgres:
+    """The database on a server, with a reading and a writing transaction."""
+
+    def __init__(self, server: Server, patience: float = PATIENCE) -> None:
+        """patience: seconds to wait for another writer."""
+        self.name = str(server)
+        self._server, self._patience = server, patience
+        self._table: int | None = None
+        self._key = lock_key(server, "transaction")
+        engine = create_engine(server.url, connect_args=_arguments(server), pool_pre_ping=True, max_overflow=30)
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that sees one state of the database throughout. Raises GalleryNotFoundError, too, where there
+        is no such gallery."""
+        with self._named_errors(), Session(self._reader) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that no other writer of the gallery can enter; committed at the end of the block.
+
+        Raises GalleryLockedError when another one writes for longer than this one is patient.
+        """
+        with self._named_errors(), Session(self._engine, autoflush=False, info={"insert": _insert}) as session:
+            with session.begin():
+                session.execute(text(f"SET LOCAL lock_timeout = {max(1, round(1000 * self._patience))}"))
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._key})
+                yield session
+
+    def lock(self) -> Lock:
+        """The right to write into the gallery for longer than a transaction."""
+        return AdvisoryLock(self.name, _dsn(self._server), lock_key(self._server, "gallery"))
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a gallery of this name."""
+        with self.reading() as session:
+            found = session.scalar(text("SELECT to_regclass('gallery')::oid::bigint"))
+        self._table = self._table or found
+        return found is not None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the gallery's tables are those that were there first, and nobody has dropped them."""
+        with self.reading() as session:
+            found = session.scalar(text("SELECT to_regclass('gallery')::oid::bigint"))
+        return found is not None and found == (self._table or found)
+
+    @property
+    def believed(self) -> bool:
+        """The server's word is taken for it: nobody hands its files to strangers."""
+        return True
+
+    def believe(self) -> None:
+        """Nothing need be remembered."""
+
+    def soundness(self) -> list[str]:
+        """The indexes that the server says are not to be used. It compares each page with its checksum as it reads."""
+        with self.reading() as session:
+            return [f"the index {name} is not to be used: REINDEX it" for name in session.scalars(_INDEXES)]
+
+    def rebuild_indexes(self) -> None:
+        """Make the indexes of all tables anew."""
+        with self.writing() as session:
+            for table in TABLES:
+                session.execute(text(f"REINDEX TABLE {table.name}"))
+
+    def vacuum(self) -> None:
+        """Let the space of what was removed be used again, and look at what there is: the planner needs to know.
+        Raises GalleryLockedError, GalleryStorageError."""
+        self._vacuum(self._patience, "VACUUM (ANALYZE)")
+
+    def fold(self) -> None:
+        """Let removed rows go from the tables now, unless somebody writes: then the server's own vacuum does so. Its
+        log and its backups keep what they hold for as long as they are kept."""
+        with suppress(GalleryError):
+            self._vacuum(0.001, "VACUUM")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _vacuum(self, patience: float, command: str) -> None:
+        with self._named_errors(), self._alone.connect() as connection:
+            connection.execute(text(f"SET lock_timeout = {max(1, round(1000 * patience))}"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
+            try:
+                for table in TABLES:
+                    connection.execute(text(f"{command} {table.name}"))
+            finally:
+                connection.invalidate()  # with it goes the lock
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._named(error.orig) from error
+        except psycopg.Error as error:  # of a cursor that is read without SQLAlchemy
+            raise self._named(error) from error
+        except (MultipleResultsFound, NoResultFound) as error:
+            raise named(self.name, self._patience, "XX001", error) from error
+
+    def _named(self, error: object) -> GalleryError:
+        code = getattr(error, "sqlstate", None)
+        if code is None:
+            return no_answer(self.name, error)
+        return self._no_table(error) if code == "42P01" else named(self.name, self._patience, code, error)
+
+    def _no_table(self, error: object) -> GalleryError:
+        """Where a table is not to be seen: it may be that there is no gallery, or that we may not look."""
+        schema = {"schema": self._server.schema}
+        with self._named_errors(), self._alone.connect() as connection:
+            if connection.scalar(text("SELECT to_regnamespace(:schema)"), schema) is None:
+                return GalleryNotFoundError(
+                    f"{self.name} is no gallery yet: index images into it first, or check the name"
+                )
+            if not connection.scalar(text("SELECT has_schema_privilege(:schema, 'USAGE')"), schema):
+                return named(self.name, self._patience, "42501", f"permission denied for schema {schema['schema']}")
+        return named(self.name, self._patience, "42P01", error)
+
+
+def lock_key(server: Server, what: str) -> int:
+    """A signed number of 64 bits that stands for a right on a gallery, among all galleries of a database."""
+    digest = blake2b(f"facesearch {what} {server.gallery}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _arguments(server: Server) -> dict[str, str | int]:
+    """How psycopg connects: to the gallery's own schema, saying who we are, and giving up on a dead server."""
+    return {
+        "options": f"-csearch_path={server.schema}",
+        "application_name": f"facesearch {os.getpid()} on {socket.gethostname()}"[:63],
+        **({} if "connect_timeout" in server.url.query else {"connect_timeout": 10}),
+    }
+
+
+def _dsn(server: Server) -> Mapping[str, Any]:
+    """The same for a connection that SQLAlchemy does not make."""
+    url = server.url
+    where = {"user": url.username, "host": url.host, "port": url.port, "dbname": url.database}
+    return {**{name: said for name, said in where.items() if said is not None}, **url.query, **_arguments(server)}
+
+
+def _insert(session: Session, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows by COPY, five times as fast as by statements. Raises SQLAlchemy's IntegrityError."""
+    session.flush()
+    connection = session.connection().connection.driver_connection
+    assert connection is not None
+    command = f"COPY {table} ({', '.join(names)}) FROM STDIN"
+    try:
+        with connection.cursor() as cursor, cursor.copy(command) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.IntegrityError as error:
+        raise IntegrityError(command, None, error) from error
+    if table in _NUMBERED:
+        last = text("UPDATE given SET last = greatest(last, :last) WHERE name = :name")
+        session.execute(last, {"name": table, "last": max(row[0] for row in rows)})

