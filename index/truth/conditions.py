@@ -1,18 +1,44 @@
-"""Conditions on faces as expressions of SQLAlchemy; never a string of SQL."""
+"""Conditions on faces as expressions of SQLAlchemy; never a string of SQL. They say the same on every engine: texts are
+compared by their bytes, whole numbers have 64 bits, and a comparison is true or false, never null."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, cast, func, not_, or_, select
-from sqlalchemy.types import LargeBinary
+from sqlalchemy import BigInteger, ColumnElement, Text, and_, false, func, not_, or_, select, true, type_coerce
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.truth.schema import Base, FaceRow, PhotoRow
 from index.values import path_forms
-from index.where import Both, Comparison, Condition, Not
+from index.where import NUMBERS, Both, Comparison, Condition, Not, Value
+
+
+class _Hexadecimal(FunctionElement[str]):
+    """A hash as text, so that it may be compared and ordered like any."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_Hexadecimal, "sqlite")
+def _by_sqlite(element: _Hexadecimal, compiler: SQLCompiler, **given: Any) -> str:
+    return f"nullif(lower(hex({compiler.process(element.clauses, **given)})), '')"  # its hex makes "" of null
+
+
+@compiles(_Hexadecimal, "postgresql")
+def _by_postgresql(element: _Hexadecimal, compiler: SQLCompiler, **given: Any) -> str:
+    return f"encode({compiler.process(element.clauses, **given)}, 'hex') COLLATE \"C\""
+
+
+def _number(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Compared with numbers of 64 bits, whatever the column was declared as."""
+    return type_coerce(column, BigInteger)
+
 
 _OTHER = Base.metadata.tables["face"].alias()
 _FACES = select(func.count()).select_from(_OTHER).where(_OTHER.c.photo_id == FaceRow.photo_id).scalar_subquery()
@@ -24,11 +50,12 @@ _COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "face": FaceRow.number.expression,
     "faces": _FACES,
     "path": PhotoRow.path.expression,
-    # as text, so that it may be compared and ordered like any; SQLite's hex makes an empty one of NULL
-    "sha256": func.nullif(func.lower(func.hex(cast(PhotoRow.sha256, LargeBinary))), ""),
+    "sha256": _Hexadecimal(PhotoRow.sha256),
 }
 _PATH_KEY = func.coalesce(PhotoRow.path_key, PhotoRow.path)
 _BY_KEY = {*TEXT_LABELS, "sha256"}
+_ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_NUL = "\0"
 _ESCAPE = "\x1a"  # stands in no pattern that means something; without one, PostgreSQL would take a backslash
 
 
@@ -50,24 +77,43 @@ def _compared(given: Comparison, attribute: str) -> ColumnElement[bool]:
     if given.operator == "null":
         missing: ColumnElement[bool] = column.is_(None)  # the label itself
         return missing
-    if given.field == attribute and LABEL_KINDS.get(given.field) is int:
-        column = func.coalesce(column, FaceRow.decided)
+    if given.field in NUMBERS:
+        known = given.field == attribute and LABEL_KINDS.get(given.field) is int
+        return _ordered(
+            _number(func.coalesce(column, FaceRow.decided) if known else column), given.operator, given.values
+        )
+    values = [text_key(str(value)) if given.field in _BY_KEY else str(value) for value in given.values]
     if given.operator == "like":
-        pattern = text_key(str(given.values[0])).replace(_ESCAPE, 2 * _ESCAPE)
-        column = _PATH_KEY if given.field == "path" else column
-        return func.coalesce(column.like(pattern, escape=_ESCAPE), False)
-    values = [text_key(str(value)) for value in given.values] if given.field in _BY_KEY else given.values
+        return _like(_PATH_KEY if given.field == "path" else column, text_key(values[0]))
     if given.field == "path" and given.operator in ("=", "!=", "in"):
-        found = column.in_([form for value in values for form in path_forms(str(value))])
+        found = column.in_([form for value in values for form in path_forms(value) if _NUL not in form])
         return not_(found) if given.operator == "!=" else found
-    value = values[0]
-    if given.operator == "=":
-        return column.is_not_distinct_from(value)
-    if given.operator == "!=":
-        return column.is_distinct_from(value)
-    if given.operator == "in":
-        compared = column.in_(values)
-    else:
-        compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[given.operator]
-        compared = compare(column, value)
-    return func.coalesce(compared, False)  # without a label it is neither
+    return _ordered(column, given.operator, values)
+
+
+def _like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+    if _NUL in pattern:  # SQLite would stop there, and PostgreSQL refuse it
+        return false()
+    found = column.like(pattern.replace(_ESCAPE, 2 * _ESCAPE), escape=_ESCAPE)
+    return and_(found, column.is_not(None))
+
+
+def _ordered(column: ColumnElement[Any], how: str, values: Sequence[Value]) -> ColumnElement[bool]:
+    """Without a label it is unlike every value, and neither before nor behind any. An index may find what is equal."""
+    if how == "!=":
+        return or_(column != values[0], column.is_(None)) if _is_kept(values[0]) else true()
+    if how == "in":
+        found: ColumnElement[bool] = column.in_([value for value in values if _is_kept(value)])
+    elif how == "=":
+        found = column == values[0] if _is_kept(values[0]) else false()
+    elif _is_kept(values[0]):
+        found = _ORDERS[how](column, values[0])
+    else:  # it lies just behind what stands before its first NUL
+        start = str(values[0]).split(_NUL)[0]
+        found = column <= start if how in ("<", "<=") else column > start
+    return and_(found, column.is_not(None))
+
+
+def _is_kept(value: Value) -> bool:
+    """Whether a row may hold it: no text of ours has a NUL."""
+    return not (isinstance(value, str) and _NUL in value)

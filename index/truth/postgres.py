@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 
-from index.errors import GalleryError, GalleryNotFoundError
+from index.errors import GalleryError, GalleryNotFoundError, ImageRowError
 from index.truth.address import Server
 from index.truth.database import PATIENCE, Lock
 from index.truth.postgres_errors import named, no_answer, psycopg
@@ -141,6 +141,8 @@ class Postgres:
 
     def _named(self, error: object) -> GalleryError:
         code = getattr(error, "sqlstate", None)
+        if code is None and isinstance(error, psycopg.DataError):
+            return ImageRowError(f"a text cannot be kept by PostgreSQL ({error}): take that character out of it")
         if code is None:
             return no_answer(self.name, error)
         return self._no_table(error) if code == "42P01" else named(self.name, self._patience, code, error)

@@ -127,7 +127,8 @@ def _stamp_values(stamp: FileStamp) -> tuple[int, int, int, int]:
 def problem_columns(problem: Problem, found: int) -> dict[str, Any]:
     """What a photo's row says of a file that could not be read; found: when, in seconds since 1970."""
     unread = list(stamp_columns(problem.stamp).values())
-    said = {"reason": problem.reason, "reader": problem.reader or None, "unread": unread, "found": found}
+    reason = problem.reason.replace("\0", "\ufffd")  # of a library about a damaged file: PostgreSQL keeps none
+    said = {"reason": reason, "reader": problem.reader or None, "unread": unread, "found": found}
     return {**said, "faceless": int(problem.faceless)}
 
 
