@@ -11,6 +11,8 @@
     value      = whole number | text
     text       = 'in single quotes; '' is one of them' | "or in double ones"
 
+`added` is compared with days, as text: '2026-11-26' is all of that day, where this machine is.
+
 Words are read in either case. Labels that are texts, and sha256, are compared without regard to case in every script,
 and in their composed form (NFC): by `index.labels.text_key`. So is a path by `like`; by other comparisons it is that
 very path, composed or not. `face` is the number of a face in its photo, from 1, the largest, and `faces` how many are
@@ -24,6 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from typing import NoReturn
 
 from index.errors import WhereError
@@ -31,7 +34,8 @@ from index.labels import LABEL_KINDS, TEXT_LABELS
 
 NUMBERS = ("id", *(name for name, kind in LABEL_KINDS.items() if kind is int), "decided", "size", "face", "faces")
 TEXTS = (*TEXT_LABELS, "path", "sha256")
-FIELDS = (*NUMBERS, *TEXTS)
+DAYS = ("added",)
+FIELDS = (*NUMBERS, *DAYS, *TEXTS)
 LONGEST = 10_000  # characters
 DEEPEST = 50  # nested conditions
 MOST = 500  # comparisons
@@ -143,7 +147,7 @@ class _Parser:
         if self._took("between"):
             low = self._value(field)
             self._expect("and")
-            ends = Comparison(field, ">=", (low,)), Comparison(field, "<=", (self._value(field),))
+            ends = _compared(field, ">=", low), _compared(field, "<=", self._value(field))
             return _perhaps(Both("and", ends), truly)
         if self._took("in"):
             self._expect("(")
@@ -151,7 +155,7 @@ class _Parser:
             while self._took(","):
                 values.append(self._value(field))
             self._expect(")")
-            return _perhaps(Comparison(field, "in", tuple(values)), truly)
+            return _perhaps(_compared(field, "in", *values), truly)
         if self._took("like"):
             if field not in TEXTS:
                 self._fail(f"a comparison of numbers, since {field} is one", self._tokens[self._next - 1])
@@ -160,7 +164,7 @@ class _Parser:
         operator = {"<>": "!=", "==": "="}.get(token.text, token.text)
         if operator not in _OPERATORS or not truly:
             self._fail("= != < <= > >= between, in, like or is", token)
-        return Comparison(field, operator, (self._value(field),))
+        return _compared(field, operator, self._value(field))
 
     def _value(self, field: str) -> Value:
         token = self._take()
@@ -171,7 +175,10 @@ class _Parser:
         if token.kind != "text":
             self._fail(f"text in quotes to compare {field} with", token)
         quote = token.text[0]
-        return token.text[1:-1].replace(quote * 2, quote)
+        text = token.text[1:-1].replace(quote * 2, quote)
+        if field in DAYS and _day(text) is None:
+            self._fail(f"a day to compare {field} with, such as '2026-11-26'", token)
+        return text
 
     def _peek(self) -> _Token:
         return self._tokens[self._next]
@@ -196,6 +203,36 @@ class _Parser:
         token = token or self._peek()
         found = "it ends" if token.kind == "end" else f"there is {token.text}"
         raise WhereError(f"in the condition {self._text!r}, at character {token.at + 1}, {found}; expected {expected}")
+
+
+def _compared(field: str, operator: str, *values: Value) -> Condition:
+    """A comparison; of days, with the seconds at which they begin and the next one does."""
+    if field not in DAYS:
+        return Comparison(field, operator, values)
+    days = [(_seconds(day, 0), _seconds(day, 1)) for day in map(_day, map(str, values)) if day]
+    within = [
+        Both("and", (Comparison(field, ">=", (first,)), Comparison(field, "<", (after,)))) for first, after in days
+    ]
+    if operator in ("=", "!=", "in"):
+        one = within[0] if len(within) == 1 else Both("or", tuple(within))
+        return _perhaps(one, operator != "!=")
+    first, after = days[0]
+    sign, end = {"<": ("<", first), "<=": ("<", after), ">": (">=", after), ">=": (">=", first)}[operator]
+    return Comparison(field, sign, (end,))
+
+
+def _day(text: str) -> date | None:
+    """None for what is none, or too near the ends of time to have seconds everywhere."""
+    try:
+        found = date.fromisoformat(text) if len(text) == len("2026-11-26") else None
+    except ValueError:
+        return None
+    return found if found is not None and 1970 <= found.year < 9999 else None
+
+
+def _seconds(day: date, later: int) -> int:
+    """Since 1970 until a day begins here, or one so many days later."""
+    return int(datetime.combine(day + timedelta(later), time()).timestamp())
 
 
 def _perhaps(condition: Condition, truly: bool) -> Condition:

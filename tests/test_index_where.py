@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,10 @@ def selected(gallery: Gallery, text: str) -> list[int]:
         (f"sha256 = '{'2b' * 32}'", [2]),
         ("sha256 like '3B3b%'", [3]),
         ("sha256 is null", []),
+        ("added = '2000-01-01'", []),
+        ("added > '2000-01-01' and added < '2100-01-01'", [0, 1, 2, 3, 4]),
+        ("added not between '2000-01-01' and '2100-01-01'", []),
+        ("added is null", []),
         ("identity = 'anna' or identity = 'ben' and pose = 0", [0, 1]),  # and binds more tightly
         ("(identity = 'anna' or identity = 'ben') and pose = 0", [1]),
         ("identity != 'anna' and pose between -15 and 15", []),
@@ -99,6 +104,46 @@ def selected(gallery: Gallery, text: str) -> list[int]:
 )
 def test_conditions_select(gallery: Gallery, text: str, expected: list[int]) -> None:
     assert selected(gallery, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "whether"),
+    [
+        ("added = '{today}'", True),
+        ("added != '{today}'", False),
+        ("added in ('{before}', '{today}')", True),
+        ("added not in ('{before}', '{after}')", True),
+        ("added < '{today}' or added > '{today}'", False),
+        ("added <= '{today}' and added >= '{today}'", True),
+        ("added <= '{before}'", False),
+        ("added > '{before}' and added < '{after}'", True),
+        ("added between '{today}' and '{today}'", True),
+        ("added between '{after}' and '{before}'", False),
+    ],
+)
+def test_what_came_today_was_added_today(tmp_path: Path, text: str, whether: bool) -> None:
+    with Gallery.create(tmp_path / "db", CONFIG) as made:
+        begun, today = None, date.today()
+        while begun != today:  # midnight may pass between
+            begun = date.today()
+            made.add([new_face("a.png", 0, (None,) * 7)], np.eye(8, dtype=np.float32)[:1], replace=True)
+            today = date.today()
+        days = {name: str(today + timedelta(n)) for name, n in (("before", -1), ("today", 0), ("after", 1))}
+        assert (len(made.ids(parse(text.format(**days)))) == 1) == whether
+
+
+def test_a_day_is_all_of_its_moments() -> None:
+    begin, end = (int(datetime(2026, 11, day).timestamp()) for day in (26, 27))
+    within = Both("and", (Comparison("added", ">=", (begin,)), Comparison("added", "<", (end,))))
+    assert parse("added = '2026-11-26'") == within and parse("added != '2026-11-26'") == Not(within)
+    assert parse("added <= '2026-11-26'") == Comparison("added", "<", (end,))
+    assert parse("added > '2026-11-26'") == Comparison("added", ">=", (end,))
+
+
+@pytest.mark.parametrize("text", ["2026-13-01", "yesterday", "1900-01-01", "20261126", "9999-12-31", ""])
+def test_what_is_no_day_is_told(text: str) -> None:
+    with pytest.raises(WhereError, match="expected a day to compare added with, such as '2026-11-26'"):
+        parse(f"added = '{text}'")
 
 
 def test_a_condition_is_a_value_tree() -> None:
@@ -113,7 +158,7 @@ def test_a_condition_is_a_value_tree() -> None:
         ("", "it ends; expected one of id, pose"),
         (
             "colour = 'red'",
-            "at character 1, there is colour; expected one of id, pose, illumination, decided, size, face, faces, id",
+            "at character 1, there is colour; expected one of id, pose, illumination, decided, size, face, faces, add",
         ),
         ("pose = 'x'", "at character 8, there is 'x'; expected a whole number to compare pose with"),
         ("pose = 1.5", "cannot be read from character 8 on"),

@@ -47,6 +47,7 @@ _COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "id": FaceRow.id.expression,
     "decided": FaceRow.decided.expression,
     "size": PhotoRow.size.expression,
+    "added": PhotoRow.added.expression,
     "face": FaceRow.number.expression,
     "faces": _FACES,
     "path": PhotoRow.path.expression,
