@@ -1,4 +1,4 @@
-// Which pictures compete, or are shown: person, pose, light, folder. Their state is part of the address.
+// Which pictures compete, or are shown: person, pose, light, folder, when they came. Their state is part of the address.
 import { field, h } from "./dom.js";
 import { condition, FILTERS, go, here } from "./state.js";
 import { T } from "./text.js";
@@ -17,6 +17,8 @@ export function filters(about) {
     fpose: select("fpose", values("pose").map((value) => [value, T.pose(value)])),
     flight: select("flight", values("illumination").map((value) => [value, T.light(value)])),
     folder: h("input", { type: "text", placeholder: T.filters.any, autocomplete: "off", onchange: change("folder") }),
+    since: h("input", { type: "date", onchange: change("since") }),
+    until: h("input", { type: "date", onchange: change("until") }),
   };
   const unnamed = h("input", { type: "checkbox", onchange: (event) => {
     const { tab, params } = here();
@@ -30,7 +32,8 @@ export function filters(about) {
   const box = h("details", { class: "filters" }, summary, h("div", { class: "fields" },
     field(T.filters.person, inputs.person),
     h("label", { class: "check" }, unnamed, T.filters.unnamedOnly),
-    field(T.filters.pose, inputs.fpose), field(T.filters.light, inputs.flight), field(T.filters.folder, inputs.folder), clear));
+    field(T.filters.pose, inputs.fpose), field(T.filters.light, inputs.flight), field(T.filters.folder, inputs.folder),
+    field(T.filters.since, inputs.since), field(T.filters.until, inputs.until), clear));
   function update(params) {
     const active = FILTERS.filter((name) => params[name]);
     for (const [name, input] of Object.entries(inputs)) {

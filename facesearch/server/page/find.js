@@ -171,7 +171,8 @@ export function open(main, about) {
   function showFound(params, answer, k) {
     const results = answer.results;
     const change = () => { asked = ""; update(here().params); };
-    setAround(results.map((one) => one.id), new Map(results.map((one) => [one.id, one.distance])), change);
+    const { body, params: { of, face } } = wishes(params);
+    setAround(results.map((one) => one.id), new Map(results.map((one) => [one.id, one.distance])), change, { body, params: { of, face } });
     if (!results.length) { fill(found, h("p", { class: "note" }, T.find.none)); say(T.find.none); return; }
     fill(found, [
       h("h2", {}, T.find.results, " ", h("small", {}, T.find.count(results.length))),

@@ -8,11 +8,13 @@ let dialog = null;
 let around = []; // ids before and after, in the order of the list that it was opened from
 let distances = new Map();
 let changed = () => {};
+let asked = null; // whom the list answers: { params, body } of a request
 
-export function setAround(ids, found = new Map(), onChange = () => {}) {
+export function setAround(ids, found = new Map(), onChange = () => {}, whom = null) {
   around = ids;
   distances = found;
   changed = onChange;
+  asked = whom;
 }
 
 export function closePhoto() {
@@ -83,7 +85,7 @@ function content(face, photo, tab, params) {
           h("button", { type: "button", class: "plain", disabled: at < 0 || at >= around.length - 1, onclick: () => step(1) }, `${T.photo.next} →`))),
       h("div", { class: "photo-side" },
         h("a", { class: "button main", href: link("find", { of: face.id }) }, T.photo.search),
-        naming(face), rows(face),
+        comparing(face), naming(face), rows(face),
         others.length ? h("p", {}, T.photo.others(others.length)) : null,
         others.length ? h("ul", { class: "strip" }, others.map((one) => h("li", {}, h("a", { href: link(tab, { ...params, open: one.id }) },
           h("img", { src: address(`faces/${one.id}/crop`, { size: 120 }), alt: T.photo.alt(one.identity, one.pose), width: 60, height: 60, onerror: missing }))))) : null,
@@ -98,6 +100,29 @@ function boxed(face, chosen, tab, params) {
   return h("a", { class: chosen ? "box chosen" : "box", href: link(tab, { ...params, open: face.id }),
     "aria-label": T.photo.alt(face.identity, face.pose), "aria-current": chosen ? "true" : null, style: {
       left: share(left, face.size[0]), top: share(top, face.size[1]), width: share(width, face.size[0]), height: share(height, face.size[1]) } });
+}
+
+// Whether it is the person that was asked about, whatever the look.
+function comparing(face) {
+  if (!asked) return null;
+  const told = h("div", { role: "status" });
+  const ask = h("button", { type: "button", onclick: async () => {
+    ask.disabled = true;
+    try {
+      fill(told, likeness(await compared({ ...asked.params, other: face.id }, asked.body)));
+    } catch (error) {
+      fill(told, trouble(error));
+    }
+    ask.disabled = false;
+  } }, T.photo.compare);
+  return h("div", { class: "column" }, ask, told);
+}
+
+export const compared = (params, body) => call("POST", "compare", { params, body });
+
+export function likeness(found) {
+  return h("div", { class: "note" }, h("p", {}, h("strong", {}, found.same ? T.photo.same : T.photo.notSame)),
+    h("p", {}, T.photo.apart(found.distance, found.threshold.distance), found.false_accepts === null ? "" : ` ${T.photo.strangers(found.false_accepts)}`));
 }
 
 function naming(face) {

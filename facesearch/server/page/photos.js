@@ -3,7 +3,7 @@ import { address, call, get } from "./api.js";
 import { fill, h, missing, say, trouble } from "./dom.js";
 import { empty } from "./empty.js";
 import { filters } from "./filters.js";
-import { setAround } from "./photo.js";
+import { compared, likeness, setAround } from "./photo.js";
 import { here, link } from "./state.js";
 import { T } from "./text.js";
 
@@ -149,7 +149,17 @@ export function open(main, about) {
     } }, h("strong", {}, T.photosTab.selected(picked.size)), name, h("button", { disabled: none }, T.save),
     h("button", { type: "button", class: "danger", disabled: none, onclick: () => {
       if (confirm(T.photosTab.removeSure(picked.size))) act((ids) => call("DELETE", "faces", { json: { ids } }));
-    } }, T.photosTab.removeAll)));
+    } }, T.photosTab.removeAll),
+    picked.size === 2 ? h("button", { type: "button", onclick: compare }, T.photosTab.compare) : null));
+  }
+
+  async function compare() {
+    const [of, other] = picked;
+    try {
+      fill(told, likeness(await compared({ of, other })));
+    } catch (error) {
+      fill(told, trouble(error));
+    }
   }
 
   const scrolled = () => draw();

@@ -26,13 +26,16 @@ export function go(tab, params, { replace = false } = {}) {
 
 // The condition that the filters of an address make.
 const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
-export function condition({ person, fpose, flight, folder }) {
+const day = (text) => (/^\d{4}-\d\d-\d\d$/.test(text ?? "") ? text : null);
+export function condition({ person, fpose, flight, folder, since, until }) {
   const parts = [];
   if (person === "-") parts.push("identity is null");
   else if (person) parts.push(`identity = ${quoted(person)}`);
   if (fpose) parts.push(`(pose = ${Number(fpose)} or pose is null and decided = ${Number(fpose)})`);
   if (flight) parts.push(`illumination = ${Number(flight)}`);
   if (folder) parts.push(`path like ${quoted(`${folder.replace(/\/+$/, "")}/%`)}`);
+  if (day(since)) parts.push(`added >= ${quoted(since)}`);
+  if (day(until)) parts.push(`added <= ${quoted(until)}`);
   return parts.join(" and ");
 }
-export const FILTERS = ["person", "fpose", "flight", "folder"];
+export const FILTERS = ["person", "fpose", "flight", "folder", "since", "until"];

@@ -66,8 +66,9 @@ export function chooser(take, again = false) {
     input.value = "";
   } });
   const choose = h("button", { type: "button", class: again ? "" : "main", onclick: () => input.click() }, again ? T.find.another : T.find.choose);
-  const camera = navigator.mediaDevices?.getUserMedia ? h("button", { type: "button", onclick: () => photograph(take) }, T.find.camera) : null;
-  return [input, choose, camera];
+  const camera = h("button", { type: "button", onclick: () => photograph(take) }, T.find.camera);
+  if (navigator.mediaDevices?.getUserMedia) return [input, choose, camera];
+  return [input, choose, again || isSecureContext ? null : h("small", {}, T.find.cameraInsecure)]; // browsers give it to nobody
 }
 
 async function photograph(take) {
