@@ -53,17 +53,16 @@ def evaluate(
     from cli.progress import ProgressBar
     from faceedit.editor import LEARNED
     from faceedit.modelfile import model_digest
-    from retrieval.evaluation.evaluate import evaluate as measure
-    from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
+    from retrieval.evaluation.evaluate import evaluate_set
+    from retrieval.evaluation.queries import default_match
     from retrieval.evaluation.report import summary, write_report
 
     columns = default_match(manifest) if match is None else columns
     editor = models.to_describe(task, descriptor, None)
-    test = load_test_set(manifest, editor.attribute, columns)
-    chosen = choose_queries(test, editor.attribute, queries, seed)
     with ProgressBar("evaluating") as bar:
-        evaluation = measure(
-            editor, test, chosen, columns, lambda what, done, total: bar.update(done, total, title=what), out / WORK
+        told = lambda what, done, total: bar.update(done, total, title=what)  # noqa: E731
+        evaluation = evaluate_set(
+            editor, manifest, columns, queries=queries, seed=seed, progress=told, cache=out / WORK
         )
     shutil.rmtree(out / WORK)
     about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from faceedit.cropping import Cropper
 from faceedit.describes import Edits
@@ -355,6 +356,28 @@ class FaceSearch:
         ModelFileError."""
         space, source = attribute_named(attribute), self.read(picture)
         return decided(source.crop, space, self._models.to_edit([attribute]))
+
+    def evaluate(
+        self,
+        data: str | os.PathLike[str],
+        *,
+        queries: int = 2_000,
+        seed: int = 0,
+        match: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """How often the right picture is found on a labelled data set, by the model of this gallery, or that of a new
+        one: what `facesearch evaluate` writes into report.json. The gallery itself is neither asked nor changed.
+
+        data: a folder with a manifest.csv, or the file. queries: so many, chosen by `seed`. match: columns that agree
+        in a right result, by default identity, illumination and pose, and expression and session where it has them.
+        Raises ManifestError, EvaluationError, ImageError, ModelFileError.
+        """
+        from retrieval.evaluation.report import figures_of
+
+        existing = self._opening.existing()
+        describer = self._models.to_describe(self._attribute, self._descriptor, existing.config if existing else None)
+        return figures_of(describer, Path(data), queries, seed, match, progress)
 
     # --- upkeep ---
 

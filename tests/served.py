@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from faceedit.align import Landmarks
 from faceedit.attributes import TASKS
 from faceedit.cropping import Cropper
+from faceedit.describes import Accepted, Usual
 from faceedit.faces import Face, Faces
 from facesearch.server.app import make_app
 from facesearch.server.service import Service, service_of
@@ -23,7 +24,7 @@ from facesearch.server.settings import Limits, Settings
 from facesearch.server.start import Server, address_at, bind
 from retrieval.face_search import FaceSearch
 from tests.conftest import blob_face
-from tests.stand_ins import HashEditor, ReadsHere
+from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere
 
 HERE = "http://127.0.0.1:8000"
 API = "/api/v1"
@@ -49,6 +50,13 @@ def stand_in(folder: Path) -> FaceSearch:
     """Without a network."""
     editors = {space.name: HashEditor("served", space) for space in TASKS.values()}
     return FaceSearch(folder, describer=editors, reader=ReadsHere(), finder=Cropper(load=SeesTwo))
+
+
+def knowing(folder: Path) -> FaceSearch:
+    """Without a network, and it says who somebody is."""
+    accepted = (Accepted(0.01, 1.9, 1.0, 1.0, 1.0), Accepted(0.001, 1.8, 1.0, 1.0, 1.0))
+    usual = Usual("a test", "2026-01-01", 10, 0.1, 0.2, 0.3, accepted)
+    return FaceSearch(folder, describer=KnowsPeople(usual_who=usual), reader=ReadsHere())
 
 
 @contextmanager

@@ -12,12 +12,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from faceedit.describes import Accepted, Usual
 from facesearch.server.service import Service
 from facesearch.server.settings import Limits
 from retrieval.face_search import FaceSearch
-from tests.served import API, over, picture, serving, stand_in, write_faces
-from tests.stand_ins import KnowsPeople, ReadsHere
+from tests.served import API, knowing, over, picture, serving, stand_in, write_faces
 
 
 @pytest.fixture
@@ -97,9 +95,7 @@ def test_a_sweep_answers_at_every_value(client: TestClient, faces: FaceSearch) -
 
 
 def test_two_faces_are_compared_as_facesearch_compares_them(tmp_path: Path, photos: Path) -> None:
-    accepted = (Accepted(0.01, 1.9, 1.0, 1.0, 1.0), Accepted(0.001, 1.8, 1.0, 1.0, 1.0))
-    usual = Usual("a test", "2026-01-01", 10, 0.1, 0.2, 0.3, accepted)
-    with FaceSearch(tmp_path / "who", describer=KnowsPeople(usual_who=usual), reader=ReadsHere()) as knows:
+    with knowing(tmp_path / "who") as knows:
         knows.index(photos)
         with serving(knows) as (client, _):
             said = client.post(f"{API}/compare", params={"other": 2}, content=picture())

@@ -11,7 +11,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from faceedit.errors import AttributeValueError, FaceEditError, ImageError, MissingPackageError, NoFaceError, UsageError
+from faceedit.errors import (
+    AttributeValueError,
+    FaceEditError,
+    ImageError,
+    ManifestError,
+    MissingPackageError,
+    NoFaceError,
+    UsageError,
+)
 from faceedit.text import message
 from index.errors import (
     FaissMissingError,
@@ -29,7 +37,7 @@ from index.errors import (
     UnknownImageError,
     WhereError,
 )
-from retrieval.errors import NothingFoundError, PruneError, RetrievalError
+from retrieval.errors import EvaluationError, NothingFoundError, PruneError, RetrievalError
 
 LATER = 503
 STATUS: dict[type[Exception], int] = {
@@ -37,6 +45,8 @@ STATUS: dict[type[Exception], int] = {
     AttributeValueError: 422,
     WhereError: 422,
     ImageError: 422,
+    ManifestError: 422,
+    EvaluationError: 422,
     NoFaceError: 422,
     ImageRowError: 422,
     RequirementsError: 422,

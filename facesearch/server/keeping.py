@@ -22,12 +22,24 @@ from facesearch.server.jobs import Job as GalleryJob
 from facesearch.server.jobs import Tell
 from facesearch.server.service import Service
 from facesearch.server.settings import API
-from facesearch.server.shapes import Folders, GalleryAbout, Job, JobAsked, JobList, Plan, Problems, attributes
+from facesearch.server.shapes import (
+    Folders,
+    GalleryAbout,
+    Job,
+    JobAsked,
+    JobList,
+    Plan,
+    Problems,
+    Report,
+    ReportList,
+    attributes,
+)
 from index.errors import GalleryNotFoundError
 from retrieval.about import plan_lines, verification_lines
 
 router = APIRouter(prefix=API, responses=RESPONSES)
 JobId = Annotated[int, Place(ge=1, le=2**31)]
+ReportId = Annotated[int, Place(ge=1, le=999_999_999)]
 _LOOK, _BEAT = 0.2, 15.0  # seconds between looks at a job, and between signs of life
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "A `job` event for each."}
@@ -124,6 +136,24 @@ async def _told(served: Service, id_: int) -> AsyncIterator[str]:
         quiet += _LOOK
 
 
+@router.get("/reports", response_model=ReportList)
+def reports(served: Served) -> Any:
+    """The evaluations that were made here, the newest first."""
+    return {"reports": served.reports.all()}
+
+
+@router.get("/reports/{report}", response_model=Report)
+def one_report(report: ReportId, served: Served) -> Any:
+    """The figures of one."""
+    return {"id": report, "figures": served.reports.get(report)}
+
+
+@router.delete("/reports/{report}", status_code=204)
+def remove_report(report: ReportId, served: Served) -> None:
+    """Delete one."""
+    served.reports.remove(report)
+
+
 def _work(served: Service, asked: JobAsked) -> Any:
     """What a job does. Raises RefusedError for a folder that is not there, or lies elsewhere."""
     if asked.kind == "verify":
@@ -132,6 +162,8 @@ def _work(served: Service, asked: JobAsked) -> Any:
         return partial(_compact, served)
     if asked.kind == "export":
         return partial(_export, served, _target(served, asked), asked.pictures)
+    if asked.kind == "evaluate":
+        return partial(_evaluate, served, _data_set(served, asked), asked.queries)
     return partial(_index, served, _folder(served, asked), asked)
 
 
@@ -142,6 +174,18 @@ def _folder(served: Service, asked: JobAsked) -> Path:
     if not place.is_dir():
         raise RefusedError(404, "not_found", "there is no such folder: give one that is listed")
     return place
+
+
+def _data_set(served: Service, asked: JobAsked) -> Path:
+    """The table of a data set; a folder's own, which no link may stand for."""
+    table = _folder(served, asked) / "manifest.csv"
+    if table.is_symlink() or not table.is_file():
+        raise RefusedError(
+            404,
+            "no_data_set",
+            "there is no manifest.csv in that folder: give a labelled data set, as docs/formats.md says",
+        )
+    return table
 
 
 def _target(served: Service, asked: JobAsked) -> Path:
@@ -168,6 +212,12 @@ def _compact(served: Service, tell: Tell) -> dict[str, Any]:
 def _export(served: Service, target: Path, pictures: bool, tell: Tell) -> dict[str, Any]:
     done = served.faces.gallery.export(target, pictures, partial(tell, "exporting"))
     return {"images": done.images, "missing": list(done.missing)}
+
+
+def _evaluate(served: Service, table: Path, queries: int, tell: Tell) -> dict[str, Any]:
+    figures = served.faces.evaluate(table, queries=queries, progress=tell)
+    recalls = {rank: found["value"] for rank, found in figures["recall"].items()}
+    return {"report": served.reports.keep(figures), "recall": recalls, "queries": figures["queries"]}
 
 
 def _version() -> str:

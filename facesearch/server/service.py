@@ -18,6 +18,7 @@ from facesearch.server.guard import Keys
 from facesearch.server.imagined import Imagined
 from facesearch.server.jobs import Jobs
 from facesearch.server.metrics import Metrics
+from facesearch.server.reports import Reports
 from facesearch.server.roots import Roots
 from facesearch.server.settings import Settings
 from facesearch.server.uploads import Uploads
@@ -38,6 +39,7 @@ class Service:
     imagined: Imagined
     uploads: Uploads
     jobs: Jobs
+    reports: Reports
     keys: Keys
     roots: Roots
     pictures: PictureCache
@@ -75,6 +77,7 @@ def service_of(faces: FaceSearch, settings: Settings, *, demo: bool = False) -> 
         imagined=Imagined(limits),
         uploads=Uploads(limits),
         jobs=Jobs(faces.folder, limits.jobs),
+        reports=Reports(faces.folder),
         keys=Keys(settings),
         roots=Roots(settings.roots),
         pictures=PictureCache(faces.folder),
@@ -116,8 +119,8 @@ async def _gone(request: Request) -> None:
 
 
 def require_quiet(service: Service) -> None:
-    """Raise RefusedError while a job writes: who changes the gallery would have to wait for it."""
+    """Raise RefusedError while a job is at the gallery: who changes it would have to wait for that."""
     job = service.jobs.running
-    if job is not None:
+    if job is not None and job.kind != "evaluate":
         text = f"job {job.id} ({job.kind}) is under way: wait until it is done, or cancel it"
         raise RefusedError(409, "job_under_way", text, later=5)

@@ -190,16 +190,18 @@ class Folders(BaseModel):
 
 class JobAsked(BaseModel):
     """What to do. index: describe the pictures of `folder` below a root, or, without a root, of the gallery's own
-    folder again; verify; compact; export: into a new folder below a root, with the pictures themselves if asked."""
+    folder again; verify; compact; export: into a new folder below a root, with the pictures themselves if asked;
+    evaluate: measure recall on the labelled data set in `folder`, which has a manifest.csv, or in the gallery's own."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: Literal["index", "verify", "compact", "export"]
+    kind: Literal["index", "verify", "compact", "export", "evaluate"]
     root: Annotated[int, Field(ge=0, le=1_000)] | None = None
     folder: Annotated[str, Field(max_length=4_096)] = ""
     prune: bool = Field(False, description="index: remove faces whose files have gone.")
     retry: bool = Field(False, description="index: try files again that could not be read.")
     pictures: bool = Field(False, description="export: copy the photos as well.")
+    queries: int = Field(500, ge=1, le=10_000, description="evaluate: ask so many questions.")
 
 
 class Job(BaseModel):
@@ -218,6 +220,15 @@ class Job(BaseModel):
 
 class JobList(BaseModel):
     jobs: list[Job]
+
+
+class Report(BaseModel):
+    id: int
+    figures: dict[str, Any] = Field(description="As report.json of `facesearch evaluate` has them, and when: `made`.")
+
+
+class ReportList(BaseModel):
+    reports: list[Report]
 
 
 class Key(BaseModel):

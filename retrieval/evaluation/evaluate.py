@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
 from faceedit.cutouts import on_neutral
-from faceedit.describes import Usual
-from faceedit.knowing import AnyEditor
+from faceedit.describes import Edits, Usual
+from faceedit.manifest import Manifest
 from index.gallery import Gallery
-from retrieval.evaluation.queries import Bools, LabelledSet, Queries, Rows, right_results, truth_rows
+from retrieval.evaluation.queries import (
+    Bools,
+    LabelledSet,
+    Queries,
+    Rows,
+    choose_queries,
+    load_test_set,
+    right_results,
+    truth_rows,
+)
 from retrieval.evaluation.recall import RANKS
 from retrieval.evaluation.searching import decided_values, distances_to, gallery_of, nearest_rows, nearest_vectors
 from retrieval.evaluation.who import Parts, measured
@@ -81,8 +90,24 @@ class _Turned:
     refined: NDArray[np.uint8]
 
 
+def evaluate_set(
+    editor: Edits,
+    manifest: Manifest,
+    match: Sequence[str],
+    *,
+    queries: int,
+    seed: int = 0,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+) -> Evaluation:
+    """`evaluate` on the test pictures of a manifest, with so many random queries. match: columns that agree in a right
+    result. Raises ManifestError, EvaluationError."""
+    test = load_test_set(manifest, editor.attribute, match)
+    return evaluate(editor, test, choose_queries(test, editor.attribute, queries, seed), match, progress, cache)
+
+
 def evaluate(
-    editor: AnyEditor,
+    editor: Edits,
     test: LabelledSet,
     queries: Queries,
     match: Sequence[str],
@@ -115,12 +140,12 @@ def evaluate(
         refined=turned.refined,
         same_value_hits=same,
         occluded_decided=_occluded_decided(editor, test, queries),
-        neutral=editor.card.neutral,
+        neutral=editor.neutral,
         who=who,
     )
 
 
-def _who(editor: AnyEditor, test: LabelledSet, gallery: Gallery) -> Usual | None:
+def _who(editor: Edits, test: LabelledSet, gallery: Gallery) -> Usual | None:
     if editor.who is None:
         return None
     ids = gallery.ids_of([str(row) for row in range(len(test.images))])
@@ -129,9 +154,7 @@ def _who(editor: AnyEditor, test: LabelledSet, gallery: Gallery) -> Usual | None
     return measured(Parts.of(descriptors, editor.who, people, test.values), test.manifest.root.resolve().name)
 
 
-def _turn_and_search(
-    editor: AnyEditor, test: LabelledSet, queries: Queries, gallery: Gallery, report: Progress
-) -> _Turned:
+def _turn_and_search(editor: Edits, test: LabelledSet, queries: Queries, gallery: Gallery, report: Progress) -> _Turned:
     """Every query's imagined face and its nearest rows; a thousand queries at a time, so that memory stays bounded."""
     parts: list[_Turned] = []
     for start in range(0, len(queries), _CHUNK):
@@ -146,7 +169,7 @@ def _turn_and_search(
 
 
 def _baselines(
-    editor: AnyEditor, test: LabelledSet, queries: Queries, refined: NDArray[np.uint8], report: Progress
+    editor: Edits, test: LabelledSet, queries: Queries, refined: NDArray[np.uint8], report: Progress
 ) -> dict[str, Bools]:
     """What pixels find: those of the query, of its mirror image, and of the imagined face."""
     sources, pixels = test.pictures_of(queries), _flat(test.images)
@@ -154,7 +177,7 @@ def _baselines(
     hits = {}
     for number, (name, pictures) in enumerate(shown.items()):
         report("baselines", number, len(shown))
-        if name == "generated_pixels" and editor.card.neutral and test.has_masks:
+        if name == "generated_pixels" and editor.neutral and test.has_masks:
             pixels = _flat(on_neutral(test.manifest, test.images))  # as the generated pictures are
         found = nearest_vectors(pixels, _flat(pictures), test.own_rows(queries), RANKS[-1])
         hits[name] = right_results(test, queries, found)
@@ -167,7 +190,7 @@ def _flat(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pictures.reshape(len(pictures), -1)
 
 
-def _same_value(editor: AnyEditor, test: LabelledSet, queries: Queries, gallery: Gallery) -> Bools:
+def _same_value(editor: Edits, test: LabelledSet, queries: Queries, gallery: Gallery) -> Bools:
     """The figure beside: queries that ask for their own value, where the query itself is the correct picture."""
     rows = np.unique(test.rows_of(queries))
     rows = rows[np.linspace(0, len(rows) - 1, min(_SAME, len(rows))).astype(np.int64)]  # spread over all people
@@ -178,7 +201,7 @@ def _same_value(editor: AnyEditor, test: LabelledSet, queries: Queries, gallery:
     return np.asarray(same_key & (test.values[found] == test.values[rows][:, None]))
 
 
-def _occluded_decided(editor: AnyEditor, test: LabelledSet, queries: Queries) -> Rows:
+def _occluded_decided(editor: Edits, test: LabelledSet, queries: Queries) -> Rows:
     if not editor.attribute.occlusion:
         return np.zeros(0, np.int64)
     return editor.describe(test.pictures_of(queries)).best

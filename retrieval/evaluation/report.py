@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.describes import Usual
+from faceedit.describes import Edits, Usual
 from faceedit.images import write_picture
-from retrieval.evaluation.evaluate import OURS, Evaluation
+from faceedit.manifest import read_manifest
+from retrieval.evaluation.evaluate import OURS, Evaluation, Progress, evaluate_set
 from retrieval.evaluation.pages import rendered
 from retrieval.evaluation.quality import per_pixel_mse, quality
-from retrieval.evaluation.queries import Bools, spread
+from retrieval.evaluation.queries import Bools, default_match, spread
 from retrieval.evaluation.recall import RANKS, bootstrap, recall
 from retrieval.sheets import GREEN, RED, Cell, draw_sheet
 from retrieval.tables import aligned
@@ -40,6 +41,18 @@ def write_report(evaluation: Evaluation, out: Path, about: dict[str, Any]) -> di
     write_picture(_stage_sheet(evaluation, chosen), out / "pictures" / "stages.png")
     (out / "report.md").write_text(_markdown(evaluation, figures), encoding="utf-8")
     return figures
+
+
+def figures_of(
+    editor: Edits, data: Path, queries: int, seed: int, match: Sequence[str] | None, progress: Progress | None
+) -> dict[str, Any]:
+    """What report.json would hold of a data set; nothing is written. See `FaceSearch.evaluate`."""
+    columns = tuple(match or ())
+    manifest = read_manifest(data, required=("path", "identity", *columns))
+    columns = default_match(manifest) if match is None else columns
+    evaluation = evaluate_set(editor, manifest, columns, queries=queries, seed=seed, progress=progress)
+    about = {"model": editor.digest[:12], "data": manifest.root.resolve().name, "seed": seed}
+    return {**measure(evaluation), "about": about}
 
 
 def measure(evaluation: Evaluation) -> dict[str, Any]:

@@ -10,6 +10,7 @@ const pages = {
   find: () => import("./find.js"),
   photos: () => import("./photos.js"),
   gallery: () => import("./gallery.js"),
+  reports: () => import("./reports.js"),
 };
 let shown = null; // { tab, update, leave }
 let about = null;

@@ -1,7 +1,9 @@
 // Gallery: what it holds, what is wrong with it, and long work on it.
-import { call, follow, get } from "./api.js";
+import { call, get } from "./api.js";
 import { gallery } from "./app.js";
 import { field, fill, h, trouble } from "./dom.js";
+import { folders } from "./folders.js";
+import { jobList } from "./jobs.js";
 import { size, T } from "./text.js";
 
 export function open(main, about) {
@@ -13,11 +15,11 @@ export function open(main, about) {
   const bulk = h("section", { class: "card" });
   const problems = h("section", { class: "card" });
   const plan = h("section", { class: "card" });
-  const following = new Map();
-  let known = [];
+  const list = jobList(jobs, () => { attempt(facts, showFacts); attempt(problems, showProblems); });
+  const start = list.start;
   fill(main, [h("h1", {}, text.heading), about.demo ? h("p", { class: "note" }, text.demo) : null,
     h("div", { class: "cards" }, facts, jobs, add, keep, bulk, problems, plan)]);
-  for (const [place, work] of [[facts, showFacts], [jobs, showJobs], [problems, showProblems]]) attempt(place, work);
+  for (const [place, work] of [[facts, showFacts], [jobs, list.show], [problems, showProblems]]) attempt(place, work);
   showAdd();
   showKeep();
   showBulk();
@@ -32,8 +34,10 @@ export function open(main, about) {
   }
 
   async function showFacts() {
+    const before = about.info;
     about = await gallery({ anew: true });
     const info = about.info;
+    if (info && !before) showAdd();
     const rows = info && [
       ["images", info.images.toLocaleString("en")], ["photos", info.photos.toLocaleString("en")], info.without_face ? ["without_face", info.without_face.toLocaleString("en")] : null, ["people", info.people.toLocaleString("en")], ["problems", info.problems.toLocaleString("en")],
       info.kept ? ["kept", info.kept.toLocaleString("en")] : null,
@@ -42,50 +46,6 @@ export function open(main, about) {
     ].filter(Boolean);
     fill(facts, [h("h2", {}, text.about), rows ? h("dl", {}, rows.map(([name, value]) => [h("dt", {}, text.rows[name]), h("dd", {}, value)])) : h("p", {}, T.empty.title)]);
     keep.hidden = bulk.hidden = problems.hidden = plan.hidden = !info;
-  }
-
-  // --- jobs ---
-
-  async function showJobs() {
-    known = (await get("jobs")).jobs;
-    drawJobs();
-    for (const job of known) if (["waiting", "running"].includes(job.state)) watch(job.id);
-  }
-  function watch(id) {
-    if (following.has(id)) return;
-    following.set(id, follow(id, (job) => {
-      known = known.map((one) => (one.id === id ? job : one));
-      drawJobs();
-      if (!["waiting", "running"].includes(job.state)) {
-        following.delete(id);
-        attempt(facts, showFacts);
-        attempt(problems, showProblems);
-      }
-    }));
-  }
-  function drawJobs() {
-    const stopping = document.activeElement?.dataset?.job;
-    fill(jobs, [h("h2", {}, text.jobs), known.length ? h("ul", { class: "jobs" }, known.slice(0, 8).map(oneJob)) : h("p", { class: "hint" }, text.noJobs)]);
-    if (stopping) jobs.querySelector(`[data-job="${stopping}"]`)?.focus();
-  }
-  function oneJob(job) {
-    const running = ["waiting", "running"].includes(job.state);
-    const said = job.state === "done" ? text.outcome[job.kind](job.outcome) : job.state === "failed" ? [`${job.outcome.message}${job.outcome.hint ? ` – ${job.outcome.hint}` : ""}`] : [];
-    return h("li", { class: job.state }, h("div", { class: "row between" }, h("strong", {}, text.job[job.kind] ?? job.kind, job.asked.folder ? `: ${job.asked.folder}` : ""), h("span", { class: "tag" }, text.state[job.state]),
-      running ? h("button", { type: "button", "data-job": job.id, onclick: () => call("POST", `jobs/${job.id}/cancel`).catch((error) => jobs.append(trouble(error))) }, text.stop) : null),
-    running && job.of ? [h("progress", { max: job.of, value: job.done, "aria-label": job.doing }), h("small", {}, text.progress(job.doing, job.done, job.of))] : null,
-    said.map((line) => h("p", { class: "line" }, line)));
-  }
-  async function start(place, asked) {
-    try {
-      const job = await call("POST", "jobs", { json: asked });
-      known = [job, ...known];
-      drawJobs();
-      watch(job.id);
-      fill(place, []);
-    } catch (error) {
-      fill(place, trouble(error));
-    }
   }
 
   // --- what can be done ---
@@ -99,24 +59,8 @@ export function open(main, about) {
     const browser = h("div");
     fill(add, [h("h2", {}, text.add), about.roots.length ? [h("p", { class: "hint" }, text.addHow), browser] : h("p", { class: "hint" }, text.noRoots), again,
       about.info ? [h("label", { class: "check" }, prune, text.prune), h("label", { class: "check" }, retry, text.retry)] : null, told]);
-    if (about.roots.length) attempt(browser, () => browse(browser, 0, "", (root, folder) => start(told, { kind: "index", root, folder, ...options() })));
+    if (about.roots.length) folders(browser, about, text.indexThis, (root, folder) => start(told, { kind: "index", root, folder, ...options() }));
   }
-  async function browse(place, root, folder, use) {
-    const found = (await get("folders", { root, folder })).folders;
-    const into = (name) => (folder ? `${folder}/${name}` : name);
-    const to = (next) => attempt(place, async () => { await browse(place, root, next, use); place.querySelector("button")?.focus(); });
-    const name = folder || about.roots[root];
-    fill(place, [
-      about.roots.length > 1 ? field(text.root, h("select", { onchange: (event) => attempt(place, () => browse(place, Number(event.target.value), "", use)) }, about.roots.map((one, n) => h("option", { value: n, selected: n === root }, one)))) : null,
-      h("p", {}, h("strong", {}, [about.roots[root], folder].filter(Boolean).join(" / "))),
-      h("ul", { class: "folders", "aria-label": text.inside },
-        folder ? h("li", {}, h("button", { type: "button", class: "plain", onclick: () => to(folder.split("/").slice(0, -1).join("/")) }, `↑ ${text.up}`)) : null,
-        found.map((one) => h("li", {}, h("button", { type: "button", class: "plain", "aria-label": text.into(one), onclick: () => to(into(one)) }, `${one} ›`))),
-        found.length ? null : h("li", { class: "hint" }, text.noFolders)),
-      h("button", { type: "button", class: "main", onclick: () => use(root, folder) }, text.indexThis(name)),
-    ]);
-  }
-
   function showKeep() {
     const told = h("div");
     const name = h("input", { type: "text", required: true, maxlength: 200, autocomplete: "off" });
@@ -163,5 +107,5 @@ export function open(main, about) {
     fill(plan, [h("h2", {}, text.plan), button, place]);
   }
 
-  return { leave: () => { for (const stop of following.values()) stop(); } };
+  return { leave: list.leave };
 }
