@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from index.errors import RecallError as RecallError
     from index.errors import RequirementsError as RequirementsError
     from index.errors import UnknownImageError as UnknownImageError
+    from index.errors import UnknownPersonError as UnknownPersonError
     from index.errors import WhereError as WhereError
     from index.gallery import Gallery as Gallery
     from index.values import Face as Face
@@ -92,6 +93,7 @@ _FROM = {
     "Result": "retrieval.answers",
     "RetrievalError": "retrieval.errors",
     "UnknownImageError": "index.errors",
+    "UnknownPersonError": "index.errors",
     "UsageError": "faceedit.errors",
     "WhereError": "index.errors",
 }
@@ -133,6 +135,7 @@ __all__ = [
     "Result",
     "RetrievalError",
     "UnknownImageError",
+    "UnknownPersonError",
     "UsageError",
     "WhereError",
 ]

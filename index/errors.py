@@ -17,6 +17,7 @@ GalleryError
 +-- ImageRowError            a row that cannot be stored as it is
 +-- DuplicatePathError       a path that the gallery holds already
 +-- UnknownImageError        an id or a path that the gallery does not hold
++-- UnknownPersonError       a number that no person of the gallery has
 +-- FaissMissingError        faiss is not installed
 +-- RequirementsError        nothing searches so many images within so much memory and time
 +-- WhereError               a condition on images that cannot be read
@@ -95,6 +96,10 @@ class DuplicatePathError(GalleryError):
 
 class UnknownImageError(GalleryError):
     """No image has this id or path."""
+
+
+class UnknownPersonError(GalleryError):
+    """No person has this number."""
 
 
 class FaissMissingError(GalleryError):

@@ -30,13 +30,14 @@ from index.descriptors import checked_descriptors, record_hash, record_hashes
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
 from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
 from index.labels import Labels
+from index.people import People
 from index.pictures import discard_pictures
 from index.plain import require_plain
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
 from index.stamps import FileStamp
-from index.truth import descriptor_slots, kept, known, passed, places, redescribing, state, store
+from index.truth import descriptor_slots, kept, known, passed, people, places, redescribing, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.own_tables import require_own_tables
@@ -169,6 +170,11 @@ class Gallery:
     def config(self) -> GalleryConfig:
         """What the gallery was made for."""
         return self._config
+
+    @property
+    def people(self) -> People:
+        """Who is who, as faces were grouped."""
+        return People(self._database, self.writing)
 
     @property
     def generation(self) -> int:
@@ -319,8 +325,10 @@ class Gallery:
             return kept.count(session)
 
     def forget_kept(self) -> int:
-        """Forget the labels of all pruned images; of how many. Raises GalleryLockedError."""
+        """Forget the labels of all pruned images, and which persons a hand said that they show; of how many labels.
+        Raises GalleryLockedError."""
         with self.writing(), self._database.writing() as session:
+            people.forget_absent(session)
             return kept.forget_all(session)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
@@ -497,6 +505,7 @@ class Gallery:
                     kept.keep(session, store.present(session, going))
                 else:
                     kept.forget_of_faces(session, going)
+                    people.forget_of_faces(session, going)
                 removed = store.remove(session, going)
                 if removed:
                     state.advance(session, removed=True)
@@ -511,8 +520,10 @@ class Gallery:
         with self.writing():
             with self._database.writing() as session:
                 going = store.ids_of_person(session, identity)
+                people.forget_contents(session, kept.contents_of_person(session, identity))
                 forgotten = kept.forget_person(session, identity)
                 kept.forget_of_faces(session, going)
+                people.forget_of_faces(session, going)
                 removed = store.remove(session, going)
                 if removed:
                     state.advance(session, removed=True)

@@ -37,6 +37,7 @@ is."""
 WHOSE = ("only", "largest")
 """To whom a folder's name belongs: a photo's only face, or the largest of several, too."""
 LARGEST_ID = 2**62  # that an import brings along, so that others can come after it
+LARGEST_PERSON = 2**31 - 1
 MOST_VALUES, LARGEST_VALUE, LARGEST_DESCRIPTOR, LONGEST_PATH = 1_000, 2**31, 2**20, 4_096
 _LONGEST_NAME = 100  # characters of an attribute's
 
@@ -165,6 +166,8 @@ class Face:
     """among the faces of its photo, the largest first"""
     place: Place | None = None
     """None: the whole photo is its crop"""
+    person: int | None = None
+    """number of the group of faces that it is in, where people were grouped; None: in none"""
 
     @property
     def path(self) -> str:
@@ -256,6 +259,38 @@ class Kept:
     id: int = 0
     number: int = 1
     box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A group of faces that are one individual's."""
+
+    number: int
+    """stable, and never given to another person"""
+    name: str | None
+    """what a hand called most of them; else a table, or a folder that names no other person"""
+    faces: int
+    suggested: int
+    """how many of these have the name as a suggestion: nobody said it of them"""
+    cover: int
+    """id of a face to show it by: one that looks ahead, where there is one"""
+
+    @property
+    def title(self) -> str:
+        """The name, or 'person 17'."""
+        return self.name or f"person {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What a hand said of which person a face is; it holds for that face of all photos with that content."""
+
+    sha256: str
+    """of the photo's content"""
+    number: int
+    """of the face there"""
+    box: Box | None
+    person: int
 
 
 @dataclass(frozen=True, slots=True)

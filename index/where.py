@@ -16,9 +16,9 @@
 Words are read in either case. Labels that are texts, and sha256, are compared without regard to case in every script,
 and in their composed form (NFC): by `index.labels.text_key`. So is a path by `like`; by other comparisons it is that
 very path, composed or not. `face` is the number of a face in its photo, from 1, the largest, and `faces` how many are
-there. `like` looks at the key, so `_` is one character of that. An image without a label is unlike
-every value: `identity != 'anna'` lets it pass, `pose < 0` does not. What is parsed here becomes expressions of
-SQLAlchemy (`index.truth.conditions`), never a string of SQL.
+there; `person` is the number of the group of faces that it is in. `like` looks at the key, so `_` is one character of
+that. An image without a label is unlike every value: `identity != 'anna'` lets it pass, `pose < 0` does not. What is
+parsed here becomes expressions of SQLAlchemy (`index.truth.conditions`), never a string of SQL.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from typing import NoReturn
 from index.errors import WhereError
 from index.labels import LABEL_KINDS, TEXT_LABELS
 
-NUMBERS = ("id", *(name for name, kind in LABEL_KINDS.items() if kind is int), "decided", "size", "face", "faces")
+_WHOLE = (name for name, kind in LABEL_KINDS.items() if kind is int)
+NUMBERS = ("id", *_WHOLE, "decided", "size", "face", "faces", "person")
 TEXTS = (*TEXT_LABELS, "path", "sha256")
 DAYS = ("added",)
 FIELDS = (*NUMBERS, *DAYS, *TEXTS)

@@ -19,7 +19,8 @@ from retrieval.tables import aligned, counted, held, shown
 @dataclass(frozen=True)
 class GalleryInfo:
     """gallery: its folder; images, people: how many; photos: with a face, without_face: that show none; problems: files
-    that could not be read; kept: of how many pruned images the labels are kept; image_root: what the
+    that could not be read; kept: of how many pruned images the labels are kept; persons: that faces were grouped
+    into, ungrouped: faces that came since; image_root: what the
     images' paths start from; model: the digest of the one that described it, task, values, descriptor: what that one
     decides, and how many numbers it makes of an image; redescription: by another model, begun and not finished; bytes:
     on the disk; indexes: that are saved."""
@@ -31,6 +32,8 @@ class GalleryInfo:
     without_face: int
     problems: int
     kept: int
+    persons: int
+    ungrouped: int
     image_root: Path
     model: str
     task: str
@@ -61,6 +64,9 @@ class GalleryInfo:
             ["on disk", size_text(self.bytes)],
             ["searched by", ", ".join(self.indexes) or "no saved index; the next search makes one"],
         ]
+        if self.persons:
+            since = f"; {counted(self.ungrouped, 'face')} came since" if self.ungrouped else ""
+            rows.append(["grouped", f"into {counted(self.persons, 'person')}{since}; `gallery people` lists them"])
         if self.kept:
             kept = f"what a hand said of {counted(self.kept, 'image')} that were pruned"
             rows.append(["kept", f"{kept}; `gallery remove --kept` forgets it"])
@@ -109,6 +115,8 @@ def about(gallery: Gallery) -> GalleryInfo:
         without_face=gallery.count_faceless(),
         problems=sum(not one.faceless for one in gallery.problems()),
         kept=gallery.count_kept(),
+        persons=gallery.people.count(),
+        ungrouped=gallery.people.count_new(),
         image_root=config.image_root,
         model=config.model_digest,
         task=config.attribute,

@@ -14,7 +14,8 @@ from retrieval.answers import SHOWN, Answer, table
 from retrieval.tables import plain
 
 FORMATS = ("table", "json", "jsonl", "csv")
-_COLUMNS = ("query", "asked", "rank", "distance", "identity", *SHOWN, "path", "face", "box", "file")
+_PLACE = ("path", "face", "box", "file")
+_COLUMNS = ("query", "asked", "rank", "distance", "identity", *SHOWN, *_PLACE, "person", "suggested")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from faceedit.attributes import TASKS, AttributeSpace
 from faceedit.describes import Edit, Usual
 from faceedit.enlarging import enlarged
 from faceedit.images import Picture
-from retrieval.tables import aligned, shown
+from index.labels import SUGGESTION
+from retrieval.tables import aligned, called, shown
 
 if TYPE_CHECKING:
     from index.values import Box, Face
@@ -78,8 +79,23 @@ class Result:
 
     @property
     def identity(self) -> str | None:
-        """Who it is, where somebody said so."""
+        """Who it is, where somebody said so, or where faces of the same person suggest it (`suggested`)."""
         return self.face.identity
+
+    @property
+    def suggested(self) -> bool:
+        """Whether nobody said who it is, and only others of the person have the name."""
+        return self.face.labels.origin("identity") == SUGGESTION
+
+    @property
+    def called(self) -> str:
+        """The identity as tables have it: with a question mark where it is suggested, '-' where it is not known."""
+        return called(self.identity or None, self.suggested)
+
+    @property
+    def person(self) -> int | None:
+        """Number of the person whose face it is, where people were grouped."""
+        return self.face.person
 
     @property
     def pose(self) -> int | None:
@@ -112,6 +128,8 @@ class Result:
             "face": self.number,
             "box": None if self.box is None else list(self.box),
             "file": self.file,
+            "person": self.person,
+            "suggested": self.suggested,
         }
 
 
@@ -187,7 +205,7 @@ class Answer(Sequence[Result]):
     def alt(self) -> str:
         """The sheet in words."""
         wanted = ", ".join(step.text for step in self.steps)
-        found = "; ".join(f"{one.rank}: {shown(one.identity)} at distance {one.distance:.3f}" for one in self.results)
+        found = "; ".join(f"{one.rank}: {one.called} at distance {one.distance:.3f}" for one in self.results)
         return f"Query {shown(self.query or None)}, imagined as {wanted or 'it is'}. Found: {found or 'nothing'}"
 
     def _repr_html_(self) -> str:
@@ -210,7 +228,7 @@ def table(answers: Sequence[Answer], swept: AttributeSpace | None = None) -> lis
     for answer in answers:
         asked = [", ".join(TASKS[name].text(value) for name, value in answer.asked.items())] if swept else []
         for one in answer.results:
-            found = [shown(one.identity or None), *(shown(one.value_of(name)) for name in names), _place(one)]
+            found = [one.called, *(shown(one.value_of(name)) for name in names), _place(one)]
             rows.append([*asked, str(one.rank), f"{one.distance:.4f}", *found])
     return aligned(rows)
 

@@ -17,6 +17,7 @@ from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
 from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
+from index.values import Person
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.checks import require_output_folder
@@ -32,6 +33,7 @@ from retrieval.looking import Shown, faces_in, looked_at, read_known
 from retrieval.models import ModelFolders, given_models
 from retrieval.opening import Opening
 from retrieval.passing import Looks
+from retrieval.people import Grouping, group, kept_apart, merged, of_person, split
 from retrieval.pruning import Ask, Gone, refuse, would_go
 from retrieval.query import Question, answers, chain, decided
 from retrieval.reading import FileReader, ReadsFiles
@@ -379,25 +381,65 @@ class FaceSearch:
         describer = self._models.to_describe(self._attribute, self._descriptor, existing.config if existing else None)
         return figures_of(describer, Path(data), queries, seed, match, progress)
 
+    # --- people ---
+
+    def group(self, *, anew: bool = False, progress: Progress | None = None) -> Grouping:
+        """Find out which faces are one person's, of those that came since this was done last; anew: of all. Names that
+        somebody gave go to the other faces of a person as suggestions.
+
+        By what says who it is alone: two persons become one where they are as near as 1 in 10,000 strangers, or what
+        else was measured. Numbers of persons stay, and so does all that `merge`, `split`, `not_same` and labels said.
+        Raises UsageError where nobody measured how near strangers come, GalleryError, ModelFileError.
+        """
+        told, gallery = partial(progress or _silent, "grouping faces"), self.gallery
+        return group(gallery, self._models.to_describe(None, None, gallery.config), anew, told)
+
+    def people(self) -> list[Person]:
+        """Everybody whom `group` found, by number; `faces.gallery.faces(parse("person = 17"))` are the faces of one."""
+        return self.gallery.people.all()
+
+    def merge(self, person: int, *others: int) -> Person:
+        """Say that these persons are one, and stay so: it has the first number. Raises UsageError for persons with two
+        names, UnknownPersonError."""
+        return merged(self.gallery, person, others)
+
+    def split(self, person: int, *images: Meant) -> tuple[Person, int]:
+        """Say that these faces of a person are somebody else, and stay so: who, and how many others of it went along,
+        since they are more like these. Raises UsageError, UnknownPersonError, UnknownImageError."""
+        gallery = self.gallery
+        describer = self._models.to_describe(None, None, gallery.config)
+        return split(gallery, describer, person, chosen_ids(gallery, images, None))
+
+    def not_same(self, *persons: int) -> list[Person]:
+        """Say that no two of these persons are one, however alike they are. Raises UsageError, UnknownPersonError."""
+        return kept_apart(self.gallery, persons)
+
     # --- upkeep ---
 
     def label(
         self,
         *images: Meant,
         where: Where = None,
+        person: int | None = None,
         identity: str | Keep | None = KEEP,
         pose: int | str | Keep | None = KEEP,
         illumination: int | str | Keep | None = KEEP,
         expression: str | Keep | None = KEEP,
     ) -> int:
-        """Correct labels of images that are named by path or id, or that fulfil a condition; how many images.
+        """Correct labels of images that are named by path or id, that fulfil a condition, or that show a person, by
+        number; how many images. Other faces of a person have its name as a suggestion.
 
         None and empty text are 'not known'; what is not given stays; a number may be its text.
 
-        Raises UsageError, UnknownImageError, WhereError, NothingFoundError.
+        Raises UsageError, UnknownImageError, UnknownPersonError, WhereError, NothingFoundError.
         """
         labels = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
-        return correct_labels(self.gallery, images, condition_of(where), labels)
+        condition, gallery = condition_of(where), self.gallery
+        if person is not None:
+            condition = of_person(gallery, person, alone=not images and condition is None)
+        done = correct_labels(gallery, images, condition, labels)
+        gallery.people.suggest()
+        return done
 
     def remove(
         self, *images: Meant, where: Where = None, identity: str | None = None, progress: Progress | None = None

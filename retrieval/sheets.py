@@ -67,7 +67,7 @@ def answer_sheet(answers: Sequence[Answer]) -> Picture:
         row.extend(Cell(step.picture, f"imagined\n{step.text}") for step in answer.steps)
         for result in answer.results:
             found = ", ".join(shown(result.value_of(name)) for name in names)
-            caption = f"{result.rank}: {result.distance:.3f}\n{result.identity or '-'} at {found}"
+            caption = f"{result.rank}: {result.distance:.3f}\n{result.called} at {found}"
             key = (result.path, result.number)
             if key not in pictures:  # a sweep finds some of them again
                 pictures[key] = _picture(result)

@@ -15,6 +15,11 @@ def shown(value: object) -> str:
     return "-" if value is None else printable(str(value))
 
 
+def called(identity: str | None, suggested: bool) -> str:
+    """A name; one that is only suggested as a question."""
+    return shown(identity) + ("?" if identity and suggested else "")
+
+
 def plain(value: object) -> object:
     """A list as numbers with spaces between them, for a cell of a table."""
     return " ".join(f"{one:g}" for one in value) if isinstance(value, list | tuple) else value

@@ -85,6 +85,8 @@ def templates(folder: Path) -> dict[str, Place]:
         faces.label("p3/party.png#2", identity="Änna")
         faces.label("p3/two.png#1", identity="p3")
         faces.remove(5)
+        faces.gallery.people.write({}, [[1, 2, 3, 21], [4, 22]], [6, 7])
+        faces.gallery.people.place_apart([2], {1: 1, 3: 1})
         faces.label(where="path like 'p2/1%'", identity="Änna")
         for gone in (place.photos / "p2").glob("1*.png"):
             gone.unlink()

@@ -20,6 +20,8 @@ TABLES = (
     "record",
     "passed",
     "kept",
+    "member",
+    "placement",
     "redescription",
     "staged",
     "alembic_version",

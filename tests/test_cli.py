@@ -35,9 +35,11 @@ COMMANDS = tuple(
 )
 GROUPS = {
     "data": ("import",),
-    "gallery": tuple(
-        "info list show label remove problems verify repair compact redescribe export import relocate plan".split()
+    "gallery": (
+        *"info list show label remove people problems verify repair compact redescribe".split(),
+        *"export import relocate plan".split(),
     ),
+    "gallery people": ("merge", "split", "not-same"),
 }
 PROGRESS = re.compile(r"^[a-z ]+: [\d,]+ of [\d,]+ .*\n", re.MULTILINE)  # told on stderr when the machine is slow
 SERVING = {"fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart", "anyio"}

@@ -99,6 +99,7 @@ def test_a_gallery_comes_back_as_it_was(gallery: Gallery, tmp_path: Path) -> Non
         "faces.jsonl",
         "gallery.json",
         "kept.jsonl",
+        "placements.jsonl",
     ]
     records = np.load(tmp_path / "out" / "descriptors.npy")  # as anybody reads it
     np.testing.assert_array_equal(records, vectors(1, 3, 4).astype(np.float16))
@@ -211,7 +212,7 @@ def link_within(out: Path) -> None:
     (out / "pictures" / "ö" / "1.png").symlink_to(out / "gallery.json")
 
 
-SUMMED = ("faces.jsonl", "kept.jsonl", "descriptors.npy")
+SUMMED = ("faces.jsonl", "kept.jsonl", "placements.jsonl", "descriptors.npy")
 
 
 def agree(out: Path) -> None:
@@ -222,6 +223,12 @@ def agree(out: Path) -> None:
 HEADER = (
     b"\x93NUMPY\x01\x00\x50\x00" + b"{'descr': '<f2', 'fortran_order': False, 'shape': (3, 8)}".ljust(80) + bytes(48)
 )
+
+
+def placed(out: Path, **said: object) -> None:
+    """What a hand said of one face, and hashes that agree."""
+    (out / "placements.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
+    write_lines(out, (out / "faces.jsonl").read_text())
 
 
 def rewrite_lines(out: Path, **new: object) -> None:
@@ -246,6 +253,13 @@ def rewrite_lines(out: Path, **new: object) -> None:
         (lambda out: rewrite(out / "gallery.json", image_root=5), r"gallery\.json is damaged"),
         (lambda out: rewrite(out / "gallery.json", image_root="photos"), "an absolute image_root"),
         (lambda out: rewrite(out / "gallery.json", last_id=10**30), "last_id is"),
+        (lambda out: rewrite(out / "gallery.json", persons=-1), "persons is"),
+        (lambda out: rewrite_lines(out, person=1), "person is 1, which is no whole number from 1 to 0"),
+        (
+            lambda out: placed(out, sha256="ab" * 32, number=1, person=1),
+            r"placements\.jsonl is damaged \(line 1: person",
+        ),
+        (lambda out: placed(out, sha256="x", number=1, person=0), r"placements\.jsonl is damaged \(line 1: "),
         (lambda out: rewrite_lines(out, id=4), "an id or a path stands there twice"),
         (lambda out: rewrite_lines(out, id=-4), "id is -4, which is no whole number from 1 to"),
         (lambda out: rewrite_lines(out, path="a.png"), "an id or a path stands there twice"),

@@ -138,6 +138,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         gallery.note_passed([Passed("a.txt", ".txt", FileStamp(1, 2, 3, 4), "reader 1")])
         pruned = gallery.add([new_face("pruned.png", 15, **labels)], unit_vectors(1, SIZE))
         gallery.remove(pruned, keep_labels=True)
+        gallery.people.write({}, [[1, 2]], [3])
+        gallery.people.place_apart([3], {1: 1})
         gallery.begin_redescription(replace(CONFIG, model_digest="b" * 64, attribute="light", values=(1, 2)))
         staged = [replace(face, decision=Decision(1, (0.5, None))) for face in gallery.faces()][:2]
         gallery.stage(staged, unit_vectors(2, SIZE, seed=1))

@@ -158,7 +158,7 @@ def test_a_condition_is_a_value_tree() -> None:
         ("", "it ends; expected one of id, pose"),
         (
             "colour = 'red'",
-            "at character 1, there is colour; expected one of id, pose, illumination, decided, size, face, faces, add",
+            "there is colour; expected one of id, pose, illumination, decided, size, face, faces, person, added",
         ),
         ("pose = 'x'", "at character 8, there is 'x'; expected a whole number to compare pose with"),
         ("pose = 1.5", "cannot be read from character 8 on"),

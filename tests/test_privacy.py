@@ -40,7 +40,10 @@ def folder(tmp_path: Path) -> Path:
         rest = [new_face(f"{n}.png", identity=OTHER) for n in range(40)]
         gallery.add([*her, *him, *rest], unit_vectors(43, SIZE))
         pruned = [new_face("gone.png", identity=NAME, expression=SAID, sha256="c3" * 32)]
-        gallery.remove(gallery.add(pruned, unit_vectors(1, SIZE, 9)), keep_labels=True)
+        [gone] = gallery.add(pruned, unit_vectors(1, SIZE, 9))
+        gallery.people.write({}, [[1, 2, gone], [3]], range(4, 44))
+        gallery.people.place_apart([2], {1: 1, gone: 1, 3: 2})
+        gallery.remove([gone], keep_labels=True)
         planner = Planner({**dict.fromkeys(("exact", "flat", "ivf", "hnsw"), 10**9), "flat": 0})
         gallery.prepare(Requirements(recall=0.5, max_ms=10_000), planner=planner)
         gallery.search(unit_vectors(1, SIZE)[0], 3)
@@ -96,6 +99,8 @@ def test_nothing_of_a_person_stays(faces: FaceSearch, folder: Path) -> None:
     with Gallery.open(folder) as gallery:
         assert gallery.verify().sound and len(gallery) == 41 and gallery.count_kept() == 0
         assert next(gallery.faces()).identity == OTHER
+        assert [(one.number, one.faces) for one in gallery.people.all()] == [(2, 1)]
+        assert [one.sha256 for one in gallery.people.placements()] == ["b1" * 32]
         assert gallery.all_ids_of(["party.jpg"]) == {"party.jpg": [3]}
 
 

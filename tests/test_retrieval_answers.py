@@ -44,7 +44,8 @@ def test_it_becomes_json(answers: list[Answer]) -> None:
     assert (content["query"], content["asked"], len(content["results"])) == ("", {"pose": 30}, 2)
     assert content["near"] is None
     first, result = content["results"][0], answers[0].results[0]
-    assert list(first) == ["rank", "distance", "identity", "pose", "illumination", "path", "face", "box", "file"]
+    names = "rank distance identity pose illumination path face box file person suggested"
+    assert list(first) == names.split()
     assert (first["face"], first["box"]) == (1, None)
     assert (first["rank"], first["pose"], first["illumination"]) == (1, result.decided, None)
     assert first["distance"] == pytest.approx(result.distance, abs=1e-6)

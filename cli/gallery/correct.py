@@ -18,6 +18,7 @@ def label(
     context: typer.Context,
     images: ImagesArgument = None,
     where: WhereOption = None,
+    person: Annotated[int | None, typer.Option(help="Mean all faces of this person, by number.")] = None,
     identity: Annotated[str | None, typer.Option(help="Say who it is; empty for unknown.")] = None,
     pose: Annotated[str | None, typer.Option(help="Say the pose in degrees; empty for unknown.")] = None,
     illumination: Annotated[str | None, typer.Option(help="Say the number of the light; empty for unknown.")] = None,
@@ -28,7 +29,7 @@ def label(
     given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
     changes: dict[str, Any] = {name: text for name, text in given.items() if text is not None}
     with face_search(context, db) as faces:
-        done = faces.label(*(images or ()), where=where, **changes)
+        done = faces.label(*(images or ()), where=where, person=person, **changes)
     print(f"{counted(done, 'image')} labelled")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.gallery import correct, keep, look, move
+from cli.gallery import correct, keep, look, move, people
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 group.command("info")(look.info)
@@ -12,6 +12,7 @@ group.command("list")(look.list_images)
 group.command("show")(look.show)
 group.command("label")(correct.label)
 group.command("remove")(correct.remove)
+group.add_typer(people.group, name="people")
 group.command("problems")(look.problems)
 group.command("verify")(keep.verify)
 group.command("repair")(keep.repair)

@@ -12,13 +12,14 @@ import typer
 
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search, one_of
 from faceedit.text import cell, printable
-from retrieval.tables import aligned, aligned_pages, plain, shown
+from index.labels import SUGGESTION
+from retrieval.tables import aligned, aligned_pages, called, plain, shown
 
 if TYPE_CHECKING:
     from index.gallery import Face
 
 _LISTED = ("id", "path", "identity", "pose", "illumination", "expression", "decided")
-_SHOWN = ("id", "path", "face", "box", *_LISTED[2:])
+_SHOWN = ("id", "path", "face", "box", *_LISTED[2:], "person", "suggested")
 
 
 def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = False) -> None:
@@ -56,7 +57,7 @@ def list_images(
             else:
                 writer.writerow({name: cell(plain(value)) for name, value in row.items()})
         if form == "table":
-            listed = ({**row, "path": _name(row)} for row in chain([first], rows))
+            listed = ({**row, "path": _name(row), "identity": _called(row)} for row in chain([first], rows))
             for line in aligned_pages(_LISTED, ([shown(row[name]) for name in _LISTED] for row in listed)):
                 print(line)
 
@@ -100,9 +101,13 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
 
 def _row(face: Face) -> dict[str, Any]:
     box = None if face.box is None else list(face.box)
-    return {"id": face.id, "path": face.path, "face": face.number, "box": box} | {
-        name: getattr(face, name) for name in _LISTED[2:]
-    }
+    labels = {name: getattr(face, name) for name in _LISTED[2:]}
+    who = {"person": face.person, "suggested": face.labels.origin("identity") == SUGGESTION}
+    return {"id": face.id, "path": face.path, "face": face.number, "box": box} | labels | who
+
+
+def _called(row: dict[str, Any]) -> str | None:
+    return called(row["identity"], row["suggested"]) if row["identity"] else None
 
 
 def _name(row: dict[str, Any]) -> str:

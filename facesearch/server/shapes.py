@@ -31,6 +31,7 @@ class Face(BaseModel):
     expression: str | None
     decided: int = Field(description="What the model saw of the attribute that the gallery is searched by.")
     origins: dict[str, str] = Field(description="Where each label comes from: hand, file, folder, suggestion.")
+    person: int | None = Field(description="Number of the person whose face it is; null: people were not grouped.")
 
 
 class PhotoAbout(BaseModel):
@@ -255,7 +256,7 @@ def face_json(face: GalleryFace, attribute: str) -> dict[str, Any]:
     photo = face.photo
     size = [photo.width, photo.height] if photo.width else None
     place = {"id": face.id, "path": face.path, "size": size, "number": face.number, "box": face.box}
-    return {**place, **said, "decided": face.decided, "origins": origins}
+    return {**place, **said, "decided": face.decided, "origins": origins, "person": face.person}
 
 
 def result_json(result: Result) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""A gallery as plain files that anything can read, and back: gallery.json, faces.jsonl, kept.jsonl, descriptors.npy,
-pictures/.
+"""A gallery as plain files that anything can read, and back: gallery.json, faces.jsonl, kept.jsonl, placements.jsonl,
+descriptors.npy, pictures/.
 
 Format 2. Exports of format 1 (releases up to 0.3: images.jsonl, the decided value as a position) are still read.
 """
@@ -26,18 +26,20 @@ from index.care.exported import (
     FORMAT,
     KEPT,
     PICTURES,
+    PLACEMENTS,
     Export,
     damaged,
     read_export,
     read_faces,
     read_kept,
+    read_placements,
     require_sound,
 )
 from index.descriptors import RECORD_TYPE, record_hashes
 from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import DATABASE, file_hash, make_folders, new_folder_whole, require_new_folder
 from index.labels import LABELS
-from index.truth import descriptor_slots, kept, state, store
+from index.truth import descriptor_slots, kept, people, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.ids import last_id, reserve_ids
@@ -69,11 +71,12 @@ def export(
     require_new_folder(target)
     with database.reading() as session:
         config, last = state.config(session), last_id(session, "face")
-        level, crops = state.identity_level(session), state.crops(session)
+        level, crops, persons = state.identity_level(session), state.crops(session), state.gallery(session).persons
     missing: list[str] = []
     with _all_or_nothing(target) as made:
         count = _write_content(folder, database, made, config, progress)
         _write_kept(database, made / KEPT)
+        _write_placements(database, made / PLACEMENTS)
         if pictures:
             missing = _copy_pictures(database, config.image_root, made / PICTURES)
         about = {
@@ -85,9 +88,10 @@ def export(
             "image_root": config.image_root.as_posix(),
             "images": count,
             "last_id": last,
+            "persons": persons,
             **({} if level is None else {"identity_level": level}),
             **{name: said for name, said in asdict(crops).items() if said is not None},
-            "sha256": {name: file_hash(made / name) for name in (FACES, KEPT, DESCRIPTORS)},
+            "sha256": {name: file_hash(made / name) for name in (FACES, KEPT, PLACEMENTS, DESCRIPTORS)},
         }
         (made / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return Exported(count, missing)
@@ -107,7 +111,9 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
         try:
             _fill(database, made, given, progress)
             with database.writing() as session:
+                state.gallery(session).persons = given.persons
                 kept.insert(session, read_kept(given))
+                people.insert_placements(session, read_placements(given))
                 reserve_ids(session, given.last_id)
                 if given.identity_level is not None:
                     state.set_identity_level(session, given.identity_level)
@@ -175,6 +181,15 @@ def _write_kept(database: Database, path: Path) -> None:
         to_disk(lines)
 
 
+def _write_placements(database: Database, path: Path) -> None:
+    """What a hand said of who is which person, one object a line."""
+    with database.reading() as session, path.open("w", encoding="utf-8") as lines:
+        for one in people.placements(session):
+            said = {"sha256": one.sha256, "number": one.number, "person": one.person}
+            lines.write(json.dumps(said | ({"box": list(one.box)} if one.box else {})) + "\n")
+        to_disk(lines)
+
+
 def _line(face: Face) -> dict[str, Any]:
     """What an export says of a face."""
     photo, labels = face.photo, face.labels
@@ -187,6 +202,7 @@ def _line(face: Face) -> dict[str, Any]:
         **{name: getattr(labels, name) for name in LABELS},
         "origins": origins,
         **asdict(face.decision),
+        **({} if face.person is None else {"person": face.person}),
         **_place(face),
     }
 
@@ -255,6 +271,7 @@ def _fill(database: Database, folder: Path, given: Export, progress: Progress | 
             try:
                 ids = store.insert_faces(session, [face for face, _ in described], keep_ids=True)
                 descriptor_slots.insert_records(session, number, first, ids, hashes)
+                people.write(session, {face.id: face.person for face, _ in described if face.person is not None})
             except IntegrityError as error:
                 raise damaged(given.lines, f"an id or a path stands there twice: {error.orig}") from error
             state.advance(session, removed=False)

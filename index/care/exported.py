@@ -4,11 +4,11 @@ believed unchecked, and nothing larger than it says is read."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from index.stamps import FileStamp
 from index.values import (
     IDENTITY_LEVEL,
     LARGEST_ID,
+    LARGEST_PERSON,
+    MOST_FACES,
     Box,
     CropPolicy,
     Decision,
@@ -29,6 +31,7 @@ from index.values import (
     Kept,
     Photo,
     Place,
+    Placement,
     check_box,
     check_decision,
     check_photo,
@@ -38,8 +41,9 @@ from index.where import LARGEST
 
 FORMAT = 2
 ABOUT, FACES, DESCRIPTORS, PICTURES = "gallery.json", "faces.jsonl", "descriptors.npy", "pictures"
-KEPT = "kept.jsonl"
+KEPT, PLACEMENTS = "kept.jsonl", "placements.jsonl"
 FACES_OF = {1: "images.jsonl", 2: FACES}  # by format
+_T = TypeVar("_T")
 LONGEST = 2**20  # bytes of gallery.json, and of a line
 # what reading numbers and texts of a stranger may end in
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
@@ -48,14 +52,15 @@ _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, IndexError, Arithm
 @dataclass(frozen=True)
 class Export:
     """What an export holds. lines: the file of its faces; content: their descriptors (n, size), mapped into memory;
-    last_id: ids up to it are never given again; identity_level: which folder names a person, where somebody said so;
-    crops: what is done with pictures."""
+    last_id: ids up to it are never given again, nor are persons' numbers up to `persons`; identity_level: which folder
+    names a person, where somebody said so; crops: what is done with pictures."""
 
     format: int
     config: GalleryConfig
     lines: Path
     content: HalfArray
     last_id: int
+    persons: int
     identity_level: str | None
     crops: CropPolicy
 
@@ -83,6 +88,7 @@ def read_export(source: Path, image_root: Path | None) -> Export:
         config = GalleryConfig(_text(about, "model_digest"), attribute, tuple(values), size, root)
         shape = (_number(about, "images", 0), size)
         last = _number(about, "last_id", 0, LARGEST_ID)
+        persons = 0 if format_ == 1 else _number(about, "persons", 0, LARGEST_PERSON)
         sums = dict(about["sha256"])
         level = _text(about, "identity_level") if "identity_level" in about else None
         if level is not None and not IDENTITY_LEVEL.fullmatch(level):
@@ -90,11 +96,11 @@ def read_export(source: Path, image_root: Path | None) -> Export:
         crops = CropPolicy(*(about.get(name) for name in ("faces", "detector", "identity_of")))
     except _NONSENSE as error:
         raise damaged(source / ABOUT, _said(error)) from error
-    for name in (FACES_OF[format_], DESCRIPTORS, *((KEPT,) if format_ >= 2 else ())):
+    for name in (FACES_OF[format_], DESCRIPTORS, *((KEPT, PLACEMENTS) if format_ >= 2 else ())):
         if not _is_plain(source / name) or file_hash(source / name) != sums.get(name):
             raise damaged(source / name, f"it is not there or its hash is not what {ABOUT} says")
     content = _descriptors(source / DESCRIPTORS, shape)
-    return Export(format_, config, source / FACES_OF[format_], content, last, level, crops)
+    return Export(format_, config, source / FACES_OF[format_], content, last, persons, level, crops)
 
 
 def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
@@ -117,20 +123,30 @@ def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
 
 def read_kept(export: Export) -> list[Kept]:
     """What a hand said of images that were pruned. Raises GalleryCorruptError."""
-    path, found = export.lines.parent / KEPT, dict[tuple[str, str, int], Kept]()
+    return list({(one.sha256, one.path, one.number): one for one in _read(export, KEPT, _kept)}.values())
+
+
+def read_placements(export: Export) -> list[Placement]:
+    """What a hand said of which person a face is. Raises GalleryCorruptError."""
+    read = _read(export, PLACEMENTS, lambda given: _placement(given, export.persons))
+    return list({(one.sha256, one.number): one for one in read}.values())
+
+
+def _read(export: Export, name: str, one_of: Callable[[Any], _T]) -> Iterator[_T]:
+    """What stands on each line of a file; nothing in formats that have none. Raises GalleryCorruptError."""
     if export.format == 1:
-        return []
+        return
+    path = export.lines.parent / name
     with path.open("rb") as lines:
         for number in count(1):
             try:
                 line = _line(lines)
                 if line is None:
-                    return list(found.values())
-                one = _kept(json.loads(line))
+                    return
+                one = one_of(json.loads(line))
             except (*_NONSENSE, ImageRowError) as error:
                 raise damaged(path, f"line {number}: {_said(error)}") from error
-            found[one.sha256, one.path, one.number] = one
-    return list(found.values())
+            yield one
 
 
 def require_sound(export: Export, first: int, records: HalfArray) -> None:
@@ -197,7 +213,8 @@ def _face(given: Any, export: Export) -> tuple[Face, str]:
     decision = Decision(_number(given, "decided", -LARGEST), _errors(given))
     check_photo(photo)
     check_decision(photo.path, decision, export.config.values)
-    face = Face(photo, _labels(given), decision, _number(given, "id", 1, LARGEST_ID), number, place)
+    person = None if given.get("person") is None else _number(given, "person", 1, export.persons)
+    face = Face(photo, _labels(given), decision, _number(given, "id", 1, LARGEST_ID), number, place, person)
     check_place(face)
     return face, _text(given, "record_sha256")
 
@@ -245,6 +262,18 @@ def _errors(given: dict[str, Any]) -> tuple[float | None, ...]:
     if not isinstance(errors, list) or not all(error is None or type(error) in (int, float) for error in errors):
         raise ValueError(f"errors are {errors!r:.60}; expected a list of numbers or null")
     return tuple(None if error is None else float(error) for error in errors)
+
+
+def _placement(given: Any, persons: int) -> Placement:
+    number, person = _number(given, "number", 1, MOST_FACES), _number(given, "person", 1, persons)
+    sha256 = _text(given, "sha256")
+    check_photo(Photo("x", sha256))
+    if not sha256:
+        raise ValueError("it says nothing of any content")
+    box = _box(given) if "box" in given else None
+    if box is not None:
+        check_box("a face", box)
+    return Placement(sha256, number, box, person)
 
 
 def _labels(given: dict[str, Any]) -> Labels:

@@ -32,18 +32,20 @@ _RECORDED = "SELECT face_id FROM record WHERE face_id NOT IN (SELECT id FROM fac
 
 def restore_rows(session: Session, folder: Path) -> None:
     """Give rows what they said before, where their digests prove it. The caller defers foreign keys."""
-    for name in ("photo", "face", "record", "kept"):
+    for name in ("photo", "face", "record", "kept", "placement", "member"):
         _restore(session, folder, name)
 
 
 def mend_rows(session: Session) -> set[int]:
     """Let damaged rows say what can be believed of them, after `restore_rows`; the ids of the faces that may have other
     labels than before. The caller defers foreign keys."""
-    for name in ("staged", "record", "passed", "kept"):  # files are looked at again; of labels nobody knows whose
+    # files are looked at again, and people grouped; of labels, and of what a hand said of persons, nobody knows whose
+    for name in ("staged", "record", "passed", "kept", "placement", "member"):
         for row in damaged_rows(session, name):
             _delete(session, name, row)
     descriptor_slots.give_up_lost(session)
     doubtful = {*_mend_faces(session), *_mend_photos(session)}
+    session.execute(text("DELETE FROM member WHERE face_id NOT IN (SELECT id FROM face)"))
     remember_last_ids(session)
     return doubtful
 
@@ -72,6 +74,8 @@ def _restore(session: Session, folder: Path, name: str) -> None:
 def _aside(name: str, number: int) -> _Row:
     if name == "kept":
         return {"id": -1 - number, "path": f"//{number}"}
+    if name == "member":
+        return {"face_id": -1 - number}
     if name == "record":
         return {"slot": -1 - number, "face_id": None}
     return {"id": -1 - number, **({"path": f"//{number}"} if name == "photo" else {"number": -1 - number})}
@@ -99,8 +103,11 @@ def _usual(session: Session, name: str, damaged: Sequence[_Row]) -> dict[str, li
 
 def _guesses(session: Session, folder: Path, name: str, row: _Row) -> Mapping[str, Iterable[Any]]:
     """By column, what a value of the row may have been: what other rows, other columns, or bytes say."""
-    if name == "kept":
+    if name in ("kept", "placement"):
         return {}
+    if name == "member":
+        alone = "SELECT id FROM face WHERE id NOT IN (SELECT face_id FROM member)"
+        return {"face_id": _column(session, f"{alone} LIMIT {_MOST}")}
     if name == "photo":
         key = [path_columns(row["path"])["path_key"]] if isinstance(row["path"], str) else []
         return {"id": _column(session, _WITHOUT_PHOTO), "path_key": key, "path": [row["path_key"]]}

@@ -51,6 +51,7 @@ _KEYED = {  # by table, the texts whose keys are stored, and the rows whose key 
 _NO_PATH = "its path is none below the images' folder"
 _PATH = """typeof(path) != 'text' OR instr(path, char(0)) OR '/' || path || '/' GLOB '*/[.]/*'
     OR '/' || path || '/' GLOB '*/[.][.]/*' OR '/' || path || '/' GLOB '*//*'"""
+_NOBODY, _PERSON = "it is nobody who was ever known", "person NOT BETWEEN 1 AND (SELECT persons FROM gallery)"
 _NO_DESCRIPTOR = "it has no descriptor"
 # what no row may say, the table, and the condition that finds it
 _SENSELESS = (
@@ -62,6 +63,8 @@ _SENSELESS = (
         OR length(stamp) != 8 OR stamp GLOB '*[^0-9a-f]*' OR typeof(image_root) != 'text'
         OR faces NOT IN ('auto', 'all', 'largest', 'aligned') OR identity_of NOT IN ('only', 'largest')
         OR length(detector) != 64 OR detector GLOB '*[^0-9a-f]*'
+        OR length(grouped_by) != 64 OR grouped_by GLOB '*[^0-9a-f]*'
+        OR typeof(persons) != 'integer' OR persons NOT BETWEEN 0 AND 2147483647
         OR identity_level NOT IN ('first', 'last')
             AND (identity_level GLOB '*[^0-9]*' OR identity_level NOT GLOB '[1-9]*' OR length(identity_level) > 3)
         OR typeof(created) != 'text' OR typeof(schema_version) != 'integer'""",
@@ -130,6 +133,13 @@ _SENSELESS = (
         f"""id < 1 OR {_SHA256} OR typeof(pruned) != 'integer' OR typeof(number) != 'integer' OR number < 1 OR {_BOX}
         OR coalesce({", ".join(LABEL_KINDS)}) IS NULL OR """
         + " OR ".join(f"typeof({name}) NOT IN ('null', '{_TYPES[kind]}')" for name, kind in LABEL_KINDS.items()),
+    ),
+    (_NOBODY, "member", f"typeof(person) NOT IN ('null', 'integer') OR {_PERSON}"),
+    (
+        _NOBODY,
+        "placement",
+        f"""id < 1 OR {_SHA256} OR typeof(number) != 'integer' OR number < 1 OR {_BOX} OR typeof(person) != 'integer'
+        OR {_PERSON}""",
     ),
     ("its content is none", "staged", f"{_STAMP} OR {_SIZE} OR (sha256 IS NOT NULL AND ({_SHA256}))"),
 )

@@ -42,6 +42,8 @@ def _number(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 _OTHER = Base.metadata.tables["face"].alias()
 _FACES = select(func.count()).select_from(_OTHER).where(_OTHER.c.photo_id == FaceRow.photo_id).scalar_subquery()
+_MEMBER = Base.metadata.tables["member"].alias()
+_PERSON = select(_MEMBER.c.person).where(_MEMBER.c.face_id == FaceRow.id).scalar_subquery()
 _COLUMNS: Mapping[str, ColumnElement[Any]] = {
     **{name: getattr(FaceRow, f"{name}_key" if name in TEXT_LABELS else name).expression for name in LABELS},
     "id": FaceRow.id.expression,
@@ -50,6 +52,7 @@ _COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "added": PhotoRow.added.expression,
     "face": FaceRow.number.expression,
     "faces": _FACES,
+    "person": _PERSON,
     "path": PhotoRow.path.expression,
     "sha256": _Hexadecimal(PhotoRow.sha256),
 }

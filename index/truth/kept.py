@@ -68,12 +68,22 @@ def forget_of_faces(session: Session, ids: Sequence[int]) -> None:
         session.execute(delete(KeptRow).where(KeptRow.sha256.in_(contents)))
 
 
+def contents_of_person(session: Session, identity: str) -> set[str]:
+    """The contents (sha256) of which something is kept with this identity, as conditions compare it."""
+    return {content for _, content in _of_person(session, identity)}
+
+
 def forget_person(session: Session, identity: str) -> int:
-    """Forget what is kept of faces with this identity, as conditions compare it; of how many."""
-    rows = session.execute(select(KeptRow.id, KeptRow.identity).where(KeptRow.identity.is_not(None)))
-    ids = [id_ for id_, said in rows if text_key(str(said)) == text_key(identity)]
+    """Forget what is kept of faces with this identity; of how many."""
+    ids = [id_ for id_, _ in _of_person(session, identity)]
     forget(session, ids)
     return len(ids)
+
+
+def _of_person(session: Session, identity: str) -> list[tuple[int, str]]:
+    """Ids and contents."""
+    rows = session.execute(select(KeptRow.id, KeptRow.identity, KeptRow.sha256).where(KeptRow.identity.is_not(None)))
+    return [(id_, content) for id_, said, content in rows if text_key(str(said)) == text_key(identity)]
 
 
 def forget_all(session: Session) -> int:

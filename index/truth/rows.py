@@ -11,8 +11,8 @@ from sqlalchemy import Select, select
 from index.errors import GalleryCorruptError, ImageRowError, UnknownImageError
 from index.labels import HAND, LABEL_KINDS, LABELS, ORIGINS, TEXT_LABELS, Labels, text_key
 from index.stamps import FileStamp
-from index.truth.schema import FaceRow, PhotoRow, numbers_text, sealed
-from index.values import Box, Decision, Face, Kept, Passed, Photo, Place, Problem, check_path
+from index.truth.schema import FaceRow, MemberRow, PhotoRow, numbers_text, sealed
+from index.values import Box, Decision, Face, Kept, Passed, Photo, Place, Placement, Problem, check_path
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
 SIZE = ("width", "height", "turn")
@@ -26,7 +26,7 @@ _labels_of = attrgetter(*LABELS)
 _texts_of = itemgetter(*(LABELS.index(name) for name in TEXT_LABELS))
 _KINDS = tuple(LABEL_KINDS.values())
 _LETTERS = "-hfds"  # of ORIGINS, in that order
-_LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
+LETTER_OF = dict(zip(ORIGINS, _LETTERS, strict=True))
 _ORIGIN_OF = dict(zip(_LETTERS, ORIGINS, strict=True))
 _PLACE = ("box", "landmarks", "score")
 _FACE = (
@@ -48,19 +48,21 @@ _FACE = (
     PhotoRow.width,
     PhotoRow.height,
     PhotoRow.turn,
+    MemberRow.person,
 )
 
 
 def select_faces() -> Select[*tuple[Any, ...]]:
     """Faces with their photos, for `face_of`."""
-    return select(*_FACE).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+    photos = select(*_FACE).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+    return photos.outerjoin(MemberRow, MemberRow.face_id == FaceRow.id)
 
 
 def face_of(row: Any) -> Face:
     """A row of `select_faces` as a value. Raises GalleryCorruptError for letters that say no origins, and a path that
     leads out of the images' folder."""
     id_, *labels = row[: 1 + len(LABELS)]
-    letters, decided, errors, number, box, points, score, path, sha256, *stamp, width, height, turn = row[
+    letters, decided, errors, number, box, points, score, path, sha256, *stamp, width, height, turn, person = row[
         1 + len(LABELS) :
     ]
     origins = tuple(_ORIGIN_OF[letter] for letter in letters if letter in _ORIGIN_OF)
@@ -79,7 +81,7 @@ def face_of(row: Any) -> Face:
     photo = Photo(path, sha256 or "", FileStamp(*stamp), width, height, turn)
     said = (*labels, origins)
     place = None if box is None else Place(box_of(box), tuple(points or ()), score)
-    return Face(photo, Labels(*said), Decision(decided, tuple(errors)), id_, number, place)
+    return Face(photo, Labels(*said), Decision(decided, tuple(errors)), id_, number, place, person)
 
 
 def box_of(numbers: Sequence[float]) -> Box:
@@ -143,7 +145,7 @@ def _label_values(labels: Labels) -> tuple[str | int | None, ...]:
     values = [None if one is None else kind(one) for one, kind in zip(said, _KINDS, strict=True)]
     keys = [None if text is None else text_key(text) for text in _texts_of(values)]
     letters = [
-        "-" if label is None else _LETTER_OF[origin or HAND]  # what nobody said anything of comes from a hand
+        "-" if label is None else LETTER_OF[origin or HAND]  # what nobody said anything of comes from a hand
         for label, origin in zip(values, labels.origins, strict=True)
     ]
     return (*values, *keys, "".join(letters))
@@ -215,6 +217,17 @@ def kept_row(id_: int, kept: Kept, pruned: int) -> Row:
     said = _label_values(kept.labels)[: len(LABELS)]
     box = None if kept.box is None else numbers_text([round(float(one), 1) for one in kept.box])
     return sealed((id_, bytes.fromhex(kept.sha256), kept.path, kept.number, box, *said, pruned))
+
+
+def member_row(face: int, person: int | None) -> Row:
+    """A row of the table member as it is stored."""
+    return sealed((face, person))
+
+
+def placement_row(id_: int, placement: Placement) -> Row:
+    """A row of the table placement as it is stored."""
+    box = None if placement.box is None else numbers_text([round(float(one), 1) for one in placement.box])
+    return sealed((id_, bytes.fromhex(placement.sha256), placement.number, box, placement.person))
 
 
 def record_row(file: int, slot: int, face_id: int | None, sha256: str) -> Row:

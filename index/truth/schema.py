@@ -109,6 +109,8 @@ class GalleryRow(Base):
     faces: Mapped[str | None]  # what is done with pictures, one of index.values.FACES; None: nobody said
     detector: Mapped[str | None]  # sha256 of the network that finds faces, where it is not the one that comes along
     identity_of: Mapped[str | None]  # whom a folder names, one of index.values.WHOSE; None: nobody said
+    grouped_by: Mapped[str | None] = mapped_column(String(64))  # the model whose descriptors say who is in which person
+    persons: Mapped[int]  # the last number that a person was given
     file: Mapped[int]  # number of the descriptor file
     # One more with every add and remove. The random stamp changes with it, so that a database
     # restored from a copy never takes a later index for its own.
@@ -202,6 +204,30 @@ class KeptRow(Base):
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
     pruned: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
+    digest: Mapped[int] = mapped_column(BigInteger)
+
+
+class MemberRow(Base):
+    """A face that was looked at when people were grouped, and which person it is; none: it is like nobody else."""
+
+    __tablename__ = "member"
+
+    face_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
+    person: Mapped[int | None] = mapped_column(index=True)
+    digest: Mapped[int] = mapped_column(BigInteger)
+
+
+class PlacementRow(Base):
+    """Which person a face is, as a hand said: by the content of its photo, so that it holds when that comes back."""
+
+    __tablename__ = "placement"
+    __table_args__ = (Index("placement_content", "sha256", "number", unique=True),)
+
+    id: Mapped[int] = mapped_column(_Long, primary_key=True)
+    sha256: Mapped[str] = mapped_column(Hash)  # of the photo's content
+    number: Mapped[int]  # of the face there
+    box: Mapped[list[float] | None] = mapped_column(Numbers)
+    person: Mapped[int]
     digest: Mapped[int] = mapped_column(BigInteger)
 
 

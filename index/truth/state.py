@@ -32,6 +32,8 @@ def create(session: Session, config: GalleryConfig) -> None:
             faces=None,
             detector=None,
             identity_of=None,
+            grouped_by=None,
+            persons=0,
             file=FIRST_FILE,
             generation=0,
             stamp=_stamp(),

@@ -1,4 +1,4 @@
-"""Schema version 4: photos, faces and records. Galleries of versions 1 to 3 (releases up to 0.3) are not upgraded."""
+"""Schema version 4: photos, faces, people and records. Galleries of versions 1 to 3 (up to 0.3) are not upgraded."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -46,6 +46,8 @@ def upgrade() -> None:
         sa.Column("faces", sa.String),
         sa.Column("detector", sa.String),
         sa.Column("identity_of", sa.String),
+        sa.Column("grouped_by", sa.String(64)),
+        sa.Column("persons", sa.Integer, nullable=False),
         sa.Column("file", sa.Integer, nullable=False),
         sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("stamp", sa.String, nullable=False),
@@ -113,6 +115,22 @@ def upgrade() -> None:
         sa.Column("pruned", sa.BigInteger, nullable=False),
         _digest(),
         sa.Index("kept_content", "sha256", "path", "number", unique=True),
+    )
+    op.create_table(
+        "member",
+        sa.Column("face_id", _LONG, sa.ForeignKey("face.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("person", sa.Integer, index=True),
+        _digest(),
+    )
+    op.create_table(
+        "placement",
+        sa.Column("id", _LONG, primary_key=True),
+        sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("box", sa.Text),
+        sa.Column("person", sa.Integer, nullable=False),
+        _digest(),
+        sa.Index("placement_content", "sha256", "number", unique=True),
     )
     op.create_table(
         "record",

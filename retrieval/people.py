@@ -1,0 +1,296 @@
+"""Group the faces of a gallery into persons, and keep to what a hand said of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.describes import Edits, Who
+from faceedit.errors import UsageError
+from index.gallery import Gallery
+from index.people import Known
+from index.values import FloatArray, IdArray, Person
+from index.where import Comparison, Condition
+from retrieval.grouping import grouped
+from retrieval.same_faces import Seen, same_places
+from retrieval.tables import aligned, counted, shown
+
+_PAGE = 5_000  # descriptors that are read at a time
+_NOBODY = -1
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """persons: how many there are; faces: in these; alone: that are like nobody else; new: that came since the last
+    time; moved: of the others, how many are in another person now; suggested: how many have another name as a
+    suggestion."""
+
+    persons: int
+    faces: int
+    alone: int
+    new: int
+    moved: int
+    suggested: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return dict(vars(self))
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        moved = f"; {counted(self.moved, 'face')} moved" if self.moved else ""
+        told = [f"{counted(self.new, 'new face')}{moved}: {self.faces:,} of {counted(self.persons, 'person')}"]
+        told[0] += f", {self.alone:,} like nobody else" if self.alone else ""
+        if self.suggested:
+            named = f"{counted(self.suggested, 'face')} took a person's name as a suggestion"
+            told.append(f"{named}: `facesearch gallery label --person N --identity NAME` makes it a fact")
+        return told
+
+
+def group(gallery: Gallery, describer: Edits, anew: bool, told: Told) -> Grouping:
+    """Group the faces that came since the last time, by what descriptors say of who it is; anew: all. What a hand said
+    of persons stays, and so do the numbers of persons whose faces are mostly the same.
+
+    Raises UsageError where nobody measured how near strangers come by this describer, GalleryLockedError.
+    """
+    who, near = nearness(describer)
+    gallery.require_model(describer.digest, describer.descriptor_size)
+    people = gallery.people
+    with gallery.writing():
+        known = people.known()
+        anew = anew or people.grouped_by() != gallery.config.model_digest
+        vectors = parts(gallery, [one.face for one in known], who)
+        anchors = _anchors(gallery, known)
+        first, new = _begun(known, anchors, anew)
+        groups = grouped(vectors, first, anchors, new, near, told)
+        persons, others, alone = _numbered(known, groups, anchors)
+        written = people.write(persons, others, alone)
+    faces = len(known) - len(alone)
+    came = sum(not one.looked for one in known)
+    return Grouping(len(persons) + len(others), faces, len(alone), came, written.moved, written.suggested)
+
+
+def nearness(describer: Edits) -> tuple[Who, float]:
+    """Where descriptors say who it is, and how near two persons must be to be one: as the fewest strangers are that
+    were measured. Raises UsageError."""
+    who, usual = describer.who, describer.usual_who
+    if who is None:
+        raise UsageError("this model does not say who somebody is: give another --model, or an encoder with --identity")
+    if usual is None or not usual.accepted:
+        raise UsageError(
+            "nobody measured how near strangers come by this encoder: `facesearch evaluate --record` does, for this "
+            "model"
+        )
+    return who, min(usual.accepted, key=lambda one: one.rate).distance
+
+
+def parts(gallery: Gallery, faces: Sequence[int], who: Who) -> FloatArray:
+    """(n, d) what the descriptors of these faces say of who it is, of length 1; zeros where one says nothing."""
+    made = np.zeros((len(faces), who.stop - who.start), np.float32)
+    for start in range(0, len(faces), _PAGE):
+        some = faces[start : start + _PAGE]
+        made[start : start + len(some)] = gallery.descriptors(some)[:, who.start : who.stop]
+    lengths = np.linalg.norm(made, axis=1, keepdims=True)
+    return np.asarray(np.divide(made, lengths, out=np.zeros_like(made), where=lengths > 0))
+
+
+def _begun(known: Sequence[Known], anchors: IdArray, anew: bool) -> tuple[IdArray, NDArray[np.bool_]]:
+    """In which group each face is to begin with, (n,), and whose neighbours are to be looked for: faces of one who is
+    known are together; the others of a person stay there, unless two are known to be in it."""
+    several: dict[int, set[int]] = {}
+    for one, anchor in zip(known, anchors.tolist(), strict=True):
+        if one.person is not None and anchor != _NOBODY:
+            several.setdefault(one.person, set()).add(anchor)
+    mixed = {person for person, found in several.items() if len(found) > 1}
+    groups: dict[tuple[str, int], int] = {}
+    first, new = np.arange(len(known)), np.zeros(len(known), np.bool_)
+    for row, (one, anchor) in enumerate(zip(known, anchors.tolist(), strict=True)):
+        stays = one.person is not None and one.person not in mixed and not anew
+        new[row] = anew or not one.looked or one.person in mixed
+        if anchor != _NOBODY:
+            first[row] = groups.setdefault(("known", anchor), row)
+        elif stays and one.person is not None:
+            [whose] = several.get(one.person) or [_NOBODY]
+            key = ("person", one.person) if whose == _NOBODY else ("known", whose)
+            first[row] = groups.setdefault(key, row)
+    return first, new
+
+
+def _anchors(gallery: Gallery, known: Sequence[Known]) -> IdArray:
+    """(n,) who a hand or a table said that each face is, by any number; -1: nobody said. A hand's word of a person is
+    overruled by a name that says somebody else; a name that several persons have by hand says none of them."""
+    placed = _placed(gallery)
+    names = _names({one.face: one.key for one in known}, placed)
+    called = Counter(names.values())
+    persons = {name: person for person, name in names.items() if called[name] == 1}
+    numbers: dict[object, int] = {}
+    found = np.full(len(known), _NOBODY)
+    for row, one in enumerate(known):
+        person = placed.get(one.face)
+        if person is not None and one.key in (None, names.get(person, one.key)):
+            found[row] = person
+        elif one.key is not None and called[one.key] < 2:
+            found[row] = persons.get(one.key) or _NAMED + numbers.setdefault(one.key, len(numbers))
+    return found
+
+
+_NAMED = 2**40  # anchors from here on are names, those below are persons' numbers
+
+
+def _names(keys: Mapping[int, str | None], placed: Mapping[int, int]) -> dict[int, str]:
+    """What persons whose faces a hand placed are called."""
+    called: dict[int, Counter[str]] = {}
+    for face, person in placed.items():
+        if key := keys.get(face):
+            called.setdefault(person, Counter())[key] += 1
+    return {person: min(some, key=lambda key: (-some[key], key)) for person, some in called.items()}
+
+
+def _placed(gallery: Gallery) -> dict[int, int]:
+    """By face, the person that a hand said it is: by the content of its photo, and its place there."""
+    said: dict[str, list[tuple[Seen, int]]] = {}
+    placements = gallery.people.placements()
+    for one in placements:
+        said.setdefault(one.sha256, []).append((Seen(one.number, one.box), one.person))
+    photos: dict[tuple[str, str], list[Any]] = {}
+    for face in gallery.faces_of(list(said)):
+        photos.setdefault((face.photo.sha256, face.path), []).append(face)
+    found: dict[int, int] = {}
+    for (content, _), faces in photos.items():
+        size = (faces[0].photo.width, faces[0].photo.height)
+        before = [Seen(seen.number, seen.box, size) for seen, _ in said[content]]
+        now = [Seen(face.number, face.box, size) for face in faces]
+        for new, old in same_places(before, now).items():
+            found[faces[new].id] = said[content][old][1]
+    return found
+
+
+def _numbered(
+    known: Sequence[Known], groups: IdArray, anchors: IdArray
+) -> tuple[dict[int, list[int]], list[list[int]], list[int]]:
+    """The faces of persons by number, of new ones, and those that are alone. A group has the number that a hand gave,
+    else that of the person of whom it has most faces, the largest such first."""
+    rows: dict[int, list[int]] = {}
+    for row, lowest in enumerate(groups.tolist()):
+        rows.setdefault(lowest, []).append(row)
+    kept = {at: some for at, some in rows.items() if len(some) > 1 or anchors[some[0]] != _NOBODY}
+    numbers = _numbers(known, kept, anchors)
+    faces = {at: [known[row].face for row in some] for at, some in rows.items()}
+    persons = {number: faces[at] for at, number in numbers.items()}
+    return (
+        dict(sorted(persons.items())),
+        [faces[at] for at in kept if at not in numbers],
+        [face for at in rows if at not in kept for face in faces[at]],
+    )
+
+
+def _numbers(known: Sequence[Known], rows: Mapping[int, Sequence[int]], anchors: IdArray) -> dict[int, int]:
+    """By group, the number of the person that it goes on to be."""
+    who = {at: int(anchors[list(some)].max()) for at, some in rows.items()}
+    found = {at: anchor for at, anchor in who.items() if _NOBODY < anchor < _NAMED}
+    shared = Counter(
+        (at, person) for at, some in rows.items() for row in some if (person := known[row].person) is not None
+    )
+    taken = set(found.values())
+    for (at, person), _ in sorted(shared.items(), key=lambda one: (-one[1], one[0][1], one[0][0])):
+        if at not in found and person not in taken:
+            found[at] = person
+            taken.add(person)
+    return found
+
+
+# --- what a hand says ---
+
+
+def merged(gallery: Gallery, into: int, others: Sequence[int]) -> Person:
+    """All these are one person, with the first number. Raises UsageError where they have two names, or it is one
+    person, UnknownPersonError."""
+    persons = [into, *dict.fromkeys(one for one in others if one != into)]
+    if len(persons) < 2:
+        raise UsageError("say at least two persons to merge, by their numbers: 17 23")
+    with gallery.writing():
+        faces = gallery.people.faces_of(persons)
+        _require_one_name(gallery, faces)
+        gallery.people.place({face: into for some in faces.values() for face in some})
+    return gallery.people.get(into)
+
+
+def _require_one_name(gallery: Gallery, faces: Mapping[int, Sequence[int]]) -> None:
+    keys = {one.face: one.key for one in gallery.people.known()}
+    names: dict[str, int] = {}
+    for person, some in faces.items():
+        for face in some:
+            if key := keys.get(face):
+                names.setdefault(key, person)
+    if len(names) > 1:
+        (one, first), (other, second) = list(names.items())[:2]
+        raise UsageError(
+            f"faces of person {first} are called {shown(one)}, of person {second} {shown(other)}: say first that they "
+            f"have one name, with `facesearch gallery label --person {second} --identity ...`"
+        )
+
+
+def split(gallery: Gallery, describer: Edits, person: int, faces: Sequence[int]) -> tuple[Person, int]:
+    """These faces of a person are somebody else, whom nobody knew: who, and how many others went along, since they are
+    more like these than like the rest. Raises UsageError, UnknownPersonError."""
+    gallery.require_model(describer.digest, describer.descriptor_size)
+    if describer.who is None:
+        raise UsageError("this model does not say who somebody is: give another --model, or an encoder with --identity")
+    with gallery.writing():
+        there = gallery.people.faces_of([person])[person]
+        strangers = sorted(set(faces) - set(there))
+        if strangers or not faces:
+            which = gallery.get(strangers[:1])[0].name if strangers else "none"
+            raise UsageError(f"{which} is no face of person {person}: name some of its faces")
+        rest = [face for face in there if face not in set(faces)]
+        if not rest:
+            raise UsageError(f"these are all {counted(len(there), 'face')} of person {person}: name some of them")
+        away = _nearer(parts(gallery, [*faces, *rest], describer.who), len(faces))
+        stay = {face: person for face, goes in zip(rest, away, strict=True) if not goes}
+        along = [face for face, goes in zip(rest, away, strict=True) if goes]
+        number = gallery.people.place_apart(list(faces), stay, along)
+    return gallery.people.get(number), len(along)
+
+
+def _nearer(vectors: FloatArray, many: int) -> list[bool]:
+    """Of the faces (n, d) behind the first `many`, whether each is far nearer to those than to the others: by less than
+    half of the mean squared distance."""
+    away, rest = vectors[:many], vectors[many:]
+    if len(rest) < 2:
+        return [False] * len(rest)
+    alike = (rest @ rest.sum(0) - (rest * rest).sum(1)) / (len(rest) - 1)
+    nearer: list[bool] = (2 * (2 - 2 * rest @ away.mean(0)) < 2 - 2 * alike).tolist()
+    return nearer if not all(nearer) else [False] * len(rest)
+
+
+def kept_apart(gallery: Gallery, persons: Iterable[int]) -> list[Person]:
+    """No two of these persons are one, whatever the next grouping finds. Raises UsageError, UnknownPersonError."""
+    wanted = list(dict.fromkeys(persons))
+    if len(wanted) < 2:
+        raise UsageError("say at least two persons who are not the same, by their numbers: 17 23")
+    with gallery.writing():
+        faces = gallery.people.faces_of(wanted)
+        gallery.people.place({face: person for person, some in faces.items() for face in some})
+    return [gallery.people.get(person) for person in wanted]
+
+
+def of_person(gallery: Gallery, person: int, alone: bool) -> Condition:
+    """The faces of a person; alone: nothing else says which are meant. Raises UsageError, UnknownPersonError."""
+    if not alone:
+        raise UsageError("a person with paths or a condition: choose one")
+    gallery.people.faces_of([person])
+    return Comparison("person", "=", (person,))
+
+
+def table(persons: Sequence[Person]) -> list[str]:
+    """Lines: a title, then one for each person."""
+    rows = [["person", "name", "faces", "suggested"]]
+    for one in persons:
+        rows.append([str(one.number), shown(one.name), f"{one.faces:,}", f"{one.suggested:,}" if one.suggested else ""])
+    return aligned(rows)
