@@ -24,6 +24,7 @@ from faceedit.faces import (
     is_square,
     lies_by_the_rule,
     may_be_crop,
+    require_detector,
     scaled,
 )
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, picture_size, read_crop, read_photograph
@@ -256,14 +257,14 @@ class _Photograph:
 
 
 def detector_of(settings: CropSettings, weights: Path | None) -> Callable[[], FindsFaces]:
-    """What loads the detector, once it is needed. weights: another YuNet's. Raises UsageError, and MissingPackageError
-    where the settings need one and there is none."""
+    """What loads the detector, once it is needed. weights: another YuNet's, which is tried. Raises UsageError, and
+    MissingPackageError where the settings need one and there is none."""
     if settings.faces == ALIGNED and weights is not None:
         raise UsageError("--detector and --faces aligned together: choose one")
-    if weights is not None or settings.faces in (ALL, LARGEST_ONLY):
-        detector = FaceDetector(weights)
-        if weights is not None:  # a file that is none must be known before a gallery remembers it
-            detector.faces(Image.new("RGB", (64, 64)))
+    if weights is not None:
+        require_detector(weights)
+    elif settings.faces in (ALL, LARGEST_ONLY):
+        FaceDetector()
     return partial(FaceDetector, weights)
 
 

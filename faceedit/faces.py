@@ -23,6 +23,7 @@ from faceedit.align import EYES, MOUTH, Landmarks, Point
 from faceedit.errors import MissingPackageError, UsageError
 from faceedit.files import package_folder
 from faceedit.images import Picture
+from faceedit.trial import reason, tried
 
 SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
 LEAST_SCORE = 0.6
@@ -37,6 +38,7 @@ _AROUND, _AGAIN = 2, 128  # of a second look: times the box, and pixels
 _LARGEST_BOX = 2  # times the longer side of the picture
 _OVERLAP, _MOST = 0.3, 500  # of two boxes of one face; faces in a photograph
 _LITTLE: Picture = np.zeros((64, 64, 3), np.uint8)
+_MOST_BYTES = 2**27  # of a detector's file
 _DARK = 60  # grey levels that 99 % of a photograph stay below which is looked at brighter
 # Of a crop's side: how far eyes and mouth may lie elsewhere, and how far apart they are. Nearly all crops of renders
 # keep to both, all of real people; of portraits that are no crops none does (eyes and mouth 0.14 to 0.18 apart).
@@ -86,6 +88,8 @@ class FaceDetector:
         self._cv2 = _opencv()
         if weights is not None and not weights.is_file():
             raise UsageError(f"{weights} does not exist: give the ONNX file of a YuNet")
+        if weights is not None and weights.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"{weights} has over {_MOST_BYTES:,} bytes, which no YuNet has: give another")
 
     def faces(self, photograph: Image.Image, side: int = SIDES[0], /) -> Faces:
         """The faces of an RGB photograph, EXIF orientation applied, at one size. One that lies on its side is set
@@ -165,8 +169,28 @@ class FaceDetector:
             raise self._none(error) from error
 
     def _none(self, error: Exception) -> UsageError:
-        reason = (str(error).splitlines() or ["of no kind that it knows"])[0]
-        return UsageError(f"{self._weights} is no YuNet that OpenCV can run ({reason}): give another")
+        return _no_detector(self._weights, reason(error))
+
+
+def require_detector(weights: Path) -> None:
+    """Raise UsageError for a stranger's file that is no YuNet, MissingPackageError without the extra `photos`. It is
+    tried before a gallery remembers it."""
+    FaceDetector(weights)
+    try:
+        tried(faces_of_nothing, weights)
+    except ValueError as error:
+        raise _no_detector(weights, str(error)) from error
+
+
+def faces_of_nothing(weights: Path) -> int:
+    """How many faces a detector sees in a black square. Raises whatever OpenCV does."""
+    network = _opencv().FaceDetectorYN.create(str(weights), "", (64, 64), LEAST_SCORE, _OVERLAP, _MOST)
+    found = network.detect(np.zeros((64, 64, 3), np.uint8))[1]
+    return 0 if found is None else len(found)
+
+
+def _no_detector(weights: Path, said: str) -> UsageError:
+    return UsageError(f"{weights} is no YuNet that OpenCV can run ({said}): give another")
 
 
 def scaled(face: Face, across: float, down: float) -> Face:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -27,6 +27,7 @@ from faceedit.describes import Floats
 from faceedit.errors import MissingPackageError, UsageError
 from faceedit.files import package_folder, read_small
 from faceedit.images import SIZE, Picture, require_crops
+from faceedit.trial import reason, tried
 
 OWN, AUTO, SFACE = "own", "auto", "sface"
 SHARE = 0.2
@@ -35,7 +36,9 @@ judged with what the other chose (`benchmarks/who.py`)"""
 _SFACE = "face_recognition_sface_2021dec_int8bq.onnx"
 _SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
 _LARGEST_SIDE, _MOST_NUMBERS, _MOST_BYTES, _LONGEST_NOTE = 1_024, 4_096, 2**30, 2**14
+_LARGEST_FED = 1e6  # mean and scale of what a network is given
 _ORDERS = ("RGB", "BGR")
+_OPENCV, _ONNXRUNTIME = "OpenCV", "onnxruntime"
 _KEYS = frozenset({"size", "points", "channels", "mean", "scale", "metric", "stated"})
 
 
@@ -62,8 +65,10 @@ class Wanted:
             raise ValueError(f"points are {str(self.points)[:80]}; expected eyes, nose, and the mouth below the eyes")
         if self.channels not in _ORDERS:
             raise ValueError(f"channels are {self.channels!r:.20}; expected RGB or BGR")
-        if not (math.isfinite(self.mean) and math.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"mean is {self.mean}, scale {self.scale}; expected numbers, the scale above 0")
+        if not (abs(self.mean) <= _LARGEST_FED and 1 / _LARGEST_FED <= self.scale <= _LARGEST_FED):
+            raise ValueError(
+                f"mean is {self.mean}, scale {self.scale}; expected numbers of up to a million, the scale above 0"
+            )
 
     @property
     def eyes(self) -> tuple[float, float]:
@@ -116,13 +121,15 @@ class Encodes(Protocol):
 @dataclass(frozen=True)
 class Encoder:
     """A network in an ONNX file. name: what people call it; wanted: how it wants a face; stated: what its maker says of
-    its licence and training pictures; may be shared by threads, which wait for one another."""
+    its licence and training pictures; run_by: OpenCV or onnxruntime. May be shared by threads, which wait for one
+    another."""
 
     name: str
     file: Path
     wanted: Wanted
     stated: str = "nothing is said of its licence and training pictures"
     content: bytes = field(default=b"", repr=False)
+    run_by: str = _OPENCV
     _one: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @cached_property
@@ -173,18 +180,10 @@ class Encoder:
     def _network(self) -> Any:
         """What makes (1, D) of (1, 3, S, S)."""
         try:
-            return _by_opencv(self.content, self.wanted.size)
-        except Exception as error:
-            if find_spec("onnxruntime") is None:
-                raise UsageError(
-                    f"{self.file} is no network that OpenCV can run ({_first_line(error)}); onnxruntime may: pip "
-                    "install onnxruntime, or give another file"
-                ) from error
-        try:
-            return _by_onnxruntime(self.content, self.wanted.size)
+            return _RUNNERS[self.run_by](self.content, self.wanted.size)
         except Exception as error:
             raise UsageError(
-                f"{self.file} is no encoder that OpenCV or onnxruntime can run ({_first_line(error)}): give another"
+                f"{self.file} is no encoder that {self.run_by} can run ({reason(error)}): give another"
             ) from error
 
 
@@ -233,12 +232,39 @@ def read_encoder(file: Path) -> Encoder:
         wanted, stated = _wanted(said)
     except (OSError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise UsageError(
-            f"{note} does not say how {file.name} wants a face ({_first_line(error)}): write it as docs/people.md shows"
+            f"{note} does not say how {file.name} wants a face ({reason(error)}): write it as docs/people.md shows"
         ) from error
-    made = Encoder(file.stem, file, wanted, stated, file.read_bytes())
-    if not 1 <= made.size <= _MOST_NUMBERS:
-        raise UsageError(f"{file} says {made.size:,} numbers of a face; expected at most {_MOST_NUMBERS:,}")
-    return made
+    run_by, numbers = _tried(file, wanted.size)
+    if not 1 <= numbers <= _MOST_NUMBERS:
+        raise UsageError(f"{file} says {numbers:,} numbers of a face; expected at most {_MOST_NUMBERS:,}")
+    return Encoder(file.stem, file, wanted, stated, file.read_bytes(), run_by)
+
+
+def _tried(file: Path, side: int) -> tuple[str, int]:
+    """What runs a stranger's network, and how many numbers it says of a face. Raises UsageError where nothing does."""
+    reasons = []
+    for name, work in ((_OPENCV, numbers_by_opencv), (_ONNXRUNTIME, numbers_by_onnxruntime)):
+        if name == _OPENCV or find_spec("onnxruntime") is not None:
+            try:
+                return name, int(tried(work, file, side))
+            except ValueError as error:
+                reasons.append(f"{name}: {error}")
+    more = "" if len(reasons) > 1 else "onnxruntime may: pip install onnxruntime, or "
+    raise UsageError(f"{file} is no network that can be run ({'; '.join(reasons)}): {more}give another file")
+
+
+def numbers_by_opencv(file: Path, side: int) -> int:
+    """How many numbers OpenCV makes of a face with a network. Raises whatever OpenCV does."""
+    return _numbers(_by_opencv, file, side)
+
+
+def numbers_by_onnxruntime(file: Path, side: int) -> int:
+    """The same by onnxruntime."""
+    return _numbers(_by_onnxruntime, file, side)
+
+
+def _numbers(run: Callable[[bytes, int], Any], file: Path, side: int) -> int:
+    return int(run(file.read_bytes(), side)(np.zeros((1, 3, side, side), np.float32)).shape[1])
 
 
 def _wanted(said: Any) -> tuple[Wanted, str]:
@@ -264,7 +290,6 @@ def _by_opencv(content: bytes, side: int) -> Any:
         network.setInput(seen)
         return np.asarray(network.forward(), np.float32).reshape(1, -1)
 
-    say(np.zeros((1, 3, side, side), np.float32))  # whether it can is known when it has
     return say
 
 
@@ -277,7 +302,6 @@ def _by_onnxruntime(content: bytes, side: int) -> Any:
     def say(seen: Floats) -> Floats:
         return np.asarray(session.run(None, {name: seen})[0], np.float32).reshape(1, -1)
 
-    say(np.zeros((1, 3, side, side), np.float32))
     return say
 
 
@@ -292,7 +316,4 @@ def _sface_file() -> Path | None:
     return file if file is not None and file.is_file() else None
 
 
-def _first_line(error: BaseException) -> str:
-    if isinstance(error, KeyError):
-        return f"{error} is missing"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+_RUNNERS = {_OPENCV: _by_opencv, _ONNXRUNTIME: _by_onnxruntime}

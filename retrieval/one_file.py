@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from stat import S_ISREG
 
 from faceedit.cropping import ALIGNED, AUTO, Cropper, CropSettings, Cuts, detector_of
 from faceedit.errors import ImageError, MissingPackageError, NoFaceError
-from faceedit.faces import Face, detector_digest
+from faceedit.faces import Face, FaceDetector, detector_digest
 from faceedit.formats import DECODERS
 from faceedit.images import Picture
 from faceedit.landmarks import by_network, landmarks_digest
@@ -91,9 +91,8 @@ def read(path: Path) -> Read:
 
 @lru_cache(1)
 def _cropper(crops: Crops) -> Cropper:
-    """One for each process that reads."""
-    settings = CropSettings(faces=crops.faces)
-    return Cropper(settings, detector_of(settings, crops.detector), by_network)
+    """One for each process that reads: whoever asks for it has required that it can be."""
+    return Cropper(CropSettings(faces=crops.faces), partial(FaceDetector, crops.detector), by_network)
 
 
 def read_by(cropper: Cropper, path: Path) -> Read:
