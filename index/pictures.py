@@ -19,6 +19,7 @@ from index.whole import replaced
 
 FOLDER = "pictures"
 MOST_BYTES = 200_000_000
+_LARGEST = 20_000_000  # bytes of one
 _ROOM = 0.8  # share of them that stays when there are too many
 _NAME = re.compile(r"([0-9a-f]{64})-(?:face(\d{1,19})-)?\d{1,5}\.jpg")
 
@@ -38,27 +39,32 @@ class PictureCache:
         """The picture of a content, or of a face in it, at a size; None where there is none yet."""
         path = self._path(sha256, size, face)
         try:
-            if not S_ISREG(path.lstat().st_mode):  # a pipe would be waited for
+            if not self._is_ours() or not S_ISREG(path.lstat().st_mode):  # a pipe would be waited for
                 return None
             with open(path, "rb", opener=not_following) as file:
-                content = file.read()
+                content = file.read(_LARGEST + 1)
             os.utime(path, follow_symlinks=False)
         except OSError:
             return None
-        return content
+        return content if len(content) <= _LARGEST else None
 
     def put(self, content: bytes, sha256: str, size: int, face: int | None = None) -> None:
         """Keep it, where there is room: a full disk costs no picture."""
         with suppress(OSError), self._lock:
-            if self._folder.is_symlink():
-                return
             self._folder.mkdir(exist_ok=True)
-            replaced(self._path(sha256, size, face), content)
-            self._make_room(len(content))
+            if self._is_ours():
+                replaced(self._path(sha256, size, face), content)
+                self._make_room(len(content))
 
     def forget(self, sha256: str, size: int, face: int | None = None) -> None:
         """Erase one."""
-        self._path(sha256, size, face).unlink(missing_ok=True)
+        if self._is_ours():
+            self._path(sha256, size, face).unlink(missing_ok=True)
+
+    def _is_ours(self) -> bool:
+        """Whether the folder is there and is no link, which somebody may have put there since the gallery was
+        opened."""
+        return self._folder.is_dir() and not self._folder.is_symlink()
 
     def _path(self, sha256: str, size: int, face: int | None) -> Path:
         name = f"{sha256}-{size}.jpg" if face is None else f"{sha256}-face{face}-{size}.jpg"

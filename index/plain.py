@@ -12,7 +12,8 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from index.errors import GalleryCorruptError
 
-_OWN = ("gallery.", "descriptors-", "exact-", "search-", "search.json", "checked.json", "told.json")
+_OWN = ("gallery.", "descriptors-", "exact-", "search-", "search.json", "checked.json", "told.json", "jobs.json")
+_PICTURES = "pictures"  # many, of which each is looked at when it is shown (`index.pictures`)
 _JOURNAL = "-journal"
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")  # at the end of a journal: sqlite.org/fileformat.html, super-journal
 
@@ -25,6 +26,8 @@ def require_plain(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(_OWN):
             _require_plain(path, path.name.startswith("search-"))
+        elif path.name == _PICTURES and (path.is_symlink() or not path.is_dir()):
+            raise GalleryCorruptError(f"{path} is no folder of pictures that lies there: delete it, it is made again")
 
 
 def _require_plain(path: Path, may_be_folder: bool) -> None:

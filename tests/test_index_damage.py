@@ -243,7 +243,8 @@ def test_a_gallery_that_lacks_a_descriptor_is_not_exported(gallery: Gallery, tmp
 
 
 @pytest.mark.parametrize(
-    "name", ["gallery.db", "descriptors-1.f16", "gallery.lock", "gallery.lock.holder", "search.json"]
+    "name",
+    ["gallery.db", "descriptors-1.f16", "gallery.lock", "gallery.lock.holder", "search.json", "told.json", "jobs.json"],
 )
 def test_a_link_in_place_of_a_file_is_refused_and_what_it_leads_to_stays(
     gallery: Gallery, tmp_path: Path, name: str
@@ -258,6 +259,19 @@ def test_a_link_in_place_of_a_file_is_refused_and_what_it_leads_to_stays(
     with pytest.raises(GalleryCorruptError, match=rf"{name} is a link to another place"):
         Gallery.open(gallery.folder)
     assert elsewhere.read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["a link", "a file"])
+def test_kept_pictures_that_lie_elsewhere_are_refused(gallery: Gallery, tmp_path: Path, what: str) -> None:
+    gallery.close()
+    place, elsewhere = gallery.folder / "pictures", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    place.symlink_to(elsewhere) if what == "a link" else place.touch()
+    with pytest.raises(GalleryCorruptError, match="pictures is no folder of pictures that lies there: delete it"):
+        Gallery.open(gallery.folder)
+    place.unlink()
+    place.mkdir()
+    Gallery.open(gallery.folder).close()
 
 
 def test_a_link_put_there_later_is_not_followed_by_the_name_of_the_writer(gallery: Gallery, tmp_path: Path) -> None:

@@ -65,6 +65,21 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     PictureCache(other).put(b"mine", ONE, 240)
     discard_pictures(other, lambda contents, faces: ((), ()))
     assert list(elsewhere.iterdir()) == []
+    theirs = elsewhere / f"{ONE}-240.jpg"
+    theirs.write_bytes(b"theirs")
+    assert PictureCache(other).get(ONE, 240) is None
+    PictureCache(other).forget(ONE, 240)
+    assert theirs.read_bytes() == b"theirs"
+
+
+def test_a_file_without_end_is_no_picture(tmp_path: Path) -> None:
+    cache = PictureCache(tmp_path)
+    cache.put(b"mine", ONE, 240)
+    os.truncate(tmp_path / FOLDER / f"{ONE}-240.jpg", 2**40)
+    assert cache.get(ONE, 240) is None
+    (tmp_path / FOLDER / f"{ONE}-240.jpg").unlink()
+    os.mkfifo(tmp_path / FOLDER / f"{ONE}-240.jpg")
+    assert cache.get(ONE, 240) is None
 
 
 def test_pictures_of_what_has_gone_are_erased(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -388,6 +389,34 @@ def test_damaged_notes_of_jobs_are_passed_over(tmp_path: Path, content: bytes) -
     jobs = Jobs(tmp_path, 1)
     assert jobs.all() == []
     jobs.close()
+
+
+SENSELESS: list[tuple[str, object]] = [
+    *(("asked", 5), ("asked", None), ("outcome", "text"), ("outcome", [1]), ("doing", ["x"]), ("kind", {"a": 1})),
+    *(
+        ("ended", None),
+        ("done", "x"),
+        ("done", -1),
+        ("of", 1e308),
+        ("of", True),
+        ("state", "over"),
+        ("state", ["done"]),
+    ),
+    *(("id", 2**31 + 5), ("id", 0), ("id", True), ("id", "1")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), SENSELESS)
+def test_notes_of_jobs_that_say_what_no_job_can_are_passed_over(faces: FaceSearch, name: str, value: object) -> None:
+    """They lie in the gallery, which may be a stranger's: else the list of jobs could not be told any more."""
+    faces.gallery.verify()
+    note = {"id": 1, "kind": "index", "asked": {}, "state": "done", "outcome": {"described": 3}}
+    file = faces.folder / "jobs.json"
+    for said, known in ((note, 1), (note | {name: value}, 0)):
+        file.write_text(json.dumps([said]), encoding="utf-8")
+        with serving(faces) as (client, _):
+            answer = client.get(f"{API}/jobs")
+            assert (answer.status_code, len(answer.json()["jobs"])) == (200, known)
 
 
 def test_nothing_is_changed_while_a_job_writes(faces: FaceSearch) -> None:

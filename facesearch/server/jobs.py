@@ -16,7 +16,7 @@ from index.whole import replaced
 
 FILE = "jobs.json"
 KEPT = 100  # jobs that are remembered
-_LARGEST_FILE = 20_000_000
+_LARGEST_FILE, _LARGEST = 20_000_000, 10**9
 WAITING, RUNNING, DONE, FAILED, CANCELLED, INTERRUPTED = STATES = (
     "waiting",
     "running",
@@ -172,10 +172,24 @@ def _read(file: Path) -> list[Job]:
         if file.is_symlink() or not file.is_file() or file.stat().st_size > _LARGEST_FILE:
             return []
         jobs = [Job(**one) for one in json.loads(file.read_bytes())]
-        sound = all(type(job.id) is int and job.id > 0 and job.state in STATES for job in jobs)
     except (OSError, ValueError, TypeError, RecursionError):
         return []
-    return [replace(job, state=INTERRUPTED) if job.is_open else job for job in jobs] if sound else []
+    if not all(map(_is_sound, jobs)):
+        return []
+    return [replace(job, state=INTERRUPTED) if job.is_open else job for job in jobs]
+
+
+def _is_sound(job: Job) -> bool:
+    """Whether it says what a job can say: the gallery that it lies in may be a stranger's."""
+    numbers, texts = (job.id, job.done, job.of), (job.kind, job.state, job.doing, job.asked_at, job.began, job.ended)
+    return (
+        all(type(one) is int and 0 <= one < _LARGEST for one in numbers)
+        and all(type(one) is str for one in texts)
+        and job.id > 0
+        and job.state in STATES
+        and type(job.asked) is dict
+        and type(job.outcome) in (dict, type(None))
+    )
 
 
 def _now() -> str:
