@@ -21,6 +21,7 @@ from typer.exceptions import TyperException
 from cli import compare, data, demo, doctor, edit, evaluate, index, query, reproduce, serve, shrink, synth, train
 from cli.gallery import group as gallery
 from cli.options import Factory
+from cli.streams import open_streams
 from faceedit.errors import FaceEditError
 from faceedit.memory import keep_freed_memory
 from faceedit.text import message
@@ -74,7 +75,7 @@ def _require_working_folder() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    _open_closed_streams()
+    open_streams()
     # Threads that spin while they wait slow down everything else on the machine; a user's own setting wins.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -85,17 +86,6 @@ def main() -> None:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # and one that is not Unicode
     sys.exit(run(sys.argv[1:]))
-
-
-def _open_closed_streams() -> None:
-    """A stream that was closed by whoever started us is as /dev/null: else the next file would take its place."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            opened = os.open(os.devnull, os.O_RDWR)
-            if opened != number:
-                os.dup2(opened, number)
-                os.close(opened)
-            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123
 
 
 def run(arguments: list[str], factory: Factory | None = None) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from cli.streams import open_streams
+
 _NOTHING_BEGUN = b"facesearch: interrupted: nothing was begun\n"
 
 
@@ -23,6 +25,7 @@ def main() -> None:
         before = signal.getsignal(signal.SIGINT)
         if before is signal.default_int_handler:  # whoever started us may have said that it be passed over
             signal.signal(signal.SIGINT, _leave)
+        open_streams()
         from cli.app import main as run
 
         signal.signal(signal.SIGINT, before)

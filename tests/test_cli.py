@@ -190,19 +190,48 @@ def test_a_shell_completes_commands() -> None:
     assert (done.stdout.split(), done.stderr) == (["remove", "repair", "redescribe", "relocate"], "")
 
 
+def redirected(folder: Path, arguments: str, streams: str) -> subprocess.CompletedProcess[str]:
+    """The command itself, with streams as a shell gives them."""
+    script = "import sys; sys.argv[0] = 'facesearch'; from cli.start import main; main()"
+    command = ["sh", "-c", f'"$0" -c "{script}" {arguments} {streams}', sys.executable]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close streams")
-@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-", "2<note", "1<note", "0>>note"])
 def test_a_closed_stream_is_as_if_it_led_nowhere(photos: Path, tmp_path: Path, closed: str) -> None:
+    """So is one that is open the wrong way: a shell's script whose errors are closed hands itself on in their place."""
+    (tmp_path / "note").write_text("mine")
     with stand_in_search(tmp_path / "db", reader=ReadsHere()) as faces:
         faces.index(photos)
-    script = "import sys; sys.argv[0] = 'facesearch'; from cli.start import main; main()"
-    line = f'"$0" -c "{script}" gallery list --db db --csv {closed}'
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = ["sh", "-c", line, sys.executable]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = redirected(tmp_path, "gallery list --db db --csv", closed)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(done.stdout.splitlines()) == (0 if ">&-" in closed.replace("2>&-", "") else 5)
+    lost = ">&-" in closed.replace("2>&-", "") or closed == "1<note"
+    assert len(done.stdout.splitlines()) == (0 if lost else 5)
+    assert (tmp_path / "note").read_text() == "mine"
     assert b"path" not in (tmp_path / "db" / "gallery.db").read_bytes()[:6]  # nothing was printed into a file of ours
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without a device that is always full")
+@pytest.mark.parametrize("streams", ["2>&-", "2<note", "2>/dev/full", "2</dev/full", ">&- 2>&-"])
+def test_what_cannot_be_said_on_stderr_ends_nothing(tmp_path: Path, streams: str) -> None:
+    """The exit code is that of the work: 2 for an option that there is none of."""
+    (tmp_path / "note").touch()
+    assert redirected(tmp_path, "gallery list --nope", "").returncode == 2
+    done = redirected(tmp_path, "gallery list --nope", streams)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close streams")
+def test_processes_that_we_start_have_all_streams(tmp_path: Path) -> None:
+    child = "[sys.executable, '-c', 'import sys; sys.exit(None in (sys.stdin, sys.stderr))']"
+    script = (
+        "from cli.streams import open_streams; open_streams(); import subprocess, sys; "
+        f"sys.exit(subprocess.run({child}).returncode)"
+    )
+    command = ["sh", "-c", f'"$0" -c "{script}" <&- 2>&-', sys.executable]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode == 0
 
 
 def modules_after(statement: str) -> set[str]:
