@@ -21,7 +21,7 @@ from typer.exceptions import TyperException
 from cli import compare, data, demo, doctor, edit, evaluate, index, query, reproduce, serve, shrink, synth, train
 from cli.gallery import group as gallery
 from cli.options import Factory
-from cli.streams import open_streams
+from cli.streams import flush_output, open_streams
 from faceedit.errors import FaceEditError
 from faceedit.memory import keep_freed_memory
 from faceedit.text import message
@@ -85,7 +85,15 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # and one that is not Unicode
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(_printed(run(sys.argv[1:])))
+
+
+def _printed(code: int) -> int:
+    """The exit code once everything is printed that was to be."""
+    error = flush_output()
+    if error is None or code or isinstance(error, BrokenPipeError):  # it was told, or nobody reads any more
+        return code or int(error is not None)
+    return _fail(f"what is printed cannot be written ({error.strerror}): give it another place", 1)
 
 
 def run(arguments: list[str], factory: Factory | None = None) -> int:
@@ -103,8 +111,7 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
             print(error.format_message(), file=sys.stderr)
             return 2
         return _fail(error.format_message(), 2)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone
+    except BrokenPipeError:  # the reader of our output has gone
         return 1
     except OSError as error:
         return _fail(_refused(error), 1)

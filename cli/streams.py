@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _NAMES = ("stdin", "stdout", "stderr")
-_ERRORS = 2
+_OUTPUT, _ERRORS = 1, 2
 
 
 class _Lenient(io.FileIO):
@@ -35,6 +35,16 @@ def open_streams() -> None:
     if isinstance(sys.stderr, io.TextIOWrapper):
         buffer = io.BufferedWriter(_Lenient(_ERRORS, "w", closefd=False))
         sys.stderr = io.TextIOWrapper(buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+
+
+def flush_output() -> OSError | None:
+    """Write what was printed and still waits; what the system says where that cannot be: then it is lost."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _open_nothing(_OUTPUT)  # else it is tried once more when the process ends, which says so in words of its own
+        return error
+    return None
 
 
 def _goes(number: int, way: int) -> bool:

@@ -223,6 +223,23 @@ def test_what_cannot_be_said_on_stderr_ends_nothing(tmp_path: Path, streams: str
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without a device that is always full")
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--version", "gallery --help", "gallery list --db db --jsonl"])
+def test_what_cannot_be_printed_is_one_line(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, buffered: str
+) -> None:
+    """Nobody shall take half a list for the whole; but who reads no further has asked for no more."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", buffered)
+    with stand_in_search(tmp_path / "db", reader=ReadsHere()) as faces:
+        faces.index(photos)
+    done = redirected(tmp_path, arguments, ">/dev/full")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert re.match(r"facesearch: .*\(No space left on device\): (give it another place|make room)", done.stderr)
+    silent = redirected(tmp_path, arguments, "| true")
+    assert silent.stderr == ""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close streams")
 def test_processes_that_we_start_have_all_streams(tmp_path: Path) -> None:
     child = "[sys.executable, '-c', 'import sys; sys.exit(None in (sys.stdin, sys.stderr))']"
