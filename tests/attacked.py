@@ -49,7 +49,7 @@ class Place:
         return self.around / "precious"
 
     def search(self, editor: HashEditor = MODEL) -> FaceSearch:
-        return FaceSearch(self.db, describer=editor, reader=ReadsHere(crops=_read))
+        return FaceSearch(self.db, describer=editor, reader=ReadsHere(crops=read_photograph))
 
 
 class TwoFaces:
@@ -67,7 +67,8 @@ def _face(left: float, side: float) -> PhotographedFace:
     return PhotographedFace((left, 60, side, side), Landmarks(*points), 0.9)
 
 
-def _read(path: Path) -> Read:
+def read_photograph(path: Path) -> Read:
+    """With two faces in every photograph."""
     return read_by(Cropper(load=TwoFaces), path)
 
 

@@ -30,11 +30,11 @@ from sqlalchemy.engine import Engine
 from index.errors import GalleryEmptyError, GalleryNotFoundError
 from index.gallery import Gallery
 from index.labels import HAND
-from retrieval.indexing import index_folder
-from retrieval.kinds import find_images
-from retrieval.opening import open_gallery
+from retrieval.face_search import FaceSearch
 from retrieval.redescribing import redescribe
-from tests.stand_ins import HashEditor, ReadsHere
+from retrieval.reports import IndexReport
+from tests.attacked import read_photograph
+from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere
 
 BATCH = 3
 DAMAGE = (
@@ -44,10 +44,24 @@ DAMAGE = (
     "UPDATE record SET sha256 = zeroblob(32) WHERE slot % 3 = 0",
     "UPDATE record SET face_id = NULL WHERE slot % 5 = 0",
     "UPDATE staged SET decided = 0 WHERE face_id % 2 = 0",
+    "UPDATE face SET box = '[1,2,3,4]' WHERE number = 2",
+    "UPDATE face SET score = 0.5, landmarks = box WHERE box IS NOT NULL",
+    "UPDATE photo SET width = 7, turn = 3 WHERE width > 0",
+    "UPDATE photo SET faceless = 0 WHERE faceless = 1",
+    "UPDATE kept SET identity = 'x'",
+    "UPDATE passed SET kind = 'x'",
 )
 
-MODELS = [HashEditor("a", descriptor_size=16, batch=BATCH), HashEditor("b", descriptor_size=24, batch=BATCH)]
-READER = ReadsHere()  # without processes, which would not be killed with ours
+ROWS = {
+    "second faces": "face WHERE number > 1",
+    "photographs of nobody": "photo WHERE faceless = 1",
+    "kept labels": "kept",
+    "files passed over": "passed",
+}
+
+MODELS = [HashEditor("a", descriptor_size=16, batch=BATCH), KnowsPeople(descriptor_size=24, batch=BATCH)]
+READER = ReadsHere(crops=read_photograph)  # without processes, which would not be killed with ours
+SIZES = ((60, 60), (60, 60), (400, 240))  # crops, and a photograph with two faces
 
 
 class Campaign:
@@ -85,22 +99,27 @@ class Campaign:
             shutil.copy(there[0], self.photos / f"copy-{self.made:05d}.png")
         if self.rng.random() < 0.2:
             (self.photos / f"empty-{self.made:05d}.png").touch()
+        if self.rng.random() < 0.2:
+            (self.photos / f"note-{self.made % 5}.txt").write_text(f"no picture {self.made}\n", encoding="utf-8")
+        if self.rng.random() < 0.2:
+            Image.new("RGB", (400, 240), (self.made % 256, 90, 90)).save(self.photos / f"wall-{self.made % 7}.png")
 
     def _save(self, path: Path) -> None:
         self.made += 1
         path.parent.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(self.made).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+        width, height = SIZES[self.made % len(SIZES)]
+        noise = np.random.default_rng(self.made).integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(noise).save(path)
 
     def index(self) -> None:
-        with open_gallery(self.db, self._model(), self.photos) as gallery:
-            index_folder(
-                gallery, self._model(), find_images(self.photos), prune=bool(self.rng.random() < 0.5), reader=READER
-            )
+        self._indexed(self.db, prune=bool(self.rng.random() < 0.5))
 
     def prune(self) -> None:
-        with open_gallery(self.db, self._model(), self.photos) as gallery:
-            index_folder(gallery, self._model(), find_images(self.photos), prune=True, reader=READER)
+        self._indexed(self.db, prune=True)
+
+    def _indexed(self, db: Path, prune: bool) -> IndexReport:
+        with FaceSearch(db, describer=self._model(), reader=READER) as faces:
+            return faces.index(self.photos, prune=prune, sure=True)
 
     def compact(self) -> None:
         with Gallery.open(self.db) as gallery:
@@ -117,7 +136,8 @@ class Campaign:
     def remove(self) -> None:
         with Gallery.open(self.db) as gallery:
             ids = [image.id for image in gallery.faces()]
-            gallery.remove(self.rng.choice(ids, size=min(5, len(ids)), replace=False).tolist() if ids else [])
+            some = self.rng.choice(ids, size=min(5, len(ids)), replace=False).tolist() if ids else []
+            gallery.remove(gallery.siblings(some))  # one that is removed alone does not come back with its photograph
 
     def label(self) -> None:
         with Gallery.open(self.db) as gallery:
@@ -257,37 +277,50 @@ class Campaign:
             _done(look)
         except AssertionError as error:
             raise SystemExit(f"a finding after {json.dumps(self.count)}") from error
+        if complete and (self.db / "gallery.db").exists():
+            self._count_rows()
+
+    def _count_rows(self) -> None:
+        """What was there to be damaged."""
+        connection = sqlite3.connect(self.db / "gallery.db")
+        for what, rows in ROWS.items():
+            self.count[what] += connection.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
+        connection.close()
 
     def _compare(self) -> None:
-        model = self._model()
         for _ in range(2):  # the second time nothing is left to do
-            with open_gallery(self.db, model, self.photos) as gallery:
-                report = index_folder(gallery, model, find_images(self.photos), prune=True, reader=READER)
+            report = self._indexed(self.db, prune=True)
         assert (report.described, report.pruned, report.renamed, report.duplicates) == (0, 0, 0, 0), report
         fresh = self.db.with_name("fresh")
         shutil.rmtree(fresh, ignore_errors=True)
-        with open_gallery(fresh, model, self.photos) as expected:
-            index_folder(expected, model, find_images(self.photos), reader=READER)
-            with Gallery.open(self.db) as gallery:
-                assert _content(gallery) == _content(expected)
-                assert _found(gallery) == _found(expected)
-                gallery.compact()
-                assert _content(gallery) == _content(expected)
+        self._indexed(fresh, prune=False)
+        with Gallery.open(fresh) as expected, Gallery.open(self.db) as gallery:
+            assert _content(gallery) == _content(expected)
+            assert _beside(gallery) == _beside(expected)
+            assert _found(gallery) == _found(expected)
+            gallery.compact()
+            assert _content(gallery) == _content(expected)
 
 
 def _content(gallery: Gallery) -> dict[str, object]:
     images = list(gallery.faces())
     descriptors = gallery.descriptors([image.id for image in images])
     return {
-        image.path: (image.photo, image.decision, descriptor.tobytes())
+        image.name: (image.photo, image.place, image.decision, descriptor.tobytes())
         for image, descriptor in zip(images, descriptors, strict=True)
     }
 
 
-def _found(gallery: Gallery) -> list[tuple[str, float]]:
+def _beside(gallery: Gallery) -> list[tuple[str, str, bool]]:
+    """The files that show nobody, cannot be read, or are no pictures."""
+    problems = [(one.path, one.reason, one.faceless) for one in gallery.problems()]
+    return sorted([*problems, *((one.path, one.kind, False) for one in gallery.passed().values())])
+
+
+def _found(gallery: Gallery) -> list[tuple[str, int, float]]:
     """By content: of equals, the one that was added first comes first."""
     query = np.ones(gallery.config.descriptor_size, np.float32)
-    return [(match.face.photo.sha256, match.distance) for match in gallery.search(query, 5)]
+    return [(match.face.photo.sha256, match.face.number, match.distance) for match in gallery.search(query, 5)]
 
 
 def _fork(work: Callable[[], None], loud: bool = False) -> int:

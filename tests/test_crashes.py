@@ -30,5 +30,7 @@ def test_a_gallery_survives_two_hundred_kills_and_sixty_faults(tmp_path: Path) -
     assert count["kills"] >= 200 and count["faults"] >= 60
     for name in ("index", "prune", "compact", "redescribe", "remove", "label", "search", "repair", "relocate"):
         assert count[f"killed while: {name}"] > 3
+    for rows in ("second faces", "photographs of nobody", "kept labels", "files passed over"):
+        assert count[rows] > 0
     for kind in ("full disk", "input/output error", "largest file"):
         assert count[f"fault: {kind}"] > 3

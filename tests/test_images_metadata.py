@@ -72,6 +72,68 @@ FAULTS: dict[str, tuple[bytes, str]] = {
 }
 
 
+ITSELF = b"II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0"  # a directory that lies in itself
+LAUGHS = b"".join(b'<!ENTITY l%d "%s">' % (n, b"&l%d;" % (n - 1) * 10 if n else b"ha") for n in range(10))
+XMP = (
+    b"http://ns.adobe.com/xap/1.0/\0<!DOCTYPE x [" + LAUGHS + b"]><x:xmpmeta xmlns:x='adobe:ns:meta/'>&l9;</x:xmpmeta>"
+)
+
+
+def segment(kind: int, data: bytes) -> bytes:
+    return bytes([0xFF, kind]) + struct.pack(">H", 2 + len(data)) + data
+
+
+def of_several(name: str, **options: Any) -> bytes:
+    """The face, then others."""
+    stream = io.BytesIO()
+    others = [Image.fromarray(blob_face(2, 15, n)) for n in range(2)]
+    Image.fromarray(FACE).save(stream, name, save_all=True, append_images=others, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(of_several("PNG", duration=100), id="an animated PNG"),
+        pytest.param(of_several("WEBP", lossless=True), id="an animated WebP"),
+        pytest.param(of_several("TIFF"), id="a TIFF of several pages"),
+        pytest.param(with_chunk(chunk(b"eXIf", ITSELF)), id="EXIF that lies in itself"),
+        pytest.param(encoded("PNG") + b"GIF89a" * 50_000, id="another file behind it"),
+        pytest.param(with_chunk(*[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(900_000)))] * 90), id="many texts"),
+    ],
+)
+def test_what_is_in_a_file_beside_its_first_picture_changes_nothing(content: bytes) -> None:
+    np.testing.assert_array_equal(of(content)[0], FACE)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        pytest.param(segment(0xE1, XMP), id="XMP that would be 2 GB"),
+        pytest.param(segment(0xE1, b"Exif\0\0" + b"\xff" * 65_000) * 50, id="much EXIF that is none"),
+        pytest.param(segment(0xE2, b"ICC_PROFILE\0\x01\xff" + b"x" * 100), id="one part of 255 of a profile"),
+        pytest.param(b"\xff" * 9, id="padding"),
+    ],
+)
+def test_what_a_jpeg_says_before_its_pixels_changes_nothing(beside: bytes) -> None:
+    jpeg = encoded("JPEG", quality=95)
+    np.testing.assert_array_equal(of(jpeg[:2] + beside + jpeg[2:])[0], of(jpeg)[0])
+
+
+def test_a_profile_that_unpacks_without_end_takes_no_memory() -> None:
+    """400 MB of it; what is unpacked is bounded, whatever the file says."""
+    tracemalloc = pytest.importorskip("tracemalloc")
+    bomb = with_chunk(chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(400_000_000), 9)))
+    tracemalloc.start()
+    try:
+        found, told = of(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 250_000_000
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(found, FACE)
+    assert any("profile cannot be used" in line for line in told)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_png_with_faulty_metadata_shows_the_same(fault: str) -> None:
     content, words = FAULTS[fault]
