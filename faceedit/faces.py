@@ -185,7 +185,7 @@ def require_detector(weights: Path) -> None:
 def faces_of_nothing(weights: Path) -> int:
     """How many faces a detector sees in a black square. Raises whatever OpenCV does."""
     network = _opencv().FaceDetectorYN.create(str(weights), "", (64, 64), LEAST_SCORE, _OVERLAP, _MOST)
-    found = network.detect(np.zeros((64, 64, 3), np.uint8))[1]
+    found = network.detect(_LITTLE)[1]
     return 0 if found is None else len(found)
 
 
