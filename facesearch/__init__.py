@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from index.values import Face as Face
     from retrieval.answers import Answer as Answer
     from retrieval.answers import Result as Result
+    from retrieval.errors import EvaluationError as EvaluationError
     from retrieval.errors import NoImagesError as NoImagesError
     from retrieval.errors import NothingFoundError as NothingFoundError
     from retrieval.errors import PruneError as PruneError
@@ -64,6 +65,7 @@ _FROM = {
     "DuplicatePathError": "index.errors",
     "Editor": "faceedit.editor",
     "Face": "index.values",
+    "EvaluationError": "retrieval.errors",
     "FaceEditError": "faceedit.errors",
     "FaceSearch": "retrieval.face_search",
     "FaissMissingError": "index.errors",
@@ -105,6 +107,7 @@ __all__ = [
     "DescriptorValueError",
     "DuplicatePathError",
     "Editor",
+    "EvaluationError",
     "Face",
     "FaceEditError",
     "FaceSearch",

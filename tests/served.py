@@ -39,6 +39,17 @@ def write_faces(folder: Path, count: int = 6, people: tuple[str, ...] = ("anna",
     return folder
 
 
+def write_people(folder: Path, counts: tuple[int, ...] = (4, 3, 2)) -> Path:
+    """So many pictures of each person, in one folder; a person is told by the colour in a picture's corner."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for person, count in enumerate(counts):
+        for n in range(count):
+            face = blob_face(10 * person + n, 15 * (n % 3), n)
+            face[:4, :4] = (60 * person + 20, 200 - 60 * person, 90)
+            Image.fromarray(face).save(folder / f"{person}_{n}.png")
+    return folder
+
+
 def picture(seed: int = 40) -> bytes:
     """A crop that no gallery holds, as the content of a file."""
     content = io.BytesIO()
@@ -54,7 +65,7 @@ def stand_in(folder: Path) -> FaceSearch:
 
 def knowing(folder: Path) -> FaceSearch:
     """Without a network, and it says who somebody is."""
-    accepted = (Accepted(0.01, 1.9, 1.0, 1.0, 1.0), Accepted(0.001, 1.8, 1.0, 1.0, 1.0))
+    accepted = (Accepted(0.01, 0.6, 1.0, 1.0, 1.0), Accepted(0.001, 0.5, 1.0, 1.0, 1.0))
     usual = Usual("a test", "2026-01-01", 10, 0.1, 0.2, 0.3, accepted)
     return FaceSearch(folder, describer=KnowsPeople(usual_who=usual), reader=ReadsHere())
 

@@ -21,7 +21,7 @@ from faceedit.synth.scene import ILLUMINATIONS
 from facesearch.server.pages import page_files
 from retrieval.face_search import FaceSearch
 from tests.conftest import blob_face
-from tests.served import knowing, live, over, picture, stand_in, write_faces
+from tests.served import knowing, live, over, picture, stand_in, write_faces, write_people
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).resolve().parent.parent / "facesearch" / "server" / "page"
@@ -357,6 +357,46 @@ def test_a_photograph_is_forgotten_with_the_page(tab: Tab) -> None:
     tab.open("#/find?u=1&pose=30").get_by_text("This photograph is not here any more").wait_for()
 
 
+# --- people ---
+
+
+def test_people_are_grouped_named_merged_split_and_kept_apart(browser: Any, tmp_path: Path) -> None:
+    with knowing(tmp_path / "db") as faces:
+        faces.index(write_people(tmp_path / "photos"))
+        with live(faces) as (address, _):
+            tab = Tab(browser, address)
+            page = tab.open("#/people")
+            page.get_by_role("button", name="Group the faces").click()
+            page.get_by_text("3 people", exact=True).wait_for()
+            page.locator(".people .result").first.click()
+            page.get_by_label("Name of all these faces").fill("Clara")
+            page.get_by_role("button", name="Save").click()
+            page.get_by_text("4 faces named.").wait_for()
+            page.get_by_role("button", name="Select").click()
+            page.locator(".pickable input").first.check()
+            page.get_by_role("button", name="These are somebody else").click()
+            page.get_by_text("They are Person 4 now.").wait_for()
+            page.get_by_role("link", name="Everybody").click()
+            page.get_by_text("4 people", exact=True).wait_for()
+            page.get_by_role("button", name="Select").click()
+            for title in ("Person 2", "Person 3"):
+                page.get_by_role("checkbox", name=f"Select: {title}").check()
+            page.get_by_role("button", name="They are not the same").click()
+            page.get_by_text("Kept apart").wait_for()
+            page.get_by_role("button", name="Select").click()
+            for title in ("Person 2", "Person 3"):
+                page.get_by_role("checkbox", name=f"Select: {title}").check()
+            page.get_by_role("button", name="They are one person").click()
+            page.get_by_text("Person 2 has 5 faces now.").wait_for()
+            page.get_by_text("3 people", exact=True).wait_for()
+            page.get_by_label("Show").select_option("With a name")
+            page.wait_for_url(re.compile("named=yes"))
+            page.locator(".people .who", has_text="Clara").wait_for()
+            assert faces.gallery.people.get(2).faces == 5
+            tab.context.close()
+            assert tab.wrong == []
+
+
 # --- photos and gallery ---
 
 
@@ -442,6 +482,7 @@ PLACES = [
     "#/find?of=1&pose=30&light=9&inpaint=1&person=ben",
     "#/find?of=1&open=2",
     "#/photos",
+    "#/people",
     "#/gallery",
     "#/reports",
     "#/reports?report=1",

@@ -35,6 +35,7 @@ from index.errors import (
     ModelMismatchError,
     RequirementsError,
     UnknownImageError,
+    UnknownPersonError,
     WhereError,
 )
 from retrieval.errors import EvaluationError, NothingFoundError, PruneError, RetrievalError
@@ -54,6 +55,7 @@ STATUS: dict[type[Exception], int] = {
     MissingPackageError: 501,
     FaissMissingError: 501,
     UnknownImageError: 404,
+    UnknownPersonError: 404,
     NothingFoundError: 404,
     GalleryNotFoundError: 404,
     GalleryEmptyError: 409,

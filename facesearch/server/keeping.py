@@ -162,6 +162,8 @@ def _work(served: Service, asked: JobAsked) -> Any:
         return partial(_compact, served)
     if asked.kind == "export":
         return partial(_export, served, _target(served, asked), asked.pictures)
+    if asked.kind == "group":
+        return partial(_group, served, asked.anew)
     if asked.kind == "evaluate":
         return partial(_evaluate, served, _data_set(served, asked), asked.queries)
     return partial(_index, served, _folder(served, asked), asked)
@@ -212,6 +214,10 @@ def _compact(served: Service, tell: Tell) -> dict[str, Any]:
 def _export(served: Service, target: Path, pictures: bool, tell: Tell) -> dict[str, Any]:
     done = served.faces.gallery.export(target, pictures, partial(tell, "exporting"))
     return {"images": done.images, "missing": list(done.missing)}
+
+
+def _group(served: Service, anew: bool, tell: Tell) -> dict[str, Any]:
+    return served.faces.group(anew=anew, progress=tell).as_json()
 
 
 def _evaluate(served: Service, table: Path, queries: int, tell: Tell) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from faceedit.attributes import TASKS
 from index.gallery import Face as GalleryFace
 from index.labels import LABELS, LONGEST_LABEL
+from index.values import LARGEST_PERSON
 from retrieval.answers import SHOWN, Answer, Result
 
 BIGGEST = 2**62
@@ -171,6 +172,50 @@ class GalleryAbout(BaseModel):
     limits: dict[str, int]
 
 
+class Person(BaseModel):
+    """A group of faces that are one individual's."""
+
+    number: int = Field(description="Stable, and never given to another person.")
+    name: str | None
+    title: str = Field(description="The name, or `person 17`.")
+    faces: int
+    suggested: int = Field(description="How many of them have the name as a suggestion: nobody said it of them.")
+    cover: int = Field(description="Id of a face to show it by.")
+
+
+class PeoplePage(BaseModel):
+    """Some of many. grouped: whether faces were ever grouped; new: how many came since."""
+
+    total: int
+    next: str | None
+    grouped: bool
+    new: int
+    people: list[Person]
+
+
+class Name(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str, Field(max_length=LONGEST_LABEL)] | None
+
+
+class Persons(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    people: Annotated[list[Annotated[int, Field(ge=1, le=LARGEST_PERSON)]], Field(min_length=1, max_length=1_000)]
+
+
+class Faces(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    faces: Annotated[list[Id], Field(min_length=1, max_length=10_000)]
+
+
+class Split(BaseModel):
+    person: Person
+    along: int
+
+
 class Problem(BaseModel):
     path: str
     reason: str
@@ -192,16 +237,18 @@ class Folders(BaseModel):
 class JobAsked(BaseModel):
     """What to do. index: describe the pictures of `folder` below a root, or, without a root, of the gallery's own
     folder again; verify; compact; export: into a new folder below a root, with the pictures themselves if asked;
+    group: faces into people, those that came since, or all `anew`;
     evaluate: measure recall on the labelled data set in `folder`, which has a manifest.csv, or in the gallery's own."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: Literal["index", "verify", "compact", "export", "evaluate"]
+    kind: Literal["index", "verify", "compact", "export", "evaluate", "group"]
     root: Annotated[int, Field(ge=0, le=1_000)] | None = None
     folder: Annotated[str, Field(max_length=4_096)] = ""
     prune: bool = Field(False, description="index: remove faces whose files have gone.")
     retry: bool = Field(False, description="index: try files again that could not be read.")
     pictures: bool = Field(False, description="export: copy the photos as well.")
+    anew: bool = Field(False, description="group: all faces again; what a hand said stays.")
     queries: int = Field(500, ge=1, le=10_000, description="evaluate: ask so many questions.")
 
 

@@ -54,10 +54,10 @@ def faces(chosen: Annotated[Chosen, Query()], served: Served) -> Any:
 
 def _page(served: Service, chosen: Chosen, ids: IdArray) -> dict[str, Any]:
     gallery = served.faces.gallery
-    start = int(np.searchsorted(ids, _last(chosen.cursor), "right")) + chosen.offset
+    start = int(np.searchsorted(ids, last_of(chosen.cursor), "right")) + chosen.offset
     some = ids[start : start + chosen.limit].tolist()
     shown = [face_json(face, gallery.config.attribute) for face in gallery.get(some)]
-    following = _cursor(some[-1]) if start + len(some) < len(ids) and some else None
+    following = cursor_at(some[-1]) if start + len(some) < len(ids) and some else None
     return {"total": len(ids), "next": following, "faces": shown}
 
 
@@ -172,12 +172,13 @@ def _jpeg(picture: Picture) -> bytes:
     return content.getvalue()
 
 
-def _cursor(last: int) -> str:
+def cursor_at(last: int) -> str:
+    """Opaque, of a number."""
     return base64.urlsafe_b64encode(last.to_bytes(8, "big")).decode().rstrip("=")
 
 
-def _last(cursor: str | None) -> int:
-    """The id that a cursor stands for. Raises RefusedError for what is none."""
+def last_of(cursor: str | None) -> int:
+    """The number that a cursor stands for. Raises RefusedError for what is none."""
     if not cursor:
         return 0
     try:

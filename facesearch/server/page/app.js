@@ -8,6 +8,7 @@ import { T } from "./text.js";
 const main = document.getElementById("main");
 const pages = {
   find: () => import("./find.js"),
+  people: () => import("./people.js"),
   photos: () => import("./photos.js"),
   gallery: () => import("./gallery.js"),
   reports: () => import("./reports.js"),

@@ -146,6 +146,7 @@ function rows(face) {
   const origin = (name) => T.photo.origin[face.origins[name] ?? ""];
   const said = [
     [T.photo.rows.path, face.path],
+    face.person ? [T.people.person, h("a", { href: link("people", { person: face.person }) }, face.identity || T.people.title({ number: face.person }))] : null,
     face.pose === null ? null : [T.photo.rows.pose, `${T.pose(face.pose)} (${origin("pose")})`],
     face.illumination === null ? null : [T.photo.rows.illumination, `${T.light(face.illumination)} (${origin("illumination")})`],
     face.expression ? [T.photo.rows.expression, `${face.expression} (${origin("expression")})`] : null,

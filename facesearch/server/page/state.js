@@ -1,5 +1,5 @@
 // Every state is an address: #/find?of=12&pose=30. Going there, back and forth, is what the browser does.
-export const TABS = ["find", "photos", "gallery", "reports"];
+export const TABS = ["find", "people", "photos", "gallery", "reports"];
 
 export function here() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
