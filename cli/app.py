@@ -12,11 +12,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 from cli import compare, data, demo, doctor, edit, evaluate, index, query, reproduce, serve, shrink, synth, train
 from cli.gallery import group as gallery
@@ -102,7 +104,7 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
     factory: what makes the FaceSearch of a command; by default `retrieval.face_search.FaceSearch` itself.
     """
     try:
-        code = int(app(arguments, standalone_mode=False, obj=factory) or 0)
+        code = int(_command()(arguments, standalone_mode=False, obj=factory) or 0)
         return _fail(_INTERRUPTED, code) if code == 130 else code  # Typer makes an interrupt an exit without a word
     except (typer.Abort, KeyboardInterrupt):
         return _fail(_INTERRUPTED, 130)
@@ -119,6 +121,12 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
         if not hasattr(error, "exit_code"):  # a mistake of ours
             raise
         return _fail(str(error), error.exit_code)
+
+
+@cache
+def _command() -> Callable[..., Any]:
+    """What Typer makes of all commands' signatures: once, since it takes longer than most commands do."""
+    return get_command(app)
 
 
 def _refused(error: OSError) -> str:

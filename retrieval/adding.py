@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from faceedit.describes import Describes
-from index.gallery import Decision, Face, Gallery, Kept, Labels, Photo
+from index.gallery import Face, Gallery, Kept, Labels, Photo
 from index.values import Box, FloatArray
-from retrieval.describing import Content, describe_contents
+from retrieval.describing import Content, Made, describe_contents
 from retrieval.known import Known
 from retrieval.labelling import Labelling, handed_back
 from retrieval.one_file import Read
 from retrieval.reports import IndexReport
-from retrieval.same_faces import Seen, same_faces, same_places
+from retrieval.same_faces import Seen, same_faces, same_places, share_of
 
 _NEAR = 1.0  # pixels that the box of a face may be elsewhere and still be the same answer of the same detector
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a model made of the faces of some contents."""
-
-    decisions: Mapping[Content, Decision]
-    descriptors: Mapping[Content, FloatArray]
-
-    def of(self, file: Read) -> list[tuple[Decision, FloatArray]]:
-        keys = [(file.sha256, number) for number in range(1, len(file.faces) + 1)]
-        return [(self.decisions[key], self.descriptors[key]) for key in keys]
 
 
 class Adding:
@@ -60,29 +48,27 @@ class Adding:
         faces, descriptors = list[Face](), list[FloatArray]()
         returned: list[int] = []
         for file, name in zip(new, names, strict=True):
-            faces += self._faces(file, made, kept.get(name, []), returned)
-            descriptors += [descriptor for _, descriptor in made.of(file)]
+            own = [made[file.sha256, number] for number in range(1, len(file.faces) + 1)]
+            faces += self._faces(file, own, kept.get(name, []), returned)
+            descriptors += [one.descriptor for one in own]
         self._gallery.add(faces, np.stack(descriptors), replace=True, returned=returned)
         self._report.returned += len(returned)
 
-    def _made(self, new: list[Read]) -> _Made:
+    def _made(self, new: list[Read]) -> dict[Content, Made]:
         shared = self._shared(new)
-        told = [file for file in new if (file.sha256, 1) not in shared.decisions]
-        decisions, descriptors = describe_contents(self._describer, told)
-        self._report.described += len(decisions)
-        self._report.duplicates += sum(len(file.faces) for file in new) - len(decisions)
-        return _Made({**shared.decisions, **decisions}, {**shared.descriptors, **descriptors})
+        made = describe_contents(self._describer, [file for file in new if (file.sha256, 1) not in shared])
+        self._report.described += len(made)
+        self._report.duplicates += sum(len(file.faces) for file in new) - len(made)
+        return shared | made
 
-    def _shared(self, new: list[Read]) -> _Made:
+    def _shared(self, new: list[Read]) -> dict[Content, Made]:
         """What is known already of the same faces in other files of the same content. Damage must not spread."""
         wanted = {one.sha256: one for one in new}
         faces = {content: some for content, some in self._known.by_content.items() if content in wanted}
         faces = {content: some for content, some in faces.items() if _are_those(some, wanted[content])}
         sound = self._gallery.sound_descriptors([face.id for some in faces.values() for face in some])
         some_sound = [face for some in faces.values() if all(one.id in sound for one in some) for face in some]
-        keys = {(face.photo.sha256, face.number): face for face in some_sound}
-        decisions = {key: face.decision for key, face in keys.items()}
-        return _Made(decisions, {key: sound[face.id] for key, face in keys.items()})
+        return {(face.photo.sha256, face.number): Made(face.decision, sound[face.id]) for face in some_sound}
 
     def _waits(self, file: Read) -> bool:
         """Whether faces in it are known, and wait to be described again: those of a photograph that is another now are
@@ -93,7 +79,7 @@ class Adding:
         before = self._known.at[name]
         return len(before) == 1 or before[0].photo.sha256 == file.sha256
 
-    def _describe(self, files: list[Read], made: _Made) -> None:
+    def _describe(self, files: list[Read], made: Mapping[Content, Made]) -> None:
         """Describe faces that wait for it as their files are now: they keep their ids. Others of the same photo stay as
         they are; what is not found again goes."""
         faces, descriptors, lost = list[Face](), list[FloatArray](), list[int]()
@@ -105,13 +91,10 @@ class Adding:
             for new, old in same_faces([seen_as(face) for face in before], seen_in(file)).items():
                 if before[old].id in waiting:
                     waiting.remove(before[old].id)
-                    decision, descriptor = made.of(file)[new]
+                    own, photo, place = made[file.sha256, new + 1], photo_of(name, file), file.faces[new].place
                     labels = self._labelling.of_same(name, before[old], len(before) > 1)
-                    place = file.faces[new].place
-                    faces.append(
-                        replace(before[old], photo=photo_of(name, file), labels=labels, decision=decision, place=place)
-                    )
-                    descriptors.append(descriptor)
+                    faces.append(replace(before[old], photo=photo, labels=labels, decision=own.decision, place=place))
+                    descriptors.append(own.descriptor)
             if waiting:
                 lost += waiting
                 self._report.warned.append((file.path, f"{len(waiting)} faces are not found in it again"))
@@ -125,20 +108,19 @@ class Adding:
         files = {self._name(file): file.sha256 for file in new if self._name(file) not in self._known.at}
         return handed_back(files, self._gallery.kept(list(files.values())))
 
-    def _faces(self, file: Read, made: _Made, kept: list[Kept], returned: list[int]) -> list[Face]:
+    def _faces(self, file: Read, made: Sequence[Made], kept: list[Kept], returned: list[int]) -> list[Face]:
         """The new faces of a file; returned: the ids of kept labels that they have again are added to it."""
         name, several = self._name(file), len(file.faces) > 1
-        photo, seen = photo_of(name, file), seen_in(file, [descriptor for _, descriptor in made.of(file)])
+        photo, seen = photo_of(name, file), seen_in(file, [one.descriptor for one in made])
         before = self._before(name, seen)
-        size = (photo.width, photo.height)
-        back = same_places([Seen(one.number, one.box, size) for one in kept], seen)
+        back = same_places([Seen(one.number, share_of(one.box, file.size)) for one in kept], seen)
         faces = []
-        for place, (found, (decision, _)) in enumerate(zip(file.faces, made.of(file), strict=True)):
+        for place, (found, own) in enumerate(zip(file.faces, made, strict=True)):
             again = kept[back[place]] if place in back else None
             means = self._labelling.means(place + 1, several)
             labels = self._labelling.of_new(name, before.get(place), again, means)
             returned += [again.id] if again is not None else []
-            faces.append(Face(photo, labels, decision, number=place + 1, place=found.place))
+            faces.append(Face(photo, labels, own.decision, number=place + 1, place=found.place))
         return faces
 
     def _before(self, name: str, seen: Sequence[Seen]) -> dict[int, Labels]:
@@ -160,22 +142,25 @@ def photo_of(name: str, file: Read) -> Photo:
 
 def seen_as(face: Face, descriptor: FloatArray | None = None) -> Seen:
     """A known face, to compare with others."""
-    return Seen(face.number, face.box, (face.photo.width, face.photo.height), descriptor)
+    return Seen(face.number, share_of(face.box, (face.photo.width, face.photo.height)), descriptor)
 
 
 def seen_in(file: Read, descriptors: Sequence[FloatArray] = ()) -> list[Seen]:
     """The faces of a file that was read."""
-    size = (file.width, file.height)
-    boxes: list[Box | None] = [None if face.place is None else face.place.box for face in file.faces]
-    looks: list[FloatArray | None] = [*descriptors] or [None] * len(boxes)
-    return [Seen(n, box, size, look) for n, (box, look) in enumerate(zip(boxes, looks, strict=True), 1)]
+    shares = [share_of(box, file.size) for box in _boxes(file)]
+    looks: list[FloatArray | None] = [*descriptors] or [None] * len(shares)
+    return [Seen(n, share, look) for n, (share, look) in enumerate(zip(shares, looks, strict=True), 1)]
 
 
 def _are_those(known: Sequence[Face], file: Read) -> bool:
     """Whether known faces of a content are those that were found in it now."""
     if [face.number for face in known] != list(range(1, len(file.faces) + 1)):
         return False
-    return all(_is_near(one.box, two.box) for one, two in zip(map(seen_as, known), seen_in(file), strict=True))
+    return all(_is_near(face.box, box) for face, box in zip(known, _boxes(file), strict=True))
+
+
+def _boxes(file: Read) -> list[Box | None]:
+    return [None if face.place is None else face.place.box for face in file.faces]
 
 
 def _is_near(one: Box | None, two: Box | None) -> bool:

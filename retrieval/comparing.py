@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,6 @@ from retrieval.reading import ReadsFiles
 from retrieval.renames import Renames, follow
 
 _SHOWN = 10  # names that are kept of images that are left out
-
-
-@dataclass(frozen=True)
-class Touched:
-    """A known face whose file has the name and the content that it had, and looks otherwise."""
-
-    face: Face
-    stamp: FileStamp
 
 
 @dataclass
@@ -73,11 +65,12 @@ class Comparison:
     def look(
         self,
         images: Sequence[Path],
-        touched: Callable[[list[Touched]], None] | None = None,
+        touched: Callable[[list[Face]], None] | None = None,
         stays: Callable[[list[str]], None] | None = None,
     ) -> None:
-        """Look at all of them, which lie below the image root. touched: told of each page what was but touched; stays:
-        the names of what need not be looked at."""
+        """Look at all of them, which lie below the image root. touched: told of each page which known faces' files have
+        the content that they had and look otherwise, each as its file looks now; stays: the names of what need not be
+        looked at."""
         for names in names_below(images, self._root):
             self._look_at(names, touched, stays)
 
@@ -122,10 +115,7 @@ class Comparison:
                 yield name, stamp
 
     def _look_at(
-        self,
-        names: list[str],
-        touched: Callable[[list[Touched]], None] | None,
-        stays: Callable[[list[str]], None] | None,
+        self, names: list[str], touched: Callable[[list[Face]], None] | None, stays: Callable[[list[str]], None] | None
     ) -> None:
         known = self._gallery.known_files([name for name in names if is_unicode(name)])
         stamps = {name: stamp_of(self._above + name) for name in names}
@@ -156,8 +146,9 @@ class Comparison:
 
     def _same(
         self, names: list[str], known: dict[str, KnownFile], stamps: dict[str, FileStamp | None]
-    ) -> dict[str, Touched]:
-        """Those of these files that have the content that is known of them, by name; others are kept to be compared."""
+    ) -> dict[str, Face]:
+        """By the names of those of these files that have the content that is known of them, a face as its file looks
+        now; others are kept to be compared."""
         found = {}
         described = [name for name in names if name in known and known[name].described]
         for name, face in self._gallery.faces_at(described).items():
@@ -167,7 +158,7 @@ class Comparison:
             if stamp.size == face.photo.stamp.size and name not in self.waiting:
                 content = self._reader.content(Path(self._above + name))
                 if content == face.photo.sha256:
-                    found[name] = Touched(face, stamp)
+                    found[name] = replace(face, photo=replace(face.photo, stamp=stamp))
                     continue
                 self._contents[name] = stamp, content
             self._changed[name] = face

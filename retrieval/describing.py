@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,20 +17,28 @@ Content = tuple[str, int]
 """sha256 of a file, and the number of a face in it."""
 
 
-def describe_contents(
-    describer: Describes, files: Iterable[Read]
-) -> tuple[dict[Content, Decision], dict[Content, FloatArray]]:
-    """The decision and the descriptor (D,) of each face of each content that was read. Raises ModelFileError for a
-    model that makes none."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a model made of one face; descriptor: (D,)."""
+
+    decision: Decision
+    descriptor: FloatArray
+
+
+def describe_contents(describer: Describes, files: Iterable[Read]) -> dict[Content, Made]:
+    """What is made of each face of each content that was read. Raises ModelFileError for a model that makes no
+    descriptors."""
     crops = {(file.sha256, n): face.crop for file in files for n, face in enumerate(file.faces, 1)}
     if not crops:
-        return {}, {}
+        return {}
     described = describer.describe(np.stack(list(crops.values())))
     require_sound(describer, described.descriptors)
     values = describer.attribute.values
-    decided = zip(described.best, described.errors, strict=True)
-    decisions = [Decision(values[best], known_errors(errors)) for best, errors in decided]
-    return dict(zip(crops, decisions, strict=True)), dict(zip(crops, described.descriptors, strict=True))
+    rows = zip(crops, described.best, described.errors, described.descriptors, strict=True)
+    return {
+        content: Made(Decision(values[best], known_errors(errors)), descriptor)
+        for content, best, errors, descriptor in rows
+    }
 
 
 def require_sound(describer: Describes, descriptors: FloatArray) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from faceedit.describes import Describes
 from index.gallery import Face, FileStamp, Gallery, Labels, Problem
 from retrieval.adding import Adding
-from retrieval.comparing import Comparison, Touched
+from retrieval.comparing import Comparison
 from retrieval.folder import is_gone
 from retrieval.known import Known
 from retrieval.labelling import ONLY, Labelling, require_named, says_the_same
@@ -93,16 +93,16 @@ class _Run:
 
     def name_by_level(self, level: str) -> None:
         """Let folders of this level name the people from now on, also those that others named before."""
-        self._change((face, self._labelling.by_folder(face.path, face.labels)) for face in self._gallery.faces())
+        self._change(self._gallery.faces(), lambda face: self._labelling.by_folder(face.path, face.labels))
         self._gallery.set_identity_level(level)
 
     def name_by_number(self) -> None:
         """Let folders mean whom the labelling says among several faces, also in photos that are known."""
         first = self._gallery.faces_at(sorted(self._gallery.several())).values()
-        self._change((face, self._labelling.by_number(face)) for face in first)
+        self._change(first, self._labelling.by_number)
 
-    def _change(self, labels: Iterable[tuple[Face, Labels]]) -> None:
-        changed = {face.id: given for face, given in labels if given != face.labels}
+    def _change(self, faces: Iterable[Face], labels_of: Callable[[Face], Labels]) -> None:
+        changed = {face.id: given for face in faces if (given := labels_of(face)) != face.labels}
         self._gallery.update_labels(changed)
         self.report.relabelled += len(changed)
 
@@ -181,9 +181,9 @@ class _Run:
         done = {name for name, face in renames.moved.items() if face.path not in compared.waiting}
         compared.todo = Names(name for name in compared.todo if name not in done)
 
-    def _touched(self, files: list[Touched]) -> None:
+    def _touched(self, faces: list[Face]) -> None:
         """Files that were but touched are as they were."""
-        self._gallery.move([self._as_it_is(one.face, one.face.path, one.stamp) for one in files])
+        self._gallery.move([self._as_it_is(face, face.path, face.photo.stamp) for face in faces])
 
     def _is_known(self, file: Read, touched: list[Face]) -> bool:
         """Whether the file has the content that the gallery knows of it, and was only touched since it was compared."""

@@ -54,6 +54,11 @@ class Read:
     turn: int = 0
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of a photograph as it stands upright; (0, 0) of a crop."""
+        return self.width, self.height
+
+    @property
     def crop(self) -> Picture | None:
         """Of its first face."""
         return self.faces[0].crop if self.faces else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,21 +56,20 @@ def redescribe(
         done = report.before
         if progress:
             progress(done, total)
-        unread, several = list[tuple[Face, str]](), gallery.several()
+        lost, several = dict[int, str](), gallery.several()
         for files in reader.ahead(list(faces), describer.batch):
-            unread += _stage(gallery, describer, [(file, faces[file.path]) for file in files], several)
+            lost |= _stage(gallery, describer, files, faces, several)
             done += sum(len(faces[file.path]) for file in files)
             if progress:
                 progress(done, total)
-        report.described = total - report.before - len(unread)
-        if drop and unread and len(unread) == total:
-            raise RetrievalError(
-                f"none of the {total:,} images can be read ({unread[0][1]}): the gallery stays as it is"
-            )
+        report.described = total - report.before - len(lost)
+        if drop and lost and len(lost) == total:
+            reason = next(iter(lost.values()))
+            raise RetrievalError(f"none of the {total:,} images can be read ({reason}): the gallery stays as it is")
         if drop:
-            report.dropped = gallery.remove([face.id for face, _ in unread], keep_labels=True)
+            report.dropped = gallery.remove(list(lost), keep_labels=True)
         else:
-            report.unread = [(face.name, reason) for face, reason in unread]
+            report.unread = [(face.name, lost[face.id]) for face in gallery.get(list(lost))]
         if not report.unread:
             gallery.finish_redescription()
             report.finished = True
@@ -78,27 +77,31 @@ def redescribe(
 
 
 def _stage(
-    gallery: Gallery, describer: Describes, files: Sequence[tuple[Read, list[Face]]], several: Collection[str]
-) -> list[tuple[Face, str]]:
-    """Describe each content once, and share it; the faces that are not found any more, with the reason. several: the
-    paths of photos that show others besides."""
-    decisions, descriptors = describe_contents(describer, [file for file, _ in files])
-    staged, made, unread = list[Face](), list[FloatArray](), list[tuple[Face, str]]()
-    for file, faces in files:
-        same = same_places if faces[0].path in several else same_faces
-        found = {old: new for new, old in same([seen_as(face) for face in faces], seen_in(file)).items()}
-        for number, face in enumerate(faces):
+    gallery: Gallery,
+    describer: Describes,
+    files: Sequence[Read],
+    faces: Mapping[Path, Sequence[Face]],
+    several: Collection[str],
+) -> dict[int, str]:
+    """Describe each content once, and share it; the reason for each face, by its id, that is not found any more.
+    several: the paths of photos that show others besides."""
+    made, lost = describe_contents(describer, files), dict[int, str]()
+    staged, descriptors = list[Face](), list[FloatArray]()
+    for file in files:
+        before = faces[file.path]
+        same = same_places if before[0].path in several else same_faces
+        found = {old: new for new, old in same(list(map(seen_as, before)), seen_in(file)).items()}
+        for number, face in enumerate(before):
             if number not in found:
-                unread.append((face, file.reason or f"{face.name} is not found in its photograph again"))
+                lost[face.id] = file.reason or f"{face.name} is not found in its photograph again"
                 continue
-            key = (file.sha256, found[number] + 1)
+            new = made[file.sha256, found[number] + 1]
             place = file.faces[found[number]].place
-            photo = photo_of(face.path, file)
-            staged.append(replace(face, photo=photo, decision=decisions[key], place=place))
-            made.append(descriptors[key])
+            staged.append(replace(face, photo=photo_of(face.path, file), decision=new.decision, place=place))
+            descriptors.append(new.descriptor)
     if staged:
-        gallery.stage(staged, np.stack(made))
-    return unread
+        gallery.stage(staged, np.stack(descriptors))
+    return lost
 
 
 def forget_redescription(gallery: Gallery) -> int | None:

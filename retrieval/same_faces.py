@@ -16,22 +16,20 @@ _ALIKE = 0.35  # Euclidean distance of the descriptors of one face in two copies
 
 @dataclass(frozen=True)
 class Seen:
-    """A face as it was seen once. number: in its photograph; box: there, None: it is all of that; size: of the upright
-    photograph, where that is known; descriptor: (D,), where that is known."""
+    """A face as it was seen once. number: in its photograph; share: its box in shares of that one's sides, None: it is
+    all of it; descriptor: (D,), where that is known."""
 
     number: int
-    box: Box | None = None
-    size: tuple[int, int] = (0, 0)
+    share: Box | None = None
     descriptor: FloatArray | None = None
 
-    @property
-    def share(self) -> Box | None:
-        """Its box in shares of the photograph's sides."""
-        if self.box is None or 0 in self.size:
-            return None
-        left, top, width, height = self.box
-        across, down = self.size
-        return left / across, top / down, width / across, height / down
+
+def share_of(box: Box | None, size: tuple[int, int] | None) -> Box | None:
+    """A box in shares of the sides of its photograph, where that is one."""
+    if box is None or size is None or 0 in size:
+        return None
+    (left, top, width, height), (across, down) = box, size
+    return left / across, top / down, width / across, height / down
 
 
 def same_faces(before: Sequence[Seen], after: Sequence[Seen]) -> dict[int, int]:

@@ -190,10 +190,9 @@ def stand_ins(count: int = 6) -> LandmarkPictures:
 
 
 def test_batches_say_where_the_points_are_in_what_is_seen() -> None:
-    data = stand_ins(1)
-    off = []
+    batches, off = Batches(stand_ins(1), 0), []
     for step in range(20):
-        batch = Batches(data, 0).draw(step, 1)
+        batch = batches.draw(step, 1)
         seen, true = batch.seen[0].mean(0), batch.true[0] * 64
         spots = torch.stack([seen[int(y.clamp(0, 63)), int(x.clamp(0, 63))] for x, y in true])
         off.append(float(spots.mean() - seen[20:50, 20:44].median()))
@@ -201,7 +200,8 @@ def test_batches_say_where_the_points_are_in_what_is_seen() -> None:
 
 
 def test_the_same_step_gives_the_same_batch() -> None:
-    one, again, other = (Batches(stand_ins(), 0).draw(step, 4) for step in (3, 3, 4))
+    batches = Batches(stand_ins(), 0)
+    one, again, other = batches.draw(3, 4), Batches(stand_ins(), 0).draw(3, 4), batches.draw(4, 4)
     assert torch.equal(one.seen, again.seen) and torch.equal(one.true, again.true)
     assert not torch.equal(one.seen, other.seen)
 

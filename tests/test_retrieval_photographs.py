@@ -16,9 +16,10 @@ from faceedit.cropping import Cropper, CropSettings
 from faceedit.errors import MissingPackageError, UsageError
 from faceedit.faces import Face, Faces
 from index.gallery import Gallery
+from index.values import Box, FloatArray
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Crops, Read, read, read_by
-from retrieval.same_faces import Seen, same_faces, same_places
+from retrieval.same_faces import Seen, same_faces, same_places, share_of
 from tests.stand_ins import HashEditor, ReadsHere
 
 SQUARES = {(200, 30, 30): 0, (30, 200, 30): 1, (30, 30, 200): 2}  # the colours that stand for faces
@@ -332,27 +333,31 @@ def test_without_the_extra_a_photograph_is_refused_and_a_crop_is_not(tmp_path: P
 # --- which face is which ---
 
 
+def seen(number: int, box: Box, size: tuple[int, int], descriptor: FloatArray | None = None) -> Seen:
+    return Seen(number, share_of(box, size), descriptor)
+
+
 def test_the_only_face_of_both_is_the_same() -> None:
-    assert same_faces([Seen(1)], [Seen(1, (1, 2, 3, 4), (9, 9))]) == {0: 0}
-    assert same_places([Seen(2, (1, 1, 2, 2), (9, 9))], [Seen(1, (5, 5, 2, 2), (9, 9))]) == {}
+    assert same_faces([Seen(1)], [seen(1, (1, 2, 3, 4), (9, 9))]) == {0: 0}
+    assert same_places([seen(2, (1, 1, 2, 2), (9, 9))], [seen(1, (5, 5, 2, 2), (9, 9))]) == {}
 
 
 def test_those_that_look_the_same_are_wherever_they_are() -> None:
     looks = np.eye(3, dtype=np.float32)
     size = (100, 100)
-    before = [Seen(n + 1, (30 * n, 10, 20, 20), size, looks[n]) for n in range(3)]
-    mirrored = [Seen(n + 1, (80 - 30 * n, 10, 20, 20), size, looks[n]) for n in (2, 0, 1)]
+    before = [seen(n + 1, (30 * n, 10, 20, 20), size, looks[n]) for n in range(3)]
+    mirrored = [seen(n + 1, (80 - 30 * n, 10, 20, 20), size, looks[n]) for n in (2, 0, 1)]
     assert same_faces(before, mirrored) == {0: 2, 1: 0, 2: 1}
 
 
 def test_else_those_in_the_same_place_are_whatever_the_size() -> None:
-    before = [Seen(1, (0, 0, 40, 40), (100, 100)), Seen(2, (60, 0, 30, 30), (100, 100))]
-    after = [Seen(1, (120, 0, 64, 60), (200, 200)), Seen(2, (0, 100, 60, 60), (200, 200))]
+    before = [seen(1, (0, 0, 40, 40), (100, 100)), seen(2, (60, 0, 30, 30), (100, 100))]
+    after = [seen(1, (120, 0, 64, 60), (200, 200)), seen(2, (0, 100, 60, 60), (200, 200))]
     assert same_faces(before, after) == {0: 1}
 
 
 def test_crops_and_photographs_are_compared_by_number() -> None:
-    assert same_faces([Seen(1)], [Seen(1, (1, 1, 2, 2), (9, 9)), Seen(2, (5, 5, 2, 2), (9, 9))]) == {0: 0}
+    assert same_faces([Seen(1)], [seen(1, (1, 1, 2, 2), (9, 9)), seen(2, (5, 5, 2, 2), (9, 9))]) == {0: 0}
 
 
 def test_what_reads_a_crop_needs_no_detector(photos: Path) -> None:

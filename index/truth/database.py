@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import WriterLock
+from index.truth.sqlite_engine import engine_of
 from index.truth.sqlite_errors import FULL, named, named_errors
 
 PATIENCE = 10.0  # seconds that a writer waits for another one
@@ -111,8 +112,7 @@ class SQLite:
         self._patience = patience
         self._believed, self._looked = False, look(path)
         self._inode = None if self._looked is None else self._looked.inode
-        url = URL.create("sqlite", database=str(path))
-        self._engine = create_engine(url, creator=lambda: _connect(path, patience))
+        self._engine = engine_of(path, lambda: _connect(path, patience))
         event.listen(self._engine, "checkin", _give_back)
         event.listen(self._engine, "begin", _begin)
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")

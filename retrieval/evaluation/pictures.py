@@ -15,7 +15,7 @@ from faceedit.images import SIZE, Picture
 from faceedit.manifest import Manifest
 from index.errors import ImageRowError
 from index.values import Box, check_box
-from retrieval.same_faces import Seen, same_places
+from retrieval.same_faces import Seen, same_places, share_of
 
 BOX = "box"  # the column that says which of several faces a row means: left top width height, in pixels
 _READERS = 4  # threads
@@ -56,7 +56,7 @@ def _meant(cropper: Cropper, path: Path, box: Box | None) -> Picture:
         raise ManifestError(f"{error}; leave it out of the manifest") from error
     if box is None or cuts.size is None:
         return cuts.faces[0].crop
-    found = same_places([Seen(0, box, cuts.size)], _seen(cuts))
+    found = same_places([Seen(0, share_of(box, cuts.size))], _seen(cuts))
     if not found:
         raise ManifestError(f"no face of {path} lies in the box {' '.join(map(str, box))}: {len(cuts.faces)} are found")
     return cuts.faces[next(iter(found))].crop
@@ -64,4 +64,4 @@ def _meant(cropper: Cropper, path: Path, box: Box | None) -> Picture:
 
 def _seen(cuts: Cuts) -> Sequence[Seen]:
     boxes = [None if cut.face is None else cut.face.box for cut in cuts.faces]
-    return [Seen(number, box, cuts.size or (0, 0)) for number, box in enumerate(boxes, 1)]
+    return [Seen(number, share_of(box, cuts.size)) for number, box in enumerate(boxes, 1)]
