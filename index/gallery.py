@@ -499,6 +499,8 @@ class Gallery:
         goes, too. Unknown ids are passed over. Raises GalleryLockedError.
         """
         going = list(ids)
+        if not going:
+            return 0
         with self.writing():
             with self._database.writing() as session:
                 if keep_labels:

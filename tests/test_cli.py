@@ -41,6 +41,7 @@ GROUPS = {
     ),
     "gallery people": ("merge", "split", "not-same"),
 }
+WHOLE: Any = get_command(app)
 PROGRESS = re.compile(r"^[a-z ]+: [\d,]+ of [\d,]+ .*\n", re.MULTILINE)  # told on stderr when the machine is slow
 SERVING = {"fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart", "anyio"}
 HEAVY = {"torch", "faiss", "sqlalchemy", "numpy", "PIL", "safetensors", "rich", "jinja2", *SERVING}
@@ -125,8 +126,7 @@ def test_help_names_every_command_with_its_help() -> None:
 def test_every_argument_and_option_has_help(facesearch: Command, command: str) -> None:
     shown = facesearch(command, "--help")
     assert (shown.code, shown.err) == (0, "")
-    group: Any = get_command(app)
-    parameters = group.commands[command].params
+    parameters = WHOLE.commands[command].params
     if command in GROUPS:
         assert all(name in shown.out for name in GROUPS[command])
         return
@@ -165,7 +165,7 @@ def test_help_is_whole_sentences() -> None:
         deeper = [one for sub in getattr(command, "commands", {}).values() for one in parameters(sub)]
         return [*command.params, *deeper]
 
-    for one in parameters(get_command(app)):
+    for one in parameters(WHOLE):
         if one.name not in ("install_completion", "show_completion"):  # Typer's own
             text = one.help.partition(" [default")[0]
             assert text[0].isupper() and text.endswith("."), (one.name, one.help)
@@ -177,7 +177,7 @@ def test_a_list_of_commands_cuts_none_short() -> None:
         deeper = [text for sub in below.values() for text in short(sub)]
         return [*(sub.get_short_help_str() for sub in below.values()), *deeper]
 
-    texts = short(get_command(app))
+    texts = short(WHOLE)
     assert len(texts) == len(COMMANDS) + sum(map(len, GROUPS.values()))
     assert [text for text in texts if not text.endswith(".") or text.endswith("..")] == []
 

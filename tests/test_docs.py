@@ -88,9 +88,12 @@ def command_lines(markdown: str) -> list[str]:
     return [line for line in lines if re.match(r"facesearch [a-z]", line)]
 
 
+WHOLE = get_command(app)
+
+
 def what_is_wrong(line: str) -> str:
     """Why the command would refuse this line, by its name and options alone, or an empty string."""
-    command, words = get_command(app), shlex.split(line, comments=True)[1:]
+    command, words = WHOLE, shlex.split(line, comments=True)[1:]
     context = command.context_class(command, info_name="facesearch", **command.context_settings)
     while isinstance(command, TyperGroup) and words:
         if words[0] not in command.commands:

@@ -40,15 +40,31 @@ def client(both: tuple[TestClient, Service]) -> TestClient:
     return both[0]
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceSearch]:
+    """For tests that change nothing."""
+    place = tmp_path_factory.mktemp("still")
+    with over(write_faces(place / "photos"), place / "db") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def still_client(still: FaceSearch) -> Iterator[TestClient]:
+    with serving(still) as (opened, _):
+        yield opened
+
+
 # --- asking ---
 
 
 @pytest.mark.parametrize("form", [True, False])
-def test_an_upload_is_answered_as_facesearch_answers_it(client: TestClient, faces: FaceSearch, form: bool) -> None:
+def test_an_upload_is_answered_as_facesearch_answers_it(
+    still_client: TestClient, still: FaceSearch, form: bool
+) -> None:
     upload = {"files": {"picture": ("anna.png", picture(), "image/png")}} if form else {"content": picture()}
-    said = client.post(f"{API}/query", params={"pose": 30, "k": 3, "where": "id > 1"}, **upload)
+    said = still_client.post(f"{API}/query", params={"pose": 30, "k": 3, "where": "id > 1"}, **upload)
     assert said.status_code == 200, said.text
-    expected = faces.query(picture(), pose=30, k=3, where="id > 1")
+    expected = still.query(picture(), pose=30, k=3, where="id > 1")
     found = said.json()
     assert [(one["id"], one["rank"], one["distance"]) for one in found["results"]] == [
         (one.face.id, one.rank, round(one.distance, 6)) for one in expected
@@ -56,41 +72,43 @@ def test_an_upload_is_answered_as_facesearch_answers_it(client: TestClient, face
     assert found["asked"] == {"pose": 30} and [step["text"] for step in found["steps"]] == ["pose 30"]
 
 
-def test_a_face_of_the_gallery_is_asked_about_and_never_finds_itself(client: TestClient, faces: FaceSearch) -> None:
-    found = client.post(f"{API}/query", params={"of": 2, "k": 100}).json()
+def test_a_face_of_the_gallery_is_asked_about_and_never_finds_itself(
+    still_client: TestClient, still: FaceSearch
+) -> None:
+    found = still_client.post(f"{API}/query", params={"of": 2, "k": 100}).json()
     assert sorted(one["id"] for one in found["results"]) == [1, 3, 4, 5, 6]
-    path = faces.gallery.config.image_root / faces.gallery.get([2])[0].path
-    assert [one["id"] for one in found["results"]] == [one.face.id for one in faces.query(path, k=100)]
+    path = still.gallery.config.image_root / still.gallery.get([2])[0].path
+    assert [one["id"] for one in found["results"]] == [one.face.id for one in still.query(path, k=100)]
 
 
-def test_imagined_faces_are_links_to_pictures(client: TestClient, faces: FaceSearch) -> None:
-    found = client.post(f"{API}/query", params={"pose": 30, "inpaint": True}, content=picture()).json()
-    expected = faces.query(picture(), pose=30, inpaint=True)
+def test_imagined_faces_are_links_to_pictures(still_client: TestClient, still: FaceSearch) -> None:
+    found = still_client.post(f"{API}/query", params={"pose": 30, "inpaint": True}, content=picture()).json()
+    expected = still.query(picture(), pose=30, inpaint=True)
     links = [found["source"], *(step["picture"] for step in found["steps"])]
-    shown = [client.get(f"{API}/{link}") for link in links]
+    shown = [still_client.get(f"{API}/{link}") for link in links]
     assert all(one.headers["content-type"] == "image/png" for one in shown)
     pictures = [np.asarray(Image.open(io.BytesIO(one.content))) for one in shown]
     for got, wanted in zip(pictures, [expected.source, *(step.picture for step in expected.steps)], strict=True):
         np.testing.assert_array_equal(got, wanted)
-    gone = client.get(f"{API}/imagined/nobody/source")
+    gone = still_client.get(f"{API}/imagined/nobody/source")
     assert gone.status_code == 404 and gone.json()["code"] == "forgotten"
-    assert client.get(f"{API}/{found['source'].replace('source', '7')}").status_code == 404
+    assert still_client.get(f"{API}/{found['source'].replace('source', '7')}").status_code == 404
 
 
-def test_imagined_faces_are_forgotten(faces: FaceSearch) -> None:
-    with serving(faces, Limits(imagined=2)) as (client, _):
+def test_imagined_faces_are_forgotten(still: FaceSearch) -> None:
+    with serving(still, Limits(imagined=2)) as (client, _):
         links = [client.post(f"{API}/edit", params={"pose": 30, "of": n}).json()["source"] for n in (1, 2, 3)]
         assert [client.get(f"{API}/{link}").status_code for link in links] == [404, 200, 200]
-    with serving(faces, Limits(imagined_seconds=-1)) as (client, _):
+    with serving(still, Limits(imagined_seconds=-1)) as (client, _):
         link = client.post(f"{API}/edit", params={"pose": 30, "of": 1}).json()["source"]
         assert client.get(f"{API}/{link}").status_code == 404
 
 
-def test_a_sweep_answers_at_every_value(client: TestClient, faces: FaceSearch) -> None:
-    found = client.post(f"{API}/sweep", params={"attribute": "pose", "of": 1, "k": 2}).json()
+def test_a_sweep_answers_at_every_value(still_client: TestClient, still: FaceSearch) -> None:
+    found = still_client.post(f"{API}/sweep", params={"attribute": "pose", "of": 1, "k": 2}).json()
     assert [one["asked"]["pose"] for one in found["answers"]] == [-45, -30, -15, 0, 15, 30, 45]
     assert all(len(one["results"]) == 2 for one in found["answers"])
-    lights = client.post(f"{API}/sweep", params={"attribute": "illumination", "of": 1}).json()
+    lights = still_client.post(f"{API}/sweep", params={"attribute": "illumination", "of": 1}).json()
     assert len(lights["answers"]) == 20
 
 
@@ -132,27 +150,27 @@ REFUSED = [
 
 @pytest.mark.parametrize(("asked", "content", "status", "code", "says"), REFUSED)
 def test_what_cannot_be_asked_is_told_as_the_command_tells_it(
-    client: TestClient, asked: dict[str, object], content: bytes, status: int, code: str, says: str
+    still_client: TestClient, asked: dict[str, object], content: bytes, status: int, code: str, says: str
 ) -> None:
-    said = client.post(f"{API}/query", params=asked, content=content)  # type: ignore[arg-type]
+    said = still_client.post(f"{API}/query", params=asked, content=content)  # type: ignore[arg-type]
     assert (said.status_code, said.json()["code"]) == (status, code), said.text
     assert said.json()["message"].startswith(says) and set(said.json()) == {"code", "message", "hint"}
 
 
-def test_message_and_hint_are_the_whole_sentence(client: TestClient, faces: FaceSearch) -> None:
-    said = client.post(f"{API}/query", params={"pose": 31}, content=picture()).json()
+def test_message_and_hint_are_the_whole_sentence(still_client: TestClient, still: FaceSearch) -> None:
+    said = still_client.post(f"{API}/query", params={"pose": 31}, content=picture()).json()
     with pytest.raises(Exception) as error:
-        faces.query(picture(), pose=31)
+        still.query(picture(), pose=31)
     assert f"{said['message']}: {said['hint']}" == str(error.value)
 
 
 # --- uploads ---
 
 
-def test_uploads_are_limited_in_bytes_and_pixels(faces: FaceSearch) -> None:
+def test_uploads_are_limited_in_bytes_and_pixels(still: FaceSearch) -> None:
     big = io.BytesIO()
     Image.new("RGB", (400, 400)).save(big, "PNG")
-    with serving(faces, Limits(bytes=20_000, pixels=100_000)) as (client, served):
+    with serving(still, Limits(bytes=20_000, pixels=100_000)) as (client, served):
         for content in (bytes(30_000), iter([bytes(15_000), bytes(15_000)])):
             said = client.post(f"{API}/query", content=content)
             assert (said.status_code, said.json()["code"]) == (413, "too_large")
@@ -161,8 +179,8 @@ def test_uploads_are_limited_in_bytes_and_pixels(faces: FaceSearch) -> None:
         assert served.uploads.held == 0
 
 
-def test_all_uploads_together_are_limited(faces: FaceSearch) -> None:
-    with serving(faces, Limits(bytes_together=10)) as (client, served):
+def test_all_uploads_together_are_limited(still: FaceSearch) -> None:
+    with serving(still, Limits(bytes_together=10)) as (client, served):
         said = client.post(f"{API}/query", content=picture())
         assert (said.status_code, said.json()["code"]) == (503, "full")
         assert int(said.headers["retry-after"]) > 0 and served.uploads.held == 0
@@ -184,8 +202,8 @@ FORM = "multipart/form-data; boundary=a"
         ("multipart/form-data; boundary=" + "a" * 300, b"x"),
     ],
 )
-def test_a_form_that_holds_no_picture_is_refused(client: TestClient, kind: str, body: bytes) -> None:
-    said = client.post(f"{API}/query", content=body, headers={"Content-Type": kind})
+def test_a_form_that_holds_no_picture_is_refused(still_client: TestClient, kind: str, body: bytes) -> None:
+    said = still_client.post(f"{API}/query", content=body, headers={"Content-Type": kind})
     assert (said.status_code, said.json()["code"]) == (400, "bad_form")
 
 
@@ -201,15 +219,15 @@ def test_nothing_of_an_upload_is_written(client: TestClient, faces: FaceSearch, 
 # --- showing ---
 
 
-def test_faces_come_page_by_page_with_their_total(client: TestClient) -> None:
-    first = client.get(f"{API}/faces", params={"limit": 4}).json()
+def test_faces_come_page_by_page_with_their_total(still_client: TestClient) -> None:
+    first = still_client.get(f"{API}/faces", params={"limit": 4}).json()
     assert ([face["id"] for face in first["faces"]], first["total"]) == ([1, 2, 3, 4], 6)
-    rest = client.get(f"{API}/faces", params={"limit": 4, "cursor": first["next"]}).json()
+    rest = still_client.get(f"{API}/faces", params={"limit": 4, "cursor": first["next"]}).json()
     assert ([face["id"] for face in rest["faces"]], rest["next"]) == ([5, 6], None)
-    chosen = client.get(f"{API}/faces", params={"where": "identity = 'ANNA'", "offset": 1}).json()
+    chosen = still_client.get(f"{API}/faces", params={"where": "identity = 'ANNA'", "offset": 1}).json()
     assert [face["id"] for face in chosen["faces"]] == [2, 3] and chosen["total"] == 3
-    assert client.get(f"{API}/faces", params={"cursor": "x"}).json()["code"] == "bad_cursor"
-    one = client.get(f"{API}/faces/1").json()
+    assert still_client.get(f"{API}/faces", params={"cursor": "x"}).json()["code"] == "bad_cursor"
+    one = still_client.get(f"{API}/faces/1").json()
     assert one == first["faces"][0] and one["identity"] == "anna" and one["origins"] == {"identity": "folder"}
 
 
@@ -290,8 +308,8 @@ def test_the_gallery_tells_what_it_holds(client: TestClient, photos: Path) -> No
 # --- around it ---
 
 
-def test_the_api_describes_itself(client: TestClient) -> None:
-    described = client.get("/openapi.json").json()
+def test_the_api_describes_itself(still_client: TestClient) -> None:
+    described = still_client.get("/openapi.json").json()
     assert {f"{API}/query", f"{API}/faces/{{face}}", f"{API}/jobs/{{job}}/events"} <= set(described["paths"])
     assert "multipart/form-data" in described["paths"][f"{API}/query"]["post"]["requestBody"]["content"]
     json.dumps(described)

@@ -25,7 +25,7 @@ from facesearch.server.uploads import Uploads
 from retrieval.answers import Answer
 from retrieval.face_search import FaceSearch
 from retrieval.query import Question
-from tests.served import API, picture, serving, stand_in, write_faces
+from tests.served import API, over, picture, serving, stand_in, write_faces
 
 KEY = "a key of this test".replace(" ", "-")
 
@@ -43,18 +43,32 @@ def client(faces: FaceSearch) -> Iterator[TestClient]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceSearch]:
+    """For tests that change nothing."""
+    place = tmp_path_factory.mktemp("still")
+    with over(write_faces(place / "photos"), place / "db") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def still_client(still: FaceSearch) -> Iterator[TestClient]:
+    with serving(still) as (opened, _):
+        yield opened
+
+
 # --- names and sites ---
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8000", "", "192.168.0.7", "localhost.evil"])
-def test_another_name_is_refused_since_it_may_be_another_site_s(client: TestClient, host: str) -> None:
-    said = client.get(f"{API}/faces", headers={"Host": host})
+def test_another_name_is_refused_since_it_may_be_another_site_s(still_client: TestClient, host: str) -> None:
+    said = still_client.get(f"{API}/faces", headers={"Host": host})
     assert (said.status_code, said.json()["code"]) == (421, "wrong_host")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:9", "127.1.2.3", "[::1]:8000"])
-def test_its_own_names_are_served(client: TestClient, host: str) -> None:
-    assert client.get(f"{API}/faces", headers={"Host": host}).status_code == 200
+def test_its_own_names_are_served(still_client: TestClient, host: str) -> None:
+    assert still_client.get(f"{API}/faces", headers={"Host": host}).status_code == 200
 
 
 def test_a_name_that_was_given_is_served(faces: FaceSearch) -> None:
@@ -122,13 +136,12 @@ PRIVATE = [
 ]
 
 
-@pytest.mark.parametrize("path", PRIVATE)
 @pytest.mark.parametrize("prefix", ["", "/faces"])
-def test_without_the_key_nothing_is_told(faces: FaceSearch, path: str, prefix: str) -> None:
-    with serving(faces, key=KEY, root_path=prefix) as (client, _):
-        for before in {"", prefix}:
-            said = client.get(before + path)
-            assert (said.status_code, said.json()["code"]) == (401, "no_key")
+def test_without_the_key_nothing_is_told(still: FaceSearch, prefix: str) -> None:
+    with serving(still, key=KEY, root_path=prefix) as (client, _):
+        for path in (before + path for before in {"", prefix} for path in PRIVATE):
+            said = client.get(path)
+            assert (said.status_code, said.json()["code"]) == (401, "no_key"), path
         for open_ in ("/", "/docs", "/app.js", "/healthz", "/readyz", "/openapi.json", f"{API}/session"):
             assert client.get(open_).status_code == 200
 
