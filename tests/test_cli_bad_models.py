@@ -106,6 +106,7 @@ def test_a_mistake_gives_one_line_and_changes_nothing(
     assert_refused(place, capsys, line, code, words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [

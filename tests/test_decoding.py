@@ -70,6 +70,7 @@ def test_files_come_in_order_with_the_reasons_of_those_that_cannot_be_read(
     assert files[5].reason == f"{pictures[5]} does not exist any more"
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_its_reader_costs_itself_alone(pictures: list[Path]) -> None:
     files = [file for batch in read_ahead(pictures, 4, 2, read_unless_deadly) for file in batch]
     assert [file.path for file in files] == pictures

@@ -252,6 +252,7 @@ def test_a_model_that_is_named_as_a_task_is_measured_and_others_are_compared(
         find_models(models_folder, {"none": tmp_path})
 
 
+@pytest.mark.slow
 def test_people_on_neutral_grey_are_compared_with_people_on_neutral_grey(
     data: Path, learned_model_folder: Path, tmp_path: Path
 ) -> None:

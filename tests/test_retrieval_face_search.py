@@ -206,6 +206,7 @@ def test_what_is_no_picture_is_refused(faces: FaceSearch, picture: AnyPicture, w
         faces.query(picture)
 
 
+@pytest.mark.slow
 def test_a_query_decodes_its_picture_once_and_reads_model_json_once(
     photos: Path, asked: Path, tmp_path: Path, model_folder: Path
 ) -> None:
@@ -348,6 +349,7 @@ with FaceSearch(sys.argv[1], describer=HashEditor(batch=3), reader=ReadsHere()) 
 """
 
 
+@pytest.mark.slow
 def test_eight_threads_query_while_another_process_indexes(faces: FaceSearch, photos: Path, asked: Path) -> None:
     for seed in range(50, 90):
         save_face(photos / "later" / f"{seed}.png", seed)
