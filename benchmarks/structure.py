@@ -61,6 +61,7 @@ NOT_CARRIED = {
     "PassedRow": "a file that is no picture",
     "Kept": "what a hand said of an image that went",
     "KeptRow": "the same",
+    "PlacementRow": "what a hand said of the person whom a content shows",
 }
 
 

@@ -14,10 +14,10 @@ from faceedit.describes import Edits, Who
 from faceedit.errors import UsageError
 from index.gallery import Gallery
 from index.people import Known
-from index.values import FloatArray, IdArray, Person
+from index.values import FloatArray, IdArray, Person, Placement
 from index.where import Comparison, Condition
 from retrieval.grouping import grouped
-from retrieval.same_faces import Seen, same_places
+from retrieval.same_faces import Seen, same_places, share_of
 from retrieval.tables import aligned, counted, shown
 
 _PAGE = 5_000  # descriptors that are read at a time
@@ -154,20 +154,18 @@ def _names(keys: Mapping[int, str | None], placed: Mapping[int, int]) -> dict[in
 
 def _placed(gallery: Gallery) -> dict[int, int]:
     """By face, the person that a hand said it is: by the content of its photo, and its place there."""
-    said: dict[str, list[tuple[Seen, int]]] = {}
-    placements = gallery.people.placements()
-    for one in placements:
-        said.setdefault(one.sha256, []).append((Seen(one.number, one.box), one.person))
+    said: dict[str, list[Placement]] = {}
+    for one in gallery.people.placements():
+        said.setdefault(one.sha256, []).append(one)
     photos: dict[tuple[str, str], list[Any]] = {}
     for face in gallery.faces_of(list(said)):
         photos.setdefault((face.photo.sha256, face.path), []).append(face)
     found: dict[int, int] = {}
     for (content, _), faces in photos.items():
         size = (faces[0].photo.width, faces[0].photo.height)
-        before = [Seen(seen.number, seen.box, size) for seen, _ in said[content]]
-        now = [Seen(face.number, face.box, size) for face in faces]
+        before, now = ([Seen(one.number, share_of(one.box, size)) for one in some] for some in (said[content], faces))
         for new, old in same_places(before, now).items():
-            found[faces[new].id] = said[content][old][1]
+            found[faces[new].id] = said[content][old].person
     return found
 
 

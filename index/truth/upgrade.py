@@ -15,16 +15,20 @@ _OWN = "name NOT LIKE 'sqlite%'"  # what SQLite does not make by itself
 
 def to_newest(connection: Connection) -> None:
     """Run the migrations that are due, in the connection's transaction: on an empty database, all of them."""
-    if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+    if connection.dialect.name == "sqlite" and _is_empty(connection):
+        for statement in _all_of_them():
+            connection.exec_driver_sql(statement)
+    else:
         _migrate(connection)
-        return
-    for statement in _all_of_them():
-        connection.exec_driver_sql(statement)
+
+
+def _is_empty(connection: Connection) -> bool:
+    return not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
 
 
 @cache
 def _all_of_them() -> tuple[str, ...]:
-    """What the migrations make of an empty database, as statements: they run once in a process, on one in memory."""
+    """What the migrations make of an empty file of SQLite, as statements: they run once in a process, in memory."""
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         _migrate(connection)
