@@ -24,6 +24,7 @@ from faceedit.describes import Who
 from faceedit.editor import Editor
 from faceedit.manifest import read_manifest
 from faceedit.people import encoder_named
+from retrieval.answers import First
 from retrieval.evaluation.queries import (
     LabelledSet,
     Queries,
@@ -100,6 +101,7 @@ def measure(every: Described, own: Who) -> dict[str, Any]:
         "without our own part of who": {share: _recalls(every, share, own=ours) for share in SHARES},
         "share chosen on each half": chosen,
         "recall@1 of each half by the other's share": chosen_of_the_other,
+        "the person first, by a wish": _person_first(every, best),
         "who alone: first at another pose right": round(first_right(parts), 4),
         "who alone": None if usual is None else asdict(usual),
         "who alone, threshold of the other half": _crossed(parts),
@@ -107,8 +109,19 @@ def measure(every: Described, own: Who) -> dict[str, Any]:
             "by ours": _absent(every, *every.joint(0.0)),
             "by both": _absent(every, *every.joint(best)),
             "by who alone": _absent(every, every.who, every.who[every.test.rows_of(every.queries)]),
+            "first by both, told by who, by the limit that the model's card has": _told_as_shipped(every, best, True),
+            "first by who alone, by that limit": _told_as_shipped(every, best, False),
         },
     }
+
+
+def _person_first(every: Described, share: float) -> dict[str, float]:
+    """Of the first results of all queries, how many show the person; and the person at the asked pose."""
+    stored, asked = every.joint(share)
+    first = _nearest(stored, asked, every.test.own_rows(every.queries))[:, 0]
+    right = every.test.identities[first] == every.test.identities[every.test.rows_of(every.queries)]
+    there = right & (every.test.values[first] == every.queries.targets)
+    return {"person": round(float(right.mean()), 4), "person and pose": round(float(there.mean()), 4)}
 
 
 def _halves(every: Described) -> list[NDArray[np.bool_]]:
@@ -178,6 +191,34 @@ def _absent(every: Described, stored: Floats, asked: Floats) -> dict[str, float]
             limit = np.quantile(far[~missing & ~mine], 1 - ALARMS)
             told.append(float((far[missing & mine] > limit).mean()))
             alarms.append(float((far[~missing & mine] > limit).mean()))
+    return {"told": round(float(np.mean(told)), 4), "false alarms": round(float(np.mean(alarms)), 4)}
+
+
+def _told_as_shipped(every: Described, share: float, wished: bool) -> dict[str, float]:
+    """As `query` tells it: how far the first result lies in who it is, and whether that is beyond the limit
+    (`First.limit`) of one half, judged on the other, of the same ten draws. wished: the first result is that of a
+    wish."""
+    test, queries = every.test, every.queries
+    people = np.unique(test.identities, return_inverse=True)[1]
+    sources, own = test.rows_of(queries), test.own_rows(queries)
+    stored, asked = every.joint(share) if wished else (every.who, every.who[sources])
+    far = np.sqrt(np.maximum(2 - 2 * every.who[sources] @ every.who.T, 0))
+    told, alarms = [], []
+    for draw in range(10):
+        shuffled = np.random.default_rng(draw).permutation(people.max() + 1)
+        gone = np.isin(people, shuffled[: round(ABSENT * len(shuffled))])
+        alike = asked @ stored.T
+        alike[:, gone] = -np.inf
+        alike[np.arange(len(asked)), own] = -np.inf
+        first = far[np.arange(len(asked)), alike.argmax(1)]
+        for half in (0, 1):
+            mine = np.isin(people, shuffled[half::2])
+            known = Parts(every.who, people, test.values).among(~mine & ~gone)
+            usual = measured(known, "")
+            limit = First(0.0, usual, by_who=True, wished=wished and share > 0).limit
+            assert limit is not None
+            told.append(float((first[(gone & mine)[sources]] > limit).mean()))
+            alarms.append(float((first[(~gone & mine)[sources]] > limit).mean()))
     return {"told": round(float(np.mean(told)), 4), "false alarms": round(float(np.mean(alarms)), 4)}
 
 

@@ -40,7 +40,7 @@ def evaluate(
     identity: IdentityOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure recall on a labelled data set. Recall@1, 5 and 10 beside three baselines, as report.json and
+    """Measure recall on a labelled data set. Recall@1, 5 and 10 beside baselines, as report.json and
     report.md."""
     from faceedit.manifest import read_manifest
     from retrieval.models import ModelFolders

@@ -32,9 +32,12 @@ from cli.options import (
 def query(
     context: typer.Context,
     images: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="Photographs or aligned faces; a folder of them; - for paths on standard input."),
-    ],
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Ask for somebody of the gallery instead: by name, or by number of `people`.")
+    ] = None,
     pose: PoseOption = None,
     illumination: IlluminationOption = None,
     inpaint: InpaintOption = False,
@@ -63,7 +66,8 @@ def query(
     ] = None,
 ) -> None:
     """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
-    nearest real pictures. With nothing asked, they are those of whom it is, at any look."""
+    nearest real pictures. With nothing asked, they are those of whom it is, at any look. With --person all faces of
+    that person say who it is."""
     from faceedit.errors import ImageError
     from retrieval.checks import require_no_image
     from retrieval.wishes import asked_for, condition_of, require_distance, require_distinct
@@ -78,7 +82,7 @@ def query(
     from retrieval.query_images import Asked
     from retrieval.sheets import answer_sheet
 
-    asked_of, condition = Asked(images), condition_of(where)
+    asked_of, condition = Asked(images or (), person, face), condition_of(where)
     form = Format(one_of("table", json=as_json, jsonl=as_jsonl, csv=as_csv), attribute, several=asked_of.single is None)
     asked_of.require(sheet, as_json)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
@@ -89,18 +93,19 @@ def query(
             require_no_image(sheet, faces.gallery.config.image_root)
         for image in asked_of.each(sys.stdin):
             try:
-                source = faces.read(image, face=face)
+                source = None if person is not None else faces.read(image, face=face)
             except ImageError as error:
                 if asked_of.single is not None:
                     raise
                 failures += 1
                 print(f"skipped: {printable(str(error))}", file=sys.stderr)
                 continue
-            warn_of(source)
+            if source is not None:
+                warn_of(source)
             if attribute is None:
-                answers = [faces.query(source, k=k or 5, **wishes)]
+                answers = [faces.query(source, person=person, k=k or 5, **wishes)]
             else:
-                answers = faces.sweep(source, attribute.name, k=k or 1, **wishes)
+                answers = faces.sweep(source, attribute.name, person=person, k=k or 1, **wishes)
             print(form.text(str(image), answers, first=answered == 0), flush=True)
             if hint := form.hint(str(image), answers):
                 print(hint, file=sys.stderr)

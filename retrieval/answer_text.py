@@ -45,7 +45,7 @@ class Format:
         if nearest.by_who:
             return (
                 f"warning: {printable(query)} is probably nobody of this gallery: in who it is the first result is "
-                f"{nearest.distance:.3f} away, and {nearest.usual}"
+                f"{nearest.distance:.3f} away, beyond {nearest.limit:.3f}, and {nearest.usual}"
             )
         return (
             f"warning: nothing is near {printable(query)}: the first result is {nearest.distance:.3f} away, and "

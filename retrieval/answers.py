@@ -136,11 +136,22 @@ class Result:
 @dataclass(frozen=True)
 class First:
     """How far a first result lies, and how far right ones do: usual, None where nobody measured. by_who: what says who
-    it is was compared, else whole descriptors."""
+    it is was compared, else whole descriptors; wished: of a result that shows what was asked."""
 
     distance: float
     usual: Usual | None
     by_who: bool = False
+    wished: bool = False
+
+    @property
+    def limit(self) -> float | None:
+        """What is farther is hardly right; None where nobody measured. Who it is was measured on the nearest picture at
+        any other look: one look alone may be farther, but no farther than the fewest strangers that were measured."""
+        if self.usual is None:
+            return None
+        strangers = min((one for one in self.usual.accepted), key=lambda one: one.rate, default=None)
+        wide = self.by_who and self.wished and strangers is not None
+        return max(self.usual.nearly_all, strangers.distance) if wide and strangers else self.usual.nearly_all
 
 
 @dataclass(frozen=True)
@@ -165,9 +176,9 @@ class Answer(Sequence[Result]):
     def near(self) -> bool | None:
         """Whether the first result is no farther than nearly all right ones are; None where the model does not say how
         far these are, or there is no result."""
-        if self.first is None or self.first.usual is None:
+        if self.first is None or self.first.limit is None:
             return None
-        return self.first.distance <= self.first.usual.nearly_all
+        return self.first.distance <= self.first.limit
 
     def __len__(self) -> int:
         return len(self.results)

@@ -11,6 +11,7 @@ from typing import Any
 
 from faceedit.cropping import Cropper
 from faceedit.describes import Edits
+from faceedit.errors import UsageError
 from faceedit.images import Picture
 from index.errors import GalleryEmptyError, GalleryError
 from index.files import shortlists
@@ -20,6 +21,7 @@ from index.search.prepare import Prepared
 from index.values import Person
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
+from retrieval.asking import asked_for_person
 from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
 from retrieval.crop_policy import keep_crops, read_crops
@@ -35,7 +37,7 @@ from retrieval.opening import Opening
 from retrieval.passing import Looks
 from retrieval.people import Grouping, group, kept_apart, merged, of_person, split
 from retrieval.pruning import Ask, Gone, refuse, would_go
-from retrieval.query import Question, answers, chain, decided
+from retrieval.query import Question, answers, chain, decided, own_editor
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.redescribing import forget_redescription, redescribe, require_another
 from retrieval.reports import IndexReport, RedescribeReport
@@ -270,8 +272,9 @@ class FaceSearch:
 
     def query(
         self,
-        picture: AnyPicture | Source,
+        picture: AnyPicture | Source | None = None,
         *,
+        person: int | str | None = None,
         pose: int | None = None,
         illumination: int | None = None,
         inpaint: bool = False,
@@ -282,18 +285,20 @@ class FaceSearch:
         face: int | None = None,
     ) -> Answer:
         """Imagine the person as asked, one attribute after the other, and find the k nearest pictures of the gallery;
-        without a wish, those that look most alike.
+        without a wish, those that are most alike in who they are.
 
-        picture, face: see `read`; where it is a file of the gallery, that one does not count. pose: degrees;
+        picture, face: see `read`; where it is a file of the gallery, that one does not count. person: instead of a
+        picture somebody of the gallery, by name or by the number that `group` gave: who it is by all its faces, how it
+        looks by the edits of up to five. pose: degrees;
         illumination: number of the light; inpaint: without the block that hides a part. where: which images compete,
         such as "identity != 'anna' and pose between -15 and 15"; distinct: 'identity' for each person once, 'content'
         for each file's content once; max_distance: leave out what is farther, 0 to 2. `Answer.near` says whether the
         first result is as near as right ones are.
-        Raises AttributeValueError, UsageError, WhereError, ImageError, GalleryError, ModelFileError.
+        Raises AttributeValueError, UsageError, WhereError, NothingFoundError, ImageError, GalleryError, ModelFileError.
         """
         asked = asked_for(pose, illumination, inpaint)
         selection = Selection(k, condition_of(where), distinct, max_distance)
-        return self.ask([Question(self.read(picture, face=face), asked, selection)])[0]
+        return self.ask(self._questions(picture, person, face, [asked], selection))[0]
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """The answers to several questions at once, in their order: what `query` says to each, but their pictures go
@@ -303,9 +308,10 @@ class FaceSearch:
 
     def sweep(
         self,
-        picture: AnyPicture | Source,
+        picture: AnyPicture | Source | None = None,
         attribute: str = "pose",
         *,
+        person: int | str | None = None,
         pose: int | None = None,
         illumination: int | None = None,
         inpaint: bool = False,
@@ -319,8 +325,7 @@ class FaceSearch:
         for."""
         wishes = swept(attribute, asked_for(pose, illumination, inpaint))
         selection = Selection(k, condition_of(where), distinct, max_distance)
-        source = self.read(picture, face=face)
-        return self.ask([Question(source, asked, selection) for asked in wishes])
+        return self.ask(self._questions(picture, person, face, wishes, selection))
 
     def edit(
         self,
@@ -392,7 +397,7 @@ class FaceSearch:
         Raises UsageError where nobody measured how near strangers come, GalleryError, ModelFileError.
         """
         told, gallery = partial(progress or _silent, "grouping faces"), self.gallery
-        return group(gallery, self._models.to_describe(None, None, gallery.config), anew, told)
+        return group(gallery, own_editor(gallery, self._models)[1], anew, told)
 
     def people(self) -> list[Person]:
         """Everybody whom `group` found, by number; `faces.gallery.faces(parse("person = 17"))` are the faces of one."""
@@ -407,8 +412,8 @@ class FaceSearch:
         """Say that these faces of a person are somebody else, and stay so: who, and how many others of it went along,
         since they are more like these. Raises UsageError, UnknownPersonError, UnknownImageError."""
         gallery = self.gallery
-        describer = self._models.to_describe(None, None, gallery.config)
-        return split(gallery, describer, person, chosen_ids(gallery, images, None))
+        own = own_editor(gallery, self._models)[1]
+        return split(gallery, own, person, chosen_ids(gallery, images, None))
 
     def not_same(self, *persons: int) -> list[Person]:
         """Say that no two of these persons are one, however alike they are. Raises UsageError, UnknownPersonError."""
@@ -473,6 +478,23 @@ class FaceSearch:
         return Compacted(self.gallery.compact(), self._prepared(None, progress)[1])
 
     # --- inside ---
+
+    def _questions(
+        self,
+        picture: AnyPicture | Source | None,
+        person: int | str | None,
+        face: int | None,
+        wishes: Sequence[dict[str, int]],
+        selection: Selection,
+    ) -> list[Question]:
+        """For a picture, or for somebody of the gallery. Raises UsageError where both are given, or neither."""
+        if person is None and picture is not None:
+            source = self.read(picture, face=face)
+            return [Question(source, asked, selection) for asked in wishes]
+        if person is None or picture is not None or face is not None:
+            raise UsageError("say whom to ask for: a picture, or a person of the gallery by name or number")
+        gallery = self.gallery
+        return asked_for_person(gallery, own_editor(gallery, self._models)[1].who, person, wishes, selection)
 
     def _prepared(
         self, requirements: Requirements | None, progress: Progress | None

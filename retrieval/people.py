@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.describes import Edits, Who
+from faceedit.describes import Usual, Who
 from faceedit.errors import UsageError
 from index.gallery import Gallery
 from index.people import Known
@@ -53,14 +53,13 @@ class Grouping:
         return told
 
 
-def group(gallery: Gallery, describer: Edits, anew: bool, told: Told) -> Grouping:
+def group(gallery: Gallery, describer: TellsPeople, anew: bool, told: Told) -> Grouping:
     """Group the faces that came since the last time, by what descriptors say of who it is; anew: all. What a hand said
     of persons stays, and so do the numbers of persons whose faces are mostly the same.
 
     Raises UsageError where nobody measured how near strangers come by this describer, GalleryLockedError.
     """
     who, near = nearness(describer)
-    gallery.require_model(describer.digest, describer.descriptor_size)
     people = gallery.people
     with gallery.writing():
         known = people.known()
@@ -76,7 +75,17 @@ def group(gallery: Gallery, describer: Edits, anew: bool, told: Told) -> Groupin
     return Grouping(len(persons) + len(others), faces, len(alone), came, written.moved, written.suggested)
 
 
-def nearness(describer: Edits) -> tuple[Who, float]:
+class TellsPeople(Protocol):
+    """What a grouping needs to know of who describes: see `faceedit.describes.Edits`."""
+
+    @property
+    def who(self) -> Who | None: ...
+
+    @property
+    def usual_who(self) -> Usual | None: ...
+
+
+def nearness(describer: TellsPeople) -> tuple[Who, float]:
     """Where descriptors say who it is, and how near two persons must be to be one: as the fewest strangers are that
     were measured. Raises UsageError."""
     who, usual = describer.who, describer.usual_who
@@ -234,10 +243,9 @@ def _require_one_name(gallery: Gallery, faces: Mapping[int, Sequence[int]]) -> N
         )
 
 
-def split(gallery: Gallery, describer: Edits, person: int, faces: Sequence[int]) -> tuple[Person, int]:
+def split(gallery: Gallery, describer: TellsPeople, person: int, faces: Sequence[int]) -> tuple[Person, int]:
     """These faces of a person are somebody else, whom nobody knew: who, and how many others went along, since they are
     more like these than like the rest. Raises UsageError, UnknownPersonError."""
-    gallery.require_model(describer.digest, describer.descriptor_size)
     if describer.who is None:
         raise UsageError("this model does not say who somebody is: give another --model, or an encoder with --identity")
     with gallery.writing():

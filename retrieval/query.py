@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from stat import S_ISREG
 
@@ -23,6 +24,7 @@ from retrieval.answers import CHANGED, GONE, THERE, UNREADABLE, Answer, First, R
 from retrieval.checks import is_unicode
 from retrieval.describing import require_sound
 from retrieval.models import Models
+from retrieval.sought import Sought, joined
 from retrieval.source import Source
 from retrieval.wishes import Selection
 
@@ -34,11 +36,18 @@ Asked = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Question:
-    """Whom somebody asks for: a picture that was read, how to see it, and which results are shown."""
+    """Whom somebody asks for: a picture that was read, how to see it, and which results are shown; sought: of a person
+    of the gallery, who is not only that picture."""
 
     source: Source
     asked: Asked = field(default_factory=dict)
     selection: Selection = USUAL
+    sought: Sought | None = None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every picture of it."""
+        return (self.source, *(self.sought.others if self.sought else ()))
 
 
 def answers(gallery: Gallery, models: Models, questions: Sequence[Question]) -> list[Answer]:
@@ -53,17 +62,27 @@ def answers(gallery: Gallery, models: Models, questions: Sequence[Question]) -> 
     """
     if len(gallery) == 0:
         raise GalleryEmptyError(f"the gallery {gallery.folder} is empty: run `facesearch index` on a folder first")
+    editors, own = own_editor(gallery, models, [name for one in questions for name in one.asked])
+    shown = [(source, one.asked) for one in questions for source in one.sources]
+    steps = chains(shown, editors, last=own.attribute.name)
+    descriptors = _descriptors([source for source, _ in shown], steps, own)
+    first = list(accumulate((len(one.sources) for one in questions), initial=0))
+    descriptors = joined(descriptors, first, [one.sought for one in questions], own.who)
+    steps = [steps[at] for at in first[:-1]]
+    found = _found(gallery, descriptors, questions, own.who)
+    every = zip(questions, steps, descriptors, found, strict=True)
+    return [_answer(gallery, own, *one) for one in every]
+
+
+def own_editor(gallery: Gallery, models: Models, attributes: Sequence[str] = ()) -> tuple[Mapping[str, Edits], Edits]:
+    """Editors of these attributes, and the one that describes the gallery. Raises ModelMismatchError, UsageError."""
     attribute = gallery.config.attribute
-    editors = models.to_query(dict.fromkeys(name for one in questions for name in one.asked), gallery.config)
+    editors = models.to_query(dict.fromkeys(attributes), gallery.config)
     if attribute not in editors:
         raise UsageError(f"the gallery {gallery.folder} was described by a model for {attribute}: give that model too")
     own = editors[attribute]
     gallery.require_model(own.digest, own.descriptor_size)
-    steps = chains([(one.source, one.asked) for one in questions], editors, last=attribute)
-    descriptors = _descriptors(questions, steps, own)
-    found = _found(gallery, descriptors, questions, own.who)
-    every = zip(questions, steps, descriptors, found, strict=True)
-    return [_answer(gallery, own, *one) for one in every]
+    return editors, own
 
 
 def _answer(
@@ -77,7 +96,8 @@ def _answer(
     results = (_result(gallery, rank, match) for rank, match in enumerate(matches, start=1))
     by_who = not question.asked and own.who is not None
     first, source = _first(gallery, own, descriptor, matches, by_who), question.source
-    return Answer(source.name, dict(question.asked), source, steps, tuple(results), first, by_who)
+    name = question.sought.name if question.sought else source.name
+    return Answer(name, dict(question.asked), source, steps, tuple(results), first, by_who)
 
 
 def _first(
@@ -90,7 +110,7 @@ def _first(
     if who is not None and who.tells_strangers and not who_alone:
         distance = who.apart(descriptor, gallery.descriptors([matches[0].face.id])[0])
     by_who = who_alone or (who is not None and who.tells_strangers)
-    return First(distance, own.usual_who if by_who else own.usual, by_who)
+    return First(distance, own.usual_who if by_who else own.usual, by_who, wished=not who_alone)
 
 
 def chain(source: Source, asked: Asked, editors: Mapping[str, Edits], last: str = "pose") -> tuple[Step, ...]:
@@ -144,13 +164,13 @@ def _require_editors(names: Iterable[str], editors: Mapping[str, Edits]) -> None
         raise UsageError(f"there is no model for {', '.join(missing)}: give a --models folder that has one")
 
 
-def _descriptors(questions: Sequence[Question], steps: Sequence[tuple[Step, ...]], own: Edits) -> NDArray[np.float32]:
+def _descriptors(sources: Sequence[Source], steps: Sequence[tuple[Step, ...]], own: Edits) -> NDArray[np.float32]:
     """(N, D) what is searched for: what the gallery's own editor made last, else what it makes of the last picture."""
     made: dict[int, NDArray[np.float32]] = {}
     rest: dict[int, Picture] = {}
-    seen: list[Picture] = []  # of each question, the picture that its descriptor was made of
-    for at, (one, chained) in enumerate(zip(questions, steps, strict=True)):
-        shown = [one.source.crop, *(step.edit.refined for step in chained)]
+    seen: list[Picture] = []  # of each source, the picture that its descriptor was made of
+    for at, (one, chained) in enumerate(zip(sources, steps, strict=True)):
+        shown = [one.crop, *(step.edit.refined for step in chained)]
         if chained and chained[-1].attribute.name == own.attribute.name:
             made[at] = chained[-1].edit.descriptor
             seen.append(shown[-2])
@@ -159,7 +179,7 @@ def _descriptors(questions: Sequence[Question], steps: Sequence[tuple[Step, ...]
             seen.append(shown[-1])
     if rest:
         made.update(zip(rest, own.describe(np.stack(list(rest.values()))).descriptors, strict=True))
-    people = [_person(one.source.crop, chained) for one, chained in zip(questions, steps, strict=True)]
+    people = [_person(one.crop, chained) for one, chained in zip(sources, steps, strict=True)]
     descriptors = np.stack(
         [
             made[at] if person is seen[at] else own.of_person(made[at], person)  # which an encoder need not see twice
@@ -181,7 +201,7 @@ def _found(
 ) -> list[list[Match]]:
     """The nearest of each question; those of one condition are looked for together. who: the part that is compared
     where nothing is asked."""
-    own = [_own(gallery, one.source.path) for one in questions]
+    own = [[] if one.sought else _own(gallery, one.source.path) for one in questions]
     looks = [one.selection.k + len(ids) for one, ids in zip(questions, own, strict=True)]
     found: dict[int, list[Match]] = {}
     while waiting := [at for at in range(len(questions)) if at not in found]:

@@ -15,13 +15,22 @@ _STANDARD_INPUT = Path("-")
 
 @dataclass(frozen=True)
 class Asked:
-    """images: files and folders; - stands for the paths on standard input."""
+    """images: files and folders; - stands for the paths on standard input; person: somebody of the gallery instead;
+    face: which of those in an image. Raises UsageError for both, or neither."""
 
     images: Sequence[Path]
+    person: str | None = None
+    face: int | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.images) == (self.person is not None) or (self.person is not None and self.face is not None):
+            raise UsageError("say whom to ask for: images, or --person NAME or NUMBER, who has no --face")
 
     @property
     def single(self) -> Path | None:
-        """The one image; None when there may be several."""
+        """The one image, or the name of a person; None when there may be several."""
+        if self.person is not None:
+            return Path(self.person)
         one = self.images[0]
         return one if len(self.images) == 1 and one != _STANDARD_INPUT and not one.is_dir() else None
 
@@ -36,10 +45,13 @@ class Asked:
             elif image != _STANDARD_INPUT:
                 require_file(image, "an image")
         if sheet is not None:
-            require_picture_name(sheet, self.single)
+            require_picture_name(sheet, None if self.person is not None else self.single)
 
     def each(self, lines: Iterable[str]) -> Iterator[Path]:
-        """Every image that is meant, one at a time; lines: of standard input, which are read as they come."""
+        """Every image that is meant, one at a time, or the name of the person; lines: of standard input, which are read
+        as they come."""
+        if self.person is not None:
+            yield Path(self.person)
         for image in self.images:
             if image == _STANDARD_INPUT:
                 yield from (Path(name) for line in lines if (name := line.rstrip("\r\n")))

@@ -50,3 +50,22 @@ def test_the_command_groups_lists_and_names_people(faces: FaceSearch, capsys: py
     assert (code, err) == (0, "") and out.splitlines()[1].split() == ["4", "Ben", "1"]
     code, _, err = command(faces, capsys, "people", "merge", "1", "77")
     assert (code, err.count("\n")) == (1, 1) and "knows no person 77" in err
+
+
+def test_the_command_asks_for_somebody_of_the_gallery(faces: FaceSearch, capsys: pytest.CaptureFixture[str]) -> None:
+    def made(folder: Path, **options: object) -> FaceSearch:
+        return search(folder)
+
+    faces.group()
+    faces.label(person=1, identity="Anna")
+    assert run(["query", "--person", "anna", "--pose", "30", "--db", str(faces.folder), "--json"], made) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["query"] == "anna" and len(told["results"]) == 5
+    for wrong, words in (
+        (["--person", "zoe"], "nobody is called 'zoe'"),
+        ([], "say whom to ask for: images, or --person"),
+        (["--person", "1", "--face", "2"], "say whom to ask for"),
+    ):
+        assert run(["query", *wrong, "--db", str(faces.folder)], made) in (2, 4)
+        err = capsys.readouterr().err
+        assert words in err and err.count("\n") == 1

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceedit.errors import UsageError
+from faceedit.errors import ImageError, UsageError
 from index.care.exchange import restore
 from index.errors import UnknownPersonError
 from index.gallery import Gallery
 from index.labels import SUGGESTION
+from retrieval.errors import NothingFoundError
 from retrieval.face_search import FaceSearch
 from retrieval.grouping import grouped
 from tests.people import ANNA, BEN, CARL, Alike, direction, save, search
@@ -362,6 +363,55 @@ def test_conditions_know_persons(faces: FaceSearch, photos: Path) -> None:
         faces.label("a0.png", person=1, identity="x")
     with pytest.raises(UnknownPersonError, match="no person 99"):
         faces.label(person=99, identity="x")
+
+
+def test_somebody_of_the_gallery_is_asked_for_by_name_or_number(faces: FaceSearch) -> None:
+    faces.group()
+    faces.label(person=2, identity="Ben")
+    by_number, by_name = faces.query(person=2, k=4), faces.query(person="ben", k=4)
+    assert {one.path.name for one in by_number} == names("b") and list(by_number) == list(by_name)
+    assert by_name.query == "ben" and by_name.at_any_look and by_name.near
+    assert list(faces.query(person="2", k=4)) == list(by_number)
+    faces.label("c0.png", identity="2")  # a name wins over a number
+    assert {one.path.name for one in faces.query(person="2", k=4)} == names("c")
+
+
+def test_a_person_is_the_mean_of_its_faces_and_looks_like_the_mean_of_a_few_edits(faces: FaceSearch) -> None:
+    faces.group()
+    describer = Alike()
+    half = describer.descriptor_size // 2
+    ids = faces.gallery.people.faces_of([1])[1]
+    stored = faces.gallery.descriptors(ids)
+    edits = [describer.edit(faces.read_face(id_).crop, 30).descriptor for id_ in ids]
+    assert len(edits) == 4
+    look = np.mean([edit[half:] for edit in edits], axis=0)
+    who = np.mean([one[:half] / np.linalg.norm(one[:half]) for one in stored], axis=0)
+    share = np.sqrt(np.mean([edit[:half] @ edit[:half] for edit in edits]))
+    rest = np.sqrt(np.mean([edit[half:] @ edit[half:] for edit in edits]))
+    wanted = np.concatenate([share * who / np.linalg.norm(who), rest * look / np.linalg.norm(look)])
+    far = np.linalg.norm(stored - wanted / np.linalg.norm(wanted), axis=1)
+    found = {one.face.id: one.distance for one in faces.query(person=1, pose=30, k=13)}
+    np.testing.assert_allclose([found[id_] for id_ in ids], far, atol=2e-3)
+    assert len(faces.sweep(attribute="pose", person=1)) == 7
+
+
+def test_nobody_is_asked_for_in_one_line(faces: FaceSearch, photos: Path) -> None:
+    faces.group()
+    for person, error, words in (
+        ("zoe", NothingFoundError, "nobody is called 'zoe', and no person has that number"),
+        (77, NothingFoundError, "no person has the number 77"),
+        ("", UsageError, "is nobody: give a name, or a number"),
+        (True, UsageError, "is nobody"),
+    ):
+        with pytest.raises(error, match=words):
+            faces.query(person=person)
+    for both in ({}, {"picture": photos / "a0.png", "person": 1}, {"person": 1, "face": 1}):
+        with pytest.raises(UsageError, match="say whom to ask for"):
+            faces.query(**both)
+    for path in photos.glob("a*"):
+        path.unlink()
+    with pytest.raises(ImageError, match=r"the file of a\d\.png is gone"):
+        faces.query(person=1, pose=30)
 
 
 def test_what_is_damaged_of_people_is_found_and_mended(faces: FaceSearch) -> None:

@@ -13,8 +13,11 @@ from PIL import Image
 
 from faceedit.describes import Accepted, Usual, Who
 from faceedit.errors import UsageError
+from faceedit.manifest import read_manifest
 from index.search.plan import Planner, Requirements
 from retrieval.answer_text import Format
+from retrieval.evaluation.evaluate import evaluate
+from retrieval.evaluation.queries import choose_queries, default_match, load_test_set
 from retrieval.evaluation.who import Parts, first_right, measured
 from retrieval.face_search import FaceSearch
 from tests.stand_ins import KnowsPeople, ReadsHere
@@ -167,3 +170,21 @@ def test_a_descriptor_that_is_all_of_one_s_person_is_not_nearer_than_it_is(faces
     answer = faces.query(np.asarray(picture(40, 99)), k=8)
     assert [one.identity for one in answer][:5] == ["anna"] * 5 and answer[0].distance < 0.02
     assert next(one.distance for one in answer if "strange" in str(one.path)) > 0.5
+
+
+def test_an_evaluation_says_what_who_it_is_finds_alone_and_with_a_filter(tmp_path: Path) -> None:
+    lines = ["path,identity,pose,illumination"]
+    for name, person in PEOPLE.items():
+        for number, pose in enumerate((-15, 0, 15)):
+            picture(person, number).save(tmp_path / f"{name}{number}.png")
+            lines.append(f"{name}{number}.png,{name},{pose},0")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    editor, manifest = KnowsPeople(), read_manifest(tmp_path)
+    test = load_test_set(manifest, editor.attribute, default_match(manifest))
+    queries = choose_queries(test, editor.attribute, 100, 0)
+    found = evaluate(editor, test, queries, default_match(manifest))
+    assert len(queries) == 24 and set(found.hits) > {"who_alone", "who_at_the_true_value"}
+    assert found.hits["who_at_the_true_value"][:, 0].all()  # the person, among pictures at the asked pose
+    assert not found.hits["who_at_the_true_value"][:, 1:].any()
+    alone = found.hits["who_alone"]
+    assert alone[:, :2].any(1).all() and 0 < alone[:, 0].mean() < 1  # one of the two other poses, whichever

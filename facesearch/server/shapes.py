@@ -315,7 +315,7 @@ def result_json(result: Result) -> dict[str, Any]:
 def answer_json(answer: Answer, name: str) -> dict[str, Any]:
     """Of an answer whose pictures are kept under a name."""
     first = answer.first
-    usual = first.usual.nearly_all if first and first.usual else None
+    usual = first.limit if first else None
     return {
         "asked": dict(answer.asked),
         "near": answer.near,

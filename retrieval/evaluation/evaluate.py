@@ -18,6 +18,7 @@ from faceedit.cutouts import on_neutral
 from faceedit.describes import Edits, Usual
 from faceedit.manifest import Manifest
 from index.gallery import Gallery
+from index.values import FloatArray
 from retrieval.evaluation.queries import (
     Bools,
     LabelledSet,
@@ -29,7 +30,15 @@ from retrieval.evaluation.queries import (
     truth_rows,
 )
 from retrieval.evaluation.recall import RANKS
-from retrieval.evaluation.searching import decided_values, distances_to, gallery_of, nearest_rows, nearest_vectors
+from retrieval.evaluation.searching import (
+    decided_values,
+    descriptors_of,
+    directions,
+    distances_to,
+    gallery_of,
+    nearest_rows,
+    nearest_vectors,
+)
 from retrieval.evaluation.who import Parts, measured
 
 OURS = "descriptor"
@@ -114,7 +123,8 @@ def evaluate(
     progress: Progress | None = None,
     cache: Path | None = None,
 ) -> Evaluation:
-    """Describe the gallery, turn every query, search, and do the same with three baselines on pixels.
+    """Describe the gallery, turn every query, search, and do the same with baselines: what says who it is alone, where
+    descriptors have such a part, and three on pixels.
 
     progress(what, done, total) is called as work goes on; cache: a folder, for nothing else, in which the gallery is
     kept, so that an interrupted description of it goes on.
@@ -123,8 +133,9 @@ def evaluate(
     with gallery_of(editor, test.images, cache, lambda done, total: report("gallery", done, total)) as gallery:
         turned = _turn_and_search(editor, test, queries, gallery, report)
         same = _same_value(editor, test, queries, gallery)
-        decided, who = decided_values(gallery), _who(editor, test, gallery)
+        decided, stored = decided_values(gallery), descriptors_of(gallery, len(test.images))
     hits = {OURS: right_results(test, queries, turned.nearest)}
+    hits |= _by_who(editor, test, queries, stored)
     hits |= _baselines(editor, test, queries, turned.refined, report)
     return Evaluation(
         test=test,
@@ -141,17 +152,38 @@ def evaluate(
         same_value_hits=same,
         occluded_decided=_occluded_decided(editor, test, queries),
         neutral=editor.neutral,
-        who=who,
+        who=_who(editor, test, stored),
     )
 
 
-def _who(editor: Edits, test: LabelledSet, gallery: Gallery) -> Usual | None:
+def _who(editor: Edits, test: LabelledSet, descriptors: FloatArray) -> Usual | None:
     if editor.who is None:
         return None
-    ids = gallery.ids_of([str(row) for row in range(len(test.images))])
-    descriptors = gallery.descriptors([ids[str(row)] for row in range(len(test.images))])
     people = np.unique(test.identities, return_inverse=True)[1]
     return measured(Parts.of(descriptors, editor.who, people, test.values), test.manifest.root.resolve().name)
+
+
+def _by_who(editor: Edits, test: LabelledSet, queries: Queries, stored: FloatArray) -> dict[str, Bools]:
+    """What who it is finds without anything imagined, of the encoder where there is one: among all pictures, and among
+    those that truly show what is asked, which nobody knows of a gallery. stored (N, D): descriptors of the pictures."""
+    who, own = editor.who, test.own_rows(queries)
+    if who is None:
+        return {}
+    described = stored[own] if (own >= 0).all() else editor.describe(test.pictures_of(queries)).descriptors
+    vectors, asked = (directions(one[:, who.start : who.stop]) for one in (stored, described))
+    hits = right_results(test, queries, nearest_vectors(vectors, asked, own, RANKS[-1]))
+    return {"who_alone": hits, "who_at_the_true_value": _filtered(test, queries, vectors, asked)}
+
+
+def _filtered(test: LabelledSet, queries: Queries, vectors: FloatArray, asked: FloatArray) -> Bools:
+    """(Q, 10) whether the nearest of vectors (N, d) to asked (Q, d) are right, of pictures with the asked value."""
+    hits = np.zeros((len(queries), RANKS[-1]), np.bool_)
+    for value in np.unique(queries.targets):
+        some, rows = np.flatnonzero(queries.targets == value), np.flatnonzero(test.values == value)
+        nobody = np.full(len(some), -1, np.int64)  # a query shows another value than it asks for
+        found = rows[nearest_vectors(vectors[rows], asked[some], nobody, RANKS[-1])]
+        hits[some, : found.shape[1]] = right_results(test, queries.part(some.tolist()), found)
+    return hits
 
 
 def _turn_and_search(editor: Edits, test: LabelledSet, queries: Queries, gallery: Gallery, report: Progress) -> _Turned:

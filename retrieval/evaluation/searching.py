@@ -17,6 +17,7 @@ from faceedit.describes import Describes
 from index.errors import GalleryError
 from index.gallery import Decision, Face, Gallery, GalleryConfig, Labels, Photo
 from index.search.exact import scan
+from index.values import FloatArray
 from retrieval.describing import known_errors
 from retrieval.evaluation.queries import Rows
 
@@ -50,6 +51,12 @@ def decided_values(gallery: Gallery) -> Rows:
     return np.array([decided[row] for row in range(len(decided))], np.int64)
 
 
+def descriptors_of(gallery: Gallery, count: int) -> FloatArray:
+    """(N, D) those of the rows of a `gallery_of`."""
+    ids = gallery.ids_of([str(row) for row in range(count)])
+    return gallery.descriptors([ids[str(row)] for row in range(count)])
+
+
 def nearest_rows(gallery: Gallery, descriptors: NDArray[np.float32], own: Rows, k: int) -> Rows:
     """(Q, k) the rows nearest to descriptors (Q, D) in a `gallery_of`, nearest first, equals by row. own (Q,): each
     query's own row, which never counts, or -1. Fewer columns come back when the gallery is smaller."""
@@ -70,6 +77,11 @@ def nearest_vectors(stored: NDArray[Any], asked: NDArray[Any], own: Rows, k: int
     rows = np.arange(len(stored), dtype=np.int64)
     found = scan(stored, rows, rows, np.ascontiguousarray(asked, np.float32), k + 1)
     return without_own(np.stack([ids for _, ids in found]), own, k)
+
+
+def directions(vectors: FloatArray) -> FloatArray:
+    """Vectors (n, d), each of length 1; zeros stay."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 def without_own(rows: Rows, own: Rows, k: int) -> Rows:
