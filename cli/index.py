@@ -24,6 +24,7 @@ from cli.options import (
     RecallOption,
     TaskOption,
     db_folder,
+    db_place,
     face_search,
 )
 from faceedit.errors import UsageError
@@ -100,8 +101,8 @@ def index(
     from retrieval.search_requirements import requirements_of
 
     looks: dict[str, Any] = {"exclude": exclude or (), "follow_links": follow_links}
-    started, place = time.monotonic(), db_folder(db)
-    requirements = requirements_of(place, max_memory, recall, max_ms)
+    started, place = time.monotonic(), db_place(db)
+    requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
     options = {"attribute": task, "descriptor": descriptor, "candidates": candidates, "identity": identity}
     with face_search(context, db, model=model, device=device, **options) as search, ProgressBar() as bar:
         if dry_run:

@@ -14,13 +14,19 @@ from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
     from faceedit.attributes import AttributeSpace
+    from index.truth.address import Address
     from retrieval.face_search import FaceSearch
     from retrieval.source import Source
 
 Factory = Callable[..., "FaceSearch"]
 
 DbOption = Annotated[
-    Path | None, typer.Option("--db", help="The gallery's folder. [default: .facesearch, or $FACESEARCH_DB]")
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="PLACE",
+        help="The gallery's folder, or its address on a server. [default: .facesearch, or $FACESEARCH_DB]",
+    ),
 ]
 ModelOption = Annotated[
     Path | None,
@@ -106,17 +112,25 @@ AllPosesOption = Annotated[bool, typer.Option("--all-poses", help="Take every po
 AllIlluminationsOption = Annotated[bool, typer.Option("--all-illuminations", help="Take every light.")]
 
 
-def face_search(context: typer.Context, db: Path | None = None, **options: Any) -> FaceSearch:
+def face_search(context: typer.Context, db: str | Path | None = None, **options: Any) -> FaceSearch:
     """The gallery of --db with its models; options: of `FaceSearch`."""
     from retrieval.face_search import FaceSearch
 
     make: Factory = context.obj or FaceSearch
-    return make(db_folder(db), **options)
+    return make(db_place(db), **options)
 
 
-def db_folder(given: Path | None) -> Path:
-    """--db, else $FACESEARCH_DB, else .facesearch in the current folder."""
-    return given or Path(os.environ.get("FACESEARCH_DB") or ".facesearch")
+def db_place(given: str | Path | None) -> Address:
+    """--db, else $FACESEARCH_DB, else .facesearch in the current folder. Raises AddressError."""
+    from index.truth.address import read_address
+
+    return read_address(given or os.environ.get("FACESEARCH_DB") or ".facesearch")
+
+
+def db_folder(given: str | None) -> Path:
+    """That folder, or the one where this machine keeps what it derives of a gallery on a server."""
+    place = db_place(given)
+    return place if isinstance(place, Path) else place.folder
 
 
 def swept(all_poses: bool, all_illuminations: bool, asked: dict[str, int]) -> AttributeSpace | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from index.checked import kept_noted
 from index.errors import DescriptorShapeError, DescriptorValueError, GalleryCorruptError, GalleryStorageError
 from index.plain import not_following
-from index.values import FloatArray, HalfArray
+from index.values import FloatArray, HalfArray, IdArray
 from index.whole import sync_folder, to_disk
 
 RECORD_TYPE = np.dtype("<f2")  # half precision, little-endian on every machine
@@ -113,6 +113,25 @@ class DescriptorFile:
             return np.asarray(np.memmap(self.path, dtype=RECORD_TYPE, mode="r", shape=(committed, self.size)))
         except (OSError, ValueError) as error:  # replaced since it was looked at
             raise GalleryCorruptError(f"{self.path} cannot be read ({error}); try again") from error
+
+    def ready(self) -> None:
+        """Nothing need be done before the file is read: it is the truth itself."""
+
+    def stored(self, slots: IdArray) -> tuple[list[str], HalfArray]:
+        """The records (n, size) of these ascending slots as they were stored, with their hashes; zeros and "" for those
+        behind the end. Not copied where they lie one behind the other."""
+        content = self.whole()
+        hashes = record_hashes(content, slots.tolist())
+        first, last = (int(slots[0]), int(slots[-1])) if len(slots) else (0, -1)
+        if last < len(content) and last - first == len(slots) - 1:
+            return hashes, content[first : last + 1]
+        taken = np.zeros((len(slots), self.size), content.dtype)
+        there = slots < len(content)
+        taken[there] = content[slots[there]]
+        return hashes, taken
+
+    def moved(self, number: int, before: Sequence[int], after: Sequence[int]) -> None:
+        """Whoever says that records lie in another file has written that file."""
 
     def whole(self) -> HalfArray:
         """All records that are there, whole ones, (n, size) float16, mapped into memory read-only."""

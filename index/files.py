@@ -55,7 +55,10 @@ def discard_descriptors(folder: Path, keep: Collection[int] = ()) -> None:
     for number in descriptor_numbers(folder):
         if number not in keep:
             with suppress(OSError):  # Windows keeps a file that another process has open; the next writer deletes it
-                descriptor_path(folder, number).unlink()
+                path = descriptor_path(folder, number)
+                path.unlink()
+                for beside in (".json", ".digests"):  # of a copy
+                    path.with_suffix(beside).unlink(missing_ok=True)
 
 
 def exact_path(folder: Path, generation: int, stamp: str) -> Path:

@@ -1,4 +1,4 @@
-"""A gallery of described faces in one folder: search it, add to it, remove from it.
+"""A gallery of described faces in one folder, or on a server: search it, add to it, remove from it.
 
 `gallery.db` (SQLite) is the truth, and says which file holds the descriptors, one slot per face. `exact-*.faiss` is
 derived of both, and the first search after a change rebuilds it; `search-*` is one of reduced descriptors, for large
@@ -28,7 +28,7 @@ from index.care.verify import Verification, verify
 from index.checked import forget
 from index.descriptors import checked_descriptors, record_hash, record_hashes
 from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
-from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path, gallery_bytes
+from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path
 from index.labels import Labels
 from index.people import People
 from index.pictures import discard_pictures
@@ -38,7 +38,8 @@ from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
 from index.stamps import FileStamp
 from index.truth import descriptor_slots, kept, known, passed, people, places, redescribing, state, store
-from index.truth.creating import create_files
+from index.truth.address import Address, Server, read_address
+from index.truth.creating import create_files, create_tables, opened_server
 from index.truth.database import Database, SQLite
 from index.truth.own_tables import require_own_tables
 from index.truth.redescribing import Redescription
@@ -97,39 +98,46 @@ class Gallery:
         self._database = database
         self._config = config
         self._reader = Reader(folder, database, (config.model_digest, config.descriptor_size))
-        self._lock = WriterLock(folder)
+        self._lock = database.lock()
         self._threads = RLock()
 
     @classmethod
-    def create(cls, folder: Path, config: GalleryConfig) -> Gallery:
-        """Make an empty gallery; the folder is created if need be.
+    def create(cls, place: Address | str, config: GalleryConfig) -> Gallery:
+        """Make an empty gallery in a folder, which is created if need be, or on a server.
 
-        Raises GalleryExistsError when there is one already, ValueError for a relative image root.
+        Raises GalleryExistsError when there is one already, ValueError for a relative image root, AddressError.
         """
         _require_absolute(config.image_root)
-        folder.mkdir(parents=True, exist_ok=True)
-        require_plain(folder)
-        lock = WriterLock(folder)
+        place = read_address(place)
+        if isinstance(place, Server):
+            create_tables(place, config)
+            return cls.open(place)
+        place.mkdir(parents=True, exist_ok=True)
+        require_plain(place)
+        lock = WriterLock(place)
         lock.acquire()
         try:
-            create_files(folder, config)
+            create_files(place, config)
         finally:
             lock.release()
-        return cls.open(folder)
+        return cls.open(place)
 
     @classmethod
-    def open(cls, folder: Path, *, damaged: bool = False) -> Gallery:
+    def open(cls, place: Address | str, *, damaged: bool = False) -> Gallery:
         """Open an existing gallery. damaged: also one whose rows are damaged, to verify or to repair it.
 
         Raises GalleryNotFoundError, GalleryVersionError for one of another release, and GalleryCorruptError when the
         database is damaged, or a file is a link. Rows are looked at where the database is not as it was left.
         """
-        path = folder / DATABASE
+        place = read_address(place)
+        if isinstance(place, Server):
+            return cls._open_on(place)
+        path = place / DATABASE
         if not path.is_file():
             raise GalleryNotFoundError(
-                f"{folder} holds no gallery (no {DATABASE} in it); check the folder, or index images into it first"
+                f"{place} holds no gallery (no {DATABASE} in it); check the folder, or index images into it first"
             )
-        require_plain(folder)
+        require_plain(place)
         database = SQLite(path)
         try:
             believed = not damaged and database.believed
@@ -139,9 +147,22 @@ class Gallery:
                 config = state.config(session)
             if not believed and not damaged:
                 require_sound_rows(database)
-                forget(folder)  # the descriptors were compared with another database: one from a copy may be older
+                forget(place)  # the descriptors were compared with another database: one from a copy may be older
             if not damaged:
                 database.believe()
+        except BaseException:
+            database.close()
+            raise
+        return cls(place, database, config)
+
+    @classmethod
+    def _open_on(cls, server: Server) -> Gallery:
+        folder = server.made_folder()
+        require_plain(folder)
+        database = opened_server(server)
+        try:
+            with database.reading() as session:
+                config = state.config(session)
         except BaseException:
             database.close()
             raise
@@ -163,8 +184,18 @@ class Gallery:
 
     @property
     def folder(self) -> Path:
-        """Where the gallery lies."""
+        """Where the gallery lies; of one on a server, what this machine derives of it."""
         return self._folder
+
+    @property
+    def name(self) -> str:
+        """Where the gallery is, as people are told: its folder, or its address without secrets."""
+        return self._database.name
+
+    @property
+    def bytes(self) -> int:
+        """What the database and the descriptors occupy, without indexes for searching."""
+        return self._database.bytes
 
     @property
     def config(self) -> GalleryConfig:
@@ -200,7 +231,7 @@ class Gallery:
         mine = (self._config.model_digest, self._config.descriptor_size)
         if mine != (digest, descriptor_size):
             raise ModelMismatchError(
-                f"the gallery {self._folder} was described by model {mine[0][:12]} (descriptors "
+                f"the gallery {self.name} was described by model {mine[0][:12]} (descriptors "
                 f"of {mine[1]} numbers), not by model {digest[:12]} (of {descriptor_size}); use the gallery's "
                 "model, describe it again by this one with `facesearch gallery redescribe`, or index into another --db"
             )
@@ -384,7 +415,7 @@ class Gallery:
         """Give back the space of removed images; ids stay. Raises GalleryLockedError, GalleryStorageError when the disk
         is too full: then nothing has changed."""
         with self.writing():
-            before = gallery_bytes(self._folder)
+            before = self.bytes
             try:
                 if compact(self._folder, self._database):
                     discard_indexes(self._folder)
@@ -392,7 +423,7 @@ class Gallery:
                 self._tidy()
             self._database.vacuum()
         self._reader.forget()
-        return Compaction(before, gallery_bytes(self._folder))
+        return Compaction(before, self.bytes)
 
     def redescription(self) -> Redescription | None:
         """The redescription that was begun and is not finished."""

@@ -9,7 +9,7 @@ from typing import Any
 from faceedit.text import printable
 from index.care.repair import Repair
 from index.care.verify import Verification
-from index.files import gallery_bytes, saved_indexes
+from index.files import saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import KINDS, Plan, size_text
 from retrieval.folder import is_gone
@@ -25,7 +25,7 @@ class GalleryInfo:
     decides, and how many numbers it makes of an image; redescription: by another model, begun and not finished; bytes:
     on the disk; indexes: that are saved."""
 
-    gallery: Path
+    gallery: str
     images: int
     people: int
     photos: int
@@ -108,7 +108,7 @@ def about(gallery: Gallery) -> GalleryInfo:
     """What the gallery holds, where, described by which model, and how it is searched."""
     config = gallery.config
     return GalleryInfo(
-        gallery=gallery.folder,
+        gallery=gallery.name,
         images=len(gallery),
         people=gallery.count_identities(),
         photos=gallery.count_photos(),
@@ -123,7 +123,7 @@ def about(gallery: Gallery) -> GalleryInfo:
         values=config.values,
         descriptor=config.descriptor_size,
         redescription=gallery.redescription(),
-        bytes=gallery_bytes(gallery.folder),
+        bytes=gallery.bytes,
         indexes=tuple(path.name for path in saved_indexes(gallery.folder)),
     )
 

@@ -18,6 +18,7 @@ from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
 from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
+from index.truth.address import Server, read_address
 from index.values import Person
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
@@ -66,7 +67,7 @@ class FaceSearch:
 
     def __init__(
         self,
-        folder: str | os.PathLike[str],
+        folder: str | os.PathLike[str] | Server,
         models: str | os.PathLike[str] | None = None,
         model: str | os.PathLike[str] | None = None,
         device: str = "auto",
@@ -80,7 +81,8 @@ class FaceSearch:
         finder: Cropper | None = None,
     ) -> None:
         """
-        folder: of the gallery. models: a folder with a model for each attribute (by default $FACESEARCH_MODELS, else
+        folder: of the gallery, or its address on a server (docs/cluster.md).
+        models: a folder with a model for each attribute (by default $FACESEARCH_MODELS, else
         those that come along); model: the folder of the one that describes the gallery (by default $FACESEARCH_MODEL,
         else that of its attribute among the models). attribute: what a new gallery is made for: pose (by default),
         illumination or inpainting. identity: what says who somebody is: 'own' (the model alone), 'sface', the path of
@@ -92,7 +94,8 @@ class FaceSearch:
         and how: together with models, model, device or descriptor it raises UsageError. reader: what reads the files of
         a folder; finder: what finds the face in a photograph that is asked about.
         """
-        self.folder = Path(folder)
+        self.place = read_address(os.fspath(folder) if not isinstance(folder, Server) else folder)
+        self.folder = self.place.folder if isinstance(self.place, Server) else self.place
         self._attribute, self._descriptor, self._all = attribute, descriptor, candidates == "all"
         self._reader, self._finder = reader or FileReader(), finder or Cropper()
         self._models = (
@@ -102,7 +105,7 @@ class FaceSearch:
                 describer, models=models, model=model, device=device, descriptor=descriptor, identity=identity
             )
         )
-        self._opening = Opening(self.folder)
+        self._opening = Opening(self.place)
 
     def __enter__(self) -> FaceSearch:
         return self

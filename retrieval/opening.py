@@ -9,15 +9,16 @@ from threading import RLock
 from faceedit.describes import Describes
 from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
+from index.truth.address import Address
 from retrieval.checks import require_keepable
 from retrieval.errors import RetrievalError
 
 
 class Opening:
-    """The gallery of a folder, shared by threads: a lock guards that it is opened once."""
+    """The gallery at a place, shared by threads: a lock guards that it is opened once."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, place: Address) -> None:
+        self._place = place
         self._gallery: Gallery | None = None
         self._lock = RLock()
 
@@ -35,7 +36,7 @@ class Opening:
             if self._gallery is not None and not self._gallery.as_opened:
                 self.close()
             if self._gallery is None:
-                self._gallery = Gallery.open(self._folder)
+                self._gallery = Gallery.open(self._place)
             return self._gallery
 
     def existing(self) -> Gallery | None:
@@ -48,25 +49,25 @@ class Opening:
         """The gallery for this model and image root, created where there is none. Raises what `open_gallery` does."""
         with self._lock:
             if self._gallery is None:
-                self._gallery = open_gallery(self._folder, describer, image_root)
+                self._gallery = open_gallery(self._place, describer, image_root)
             else:
                 require_fitting(self._gallery, describer, image_root)
             return self._gallery
 
 
-def open_gallery(folder: Path, describer: Describes, image_root: Path) -> Gallery:
-    """The gallery in `folder`, created for this model and image root where there is none.
+def open_gallery(place: Address, describer: Describes, image_root: Path) -> Gallery:
+    """The gallery at a place, created for this model and image root where there is none.
 
     Raises ModelMismatchError for a gallery of another model, RetrievalError for one of another image root, UsageError
     for a root that no gallery can keep.
     """
     require_keepable(image_root.resolve())
     try:
-        gallery = Gallery.open(folder)
+        gallery = Gallery.open(place)
     except GalleryNotFoundError:
         attribute, size = describer.attribute, describer.descriptor_size
         config = GalleryConfig(describer.digest, attribute.name, attribute.values, size, image_root.resolve())
-        return Gallery.create(folder, config)
+        return Gallery.create(place, config)
     try:
         require_fitting(gallery, describer, image_root)
     except BaseException:
@@ -86,12 +87,12 @@ def require_fitting(gallery: Gallery, describer: Describes, image_root: Path) ->
         gallery.set_image_root(root)
     elif elsewhere and gallery.config.image_root.is_relative_to(root):
         raise RetrievalError(
-            f"the gallery {gallery.folder} holds images of {gallery.config.image_root}, a part of {root}: say "
+            f"the gallery {gallery.name} holds images of {gallery.config.image_root}, a part of {root}: say "
             f"`facesearch gallery relocate {root}` first, which keeps them, or give another --db"
         )
     elif elsewhere:
         raise RetrievalError(
-            f"the gallery {gallery.folder} holds images of {gallery.config.image_root}, not of {root}: "
+            f"the gallery {gallery.name} holds images of {gallery.config.image_root}, not of {root}: "
             "give that folder or one below it, or another --db; after the images have moved, say so with "
             "`facesearch gallery relocate`"
         )

@@ -61,7 +61,7 @@ def answers(gallery: Gallery, models: Models, questions: Sequence[Question]) -> 
     ModelMismatchError, AttributeValueError, UsageError for an attribute without an editor, GalleryEmptyError.
     """
     if len(gallery) == 0:
-        raise GalleryEmptyError(f"the gallery {gallery.folder} is empty: run `facesearch index` on a folder first")
+        raise GalleryEmptyError(f"the gallery {gallery.name} is empty: run `facesearch index` on a folder first")
     editors, own = own_editor(gallery, models, [name for one in questions for name in one.asked])
     shown = [(source, one.asked) for one in questions for source in one.sources]
     steps = chains(shown, editors, last=own.attribute.name)
@@ -79,7 +79,7 @@ def own_editor(gallery: Gallery, models: Models, attributes: Sequence[str] = ())
     attribute = gallery.config.attribute
     editors = models.to_query(dict.fromkeys(attributes), gallery.config)
     if attribute not in editors:
-        raise UsageError(f"the gallery {gallery.folder} was described by a model for {attribute}: give that model too")
+        raise UsageError(f"the gallery {gallery.name} was described by a model for {attribute}: give that model too")
     own = editors[attribute]
     gallery.require_model(own.digest, own.descriptor_size)
     return editors, own

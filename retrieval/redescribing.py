@@ -119,4 +119,4 @@ def require_another(gallery: Gallery, describer: Describes) -> None:
     other = "another --model"
     if under_way is not None:
         other = f"the model {under_way.model_digest[:12]} to go on with the one under way, or --give-up"
-    raise UsageError(f"{gallery.folder} is described by the model {describer.digest[:12]} already: give {other}")
+    raise UsageError(f"{gallery.name} is described by the model {describer.digest[:12]} already: give {other}")

@@ -68,6 +68,10 @@ class Stepped:
     def vacuum(self) -> None:
         self._database.vacuum()
 
+    @property
+    def bytes(self) -> int:
+        return self._database.bytes
+
     def fold(self) -> None:
         self._database.fold()
 

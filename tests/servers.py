@@ -37,7 +37,8 @@ def postgres() -> Iterator[str]:
     with TemporaryDirectory(prefix="facesearch-pg-", ignore_cleanup_errors=True) as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
-            server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")  # nobody pulls the plug here
+            server.psql("ALTER SYSTEM SET fsync = off;")  # nobody pulls the plug here
+            server.psql("SELECT pg_reload_conf();")
             yield str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://").replace(":@", "@")
         finally:
             server.cleanup()
@@ -56,3 +57,13 @@ def opened_on(server: Server, patience: float = 0.05) -> Postgres:
     from index.truth.postgres import Postgres
 
     return Postgres(server, patience)
+
+
+def administer(server: Server, command: str) -> list[tuple[object, ...]]:
+    """As the database's owner, outside of any gallery."""
+    import psycopg
+
+    url = server.url.set(drivername="postgresql").render_as_string()
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(command.encode())
+        return found.fetchall() if found.description else []

@@ -18,15 +18,24 @@ from cli.app import run
 from index.gallery import FileStamp, Gallery, GalleryConfig, Problem
 from tests.conftest import blob_face
 from tests.faces import new_face, unit_vectors
+from tests.servers import new_address, postgres  # noqa: F401
 from tests.stand_ins import ReadsHere, stand_in_search
 
 SIZE = 16
 Call = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+IN_FILES = pytest.mark.parametrize("call", ["folder"], indirect=True)
+"""What looks into the gallery's files, or damages them."""
+
+
+@pytest.fixture(params=["folder", pytest.param("postgres", marks=pytest.mark.cluster)])
+def call(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
     """`call("list", ...)` of a gallery of six images, of which p/5.png has no file and nobody's label."""
+    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
+    db = "db" if request.param == "folder" else new_address(request.getfixturevalue("postgres"))
     photos = tmp_path / "photos"
     (photos / "p").mkdir(parents=True)
     config = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, photos)
@@ -44,13 +53,13 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     ]
     for row in rows:
         (photos / row.path).touch()
-    with Gallery.create(tmp_path / "db", config) as gallery:
+    monkeypatch.chdir(tmp_path)
+    with Gallery.create(db, config) as gallery:
         gallery.add([*rows, new_face("p/5.png", 15, (None,) * 3)], unit_vectors(6, SIZE))
         gallery.note_problems([Problem("p/bad.png", FileStamp(1, 2), "p/bad.png is empty (0 bytes)")])
-    monkeypatch.chdir(tmp_path)
 
     def called(*arguments: object) -> tuple[int, str, str]:
-        code = run(["gallery", *map(str, arguments), "--db", "db"], stand_in_search)
+        code = run(["gallery", *map(str, arguments), "--db", db], stand_in_search)
         return code, *capsys.readouterr()
 
     return called
@@ -119,6 +128,7 @@ def test_label(call: Call) -> None:
     ]
 
 
+@IN_FILES
 def test_remove(call: Call, tmp_path: Path) -> None:
     code, out, err = call("remove", "--where", "identity = 'anna'", "--dry-run")
     assert (code, out.split(), err) == (0, ["p/0.png", "p/1.png", "p/2.png"], "3 images would be removed\n")
@@ -135,6 +145,7 @@ def test_problems(call: Call) -> None:
     assert json.loads(call("problems", "--json")[1])[0]["path"] == "p/bad.png"
 
 
+@IN_FILES
 def test_verify_and_repair(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("verify")
     assert code == 0 and out.splitlines()[0] == "6 images: 6 descriptors agree with their hash"
@@ -161,6 +172,7 @@ def test_a_plan_has_no_trailing_blanks(call: Call) -> None:
     assert [line for line in out.splitlines() if line.endswith(" ")] == []
 
 
+@IN_FILES
 def test_compact(call: Call, tmp_path: Path) -> None:
     call("remove", "1", "3")
     assert call("compact")[1].startswith("db: ")
@@ -169,6 +181,7 @@ def test_compact(call: Call, tmp_path: Path) -> None:
     assert call("verify")[0] == 0 and len(paths(call("list", "--jsonl")[1])) == 4
 
 
+@IN_FILES
 def test_export_and_import(call: Call, tmp_path: Path) -> None:
     code, out, err = call("export", "out", "--pictures")
     assert (code, out) == (3, "out: 6 images with their pictures\n")
@@ -190,7 +203,7 @@ def test_redescribe(call: Call, tmp_path: Path) -> None:
         Image.fromarray(blob_face(n, 0, 0)).save(tmp_path / "photos" / "p" / f"{n}.png")
     before = call("list", "--jsonl")[1]
     code, out, _ = call("redescribe", "--model", "one")
-    assert code == 0 and out.startswith("db: 6 images described by model ")
+    assert code == 0 and ": 6 images described by model " in out and str(tmp_path) not in out
     labels = ("id", "path", "identity", "pose", "illumination")
     kept = [[json.loads(line)[name] for name in labels] for line in call("list", "--jsonl")[1].splitlines()]
     assert kept == [[json.loads(line)[name] for name in labels] for line in before.splitlines()]
@@ -211,6 +224,7 @@ def test_redescribe(call: Call, tmp_path: Path) -> None:
     assert json.loads(call("info", "--json")[1])["model"] != about["model"]
 
 
+@IN_FILES
 def test_redescribe_by_a_network(
     call: Call, tmp_path: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,10 +314,8 @@ def test_labels_of_pruned_images_come_back_where_they_were_after_relocating(tmp_
         (("relocate", "nowhere"), "nowhere is no folder"),
         (("export", "photos"), "photos is there already: give a folder that does not exist yet"),
         (("export", "photos/p/0.png/x"), "is a file: give a folder to write into"),
-        (("import", "photos"), "db is there already"),
         (("import", "photos", "--root", "nowhere"), "nowhere is no folder"),
         (("redescribe", "--task", "age"), "no task 'age'"),
-        (("relocate", "db"), "db holds none of the gallery's 6 images"),
     ],
 )
 def test_a_mistake_gives_one_line_and_changes_nothing(
@@ -315,6 +327,18 @@ def test_a_mistake_gives_one_line_and_changes_nothing(
     assert call("list", "--jsonl") == before
 
 
+@IN_FILES
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("import", "photos"), "db is there already"), (("relocate", "db"), "db holds none of the gallery's 6 images")],
+)
+def test_a_mistake_about_a_folder_does_so_too(
+    call: Call, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    test_a_mistake_gives_one_line_and_changes_nothing(call, tmp_path, arguments, words)
+
+
+@IN_FILES
 @pytest.mark.parametrize(
     ("option", "words"),
     [

@@ -16,7 +16,7 @@ from index.truth import state, store
 from index.truth.address import Server, read_server
 from index.values import GalleryConfig
 from tests.faces import new_face
-from tests.servers import new_server, opened_on, postgres  # noqa: F401
+from tests.servers import administer, new_server, opened_on, postgres  # noqa: F401
 
 if TYPE_CHECKING:
     from index.truth.postgres import Postgres
@@ -42,16 +42,6 @@ def database(server: Server) -> Iterator[Postgres]:
     opened = opened_on(server)
     yield opened
     opened.close()
-
-
-def administer(server: Server, command: str) -> list[tuple[object, ...]]:
-    """As the database's owner, outside of any gallery."""
-    import psycopg
-
-    url = server.url.set(drivername="postgresql").render_as_string()
-    with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute(command.encode())
-        return found.fetchall() if found.description else []
 
 
 def paths(database: Postgres) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -70,7 +69,7 @@ def remove(
     warn_not_searched(done.not_searched)
 
 
-def _forget_kept(context: typer.Context, db: Path | None, alone: bool) -> None:
+def _forget_kept(context: typer.Context, db: str | None, alone: bool) -> None:
     if not alone:
         raise UsageError("--kept takes no images, and nothing besides: it forgets the labels of all that were pruned")
     with face_search(context, db) as faces:

@@ -23,6 +23,7 @@ from cli.options import (
     RecallOption,
     TaskOption,
     db_folder,
+    db_place,
     face_search,
     warn_not_searched,
 )
@@ -36,7 +37,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     from index.gallery import Gallery
     from retrieval.about import verification_lines
 
-    with Gallery.open(db_folder(db), damaged=True) as gallery, ProgressBar("checking descriptors") as bar:
+    with Gallery.open(db_place(db), damaged=True) as gallery, ProgressBar("checking descriptors") as bar:
         found = gallery.verify(bar.update)
     if as_json:
         print(json.dumps({**asdict(found), "sound": found.sound}))
@@ -52,7 +53,7 @@ def repair(db: DbOption = None) -> None:
     from index.gallery import Gallery
     from retrieval.about import repair_lines
 
-    with Gallery.open(db_folder(db), damaged=True) as gallery:
+    with Gallery.open(db_place(db), damaged=True) as gallery:
         done = gallery.repair()
     print("\n".join(repair_lines(done)))
 
@@ -65,7 +66,7 @@ def compact(context: typer.Context, db: DbOption = None) -> None:
     with face_search(context, db) as faces, ProgressBar() as bar:
         done = faces.compact(bar.tell)
     sizes = done.sizes
-    print(f"{faces.folder}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
+    print(f"{faces.place}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
     warn_not_searched(done.not_searched)
 
 
@@ -102,7 +103,7 @@ def redescribe(
     else:
         for path, reason in report.unread:
             print(f"not described: {printable(reason if path in reason else f'{path}: {reason}')}", file=sys.stderr)
-        print("\n".join(report.lines(faces.folder)))
+        print("\n".join(report.lines(faces.place)))
     warn_not_searched(report.not_searched)
     if not report.finished:
         raise typer.Exit(3)
@@ -122,7 +123,7 @@ def plan(
     from index.gallery import Gallery
     from retrieval.about import plan_lines
 
-    with Gallery.open(db_folder(db)) as gallery:
+    with Gallery.open(db_place(db)) as gallery:
         made = gallery.plan(requirements)
     chosen = made.chosen
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_folder, face_search, one_of
+from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_place, face_search, one_of
 from faceedit.text import cell, printable
 from index.labels import SUGGESTION
 from retrieval.tables import aligned, aligned_pages, called, plain, shown
@@ -43,7 +43,7 @@ def list_images(
     condition = condition_of(where)
     from index.gallery import Gallery
 
-    with Gallery.open(db_folder(db)) as gallery:
+    with Gallery.open(db_place(db)) as gallery:
         rows = (_row(face) for face in islice(gallery.faces(condition), limit))
         first = next(rows, None)
         if form == "csv":
@@ -68,7 +68,7 @@ def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption
     from retrieval.about import face_details
     from retrieval.choosing import chosen_ids
 
-    with Gallery.open(db_folder(db)) as gallery:
+    with Gallery.open(db_place(db)) as gallery:
         found = gallery.get(chosen_ids(gallery, images or (), None))
         rows = [{**_row(face), **face_details(gallery, face)} for face in found]
     if as_json:
@@ -83,7 +83,7 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
     change."""
     from index.gallery import Gallery
 
-    with Gallery.open(db_folder(db)) as gallery:
+    with Gallery.open(db_place(db)) as gallery:
         found = gallery.problems()
     if as_json:
         print(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DbOption, db_folder, face_search
+from cli.options import DbOption, db_place, face_search
 from faceedit.errors import UsageError
 from faceedit.text import printable
 from retrieval.checks import require_keepable, require_output_folder
@@ -27,7 +27,7 @@ def export(
     from cli.progress import ProgressBar
     from index.gallery import Gallery
 
-    with Gallery.open(db_folder(db)) as gallery, ProgressBar("exporting") as bar:
+    with Gallery.open(db_place(db)) as gallery, ProgressBar("exporting") as bar:
         done = gallery.export(folder, pictures, bar.update)
     print(f"{folder}: {counted(done.images, 'image')}" + (" with their pictures" if pictures else ""))
     if done.missing:
@@ -52,7 +52,9 @@ def import_(
     if root is not None and not root.is_dir():
         raise UsageError(f"{root} is no folder: give the one that the images lie in")
     require_keepable((root or folder).resolve())  # the images lie in one of them
-    place = db_folder(db)
+    place = db_place(db)
+    if not isinstance(place, Path):
+        raise UsageError(f"{place} is on a server: import into a folder, which `facesearch gallery copy` copies there")
     require_output_folder(place)
     from cli.progress import ProgressBar
     from index.care.exchange import restore
@@ -80,6 +82,6 @@ def relocate(
     """Say where the images lie now. For when their folder has moved, or one above it is to be indexed."""
     with face_search(context, db) as faces:
         missing = faces.relocate(root)
-        print(f"{faces.folder}: images below {root.resolve()}")
+        print(f"{faces.place}: images below {root.resolve()}")
     if missing:
         print(f"warning: the files of {counted(missing, 'image')} are not there", file=sys.stderr)

@@ -45,7 +45,7 @@ def compact(folder: Path, database: Database) -> bool:
         if is_noted(folder, file, look(file)):  # what was copied is as sound as it was
             note(folder, descriptor_path(folder, number), look(descriptor_path(folder, number)))
         with database.writing() as session:
-            descriptor_slots.use_file(session, number)
+            descriptor_slots.use_file(session, folder, number)
     except OSError as error:
         raise GalleryStorageError(
             f"the descriptors of {folder} cannot be written anew ({error.strerror}); the gallery is as it was"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from index.care.mending import mend_rows, restore_rows
 from index.care.rows import damaged_rows, require_sound_rows
@@ -40,11 +41,7 @@ def repair(folder: Path, database: Database) -> Repair:
     done = Repair(settings=_discard_settings(folder))
     database.rebuild_indexes()
     with database.writing() as session:
-        session.execute(text("PRAGMA defer_foreign_keys = ON"))
-        restore_rows(session, folder)
-        if damaged_rows(session, "redescription"):
-            redescribing.give_up(session)
-        doubtful = mend_rows(session)
+        doubtful = _mended(session, folder)
     damaged = damaged_descriptors(folder, database)
     with database.writing() as session:
         done.staged = redescribing.drop_damaged(session, folder)
@@ -58,6 +55,17 @@ def repair(folder: Path, database: Database) -> Repair:
         done.doubtful = [face.path for face in store.present(session, sorted(doubtful))]
     require_sound_rows(database)
     return done
+
+
+def _mended(session: Session, folder: Path) -> set[int]:
+    """Mend the rows of a file; a server keeps rows as they were written, and its backups have them."""
+    if session.connection().dialect.name != "sqlite":
+        return set()
+    session.execute(text("PRAGMA defer_foreign_keys = ON"))
+    restore_rows(session, folder)
+    if damaged_rows(session, "redescription"):
+        redescribing.give_up(session)
+    return mend_rows(session)
 
 
 def _discard_settings(folder: Path) -> bool:

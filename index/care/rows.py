@@ -52,7 +52,9 @@ _NO_PATH = "its path is none below the images' folder"
 _PATH = """typeof(path) != 'text' OR instr(path, char(0)) OR '/' || path || '/' GLOB '*/[.]/*'
     OR '/' || path || '/' GLOB '*/[.][.]/*' OR '/' || path || '/' GLOB '*//*'"""
 _NOBODY, _PERSON = "it is nobody who was ever known", "person NOT BETWEEN 1 AND (SELECT persons FROM gallery)"
-_NO_DESCRIPTOR = "it has no descriptor"
+_NO_DESCRIPTOR, _NO_FACE = "it has no descriptor", "it shows no face, and can be read"
+_NOT_DESCRIBED = "its face is not described by the next model"
+_WHATEVER_THE_TYPES = {_NO_DESCRIPTOR, _NO_FACE, _NOT_DESCRIBED}  # what a row's digest and the types do not tell
 # what no row may say, the table, and the condition that finds it
 _SENSELESS = (
     ("it cannot say what the gallery is for", "gallery", _MODEL),
@@ -81,11 +83,7 @@ _SENSELESS = (
         OR unread GLOB '*[^][0-9,-]*' OR faceless NOT IN (0, 1) OR (faceless = 1 AND reason IS NULL)
         OR (unread IS NOT NULL AND json_array_length(iif(json_valid(unread), unread, '0')) != 4)""",
     ),
-    (
-        "it shows no face, and can be read",
-        "photo",
-        "reason IS NULL AND NOT EXISTS (SELECT 1 FROM face WHERE photo_id = photo.id)",
-    ),
+    (_NO_FACE, "photo", "reason IS NULL AND NOT EXISTS (SELECT 1 FROM face WHERE photo_id = photo.id)"),
     (
         "its labels are none",
         "face",
@@ -109,7 +107,7 @@ _SENSELESS = (
         OR file NOT IN (SELECT file FROM gallery UNION SELECT file FROM redescription)""",
     ),
     (
-        "its face is not described by the next model",
+        _NOT_DESCRIBED,
         "record",
         """face_id IS NOT NULL AND file != (SELECT file FROM gallery)
         AND face_id NOT IN (SELECT face_id FROM staged)""",
@@ -196,12 +194,25 @@ def require_sound_rows(database: Database) -> None:
 def _unsealed(session: Session, table: Table) -> Iterator[dict[str, Any]]:
     """The rows that are not what was written, as the engine keeps them."""
     names = [column.name for column in table.columns]  # the digest is the last
-    rows = session.connection().exec_driver_sql(f"SELECT {', '.join(names)} FROM {table.name}").cursor
-    for row in chain.from_iterable(iter(partial(rows.fetchmany, PAGE), [])):  # the engine's own: half the time
+    for row in _plain_rows(session, f"SELECT {', '.join(names)} FROM {table.name}"):
         if row_digest(row[:-1]) != row[-1]:
             found = dict(zip(names, row, strict=True))
             if table.name != "record" or found["face_id"] is not None:  # without one it was removed since
                 yield found
+
+
+def _plain_rows(session: Session, query: str) -> Iterator[tuple[Any, ...]]:
+    """Rows as the engine keeps them, in pages."""
+    if _has_types(session):
+        yield from map(tuple, session.execute(text(query), execution_options={"yield_per": PAGE}))
+        return
+    rows = session.connection().exec_driver_sql(query).cursor
+    yield from chain.from_iterable(iter(partial(rows.fetchmany, PAGE), []))  # the engine's own: half the time
+
+
+def _has_types(session: Session) -> bool:
+    """Whether the engine itself sees to it that every value is of its column's type: SQLite does not."""
+    return session.connection().dialect.name != "sqlite"
 
 
 def _senseless(session: Session, table: Table) -> dict[str, str]:
@@ -209,12 +220,13 @@ def _senseless(session: Session, table: Table) -> dict[str, str]:
     found: dict[str, str] = {}
     values = _values(session, "redescription" if table.name == "staged" else "gallery")
     keys = ", ".join(column.name for column in table.primary_key)
+    typed = _has_types(session)
     for what, name, condition in _SENSELESS:
-        if name == table.name:
+        if name == table.name and not (typed and what not in _WHATEVER_THE_TYPES):
             said = condition.replace("{values}", ", ".join(map(str, values))).replace("{count}", str(len(values)))
             for row in session.connection().exec_driver_sql(f"SELECT {keys} FROM {name} WHERE {said}").mappings():
                 found[_key(table, dict(row))] = what
-    for name, doubtful in _KEYED.get(table.name, {}).items():
+    for name, doubtful in () if typed else _KEYED.get(table.name, {}).items():
         others = f"SELECT id, {name}, {name}_key FROM {table.name} WHERE {doubtful}"
         for id_, said, key in session.connection().exec_driver_sql(others):
             if isinstance(said, str) and text_key(said) != (said if key is None else key):

@@ -80,7 +80,7 @@ def plan_for(
         _, _, slots = descriptor_slots.snapshot(session)
         content = descriptor_slots.records(session, folder)
     if len(slots) == 0:
-        raise GalleryEmptyError(f"the gallery {folder} holds no images yet; index some before planning")
+        raise GalleryEmptyError(f"the gallery {database.name} holds no images yet; index some before planning")
     needs = requirements or read_requirements(folder)
     count, size = len(slots), content.shape[1]
     if quickly and _all_compared(plan := make_plan(count, size, STEP, needs, planner.rates or SLOW, planner)):

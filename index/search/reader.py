@@ -116,15 +116,15 @@ class Reader:
             except _OvertakenError:
                 if self.state() == before:  # by nobody
                     raise GalleryCorruptError(
-                        f"the gallery {self._folder} holds other images than its index finds: run `facesearch gallery "
-                        "repair`, which deletes the index, and ask again"
+                        f"the gallery {self._database.name} holds other images than its index finds: run `facesearch "
+                        "gallery repair`, which deletes the index, and ask again"
                     ) from None
                 continue
             except GalleryCorruptError:  # a descriptor file that another one has replaced
                 if self.state().removals == before.removals:
                     raise
         raise GalleryBusyError(
-            f"images of the gallery {self._folder} were removed {ATTEMPTS} times during one read; "
+            f"images of the gallery {self._database.name} were removed {ATTEMPTS} times during one read; "
             "wait for the other process to finish and try again"
         )
 
@@ -132,7 +132,7 @@ class Reader:
         """Raise GalleryChangedError when another model describes the gallery since it was opened."""
         if found.model != self._model:
             raise GalleryChangedError(
-                f"the gallery {self._folder} was described by another model meanwhile ({found.model[0][:12]}); "
+                f"the gallery {self._database.name} was described by another model meanwhile ({found.model[0][:12]}); "
                 "open it again, with that model"
             )
 
@@ -235,7 +235,9 @@ class Reader:
             now, ids, slots = descriptor_slots.snapshot(session)
             content = self._records(session)
             if len(ids) == 0:
-                raise GalleryEmptyError(f"the gallery {self._folder} holds no images yet; index some before searching")
+                raise GalleryEmptyError(
+                    f"the gallery {self._database.name} holds no images yet; index some before searching"
+                )
             reduced = shortlist.load(self._folder, now, content, partial(descriptor_slots.has_rows, session))
         if reduced is not None:
             return reduced

@@ -14,13 +14,15 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from index.errors import AddressError
+from index.errors import AddressError, GalleryStorageError
 
 USUAL_GALLERY = "faces"
+_COLLAPSED = re.compile(r"postgres(ql)?(\+\w+)?:/")
 _SCHEME = re.compile(r"[a-z][a-z0-9+]*://")
 _DRIVERS = ("postgresql", "postgresql+psycopg", "postgres")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -48,9 +50,33 @@ class Server:
     @property
     def folder(self) -> Path:
         """Where this machine keeps what is derived of it; it may be deleted at any time."""
-        given = os.environ.get("FACESEARCH_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        below = Path(given) if os.environ.get("FACESEARCH_CACHE") else Path(given) / "facesearch"
+        given, cache = os.environ.get("FACESEARCH_CACHE"), os.environ.get("XDG_CACHE_HOME")
+        below = Path(given) if given else (Path(cache) if cache else Path.home() / ".cache") / "facesearch"
         return below / f"{self.gallery}-{sha256(str(self).encode()).hexdigest()[:16]}"
+
+    def made_folder(self) -> Path:
+        """That folder, which is made if need be, for its owner alone. Raises GalleryStorageError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise GalleryStorageError(
+                f"{self.folder} cannot be made ({error.strerror}): what is derived of the gallery for searching lies "
+                "there; set FACESEARCH_CACHE to a folder that can be written to"
+            ) from error
+        return self.folder
+
+
+Address: TypeAlias = Path | Server
+"""Where a gallery is."""
+
+
+def read_address(place: Address | str) -> Address:
+    """A folder, or what an address says. Raises AddressError."""
+    if isinstance(place, Server):
+        return place
+    if _COLLAPSED.match(str(place)) and isinstance(place, Path):  # a Path makes one slash of two
+        raise AddressError(f"{str(place)!r:.20}... is an address: give it as text, not as a path")
+    return read_server(str(place)) if is_server(str(place)) else Path(place)
 
 
 def is_server(text: str) -> bool:

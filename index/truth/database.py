@@ -16,7 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryStorageError
-from index.files import WriterLock
+from index.files import WriterLock, gallery_bytes
 from index.truth.sqlite_engine import engine_of
 from index.truth.sqlite_errors import FULL, named, named_errors
 
@@ -92,6 +92,10 @@ class Database(Protocol):
 
     def vacuum(self) -> None:
         """Give free pages back to the disk. Raises GalleryLockedError, GalleryStorageError."""
+
+    @property
+    def bytes(self) -> int:
+        """What rows and descriptors occupy."""
 
     def fold(self) -> None:
         """Let nothing of what was removed stand in a log beside the rows, unless somebody reads: then later."""
@@ -189,6 +193,11 @@ class SQLite:
             finally:
                 connection.close()
         self._note()
+
+    @property
+    def bytes(self) -> int:
+        """What the database and the descriptors beside it occupy."""
+        return gallery_bytes(self.path.parent)
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Select, delete, exists, func, select, text, update
+from sqlalchemy import Select, TextClause, delete, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from index.checked import is_believed, look, note
@@ -23,16 +23,25 @@ from index.values import HalfArray, IdArray, State
 
 _MIX = (2_654_435_761, 40_503, 2_147_483_647)
 _CURRENT = select(GalleryRow.file).scalar_subquery()
-_READABLE = text(  # what else there may be is damage to the rows
-    "typeof(record.slot) = 'integer' AND record.slot >= 0 "
-    "AND typeof(record.sha256) = 'blob' AND length(record.sha256) = 32"
-)
+_READABLE = {  # what else there may be is damage to the rows
+    "sqlite": text(
+        "typeof(record.slot) = 'integer' AND record.slot >= 0 "
+        "AND typeof(record.sha256) = 'blob' AND length(record.sha256) = 32"
+    ),
+    "postgresql": text("record.slot >= 0 AND length(record.sha256) = 32"),
+}
 
 
 def descriptor_file(session: Session, folder: Path) -> DescriptorFile:
     """The file in the gallery's folder that holds its descriptors."""
     number, size = session.execute(select(GalleryRow.file, GalleryRow.descriptor_size)).one()
-    return DescriptorFile(descriptor_path(folder, number), size)
+    return numbered_file(session, folder, number, size)
+
+
+def numbered_file(session: Session, folder: Path, number: int, size: int) -> DescriptorFile:
+    """The file of this number, with descriptors of so many numbers: as the session's database keeps them."""
+    path, kept_there = descriptor_path(folder, number), session.info.get("descriptors")
+    return DescriptorFile(path, size) if kept_there is None else kept_there(session, path, number, size)
 
 
 def records(session: Session, folder: Path) -> HalfArray:
@@ -117,34 +126,22 @@ def hashed_records(folder: Path, database: Database) -> Iterator[Hashed]:
     while True:
         with database.reading() as session:
             query = select(column.face_id, column.slot, column.sha256).where(column.face_id.is_not(None))
-            query = query.where(column.file == gallery(session).file, column.slot > last, _READABLE)
+            query = query.where(column.file == gallery(session).file, column.slot > last, _readable(session))
             page = _plain(session, query.order_by(column.slot).limit(PAGE)).fetchall()
-            content = descriptor_file(session, folder).whole()
-        if not page:
-            return
-        ids, slots, noted = zip(*page, strict=True)
-        numbers = _numbers(slots)
-        actual = record_hashes(content, numbers.tolist())
-        yield Hashed(_numbers(ids).tolist(), [one.hex() for one in noted], actual, _taken(content, numbers))
+            if not page:
+                return
+            ids, slots, noted = zip(*page, strict=True)
+            numbers = _numbers(slots)
+            actual, records = descriptor_file(session, folder).stored(numbers)
+        yield Hashed(_numbers(ids).tolist(), [one.hex() for one in noted], actual, records)
         last = int(numbers[-1])
-
-
-def _taken(content: HalfArray, slots: IdArray) -> HalfArray:
-    """The records (n, size) of these ascending slots, not copied where they lie one behind the other; zeros for those
-    behind the end."""
-    first, last = int(slots[0]), int(slots[-1])
-    if last < len(content) and last - first == len(slots) - 1:
-        return content[first : last + 1]
-    taken = np.zeros((len(slots), content.shape[1]), content.dtype)
-    there = slots < len(content)
-    taken[there] = content[slots[there]]
-    return taken
 
 
 def require_stored(session: Session, file: DescriptorFile) -> None:
     """Raise GalleryCorruptError where a face's descriptor is not what was stored; it is read once, and believed while
     the file looks the same."""
     folder = file.path.parent
+    file.ready()
     if not file.path.exists() or is_believed(folder, file.path):
         return
     stamp, content = look(file.path), file.whole()
@@ -177,7 +174,7 @@ def without_record(session: Session) -> list[int]:
 def erasures(session: Session) -> dict[int, list[int]]:
     """The slots whose bytes are still to be zeroed, by the number of their file."""
     found: dict[int, list[int]] = {}
-    query = select(RecordRow.file, RecordRow.slot).where(RecordRow.face_id.is_(None), _READABLE)
+    query = select(RecordRow.file, RecordRow.slot).where(RecordRow.face_id.is_(None), _readable(session))
     for number, slot in session.execute(query.order_by(RecordRow.slot)):
         found.setdefault(number, []).append(slot)
     return found
@@ -201,7 +198,7 @@ def unnamed(session: Session, count: int) -> list[int]:
     too long for its records, not all."""
     rows = session.scalar(select(func.count()).select_from(RecordRow)) or 0
     count = min(count, 10 * rows + 1_000)
-    named = _plain(session, select(RecordRow.slot).where(RecordRow.file == _CURRENT, _READABLE))
+    named = _plain(session, select(RecordRow.slot).where(RecordRow.file == _CURRENT, _readable(session)))
     slots, free = _numbers(slot for (slot,) in named), np.ones(count, np.bool_)
     free[slots[slots < count]] = False
     found: list[int] = np.flatnonzero(free).tolist()
@@ -235,7 +232,7 @@ def files_in_use(session: Session, folder: Path) -> dict[int, DescriptorFile]:
     found = {}
     for table in (GalleryRow, RedescriptionRow):
         for number, size in session.execute(select(table.file, table.descriptor_size)):
-            found[number] = DescriptorFile(descriptor_path(folder, number), size)
+            found[number] = numbered_file(session, folder, number, size)
     return found
 
 
@@ -244,16 +241,17 @@ def next_file(session: Session, folder: Path) -> int:
     return max([*files_in_use(session, folder), *descriptor_numbers(folder)]) + 1
 
 
-def use_file(session: Session, number: int) -> None:
+def use_file(session: Session, folder: Path, number: int) -> None:
     """Say that the descriptors lie in the file of this number, one behind the other, in the order of their slots.
     Raises GalleryCorruptError for a record that is not what was written."""
-    row = gallery(session)
+    row, before = gallery(session), descriptor_file(session, folder)
     table = Base.metadata.tables["record"]
     live = select(table).where(table.c.file == row.file, table.c.face_id.is_not(None)).order_by(table.c.slot)
     last, new = -1, 0
     while page := session.execute(live.where(table.c.slot > last).limit(PAGE)).mappings().all():
         for one in page:
             require_sealed("record", one)
+        before.moved(number, [one["slot"] for one in page], range(new, new + len(page)))
         insert_records(session, number, new, [one["face_id"] for one in page], [one["sha256"] for one in page])
         last, new = page[-1]["slot"], new + len(page)
     session.execute(delete(RecordRow).where(RecordRow.file == row.file))
@@ -265,6 +263,10 @@ def ordered_slots(session: Session) -> IdArray:
     """The slots of all faces, ascending (n,)."""
     query = select(RecordRow.slot).where(RecordRow.file == _CURRENT, RecordRow.face_id.is_not(None))
     return _numbers(session.scalars(query.order_by(RecordRow.slot)))
+
+
+def _readable(session: Session) -> TextClause:
+    return _READABLE[session.connection().dialect.name]
 
 
 def _plain(session: Session, query: Select[Any]) -> Any:

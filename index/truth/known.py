@@ -61,7 +61,7 @@ def photos(session: Session, after: int) -> list[tuple[int, str]]:
 def named_by_folder(session: Session) -> Iterator[str]:
     """The paths of the photos whose faces' identity is a folder's name."""
     place = LABELS.index("identity")
-    query = select(PhotoRow.path, FaceRow.origins).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
+    query = select(PhotoRow.path, FaceRow.origins).join(FaceRow, FaceRow.photo_id == PhotoRow.id).order_by(FaceRow.id)
     for path, letters in session.execute(query).yield_per(PAGE):
         if origin_of(letters[place : place + 1]) == FOLDER:
             yield path

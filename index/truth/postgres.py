@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from index.errors import GalleryError, GalleryNotFoundError, ImageRowError
 from index.truth.address import Server
 from index.truth.database import PATIENCE, Lock
+from index.truth.postgres_descriptors import ServedDescriptors
 from index.truth.postgres_errors import named, no_answer, psycopg
 from index.truth.postgres_lock import AdvisoryLock
 from index.truth.schema import TABLES
@@ -50,7 +51,7 @@ class Postgres:
     def reading(self) -> Iterator[Session]:
         """A transaction that sees one state of the database throughout. Raises GalleryNotFoundError, too, where there
         is no such gallery."""
-        with self._named_errors(), Session(self._reader) as session:
+        with self._named_errors(), Session(self._reader, info={"descriptors": ServedDescriptors}) as session:
             yield session
 
     @contextmanager
@@ -59,7 +60,12 @@ class Postgres:
 
         Raises GalleryLockedError when another one writes for longer than this one is patient.
         """
-        with self._named_errors(), Session(self._engine, autoflush=False, info={"insert": _insert}) as session:
+        with (
+            self._named_errors(),
+            Session(
+                self._engine, autoflush=False, info={"insert": _insert, "descriptors": ServedDescriptors}
+            ) as session,
+        ):
             with session.begin():
                 session.execute(text(f"SET LOCAL lock_timeout = {max(1, round(1000 * self._patience))}"))
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._key})
@@ -113,6 +119,14 @@ class Postgres:
         log and its backups keep what they hold for as long as they are kept."""
         with suppress(GalleryError):
             self._vacuum(0.001, "VACUUM")
+
+    @property
+    def bytes(self) -> int:
+        """What the gallery's tables occupy on the server, with their indexes."""
+        tables = [*(table.name for table in TABLES), "descriptor"]
+        with self.reading() as session:
+            sizes = (text("SELECT pg_total_relation_size(to_regclass(:table))").bindparams(table=one) for one in tables)
+            return sum(session.scalar(size) or 0 for size in sizes)
 
     def close(self) -> None:
         """Close all connections."""

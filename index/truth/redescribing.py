@@ -10,11 +10,10 @@ from pathlib import Path
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from index.descriptors import DescriptorFile, record_hash, record_hashes
+from index.descriptors import record_hash, record_hashes
 from index.errors import GalleryError
-from index.files import descriptor_path
 from index.truth.database import PAGE, chunks
-from index.truth.descriptor_slots import insert_records, next_file, slots_in_use
+from index.truth.descriptor_slots import insert_records, next_file, numbered_file, slots_in_use
 from index.truth.rows import face_of, redecided, require_known, select_faces
 from index.truth.schema import (
     FaceRow,
@@ -109,7 +108,7 @@ def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: Fl
     there = session.scalars(select(StagedRow.face_id).where(StagedRow.face_id.in_(ids))).first()
     if there is not None or len(set(ids)) < len(ids):
         raise GalleryError(f"image {there or ids[0]} is described by the new model already: describe each image once")
-    file = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size)
+    file = numbered_file(session, folder, row.file, row.descriptor_size)
     first = file.append(descriptors, slots_in_use(session, row.file))
     insert_rows(session, "staged", [stored("staged", said) for said in redecided(faces).values()])
     insert_records(session, row.file, first, ids, record_hashes(descriptors))
@@ -142,7 +141,7 @@ def _damaged(session: Session, folder: Path) -> list[int]:
     row = session.get(RedescriptionRow, 1)
     if row is None:
         return []
-    content = DescriptorFile(descriptor_path(folder, row.file), row.descriptor_size).whole()
+    content = numbered_file(session, folder, row.file, row.descriptor_size).whole()
     record, staged = RecordRow.__table__, StagedRow.__table__
     records = session.execute(select(record).where(record.c.file == row.file).order_by(record.c.slot))
     wrong = {

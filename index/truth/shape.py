@@ -27,6 +27,8 @@ _Shape = dict[str, list[str]]
 
 def strange(session: Session) -> list[str]:
     """A sentence for each object that no gallery has, and for each of ours that is not as it should be."""
+    if session.connection().dialect.name != "sqlite":
+        return []  # a server's owner makes its objects, and no stranger brings them along
     found, expected = _shape(session.connection()), _expected()
     extra = [f"there is {name}, which no gallery has" for name in found if name not in expected]
     other = [f"{name} is not as this release makes it" for name in expected if found.get(name) != expected[name]]

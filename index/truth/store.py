@@ -304,10 +304,10 @@ def get(session: Session, ids: Sequence[int]) -> list[Face]:
 
 
 def present(session: Session, ids: Sequence[int]) -> list[Face]:
-    """Those of these faces that the gallery holds."""
+    """Those of these faces that the gallery holds, by ascending id."""
     found: list[Face] = []
     for some in chunks(sorted({int(id_) for id_ in ids})):
-        found += map(face_of, session.execute(select_faces().where(FaceRow.id.in_(some))))
+        found += map(face_of, session.execute(select_faces().where(FaceRow.id.in_(some)).order_by(FaceRow.id)))
     return found
 
 

@@ -163,12 +163,23 @@ def upgrade() -> None:
         _digest(),
     )
     if op.get_bind().dialect.name == "postgresql":
-        _given()
+        _beside()
 
 
-def _given() -> None:
-    """The last ids that were given, which SQLite remembers by itself."""
+def _beside() -> None:
+    """What SQLite has otherwise: the last ids that were given, which it remembers by itself, and the descriptors, for
+    which it has files."""
     given = op.create_table(
         "given", sa.Column("name", sa.String, primary_key=True), sa.Column("last", sa.BigInteger, nullable=False)
     )
     op.bulk_insert(given, [{"name": name, "last": 0} for name in ("photo", "face")])
+    op.create_table(
+        "descriptor",
+        sa.Column("file", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("content", sa.LargeBinary, nullable=False),
+        sa.ForeignKeyConstraint(
+            ("file", "slot"), ("record.file", "record.slot"), ondelete="CASCADE", deferrable=True, initially="DEFERRED"
+        ),
+    )
+    op.execute("ALTER TABLE descriptor ALTER COLUMN content SET STORAGE EXTERNAL")  # half precision is not compressible
