@@ -11,6 +11,7 @@ from PIL import Image
 
 from faceedit.describes import Accepted, Floats, Usual
 from faceedit.images import Picture
+from index.truth.address import Address
 from retrieval.face_search import FaceSearch
 from tests.stand_ins import KnowsPeople, ReadsHere
 
@@ -47,6 +48,6 @@ def save(path: Path, person: int, number: int, other: int = 0) -> Path:
     return path
 
 
-def search(folder: Path, describer: Alike | None = None) -> FaceSearch:
+def search(folder: Address, describer: Alike | None = None) -> FaceSearch:
     """A gallery that groups people."""
     return FaceSearch(folder, describer=describer or Alike(), reader=ReadsHere())

@@ -9,26 +9,30 @@ from pathlib import Path
 import pytest
 
 from cli.app import run
+from index.truth.address import Address
 from retrieval.face_search import FaceSearch
 from tests.people import ANNA, BEN, CARL, save, search
+from tests.servers import new_server, postgres  # noqa: F401
 
 
-@pytest.fixture
-def faces(tmp_path: Path) -> Iterator[FaceSearch]:
+@pytest.fixture(params=["folder", pytest.param("postgres", marks=pytest.mark.cluster)])
+def faces(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaceSearch]:
     """Four pictures of each of three people, and one of somebody else."""
     for name, person, many in (("a", ANNA, 4), ("b", BEN, 4), ("c", CARL, 4), ("d", 7, 1)):
         for number in range(many):
             save(tmp_path / "photos" / f"{name}{number}.png", person, number)
-    with search(tmp_path / "db") as made:
+    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
+    server = request.param == "postgres"
+    with search(new_server(request.getfixturevalue("postgres")) if server else tmp_path / "db") as made:
         made.index(tmp_path / "photos")
         yield made
 
 
 def command(faces: FaceSearch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    def made(folder: Path, **options: object) -> FaceSearch:
+    def made(folder: Address, **options: object) -> FaceSearch:
         return search(folder)
 
-    code = run(["gallery", *arguments, "--db", str(faces.folder)], made)
+    code = run(["gallery", *arguments, "--db", str(faces.place)], made)
     told = capsys.readouterr()
     return code, told.out, told.err
 

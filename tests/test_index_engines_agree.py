@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from index.stamps import FileStamp
 from index.truth import kept, passed, state, store
 from index.truth.database import Database, SQLite
 from index.values import Face, GalleryConfig, Problem
-from index.where import FIELDS, NUMBERS, parse
+from index.where import DAYS, FIELDS, NUMBERS, TEXTS, parse
 from tests.faces import in_photograph, new_face
 from tests.servers import new_server, opened_on, postgres  # noqa: F401
 
@@ -86,6 +87,9 @@ def comparisons(draw: st.DrawFn, seen: tuple[str, ...]) -> str:
     field = draw(st.sampled_from(FIELDS))
     if field in NUMBERS:
         value = st.one_of(st.sampled_from(NUMBERS_SEEN), st.integers(-3, 160)).map(str)
+    elif field in DAYS:
+        today = date.today()
+        value = st.integers(-2, 2).map(lambda days: quoted(str(today + timedelta(days=days))))
     else:
         known = st.sampled_from(seen)
         changed = st.tuples(known, st.sampled_from((str.upper, str.lower, str.swapcase, lambda text: text[1:])))
@@ -94,7 +98,7 @@ def comparisons(draw: st.DrawFn, seen: tuple[str, ...]) -> str:
     one, two = draw(value), draw(value)
     ways = [f"{field} {sign} {one}" for sign in ("=", "!=", "<", "<=", ">", ">=")]
     ways += [f"{field} in ({one}, {two})", f"{field} not between {one} and {two}", f"{field} is null"]
-    if field not in NUMBERS:
+    if field in TEXTS:
         ways += [f"{field} like {one}", f"{field} not like {quoted('%' + two[1:-1] + '_%')}"]
     return draw(st.sampled_from(ways))
 

@@ -15,7 +15,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.truth.schema import Base, FaceRow, PhotoRow
 from index.values import path_forms
-from index.where import NUMBERS, Both, Comparison, Condition, Not, Value
+from index.where import TEXTS, Both, Comparison, Condition, Not, Value
 
 
 class _Hexadecimal(FunctionElement[str]):
@@ -81,7 +81,7 @@ def _compared(given: Comparison, attribute: str) -> ColumnElement[bool]:
     if given.operator == "null":
         missing: ColumnElement[bool] = column.is_(None)  # the label itself
         return missing
-    if given.field in NUMBERS:
+    if given.field not in TEXTS:
         known = given.field == attribute and LABEL_KINDS.get(given.field) is int
         return _ordered(
             _number(func.coalesce(column, FaceRow.decided) if known else column), given.operator, given.values
