@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from faceedit.errors import ModelFileError as ModelFileError
     from faceedit.errors import NoFaceError as NoFaceError
     from faceedit.errors import UsageError as UsageError
+    from index.errors import AddressError as AddressError
     from index.errors import DescriptorShapeError as DescriptorShapeError
     from index.errors import DescriptorValueError as DescriptorValueError
     from index.errors import DuplicatePathError as DuplicatePathError
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 _FROM = {
     "Answer": "retrieval.answers",
     "AttributeValueError": "faceedit.errors",
+    "AddressError": "index.errors",
     "DescriptorShapeError": "index.errors",
     "DescriptorValueError": "index.errors",
     "DuplicatePathError": "index.errors",
@@ -101,6 +103,7 @@ _FROM = {
 }
 
 __all__ = [
+    "AddressError",
     "Answer",
     "AttributeValueError",
     "DescriptorShapeError",
