@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date, timedelta
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image
 
 from faceedit.synth.scene import ILLUMINATIONS
 from facesearch.server.pages import page_files
+from facesearch.server.service import Service
 from retrieval.face_search import FaceSearch
 from tests.conftest import blob_face
 from tests.served import knowing, live, over, picture, stand_in, write_faces, write_people
@@ -142,35 +144,87 @@ def until(check: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def endless(tell: Any) -> dict[str, Any]:
+    """A job that ends when it is cancelled, however long that takes."""
+    for n in count(1):
+        tell("working", min(n, 2_999), 3_000)
+        time.sleep(0.01)
+    return {}
+
+
 # --- the whole story ---
 
 
-def test_from_an_empty_folder_to_a_named_person_at_another_pose(browser: Any, tmp_path: Path) -> None:
+def test_from_an_empty_folder_to_a_named_person_at_another_pose_and_all_that_comes_between(
+    browser: Any, tmp_path: Path
+) -> None:
     root = write_faces(tmp_path / "root" / "holiday").parent
-    with live(stand_in(tmp_path / "db"), roots=(root,)) as (address, _):
+    faces = stand_in(tmp_path / "db")
+    with live(faces, roots=(root,)) as (address, served):
         tab = Tab(browser, address)
         page = tab.open("")
-        page.get_by_role("heading", name="No gallery yet").wait_for()
-        page.get_by_role("link", name="Make one of a folder here").click()
-        page.get_by_role("button", name="Open holiday").click()
-        page.get_by_role("button", name="Add the pictures of holiday").click()
-        page.get_by_text("6 faces in the gallery: 6 described").wait_for()
-        page.get_by_role("link", name="Find").click()
-        page.reload()
+        make_a_gallery(page)
         page.set_input_files("input[type=file]", root / "holiday" / "anna" / "0.png")
         tab.answered()
         page.get_by_role("radio", name="30° to the right").click()
         page.wait_for_url(re.compile("pose=30"))
         tab.answered()
-        page.locator(".result").first.click()
-        page.get_by_label("Name", exact=True).fill("Clara")
-        page.get_by_role("button", name="Save").click()
-        page.get_by_text("Named Clara.").wait_for()
-        page.keyboard.press("Escape")
-        page.locator(".grid .who", has_text="Clara").wait_for()
+        name_the_first(page, "Clara")
         assert asked(page) == "#/find?u=1&pose=30"
+        page.go_back()  # out of the large picture's address, which Escape left behind
+        page.go_back()
+        page.go_back()
+        until(lambda: asked(page) == "#/find?u=1")
+        tab.answered()
+        stop_a_job(tab, served)
+        assert asked(page) == "#/find?u=1"  # the other tab went elsewhere
+        tab.answered()
+        assert tab.wrong == []
+    port = int(address.rsplit(":", 1)[1].strip("/"))
+    page.get_by_role("radio", name="15° to the left").click()
+    page.get_by_text("The server does not answer.").filter(visible=True).first.wait_for()
+    tab.wrong.clear()  # a browser itself tells that nobody answers
+    with live(faces, port=port, roots=(root,)):
+        page.get_by_role("button", name="Try again").click()  # the photograph is in the page: it need not come again
+        tab.answered()
+        assert asked(page) == "#/find?u=1&pose=-15"
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.get_by_role("radio", name="30° to the right").click()
+        page.locator(".grid .who", has_text="Clara").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         tab.context.close()
         assert tab.wrong == []
+
+
+def make_a_gallery(page: Any) -> None:
+    """Of the folder `holiday`, where there is none."""
+    page.get_by_role("heading", name="No gallery yet").wait_for()
+    page.get_by_role("link", name="Make one of a folder here").click()
+    page.get_by_role("button", name="Open holiday").click()
+    page.get_by_role("button", name="Add the pictures of holiday").click()
+    page.get_by_text("6 faces in the gallery: 6 described").wait_for()
+    page.get_by_role("link", name="Find").click()
+    page.reload()
+
+
+def name_the_first(page: Any, name: str) -> None:
+    page.locator(".result").first.click()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text(f"Named {name}.").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".grid .who", has_text=name).wait_for()
+
+
+def stop_a_job(tab: Tab, served: Service) -> None:
+    """In another tab."""
+    served.jobs.add("verify", {}, endless)
+    page = tab.new()
+    page.goto(f"{tab.address}#/gallery")
+    page.get_by_text(re.compile(r"working: [\d,]+ of 3,000")).wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("cancelled").wait_for()
+    page.close()
 
 
 def test_a_photograph_of_several_is_dropped_and_one_of_them_chosen(tab: Tab, tmp_path: Path) -> None:
@@ -418,23 +472,13 @@ def test_photos_are_named_together_and_removed(tab: Tab, faces: FaceSearch) -> N
 
 
 def test_a_job_is_watched_and_stopped(browser: Any, tmp_path: Path) -> None:
-    from threading import Event
-
-    go = Event()
-
-    def work(tell: Any) -> dict[str, Any]:
-        for n in range(1, 3_000):
-            tell("working", n, 3_000)
-            go.wait(0.01)
-        return {}
-
     with stand_in(tmp_path / "db") as faces:
         faces.index(write_faces(tmp_path / "photos"))
         with live(faces) as (address, served):
-            served.jobs.add("verify", {}, work)
+            served.jobs.add("verify", {}, endless)
             tab = Tab(browser, address)
             page = tab.open("#/gallery")
-            page.get_by_text(re.compile(r"working: \d+ of 3,000")).wait_for()
+            page.get_by_text(re.compile(r"working: [\d,]+ of 3,000")).wait_for()
             page.get_by_role("button", name="Stop").click()
             page.get_by_text("cancelled").wait_for()
             page.get_by_role("button", name="Check that it is sound").click()

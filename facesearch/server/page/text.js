@@ -117,7 +117,7 @@ export const T = {
     namePlaceholder: "Who is it?",
     named: (name) => (name ? `Named ${name}.` : "The name is taken away."),
     remove: "Remove from the gallery",
-    removeSure: "Really remove? All that is kept of this face is erased; the file stays.",
+    removeSure: "Really remove? All that is kept of this face is erased. The file stays: move it away, or the next look through its folder finds it again.",
     removeYes: "Yes, remove",
     removed: "Removed.",
     previous: "Previous",
