@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of many clients at once")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=40, help="queries of one client, in turns with direct ones")
+    parser.add_argument("--skip-uploads", action="store_true", help="by many clients: only ask by faces")
     parser.add_argument("--identity", default="own", help="what says who somebody is: own, sface, or a file")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +97,8 @@ async def measure(faces: FaceSearch, address: str, own: int, given: argparse.Nam
         )
         figures["by an upload"] = await one(given.repeats, lambda n: faces.query(upload, pose=30), by_upload)
         figures[f"{given.clients} clients by a face"] = await many(given, by_face)
-        figures[f"{given.clients} clients by an upload"] = await many(given, by_upload)
+        if not given.skip_uploads:
+            figures[f"{given.clients} clients by an upload"] = await many(given, by_upload)
         return figures
 
 
