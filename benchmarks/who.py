@@ -1,12 +1,12 @@
 """What an encoder of people is worth beside our descriptor: which share it should have, and what distances then say.
 
-    python benchmarks/who.py --people DATA --out OUT [--encoder sface] [--model FOLDER]
+    python benchmarks/who.py --people DATA --out OUT [--encoder sface] [--model FOLDER] [--match COLUMNS]
 
-DATA: a manifest of crops of people at several poses, never trained on. People are put into two halves: what is chosen
-(the share, a threshold) is chosen on one and judged on the other. Measured: recall@1 and @5 (person, expression or
-light, and pose) at every share; first results that show the person, by who alone; strangers and one person's pairs by
-who alone; and queries of people who are not in the gallery, of which it is told that nothing is near at 1 % of false
-alarms. Writes OUT/figures.json.
+DATA: a manifest of crops of people at several poses, or of whole photographs, never trained on. People are put into two
+halves: what is chosen (the share, a threshold) is chosen on one and judged on the other. Measured: recall@1 and @5
+(person, expression or light, and pose) at every share; first results that show the person, by who alone; strangers and
+one person's pairs by who alone; and queries of people who are not in the gallery, of which it is told that nothing is
+near at 1 % of false alarms. Writes OUT/figures.json.
 """
 
 from __future__ import annotations
@@ -68,11 +68,13 @@ def main() -> None:
     parser.add_argument("--encoder", default="sface")
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--queries", type=int, default=2000)
+    parser.add_argument("--match", help="columns that have to agree; by default all that are known")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     editor, encoder = Editor.load(given.model), encoder_named(given.encoder)
     manifest = read_manifest(given.people)
-    test = load_test_set(manifest, editor.attribute, default_match(manifest))
+    match = given.match.split(",") if given.match else default_match(manifest)
+    test = load_test_set(manifest, editor.attribute, match)
     queries = choose_queries(test, editor.attribute, given.queries, 0)
     edits = editor.edit_many(test.pictures_of(queries), queries.targets)
     assert editor.who is not None

@@ -27,19 +27,27 @@ from faceedit.faces import (
     require_detector,
     scaled,
 )
+from faceedit.glance import shows_somebody
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, picture_size, read_crop, read_photograph
 from faceedit.landmarks import by_network
+from faceedit.seeking import Photograph, looked_for
 
 FACES = (AUTO, ALL, LARGEST_ONLY, ALIGNED) = ("auto", "all", "largest", "aligned")
-_MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
 _FINER = 2  # pixels of a photograph for one of a crop: with fewer, a crop would lack what the photograph has
-_LEAST = 14  # pixels of a face's height: of fewer, letters look like faces, and faces like one another
 _SMALLEST = 30  # pixels of a face's crop: of fewer, somebody is told
 _FEWEST = 16  # the same, of a picture that is a crop as it is
 _GIVE = "give a picture that shows one, or a crop of it"
+NOBODY = "nobody is seen in it: it is taken for a crop of a face as it is"
 
+Glances = Callable[[Picture], bool]
+"""Whether a crop that nobody cut out shows somebody."""
 Points = Callable[[Image.Image, Face], Landmarks]
 """By which points a face is cut out of an upright RGB photograph, in its pixels."""
+
+
+def unseen(crop: Picture) -> bool:
+    """Nobody looks: every crop is believed."""
+    return True
 
 
 def detected(photograph: Image.Image, face: Face) -> Landmarks:
@@ -67,11 +75,12 @@ class CropSettings:
 class Cut:
     """One crop, (size, size, 3) uint8 RGB. face: where it lies in the upright photograph, and the points that it was
     cut by; None: the whole picture is the crop; larger: the same as large as the photograph has it, 60 to 240, where
-    that was asked for."""
+    that was asked for; seen: whether somebody is to be seen in it."""
 
     crop: Picture = field(repr=False)
     face: Face | None = None
     larger: Picture | None = field(default=None, repr=False)
+    seen: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,19 +103,22 @@ class Cropper:
         settings: CropSettings | None = None,
         load: Callable[[], FindsFaces] | None = None,
         points: Points | None = None,
+        glance: Glances | None = None,
     ) -> None:
         """load: makes the detector, instead of the one that comes along; raises MissingPackageError where it cannot be
         had. points: by which a face is cut out; None: by the landmark network, or by those of a detector that was
-        given."""
+        given. glance: whether a picture that is taken for a crop as it is shows somebody; None: by the detector that
+        comes along, or as whoever gives another says."""
         self.settings = settings or CropSettings()
         self._load = load or FaceDetector
         self._points = points or (by_network if load is None else detected)
+        self._glance = glance or (shows_somebody if load is None else unseen)
         self._detector: FindsFaces | None = None
         self._one = Lock()
 
     def having(self, faces: str) -> Cropper:
         """The same, for another of FACES, with the same detector."""
-        return Cropper(replace(self.settings, faces=faces), self._detect, self._points)
+        return Cropper(replace(self.settings, faces=faces), self._detect, self._points, self._glance)
 
     def _detect(self) -> FindsFaces:
         with self._one:
@@ -125,19 +137,17 @@ class Cropper:
         told = [] if told is None else told
         size = picture_size(name if content is None else content)
         if self._is_crop_by_its_size(size):
-            if size is not None and min(size) < _FEWEST:
-                told.append(f"{size[0]} x {size[1]} pixels are too few to know a face by")
-            return self._whole(name, content, told)
+            return self._whole(name, content, told, size)
         try:
             detector = self._detect()
         except MissingPackageError as error:
             size = size or read_photograph(name, content=content).size
             if self.settings.faces == AUTO and may_be_crop(*size):
-                return self._whole(name, content, told)
+                return self._whole(name, content, told, size)
             raise MissingPackageError(
                 f"{name} has {size[0]} x {size[1]} pixels and is no crop of a face; {error}"
             ) from error
-        return self._found(_Photograph(name, content, size), detector, told, larger)
+        return self._found(Photograph(name, content, size), detector, told, larger)
 
     def only(self, path: Path, points: Landmarks | None, told: Told | None = None) -> Picture:
         """The crop of a file's only face, or of the one whose points are known. Raises LandmarkError where it is not
@@ -160,19 +170,35 @@ class Cropper:
         small = size is not None and is_square(*size) and max(size) <= SMALL
         return how.faces == ALIGNED or (how.faces != ALL and small and not how.upright)
 
-    def _whole(self, name: Path, content: bytes | Image.Image | None, told: Told) -> Cuts:
+    def _whole(
+        self,
+        name: Path,
+        content: bytes | Image.Image | None,
+        told: Told,
+        size: tuple[int, int] | None = None,
+        found: bool = False,
+    ) -> Cuts:
+        """The picture as it is; found: somebody was, in it."""
         if self.settings.size == SIZE:
-            return Cuts((Cut(read_crop(name, content, told)),))
-        return Cuts((Cut(as_crop(read_photograph(name, content=content, told=told), self.settings.size)),))
+            crop = read_crop(name, content, told)
+        else:
+            crop = as_crop(read_photograph(name, content=content, told=told), self.settings.size)
+        seen = found or self.settings.faces == ALIGNED or self._glance(crop)
+        if size is not None and min(size) < _FEWEST:
+            told.append(f"{size[0]} x {size[1]} pixels are too few to know a face by")
+        elif not seen:
+            told.append(NOBODY)
+        return Cuts((Cut(crop, seen=seen),))
 
-    def _found(self, given: _Photograph, detector: FindsFaces, told: Told, larger: bool) -> Cuts:
+    def _found(self, given: Photograph, detector: FindsFaces, told: Told, larger: bool) -> Cuts:
         """What a detector's answer means."""
         amiss, how = Told(), self.settings
-        faces = _looked_for(given, detector, amiss)
+        faces = looked_for(given, detector, amiss)
         crop = how.faces != ALL and may_be_crop(*given.size)
         lies = len(faces.found) == 1 and not faces.turns and lies_by_the_rule(faces.found[0], faces.photograph)
         if how.faces != ALL and not how.upright and (lies or (crop and not faces.found)):
-            return self._whole(given.name, given.content, told)  # what hides a part of a face hides it from detectors
+            # what hides a part of a face hides it from detectors
+            return self._whole(given.name, given.content, told, found=lies)
         if not faces.found:
             raise NoFaceError(f"no face is found in {given.name}: {_GIVE}")
         wanted = faces.found[:1] if how.faces == LARGEST_ONLY else faces.found
@@ -186,7 +212,7 @@ class Cropper:
             )
         return cuts
 
-    def _cut_out(self, given: _Photograph, faces: Faces, told: Told, larger: bool) -> Cuts:
+    def _cut_out(self, given: Photograph, faces: Faces, told: Told, larger: bool) -> Cuts:
         photograph, found = self._fine_enough(given, faces, larger)
         across, down = (full / own for full, own in zip(_turned(given.size, faces.turns), photograph.size, strict=True))
         cuts, how = [], self.settings
@@ -206,7 +232,7 @@ class Cropper:
             told.append(f"{small} of {len(found)} faces under {_SMALLEST} pixels: what is found by them may be others")
         return Cuts(tuple(cuts), _turned(given.size, faces.turns), faces.turns)
 
-    def _fine_enough(self, given: _Photograph, faces: Faces, larger: bool) -> tuple[Image.Image, tuple[Face, ...]]:
+    def _fine_enough(self, given: Photograph, faces: Faces, larger: bool) -> tuple[Image.Image, tuple[Face, ...]]:
         """The upright photograph with as many pixels as the crop of its smallest face needs, if it has them."""
         need = LARGEST if larger else _FINER * self.settings.size
         smallest = min(crop_side(face.landmarks) for face in faces.found)
@@ -229,31 +255,9 @@ class _Shared:
         with self._lock:
             return self._detector.faces(photograph, side)
 
-
-class _Photograph:
-    """A picture that is decoded as finely as somebody needs it."""
-
-    def __init__(self, name: Path, content: bytes | Image.Image | None, size: tuple[int, int] | None) -> None:
-        self.name, self.content = name, content
-        self._header, self._size = size, size
-        self._decoded: Image.Image | None = None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Of the whole picture, its EXIF orientation applied; known once it was decoded."""
-        assert self._size is not None
-        return self._size
-
-    def at(self, longest: float, told: Told | None = None) -> Image.Image:
-        """In RGB, EXIF orientation applied, its longer side at least so many pixels where it has as many."""
-        decoded = self._decoded
-        if decoded is None or (max(decoded.size) < longest and max(decoded.size) < max(self.size)):
-            decoded = read_photograph(self.name, content=self.content, told=told, longest=round(longest))
-            self._decoded = decoded
-        width, height = self._header or decoded.size
-        same = (width >= height) == (decoded.width >= decoded.height)
-        self._size = (width, height) if same else (height, width)
-        return decoded
+    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
+        with self._lock:
+            return self._detector.standing(photograph, side)
 
 
 def detector_of(settings: CropSettings, weights: Path | None) -> Callable[[], FindsFaces]:
@@ -266,20 +270,6 @@ def detector_of(settings: CropSettings, weights: Path | None) -> Callable[[], Fi
     elif settings.faces in (ALL, LARGEST_ONLY):
         FaceDetector()
     return partial(FaceDetector, weights)
-
-
-def _looked_for(given: _Photograph, detector: FindsFaces, told: Told) -> Faces:
-    """The faces at the smallest size that shows any; what is smaller than anybody can be known by is none."""
-    faces = _large_enough(given, detector.faces(given.at(SIDES[0], told), SIDES[0]))
-    for side in SIDES[1:]:
-        if not faces.found and side < _MUCH_LARGER * max(given.size):
-            faces = _large_enough(given, detector.faces(given.at(side), side))
-    return faces
-
-
-def _large_enough(given: _Photograph, faces: Faces) -> Faces:
-    share = max(given.size) / max(faces.photograph.size)
-    return replace(faces, found=tuple(face for face in faces.found if share * face.box[3] >= _LEAST))
 
 
 def _turned(size: tuple[int, int], turns: int) -> tuple[int, int]:

@@ -77,6 +77,9 @@ class FindsFaces(Protocol):
         """The faces of an RGB photograph, EXIF orientation applied, the largest first, looked for where its longer side
         has so many pixels."""
 
+    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
+        """The same of a photograph that stands upright already."""
+
 
 class FaceDetector:
     """Finds faces. Not to be shared by threads."""
@@ -97,12 +100,22 @@ class FaceDetector:
         pixels = _stretched(_bgr(self._scaled(np.asarray(photograph), side)))
         scale = side / max(photograph.size)
         turns, found = self._turned(pixels, scale, _FIRST_LOOKS if side == SIDES[0] else ())
-        turned = np.ascontiguousarray(np.rot90(pixels, turns))
-        found = [face for face in found if face.score >= _SURE or self._is_found_again(face, turned, scale)]
-        if side > SIDES[0]:
-            self._detected_at_all(_LITTLE)
+        sure = self._sure(found, np.ascontiguousarray(np.rot90(pixels, turns)), scale)
         upright = photograph.rotate(90 * turns, expand=True) if turns else photograph
-        return Faces(upright, turns, tuple(sorted(found, key=lambda face: -face.area)))
+        return Faces(upright, turns, sure)
+
+    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
+        """See `FindsFaces`."""
+        pixels = _stretched(_bgr(self._scaled(np.asarray(photograph), side)))
+        scale = side / max(photograph.size)
+        return self._sure(self._upright(pixels, scale), pixels, scale)
+
+    def _sure(self, found: Sequence[Face], pixels: Picture, scale: float) -> tuple[Face, ...]:
+        """Those that stand a second look, the largest first."""
+        sure = [face for face in found if face.score >= _SURE or self._is_found_again(face, pixels, scale)]
+        if max(pixels.shape) > SIDES[0]:
+            self._detected_at_all(_LITTLE)
+        return tuple(sorted(sure, key=lambda face: -face.area))
 
     def _turned(self, pixels: Picture, scale: float, looks: Sequence[int]) -> tuple[int, list[Face]]:
         """The quarter turns to the left after which the surest upright face stands there, at the smallest size that

@@ -9,10 +9,11 @@ import numpy as np
 
 from faceedit.describes import Describes
 from index.gallery import Face, Gallery, Kept, Labels, Photo
+from index.labels import FILE, HAND
 from index.values import Box, FloatArray
 from retrieval.describing import Content, Made, describe_contents
 from retrieval.known import Known
-from retrieval.labelling import Labelling, handed_back
+from retrieval.labelling import Labelling, handed_back, not_by_hand
 from retrieval.one_file import Read
 from retrieval.reports import IndexReport
 from retrieval.same_faces import Seen, same_faces, same_places, share_of
@@ -46,11 +47,12 @@ class Adding:
         kept, names = self._handed_back(new), [self._name(file) for file in new]
         self._report.changed += sum(name in self._known.at for name in names)
         faces, descriptors = list[Face](), list[FloatArray]()
-        returned: list[int] = []
+        returned, lost = list[int](), list[Face]()
         for file, name in zip(new, names, strict=True):
             own = [made[file.sha256, number] for number in range(1, len(file.faces) + 1)]
-            faces += self._faces(file, own, kept.get(name, []), returned)
+            faces += self._faces(file, own, kept.get(name, []), returned, lost)
             descriptors += [one.descriptor for one in own]
+        self._keep(lost)
         self._gallery.add(faces, np.stack(descriptors), replace=True, returned=returned)
         self._report.returned += len(returned)
 
@@ -104,15 +106,18 @@ class Adding:
             self._gallery.update_labels({face.id: face.labels for face in faces})
 
     def _handed_back(self, new: list[Read]) -> dict[str, list[Kept]]:
-        """The labels that are kept for files whose content was pruned before."""
-        files = {self._name(file): file.sha256 for file in new if self._name(file) not in self._known.at}
+        """The labels that are kept for files whose content was pruned, or another's, before."""
+        files = {self._name(file): file.sha256 for file in new}
         return handed_back(files, self._gallery.kept(list(files.values())))
 
-    def _faces(self, file: Read, made: Sequence[Made], kept: list[Kept], returned: list[int]) -> list[Face]:
-        """The new faces of a file; returned: the ids of kept labels that they have again are added to it."""
+    def _faces(
+        self, file: Read, made: Sequence[Made], kept: list[Kept], returned: list[int], lost: list[Face]
+    ) -> list[Face]:
+        """The new faces of a file; added to: returned, the ids of kept labels that they have again; lost, faces of
+        which a hand said something and that the file shows no more."""
         name, several = self._name(file), len(file.faces) > 1
         photo, seen = photo_of(name, file), seen_in(file, [one.descriptor for one in made])
-        before = self._before(name, seen)
+        before = self._before(name, seen, lost)
         back = same_places([Seen(one.number, share_of(one.box, file.size)) for one in kept], seen)
         faces = []
         for place, (found, own) in enumerate(zip(file.faces, made, strict=True)):
@@ -123,16 +128,27 @@ class Adding:
             faces.append(Face(photo, labels, own.decision, number=place + 1, place=found.place))
         return faces
 
-    def _before(self, name: str, seen: Sequence[Seen]) -> dict[int, Labels]:
+    def _before(self, name: str, seen: Sequence[Seen], lost: list[Face]) -> dict[int, Labels]:
         """What was said of faces that a file of this name showed before, by their positions now."""
         before = self._known.at.get(name, [])
         if not before:
             return {}
-        alone = len(before) == len(seen) == 1
         described = [face.id for face in before if face.id not in self._known.waiting]
-        looks = {} if alone else self._gallery.sound_descriptors(described)
-        same = same_faces([seen_as(face, looks.get(face.id)) for face in before], seen)
-        return {new: before[old].labels for new, old in same.items()}
+        looks = self._gallery.sound_descriptors(described)
+        known = [seen_as(face, looks.get(face.id)) for face in before]
+        same = same_faces(known, seen, self._describer.who)
+        gone = [face for old, face in enumerate(before) if old not in same.values()]
+        lost += [face for face in gone if HAND in face.labels.origins]
+        placed = {new: before[old] for new, old in same_faces(known, seen).items() if new not in same}
+        of_others = {new: not_by_hand(face.labels) for new, face in placed.items() if face in gone}
+        same_labels = {new: before[old].labels for new, old in same.items()}
+        return same_labels | {new: labels for new, labels in of_others.items() if FILE in labels.origins}
+
+    def _keep(self, lost: Sequence[Face]) -> None:
+        """What a hand said of faces whose photographs show others now is kept for when their content comes back."""
+        if lost:
+            self._report.others += [face.name for face in lost]
+            self._gallery.remove([face.id for face in lost], keep_labels=True)
 
 
 def photo_of(name: str, file: Read) -> Photo:

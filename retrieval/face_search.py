@@ -356,7 +356,8 @@ class FaceSearch:
         """Whether two pictures show one person. It needs no gallery.
 
         false_accepts: the share of strangers that may be taken for one person, one of those that were measured.
-        Raises UsageError for another one, or a model that does not say who somebody is, ImageError, ModelFileError.
+        Raises UsageError for another one, or a model that does not say who somebody is, NoFaceError where nobody is
+        seen, ImageError, ModelFileError.
         """
         pair = self.read(one), self.read(other)
         return compared(*pair, self._models.to_describe(None, None, None), false_accepts)

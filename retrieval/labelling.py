@@ -163,6 +163,11 @@ def handed_back(files: Mapping[str, str], kept: Sequence[Kept]) -> dict[str, lis
     return back
 
 
+def not_by_hand(labels: Labels) -> Labels:
+    """What others said than a hand: of a path, whoever is to be seen there."""
+    return labels.changed(HAND, **{name: None for name in LABELS if labels.origin(name) == HAND})
+
+
 def says_the_same(labels: Labels, others: Labels) -> bool:
     """Whether they are equal, whoever said so."""
     return all(getattr(labels, name) == getattr(others, name) for name in LABELS)

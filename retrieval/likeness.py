@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from faceedit.describes import Accepted, Edits, Usual
-from faceedit.errors import UsageError
+from faceedit.errors import NoFaceError, UsageError
 from retrieval.describing import require_sound
-from retrieval.source import Source
+from retrieval.source import GIVEN, Source
 
 FALSE_ACCEPTS = 0.001
 """the share of strangers that may be taken for one person, unless somebody says another"""
@@ -54,7 +54,7 @@ class Likeness:
 
 def compared(one: Source, other: Source, describer: Edits, false_accepts: float = FALSE_ACCEPTS) -> Likeness:
     """Raises UsageError where the model has no part that says who it is, or nobody measured how far it may be for that
-    share of strangers."""
+    share of strangers, NoFaceError for a picture in which nobody is seen."""
     who, usual = describer.who, describer.usual_who
     if who is None:
         raise UsageError("this model does not say who somebody is: give another --model, or an encoder with --identity")
@@ -65,6 +65,9 @@ def compared(one: Source, other: Source, describer: Edits, false_accepts: float 
             f"nobody measured how near strangers are in {false_accepts:g} of pairs"
             + (f": choose one of {known}" if known else ": `facesearch evaluate --record` does, for this model")
         )
+    for source in (one, other):
+        if not source.seen:
+            raise NoFaceError(f"nobody is seen in {source.name or GIVEN}: give pictures that show a face each")
     descriptors = describer.describe(np.stack([one.crop, other.crop])).descriptors
     require_sound(describer, descriptors)
     return Likeness(who.apart(*descriptors), accepted[false_accepts], usual)

@@ -14,6 +14,7 @@ from faceedit.cropping import ALIGNED, AUTO, Cropper, CropSettings, Cuts, detect
 from faceedit.errors import ImageError, MissingPackageError, NoFaceError
 from faceedit.faces import Face, FaceDetector, detector_digest
 from faceedit.formats import DECODERS
+from faceedit.glance import shows_somebody
 from faceedit.images import Picture
 from faceedit.landmarks import by_network, landmarks_digest
 from index.files import file_hash
@@ -97,7 +98,7 @@ def read(path: Path) -> Read:
 @lru_cache(1)
 def _cropper(crops: Crops) -> Cropper:
     """One for each process that reads: whoever asks for it has required that it can be."""
-    return Cropper(CropSettings(faces=crops.faces), partial(FaceDetector, crops.detector), by_network)
+    return Cropper(CropSettings(faces=crops.faces), partial(FaceDetector, crops.detector), by_network, shows_somebody)
 
 
 def read_by(cropper: Cropper, path: Path) -> Read:
@@ -114,6 +115,11 @@ def read_by(cropper: Cropper, path: Path) -> Read:
             raise ImageError(f"{path} has {stamp.size:,} bytes, over {MOST_BYTES:,}: make it smaller")
         content = path.read_bytes()
         cuts = cropper.cut(path, content, told)
+        if not cuts.faces[0].seen:
+            raise NoFaceError(
+                f"nobody is seen in {path}, which is square and small as a crop is: give a picture that shows "
+                "one; --faces aligned takes it as it is"
+            )
     except UnicodeEncodeError:
         reason = f"{str(path)!r} has a name that is not Unicode: rename the file"
     except FileNotFoundError:

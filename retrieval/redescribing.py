@@ -11,6 +11,7 @@ import numpy as np
 from faceedit.describes import Describes
 from faceedit.errors import UsageError
 from index.gallery import Face, Gallery, GalleryConfig
+from index.labels import HAND
 from index.values import FloatArray
 from retrieval.adding import photo_of, seen_as, seen_in
 from retrieval.describing import describe_contents
@@ -59,6 +60,7 @@ def redescribe(
         lost, several = dict[int, str](), gallery.several()
         for files in reader.ahead(list(faces), describer.batch):
             lost |= _stage(gallery, describer, files, faces, several)
+            report.changed += _changed(files, faces)
             done += sum(len(faces[file.path]) for file in files)
             if progress:
                 progress(done, total)
@@ -102,6 +104,13 @@ def _stage(
     if staged:
         gallery.stage(staged, np.stack(descriptors))
     return lost
+
+
+def _changed(files: Sequence[Read], faces: Mapping[Path, Sequence[Face]]) -> list[str]:
+    """Names of faces of which a hand said something, in files that are no longer what was described. Who they show now
+    is said by another model, whose descriptors are not to be compared with the former ones."""
+    there = [(file, face) for file in files if file.faces for face in faces[file.path]]
+    return [face.name for file, face in there if face.photo.sha256 != file.sha256 and HAND in face.labels.origins]
 
 
 def forget_redescription(gallery: Gallery) -> int | None:

@@ -27,8 +27,10 @@ class IndexReport:
     before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
     gallery still holds although their files have gone; left_out: those that it holds of the folder and that are not
     looked at any more, although their files are there; pruned: how many of these were removed; returned: how many were
-    pruned before, and have what a hand said of them again; photos: how many have a face in the gallery; faceless: those
-    that were looked at and show none, with the reason; skipped: unreadable files and folders with their reasons;
+    pruned before, and have what a hand said of them again; others: names of faces of which a hand said something, and
+    whose files show another person now, or not that one: it is kept for when the content comes back; photos: how many
+    have a face in the gallery; faceless: those that were looked at and show none, with the reason; skipped: unreadable
+    files and folders with their reasons;
     passed: files and folders, below the one that was indexed, that are no pictures or not to be looked at, and as what;
     warned: files that were read although something beside their pixels is damaged, and what that is.
     rows: how the labels' table and the images met, where one was given; same_names: names of folders that stand below
@@ -50,6 +52,7 @@ class IndexReport:
     left_out: LeftOut = field(default_factory=LeftOut)
     pruned: int = 0
     returned: int = 0
+    others: list[str] = field(default_factory=list)
     photos: int = 0
     faceless: list[tuple[Path, str]] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
@@ -70,6 +73,7 @@ class IndexReport:
             "skipped": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
             "without_face": [{"path": str(path), "reason": reason} for path, reason in self.faceless],
             "warnings": [{"path": str(path), "warning": warning} for path, warning in self.warned],
+            "others": self.others,
             "labels": self.rows.as_json() if self.rows else None,
             "same_names": [{"identity": one.identity, "folders": list(one.folders)} for one in self.same_names],
             "exclude_unmatched": self.unmatched,
@@ -114,6 +118,8 @@ class IndexReport:
             shown = "; ".join(f"{path}: {warning}" for path, warning in self.warned[:_SHOWN])
             more = "; ..., --json lists them all" if len(self.warned) > _SHOWN else ""
             found.append(printable(f"{counted(len(self.warned), 'file')} read with something amiss: {shown}{more}"))
+        if self.others:
+            found.append(_others_text(self.others))
         found += self.rows.warnings() if self.rows else []
         found += [told(self.same_names)] if self.same_names else []
         found += [
@@ -142,6 +148,16 @@ class IndexReport:
         return found
 
 
+def _others_text(names: list[str]) -> str:
+    """Of whom, and what becomes of it."""
+    more = ", ..." if len(names) > _SHOWN else ""
+    return printable(
+        f"what a hand said of {counted(len(names), 'face')} did not stay, since the file shows another person now, or "
+        f"not that one: {', '.join(names[:_SHOWN])}{more}. It is kept for when the content comes back; `facesearch "
+        "gallery label` says anew who it is"
+    )
+
+
 def _left_out_text(left_out: LeftOut) -> str:
     """How many, which, and how to remove them."""
     more = ", ..." if left_out.count > _SHOWN else ""
@@ -157,7 +173,7 @@ _SHOWN = 3  # files named in a warning
 _TOLD = {
     "renamed": "were known under another name",
     "duplicates": "have the content of another image, and share its description",
-    "changed": "have other content than before, and keep their labels",
+    "changed": "have other content than before",
     "pruned": "were removed: their files have gone; what a hand said of them is kept for when they come back",
     "returned": "were pruned before, and have again what a hand said of them",
     "relabelled": "got new labels",
@@ -169,7 +185,8 @@ _COUNTS = "images photos described unchanged renamed duplicates changed relabell
 class RedescribeReport:
     """What one run did.
 
-    model: its digest; described: images; before: those that an earlier run had done; dropped: images that were removed
+    model: its digest; described: images; before: those that an earlier run had done; changed: names of faces of which a
+    hand said something, and whose files are others since they were described; dropped: images that were removed
     since their files cannot be read; unread: the paths of such images with the reason, where they were not to be
     removed; finished: whether the new model has taken over; not_searched: why there is no index of it yet, where one
     cannot be built.
@@ -178,6 +195,7 @@ class RedescribeReport:
     model: str
     described: int = 0
     before: int = 0
+    changed: list[str] = field(default_factory=list)
     dropped: int = 0
     unread: list[tuple[str, str]] = field(default_factory=list)
     finished: bool = False
@@ -185,7 +203,8 @@ class RedescribeReport:
 
     def as_json(self) -> dict[str, Any]:
         """What `json.dumps` takes."""
-        return {name: getattr(self, name) for name in ("described", "before", "dropped", "unread", "finished")}
+        names = ("described", "before", "changed", "dropped", "unread", "finished")
+        return {name: getattr(self, name) for name in names}
 
     def lines(self, gallery: object) -> list[str]:
         """What was done, for people."""
@@ -198,4 +217,10 @@ class RedescribeReport:
                 f"the gallery still uses its former model, since {counted(len(self.unread), 'image')} could not be "
                 "described: bring their files back and run this again, or remove them with --drop"
             )
-        return told
+        if self.changed:
+            more = ", ..." if len(self.changed) > _SHOWN else ""
+            told.append(
+                f"{counted(len(self.changed), 'face')} with labels by a hand in files that changed since; no other "
+                f"model can tell whether they show the same people: look at {', '.join(self.changed[:_SHOWN])}{more}"
+            )
+        return [printable(line) for line in told]

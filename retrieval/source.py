@@ -32,13 +32,14 @@ class Source:
     """A picture that was read. crop: (60, 60, 3) uint8 RGB, what the networks see; path: of its file, as it was named,
     where it has one; kept: what tells whether that file changes; or what `picture` is made of, a file's content or a
     larger crop; size: the side that `picture` is to have, None for as many pixels as there are; warnings: what is
-    wrong with its file, and costs no pixel."""
+    wrong with its file, and costs no pixel; seen: whether somebody is to be seen in it, as far as anybody looked."""
 
     crop: Picture = field(repr=False)
     path: Path | None = None
     kept: FileStamp | bytes | Picture | None = field(default=None, repr=False)
     size: int | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    seen: bool = True
 
     @property
     def name(self) -> str:
@@ -93,11 +94,11 @@ def read_source(
         return Source(cut.crop, None, cut.larger, size, tuple(told))
     if isinstance(picture, bytes):
         crop = read_crop(GIVEN, picture, told) if cut is None else cut.crop
-        return Source(crop, None, picture, size, tuple(told))
+        return Source(crop, None, picture, size, tuple(told), cut is None or cut.seen)
     image = read_photograph(GIVEN, least=2 * SIZE, content=picture, told=told if cut is None else None)
     # now, since its owner may change or close it; coarsely first, since few queries are looked at
     larger = as_large(image.reduce(max(1, min(image.size) // LARGEST)))
-    return Source(as_crop(image), None, larger, size, tuple(told))
+    return Source(as_crop(image), None, larger, size, tuple(told), cut is None or cut.seen)
 
 
 def _of_file(path: Path, size: int | None, finder: Cropper | None, face: int | None) -> Source:
@@ -108,7 +109,8 @@ def _of_file(path: Path, size: int | None, finder: Cropper | None, face: int | N
     content = None if finder is None else _content(path)
     if finder is not None and content:
         cut = meant(finder, path, content, face, told)
-        return Source(cut.crop, path, stamp if cut.larger is None else cut.larger, size, tuple(told))
+        kept = stamp if cut.larger is None else cut.larger
+        return Source(cut.crop, path, kept, size, tuple(told), cut.seen)
     return Source(read_crop(path, content, told), path, stamp, size, tuple(told))
 
 

@@ -21,7 +21,7 @@ from index.search.plan import SLOW, Planner, Requirements
 from retrieval.describing import known_errors
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Read, read_by
-from tests.stand_ins import HashEditor, ReadsHere
+from tests.stand_ins import HashEditor, ReadsHere, Sees
 
 MODEL, NEXT = HashEditor("a", descriptor_size=16), HashEditor("b", descriptor_size=24)
 PEOPLE, COUNT = 4, 20
@@ -52,7 +52,7 @@ class Place:
         return FaceSearch(self.db, describer=editor, reader=ReadsHere(crops=read_photograph))
 
 
-class TwoFaces:
+class TwoFaces(Sees):
     """Stands in for the detector: two faces in every photograph that is not of one colour."""
 
     def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:

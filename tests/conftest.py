@@ -74,7 +74,7 @@ def other_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def blob_face(person: int, pose: int, light: int) -> np.ndarray:
-    """A (60, 60, 3) uint8 picture that depends on all three: not a face, but enough to tell apart."""
+    """A (60, 60, 3) uint8 picture that depends on all three: no face, but enough to pass for one, and be told apart."""
     y, x = np.mgrid[0:60, 0:60] / 60
     rng = np.random.default_rng(person)
     colour, centre = rng.uniform(60, 230, 3), 0.5 + pose / 150
@@ -84,6 +84,14 @@ def blob_face(person: int, pose: int, light: int) -> np.ndarray:
     spots = rng.uniform(0, 60, (4, 2))
     for row, column in spots:
         picture[int(row) : int(row) + 5, int(column) : int(column) + 5] *= 0.5
+    eyes, nose, mouth = (
+        ((-0.13, 0.38, 0.06, 0.035), (0.13, 0.38, 0.06, 0.035)),
+        (0, 0.55, 0.025, 0.05),
+        (0, 0.7, 0.1, 0.03),
+    )
+    for across, down, wide, high in (*eyes, nose, mouth):
+        mark = np.exp(-(((x - centre - across) / wide) ** 2 + ((y - down) / high) ** 2))
+        picture *= (1 - 0.75 * mark)[..., None]
     return np.asarray(picture.clip(0, 255), dtype=np.uint8)
 
 

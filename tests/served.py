@@ -24,7 +24,7 @@ from facesearch.server.settings import Limits, Settings
 from facesearch.server.start import Server, address_at, bind
 from retrieval.face_search import FaceSearch
 from tests.conftest import blob_face
-from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere
+from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere, Sees
 
 HERE = "http://127.0.0.1:8000"
 API = "/api/v1"
@@ -78,7 +78,7 @@ def over(photos: Path, folder: Path) -> Iterator[FaceSearch]:
         yield opened
 
 
-class SeesTwo:
+class SeesTwo(Sees):
     """A detector that sees two faces in whatever it is shown, side by side, the left one larger."""
 
     def faces(self, photograph: Image.Image, side: int = 0, /) -> Faces:

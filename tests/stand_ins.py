@@ -6,18 +6,23 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from faceedit.attributes import POSE, TASKS, AttributeSpace
+from faceedit.cropping import Cropper, CropSettings, detector_of, unseen
 from faceedit.describes import Described, Edit, Floats, Usual, Who
 from faceedit.errors import ImageError
+from faceedit.faces import Face, Faces
 from faceedit.images import SIZE, Picture
+from faceedit.landmarks import by_network
 from retrieval.face_search import FaceSearch
-from retrieval.one_file import READER, Crops, Read, content_of, read
+from retrieval.one_file import READER, Crops, Read, content_of, read_by
 
 
 class HashEditor:
@@ -82,14 +87,39 @@ def stand_in_search(
     name = Path(model or "stand-in").name
     editors = {space.name: HashEditor(name, space, 28_800) for space in TASKS.values()}
     kept = {name: options[name] for name in ("candidates", "reader") if name in options}
-    return FaceSearch(folder, describer=editors, attribute=attribute, **{"reader": ReadsHere(), **kept})
+    finder = Cropper(glance=unseen)
+    return FaceSearch(folder, describer=editors, attribute=attribute, finder=finder, **{"reader": ReadsHere(), **kept})
+
+
+class Sees:
+    """What finds faces in tests, which sees as much of a photograph that stands upright."""
+
+    def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
+        raise NotImplementedError
+
+    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
+        return self.faces(photograph, side).found
+
+
+def believing(crops: Crops = Crops()) -> Callable[[Path], Read]:  # noqa: B008
+    """Reads files as `crops` does, but looks at no square whether it shows somebody: pictures of tests seldom do."""
+
+    @cache
+    def cropper() -> Cropper:
+        settings = CropSettings(faces=crops.faces)
+        return Cropper(settings, detector_of(settings, crops.detector), by_network, unseen)
+
+    return lambda path: read_by(cropper(), path)
 
 
 class ReadsHere:
     """Reads files in this process, `most` at a time where that is given."""
 
-    def __init__(self, most: int | None = None, crops: Callable[[Path], Read] = read, name: str = READER) -> None:
-        self._most, self._crops, self._name = most, crops, name
+    def __init__(
+        self, most: int | None = None, crops: Callable[[Path], Read] | None = None, name: str = READER
+    ) -> None:
+        self._most, self._crops, self._name = most, crops or believing(), name
+        self._told = crops is None  # what becomes of pictures
 
     @property
     def name(self) -> str:
@@ -105,7 +135,7 @@ class ReadsHere:
 
     def cropping(self, crops: Crops, /) -> ReadsHere:
         one = copy(self)
-        one._crops = crops if self._crops is read or isinstance(self._crops, Crops) else self._crops
+        one._crops = believing(crops) if self._told else self._crops
         return one
 
 

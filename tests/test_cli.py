@@ -23,6 +23,7 @@ from typer.main import get_command
 
 from cli.app import app, run
 from cli.options import Factory
+from faceedit.cropping import Cropper, unseen
 from faceedit.describes import Accepted, Usual
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Read
@@ -341,7 +342,7 @@ def test_index_says_what_it_did_as_json_and_does_it_once(quick: Command, photos:
     counts |= {"changed": 0, "renamed": 0, "duplicates": 0, "pruned": 0, "search": {"kind": "exact", "recall": 1.0}}
     counts |= {"labels": None, "same_names": [], "warnings": [], "photos": 4, "without_face": []}
     counts |= {"returned": 0, "passed_over": [], "passed_over_kinds": {}, "exclude_unmatched": []}
-    counts |= {"left_out": {"count": 0, "first": []}}
+    counts |= {"left_out": {"count": 0, "first": []}, "others": []}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
 
@@ -776,7 +777,8 @@ def test_an_interrupt_exits_with_130(call: Command, photos: Path) -> None:
 def test_two_pictures_are_compared_by_the_command(photos_of_people: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def made(folder: Path, **options: Any) -> FaceSearch:
         usual = Usual("people", "2026-11-26", 10, 0.1, 0.2, 0.4, (Accepted(0.001, 0.5, 0.9, 0.8, 1.0),))
-        return FaceSearch(folder, describer=KnowsPeople(usual_who=usual), reader=ReadsHere())
+        finder = Cropper(glance=unseen)
+        return FaceSearch(folder, describer=KnowsPeople(usual_who=usual), reader=ReadsHere(), finder=finder)
 
     one, same, other = (str(photos_of_people / name) for name in ("a1.png", "a2.png", "b1.png"))
     assert run(["compare", one, same], made) == 0

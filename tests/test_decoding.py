@@ -18,12 +18,16 @@ from PIL import Image
 
 from faceedit.images import read_crop
 from index.stamps import FileStamp
-from retrieval.one_file import Read, read
+from retrieval.one_file import Crops, Read
 from retrieval.reading import read_ahead
 
 ROOT = Path(__file__).resolve().parent.parent
 
-IMPORTS = ("from retrieval.one_file import read", "from retrieval.reading import read_ahead")
+IMPORTS = (
+    "from retrieval.one_file import Crops",
+    "from retrieval.reading import read_ahead",
+    "read = Crops('aligned')",
+)
 
 
 @pytest.fixture
@@ -32,6 +36,9 @@ def pictures(tmp_path: Path) -> list[Path]:
     for number, path in enumerate(paths):
         Image.fromarray(np.full((60, 60, 3), number, np.uint8)).save(path)
     return paths
+
+
+read = Crops("aligned")  # whatever they show
 
 
 def read_unless_deadly(path: Path) -> Read:
@@ -58,7 +65,7 @@ def test_files_come_in_order_with_the_reasons_of_those_that_cannot_be_read(
 ) -> None:
     pictures[4].write_bytes(b"")
     pictures[5].unlink()
-    batches = list(read_ahead(pictures, 4, workers))
+    batches = list(read_ahead(pictures, 4, workers, read))
     assert [len(batch) for batch in batches] == [4, 4, 2]
     files = [file for batch in batches for file in batch]
     assert [file.path for file in files] == pictures

@@ -15,6 +15,7 @@ from faceedit.faces import Face, Faces
 from faceedit.images import read_crop
 from faceedit.manifest import Manifest, read_manifest
 from retrieval.evaluation.pictures import labelled_crops
+from tests.stand_ins import Sees
 
 
 def face(left: float, top: float, side: float) -> Face:
@@ -26,7 +27,7 @@ def face(left: float, top: float, side: float) -> Face:
 LARGE, SMALL = face(100, 100, 200), face(500, 120, 100)
 
 
-class Finds:
+class Finds(Sees):
     """Stands in for the detector."""
 
     def __init__(self, *found: Face) -> None:

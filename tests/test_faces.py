@@ -17,6 +17,7 @@ from faceedit.cropping import Cropper, CropSettings, detector_of
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
 from faceedit.faces import Face, FaceDetector, Faces, lies_by_the_rule, scaled
 from faceedit.images import as_crop, read_photograph
+from tests.stand_ins import Sees
 from tests.test_people import write_encoder
 
 PICTURES = Path(__file__).resolve().parent.parent / "sample_db" / "gallery"
@@ -128,7 +129,7 @@ def test_crops_lie_by_the_rule_and_portraits_do_not(detector: FaceDetector) -> N
 # --- crops ---
 
 
-class Finds:
+class Finds(Sees):
     """Stands in for the detector."""
 
     def __init__(self, *found: Face) -> None:
@@ -198,6 +199,50 @@ def test_without_a_detector_what_can_be_no_crop_is_refused(tmp_path: Path, size:
             LandmarkError, match=rf"has {size[0]} x {size[1]} pixels and is no crop of a face; pip install"
         ):
             Cropper(load=missing).only(path, None)
+
+
+class LooksAgain(Finds):
+    """Finds some in a photograph, and others besides when it looks at 1,280 pixels of one that stands upright."""
+
+    def __init__(self, found: Sequence[Face], besides: Sequence[Face]) -> None:
+        super().__init__(*found)
+        self.besides, self.looks = besides, 0
+
+    def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
+        return Faces(photograph, 0, _in(photograph, self.found))
+
+    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
+        assert side == 1280 <= max(photograph.size)
+        self.looks += 1
+        return _in(photograph, [*self.found, *self.besides])
+
+
+def _in(photograph: Image.Image, shares: Sequence[Face]) -> tuple[Face, ...]:
+    return tuple(scaled(share, photograph.width, photograph.height) for share in shares)
+
+
+def share_at(x: float, y: float, eyes: float) -> Face:
+    """In shares of a photograph of 4 to 3."""
+    return scaled(face_at(4 * x, 3 * y, eyes), 1 / 4, 1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "found", "looks"),
+    [
+        ((2400, 1800), [share_at(0.2, 0.4, 0.3), share_at(0.7, 0.4, 0.28)], 1),  # several
+        ((2400, 1800), [share_at(0.2, 0.4, 0.2)], 1),  # one, and small in it
+        ((2400, 1800), [share_at(0.4, 0.4, 0.5)], 0),  # a portrait
+        ((1200, 900), [share_at(0.2, 0.4, 0.3), share_at(0.7, 0.4, 0.28)], 0),  # all that can be seen was
+    ],
+)
+def test_beside_several_people_or_small_ones_smaller_are_looked_for(
+    size: tuple[int, int], found: list[Face], looks: int
+) -> None:
+    detector = LooksAgain(found, [share_at(0.45, 0.8, 0.06), share_at(0.9, 0.85, 0.05)])
+    cuts = Cropper(load=lambda: detector).cut(Path("party.jpg"), jpeg(size))
+    assert (detector.looks, len(cuts.faces), cuts.size) == (looks, len(found) + 2 * looks, size)
+    areas = [cut.face.area for cut in cuts.faces if cut.face is not None]
+    assert areas == sorted(areas, reverse=True)
 
 
 class Looks(Finds):

@@ -16,10 +16,10 @@ from faceedit.faces import Face, Faces
 from faceedit.images import read_crop
 from retrieval.face_search import FaceSearch
 from retrieval.source import read_source
-from tests.stand_ins import HashEditor, ReadsHere
+from tests.stand_ins import HashEditor, ReadsHere, Sees
 
 
-class Finds:
+class Finds(Sees):
     """Stands in for the detector: finds what it was told to."""
 
     def __init__(self, *found: Face) -> None:

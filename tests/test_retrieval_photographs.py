@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from faceedit.align import Landmarks, align
 from faceedit.cropping import Cropper, CropSettings
+from faceedit.describes import Described, Who
 from faceedit.errors import MissingPackageError, UsageError
 from faceedit.faces import Face, Faces
 from index.gallery import Gallery
@@ -20,13 +22,14 @@ from index.values import Box, FloatArray
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Crops, Read, read, read_by
 from retrieval.same_faces import Seen, same_faces, same_places, share_of
-from tests.stand_ins import HashEditor, ReadsHere
+from tests.stand_ins import HashEditor, ReadsHere, Sees
 
 SQUARES = {(200, 30, 30): 0, (30, 200, 30): 1, (30, 30, 200): 2}  # the colours that stand for faces
 SKY = (120, 150, 180)
+PERSON = Path(__file__).resolve().parent.parent / "sample_db" / "gallery" / "0113" / "0113_+00_00.png"
 
 
-class Squares:
+class Squares(Sees):
     """Stands in for the detector: finds squares of the three colours, each with its eyes and mouth where a crop's are,
     in a photograph however it is turned: the red one is always upright when it is left of the others."""
 
@@ -75,6 +78,22 @@ class ReadsSquares(ReadsHere):
 
     def cropping(self, crops: Crops, /) -> ReadsSquares:
         return ReadsSquares(crops, self.paths)
+
+
+class KnowsColours(HashEditor):
+    """Who somebody is, is the colour of the crop: 6 of 16 numbers."""
+
+    def __init__(self, name: str = "colours") -> None:
+        super().__init__(name)
+        self.who = Who(0, 6)
+
+    def describe(self, images: NDArray[np.uint8], /) -> Described:
+        made = super().describe(images)
+        descriptors = np.zeros_like(made.descriptors)
+        for row, image in enumerate(images):
+            colour = image[20:40, 20:40].reshape(-1, 3).mean(0)
+            descriptors[row, np.argmin([np.abs(colour - one).sum() for one in SQUARES])] = 1
+        return Described(descriptors, made.best, made.errors)
 
 
 @pytest.fixture
@@ -211,12 +230,63 @@ def test_a_face_that_came_and_one_that_went_take_no_others_name(search: FaceSear
     search.label(third, identity="third")
     search.label(second, identity="second")
     scene(photos / "anna" / "party.jpg", (1, 300, 240), (2, 650, 160))  # the smallest went
-    search.index(photos)
+    assert search.index(photos).others == ["anna/party.jpg#3"]  # its label waits for the content
     assert {who for name, who in shown(search.gallery).items() if "party" in name} == {"first", "second"}
     scene(photos / "anna" / "party.jpg", (0, 50, 120), (1, 300, 240), (2, 650, 160))
     search.index(photos)
     found = {name: who for name, who in shown(search.gallery).items() if "party" in name}
-    assert found == {"anna/party.jpg#1": "first", "anna/party.jpg#2": "second", "anna/party.jpg#3": None}
+    assert found == {"anna/party.jpg#1": "first", "anna/party.jpg#2": "second", "anna/party.jpg#3": "third"}
+
+
+@pytest.fixture
+def knowing(search: FaceSearch) -> FaceSearch:
+    return FaceSearch(search.folder, describer=KnowsColours(), reader=ReadsSquares())
+
+
+def test_what_a_hand_said_does_not_go_to_another_person_and_comes_back_with_the_picture(
+    knowing: FaceSearch, photos: Path, tmp_path: Path
+) -> None:
+    knowing.index(photos)
+    alone = photos / "ben" / "alone.jpg"
+    knowing.label("ben/alone.jpg", identity="benjamin", expression="smile")
+    shutil.copy(alone, tmp_path / "kept.jpg")
+    scene(alone, (0, 200, 200))  # somebody else, in the same place
+    report = knowing.index(photos)
+    face = knowing.gallery.known()["ben/alone.jpg"]
+    assert (face.identity, face.expression) == ("ben", None)  # as its folder says
+    assert report.others == ["ben/alone.jpg#1"] and report.as_json()["others"] == report.others
+    assert report.warnings()[0].startswith(
+        "what a hand said of 1 face did not stay, since the file shows another person"
+    )
+    assert knowing.gallery.count_kept() == 1 and knowing.gallery.verify().sound
+    shutil.copy(tmp_path / "kept.jpg", alone)
+    report = knowing.index(photos)
+    face = knowing.gallery.known()["ben/alone.jpg"]
+    assert (face.identity, face.expression, report.returned, report.others) == ("benjamin", "smile", 1, [])
+
+
+def test_a_table_says_who_is_at_a_path_whoever_is_seen_there(knowing: FaceSearch, photos: Path, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("path,identity\nphotos/ben/alone.jpg,benno\n", encoding="utf-8")
+    knowing.index(photos, table)
+    knowing.label("ben/alone.jpg", expression="smile")
+    scene(photos / "ben" / "alone.jpg", (0, 200, 200))
+    knowing.index(photos)
+    face = knowing.gallery.known()["ben/alone.jpg"]
+    assert (face.identity, face.expression) == ("benno", None)
+
+
+def test_another_model_cannot_tell_whether_a_changed_file_shows_the_same_person_and_says_so(
+    knowing: FaceSearch, photos: Path
+) -> None:
+    knowing.index(photos)
+    knowing.label("ben/alone.jpg", identity="benjamin")
+    scene(photos / "ben" / "alone.jpg", (0, 200, 200))
+    knowing.close()
+    with FaceSearch(knowing.folder, describer=KnowsColours("other"), reader=ReadsSquares()) as other:
+        report = other.redescribe()
+        assert (report.changed, report.finished) == (["ben/alone.jpg#1"], True)
+        assert report.lines("db")[-1].endswith("whether they show the same people: look at ben/alone.jpg#1")
 
 
 def test_a_photograph_that_shows_nobody_any_more_is_without_a_face(search: FaceSearch, photos: Path) -> None:
@@ -360,6 +430,16 @@ def test_crops_and_photographs_are_compared_by_number() -> None:
     assert same_faces([Seen(1)], [seen(1, (1, 1, 2, 2), (9, 9)), seen(2, (5, 5, 2, 2), (9, 9))]) == {0: 0}
 
 
-def test_what_reads_a_crop_needs_no_detector(photos: Path) -> None:
-    file = read(photos / "ben" / "crop.png")
+def test_two_people_are_two_wherever_they_are() -> None:
+    first, second = np.eye(2, 4, dtype=np.float32)
+    for place in (None, (0.1, 0.1, 0.4, 0.4)):
+        before, after = Seen(1, place, first), Seen(1, place, second)
+        assert same_faces([before], [after]) == {0: 0}
+        assert same_faces([before], [after], Who(0, 2)) == {}
+        assert same_faces([before, Seen(2)], [after, Seen(3)], Who(0, 2)) == {}
+        assert same_faces([before], [after], Who(2, 4)) == {}  # what says nothing there is of nobody
+
+
+def test_a_crop_is_read_as_it_is() -> None:
+    file = read(PERSON)
     assert len(file.faces) == 1 and file.faces[0].place is None and (file.width, file.turn) == (0, 0)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceedit.cropping import Cropper, unseen
 from faceedit.describes import Accepted, Usual, Who
 from faceedit.errors import UsageError
 from faceedit.manifest import read_manifest
@@ -46,7 +47,8 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def faces(photos: Path, tmp_path: Path) -> Iterator[FaceSearch]:
-    with FaceSearch(tmp_path / "db", describer=KnowsPeople(usual_who=USUAL), reader=ReadsHere()) as made:
+    finder = Cropper(glance=unseen)
+    with FaceSearch(tmp_path / "db", describer=KnowsPeople(usual_who=USUAL), reader=ReadsHere(), finder=finder) as made:
         made.index(photos)
         yield made
 
