@@ -692,19 +692,19 @@ class Gallery:
         *,
         where: Condition | None = None,
         exclude: Collection[int] = (),
-        exactly: bool = False,
+        part: tuple[int, int] | None = None,
     ) -> list[list[Match]]:
         """For each descriptor (n, size) the k nearest faces, nearest first, equals by id.
 
         Only faces that pass the condition and are not in `exclude` (ids) compete, so that there are k
-        results whenever k such faces exist. exactly: compare with every descriptor, also where there is an index of
-        reduced ones, as for descriptors that are not like those of faces. Raises ValueError for k < 1,
+        results whenever k such faces exist. part: of descriptors only the numbers from one to before another are
+        compared, brought to length 1, with those of every face: no index is of them. Raises ValueError for k < 1,
         GalleryEmptyError, DescriptorShapeError, DescriptorValueError, FaissMissingError.
         """
         if k < 1:
             raise ValueError(f"k is {k}; expected 1 or more results")
         queries = checked_descriptors(np.asarray(descriptors), self._config.descriptor_size)
-        return self._reader.search(queries, k, where, exclude, exactly)
+        return self._reader.search(queries, k, where, exclude, part)
 
     def plan(self, requirements: Requirements | None = None, planner: Planner = USUAL) -> Plan:
         """How the gallery would be searched to keep to these requirements (None: those it was given last).

@@ -227,15 +227,14 @@ def _searched(
     """who: the part that is compared; None: all of it."""
     if who is None:
         return gallery.search_many(descriptors, look, where=where)
-    asked = np.stack([alone(one, who) for one in descriptors])
-    many = gallery.search_many(asked, look, where=where, exactly=True)
+    many = gallery.search_many(descriptors, look, where=where, part=(who.start, who.stop))
     ids = sorted({match.face.id for matches in many for match in matches})
     stored = dict(zip(ids, gallery.descriptors(ids), strict=True))
     told = [
         [replace(match, distance=who.apart(one, stored[match.face.id])) for match in matches]
         for one, matches in zip(descriptors, many, strict=True)
     ]
-    return [sorted(matches, key=lambda match: match.distance) for matches in told]  # a stranger's part may be longer
+    return [sorted(matches, key=lambda match: match.distance) for matches in told]  # a stranger's may say nothing there
 
 
 def _kept(matches: Sequence[Match], own: Sequence[int], selection: Selection, look: int) -> list[Match] | None:
@@ -249,14 +248,6 @@ def _kept(matches: Sequence[Match], own: Sequence[int], selection: Selection, lo
     if len(groups) >= selection.k or len(matches) < look or too_far:
         return list(groups.values())[: selection.k]
     return None
-
-
-def alone(descriptor: NDArray[np.float32], who: Who) -> NDArray[np.float32]:
-    """A descriptor (D,) of length 1 that is near those of the same person at any look: its part, and else nothing."""
-    made = np.zeros_like(descriptor)
-    part = descriptor[who.start : who.stop]
-    made[who.start : who.stop] = part / np.linalg.norm(part)
-    return made
 
 
 def _group(match: Match, distinct: str | None) -> object:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from index.descriptors import DescriptorFile, checked_descriptors
 from index.errors import DescriptorShapeError, DescriptorValueError, FaissMissingError, GalleryCorruptError
-from index.search.exact import build_index, index_ids, nearest, read_index
+from index.search.exact import build_index, index_ids, nearest, read_index, scan
 from index.search.faiss_files import write_index
 
 MOST = 10**6  # bytes of an index
@@ -230,3 +230,22 @@ def test_missing_faiss_names_both_ways_to_install_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("index.search.faiss_files.import_module", absent)
     with pytest.raises(FaissMissingError, match=r"pip install \'\.\[cpu\]\', or \'\.\[gpu\]\'"):
         build_index(unit_vectors(2, 3), np.arange(2, dtype=np.int64))
+
+
+def test_a_part_alone_is_compared_as_if_there_were_nothing_else() -> None:
+    rng = np.random.default_rng(5)
+    records = rng.normal(size=(300, 24)).astype(np.float16)
+    records[7, 4:12] = 0  # says nothing there
+    queries = rng.normal(size=(3, 24)).astype(np.float32)
+    ids = np.arange(1_000, 1_300)
+    parts = records[:, 4:12].astype(np.float32)
+    parts /= np.maximum(np.linalg.norm(parts, axis=1, keepdims=True), 1e-9)
+    asked = queries[:, 4:12] / np.linalg.norm(queries[:, 4:12], axis=1, keepdims=True)
+    for slots in (np.arange(300), rng.permutation(300)[:200]):
+        found = scan(records, slots, ids[: len(slots)], queries, 10, (4, 12))
+        for one, (distances, nearest_ids) in zip(asked, found, strict=True):
+            far = np.linalg.norm(parts[slots] - one, axis=1)
+            np.testing.assert_allclose(distances, np.sort(far)[:10], atol=1e-5)
+            np.testing.assert_array_equal(nearest_ids, ids[np.argsort(far, kind="stable")[:10]])
+    whole = scan(records, np.arange(300), ids, queries, 10)
+    assert not np.array_equal(whole[0][1], scan(records, np.arange(300), ids, queries, 10, (4, 12))[0][1])

@@ -33,6 +33,8 @@ from index.search.faiss_files import (
 from index.search.searcher import Found, Rows, merged, rows_of
 from index.values import FloatArray, HalfArray, IdArray, State
 
+Part = tuple[int, int]
+"""Of a descriptor the numbers from one to before another."""
 LANES = 16  # numbers that Faiss compares at once
 _CHUNK_BYTES = 32 * 2**20  # of float32 handed to Faiss at a time
 _CHUNK = 16_000_000  # numbers of full precision at a time
@@ -41,16 +43,21 @@ _TOGETHER = 32  # queries that share a pass over a chunk
 _log = logging.getLogger(__name__)
 
 
-def scan(records: NDArray[Any], slots: IdArray, ids: IdArray, queries: FloatArray, k: int) -> list[Found]:
+def scan(
+    records: NDArray[Any], slots: IdArray, ids: IdArray, queries: FloatArray, k: int, part: Part | None = None
+) -> list[Found]:
     """For each query (q, size) the distances and ids of the k nearest of these slots, compared with every one.
 
-    records (m, size): of any floating type, also mapped from a file; ids (n,): of the slots (n,).
+    records (m, size): of any floating type, also mapped from a file; ids (n,): of the slots (n,). part: of the numbers
+    of both those from one to before another alone are compared, brought to length 1.
     """
     best: list[Found] = [(np.zeros(0, np.float32), np.zeros(0, np.int64)) for _ in queries]
     order = np.argsort(slots)  # as they lie on the disk
-    for part in parts(len(slots), records.shape[1]):
-        rows = order[part]
-        block = records[slots[rows]].astype(np.float32)
+    if part is not None:
+        queries = _of_length_1(queries[:, slice(*part)].astype(np.float32))
+    for some_rows in parts(len(slots), records.shape[1] if part is None else part[1] - part[0]):
+        rows = order[some_rows]
+        block = _read(records, slots[rows], part)
         lengths = np.einsum("ij,ij->i", block, block)
         for first in range(0, len(queries), _TOGETHER):
             some = queries[first : first + _TOGETHER]
@@ -60,6 +67,21 @@ def scan(records: NDArray[Any], slots: IdArray, ids: IdArray, queries: FloatArra
                 true = np.sqrt(((block[near] - query) ** 2).sum(1))
                 best[n] = merged([best[n], (true, ids[rows[near]])], k)
     return best
+
+
+def _read(records: NDArray[Any], slots: IdArray, part: Part | None) -> FloatArray:
+    """(n, d) of ascending slots, in full precision."""
+    columns = slice(None) if part is None else slice(*part)
+    together = len(slots) > 0 and int(slots[-1] - slots[0]) == len(slots) - 1  # one behind the other: read at once
+    found = records[int(slots[0]) : int(slots[-1]) + 1, columns] if together else records[slots, columns]
+    block: FloatArray = found.astype(np.float32)
+    return block if part is None else _of_length_1(block)
+
+
+def _of_length_1(vectors: FloatArray) -> FloatArray:
+    """Each of vectors (n, d); zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(np.divide(vectors, lengths, out=vectors, where=lengths > 0), np.float32)
 
 
 def parts(count: int, size: int) -> Iterator[slice]:
@@ -79,18 +101,20 @@ def _smallest(values: NDArray[np.floating], count: int) -> IdArray:
 
 @dataclass(frozen=True)
 class Scan:
-    """A Searcher without an index, for galleries whose index would take more memory than is allowed."""
+    """A Searcher without an index, for galleries whose index would take more memory than is allowed; and for what no
+    index is of: a part of descriptors."""
 
     state: State
     ids: IdArray
     slots: IdArray
+    part: Part | None = None
 
     def fits(self, state: State) -> bool:
         return state == self.state
 
     def search(self, records: HalfArray, queries: FloatArray, k: int, competing: Rows | None = None) -> list[Found]:
         rows = rows_of(self, competing)
-        return scan(records, self.slots[rows], self.ids[rows], queries, k)
+        return scan(records, self.slots[rows], self.ids[rows], queries, k, self.part)
 
 
 @dataclass(frozen=True)

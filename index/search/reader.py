@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from index.errors import GalleryBusyError, GalleryChangedError, GalleryCorruptError, GalleryEmptyError
 from index.files import shortlists
 from index.search import exact, shortlist
-from index.search.exact import Exact, Scan
+from index.search.exact import Exact, Part, Scan
 from index.search.plan import read_requirements
 from index.search.searcher import Found, Rows, Searcher, merged
 from index.search.shortlist import Shortlist
@@ -87,11 +87,11 @@ class Reader:
         return self.repeated(read)
 
     def search(
-        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], exactly: bool
+        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], part: Part | None
     ) -> list[list[Match]]:
-        """For each query (n, size) its k nearest among the faces that pass the condition. exactly: by all descriptors,
-        also where there is an index of reduced ones."""
-        return self.repeated(lambda: self._search(queries, k, where, exclude, exactly))
+        """For each query (n, size) its k nearest among the faces that pass the condition. part: the numbers that are
+        compared, with those of every face."""
+        return self.repeated(lambda: self._search(queries, k, where, exclude, part))
 
     def undisturbed(self, read: Callable[[], _T]) -> _T:
         """What `read` returns while no face is removed. Raises GalleryBusyError, GalleryChangedError."""
@@ -137,10 +137,10 @@ class Reader:
             )
 
     def _search(
-        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], exactly: bool
+        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], part: Part | None
     ) -> list[list[Match]]:
         look = k + len(exclude)  # cheaper than to tell every one of a large gallery from these few
-        results = [_without(exclude, found, k) for found in self._found(queries, look, where, exactly)]
+        results = [_without(exclude, found, k) for found in self._found(queries, look, where, part)]
         unique = sorted({id_ for _, ids in results for id_ in ids.tolist()})
         with self._database.reading() as session:
             faces = {face.id: face for face in store.present(session, unique)}
@@ -151,13 +151,13 @@ class Reader:
             for distances, ids in results
         ]
 
-    def _found(self, queries: FloatArray, k: int, where: Condition | None, exactly: bool) -> list[Found]:
+    def _found(self, queries: FloatArray, k: int, where: Condition | None, part: Part | None) -> list[Found]:
         """By the index, and among what was added since."""
         view = self._current_view()
         parts: list[Searcher] = [view.base] if view.added is None else [view.base, view.added]
         alive = [view.alive, None]
-        if exactly and isinstance(view.base, Shortlist):
-            parts[0] = Scan(view.state, view.base.ids, view.base.slots)
+        if part is not None:  # of which a reduction of whole descriptors hardly keeps anything
+            parts = [Scan(view.state, one.ids, one.slots, part) for one in parts]
         with self._database.reading() as session:
             if state.state(session).removals != view.state.removals:  # the slots may be others
                 raise _OvertakenError
