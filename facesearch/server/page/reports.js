@@ -12,7 +12,7 @@ export function open(main, about) {
   const jobs = h("section", { class: "card", "aria-live": "polite" });
   const make = h("section", { class: "card" });
   const one = h("section");
-  const all = h("div", { class: "cards" }, list, make, jobs);
+  const all = h("div", { class: "cards broad" }, list, make, jobs);
   const working = jobList(jobs, () => showList(), ["evaluate"]);
   fill(main, [h("h1", {}, text.heading), h("p", { class: "lead" }, text.lead), all, one]);
   showMake();
@@ -80,7 +80,7 @@ function content(figures) {
   return [
     h("p", { class: "lead" }, [when(figures.made), figures.about?.data, `${count(figures.queries)} ${text.queries.toLowerCase()}`, `${text.gallery.toLowerCase()} ${count(figures.gallery)}`].filter(Boolean).join(" · ")),
     h("div", { class: "figures" }, ranks.map((rank) => bar(text.within(rank), figures.recall[rank]))),
-    h("div", { class: "cards" },
+    h("div", { class: "cards broad" },
       h("section", { class: "card" }, h("h2", {}, text.methods), table(text.methods, [text.method, ...ranks.map(text.within)], methods.map(([name, found]) => [name, ...ranks.map((rank) => share(found?.[rank]?.value))]))),
       figures.first_result && h("section", { class: "card" }, h("h2", {}, text.single), h("dl", {}, Object.entries(figures.first_result).map(([name, found]) => [h("dt", {}, text.labels[name] ?? name), h("dd", {}, share(found))])),
         figures.right_distances ? h("p", { class: "hint" }, text.far(figures.right_distances.half, figures.right_distances.most, figures.right_distances.nearly_all)) : null),
