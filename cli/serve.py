@@ -76,9 +76,7 @@ def serve(
     )
     certificate = (certfile, keyfile) if certfile and keyfile else None
     from cli.demo import sample_search
-    from faceedit.memory import give_back_large_blocks
 
-    give_back_large_blocks()
     faces = (
         sample_search(context, device)
         if demo

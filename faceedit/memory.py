@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-_MMAP_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -4, -3, -1  # of mallopt (glibc, malloc.h)
-_LARGE = 32 * 2**20  # bytes, the most that glibc takes for a threshold: 11 million pixels
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # of mallopt (glibc, malloc.h)
 
 
 def keep_freed_memory() -> None:
@@ -15,17 +14,9 @@ def keep_freed_memory() -> None:
     Each layer's activations are such a block; fetching it anew, page by page and zeroed, took 40 % of a training step.
     Elsewhere than on Linux with glibc nothing happens.
     """
-    _told({_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1})  # no block of its own for a large request; idle at the heap's end
-
-
-def give_back_large_blocks() -> None:
-    """Tell glibc to give blocks above 32 MB back as soon as they are freed, and to keep smaller ones: for a process
-    that stays, and now and then reads a vast picture."""
-    _told({_MMAP_MAX: 65_536, _MMAP_THRESHOLD: _LARGE, _TRIM_THRESHOLD: 8 * _LARGE})
-
-
-def _told(settings: dict[int, int]) -> None:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for name, value in settings.items():
-            mallopt(name, value)
+        mallopt(_MMAP_MAX, 0)  # no block of its own for a large request
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)  # bytes that may lie idle at the heap's end
