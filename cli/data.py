@@ -10,6 +10,7 @@ import typer
 
 from cli.options import DetectorOption
 from retrieval.checks import require_output_folder
+from retrieval.tables import shown
 
 group = typer.Typer(help="Make a data set of photographs.", no_args_is_help=True)
 _LISTED = 20  # files named on stderr; skipped.csv names all that were skipped
@@ -67,6 +68,6 @@ def import_(
     for line in made.lines(_LISTED):
         print(line, file=sys.stderr)
     left_out = len(made.skipped) - len(made.problems)
-    print(f"{made.manifest}: {made.crops:,} crops; {len(made.problems):,} skipped, {left_out:,} not asked for")
+    print(f"{shown(made.manifest)}: {made.crops:,} crops; {len(made.problems):,} skipped, {left_out:,} not asked for")
     if made.problems:
         raise typer.Exit(3)

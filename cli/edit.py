@@ -21,6 +21,7 @@ from cli.options import (
     swept,
     warn_of,
 )
+from retrieval.tables import shown
 
 
 def edit(
@@ -63,9 +64,11 @@ def edit(
         if attribute is None:
             steps = faces.edit(source, **wishes)
             write_picture(steps[-1].picture, output)
-            print(f"{output}: {', '.join(step.text for step in steps)}")
+            print(f"{shown(output)}: {', '.join(step.text for step in steps)}")
             return
         strip = [faces.edit(source, **{**wishes, attribute.name: value})[-1].picture for value in attribute.values]
         write_picture(np.concatenate(strip, axis=1), output)
         own = faces.decide(source, attribute.name)
-    print(f"{output}: {attribute.name} {', '.join(map(str, attribute.values))}; the image itself looks like {own}")
+    print(
+        f"{shown(output)}: {attribute.name} {', '.join(map(str, attribute.values))}; the image itself looks like {own}"
+    )

@@ -86,7 +86,7 @@ class IndexReport:
     def lines(self, gallery: object, seconds: float) -> list[str]:
         """What was done, for people."""
         first = (
-            f"{gallery}: {held(self.images, self.photos)}; {self.described:,} described, {self.unchanged:,} unchanged, "
+            f"{printable(str(gallery))}: {held(self.images, self.photos)}; {self.described:,} described, {self.unchanged:,} unchanged, "
             f"{len(self.skipped):,} skipped in {seconds:.1f} s"
         )
         told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
@@ -210,7 +210,7 @@ class RedescribeReport:
         """What was done, for people."""
         dropped = f", {self.dropped:,} removed: their files cannot be read" if self.dropped else ""
         told = [
-            f"{gallery}: {counted(self.described + self.before, 'image')} described by model {self.model[:12]}{dropped}"
+            f"{printable(str(gallery))}: {counted(self.described + self.before, 'image')} described by model {self.model[:12]}{dropped}"
         ]
         if not self.finished:
             told.append(

@@ -82,8 +82,8 @@ class Campaign:
             self._save(self.photos / f"p{int(self.rng.integers(3))}" / f"{self.made:05d}.png")
         there = sorted(self.photos.rglob("*.png"))
         self.rng.shuffle(there)
-        if len(there) > 40:
-            for path in there[40:]:
+        if len(there) > 15:
+            for path in there[15:]:
                 path.unlink()
         if self.rng.random() < 0.5:
             self._save(there[0])
@@ -313,7 +313,7 @@ def _content(gallery: Gallery) -> dict[str, object]:
 
 def _beside(gallery: Gallery) -> list[tuple[str, str, bool]]:
     """The files that show nobody, cannot be read, or are no pictures."""
-    problems = [(one.path, one.reason, one.faceless) for one in gallery.problems()]
+    problems = [(one.path, "", one.faceless) for one in gallery.problems()]  # reasons name the folder of that time
     return sorted([*problems, *((one.path, one.kind, False) for one in gallery.passed().values())])
 
 

@@ -135,18 +135,46 @@ def test_an_export_brings_every_face_its_place_and_what_is_done_with_pictures(ga
         ]
 
 
-@pytest.mark.parametrize("wrong", [{"box": [1, 2, 3]}, {"number": 0}, {"score": "x"}, {"landmarks": None}, {"turn": 9}])
-def test_an_export_whose_places_are_none_is_refused(gallery: Gallery, tmp_path: Path, wrong: dict[str, object]) -> None:
-    out = tmp_path / "out"
-    gallery.export(out)
+def rewrite(out: Path, change: dict[int, dict[str, object]], without: tuple[str, ...] = ()) -> None:
+    """Let lines of an export say something else, and gallery.json believe it."""
     lines = [json.loads(line) for line in (out / "faces.jsonl").read_text().splitlines()]
-    lines[2] |= wrong
+    for at, said in change.items():
+        lines[at] = {name: value for name, value in (lines[at] | said).items() if name not in without}
     (out / "faces.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     about = json.loads((out / "gallery.json").read_text())
     about["sha256"]["faces.jsonl"] = file_hash(out / "faces.jsonl")
     (out / "gallery.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("wrong", [{"box": [1, 2, 3]}, {"number": 0}, {"score": "x"}, {"landmarks": None}, {"turn": 9}])
+def test_an_export_whose_places_are_none_is_refused(gallery: Gallery, tmp_path: Path, wrong: dict[str, object]) -> None:
+    out = tmp_path / "out"
+    gallery.export(out)
+    rewrite(out, {2: wrong})
     with pytest.raises(GalleryCorruptError, match="line 3"):
         restore(out, tmp_path / "back", None)
+
+
+@pytest.mark.parametrize("wrong", [{"width": 90_000}, {"sha256": "cd" * 32}, {"size": 3}, {"turn": 2}])
+def test_an_export_that_says_two_things_of_one_photograph_is_refused(
+    gallery: Gallery, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    out = tmp_path / "out"
+    gallery.export(out)
+    rewrite(out, {3: wrong})
+    with pytest.raises(GalleryCorruptError, match=r"line 4: it says otherwise of party\.jpg than a line before"):
+        restore(out, tmp_path / "back", None)
+
+
+@pytest.mark.parametrize("line", [1, 2, 3])
+def test_an_export_of_a_crop_with_several_faces_is_refused(gallery: Gallery, tmp_path: Path, line: int) -> None:
+    """A photo without a size would show faces that lie nowhere."""
+    out = tmp_path / "out"
+    gallery.export(out)
+    rewrite(out, {line: {}}, without=("box",))
+    with pytest.raises(GalleryCorruptError, match="an id or a path stands there twice"):
+        restore(out, tmp_path / "back", None)
+    assert not (tmp_path / "back").exists()
 
 
 def test_pictures_of_an_export_are_copied_once(tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ def compact(context: typer.Context, db: DbOption = None) -> None:
 
     with face_search(context, db) as faces, ProgressBar() as bar:
         done = faces.compact(bar.tell)
-    sizes = done.sizes
-    print(f"{faces.place}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
+    sizes, place = done.sizes, printable(str(faces.place))
+    print(f"{place}: {size_text(sizes.before)} before, {size_text(sizes.after)} now, without the index")
     warn_not_searched(done.not_searched)
 
 

@@ -29,7 +29,7 @@ def export(
 
     with Gallery.open(db_place(db)) as gallery, ProgressBar("exporting") as bar:
         done = gallery.export(folder, pictures, bar.update)
-    print(f"{folder}: {counted(done.images, 'image')}" + (" with their pictures" if pictures else ""))
+    print(f"{shown(folder)}: {counted(done.images, 'image')}" + (" with their pictures" if pictures else ""))
     if done.missing:
         for path in done.missing[:_FEW]:
             print(f"not copied: {printable(path)}", file=sys.stderr)
@@ -65,7 +65,9 @@ def import_(
         restore(folder, place, None if root is None else root.resolve(), bar.update)
     with Gallery.open(place) as gallery:
         missing = missing_files(gallery, gallery.config.image_root)
-        print(f"{place}: {counted(len(gallery), 'image')}, whose files lie below {shown(gallery.config.image_root)}")
+        print(
+            f"{shown(place)}: {counted(len(gallery), 'image')}, whose files lie below {shown(gallery.config.image_root)}"
+        )
     if missing:
         where = "say where they are with `facesearch gallery relocate`"
         print(f"warning: the files of {counted(missing, 'image')} are not there; {where}", file=sys.stderr)
@@ -82,6 +84,6 @@ def relocate(
     """Say where the images lie now. For when their folder has moved, or one above it is to be indexed."""
     with face_search(context, db) as faces:
         missing = faces.relocate(root)
-        print(f"{faces.place}: images below {root.resolve()}")
+        print(f"{shown(faces.place)}: images below {shown(root.resolve())}")
     if missing:
         print(f"warning: the files of {counted(missing, 'image')} are not there", file=sys.stderr)

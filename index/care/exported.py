@@ -107,6 +107,7 @@ def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
     """The face on each line, with its id, and the hash of its descriptor. Raises GalleryCorruptError."""
     pictures = export.lines.parent / PICTURES
     inside = pictures.resolve() == export.config.image_root and pictures.is_dir()
+    photographs = dict[str, Photo]()
     with export.lines.open("rb") as lines:
         for number in count(1):
             try:
@@ -114,6 +115,8 @@ def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
                 if line is None:
                     return
                 face, sha256 = _face(json.loads(line), export)
+                if face.place and photographs.setdefault(face.path, face.photo) != face.photo:
+                    raise ValueError(f"it says otherwise of {face.path:.100} than a line before")
                 if inside:
                     _require_no_link(pictures, face.path)
             except (*_NONSENSE, ImageRowError) as error:

@@ -80,16 +80,29 @@ def insert_faces(session: Session, faces: Sequence[Face], keep_ids: bool = False
     photo, face = last_id(session, "photo") + 1, last_id(session, "face") + 1
     given = [one.id for one in faces] if keep_ids else list(range(face, face + len(faces)))
     now = int(time.time())
-    ids = photo_ids(session, [one.path for one in faces if one.place]) if keep_ids else {}
+    of_several = _photographs(session, [one.path for one in faces if one.place]) if keep_ids else {}
     photos, rows = list[Row](), list[Row]()
     for id_, one in zip(given, faces, strict=True):
-        if one.place is None or one.path not in ids:  # of a path without a place that is there already: refused
-            ids[one.path] = photo + len(photos)
-            photos.append(photo_row(ids[one.path], one.photo, now))
-        rows.append(face_row(id_, ids[one.path], one))
+        its = of_several.get(one.path) if one.place else None
+        if its is None:  # where a path stands there already, this is refused: no crop has several faces
+            its = photo + len(photos)
+            photos.append(photo_row(its, one.photo, now))
+        if one.place:
+            of_several[one.path] = its
+        rows.append(face_row(id_, its, one))
     insert_rows(session, "photo", photos)
     insert_rows(session, "face", rows)
     return given
+
+
+def _photographs(session: Session, paths: Sequence[str]) -> dict[str, int]:
+    """The ids of those of these photos that are no crops, by path."""
+    ids = photo_ids(session, paths)
+    found = dict[str, int]()
+    for some in chunks(list(ids)):
+        query = select(PhotoRow.path).where(PhotoRow.path.in_(some), PhotoRow.width > 0)
+        found |= {path: ids[path] for path in session.scalars(query)}
+    return found
 
 
 def remove(session: Session, ids: Sequence[int]) -> int:
