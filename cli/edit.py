@@ -69,6 +69,5 @@ def edit(
         strip = [faces.edit(source, **{**wishes, attribute.name: value})[-1].picture for value in attribute.values]
         write_picture(np.concatenate(strip, axis=1), output)
         own = faces.decide(source, attribute.name)
-    print(
-        f"{shown(output)}: {attribute.name} {', '.join(map(str, attribute.values))}; the image itself looks like {own}"
-    )
+    values = ", ".join(map(str, attribute.values))
+    print(f"{shown(output)}: {attribute.name} {values}; the image itself looks like {own}")

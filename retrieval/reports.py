@@ -86,8 +86,8 @@ class IndexReport:
     def lines(self, gallery: object, seconds: float) -> list[str]:
         """What was done, for people."""
         first = (
-            f"{printable(str(gallery))}: {held(self.images, self.photos)}; {self.described:,} described, {self.unchanged:,} unchanged, "
-            f"{len(self.skipped):,} skipped in {seconds:.1f} s"
+            f"{printable(str(gallery))}: {held(self.images, self.photos)}; {self.described:,} described, "
+            f"{self.unchanged:,} unchanged, {len(self.skipped):,} skipped in {seconds:.1f} s"
         )
         told = [f"{getattr(self, name):,} {what}" for name, what in _TOLD.items() if getattr(self, name)]
         told += self.rows.lines() if self.rows else []
@@ -209,9 +209,8 @@ class RedescribeReport:
     def lines(self, gallery: object) -> list[str]:
         """What was done, for people."""
         dropped = f", {self.dropped:,} removed: their files cannot be read" if self.dropped else ""
-        told = [
-            f"{printable(str(gallery))}: {counted(self.described + self.before, 'image')} described by model {self.model[:12]}{dropped}"
-        ]
+        done, model = counted(self.described + self.before, "image"), self.model[:12]
+        told = [f"{printable(str(gallery))}: {done} described by model {model}{dropped}"]
         if not self.finished:
             told.append(
                 f"the gallery still uses its former model, since {counted(len(self.unread), 'image')} could not be "

@@ -65,9 +65,8 @@ def import_(
         restore(folder, place, None if root is None else root.resolve(), bar.update)
     with Gallery.open(place) as gallery:
         missing = missing_files(gallery, gallery.config.image_root)
-        print(
-            f"{shown(place)}: {counted(len(gallery), 'image')}, whose files lie below {shown(gallery.config.image_root)}"
-        )
+        below = shown(gallery.config.image_root)
+        print(f"{shown(place)}: {counted(len(gallery), 'image')}, whose files lie below {below}")
     if missing:
         where = "say where they are with `facesearch gallery relocate`"
         print(f"warning: the files of {counted(missing, 'image')} are not there; {where}", file=sys.stderr)
