@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,11 +25,12 @@ def demo(
     """Index and query the sample gallery. It answers queries of each task, and draws the results."""
     from cli.progress import ProgressBar
 
-    shown = demo_of(context, device, out, sample)
+    shown, started = demo_of(context, device, out, sample), time.monotonic()
     with ProgressBar() as bar:
-        for text in shown.shown(bar.tell):
-            with bar.paused():
-                print(text)
+        faces = shown.search(bar.tell)
+    with faces:
+        for text in shown.shown(faces, started):
+            print(text)
 
 
 def demo_of(context: typer.Context, device: str, out: Path = Path("demo"), sample: Path | None = None) -> Demo:

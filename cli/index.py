@@ -29,7 +29,6 @@ from cli.options import (
 )
 from faceedit.errors import UsageError
 from faceedit.text import message, printable
-from retrieval.tables import counted
 
 if TYPE_CHECKING:
     from cli.progress import ProgressBar
@@ -151,11 +150,8 @@ def _asked(bar: ProgressBar) -> Ask | bool:
 
 def _tell_gone(gone: Gone, as_json: bool) -> None:
     """What would be removed, as text or JSON; what speaks against it goes to stderr."""
-    paths = [face.path for face in gone.images]
     if as_json:
-        print(json.dumps({"would_remove": paths, "of": gone.of, "doubts": list(gone.doubts)}))
+        print(json.dumps(gone.as_json()))
     else:
-        print("".join(f"{printable(path)}\n" for path in paths), end="")
-    print(f"{counted(len(paths), 'image')} of {gone.of:,} would be removed", file=sys.stderr)
-    for doubt in gone.doubts:
-        print(f"warning: {doubt}: is a disk missing? Only --yes removes them without asking", file=sys.stderr)
+        print("".join(f"{printable(face.path)}\n" for face in gone.images), end="")
+    print("\n".join(gone.warnings()), file=sys.stderr)

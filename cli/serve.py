@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from cli.demo import demo_of
 from cli.options import DbOption, DeviceOption, IdentityOption, ModelOption, ModelsOption, face_search
+from cli.progress import ProgressBar
 from faceedit.errors import MissingPackageError, UsageError
 
 _NEEDS = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "starlette", "pydantic", "anyio")
@@ -75,13 +77,11 @@ def serve(
         files_in_log=log_files,
     )
     certificate = (certfile, keyfile) if certfile and keyfile else None
-    from cli.demo import sample_search
-
-    faces = (
-        sample_search(context, device)
-        if demo
-        else face_search(context, db, identity=identity, model=model, models=models, device=device)
-    )
+    if demo:
+        with ProgressBar() as bar:
+            faces = demo_of(context, device).search(bar.tell)
+    else:
+        faces = face_search(context, db, identity=identity, model=model, models=models, device=device)
     try:
         listen(faces, settings, _told(open_page), demo=demo, certificate=certificate)
     except KeyboardInterrupt:

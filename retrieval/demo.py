@@ -1,4 +1,4 @@
-"""The sample gallery that comes along: described where it was not yet, and queried for all to see."""
+"""The demo: the sample gallery that comes along, described where it was not yet, and what is found in it."""
 
 from __future__ import annotations
 
@@ -41,26 +41,24 @@ class Demo:
 
     def search(self, progress: Progress | None = None) -> FaceSearch:
         """The sample gallery with its models."""
+        self._out.mkdir(parents=True, exist_ok=True)
         faces = self._opened(self._out)
         faces.index(self._sample / "gallery", self._sample / "gallery", progress=progress)
         return faces
 
-    def shown(self, progress: Progress | None = None) -> Iterator[str]:
-        """What to tell of each step, once it is done: queries of each task, then those of a photograph."""
+    def shown(self, faces: FaceSearch, started: float) -> Iterator[str]:
+        """What to tell of each step, once it is done: queries of each task, then those of a photograph. started: when
+        the demo did, by `time.monotonic`."""
         with (self._sample / "queries" / "queries.csv").open(newline="", encoding="utf-8") as stream:
             queries = list(csv.DictReader(stream))
-        self._out.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        with self.search(progress) as faces:
-            for query in queries:
-                yield self._answered(faces, query)
-            if not can_be_found():
-                yield "\nWhole photographs, with several people in each: pip install '.[photos]', and run the demo again"
-            elif has_people(self._sample / "gallery"):
-                yield from self._photograph(faces)
-            images = len(faces.gallery)
-        seconds = time.monotonic() - started
-        yield f"\n{counted(images, 'image')} indexed and {len(queries)} queries answered in {seconds:.1f} s"
+        for query in queries:
+            yield self._answered(faces, query)
+        if not can_be_found():
+            yield "\nWhole photographs, with several people in each: pip install '.[photos]', and run the demo again"
+        elif has_people(self._sample / "gallery"):
+            yield from self._photograph(faces)
+        images, seconds = counted(len(faces.gallery), "image"), time.monotonic() - started
+        yield f"\n{images} indexed and {len(queries)} queries answered in {seconds:.1f} s"
         yield f"Look at the pictures in {self._out.resolve()}"
 
     def _answered(self, faces: FaceSearch, query: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faceedit.text import printable
 from index.gallery import Face, Gallery
@@ -36,6 +37,16 @@ class Gone:
         more = f"; and {len(self.doubts) - _FEW:,} more" if len(self.doubts) > _FEW else ""
         doubts = "; ".join(self.doubts[:_FEW]) + more
         return f"--prune would remove {len(self.images):,} of {counted(self.of, 'image')}: {doubts}"
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return {"would_remove": [face.path for face in self.images], "of": self.of, "doubts": list(self.doubts)}
+
+    def warnings(self) -> list[str]:
+        """How many they are, and what speaks against it."""
+        asked = "is a disk missing? Only --yes removes them without asking"
+        doubts = (f"warning: {doubt}: {asked}" for doubt in self.doubts)
+        return [f"{counted(len(self.images), 'image')} of {self.of:,} would be removed", *doubts]
 
 
 Ask = Callable[[Gone], bool]
