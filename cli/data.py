@@ -41,26 +41,13 @@ def import_(
 ) -> None:
     """Align and crop photographs. By eyes and chin (or mouth), which a detector finds where nobody says them; writes
     images/, manifest.csv and skipped.csv."""
-    from faceedit.errors import FaceEditError, UsageError
-
-    if faces == "all":
-        raise UsageError("--faces all makes several crops of one row: take auto, largest or aligned")
     require_output_folder(out)
     from cli.progress import ProgressBar
-    from faceedit.cropping import Cropper, CropSettings, detector_of
-    from faceedit.faces import can_be_found
-    from faceedit.landmarks import by_network
-    from faceedit.sources.importing import LandmarkFile, import_photographs
+    from faceedit.cropping import CropSettings
+    from faceedit.sources.importing import LandmarkFile, cropper_of, import_photographs
     from faceedit.sources.layouts import list_layout
 
-    settings = CropSettings(size, upright, faces)
-    cropper = Cropper(settings) if landmarks else Cropper(settings, detector_of(settings, detector), by_network)
-    found = faces != "aligned" and can_be_found()
-    if layout == "multipie" and landmarks is None and not found:
-        raise FaceEditError(
-            "Multi-PIE's photographs are not aligned: give --landmarks CSV (path, eye_left_x, eye_left_y, ...), or "
-            "pip install '.[photos]', which finds faces"
-        )
+    cropper = cropper_of(layout, CropSettings(size, upright, faces), landmarks, detector)
     listing = list_layout(layout, root, sessions, recordings)
     points = LandmarkFile(landmarks) if landmarks else None
     with ProgressBar("aligning photographs") as bar:

@@ -51,19 +51,17 @@ def evaluate(
     manifest = read_manifest(data, required=("path", "identity", *columns))
     require_output_folder(out)
     from cli.progress import ProgressBar
-    from faceedit.editor import LEARNED
     from faceedit.modelfile import model_digest
     from retrieval.evaluation.evaluate import evaluate_set
     from retrieval.evaluation.queries import default_match
+    from retrieval.evaluation.report import record as keep
     from retrieval.evaluation.report import summary, write_report
 
     columns = default_match(manifest) if match is None else columns
     editor = models.to_describe(task, descriptor, None)
-    with ProgressBar("evaluating") as bar:
-        told = lambda what, done, total: bar.update(done, total, title=what)  # noqa: E731
-        evaluation = evaluate_set(
-            editor, manifest, columns, queries=queries, seed=seed, progress=told, cache=out / WORK
-        )
+    with ProgressBar() as bar:
+        asked = {"queries": queries, "seed": seed}
+        evaluation = evaluate_set(editor, manifest, columns, **asked, progress=bar.tell, cache=out / WORK)
     shutil.rmtree(out / WORK)
     about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}
     about |= {"descriptor": f"{editor.kind}, {editor.descriptor_size:,} numbers", "candidates": candidates}
@@ -71,13 +69,6 @@ def evaluate(
     print("\n".join(summary(evaluation, figures)))
     print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
     if record:
-        from faceedit.modelfile import record_metrics
-        from retrieval.evaluation.report import for_the_card, usual
-
-        of = f"{about['data']}: " + ",".join(columns)
-        of += f"; descriptor {editor.kind}" if editor.kind != LEARNED else ""
-        distances = usual(evaluation, str(about["data"]))
-        known = {kind: one for kind, one in ((editor.kind, distances), (editor.kind_who, evaluation.who)) if one}
-        record_metrics(folder, for_the_card(evaluation, figures, of), known)
+        keep(folder, editor, evaluation, figures, columns)
     if gate is not None and figures["recall"]["1"]["value"] < gate:
         raise typer.Exit(5)

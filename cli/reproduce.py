@@ -48,15 +48,8 @@ def reproduce(
 
     found = find_models(folder, further)
     require_own_report(out)
-    with ProgressBar("reproducing") as bar:
-        content = measure(
-            manifest,
-            found,
-            out,
-            Settings(pairs, queries, seed),
-            device,
-            lambda what, done, total: bar.update(done, total, title=what),
-        )
+    with ProgressBar() as bar:
+        content = measure(manifest, found, out, Settings(pairs, queries, seed), device, bar.tell)
     for name, reason in not_measured(content).items():
         print(f"warning: {name} is not measured: {message(reason)}", file=sys.stderr)
     print("\n".join(summary(content)))

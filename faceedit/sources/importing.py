@@ -14,11 +14,12 @@ from PIL import Image
 
 from faceedit.align import POINTS, Landmarks
 from faceedit.colours import Told
-from faceedit.cropping import ALIGNED, Cropper, CropSettings
-from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError
+from faceedit.cropping import ALIGNED, ALL, Cropper, CropSettings, detector_of
+from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError, UsageError
+from faceedit.faces import can_be_found
 from faceedit.files import make_folders, write_whole
 from faceedit.images import Picture
-from faceedit.landmarks import landmarks_digest
+from faceedit.landmarks import by_network, landmarks_digest
 from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
@@ -86,6 +87,22 @@ class LandmarkFile:
                 except LandmarkError as error:
                     raise LandmarkError(f"{self._file.name} line {line}: {error}") from error
         raise LandmarkError(f"{self._file} has no landmarks for it")
+
+
+def cropper_of(layout: str, settings: CropSettings, landmarks: Path | None, detector: Path | None) -> Cropper:
+    """What cuts the photographs of a layout out: by landmarks that are given, else by those that are found. detector:
+    another YuNet's file. Raises ImportSourceError for photographs that are not aligned, where nothing finds faces;
+    UsageError, MissingPackageError."""
+    if settings.faces == ALL:
+        raise UsageError("--faces all makes several crops of one row: take auto, largest or aligned")
+    found = settings.faces != ALIGNED and can_be_found()
+    cropper = Cropper(settings) if landmarks else Cropper(settings, detector_of(settings, detector), by_network)
+    if layout == "multipie" and landmarks is None and not found:
+        raise ImportSourceError(
+            "Multi-PIE's photographs are not aligned: give --landmarks CSV (path, eye_left_x, eye_left_y, ...), or "
+            "pip install '.[photos]', which finds faces"
+        )
+    return cropper
 
 
 def import_photographs(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from retrieval.evaluation.queries import Bools, default_match, spread
 from retrieval.evaluation.recall import RANKS, bootstrap, recall
 from retrieval.sheets import GREEN, RED, Cell, draw_sheet
 from retrieval.tables import aligned
+
+if TYPE_CHECKING:
+    from faceedit.knowing import AnyEditor
 
 _EXAMPLES = 12
 _FEW = 7  # values of an attribute, of which a table by pairs can be read
@@ -124,7 +127,22 @@ def summary(evaluation: Evaluation, figures: Mapping[str, Any]) -> list[str]:
     return [*told, f"{evaluation.space.name} decided right {figures['decided_accuracy']:.3f}"]
 
 
-def for_the_card(evaluation: Evaluation, figures: Mapping[str, Any], of: str) -> dict[str, float]:
+def record(
+    folder: Path, describer: AnyEditor, evaluation: Evaluation, figures: Mapping[str, Any], columns: Sequence[str]
+) -> None:
+    """Write into a model's card the figures of a report on it, and how far right results lie. columns: that agree in a
+    right result."""
+    from faceedit.editor import LEARNED
+    from faceedit.modelfile import record_metrics
+
+    data = str(figures["about"]["data"])
+    of = f"{data}: " + ",".join(columns) + (f"; descriptor {describer.kind}" if describer.kind != LEARNED else "")
+    distances = usual(evaluation, data)
+    known = {kind: one for kind, one in ((describer.kind, distances), (describer.kind_who, evaluation.who)) if one}
+    record_metrics(folder, _for_the_card(evaluation, figures, of), known)
+
+
+def _for_the_card(evaluation: Evaluation, figures: Mapping[str, Any], of: str) -> dict[str, float]:
     """The figures that a model's card keeps, by name and by what they were measured on."""
     recalls = {f"recall@{rank}": found["value"] for rank, found in figures["recall"].items()}
     errors = {f"mse_{stage}": value for stage, value in figures["mse"].items() if evaluation.comparable}
