@@ -114,6 +114,8 @@ def test_it_says_where_it_is_without_secrets(
     monkeypatch.setenv("FACESEARCH_DB", both[1])
     assert run(["gallery", "list", "--jsonl"], stand_in_search) == 0
     assert len(capsys.readouterr().out.splitlines()) == 12
+    assert run(["gallery", "import", "photos", "--db", both[1]], stand_in_search) == 2
+    assert "an export is read into a folder only" in capsys.readouterr().err
     hidden = "postgresql://anna:h1dden@localhost/faces"
     assert run(["gallery", "info", "--db", hidden], stand_in_search) == 2
     out, err = capsys.readouterr()

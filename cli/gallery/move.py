@@ -54,7 +54,7 @@ def import_(
     require_keepable((root or folder).resolve())  # the images lie in one of them
     place = db_place(db)
     if not isinstance(place, Path):
-        raise UsageError(f"{place} is on a server: import into a folder, which `facesearch gallery copy` copies there")
+        raise UsageError(f"{place} is on a server, and an export is read into a folder only: give a folder as --db")
     require_output_folder(place)
     from cli.progress import ProgressBar
     from index.care.exchange import restore

@@ -36,8 +36,8 @@ def named(name: str, patience: float, code: str, error: object) -> GalleryError:
         return no_answer(name, error)
     if code.startswith(_CORRUPT):
         return GalleryCorruptError(
-            f"{name} is not a sound gallery database ({said}); restore it from a backup, or copy the gallery from "
-            "another place"
+            f"{name} is not a sound gallery database ({said}); restore it from a backup, or index the "
+            "images again under another name"
         )
     return GalleryStorageError(f"PostgreSQL cannot use {name} ({said}, code {code}); its log may say more")
 
