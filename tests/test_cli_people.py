@@ -57,12 +57,12 @@ def test_the_command_groups_lists_and_names_people(faces: FaceSearch, capsys: py
 
 
 def test_the_command_asks_for_somebody_of_the_gallery(faces: FaceSearch, capsys: pytest.CaptureFixture[str]) -> None:
-    def made(folder: Path, **options: object) -> FaceSearch:
+    def made(folder: Address, **options: object) -> FaceSearch:
         return search(folder)
 
     faces.group()
     faces.label(person=1, identity="Anna")
-    assert run(["query", "--person", "anna", "--pose", "30", "--db", str(faces.folder), "--json"], made) == 0
+    assert run(["query", "--person", "anna", "--pose", "30", "--db", str(faces.place), "--json"], made) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["query"] == "anna" and len(told["results"]) == 5
     for wrong, words in (
@@ -70,6 +70,6 @@ def test_the_command_asks_for_somebody_of_the_gallery(faces: FaceSearch, capsys:
         ([], "say whom to ask for: images, or --person"),
         (["--person", "1", "--face", "2"], "say whom to ask for"),
     ):
-        assert run(["query", *wrong, "--db", str(faces.folder)], made) in (2, 4)
+        assert run(["query", *wrong, "--db", str(faces.place)], made) in (2, 4)
         err = capsys.readouterr().err
         assert words in err and err.count("\n") == 1
