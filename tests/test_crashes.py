@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_a_gallery_survives_two_hundred_kills_and_sixty_faults(tmp_path: Path) -> None:
     """What is looked at after each of them, and how the end is compared, is `tests/crashing.py`."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.crashing", "--kills=200", "--faults=60", "--seed=20261123", str(tmp_path / "c")],
+        [sys.executable, "-m", "tests.crashing", "--kills=200", "--faults=60", "--seed=20261126", str(tmp_path / "c")],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1_500,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     count = json.loads(done.stdout)
