@@ -32,7 +32,7 @@ $(VENV)/.faiss-$(FAISS): pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.developer: $(VENV)/.faiss-$(FAISS)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),heic,synth,photos,identity,serve,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),heic,synth,photos,identity,serve,postgres,dev]'
 	touch $@
 
 install: $(VENV)/.faiss-$(FAISS)
