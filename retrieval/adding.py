@@ -16,7 +16,7 @@ from retrieval.known import Known
 from retrieval.labelling import Labelling, handed_back, not_by_hand
 from retrieval.one_file import Read
 from retrieval.reports import IndexReport
-from retrieval.same_faces import Seen, same_faces, same_places, share_of
+from retrieval.same_faces import Seen, same_again, same_faces, same_places, share_of
 
 _NEAR = 1.0  # pixels that the box of a face may be elsewhere and still be the same answer of the same detector
 
@@ -79,7 +79,7 @@ class Adding:
         if not self._known.waits(name):
             return False
         before = self._known.at[name]
-        return len(before) == 1 or before[0].photo.sha256 == file.sha256
+        return before[0].photo.sha256 == file.sha256 or len(before) == len(file.faces) == 1
 
     def _describe(self, files: list[Read], made: Mapping[Content, Made]) -> None:
         """Describe faces that wait for it as their files are now: they keep their ids. Others of the same photo stay as
@@ -90,7 +90,8 @@ class Adding:
             before = self._known.at[name]
             waiting = {face.id for face in before} & self._known.waiting
             self._known.waiting -= waiting
-            for new, old in same_faces([seen_as(face) for face in before], seen_in(file)).items():
+            same = same_again if before[0].photo.sha256 == file.sha256 else same_faces
+            for new, old in same([seen_as(face) for face in before], seen_in(file)).items():
                 if before[old].id in waiting:
                     waiting.remove(before[old].id)
                     own, photo, place = made[file.sha256, new + 1], photo_of(name, file), file.faces[new].place

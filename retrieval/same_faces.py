@@ -51,6 +51,15 @@ def same_places(before: Sequence[Seen], after: Sequence[Seen]) -> dict[int, int]
     return _matched((_overlapping(before, after), _numbered(before, after)))
 
 
+def same_again(before: Sequence[Seen], after: Sequence[Seen]) -> dict[int, int]:
+    """As `same_faces`, of the same content that was looked at once more: its faces have the numbers that they had, also
+    where what is known of their places is damaged."""
+    numbers = (
+        (new, old) for new, one in enumerate(after) for old, two in enumerate(before) if one.number == two.number
+    )
+    return _matched((_overlapping(before, after), numbers))
+
+
 def _matched(steps: Iterable[Iterable[tuple[int, int]]]) -> dict[int, int]:
     found: dict[int, int] = {}
     for new, old in chain.from_iterable(steps):

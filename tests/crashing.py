@@ -288,7 +288,7 @@ class Campaign:
         connection.close()
 
     def _compare(self) -> None:
-        for _ in range(3):  # a photograph that waits under another name takes two; then nothing is left to do
+        for _ in range(2):  # the second time nothing is left to do
             report = self._indexed(self.db, prune=True)
         assert (report.described, report.pruned, report.renamed, report.duplicates) == (0, 0, 0, 0), report
         fresh = self.db.with_name("fresh")

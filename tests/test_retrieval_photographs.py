@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from index.gallery import Gallery
 from index.values import Box, FloatArray
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Crops, Read, read, read_by
-from retrieval.same_faces import Seen, same_faces, same_places, share_of
+from retrieval.same_faces import Seen, same_again, same_faces, same_places, share_of
 from tests.stand_ins import HashEditor, ReadsHere, Sees
 
 SQUARES = {(200, 30, 30): 0, (30, 200, 30): 1, (30, 30, 200): 2}  # the colours that stand for faces
@@ -353,6 +354,40 @@ def test_faces_that_wait_are_described_again_under_their_ids(search: FaceSearch,
     assert search.gallery.verify().sound and search.gallery.problems()[0].faceless
 
 
+@pytest.mark.parametrize(
+    "damage", ["photo SET width = 7, turn = 3 WHERE width > 0", "face SET box = '[1,2,3,4]' WHERE number = 2"]
+)
+def test_faces_whose_places_were_damaged_are_found_again_at_once(search: FaceSearch, photos: Path, damage: str) -> None:
+    search.index(photos)
+    before = list(search.gallery.faces())
+    search.label(before[1].id, expression="smile")
+    expected = list(search.gallery.faces())
+    search.close()
+    with sqlite3.connect(search.folder / "gallery.db") as connection:
+        connection.execute(f"UPDATE {damage}")
+    connection.close()
+    with Gallery.open(search.folder, damaged=True) as gallery:
+        assert gallery.repair().waiting
+    assert not search.index(photos).warned
+    assert list(search.gallery.faces()) == expected
+    assert search.index(photos).described == 0 and search.gallery.verify().sound
+
+
+def test_who_waits_and_is_a_photograph_of_several_now_is_all_of_them(search: FaceSearch, photos: Path) -> None:
+    search.index(photos)
+    [alone] = search.gallery.all_ids_of(["ben/alone.jpg"])["ben/alone.jpg"]
+    content = bytearray((search.folder / "descriptors-1.f16").read_bytes())
+    content[32 * (alone - 1)] ^= 0xFF
+    search.close()
+    (search.folder / "descriptors-1.f16").write_bytes(content)
+    with Gallery.open(search.folder, damaged=True) as gallery:
+        assert len(gallery.repair().waiting) == 1
+    scene(photos / "ben" / "alone.jpg", (1, 200, 200), (2, 500, 150))
+    search.index(photos)
+    assert shown(search.gallery) == {**INDEXED, "ben/alone.jpg#1": None, "ben/alone.jpg#2": None}
+    assert search.index(photos).described == 0 and search.gallery.verify().sound
+
+
 def test_another_model_cuts_every_face_out_again(search: FaceSearch, photos: Path) -> None:
     search.index(photos)
     before = list(search.gallery.faces())
@@ -424,6 +459,12 @@ def test_else_those_in_the_same_place_are_whatever_the_size() -> None:
     before = [seen(1, (0, 0, 40, 40), (100, 100)), seen(2, (60, 0, 30, 30), (100, 100))]
     after = [seen(1, (120, 0, 64, 60), (200, 200)), seen(2, (0, 100, 60, 60), (200, 200))]
     assert same_faces(before, after) == {0: 1}
+
+
+def test_of_the_same_content_the_number_says_it_where_the_place_does_not() -> None:
+    after = [seen(1, (10, 10, 40, 40), (400, 240)), seen(2, (300, 10, 40, 40), (400, 240))]
+    before = [seen(1, (10, 10, 40, 40), (7, 240)), seen(2, (300, 10, 40, 40), (7, 240))]
+    assert same_again(before, after) == {0: 0, 1: 1} and same_faces(before, after) == {}
 
 
 def test_crops_and_photographs_are_compared_by_number() -> None:
