@@ -10,7 +10,6 @@ the rest, by the draw. Writes OUT/people.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.who import parser_of
 from faceedit.describes import Described, Usual, Who
 from faceedit.editor import Editor
 from faceedit.knowing import AnyEditor, KnowingEditor
@@ -32,7 +32,6 @@ from retrieval.evaluation.queries import default_match, load_test_set
 from retrieval.evaluation.who import RATES, Parts, measured
 from retrieval.people import group
 
-MODEL = Path(__file__).resolve().parent.parent / "sample_db" / "models" / "pose"
 Rows = NDArray[np.int64]
 
 
@@ -101,11 +100,7 @@ def pairs(persons: Rows, whom: Rows) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--people", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--encoder", default="sface")
-    parser.add_argument("--model", type=Path, default=MODEL)
+    parser = parser_of(__doc__)
     parser.add_argument("--draws", type=int, default=5)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)

@@ -61,12 +61,18 @@ class Described:
         return both[0], both[1]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(words: str | None) -> argparse.ArgumentParser:
+    """What is measured of who it is, is told of people, a model and an encoder."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--encoder", default="sface")
     parser.add_argument("--model", type=Path, default=MODEL)
+    return parser
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
     parser.add_argument("--queries", type=int, default=2000)
     parser.add_argument("--match", help="columns that have to agree; by default all that are known")
     given = parser.parse_args()

@@ -177,7 +177,7 @@ class FaceDetector:
     @cached_property
     def _network(self) -> Any:
         try:
-            return self._cv2.FaceDetectorYN.create(str(self._weights), "", (320, 320), LEAST_SCORE, _OVERLAP, _MOST)
+            return yunet(self._weights, 320)
         except self._cv2.error as error:
             raise self._none(error) from error
 
@@ -197,8 +197,7 @@ def require_detector(weights: Path) -> None:
 
 def faces_of_nothing(weights: Path) -> int:
     """How many faces a detector sees in a black square. Raises whatever OpenCV does."""
-    network = _opencv().FaceDetectorYN.create(str(weights), "", (64, 64), LEAST_SCORE, _OVERLAP, _MOST)
-    found = network.detect(_LITTLE)[1]
+    found = yunet(weights, len(_LITTLE)).detect(_LITTLE)[1]
     return 0 if found is None else len(found)
 
 
@@ -247,6 +246,12 @@ def lies_by_the_rule(face: Face, photograph: Image.Image) -> bool:
     middle = (eyes[0] + mouth[0]) / 2
     off = ((eyes[1] - top) / side - EYES, (mouth[1] - top) / side - MOUTH, (middle - left) / side - 0.5)
     return max(map(abs, off)) <= _ELSEWHERE and _APART[0] <= (mouth[1] - eyes[1]) / side <= _APART[1]
+
+
+def yunet(weights: Path, side: int, least: float = LEAST_SCORE, most: int = _MOST) -> Any:
+    """OpenCV's detector with these weights, for squares of so many pixels a side unless it is told otherwise; least:
+    how sure it is of a face, most: faces. Raises MissingPackageError without OpenCV, cv2.error for no YuNet."""
+    return _opencv().FaceDetectorYN.create(str(weights), "", (side, side), least, _OVERLAP, most)
 
 
 def _opencv() -> Any:

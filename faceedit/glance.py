@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from faceedit.errors import MissingPackageError
-from faceedit.faces import shipped_weights
+from faceedit.faces import shipped_weights, yunet
 from faceedit.images import Picture
 
 _SIDE = 64  # pixels
 _LEAST = 0.1  # how sure the detector is, at least: a look at a photograph asks for 0.6, since there is much in it
 _FLAT = 2.0  # spread of grey levels below which there is nothing to see
-_OVERLAP, _MOST = 0.3, 50
+_MOST = 50
 
 
 class Glance:
@@ -27,17 +27,14 @@ class Glance:
 
     def __init__(self) -> None:
         """Raises MissingPackageError without the extra `photos`."""
-        weights = str(shipped_weights())
-        try:
-            import cv2
-        except ImportError as error:
-            raise MissingPackageError(f"nobody can be looked for ({error})") from error
-        self._cv2, self._one = cv2, Lock()
-        self._network: Any = cv2.FaceDetectorYN.create(weights, "", (_SIDE, _SIDE), _LEAST, _OVERLAP, _MOST)
+        self._network: Any = yunet(shipped_weights(), _SIDE, _LEAST, _MOST)
+        self._one = Lock()
 
     def __call__(self, crop: Picture) -> bool:
         """Of (S, S, 3) uint8 RGB."""
-        seen = self._cv2.resize(np.ascontiguousarray(crop[:, :, ::-1]), (_SIDE, _SIDE))
+        import cv2
+
+        seen = cv2.resize(np.ascontiguousarray(crop[:, :, ::-1]), (_SIDE, _SIDE))
         with self._one:
             rows = self._network.detect(seen)[1]
         return rows is not None and len(rows) > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,14 @@ from PIL import Image
 
 from faceedit.attributes import POSE, TASKS, AttributeSpace
 
-if TYPE_CHECKING:  # what needs torch is imported by the tests that need it
+if TYPE_CHECKING:  # what needs torch, or an extra, is imported by the tests that need it
+    from starlette.testclient import TestClient
+
     from faceedit.networks import NetworkConfig
     from faceedit.synth.head import MorphableHead
     from faceedit.synth.places import Places
     from faceedit.training.pairs import PairSet
+    from retrieval.face_search import FaceSearch
 
 os.environ.setdefault("FACESEARCH_IDENTITY", "own")  # tests are of the model, unless they say otherwise
 ROOT = Path(__file__).resolve().parent.parent
@@ -203,3 +207,22 @@ def head(face_model: Path) -> MorphableHead:
     from faceedit.synth.head import load_head
 
     return load_head(face_model)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceSearch]:
+    """For tests of a server that change nothing."""
+    from tests.served import over, write_faces
+
+    place = tmp_path_factory.mktemp("still")
+    with over(write_faces(place / "photos"), place / "db") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def still_client(still: FaceSearch) -> Iterator[TestClient]:
+    """A client of that server."""
+    from tests.served import serving
+
+    with serving(still) as (opened, _):
+        yield opened

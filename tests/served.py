@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 from starlette.testclient import TestClient
@@ -120,3 +123,31 @@ def serving(faces: FaceSearch, limits: Limits | None = None, **settings: Any) ->
     served = service_of(faces, replace(Settings(**settings), limits=limits or Limits()))
     with TestClient(make_app(served), base_url=HERE) as client:
         yield client, served
+
+
+def job_over(client: TestClient, kind: str, seconds: float = 60.0, **asked: Any) -> Any:
+    """A job that was begun, once it is over."""
+    begun = client.post(f"{API}/jobs", json={"kind": kind, **asked})
+    assert begun.status_code == 202, begun.text
+    end = time.monotonic() + seconds
+    while (job := client.get(f"{API}/jobs/{begun.json()['id']}").json())["state"] in ("waiting", "running"):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return job
+
+
+def raw(address: str, *parts: bytes, wait: float = 5.0, pause: float = 0.0) -> bytes:
+    """What comes back for these bytes; empty where the server hangs up without a word. wait: seconds for each answer,
+    pause: between parts. Raises OSError where nobody listens."""
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=wait) as opened:
+        found = b""
+        try:
+            for part in parts:
+                opened.sendall(part)
+                time.sleep(pause)
+            while block := opened.recv(65_536):
+                found += block
+        except OSError:
+            pass
+    return found

@@ -15,7 +15,7 @@ import pytest
 
 from facesearch.server.settings import Limits
 from retrieval.face_search import FaceSearch
-from tests.served import API, live, picture, stand_in, write_faces
+from tests.served import API, live, picture, raw, stand_in, write_faces
 
 pytestmark = pytest.mark.slow
 SECRET = b"a secret beside the gallery"
@@ -27,21 +27,6 @@ def faces(tmp_path: Path) -> Iterator[FaceSearch]:
     with stand_in(tmp_path / "db") as opened:
         opened.index(write_faces(tmp_path / "photos"))
         yield opened
-
-
-def raw(address: str, *parts: bytes, wait: float = 5.0) -> bytes:
-    """What comes back for these bytes; empty where the server hangs up without a word."""
-    place = urlsplit(address)
-    with socket.create_connection((place.hostname or "", place.port or 0), timeout=wait) as opened:
-        found = b""
-        try:
-            for part in parts:
-                opened.sendall(part)
-            while block := opened.recv(65_536):
-                found += block
-        except OSError:
-            pass
-    return found
 
 
 def request(path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:

@@ -40,20 +40,6 @@ def client(both: tuple[TestClient, Service]) -> TestClient:
     return both[0]
 
 
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceSearch]:
-    """For tests that change nothing."""
-    place = tmp_path_factory.mktemp("still")
-    with over(write_faces(place / "photos"), place / "db") as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def still_client(still: FaceSearch) -> Iterator[TestClient]:
-    with serving(still) as (opened, _):
-        yield opened
-
-
 # --- asking ---
 
 

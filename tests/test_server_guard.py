@@ -25,7 +25,7 @@ from facesearch.server.uploads import Uploads
 from retrieval.answers import Answer
 from retrieval.face_search import FaceSearch
 from retrieval.query import Question
-from tests.served import API, over, picture, serving, stand_in, write_faces
+from tests.served import API, picture, serving, stand_in, write_faces
 
 KEY = "a key of this test".replace(" ", "-")
 
@@ -40,20 +40,6 @@ def faces(tmp_path: Path) -> Iterator[FaceSearch]:
 @pytest.fixture
 def client(faces: FaceSearch) -> Iterator[TestClient]:
     with serving(faces) as (opened, _):
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceSearch]:
-    """For tests that change nothing."""
-    place = tmp_path_factory.mktemp("still")
-    with over(write_faces(place / "photos"), place / "db") as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def still_client(still: FaceSearch) -> Iterator[TestClient]:
-    with serving(still) as (opened, _):
         yield opened
 
 

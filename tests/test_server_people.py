@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from retrieval.face_search import FaceSearch
-from tests.served import API, knowing, serving, write_people
+from tests.served import API, job_over, knowing, serving, write_people
 
 
 @pytest.fixture
@@ -28,13 +27,7 @@ def client(faces: FaceSearch) -> Iterator[TestClient]:
 
 
 def grouped(client: TestClient, **asked: Any) -> Any:
-    begun = client.post(f"{API}/jobs", json={"kind": "group", **asked})
-    assert begun.status_code == 202, begun.text
-    end = time.monotonic() + 60
-    while (job := client.get(f"{API}/jobs/{begun.json()['id']}").json())["state"] in ("waiting", "running"):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return job
+    return job_over(client, "group", **asked)
 
 
 def people(client: TestClient, **asked: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from starlette.testclient import TestClient
 
 from facesearch.server.reports import KEPT, Reports
 from retrieval.face_search import FaceSearch
-from tests.served import API, over, serving, write_faces
+from tests.served import API, job_over, over, serving, write_faces
 
 
 @pytest.fixture
@@ -50,13 +49,7 @@ def client(faces: FaceSearch, data: Path) -> Iterator[TestClient]:
 
 def ended(client: TestClient, **asked: Any) -> Any:
     """A job that is over."""
-    begun = client.post(f"{API}/jobs", json={"kind": "evaluate", **asked})
-    assert begun.status_code == 202, begun.text
-    end = time.monotonic() + 120
-    while (job := client.get(f"{API}/jobs/{begun.json()['id']}").json())["state"] in ("waiting", "running"):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return job
+    return job_over(client, "evaluate", 120, **asked)
 
 
 def test_a_data_set_below_a_root_is_measured_and_its_report_kept(

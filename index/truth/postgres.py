@@ -78,17 +78,21 @@ class Postgres:
     @property
     def exists(self) -> bool:
         """Whether there is a gallery of this name."""
-        with self.reading() as session:
-            found = session.scalar(text("SELECT to_regclass('gallery')::oid::bigint"))
+        found = self._found()
         self._table = self._table or found
         return found is not None
 
     @property
     def in_place(self) -> bool:
         """Whether the gallery's tables are those that were there first, and nobody has dropped them."""
-        with self.reading() as session:
-            found = session.scalar(text("SELECT to_regclass('gallery')::oid::bigint"))
+        found = self._found()
         return found is not None and found == (self._table or found)
+
+    def _found(self) -> int | None:
+        """What the server calls the gallery's table that is there now."""
+        with self.reading() as session:
+            found: int | None = session.scalar(text("SELECT to_regclass('gallery')::oid::bigint"))
+        return found
 
     @property
     def believed(self) -> bool:
