@@ -33,6 +33,7 @@ from index.labels import Labels
 from index.people import People
 from index.pictures import discard_pictures
 from index.plain import require_plain
+from index.search.engine import require_possible
 from index.search.plan import USUAL, Plan, Planner, Requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.reader import Reader
@@ -109,6 +110,7 @@ class Gallery:
         """
         _require_absolute(config.image_root)
         place = read_address(place)
+        require_possible(config.vectors, place if isinstance(place, Server) else None)
         if isinstance(place, Server):
             create_tables(place, config)
             return cls.open(place)

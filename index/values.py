@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from index.errors import ImageRowError
 from index.labels import Labels
 from index.stamps import FileStamp
+from index.vectors import FAISS
 
 FloatArray: TypeAlias = NDArray[np.float32]
 HalfArray: TypeAlias = NDArray[np.float16]
@@ -59,6 +60,8 @@ class GalleryConfig:
     """numbers per descriptor"""
     image_root: Path
     """absolute folder that the photos' paths are relative to"""
+    vectors: str = FAISS
+    """what searches the descriptors, as `index.vectors` reads it"""
 
     def __post_init__(self) -> None:
         digits = set(self.model_digest)

@@ -22,8 +22,8 @@ class GalleryInfo:
     that could not be read; kept: of how many pruned images the labels are kept; persons: that faces were grouped
     into, ungrouped: faces that came since; image_root: what the
     images' paths start from; model: the digest of the one that described it, task, values, descriptor: what that one
-    decides, and how many numbers it makes of an image; redescription: by another model, begun and not finished; bytes:
-    on the disk; indexes: that are saved."""
+    decides, and how many numbers it makes of an image; vectors: what searches them; redescription: by another model,
+    begun and not finished; bytes: on the disk; indexes: that are saved."""
 
     gallery: str
     images: int
@@ -39,6 +39,7 @@ class GalleryInfo:
     task: str
     values: tuple[int, ...]
     descriptor: int
+    vectors: str
     redescription: Redescription | None
     bytes: int
     indexes: tuple[str, ...]
@@ -62,7 +63,10 @@ class GalleryInfo:
             ["files below", f"{shown(self.image_root)}{there}"],
             ["described by", f"model {self.model[:12]} for {self.task}, {self.descriptor:,} numbers an image"],
             ["on disk", size_text(self.bytes)],
-            ["searched by", ", ".join(self.indexes) or "no saved index; the next search makes one"],
+            [
+                "searched by",
+                f"{self.vectors}; {', '.join(self.indexes) or 'no saved index: the next search makes one'}",
+            ],
         ]
         if self.persons:
             since = f"; {counted(self.ungrouped, 'face')} came since" if self.ungrouped else ""
@@ -122,6 +126,7 @@ def about(gallery: Gallery) -> GalleryInfo:
         task=config.attribute,
         values=config.values,
         descriptor=config.descriptor_size,
+        vectors=config.vectors,
         redescription=gallery.redescription(),
         bytes=gallery.bytes,
         indexes=tuple(path.name for path in saved_indexes(gallery.folder)),

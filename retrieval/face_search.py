@@ -20,6 +20,7 @@ from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
 from index.truth.address import Server, read_address
 from index.values import Person
+from index.vectors import FAISS
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.asking import asked_for_person
@@ -125,6 +126,20 @@ class FaceSearch:
     def info(self) -> GalleryInfo:
         """What the gallery holds, where, described by which model, and how it is searched."""
         return about(self.gallery)
+
+    def create(self, image_root: str | os.PathLike[str], vectors: str = FAISS) -> GalleryInfo:
+        """Make an empty gallery by the model that would describe a new one, for pictures below this folder; `index`
+        does so by itself where there is none, and lets it be searched by faiss. vectors: faiss, pgvector, the address
+        of a Milvus server, or a file for Milvus Lite (docs/cluster.md). Raises GalleryExistsError, AddressError,
+        UsageError.
+        """
+        self._models.check(self._attribute)
+        root = Path(image_root)
+        if not root.is_dir():
+            raise UsageError(f"{root} is no folder: give the one that the images lie below")
+        require_output_folder(self.folder)
+        describer = self._models.to_describe(self._attribute, self._descriptor, None)
+        return about(self._opening.create(describer, root, vectors))
 
     # --- pictures in ---
 

@@ -10,6 +10,7 @@ from faceedit.describes import Describes
 from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
 from index.truth.address import Address
+from index.vectors import FAISS
 from retrieval.checks import require_keepable
 from retrieval.errors import RetrievalError
 
@@ -54,6 +55,21 @@ class Opening:
                 require_fitting(self._gallery, describer, image_root)
             return self._gallery
 
+    def create(self, describer: Describes, image_root: Path, vectors: str) -> Gallery:
+        """Make an empty one. Raises GalleryExistsError, AddressError, UsageError for a root that none can keep."""
+        with self._lock:
+            self.close()
+            self._gallery = create_gallery(self._place, describer, image_root, vectors)
+            return self._gallery
+
+
+def create_gallery(place: Address, describer: Describes, image_root: Path, vectors: str = FAISS) -> Gallery:
+    """An empty gallery for this model and image root; vectors: what searches it, as `index.vectors` reads it."""
+    root = image_root.resolve()
+    require_keepable(root)
+    attribute, size = describer.attribute, describer.descriptor_size
+    return Gallery.create(place, GalleryConfig(describer.digest, attribute.name, attribute.values, size, root, vectors))
+
 
 def open_gallery(place: Address, describer: Describes, image_root: Path) -> Gallery:
     """The gallery at a place, created for this model and image root where there is none.
@@ -65,9 +81,7 @@ def open_gallery(place: Address, describer: Describes, image_root: Path) -> Gall
     try:
         gallery = Gallery.open(place)
     except GalleryNotFoundError:
-        attribute, size = describer.attribute, describer.descriptor_size
-        config = GalleryConfig(describer.digest, attribute.name, attribute.values, size, image_root.resolve())
-        return Gallery.create(place, config)
+        return create_gallery(place, describer, image_root)
     try:
         require_fitting(gallery, describer, image_root)
     except BaseException:

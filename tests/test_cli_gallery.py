@@ -403,3 +403,19 @@ def test_a_long_error_keeps_its_beginning_and_its_end(odd: Path, capsys: pytest.
     told = capsys.readouterr().err
     assert len(told) < 4_200 and told.startswith("facesearch: the gallery holds no image 'xxx")
     assert told.endswith("xxx': give a path as `facesearch gallery list` shows it\n")
+
+
+def test_an_empty_gallery_is_made_and_says_what_searches_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    db, photos = str(tmp_path / "db"), tmp_path / "photos"
+    photos.mkdir()
+    make = ("gallery", "create", "--db", db, "--root", str(photos))
+    assert run([*make, "--vectors", "milvus://root:h1dden@db/faces"], stand_in_search) == 2
+    assert run([*make, "--vectors", "pgvector"], stand_in_search) == 2
+    assert "h1dden" not in capsys.readouterr().err and not Path(db).exists()
+    assert run([*make, "--vectors", "faiss"], stand_in_search) == 0
+    assert "searched by   faiss; no saved index" in capsys.readouterr().out
+    assert run(list(make), stand_in_search) == 1
+    assert "holds a gallery already" in capsys.readouterr().err
+    assert run(["gallery", "info", "--db", db, "--json"], stand_in_search) == 0
+    assert json.loads(capsys.readouterr().out)["vectors"] == "faiss"
+    assert run(["gallery", "create", "--db", str(tmp_path / "x"), "--root", str(tmp_path / "no")], stand_in_search) == 2

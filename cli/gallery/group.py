@@ -7,6 +7,7 @@ import typer
 from cli.gallery import correct, keep, look, move, people
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
+group.command("create")(keep.create)
 group.command("info")(look.info)
 group.command("list")(look.list_images)
 group.command("show")(look.show)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,31 @@ from cli.options import (
     warn_not_searched,
 )
 from faceedit.text import printable
+
+
+def create(
+    context: typer.Context,
+    db: DbOption = None,
+    vectors: Annotated[
+        str,
+        typer.Option(
+            "--vectors",
+            metavar="ENGINE",
+            help="Search by faiss; or, of a gallery on a server, by pgvector, milvus://HOST:PORT/COLLECTION or a "
+            "Milvus Lite's FILE.db.",
+        ),
+    ] = "faiss",
+    root: Annotated[Path | None, typer.Option("--root", help="The images' folder. [default: this one]")] = None,
+    task: TaskOption = None,
+    model: ModelOption = None,
+    descriptor: DescriptorOption = None,
+    identity: IdentityOption = None,
+) -> None:
+    """Make an empty gallery. `facesearch index` does so by itself; this is for saying what searches it."""
+    options = {"attribute": task, "descriptor": descriptor, "identity": identity}
+    with face_search(context, db, model=model, **options) as faces:
+        made = faces.create(root or Path(), vectors)
+    print("\n".join(made.lines()))
 
 
 def verify(db: DbOption = None, as_json: JsonOption = False) -> None:

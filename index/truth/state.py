@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from index.errors import GalleryCorruptError, GalleryVersionError
+from index.truth import engine
 from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, columns_of, is_sealed, utc_now
 from index.truth.upgrade import to_newest
 from index.values import IDENTITY_LEVEL, CropPolicy, GalleryConfig, State
@@ -41,6 +42,7 @@ def create(session: Session, config: GalleryConfig) -> None:
             created=utc_now(),
         )
     )
+    engine.create(session, config.vectors)
 
 
 def gallery(session: Session) -> GalleryRow:
@@ -90,6 +92,7 @@ def config(session: Session) -> GalleryConfig:
             values=tuple(row.attribute_values),
             descriptor_size=row.descriptor_size,
             image_root=Path(row.image_root),
+            vectors=engine.vectors(session),
         )
     except (ValueError, TypeError) as error:
         raise _damaged(str(error)) from error

@@ -168,7 +168,7 @@ def upgrade() -> None:
 
 def _beside() -> None:
     """What SQLite has otherwise: the last ids that were given, which it remembers by itself, and the descriptors, for
-    which it has files."""
+    which it has files; and what an engine for searching needs, which only a gallery on a server has."""
     given = op.create_table(
         "given", sa.Column("name", sa.String, primary_key=True), sa.Column("last", sa.BigInteger, nullable=False)
     )
@@ -183,3 +183,25 @@ def _beside() -> None:
         ),
     )
     op.execute("ALTER TABLE descriptor ALTER COLUMN content SET STORAGE EXTERNAL")  # half precision is not compressible
+    op.create_table(
+        "engine",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("vectors", sa.String, nullable=False),
+        sa.Column("changes", sa.BigInteger, nullable=False),
+        sa.Column("token", sa.String),
+        sa.Column("model_digest", sa.String),
+        sa.Column("kind", sa.String),
+        sa.Column("effort", sa.Integer),
+        sa.Column("length", sa.Integer),
+        sa.Column("over", sa.Integer),
+        sa.Column("recall", sa.Float),
+        sa.Column("milliseconds", sa.Float),
+        sa.Column("faces", sa.BigInteger),
+        sa.Column("reduction", sa.LargeBinary),
+        sa.CheckConstraint("id = 1", name="only_one_engine"),
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("face_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("change", sa.BigInteger, nullable=False, index=True),
+    )

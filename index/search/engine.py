@@ -1,0 +1,89 @@
+"""An engine beside the truth that searches reduced descriptors: what it must do, and which one a gallery has.
+
+It holds a row for each face: the id, the reduced descriptor, and the labels that conditions ask for. It is derived: it
+may be lost at any time, and is made anew from the truth. It never decides: it names those that may be nearest, and what
+is found are the nearest of these by their whole descriptors, as the truth has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from index.errors import AddressError
+from index.truth.address import Server
+from index.values import FloatArray, IdArray
+from index.vectors import FAISS, Vectors, read_vectors
+from index.where import Condition
+
+FLAT, HNSW = "flat", "hnsw"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A face as an engine keeps it. stamp: tells whether the engine's row is that of today; columns: by name what
+    conditions compare, null as None (`index.truth.outbox.COLUMNS`); vector: the reduced descriptor."""
+
+    id: int
+    stamp: int
+    columns: Mapping[str, int | str | None]
+    vector: FloatArray
+
+
+class Engine(Protocol):
+    """All raise EngineError where the engine does not answer, or refuses. May be shared by threads."""
+
+    def token(self) -> str | None:
+        """What was given when the rows that are there were begun; None where nothing is there. Raises EngineError
+        where it is something that is not ours."""
+
+    def begin(self, token: str, dimensions: int, kind: str) -> None:
+        """Make room for vectors of so many numbers in place of what was there of ours. kind: FLAT or HNSW."""
+
+    def use(self, kind: str) -> None:
+        """Search by another kind of index, and wait until it is built."""
+
+    def apply(self, entries: Sequence[Entry], gone: Sequence[int]) -> None:
+        """Let these rows be there as they are here, and none of the ids `gone`; doing so again changes nothing."""
+
+    def settle(self) -> None:
+        """Wait until all that was applied is searched as fast as it will be."""
+
+    def expresses(self, condition: Condition, attribute: str) -> bool:
+        """Whether `search` can take it; attribute: the gallery's own, which means the label or what was decided."""
+
+    def search(
+        self,
+        queries: FloatArray,
+        length: int,
+        effort: int,
+        where: Condition | None,
+        attribute: str,
+        among: IdArray | None,
+    ) -> list[IdArray]:
+        """For each reduced query (n, dimensions) the ids of the `length` nearest, of rows that pass `where` and are
+        `among` these (None: all). effort: how far a graph is walked."""
+
+    def stamps(self, first: int, last: int) -> dict[int, int]:
+        """The stamps of its rows with ids from one to another, both included."""
+
+    def drop(self) -> None:
+        """Take away all that is there of ours."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+def require_possible(word: str, server: Server | None) -> Vectors:
+    """What a new gallery's descriptors are to be searched by, on this server or (None) in a folder. Raises AddressError
+    for what cannot be."""
+    vectors = read_vectors(word)
+    if vectors.kind != FAISS and server is None:
+        raise AddressError(
+            f"a gallery in a folder is searched by faiss, not by {vectors}: give one on a server as --db "
+            "(docs/cluster.md)"
+        )
+    if vectors.kind != FAISS:
+        raise AddressError(f"this release cannot search by {vectors.kind} yet: leave --vectors out, or say faiss")
+    return vectors
