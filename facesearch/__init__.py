@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from index.errors import GalleryLockedError as GalleryLockedError
     from index.errors import GalleryNotFoundError as GalleryNotFoundError
     from index.errors import GalleryStorageError as GalleryStorageError
+    from index.errors import GalleryUnfinishedError as GalleryUnfinishedError
     from index.errors import GalleryVersionError as GalleryVersionError
     from index.errors import ImageRowError as ImageRowError
     from index.errors import ModelMismatchError as ModelMismatchError
@@ -81,6 +82,7 @@ _FROM = {
     "GalleryLockedError": "index.errors",
     "GalleryNotFoundError": "index.errors",
     "GalleryStorageError": "index.errors",
+    "GalleryUnfinishedError": "index.errors",
     "GalleryVersionError": "index.errors",
     "ImageError": "faceedit.errors",
     "NoFaceError": "faceedit.errors",
@@ -125,6 +127,7 @@ __all__ = [
     "GalleryLockedError",
     "GalleryNotFoundError",
     "GalleryStorageError",
+    "GalleryUnfinishedError",
     "GalleryVersionError",
     "ImageError",
     "ImageRowError",

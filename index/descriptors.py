@@ -93,6 +93,15 @@ class DescriptorFile:
         self._write([(committed, records.tobytes())])
         return committed
 
+    def put(self, slots: IdArray, records: HalfArray) -> None:
+        """Write records (n, size) as they are at these ascending slots, onto the disk. Raises GalleryStorageError."""
+        if not len(slots):
+            return
+        content = np.ascontiguousarray(records, RECORD_TYPE)
+        ends = [*(np.flatnonzero(np.diff(slots) != 1) + 1).tolist(), len(slots)]
+        starts = [0, *ends[:-1]]
+        self._write([(int(slots[one]), content[one:end].tobytes()) for one, end in zip(starts, ends, strict=True)])
+
     def zero(self, slots: list[int]) -> None:
         """Overwrite the records of those of these slots that the file has with zeros, onto the disk."""
         blank, there = bytes(self.record_bytes), self._there()

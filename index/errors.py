@@ -4,13 +4,14 @@ GalleryError
 +-- GalleryNotFoundError     there is no gallery in the folder
 +-- GalleryExistsError       there is one already
 +-- GalleryEmptyError        a search in a gallery without images
++-- GalleryUnfinishedError   a copy of a gallery that was not finished
 +-- GalleryCorruptError      its files contradict each other or cannot be read
 +-- GalleryVersionError      another release wrote it
 +-- GalleryLockedError       another process is writing to it
 +-- GalleryBusyError         images were removed again and again during a read
 +-- GalleryChangedError      another model describes it since it was opened
 +-- GalleryStorageError      the database could not read or write (full disk, no permission, no server, ...)
-+-- AddressError             the address of a gallery on a server that cannot be read
++-- AddressError             the address of a gallery on a server that cannot be read, or a place that cannot be meant
 +-- ModelMismatchError       another model described its images
 +-- DescriptorShapeError     descriptors of the wrong shape
 +-- DescriptorValueError     descriptors that are not finite in half precision
@@ -44,6 +45,10 @@ class GalleryEmptyError(GalleryError):
     """A search needs at least one image."""
 
 
+class GalleryUnfinishedError(GalleryError):
+    """There is half of a gallery: copying one to there was not finished."""
+
+
 class GalleryCorruptError(GalleryError):
     """A file of the gallery is unreadable or contradicts another."""
 
@@ -69,7 +74,7 @@ class GalleryStorageError(GalleryError):
 
 
 class AddressError(GalleryError):
-    """An address of a gallery on a server that cannot be read, or shows a password."""
+    """An address of a gallery on a server that cannot be read, or shows a password; a place that cannot be meant."""
 
     exit_code = 2
 
@@ -122,3 +127,11 @@ class WhereError(GalleryError):
     """A condition that does not follow the grammar of `index.where`."""
 
     exit_code = 2
+
+
+def unfinished(name: str) -> GalleryUnfinishedError:
+    """The error of a gallery that is not whole yet; name: where it is."""
+    return GalleryUnfinishedError(
+        f"{name} is half of a copy, which was not finished: run the same `facesearch gallery copy` again, which goes "
+        "on where that one ended; or give another place"
+    )

@@ -24,6 +24,7 @@ from index.whole import replaced, sync_folder, umask
 
 DATABASE = "gallery.db"
 _NEW_DATABASE = f"{DATABASE}.new"
+UNFINISHED = f"{DATABASE}.copy"  # of a copy that is not whole yet
 _LOCK = "gallery.lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MARK = ".facesearch-partial"  # in a folder that is being written, locked
@@ -112,6 +113,13 @@ def discard_all(folder: Path) -> None:
     for name in (DATABASE, _NEW_DATABASE):
         for suffix in ("", "-wal", "-shm"):
             (folder / (name + suffix)).unlink(missing_ok=True)
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Delete what a copy into this folder has made so far."""
+    discard_descriptors(folder)
+    for suffix in ("-wal", "-shm", ""):  # as long as the file itself is there, this is a copy that is not whole
+        (folder / (UNFINISHED + suffix)).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -21,13 +21,22 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from index.care.compact import Compaction, compact
+from index.care.copying import Copied, compare, copy
 from index.care.exchange import Exported, export
 from index.care.repair import Repair, repair
 from index.care.rows import require_sound_rows
 from index.care.verify import Verification, verify
 from index.checked import forget
 from index.descriptors import checked_descriptors, record_hash, record_hashes
-from index.errors import DescriptorShapeError, GalleryError, GalleryNotFoundError, ModelMismatchError
+from index.errors import (
+    AddressError,
+    DescriptorShapeError,
+    GalleryError,
+    GalleryExistsError,
+    GalleryNotFoundError,
+    GalleryUnfinishedError,
+    ModelMismatchError,
+)
 from index.files import DATABASE, WriterLock, discard_descriptors, discard_indexes, exact_path
 from index.labels import Labels
 from index.people import People
@@ -40,7 +49,7 @@ from index.search.reader import Reader
 from index.stamps import FileStamp
 from index.truth import descriptor_slots, kept, known, passed, people, places, redescribing, state, store
 from index.truth.address import Address, Server, read_address
-from index.truth.creating import create_files, create_tables, opened_server
+from index.truth.creating import create_files, create_tables, opened_server, require_finished
 from index.truth.database import Database, SQLite
 from index.truth.own_tables import require_own_tables
 from index.truth.redescribing import Redescription
@@ -136,6 +145,7 @@ class Gallery:
             return cls._open_on(place)
         path = place / DATABASE
         if not path.is_file():
+            require_finished(place)
             raise GalleryNotFoundError(
                 f"{place} holds no gallery (no {DATABASE} in it); check the folder, or index images into it first"
             )
@@ -501,6 +511,29 @@ class Gallery:
                 places.take_out(session, out_of)
                 state.move_identity_level(session, -(out_of.count("/") + 1))
         self._config = changed(self._config, image_root=image_root)
+
+    def copy(self, target: Address | str, progress: Progress | None = None) -> Copied:
+        """Make a gallery like this one in another folder or on a server: rows, ids and descriptors as they are; see
+        `index.care.copying`. A run that was cut off is taken up; one that was not needed compares. progress(what, done,
+        total). Raises AddressError for the gallery's own place, GalleryExistsError for another gallery, and what `copy`
+        there raises."""
+        place = read_address(target)
+        self._require_elsewhere(place)
+        try:
+            there = Gallery.open(place)
+        except (GalleryNotFoundError, GalleryUnfinishedError):
+            return copy(self._folder, self._database, place, progress)
+        with there:
+            found = compare(self._folder, self._database, there._folder, there._database, progress)
+        if found is None:
+            raise GalleryExistsError(f"{place} is another gallery already: give another place to copy to")
+        return found
+
+    def _require_elsewhere(self, place: Address) -> None:
+        if str(place) == self.name or (isinstance(place, Path) and place.resolve() == self._folder.resolve()):
+            raise AddressError(f"{place} is the gallery itself: give another place to copy it to")
+        if isinstance(place, Path) and place.resolve().is_relative_to(self._folder.resolve()):
+            raise AddressError(f"{place} lies in the gallery's own folder: give another place to copy it to")
 
     @property
     def identity_level(self) -> str | None:

@@ -13,12 +13,13 @@ from faceedit.cropping import Cropper
 from faceedit.describes import Edits
 from faceedit.errors import UsageError
 from faceedit.images import Picture
+from index.care.copying import Copied
 from index.errors import GalleryEmptyError, GalleryError
 from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
 from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
-from index.truth.address import Server, read_address
+from index.truth.address import Address, Server, read_address
 from index.values import Person
 from index.vectors import FAISS
 from retrieval.about import GalleryInfo, about
@@ -491,6 +492,18 @@ class FaceSearch:
         that theirs lies in, so that all of it can be indexed. How many are not there. Raises UsageError for a folder
         that holds none of them."""
         return relocate(self.gallery, Path(root))
+
+    def copy(self, target: Address | str, progress: Progress | None = None) -> Copied:
+        """Make a gallery like this one in a new folder, or at an address where there is none yet: every row as it is,
+        descriptors to the bit, all of it read again and compared at the end. This one is only read. A run that was cut
+        off is taken up by the next; until then, whoever opens the other is told so. What was copied, and whether
+        somebody has written here meanwhile.
+
+        Raises AddressError, GalleryExistsError where there is another gallery, GalleryCorruptError where this one is
+        damaged, GalleryBusyError where it was changed in a way that a copy cannot follow, GalleryStorageError where a
+        disk or a server refuses.
+        """
+        return self.gallery.copy(target, progress)
 
     def compact(self, progress: Progress | None = None) -> Compacted:
         """Give the space of removed images back to the disk; ids stay."""

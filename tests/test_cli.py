@@ -37,8 +37,8 @@ COMMANDS = tuple(
 GROUPS = {
     "data": ("import",),
     "gallery": (
-        *"info list show label remove people problems verify repair compact redescribe".split(),
-        *"export import relocate plan".split(),
+        *"create info list show label remove people problems verify repair compact redescribe".split(),
+        *"copy export import relocate plan".split(),
     ),
     "gallery people": ("merge", "split", "not-same"),
 }

@@ -17,6 +17,34 @@ from retrieval.tables import counted, shown
 _FEW = 20  # lines that name what is missing
 
 
+def copy(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A gallery's folder, or its address on a server.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="A new folder, or an address where there is none yet.")],
+) -> None:
+    """Copy a gallery to another place. From a folder to a server, back, or between two of a kind; all of it is read
+    again and compared at the end, and a copy that was cut off goes on where it ended."""
+    place = db_place(target)
+    if isinstance(place, Path):
+        require_output_folder(place)
+    from cli.progress import ProgressBar
+
+    with face_search(context, source) as faces, ProgressBar("copying") as bar:
+        done = faces.copy(place, bar.tell)
+        print(f"{shown(place)}: {counted(done.faces, 'image')}, as in {shown(faces.place)}")
+    if not done.rows:
+        print("it was there already: every row and descriptor was compared")
+    elif done.before:
+        print(f"{counted(done.before, 'row')} had been copied before, {done.rows:,} now")
+    if done.anew:
+        print("warning: what had been copied before was of another state, and was copied anew", file=sys.stderr)
+    if done.changed:
+        print(
+            f"warning: {shown(faces.place)} has been written to meanwhile: the copy is as it was when copying began",
+            file=sys.stderr,
+        )
+
+
 def export(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     pictures: Annotated[bool, typer.Option("--pictures", help="Copy the images as well.")] = False,

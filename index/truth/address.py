@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from index.errors import AddressError, GalleryStorageError
 
 USUAL_GALLERY = "faces"
+_WHOLE, _UNFINISHED = "facesearch_", "facesearchcopy_"  # of schemas; no gallery's own begins like the second
 _COLLAPSED = re.compile(r"postgres(ql)?(\+\w+)?:/")
 _SCHEME = re.compile(r"[a-z][a-z0-9+]*://")
 _DRIVERS = ("postgresql", "postgresql+psycopg", "postgres")
@@ -32,10 +33,12 @@ _EXAMPLE = "postgresql+psycopg://user@host/database?gallery=name"
 
 @dataclass(frozen=True)
 class Server:
-    """A gallery that PostgreSQL keeps. url: without a password or the gallery's name, for psycopg."""
+    """A gallery that PostgreSQL keeps. url: without a password or the gallery's name, for psycopg. unfinished: what a
+    copy to there has made of it so far."""
 
     url: URL
     gallery: str
+    unfinished: bool = False
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in sorted(self.url.query.items()))
@@ -45,7 +48,12 @@ class Server:
     @property
     def schema(self) -> str:
         """The PostgreSQL schema that holds the gallery's tables."""
-        return f"facesearch_{self.gallery}"
+        return f"{_UNFINISHED if self.unfinished else _WHOLE}{self.gallery}"
+
+    @property
+    def unfinished_schema(self) -> str:
+        """The schema of a copy to there that is not whole yet."""
+        return f"{_UNFINISHED}{self.gallery}"
 
     @property
     def folder(self) -> Path:

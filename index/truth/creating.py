@@ -7,19 +7,26 @@ from pathlib import Path
 from sqlalchemy import text
 
 from index.checked import forget, look, note
-from index.errors import GalleryExistsError
-from index.files import DATABASE, database_made_whole, discard_all
+from index.errors import GalleryExistsError, unfinished
+from index.files import DATABASE, UNFINISHED, database_made_whole, discard_all
 from index.truth import state
 from index.truth.address import Server
 from index.truth.database import Database, SQLite
 from index.values import GalleryConfig
 
 
+def require_finished(folder: Path) -> None:
+    """Raise GalleryUnfinishedError where a copy into this folder was not finished."""
+    if (folder / UNFINISHED).exists():
+        raise unfinished(str(folder))
+
+
 def create_files(folder: Path, config: GalleryConfig) -> None:
     """Write the database of an empty gallery; the caller holds the writer's lock.
 
-    Raises GalleryExistsError when there is a database already.
+    Raises GalleryExistsError when there is a database already, GalleryUnfinishedError when there is half of one.
     """
+    require_finished(folder)
     if (folder / DATABASE).exists():
         raise GalleryExistsError(f"{folder} holds a gallery already; open it, or choose another folder")
     discard_all(folder)  # what an earlier gallery left, whose database was deleted
@@ -39,10 +46,12 @@ def create_files(folder: Path, config: GalleryConfig) -> None:
 
 
 def create_tables(server: Server, config: GalleryConfig) -> None:
-    """Make the tables of an empty gallery, all of them or none. Raises GalleryExistsError."""
+    """Make the tables of an empty gallery, all of them or none. Raises GalleryExistsError, GalleryUnfinishedError."""
     database = opened_server(server)
     try:
         with database.writing() as session:
+            if session.scalar(text("SELECT to_regnamespace(:name)"), {"name": server.unfinished_schema}) is not None:
+                raise unfinished(str(server))
             if session.scalar(text("SELECT to_regclass('gallery')")) is not None:
                 raise GalleryExistsError(f"{server} is a gallery already; open it, or choose another name")
             state.create(session, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select, text
@@ -44,6 +45,13 @@ def remember_last_ids(session: Session) -> None:
     last = {table.name: last_id(session, table.name) for table in (_PHOTO, _FACE)}
     session.execute(text(_FORGET[_engine(session)]))
     session.execute(text(_REMEMBER[_engine(session)]), [{"name": name, "seq": seq} for name, seq in last.items()])
+
+
+def set_last_ids(session: Session, last: Mapping[str, int]) -> None:
+    """Never give the ids up to these again, by table, whatever was given here before."""
+    for name, seq in last.items():
+        session.execute(text(f"{_FORGET[_engine(session)]} WHERE name = :name"), {"name": name})
+        session.execute(text(_REMEMBER[_engine(session)]), {"name": name, "seq": seq})
 
 
 def reserve_ids(session: Session, last: int) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 
-from index.errors import GalleryError, GalleryNotFoundError, ImageRowError
+from index.errors import GalleryError, GalleryNotFoundError, ImageRowError, unfinished
 from index.truth.address import Server
 from index.truth.database import PATIENCE, Lock
 from index.truth.postgres_descriptors import ServedDescriptors
@@ -170,6 +170,9 @@ class Postgres:
         schema = {"schema": self._server.schema}
         with self._named_errors(), self._alone.connect() as connection:
             if connection.scalar(text("SELECT to_regnamespace(:schema)"), schema) is None:
+                copy = {"schema": self._server.unfinished_schema}
+                if connection.scalar(text("SELECT to_regnamespace(:schema)"), copy) is not None:
+                    return unfinished(self.name)
                 return GalleryNotFoundError(
                     f"{self.name} is no gallery yet: index images into it first, or check the name"
                 )

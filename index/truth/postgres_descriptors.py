@@ -79,6 +79,12 @@ class ServedDescriptors(DescriptorFile):
         self._session.info["insert"](self._session, "descriptor", ("file", "slot", "content"), rows)
         return first
 
+    def put(self, slots: IdArray, records: HalfArray) -> None:
+        """Write records (n, size) as they are at these slots, in the session's transaction."""
+        content = np.ascontiguousarray(records, RECORD_TYPE)
+        rows = [(self._number, slot, record.tobytes()) for slot, record in zip(slots.tolist(), content, strict=True)]
+        self._session.info["insert"](self._session, "descriptor", ("file", "slot", "content"), rows)
+
     def moved(self, number: int, before: Sequence[int], after: Sequence[int]) -> None:
         """Put the records of these slots into these ones of the file of another number."""
         given = {"old": self._number, "new": number, "before": list(before), "after": list(after)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from index.errors import GalleryLockedError
@@ -55,6 +56,8 @@ class AdvisoryLock:
         """Give the lock back."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            with suppress(psycopg.Error):  # a server that is busy ends the session a while after we have closed it
+                connection.execute("SELECT pg_advisory_unlock_all()")
             connection.close()
 
 
