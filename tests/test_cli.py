@@ -25,6 +25,7 @@ from cli.app import app, run
 from cli.options import Factory
 from faceedit.cropping import Cropper, unseen
 from faceedit.describes import Accepted, Usual
+from faceedit.modelfile import load_model
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Read
 from tests.damage import full_disk
@@ -693,6 +694,32 @@ def test_evaluate_writes_a_report_and_a_missed_gate_exits_with_5(
     assert (missed.code, missed.err) == (5, "")
     again = json.loads(Path("missed/report.json").read_text(encoding="utf-8"))
     assert again == report  # written all the same, and the same seed gives the same figures
+
+
+@pytest.mark.slow
+def test_evaluate_records_its_figures_in_the_model_where_that_is_asked(
+    facesearch: Command, data_set: Path, models_folder: Path
+) -> None:
+    """By light: the nearest picture of the same person and pose is right then, also without training."""
+    shutil.copytree(models_folder / "illumination", "model")
+    loaded = load_model(Path("model"))
+    before = json.loads(Path("model/model.json").read_text(encoding="utf-8"))
+    asked = ("evaluate", "--data", data_set, "--model", "model", "--queries", "8")
+    assert facesearch(*asked, "--out", "report").code == 0
+    assert json.loads(Path("model/model.json").read_text(encoding="utf-8")) == before
+    done = facesearch(*asked, "--out", "again", "--record")
+    assert (done.code, done.err) == (0, "")
+    report = json.loads(Path("again/report.json").read_text(encoding="utf-8"))
+    card = json.loads(Path("model/model.json").read_text(encoding="utf-8"))
+    of = f"({data_set.name}: identity,illumination,pose; descriptor paper)"
+    wanted = {f"recall@{rank} {of}": found["value"] for rank, found in report["recall"].items()}
+    wanted |= {f"mse_{stage} {of}": value for stage, value in report["mse"].items()}
+    assert card["metrics"] == {**before["metrics"], **wanted}
+    known = card["distances"]["paper"]
+    assert {name: known[name] for name in ("half", "most", "nearly_all")} == report["right_distances"]
+    assert (known["data"], known["right"]) == (data_set.name, round(8 * report["recall"]["1"]["value"]))
+    assert {**card, "metrics": before["metrics"], "distances": before["distances"]} == before
+    assert load_model(Path("model")).digest == loaded.digest  # of weights that stay
 
 
 @pytest.mark.slow
