@@ -14,10 +14,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engines import FAISS
 from index.errors import ImageRowError
 from index.labels import Labels
 from index.stamps import FileStamp
-from index.vectors import FAISS
 
 FloatArray: TypeAlias = NDArray[np.float32]
 HalfArray: TypeAlias = NDArray[np.float16]

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from index.engines import FAISS, LITE, MILVUS, PGVECTOR
 from index.errors import AddressError
 
-FAISS, PGVECTOR, MILVUS, LITE = "faiss", "pgvector", "milvus", "milvus lite"
 _PORT = 19530  # where Milvus listens usually
 _COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")

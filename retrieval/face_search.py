@@ -14,6 +14,7 @@ from faceedit.describes import Edits
 from faceedit.errors import UsageError
 from faceedit.images import Picture
 from index.care.copying import Copied
+from index.engines import FAISS
 from index.errors import GalleryEmptyError, GalleryError
 from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
@@ -21,7 +22,6 @@ from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
 from index.truth.address import Address, Server, read_address
 from index.values import Person
-from index.vectors import FAISS
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.asking import asked_for_person

@@ -7,10 +7,10 @@ from pathlib import Path
 from threading import RLock
 
 from faceedit.describes import Describes
+from index.engines import FAISS
 from index.errors import GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
 from index.truth.address import Address
-from index.vectors import FAISS
 from retrieval.checks import require_keepable
 from retrieval.errors import RetrievalError
 

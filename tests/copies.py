@@ -18,12 +18,13 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from index.care.copy_target import begun
 from index.care.copying import copy
 from index.gallery import CropPolicy, FileStamp, Gallery, GalleryConfig, Labels, Passed, Problem
 from index.search.plan import Requirements, write_requirements
 from index.truth.address import Address, Server, read_address
-from index.truth.creating import opened_server
 from index.truth.database import Database, SQLite
+from index.truth.postgres import Postgres
 from tests.faces import in_photograph, new_face, numbered
 from tests.servers import administer
 
@@ -93,7 +94,7 @@ def descriptors(place: Address | str) -> dict[tuple[int, int], bytes]:
 
 def database_of(place: Address) -> tuple[Path, Database]:
     if isinstance(place, Server):
-        return place.folder, opened_server(place)
+        return place.folder, Postgres(place)
     return place, SQLite(place / "gallery.db")
 
 
@@ -108,7 +109,8 @@ def main(source: str, target: str, killed_at: int) -> None:
 
     folder, database = database_of(read_address(source))
     event.listen(Engine, "commit", moment)
-    done = copy(folder, database, read_address(target), moment, STEP)
+    with begun(read_address(target)) as begun_there:
+        done = copy(folder, database, begun_there, moment, STEP)
     print(done.rows, done.before)
     database.close()
 

@@ -416,7 +416,7 @@ def exports(draw: st.DrawFn) -> dict[str, bytes]:
 
 def check_export(files: dict[str, bytes]) -> None:
     """It is refused and leaves nothing, or becomes a gallery that is sound, can be searched, and exported as it was."""
-    from index.care.exchange import restore
+    from index.care.restore import restore
 
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         folder = Path(name)

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from index.care.copy_target import begun
 from index.care.copying import Copied, copy
 from index.errors import (
     AddressError,
@@ -67,7 +68,8 @@ KINDS = ["folder", pytest.param("server", marks=pytest.mark.cluster)]
 def copied(source: Address, target: Address, **given: Any) -> Copied:
     folder, database = database_of(source)
     try:
-        return copy(folder, database, target, **given)
+        with begun(target) as begun_there:
+            return copy(folder, database, begun_there, **given)
     finally:
         database.close()
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.care.exchange import restore
 from index.care.exported import DESCRIPTORS, FACES
+from index.care.restore import restore
 from index.errors import GalleryCorruptError, GalleryError, UnknownImageError
 from index.files import file_hash
 from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Problem

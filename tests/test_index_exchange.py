@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.care.exchange import restore
+from index.care.restore import restore
 from index.errors import (
     GalleryCorruptError,
     GalleryError,

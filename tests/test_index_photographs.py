@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.care.exchange import restore
+from index.care.restore import restore
 from index.errors import DuplicatePathError, GalleryCorruptError, ImageRowError
 from index.files import file_hash
 from index.gallery import CropPolicy, Face, FileStamp, Gallery, GalleryConfig, Labels, Place, Problem

@@ -289,7 +289,7 @@ def test_a_text_that_it_cannot_keep_is_refused_and_nothing_is_added(gallery: Gal
 
 
 def test_an_export_of_it_becomes_a_folder_with_the_same_ids(gallery: Gallery, tmp_path: Path) -> None:
-    from index.care.exchange import restore
+    from index.care.restore import restore
 
     ids = gallery.add([new_face(f"{n}.png", identity="anna") for n in range(9)], unit_vectors(9, SIZE))
     gallery.remove(ids[2:4])

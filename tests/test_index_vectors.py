@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from index.engines import FAISS, LITE, MILVUS, PGVECTOR
 from index.errors import AddressError, GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
-from index.vectors import FAISS, LITE, MILVUS, PGVECTOR, Vectors, read_vectors
+from index.vectors import Vectors, read_vectors
 from tests.servers import new_address, postgres  # noqa: F401
 
 

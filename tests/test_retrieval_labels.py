@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from faceedit.errors import ManifestError, UsageError
-from index.care.exchange import restore
+from index.care.restore import restore
 from index.gallery import Gallery, Labels
 from retrieval.face_search import FaceSearch
 from retrieval.reports import IndexReport

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from faceedit.errors import ImageError, UsageError
-from index.care.exchange import restore
+from index.care.restore import restore
 from index.errors import UnknownPersonError
 from index.gallery import Gallery
 from index.labels import SUGGESTION

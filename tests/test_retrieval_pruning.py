@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from faceedit.errors import UsageError
-from index.care.exchange import restore
+from index.care.restore import restore
 from index.gallery import Gallery, Labels
 from index.labels import FOLDER, HAND
 from retrieval.errors import NoImagesError, PruneError

@@ -85,7 +85,7 @@ def import_(
         raise UsageError(f"{place} is on a server, and an export is read into a folder only: give a folder as --db")
     require_output_folder(place)
     from cli.progress import ProgressBar
-    from index.care.exchange import restore
+    from index.care.restore import restore
     from index.gallery import Gallery
     from retrieval.about import missing_files
 

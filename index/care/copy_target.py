@@ -25,7 +25,6 @@ from index.files import (
 )
 from index.plain import require_plain
 from index.truth.address import Address, Server
-from index.truth.creating import opened_server
 from index.truth.database import Database, SQLite
 from index.truth.shape import strange
 from index.truth.upgrade import to_newest
@@ -167,7 +166,9 @@ class _Server:
 
 @contextmanager
 def _server(server: Server) -> Iterator[_Server]:
-    database = opened_server(replace(server, unfinished=True))
+    from index.truth.postgres import Postgres  # psycopg takes a moment, and only such galleries need it
+
+    database = Postgres(replace(server, unfinished=True))
     try:
         lock = database.lock()
         lock.acquire()

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sqlalchemy.orm import Session
 
-from index.care.copy_target import Target, begun
 from index.care.rows import row_damage
 from index.descriptors import RECORD_TYPE
 from index.errors import GalleryBusyError, GalleryCorruptError, GalleryStorageError
 from index.search.plan import SETTINGS, read_requirements, write_requirements
-from index.truth.address import Address
 from index.truth.database import Database
 from index.truth.descriptor_slots import numbered_file
 from index.truth.ids import last_id, set_last_ids
@@ -43,6 +41,9 @@ from index.truth.whole_tables import (
     sums,
 )
 from index.values import HalfArray, IdArray
+
+if TYPE_CHECKING:
+    from index.care.copy_target import Target
 
 STEP = 2_000  # rows that are durable at once
 _STEP_BYTES = 16_000_000  # of descriptors
@@ -85,33 +86,32 @@ class State:
 
 
 def copy(
-    folder: Path, database: Database, place: Address, progress: Progress | None = None, step: int = STEP
+    folder: Path, database: Database, target: Target, progress: Progress | None = None, step: int = STEP
 ) -> Copied:
     """Make a gallery of the one in `folder` and `database` at another place, where there is none or what an earlier run
-    has made of it; the first is only read. step: rows that are durable at once.
+    has made of it (`index.care.copy_target.begun`); the first is only read. step: rows that are durable at once.
 
-    Raises GalleryExistsError, GalleryLockedError, GalleryCorruptError for a row or a descriptor that is not what was
-    written, GalleryBusyError where somebody has taken descriptors away while they were read, GalleryStorageError: what
-    was copied is kept, and the next run goes on there.
+    Raises GalleryCorruptError for a row or a descriptor that is not what was written, GalleryBusyError where somebody
+    has taken descriptors away while they were read, GalleryStorageError: what was copied is kept, and the next run goes
+    on there; GalleryExistsError where a gallery came into being there meanwhile.
     """
     tell: Progress = progress or _silent
-    with begun(place) as target:
-        try:
-            with database.reading() as source:
-                state = _state(source)
-                run = _Run(source, folder, database, target, state, step, tell)
-                before, anew = run.known()
-                run.fill(before)
-            require_copied(target.folder, target.database, state, tell)
-        except GalleryStorageError as error:
-            raise GalleryStorageError(
-                f"{error}; {target.name} is not whole yet: run the same copy again, which goes on where this one ended"
-            ) from error
-        except _UnsoundCopyError:
-            target.clear()
-            raise
-        _copy_requirements(folder, target.folder)
-        target.finish()
+    try:
+        with database.reading() as source:
+            state = _state(source)
+            run = _Run(source, folder, database, target, state, step, tell)
+            before, anew = run.known()
+            run.fill(before)
+        require_copied(target.folder, target.database, state, tell)
+    except GalleryStorageError as error:
+        raise GalleryStorageError(
+            f"{error}; {target.name} is not whole yet: run the same copy again, which goes on where this one ended"
+        ) from error
+    except _UnsoundCopyError:
+        target.clear()
+        raise
+    _copy_requirements(folder, target.folder)
+    target.finish()
     return Copied(state.sums["face"].rows, state.rows - before, before, anew, _sums_of(database) != state.sums)
 
 

@@ -1,8 +1,5 @@
-"""A gallery as plain files that anything can read, and back: gallery.json, faces.jsonl, kept.jsonl, placements.jsonl,
-descriptors.npy, pictures/.
-
-Format 2. Exports of format 1 (releases up to 0.3: images.jsonl, the decided value as a position) are still read.
-"""
+"""A gallery as plain files that anything can read: gallery.json, faces.jsonl, kept.jsonl, placements.jsonl,
+descriptors.npy, pictures/. `index.care.restore` makes a gallery of them."""
 
 from __future__ import annotations
 
@@ -12,37 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from errno import ENAMETOOLONG
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy.exc import IntegrityError
 
-from index.care.exported import (
-    ABOUT,
-    DESCRIPTORS,
-    FACES,
-    FORMAT,
-    KEPT,
-    PICTURES,
-    PLACEMENTS,
-    Export,
-    damaged,
-    read_export,
-    read_faces,
-    read_kept,
-    read_placements,
-    require_sound,
-)
-from index.descriptors import RECORD_TYPE, record_hashes
+from index.care.exported import ABOUT, DESCRIPTORS, FACES, FORMAT, KEPT, PICTURES, PLACEMENTS
+from index.descriptors import RECORD_TYPE
 from index.errors import GalleryCorruptError, GalleryStorageError
-from index.files import DATABASE, file_hash, make_folders, new_folder_whole, require_new_folder
+from index.files import file_hash, make_folders, new_folder_whole, require_new_folder
 from index.labels import LABELS
 from index.truth import descriptor_slots, kept, people, state, store
-from index.truth.creating import create_files
-from index.truth.database import Database, SQLite
-from index.truth.ids import last_id, reserve_ids
+from index.truth.database import Database
+from index.truth.ids import last_id
 from index.values import Face, GalleryConfig, Photo
 from index.whole import to_disk
 
@@ -73,7 +52,7 @@ def export(
         config, last = state.config(session), last_id(session, "face")
         level, crops, persons = state.identity_level(session), state.crops(session), state.gallery(session).persons
     missing: list[str] = []
-    with _all_or_nothing(target) as made:
+    with all_or_nothing(target) as made:
         count = _write_content(folder, database, made, config, progress)
         _write_kept(database, made / KEPT)
         _write_placements(database, made / PLACEMENTS)
@@ -97,33 +76,8 @@ def export(
     return Exported(count, missing)
 
 
-def restore(source: Path, folder: Path, image_root: Path | None, progress: Progress | None = None) -> None:
-    """Make the gallery `folder` of what `export` wrote, all of it or nothing; ids stay.
-
-    image_root: where the images lie, absolute; None: in the export where it holds them, else where they lay. Raises
-    GalleryExistsError, GalleryNotFoundError, GalleryCorruptError, GalleryStorageError.
-    """
-    require_new_folder(folder)
-    given = read_export(source, image_root)
-    with _all_or_nothing(folder) as made:
-        create_files(made, given.config)
-        database = SQLite(made / DATABASE)
-        try:
-            _fill(database, made, given, progress)
-            with database.writing() as session:
-                state.gallery(session).persons = given.persons
-                kept.insert(session, read_kept(given))
-                people.insert_placements(session, read_placements(given))
-                reserve_ids(session, given.last_id)
-                if given.identity_level is not None:
-                    state.set_identity_level(session, given.identity_level)
-                state.set_crops(session, given.crops)
-        finally:
-            database.close()
-
-
 @contextmanager
-def _all_or_nothing(target: Path) -> Iterator[Path]:
+def all_or_nothing(target: Path) -> Iterator[Path]:
     """A new folder that is finished or not there. Raises GalleryStorageError where the disk, or a file that is read,
     refuses."""
     try:
@@ -251,31 +205,3 @@ def _is_file(path: Path) -> bool:
         if error.errno == ENAMETOOLONG:
             return False
         raise  # nobody knows
-
-
-def _fill(database: Database, folder: Path, given: Export, progress: Progress | None) -> None:
-    """Put the faces and descriptors of an export into the empty gallery of a folder."""
-    faces, content = read_faces(given), given.content
-    for start in range(0, len(content), _BATCH):
-        some, described = np.array(content[start : start + _BATCH]), list(islice(faces, _BATCH))
-        require_sound(given, start, some)
-        hashes = record_hashes(some)
-        if hashes != [sha256 for _, sha256 in described[: len(some)]]:
-            raise damaged(given.lines, "its images are not those of the descriptors")
-        if len(described) > len(some):
-            raise damaged(given.lines, "it has more images than there are descriptors")
-        with database.writing() as session:
-            number = state.gallery(session).file
-            file = descriptor_slots.descriptor_file(session, folder)
-            first = file.append(some, committed=descriptor_slots.slots_in_use(session, number))
-            try:
-                ids = store.insert_faces(session, [face for face, _ in described], keep_ids=True)
-                descriptor_slots.insert_records(session, number, first, ids, hashes)
-                people.write(session, {face.id: face.person for face, _ in described if face.person is not None})
-            except IntegrityError as error:
-                raise damaged(given.lines, f"an id or a path stands there twice: {error.orig}") from error
-            state.advance(session, removed=False)
-        if progress:
-            progress(start + len(some), len(content))
-    if next(faces, None) is not None:
-        raise damaged(given.lines, "it has more images than there are descriptors")

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from index.engines import FAISS
 from index.errors import AddressError
 from index.truth.address import Server
 from index.values import FloatArray, IdArray
-from index.vectors import FAISS, Vectors, read_vectors
+from index.vectors import Vectors, read_vectors
 from index.where import Condition
 
 FLAT, HNSW = "flat", "hnsw"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from index.vectors import FAISS
+from index.engines import FAISS
 
 _WORD = text("SELECT vectors FROM engine")
 _CREATE = text("INSERT INTO engine (id, vectors, changes) VALUES (1, :vectors, 0)")

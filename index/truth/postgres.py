@@ -18,13 +18,17 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 
-from index.errors import GalleryError, GalleryNotFoundError, ImageRowError, unfinished
+from index.checked import forget
+from index.errors import GalleryError, GalleryExistsError, GalleryNotFoundError, ImageRowError, unfinished
+from index.files import discard_all
+from index.truth import state
 from index.truth.address import Server
 from index.truth.database import PATIENCE, Lock
 from index.truth.postgres_descriptors import ServedDescriptors
 from index.truth.postgres_errors import named, no_answer, psycopg
 from index.truth.postgres_lock import AdvisoryLock
 from index.truth.schema import TABLES
+from index.values import GalleryConfig
 
 _NUMBERED = ("photo", "face")  # tables whose ids are never given twice
 _INDEXES = text(
@@ -179,6 +183,23 @@ class Postgres:
             if not connection.scalar(text("SELECT has_schema_privilege(:schema, 'USAGE')"), schema):
                 return named(self.name, self._patience, "42501", f"permission denied for schema {schema['schema']}")
         return named(self.name, self._patience, "42P01", error)
+
+
+def create_tables(server: Server, config: GalleryConfig) -> None:
+    """Make the tables of an empty gallery, all of them or none. Raises GalleryExistsError, GalleryUnfinishedError."""
+    database = Postgres(server)
+    try:
+        with database.writing() as session:
+            if session.scalar(text("SELECT to_regnamespace(:name)"), {"name": server.unfinished_schema}) is not None:
+                raise unfinished(str(server))
+            if session.scalar(text("SELECT to_regclass('gallery')")) is not None:
+                raise GalleryExistsError(f"{server} is a gallery already; open it, or choose another name")
+            state.create(session, config)
+    finally:
+        database.close()
+    folder = server.made_folder()
+    discard_all(folder)  # what was derived of an earlier one
+    forget(folder)
 
 
 def lock_key(server: Server, what: str) -> int:

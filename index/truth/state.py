@@ -15,6 +15,10 @@ from index.truth.upgrade import to_newest
 from index.values import IDENTITY_LEVEL, CropPolicy, GalleryConfig, State
 
 _DEEPEST = 999  # an identity level
+_VERSION = select(GalleryRow.schema_version)  # alone: it must be readable
+_STATE = select(
+    GalleryRow.generation, GalleryRow.stamp, GalleryRow.removals, GalleryRow.model_digest, GalleryRow.descriptor_size
+)
 
 
 def create(session: Session, config: GalleryConfig) -> None:
@@ -71,7 +75,7 @@ def gallery(session: Session) -> GalleryRow:
 
 def version(session: Session) -> int:
     """The schema version. Raises GalleryCorruptError when there is none."""
-    found: int | None = session.scalar(select(GalleryRow.schema_version))  # alone: it must be readable
+    found: int | None = session.scalar(_VERSION)
     if found is None:
         raise GalleryCorruptError(
             "the database holds tables but no gallery: creating it was interrupted; delete the "
@@ -147,9 +151,7 @@ def set_crops(session: Session, policy: CropPolicy) -> None:
 
 def state(session: Session) -> State:
     """How far the gallery has come."""
-    columns = (GalleryRow.generation, GalleryRow.stamp, GalleryRow.removals)
-    model = (GalleryRow.model_digest, GalleryRow.descriptor_size)
-    generation, stamp, removals, digest, size = session.execute(select(*columns, *model)).one()
+    generation, stamp, removals, digest, size = session.execute(_STATE).one()
     return State(generation, stamp, removals, (digest, size))
 
 
