@@ -53,13 +53,16 @@ lint: develop
 
 # processes of one thread each: more threads than cores slow each other down many times
 ONE := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
+# What is compiled is kept: else every process that tests start compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
-# Types and style, which take one core, beside the tests; three processes on two cores, since tests wait for the disk.
+# Types and style, which take one core, beside the tests. Two processes on two cores: each more loads and makes again
+# what tests share.
 test: develop
 	@$(MAKE) --no-print-directory -j 2 lint fast
 
 fast: develop
-	$(ONE) $(BIN)/python -m pytest -q -m "not slow and not cluster" -n 3 --dist loadfile
+	$(ONE) $(BIN)/python -m pytest -q -m "not slow and not cluster" -n 2 --dist loadfile
 
 test-all: lint
 	$(ONE) $(BIN)/python -m pytest -q -m "not cluster" -n 2 --dist loadfile

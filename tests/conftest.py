@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,12 @@ os.environ.setdefault("FACESEARCH_IDENTITY", "own")  # tests are of the model, u
 ROOT = Path(__file__).resolve().parent.parent
 FACE_MODEL = ROOT.parent / "shared" / "face-model"
 REAL_FACES = ROOT.parent / "shared" / "real-faces"
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays: the collector, which looks at everything again and again, need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 def write_model(
@@ -79,6 +87,11 @@ def other_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def blob_face(person: int, pose: int, light: int) -> np.ndarray:
     """A (60, 60, 3) uint8 picture that depends on all three: no face, but enough to pass for one, and be told apart."""
+    return _blob_face(person, pose, light).copy()
+
+
+@cache
+def _blob_face(person: int, pose: int, light: int) -> np.ndarray:
     y, x = np.mgrid[0:60, 0:60] / 60
     rng = np.random.default_rng(person)
     colour, centre = rng.uniform(60, 230, 3), 0.5 + pose / 150

@@ -17,7 +17,7 @@ from index.search.prepare import build
 from index.search.searcher import Rows, Searcher
 from index.values import FloatArray, HalfArray, IdArray, State
 
-SIZE, COUNT, PEOPLE, QUERIES = 768, 12_000, 600, 24  # more numbers than a shortlist would rather compare in full
+SIZE, COUNT, PEOPLE, QUERIES = 768, 8_000, 400, 24  # more numbers than a shortlist would rather compare in full
 COPIES = slice(4_000, 4_005)  # rows with one descriptor
 STATE = State(7, "0123abcd", 3, ("a" * 64, SIZE))
 RECALL = 0.95
@@ -132,7 +132,7 @@ def test_only_rows_that_compete_are_found(case: Case, one_in: int) -> None:
 
 def test_where_fewer_compete_than_are_asked_for_all_of_them_come(case: Case) -> None:
     competing = np.zeros(COUNT, bool)
-    competing[[3, 77, 4_001, 4_003, 11_999]] = True
+    competing[[3, 77, 4_001, 4_003, 7_999]] = True
     case.check(10, competing)
 
 

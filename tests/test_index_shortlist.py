@@ -58,11 +58,19 @@ def people(count: int = COUNT, seed: int = 0) -> NDArray[np.float32]:
     return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True), np.float32)
 
 
-@pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.create(tmp_path / "galerie-é", CONFIG) as made:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gallery of which each test has a copy."""
+    folder = tmp_path_factory.mktemp("filled") / "gallery"
+    with Gallery.create(folder, CONFIG) as made:
         made.add([row(number) for number in range(COUNT)], people())
-        yield made
+    return folder
+
+
+@pytest.fixture
+def gallery(filled: Path, tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery.open(shutil.copytree(filled, tmp_path / "galerie-é")) as copied:
+        yield copied
 
 
 ANY = Planner(dict.fromkeys(KINDS, 0), RATES, few=100 * SIZE)  # every way makes sense, whatever the machine

@@ -20,7 +20,7 @@ from retrieval.one_file import Read, ReadFace
 from retrieval.passing import USUAL
 from tests.stand_ins import HashEditor, ReadsHere
 
-FEW, MANY = 300, 12_345  # in memory, and in a file
+FEW, MANY = 300, 7_123  # in memory, and in a file
 
 
 def some(count: int) -> list[str]:

@@ -35,7 +35,7 @@ class Squares(Sees):
     in a photograph however it is turned: the red one is always upright when it is left of the others."""
 
     def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
-        pixels = np.asarray(photograph).astype(int)
+        pixels = np.asarray(photograph).astype(np.int16)
         found = []
         for colour in SQUARES:
             rows, columns = np.nonzero(np.abs(pixels - colour).max(2) < 25)

@@ -405,14 +405,24 @@ SENSELESS: list[tuple[str, object]] = [
 ]
 
 
+NOTE = {"id": 1, "kind": "index", "asked": {}, "state": "done", "outcome": {"described": 3}}
+
+
 @pytest.mark.parametrize(("name", "value"), SENSELESS)
-def test_notes_of_jobs_that_say_what_no_job_can_are_passed_over(faces: FaceSearch, name: str, value: object) -> None:
+def test_notes_of_jobs_that_say_what_no_job_can_are_passed_over(tmp_path: Path, name: str, value: object) -> None:
+    for said, known in ((NOTE, 1), (NOTE | {name: value}, 0)):
+        (tmp_path / "jobs.json").write_text(json.dumps([said]), encoding="utf-8")
+        jobs = Jobs(tmp_path, 1)
+        assert len(jobs.all()) == known
+        jobs.close()
+
+
+@pytest.mark.parametrize(("name", "value"), SENSELESS[::4])
+def test_jobs_are_told_whatever_their_notes_say(faces: FaceSearch, name: str, value: object) -> None:
     """They lie in the gallery, which may be a stranger's: else the list of jobs could not be told any more."""
     faces.gallery.verify()
-    note = {"id": 1, "kind": "index", "asked": {}, "state": "done", "outcome": {"described": 3}}
-    file = faces.folder / "jobs.json"
-    for said, known in ((note, 1), (note | {name: value}, 0)):
-        file.write_text(json.dumps([said]), encoding="utf-8")
+    for said, known in ((NOTE, 1), (NOTE | {name: value}, 0)):
+        (faces.folder / "jobs.json").write_text(json.dumps([said]), encoding="utf-8")
         with serving(faces) as (client, _):
             answer = client.get(f"{API}/jobs")
             assert (answer.status_code, len(answer.json()["jobs"])) == (200, known)
