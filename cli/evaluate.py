@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.options import CandidatesOption, DescriptorOption, DeviceOption, IdentityOption, ModelOption, TaskOption
-from retrieval.checks import require_output_folder
-
-WORK = ".evaluation"  # in the folder of the report: the gallery, until all is measured
 
 
 def evaluate(
@@ -42,33 +38,15 @@ def evaluate(
 ) -> None:
     """Measure recall on a labelled data set. Recall@1, 5 and 10 beside baselines, as report.json and
     report.md."""
-    from faceedit.manifest import read_manifest
+    from cli.progress import ProgressBar
+    from retrieval.evaluation.data_set import Asked, measure_on
     from retrieval.models import ModelFolders
 
-    models = ModelFolders(None, model, device, candidates, identity)
-    folder = models.own_folder(task)
-    columns = tuple(name.strip() for name in (match or "").split(",") if name.strip())
-    manifest = read_manifest(data, required=("path", "identity", *columns))
-    require_output_folder(out)
-    from cli.progress import ProgressBar
-    from faceedit.modelfile import model_digest
-    from retrieval.evaluation.evaluate import evaluate_set
-    from retrieval.evaluation.queries import default_match
-    from retrieval.evaluation.report import record as keep
-    from retrieval.evaluation.report import summary, write_report
-
-    columns = default_match(manifest) if match is None else columns
-    editor = models.to_describe(task, descriptor, None)
+    asked = Asked(data, task, descriptor, queries, seed, match)
     with ProgressBar() as bar:
-        asked = {"queries": queries, "seed": seed}
-        evaluation = evaluate_set(editor, manifest, columns, **asked, progress=bar.tell, cache=out / WORK)
-    shutil.rmtree(out / WORK)
-    about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": seed}
-    about |= {"descriptor": f"{editor.kind}, {editor.descriptor_size:,} numbers", "candidates": candidates}
-    figures = write_report(evaluation, out, about)
-    print("\n".join(summary(evaluation, figures)))
-    print(f"{figures['queries']:,} queries, gallery of {figures['gallery']:,}: {out / 'report.md'}")
+        measured = measure_on(ModelFolders(None, model, device, candidates, identity), asked, out, bar.tell)
+    print("\n".join(measured.lines()))
     if record:
-        keep(folder, editor, evaluation, figures, columns)
-    if gate is not None and figures["recall"]["1"]["value"] < gate:
+        measured.record()
+    if measured.misses(gate):
         raise typer.Exit(5)

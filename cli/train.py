@@ -59,37 +59,15 @@ def train(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a model for a task. Stage one, then stage two, from a manifest's training split."""
-    from faceedit.training.recipes import recipe_named
-    from faceedit.training.sets import read_training_set
+    from faceedit.training.preparing import Asked, prepared
     from retrieval.wishes import attribute_named
 
-    space = attribute_named(task)
     options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast, "middle": middle}
-    knobs = [f"{name}={value}" for name, value in options.items() if value is not None] + (knob or [])
-    chosen = recipe_named(recipe, space.name).turned(knobs)
-    for note in chosen.idle(text.partition("=")[0].strip() for text in knobs):
-        print(f"note: {note}", file=sys.stderr)
-    given = read_training_set(data, space, loose=chosen.network.flow and not chosen.network.still)
-    from faceedit.devices import choose_device
-    from faceedit.modelfile import load_model
-    from faceedit.training.pairs import load_pairs
-    from faceedit.training.run import TrainingRun
+    asked = Asked(attribute_named(task), data, out, recipe, options, knob or (), seed, start, device)
+    run, pairs = prepared(asked, resume, lambda note: print(f"note: {note}", file=sys.stderr), require_output_folder)
     from faceedit.training.trainer import Progress
     from faceedit.training.trainer import train as train_model
 
-    run = TrainingRun(
-        space,
-        chosen,
-        out,
-        seed=seed,
-        device=choose_device(device),
-        provenance=given.provenance,
-        licence=given.licence,
-        start=load_model(start) if start else None,
-    )
-    run.require_startable(resume)
-    require_output_folder(out)
-    pairs = load_pairs(given.manifest, space, chosen.augmentation is not None, placed=chosen.network.flow)
     with ProgressBar(f"training {task}") as bar:
 
         def report(p: Progress) -> None:

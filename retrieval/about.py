@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from faceedit.text import printable
+from index.care.copying import Copied
+from index.care.exchange import Exported
 from index.care.repair import Repair
 from index.care.verify import Verification
 from index.files import saved_indexes
@@ -14,6 +16,8 @@ from index.gallery import Face, Gallery, Redescription
 from index.search.plan import KINDS, Plan, size_text
 from retrieval.folder import is_gone
 from retrieval.tables import aligned, counted, held, shown
+
+_FEW = 20  # lines that name what is missing
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,32 @@ def about(gallery: Gallery) -> GalleryInfo:
         bytes=gallery.bytes,
         indexes=tuple(path.name for path in saved_indexes(gallery.folder)),
     )
+
+
+def copied_lines(done: Copied, source: str, target: str) -> list[str]:
+    """What a copy has made."""
+    lines = [f"{target}: {counted(done.faces, 'image')}, as in {source}"]
+    if not done.rows:
+        return [*lines, "it was there already: every row and descriptor was compared"]
+    return [*lines, *([f"{counted(done.before, 'row')} had been copied before, {done.rows:,} now"] * bool(done.before))]
+
+
+def copy_warnings(done: Copied, source: str) -> list[str]:
+    """What is to be known of a copy."""
+    anew = ["what had been copied before was of another state, and was copied anew"] * done.anew
+    changed = [f"{source} has been written to meanwhile: the copy is as it was when copying began"] * done.changed
+    return anew + changed
+
+
+def not_copied_lines(done: Exported) -> list[str]:
+    """Which pictures an export is without: the first of them, and how many."""
+    if not done.missing:
+        return []
+    return [
+        *(f"not copied: {printable(path)}" for path in done.missing[:_FEW]),
+        f"warning: the files of {counted(len(done.missing), 'image')} were not copied: they are not there, or not the "
+        "pictures that were described",
+    ]
 
 
 def verification_lines(found: Verification) -> list[str]:

@@ -111,7 +111,7 @@ class ModelFolders:
         """identity: what says who somebody is, see `faceedit.people.encoder_named`; by default $FACESEARCH_IDENTITY,
         else auto."""
         self._models, self._model = (None if folder is None else Path(folder) for folder in (models, model))
-        self._device, self._candidates = device, candidates
+        self._device, self.candidates = device, candidates
         self._identity = identity or os.environ.get("FACESEARCH_IDENTITY") or "auto"
         self._cards: dict[Path, tuple[ModelCard, str]] = {}
         self._loaded: dict[tuple[Path, str | None], Editor] = {}
@@ -214,5 +214,5 @@ class ModelFolders:
         with self._lock:
             if (folder, kind) not in self._loaded:
                 model = load_model(folder, self._read(folder))
-                self._loaded[folder, kind] = Editor(model, self._device, descriptor=kind, candidates=self._candidates)
+                self._loaded[folder, kind] = Editor(model, self._device, descriptor=kind, candidates=self.candidates)
             return self._loaded[folder, kind]

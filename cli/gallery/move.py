@@ -10,11 +10,8 @@ import typer
 
 from cli.options import DbOption, db_place, face_search
 from faceedit.errors import UsageError
-from faceedit.text import printable
 from retrieval.checks import require_keepable, require_output_folder
 from retrieval.tables import counted, shown
-
-_FEW = 20  # lines that name what is missing
 
 
 def copy(
@@ -28,21 +25,13 @@ def copy(
     if isinstance(place, Path):
         require_output_folder(place)
     from cli.progress import ProgressBar
+    from retrieval.about import copied_lines, copy_warnings
 
     with face_search(context, source) as faces, ProgressBar("copying") as bar:
         done = faces.copy(place, bar.tell)
-        print(f"{shown(place)}: {counted(done.faces, 'image')}, as in {shown(faces.place)}")
-    if not done.rows:
-        print("it was there already: every row and descriptor was compared")
-    elif done.before:
-        print(f"{counted(done.before, 'row')} had been copied before, {done.rows:,} now")
-    if done.anew:
-        print("warning: what had been copied before was of another state, and was copied anew", file=sys.stderr)
-    if done.changed:
-        print(
-            f"warning: {shown(faces.place)} has been written to meanwhile: the copy is as it was when copying began",
-            file=sys.stderr,
-        )
+    print("\n".join(copied_lines(done, shown(faces.place), shown(place))))
+    for line in copy_warnings(done, shown(faces.place)):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def export(
@@ -54,18 +43,14 @@ def export(
     require_output_folder(folder)
     from cli.progress import ProgressBar
     from index.gallery import Gallery
+    from retrieval.about import not_copied_lines
 
     with Gallery.open(db_place(db)) as gallery, ProgressBar("exporting") as bar:
         done = gallery.export(folder, pictures, bar.update)
     print(f"{shown(folder)}: {counted(done.images, 'image')}" + (" with their pictures" if pictures else ""))
+    for line in not_copied_lines(done):
+        print(line, file=sys.stderr)
     if done.missing:
-        for path in done.missing[:_FEW]:
-            print(f"not copied: {printable(path)}", file=sys.stderr)
-        print(
-            f"warning: the files of {counted(len(done.missing), 'image')} were not copied: they are not there, or not "
-            "the pictures that were described",
-            file=sys.stderr,
-        )
         raise typer.Exit(3)
 
 
