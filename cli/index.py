@@ -85,6 +85,22 @@ def index(
             "[default: as before, or only]"
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="N/COUNT",
+            help="Describe only this part of the files, 0/64 to 63/64; other processes may describe others meanwhile.",
+        ),
+    ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            "--workers",
+            metavar="RAY",
+            help="Describe on the machines of a Ray cluster, ray://HOST:10001, or by Ray on this one: ray.",
+        ),
+    ] = None,
     max_memory: MaxMemoryOption = None,
     recall: RecallOption = None,
     max_ms: MaxMsOption = None,
@@ -96,6 +112,8 @@ def index(
     another task) and can be searched from then on."""
     if dry_run and not prune:
         raise UsageError("--dry-run says what --prune would remove: give both")
+    if dry_run and shard is not None:
+        raise UsageError("--dry-run looks at all of a folder, not at a shard: leave one of them out")
     from cli.progress import ProgressBar
     from retrieval.search_requirements import requirements_of
 
@@ -115,6 +133,8 @@ def index(
             "faces": faces,
             "detector": detector,
             "identity_of": identity_of,
+            "shard": shard,
+            "workers": workers,
         }
         report = search.index(images, labels, requirements=requirements, progress=bar.tell, **wishes, **looks)
     for line in report.skipped_lines():

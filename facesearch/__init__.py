@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from index.values import Face as Face
     from retrieval.answers import Answer as Answer
     from retrieval.answers import Result as Result
+    from retrieval.errors import ClusterError as ClusterError
     from retrieval.errors import EvaluationError as EvaluationError
     from retrieval.errors import NoImagesError as NoImagesError
     from retrieval.errors import NothingFoundError as NothingFoundError
@@ -63,6 +64,7 @@ _FROM = {
     "Answer": "retrieval.answers",
     "AttributeValueError": "faceedit.errors",
     "AddressError": "index.errors",
+    "ClusterError": "retrieval.errors",
     "DescriptorShapeError": "index.errors",
     "DescriptorValueError": "index.errors",
     "DuplicatePathError": "index.errors",
@@ -108,6 +110,7 @@ __all__ = [
     "AddressError",
     "Answer",
     "AttributeValueError",
+    "ClusterError",
     "DescriptorShapeError",
     "DescriptorValueError",
     "DuplicatePathError",

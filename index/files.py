@@ -160,11 +160,11 @@ class WriterLock:
         """Whether this object holds the lock."""
         return bool(self._lock.is_locked)
 
-    def acquire(self) -> None:
-        """Take the lock at once, or raise GalleryLockedError naming the holder's process id. Raises GalleryStorageError
-        where nothing can be written."""
+    def acquire(self, patience: float = 0.0) -> None:
+        """Take the lock within so many seconds, or raise GalleryLockedError naming the holder's process id. Raises
+        GalleryStorageError where nothing can be written."""
         try:
-            self._lock.acquire()
+            self._lock.acquire(timeout=patience)
         except Timeout as error:
             raise GalleryLockedError(
                 f"the gallery {self._folder} is being written by process {self._named()}; only one "

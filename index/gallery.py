@@ -28,6 +28,7 @@ from index.descriptors import checked_descriptors
 from index.errors import (
     AddressError,
     DescriptorShapeError,
+    GalleryChangedError,
     GalleryError,
     GalleryExistsError,
     GalleryNotFoundError,
@@ -147,17 +148,21 @@ class Gallery(Reading):
         return self._lock.held or (self._database.in_place and self._is_configured())
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Keep other writers out for the length of the block; blocks may be nested.
+    def writing(self, patience: float = 0.0) -> Iterator[None]:
+        """Keep other writers out for the length of the block; blocks may be nested. patience: seconds to wait for
+        others that take turns with this one.
 
-        Raises GalleryLockedError, with the holder's process id, when another one is writing.
+        Raises GalleryLockedError, with the holder's process id, when another one is writing; where it was waited for,
+        GalleryChangedError when that made another gallery of it.
         """
         with self._threads:
             if self._lock.held:
                 yield
                 return
-            self._lock.acquire()
+            self._lock.acquire(patience)
             try:
+                if patience:
+                    self._require_as_opened()
                 self._tidy()
                 yield
             finally:
@@ -441,6 +446,13 @@ class Gallery(Reading):
             check_photo(face.photo)
             check_place(face)
             check_decision(face.path, face.decision, self._config.values)
+
+    def _require_as_opened(self) -> None:
+        if not (self._database.in_place and self._is_configured()):
+            raise GalleryChangedError(
+                f"the gallery {self.name} was made anew, redescribed or relocated by another process meanwhile: run "
+                "this again"
+            )
 
     def _is_configured(self) -> bool:
         with self._database.reading() as session:

@@ -12,7 +12,7 @@ from index.plain import require_plain
 from index.truth import state
 from index.truth.address import Address, Server
 from index.truth.creating import create_files, require_finished
-from index.truth.database import Database, SQLite
+from index.truth.database import PATIENCE, Database, SQLite
 from index.truth.own_tables import require_own_tables
 from index.values import GalleryConfig
 
@@ -30,7 +30,7 @@ def make(place: Address, config: GalleryConfig) -> None:
     place.mkdir(parents=True, exist_ok=True)
     require_plain(place)
     lock = WriterLock(place)
-    lock.acquire()
+    lock.acquire(PATIENCE)  # another process may be making it
     try:
         create_files(place, config)
     finally:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from index.descriptors import checked_descriptors, record_hash
+from index.descriptors import checked_descriptors
 from index.errors import ModelMismatchError
 from index.truth import descriptor_slots, kept, known, passed, redescribing, state, store
 from index.truth.database import Database
@@ -221,9 +221,11 @@ class Reading:
         """The descriptors (descriptor_size,) of those of these faces whose records agree with their hash. Raises
         UnknownImageError."""
         with self._database.reading() as session:
-            noted = descriptor_slots.noted_hashes(session, ids)
-        found = zip(ids, self.descriptors(ids), strict=True)
-        return {id_: descriptor for id_, descriptor in found if noted.get(id_) == record_hash(descriptor)}
+            noted, slots = descriptor_slots.noted_hashes(session, ids), descriptor_slots.slots_of(session, ids)
+            there = np.unique(slots)
+            hashes, records = descriptor_slots.descriptor_file(session, self._folder).stored(there)
+        found = zip(ids, np.searchsorted(there, slots).tolist(), strict=True)
+        return {id_: records[at].astype(np.float32) for id_, at in found if noted.get(id_) == hashes[at]}
 
     def search(
         self, descriptor: NDArray[Any], k: int, *, where: Condition | None = None, exclude: Collection[int] = ()

@@ -35,6 +35,13 @@ class Adding:
     ) -> None:
         self._gallery, self._describer, self._known = gallery, describer, known
         self._labelling, self._report, self._name = labelling, report, name_of
+        self._ready: Mapping[Content, Made] = {}
+
+    def describe_ahead(self, new: list[Read], made: Mapping[Content, Made]) -> None:
+        """Describe each content that is not known, so that `add` need not. made: what was described elsewhere."""
+        shared = self._shared(new)
+        left = [file for file in new if (file.sha256, 1) not in shared]
+        self._ready = {**made, **describe_contents(self._describer, left, made)}
 
     def add(self, new: list[Read]) -> None:
         """Describe each content once, and share it. Faces that wait to be described keep their ids."""
@@ -58,7 +65,8 @@ class Adding:
 
     def _made(self, new: list[Read]) -> dict[Content, Made]:
         shared = self._shared(new)
-        made = describe_contents(self._describer, [file for file in new if (file.sha256, 1) not in shared])
+        left = [file for file in new if (file.sha256, 1) not in shared]
+        made = describe_contents(self._describer, left, self._ready)
         self._report.described += len(made)
         self._report.duplicates += sum(len(file.faces) for file in new) - len(made)
         return shared | made

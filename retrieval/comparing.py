@@ -16,6 +16,7 @@ from retrieval.folder import is_gone, stamp_of
 from retrieval.names import Names, Pictures, names_below
 from retrieval.reading import ReadsFiles
 from retrieval.renames import Renames, follow
+from retrieval.shards import Shard
 
 _SHOWN = 10  # names that are kept of images that are left out
 
@@ -44,16 +45,22 @@ class Comparison:
     """
 
     def __init__(
-        self, gallery: Gallery, reader: ReadsFiles, waiting: Collection[int] = frozenset(), retry: bool = False
+        self,
+        gallery: Gallery,
+        reader: ReadsFiles,
+        waiting: Collection[int] = frozenset(),
+        retry: bool = False,
+        shard: Shard | None = None,
     ) -> None:
-        """waiting: ids of the faces that are to be described again; retry: also what could not be read before."""
+        """waiting: ids of the faces that are to be described again; retry: also what could not be read before; shard:
+        the only part that is looked at."""
         self.faceless: list[tuple[Path, str]] = []
         self.unchanged = 0
         self.skipped: list[tuple[Path, str]] = []
         self.todo = Names()
         self.gone: list[Face] = []
         self.left_out = LeftOut()
-        self._gallery, self._reader, self._retry = gallery, reader, retry
+        self._gallery, self._reader, self._retry, self._shard = gallery, reader, retry, shard
         self.waiting = {face.path for face in gallery.get(sorted(waiting))}
         self._root = gallery.config.image_root
         self._above = f"{self._root}/".replace("//", "/")
@@ -84,6 +91,8 @@ class Comparison:
             ids = np.array([id_ for id_, _ in page])
             for place in np.flatnonzero(~np.isin(ids, seen)).tolist():
                 path = page[place][1]
+                if self._shard is not None and not self._shard.has(path):
+                    continue
                 if is_gone(self._root / path):
                     gone.append(path)
                 elif _is_left_out(self._root / path, folder, unlisted):

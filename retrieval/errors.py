@@ -11,6 +11,10 @@ class NoImagesError(RetrievalError):
     """A folder to index holds no picture."""
 
 
+class ClusterError(RetrievalError):
+    """A cluster of machines that does not answer, or cannot do what is asked of it."""
+
+
 class PruneError(RetrievalError):
     """So much would be removed that somebody must say yes to it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from retrieval.answers import Answer, Step
 from retrieval.asking import asked_for_person
 from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
+from retrieval.cluster import Cluster, read_workers
+from retrieval.cluster_worker import Recipe
 from retrieval.crop_policy import keep_crops, read_crops
 from retrieval.indexing import index_folder
-from retrieval.kinds import look_through, require_pictures
+from retrieval.kinds import below_root, look_through, require_pictures
 from retrieval.label_rows import LabelRows
 from retrieval.labelling import AnyLabels, files_of, read_labels
 from retrieval.levels import read_level
@@ -45,6 +47,7 @@ from retrieval.reading import FileReader, ReadsFiles
 from retrieval.redescribing import forget_redescription, redescribe, require_another
 from retrieval.reports import IndexReport, RedescribeReport
 from retrieval.search_requirements import require_possible
+from retrieval.shards import TURN, Shard, read_shard, require_whole
 from retrieval.source import AnyPicture, Source, read_source
 from retrieval.told import forget_told
 from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, removed_person
@@ -159,6 +162,8 @@ class FaceSearch:
         detector: str | os.PathLike[str] | None = None,
         identity_of: str | None = None,
         requirements: Requirements | None = None,
+        shard: str | Shard | None = None,
+        workers: str | None = None,
         progress: Progress | None = None,
     ) -> IndexReport:
         """Describe the pictures of a folder that the gallery does not hold as they are now, and prepare the search.
@@ -173,11 +178,17 @@ class FaceSearch:
         a row of the manifest, belongs where a photograph shows several: only (to nobody) or largest. All three are
         remembered.
         requirements: what a search must keep to, remembered for the next time; where no index does,
-        `IndexReport.not_searched` says why. Raises FaceEditError, RetrievalError, GalleryError for a folder, manifest,
-        model or gallery that does not fit; PruneError where so much has gone that one should be sure: then nothing was
-        removed or described.
+        `IndexReport.not_searched` says why. shard: only this part of the files, such as '3/64': other processes may
+        describe the other parts meanwhile; nothing is pruned or prepared, for which a run over all of it comes last.
+        workers: let Ray's processes read and describe, 'ray' on this machine (or at $RAY_ADDRESS), or those of the
+        cluster at ray://HOST:PORT, whose machines see the folder at the same place. Raises FaceEditError,
+        RetrievalError, GalleryError for a folder, manifest, model, cluster or gallery that does not fit; PruneError
+        where so much has gone that one should be sure: then nothing was removed or described.
         """
         self._models.check(self._attribute)
+        part = None if shard is None else read_shard(shard)
+        require_whole(part, prune=prune, requirements=requirements)
+        address = None if workers is None else read_workers(workers)
         looks, place = Looks(tuple(exclude), follow_links), Path(folder)
         require_output_folder(self.folder)
         level, rows = None if identity_level is None else read_level(identity_level), LabelRows()
@@ -193,19 +204,26 @@ class FaceSearch:
             most = max(len(found.pictures), len(existing or ()))
             require_possible(most, describer.descriptor_size, requirements)
         gallery = self._opening.fitting(describer, place)
-        otherwise = keep_crops(gallery, policy)
+        if part is not None:
+            found = part.of(found, below_root(place.resolve(), gallery.config.image_root))
+        with nullcontext() if part is None else gallery.writing(TURN):
+            otherwise = keep_crops(gallery, policy)
         told, unlisted = partial(progress or _silent, "describing images"), {path for path, _ in found.refused}
         ask = prune and (sure or refuse)
         reader = self._reader.cropping(crops)
-        report = index_folder(
-            *(gallery, describer, found.pictures, named, told, ask, retry, reader, level),
-            folder=place.resolve(),
-            looks=looks,
-            identity_of=identity_of,
-            unlisted=unlisted,
-        )
+        with nullcontext() if address is None else self._cluster(address, describer, gallery, reader) as source:
+            report = index_folder(
+                *(gallery, describer, found.pictures, named, told, ask, retry, reader, level),
+                folder=place.resolve(),
+                looks=looks,
+                identity_of=identity_of,
+                unlisted=unlisted,
+                shard=part,
+                source=source,
+            )
         report.otherwise = report.unchanged if otherwise else 0
-        gallery.note_passed(found.new, found.gone)
+        with nullcontext() if part is None else gallery.writing(TURN):
+            gallery.note_passed(found.new, found.gone)
         report.rows = None if named is None else rows
         report.skipped += found.refused
         report.passed = found.passed
@@ -213,7 +231,8 @@ class FaceSearch:
         report.images, report.photos = len(gallery), gallery.count_photos()
         if self._all and report.unchanged:
             report.likely_only = sum(None in face.decision.errors for face in gallery.faces())
-        report.search, report.not_searched = self._prepared(requirements, progress)
+        if part is None:
+            report.search, report.not_searched = self._prepared(requirements, progress)
         return report
 
     def would_prune(
@@ -527,6 +546,22 @@ class FaceSearch:
             raise UsageError("say whom to ask for: a picture, or a person of the gallery by name or number")
         gallery = self.gallery
         return asked_for_person(gallery, own_editor(gallery, self._models)[1].who, person, wishes, selection)
+
+    def _cluster(self, address: str, describer: Edits, gallery: Gallery, reader: ReadsFiles) -> Cluster:
+        """What reads and describes elsewhere, as this object would here."""
+        recipe = Recipe(
+            self._models,
+            self._attribute,
+            self._descriptor,
+            gallery.config,
+            digest=describer.digest,
+            reader=reader,
+            reads=reader.name,
+            folder=gallery.config.image_root,
+            batch=describer.batch,
+            device=self._models.device,
+        )
+        return Cluster(address, recipe)
 
     def _prepared(
         self, requirements: Requirements | None, progress: Progress | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from faceedit.describes import Describes
 from index.gallery import Face, FileStamp, Gallery, Labels, Problem
 from retrieval.adding import Adding
 from retrieval.comparing import Comparison
-from retrieval.folder import is_gone
+from retrieval.describing import Content, DescribesFiles, Here, Made
+from retrieval.folder import is_gone, stamp_of
 from retrieval.known import Known
 from retrieval.labelling import ONLY, Labelling, require_named, says_the_same
 from retrieval.levels import LAST, same_names
@@ -20,7 +22,10 @@ from retrieval.passing import USUAL, Looks
 from retrieval.pruning import Ask, Places, judged
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.reports import IndexReport
+from retrieval.shards import TURN, Shard
 from retrieval.told import untold
+
+_ALL = Shard(0, 1)
 
 
 def index_folder(
@@ -38,6 +43,8 @@ def index_folder(
     folder: Path | None = None,
     looks: Looks = USUAL,
     unlisted: Collection[Path] = frozenset(),
+    shard: Shard | None = None,
+    source: DescribesFiles | None = None,
 ) -> IndexReport:
     """Describe the images that the gallery does not hold as they are now, and add them.
 
@@ -51,25 +58,29 @@ def index_folder(
     anything is described. Files that could not be read before are passed over until they change, unless retry.
     identity_of: whom a row or a folder means where a photo shows several, one of `index.values.WHOSE`, which is
     remembered; None: as before.
+    shard: the part of the folder that the images are; others may describe the other parts meanwhile, since the gallery
+    is locked only while a batch is kept; nothing is pruned. source: what reads and describes files instead of the
+    reader and the describer.
     """
-    if labels is not None:
+    if labels is not None and shard is None:
         require_named(images, labels)
-    with gallery.writing():
+    with gallery.writing() if shard is None else nullcontext():
         level_now, whose = level or gallery.identity_level or LAST, gallery.crops.identity_of or ONLY
         labelling = Labelling(gallery.config.image_root, labels, level_now, identity_of or whose)
-        run = _Run(gallery, describer, labelling, reader or FileReader())
-        if level is not None:
-            run.name_by_level(level)
-        if identity_of not in (None, whose):
-            gallery.set_crops(replace(gallery.crops, identity_of=identity_of))
-            run.name_by_number()
+        run = _Run(gallery, describer, labelling, reader or FileReader(), shard)
+        with run.turn():
+            if level is not None and (shard is None or level != gallery.identity_level):
+                run.name_by_level(level)
+            if identity_of not in (None, whose):
+                gallery.set_crops(replace(gallery.crops, identity_of=identity_of))
+                run.name_by_number()
         todo = run.begin(images, retry, folder, unlisted)
         run.settle(prune, Places(gallery.config.image_root, looks, unlisted))
         done, total = len(images) - len(todo), len(images)
         if progress:
             progress(done, total)
-        for files in run.reader.ahead(todo, describer.batch):
-            run.take(files)
+        for files, made in (source or Here(run.reader, describer.batch)).ahead(todo):
+            run.keep(files, made)
             done += len(files)
             if progress:
                 progress(done, total)
@@ -78,11 +89,19 @@ def index_folder(
 
 
 class _Run:
-    """One run over a folder: what the gallery knows, and what became of each file."""
+    """One run over a folder: what the gallery knows, and what became of each file. shard: where other runs write into
+    the gallery meanwhile, the part that is this one's."""
 
-    def __init__(self, gallery: Gallery, describer: Describes, labelling: Labelling, reader: ReadsFiles) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        describer: Describes,
+        labelling: Labelling,
+        reader: ReadsFiles,
+        shard: Shard | None = None,
+    ) -> None:
         self.report, self.reader = IndexReport(), reader
-        self._gallery = gallery
+        self._gallery, self._shard = gallery, shard
         self._root = gallery.config.image_root
         self._labelling = labelling
         self._missing: list[Face] = []
@@ -90,6 +109,10 @@ class _Run:
         self._known = Known(gallery)
         self._adding = Adding(gallery, describer, self._known, labelling, self.report, self._name)
         self._several = gallery.several() if labelling.manifest is not None else set[str]()
+
+    def turn(self) -> AbstractContextManager[None]:
+        """While others keep from writing: in the block nothing changes but by us."""
+        return nullcontext() if self._shard is None else self._gallery.writing(TURN)
 
     def name_by_level(self, level: str) -> None:
         """Let folders of this level name the people from now on, also those that others named before."""
@@ -110,19 +133,30 @@ class _Run:
         self, images: Sequence[Path], retry: bool, folder: Path | None, unlisted: Collection[Path]
     ) -> Sequence[Path]:
         """The files to look at; all others are as they were, or are known by another name."""
-        compared = Comparison(self._gallery, self.reader, self._known.waiting, retry)
+        compared = Comparison(self._gallery, self.reader, self._known.waiting, retry, self._shard)
         compared.look(images, self._touched, self._relabel if self._labelling.manifest is not None else None)
         compared.lost(folder, unlisted)
         self._missing = compared.gone
-        self._follow(compared)
+        if self._shard is None:  # else files are followed by their content when they are read: it may be another's part
+            self._follow(compared)
         self.report.unchanged, self.report.left_out = compared.unchanged, compared.left_out
         self.report.skipped += compared.skipped
         self.report.faceless += compared.faceless
         return compared.pictures()
 
-    def take(self, files: list[Read]) -> None:
+    def keep(self, files: list[Read], made: dict[Content, Made]) -> None:
+        """Keep what was read. made: what was made of faces in it already. What is described need not be locked for:
+        where another run has been faster, it is thrown away."""
+        if self._shard is not None or made:
+            self._known.look((self._name(file), file) for file in files)
+            new = [file for file in files if file.faces and not self._known.has(self._name(file), file.sha256)]
+            self._adding.describe_ahead(new, made)
+        with self.turn():
+            self._take(files)
+
+    def _take(self, files: list[Read]) -> None:
         """Keep what was read: content that is known costs nothing, the rest is described."""
-        self._known.look((self._name(file), file) for file in files)
+        self._look(files)
         touched: list[Face] = []
         new: list[Read] = []
         problems: list[Problem] = []
@@ -134,6 +168,7 @@ class _Run:
                 new.append(file)
         self._gallery.note_problems(problems)
         self._gallery.move(touched)
+        new = new if self._shard is None else self._not_moved(new)
         if new:
             self._adding.add(new)
 
@@ -155,8 +190,12 @@ class _Run:
         self.report.vanished -= self.report.pruned
         if self._gallery.identity_level is None and self.report.described + self.report.renamed:
             self.report.same_names = untold(self._gallery.folder, same_names(self._gallery.named_by_folder()))
-        went = [problem.path for problem in self._gallery.problems() if is_gone(self._root / problem.path)]
-        self._gallery.note_problems([], went)
+        noted = [problem.path for problem in self._gallery.problems()]
+        went = [path for path in (self._shard or _ALL).among(noted) if is_gone(self._root / path)]
+        with self.turn():
+            if self._shard is not None:  # others may have found them in their own parts
+                self.report.vanished = len(self._gallery.faces_at([face.path for face in self._missing]))
+            self._gallery.note_problems([], went)
 
     def _skip(self, file: Read, problems: list[Problem]) -> None:
         name = self._name(file)
@@ -181,9 +220,49 @@ class _Run:
         done = {name for name, face in renames.moved.items() if face.path not in compared.waiting}
         compared.todo = Names(name for name in compared.todo if name not in done)
 
+    def _not_moved(self, new: list[Read]) -> list[Read]:
+        """Those of files with new content that are no known ones: others are followed to their new names, whosever part
+        the old one is of."""
+        moved = self._known.moved([(self._name(file), file) for file in new], self._is_away)
+        if not moved:
+            return new
+        ids = {face.id for face in moved.values()}
+        over = [self._known.at[name][0].id for name in moved if name in self._known.at]
+        stamps = {self._name(file): file.stamp for file in new}
+        there = [self._as_it_is(face, name, stamps[name]) for name, face in moved.items()]
+        self._gallery.move(there, remove=self._gallery.siblings([id_ for id_ in over if id_ not in ids]))
+        self.report.renamed += len(there)
+        left = [file for file in new if self._name(file) not in moved]
+        self._look(left)
+        return left
+
+    def _is_away(self, face: Face) -> bool:
+        """Whether the content of a known picture is certainly not at its name any more."""
+        path, stamp = self._root / face.path, stamp_of(self._root / face.path)
+        if stamp is None:
+            return is_gone(path)
+        return not stamp.same_as(face.photo.stamp) and self.reader.content(path) not in (None, face.photo.sha256)
+
+    def _look(self, files: list[Read]) -> None:
+        look = self._known.look if self._shard is None else self._known.look_again
+        look((self._name(file), file) for file in files)
+
     def _touched(self, faces: list[Face]) -> None:
         """Files that were but touched are as they were."""
-        self._gallery.move([self._as_it_is(face, face.path, face.photo.stamp) for face in faces])
+        with self.turn():
+            still = faces if self._shard is None else self._still(faces)
+            self._gallery.move([self._as_it_is(face, face.path, face.photo.stamp) for face in still])
+
+    def _still(self, faces: list[Face]) -> list[Face]:
+        """Those of these faces whose files have the same content in the gallery now, with the stamps of these."""
+        now = self._gallery.faces_at([face.path for face in faces])
+        same = [(now[one.path], one.photo.stamp) for one in faces if one.path in now]
+        known = {one.path: one.photo.sha256 for one in faces}
+        return [
+            replace(face, photo=replace(face.photo, stamp=stamp))
+            for face, stamp in same
+            if face.photo.sha256 == known[face.path]
+        ]
 
     def _is_known(self, file: Read, touched: list[Face]) -> bool:
         """Whether the file has the content that the gallery knows of it, and was only touched since it was compared."""
@@ -201,15 +280,16 @@ class _Run:
 
     def _relabel(self, names: list[str]) -> None:
         """Give the faces in files that stay their new labels; without a manifest the labels they have stay."""
-        changed = {}
-        for name, face in self._gallery.faces_at(names).items():
-            given = self._labelling.given(name)
-            meant = self._labelling.means(face.number, name in self._several)
-            if given is not None and meant and face.labels != given:
-                changed[face.id] = given
-                self.report.relabelled += not says_the_same(given, face.labels)
-        if changed:
-            self._gallery.update_labels(changed)
+        with self.turn():
+            changed = {}
+            for name, face in self._gallery.faces_at(names).items():
+                given = self._labelling.given(name)
+                meant = self._labelling.means(face.number, name in self._several)
+                if given is not None and meant and face.labels != given:
+                    changed[face.id] = given
+                    self.report.relabelled += not says_the_same(given, face.labels)
+            if changed:
+                self._gallery.update_labels(changed)
 
     def _name(self, file: Read) -> str:
         return str(file.path).removeprefix(f"{self._root}/".replace("//", "/"))

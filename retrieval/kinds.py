@@ -56,9 +56,14 @@ def look_through(folder: Path, looks: Looks, own: Collection[Path], gallery: Gal
     listing = list_folder(folder, looks, own) if root.is_dir() else Listing(root)
     if gallery is None or not root.is_relative_to(gallery.config.image_root):
         return sort_out(listing)
-    name = root.relative_to(gallery.config.image_root).as_posix()
-    below = "" if name == "." else f"{name}/"
+    below = below_root(root, gallery.config.image_root)
     return sort_out(listing, below, lambda paths: gallery.ids_of(paths).keys(), gallery.passed())
+
+
+def below_root(folder: Path, root: Path) -> str:
+    """The path of a folder below an image root, empty or with a slash at its end."""
+    name = folder.relative_to(root).as_posix()
+    return "" if name == "." else f"{name}/"
 
 
 def holds_picture(folder: Path, follow_links: bool = False) -> bool:

@@ -45,7 +45,11 @@ def model_folder(given: Path | None, attribute: str = "pose", models: Path | Non
 
 
 class Models(Protocol):
-    """Where a FaceSearch has its models from."""
+    """Where a FaceSearch has its models from. May be sent to another process."""
+
+    @property
+    def device(self) -> str:
+        """What computes: auto, cpu or cuda."""
 
     def check(self, attribute: str | None) -> None:
         """Raise what `to_describe` would, before anything is loaded."""
@@ -66,6 +70,10 @@ class GivenModels:
 
     def __init__(self, editors: Edits | Mapping[str, Edits]) -> None:
         self._editors = dict(editors) if isinstance(editors, Mapping) else {editors.attribute.name: editors}
+
+    @property
+    def device(self) -> str:
+        return "auto"
 
     def check(self, attribute: str | None) -> None:
         if attribute is not None and attribute_named(attribute).name not in self._editors:
@@ -116,6 +124,16 @@ class ModelFolders:
         self._cards: dict[Path, tuple[ModelCard, str]] = {}
         self._loaded: dict[tuple[Path, str | None], Editor] = {}
         self._lock = RLock()
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    def __reduce__(self) -> tuple[type[ModelFolders], tuple[object, ...]]:
+        """Another process, perhaps on another machine, loads them itself: where none is given, its own."""
+        folders = [None if one is None else one.resolve() for one in (self._models, self._model)]
+        identity = str(Path(self._identity).resolve()) if self._identity.endswith(".onnx") else self._identity
+        return ModelFolders, (*folders, self._device, self._candidates, identity)
 
     def check(self, attribute: str | None) -> None:
         """Raises UsageError for a model of another attribute, FaceEditError for a folder that is not there."""

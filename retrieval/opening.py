@@ -8,7 +8,7 @@ from threading import RLock
 
 from faceedit.describes import Describes
 from index.engines import FAISS
-from index.errors import GalleryNotFoundError
+from index.errors import GalleryExistsError, GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
 from index.truth.address import Address
 from retrieval.checks import require_keepable
@@ -81,7 +81,10 @@ def open_gallery(place: Address, describer: Describes, image_root: Path) -> Gall
     try:
         gallery = Gallery.open(place)
     except GalleryNotFoundError:
-        return create_gallery(place, describer, image_root)
+        try:
+            return create_gallery(place, describer, image_root)
+        except GalleryExistsError:  # another process made it meanwhile
+            gallery = Gallery.open(place)
     try:
         require_fitting(gallery, describer, image_root)
     except BaseException:

@@ -58,8 +58,9 @@ class ReadsFiles(Protocol):
 class FileReader:
     """Reads in worker processes, ahead of whoever asks; see `read_ahead`."""
 
-    def __init__(self, crops: Crops | None = None) -> None:
-        self._crops = crops or Crops()
+    def __init__(self, crops: Crops | None = None, keep: int = 0) -> None:
+        """keep: so many processes, from the first call on until this one ends."""
+        self._crops, self._keep = crops or Crops(), keep
 
     @cached_property
     def name(self) -> str:  # asked for every file that could not be read; it looks for packages and reads files
@@ -69,10 +70,20 @@ class FileReader:
         return content_of(path)
 
     def ahead(self, paths: Sequence[Path], batch: int, /) -> Iterator[list[Read]]:
+        if self._keep:
+            return self._kept.ahead(paths, batch)
         return read_ahead(paths, batch, reader=self._crops)
 
     def cropping(self, crops: Crops, /) -> FileReader:
-        return FileReader(crops)
+        return FileReader(crops, self._keep)
+
+    def keeping(self, processes: int) -> FileReader:
+        """The same with so many processes that stay, for whoever reads a few files again and again."""
+        return FileReader(self._crops, processes)
+
+    @cached_property
+    def _kept(self) -> _Workers:
+        return _Workers(self._keep, self._crops)
 
 
 def read_ahead(
@@ -87,15 +98,8 @@ def read_ahead(
         return
     if workers is None:
         workers = 1 if len(paths) <= FEW else min(8, os.cpu_count() or 1)
-    waiting = (paths[i : i + batch] for i in range(0, len(paths), batch))
-    ahead: deque[list[Future[Read]]] = deque()
     with _Workers(workers, reader) as pool:
-        while True:
-            while len(ahead) < 2 and (some := next(waiting, None)):  # one that is read, one that lies ready
-                ahead.append([pool.submit(path) for path in some])
-            if not ahead:
-                return
-            yield [future.result() for future in ahead.popleft()]
+        yield from pool.ahead(paths, batch)
 
 
 class _Workers:
@@ -117,8 +121,16 @@ class _Workers:
             worker.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, path: Path) -> Future[Read]:
-        return self._threads.submit(self._read, path)
+    def ahead(self, paths: Sequence[Path], batch: int) -> Iterator[list[Read]]:
+        """The files in order, `batch` at a time."""
+        waiting = (paths[i : i + batch] for i in range(0, len(paths), batch))
+        ahead: deque[list[Future[Read]]] = deque()
+        while True:
+            while len(ahead) < 2 and (some := next(waiting, None)):  # one that is read, one that lies ready
+                ahead.append([self._threads.submit(self._read, path) for path in some])
+            if not ahead:
+                return
+            yield [future.result() for future in ahead.popleft()]
 
     def _read(self, path: Path) -> Read:
         worker = self._free.get()  # there are as many as threads

@@ -18,6 +18,7 @@ PINNED_EXTRAS = (
     "cpu",
     "synth",
     "postgres",
+    "ray",
     "test-cluster",
     "dev",
 )  # gpu: its package stands in for cpu's, on machines that have one

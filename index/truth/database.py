@@ -49,8 +49,9 @@ class Lock(Protocol):
     def held(self) -> bool:
         """Whether this object holds it."""
 
-    def acquire(self) -> None:
-        """Take it at once, or raise GalleryLockedError, which names the holder. Raises GalleryStorageError."""
+    def acquire(self, patience: float = 0.0) -> None:
+        """Take it within so many seconds, or raise GalleryLockedError, which names the holder. Raises
+        GalleryStorageError."""
 
     def release(self) -> None:
         """Give it back."""

@@ -195,11 +195,11 @@ def create_tables(server: Server, config: GalleryConfig) -> None:
             if session.scalar(text("SELECT to_regclass('gallery')")) is not None:
                 raise GalleryExistsError(f"{server} is a gallery already; open it, or choose another name")
             state.create(session, config)
+            folder = server.made_folder()
+            discard_all(folder)  # what was derived of an earlier one, before another process can open this one
+            forget(folder)
     finally:
         database.close()
-    folder = server.made_folder()
-    discard_all(folder)  # what was derived of an earlier one
-    forget(folder)
 
 
 def lock_key(server: Server, what: str) -> int:

@@ -27,16 +27,15 @@ class AdvisoryLock:
         """Whether this object holds the lock, as far as its connection is known to live."""
         return self._connection is not None and not self._connection.closed
 
-    def acquire(self) -> None:
-        """Take the lock at once, or raise GalleryLockedError naming the holder's process and machine. Raises
-        GalleryStorageError where the server does not answer."""
+    def acquire(self, patience: float = 0.0) -> None:
+        """Take the lock within so many seconds, or raise GalleryLockedError naming the holder's process and machine.
+        Raises GalleryStorageError where the server does not answer."""
         if self.held:
             return
         connection: psycopg.Connection | None = None
         try:
             connection = psycopg.connect(**self._where, autocommit=True)
-            taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()
-            if taken == (True,):
+            if self._taken(connection, patience):
                 self._connection, connection = connection, None
                 return
             holder = connection.execute(_HOLDER, (self._key,)).fetchone()
@@ -51,6 +50,17 @@ class AdvisoryLock:
             f"the gallery {self._name} is being written by {_told(holder)}; only one can write at a time: wait for it "
             "to finish, or stop it, and try again"
         )
+
+    def _taken(self, connection: psycopg.Connection, patience: float) -> bool:
+        taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()
+        if taken == (True,) or not patience:
+            return taken == (True,)
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{max(1, round(1000 * patience))}",))
+        try:
+            connection.execute("SELECT pg_advisory_lock(%s)", (self._key,))
+        except psycopg.errors.LockNotAvailable:
+            return False
+        return True
 
     def release(self) -> None:
         """Give the lock back."""
