@@ -19,9 +19,17 @@ def _leave(number: int, frame: object) -> None:
     os._exit(130)
 
 
+def heed_termination() -> None:
+    """Let SIGTERM be what Ctrl-C is: schedulers and containers end a process by it, and to the first process of a
+    container it would mean nothing."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def main() -> None:
     """Run the command line and leave with its exit code."""
     try:
+        heed_termination()
         before = signal.getsignal(signal.SIGINT)
         if before is signal.default_int_handler:  # whoever started us may have said that it be passed over
             signal.signal(signal.SIGINT, _leave)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import uvicorn
@@ -23,6 +26,7 @@ from retrieval.face_search import FaceSearch
 
 _LARGEST_HEAD = 16_384  # bytes
 _GRACE = 5  # seconds that requests have to end in when the server does
+_LIMIT = 20.0  # and whatever else is under way: schedulers kill after 30
 _BACKLOG = 2_048
 
 
@@ -43,7 +47,8 @@ def serve(
     log_to_stderr()
     with bind(settings.host, settings.port) as bound:
         app = make_app(service_of(faces, settings, demo=demo))
-        Server(app, settings, lambda: listening(address_at(bound, settings)), **tls).run(sockets=[bound])
+        told = partial(listening, address_at(bound, settings))
+        Server(app, settings, told, ending=_end_in_time, **tls).run(sockets=[bound])
 
 
 def _tls(certificate: tuple[Path, Path] | None) -> dict[str, Any]:
@@ -84,10 +89,29 @@ def log_to_stderr() -> None:
         logger.setLevel(level)
 
 
-class Server(uvicorn.Server):
-    """Listens, and says when it does; `should_exit` ends it."""
+def _end_in_time() -> None:
+    """End this process before long, whatever is computed in it: nothing can be lost that was told to be kept."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, listening: Callable[[], None], **tls: Any) -> None:
+    def leave() -> None:
+        logging.getLogger("uvicorn.error").error("something takes more than %.0f s: ended without it", _LIMIT)
+        os._exit(1)
+
+    timer = Timer(_LIMIT, leave)
+    timer.daemon = True
+    timer.start()
+
+
+class Server(uvicorn.Server):
+    """Listens, and says when it does and when it ends; `should_exit` ends it."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        listening: Callable[[], None],
+        ending: Callable[[], None] = lambda: None,
+        **tls: Any,
+    ) -> None:
         config = uvicorn.Config(
             app,
             http=_patient(settings.limits.seconds),
@@ -102,12 +126,16 @@ class Server(uvicorn.Server):
             **tls,
         )
         super().__init__(config)
-        self._listening = listening
+        self._listening, self._ending = listening, ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
 
 
 def _patient(seconds: float) -> type[H11Protocol]:
