@@ -133,7 +133,7 @@ class ModelFolders:
         """Another process, perhaps on another machine, loads them itself: where none is given, its own."""
         folders = [None if one is None else one.resolve() for one in (self._models, self._model)]
         identity = str(Path(self._identity).resolve()) if self._identity.endswith(".onnx") else self._identity
-        return ModelFolders, (*folders, self._device, self._candidates, identity)
+        return ModelFolders, (*folders, self._device, self.candidates, identity)
 
     def check(self, attribute: str | None) -> None:
         """Raises UsageError for a model of another attribute, FaceEditError for a folder that is not there."""
