@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from faceedit.cropping import Cropper
 from faceedit.describes import Accepted, Usual
 from faceedit.errors import NoFaceError
 from retrieval.face_search import FaceSearch
-from retrieval.reading import FileReader
+from retrieval.one_file import read_by
 from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere
 
 PERSON = Path(__file__).resolve().parent.parent / "sample_db" / "gallery" / "0113" / "0113_+00_00.png"
@@ -147,9 +148,8 @@ def test_what_each_command_tells_of_it(cropper: Cropper, tmp_path: Path, name: s
     make, reason, warned, refused, told = TOLD[name]
     make().save(tmp_path / "x.png")
     usual = Usual("people", "2026-11-26", 10, 0.1, 0.2, 0.4, (Accepted(0.001, 0.5, 0.9, 0.8, 1.0),))
-    with FaceSearch(
-        tmp_path / "db", describer=KnowsPeople(usual_who=usual), reader=FileReader(), finder=cropper
-    ) as faces:
+    reader = ReadsHere(crops=partial(read_by, cropper))
+    with FaceSearch(tmp_path / "db", describer=KnowsPeople(usual_who=usual), reader=reader, finder=cropper) as faces:
         report = faces.index(tmp_path)
         assert [text for _, text in report.faceless] == [reason and Holding(reason)] * (reason is not None)
         assert [text for _, text in report.warned] == [warned and Holding(warned)] * (warned is not None)

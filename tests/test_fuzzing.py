@@ -15,7 +15,7 @@ from faceedit.align import POINTS
 from tests.fuzzing import PARSERS
 
 FEW_OF_ALL = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-FEW = {"exports": 15, "labels": 15, "weights": 25}
+FEW = {"exports": 15, "labels": 15, "weights": 25, "conditions": 25}
 
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # inputs are large

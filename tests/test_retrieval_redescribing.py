@@ -42,7 +42,7 @@ def gallery(tmp_path: Path, editor: HashEditor) -> Iterator[Gallery]:
         Image.fromarray(blob_face(number, 15 * number, 0)).save(photos / f"{number}.png")
     shutil.copy(photos / "0.png", photos / "3.png")
     with open_gallery(tmp_path / "db", editor, photos) as opened:
-        index_folder(opened, editor, find_images(photos))
+        index_folder(opened, editor, find_images(photos), reader=ReadsHere())
         label(opened, {f"{number}.png": Labels.given(HAND, identity=f"p{number}", pose=number) for number in range(4)})
         yield opened
 
@@ -72,18 +72,18 @@ def test_an_image_that_cannot_be_read_keeps_the_new_model_from_taking_over(galle
     old = gallery.config
     path = gallery.config.image_root / "1.png"
     path.rename(path.with_suffix(".away"))
-    report = redescribe(gallery, other)
+    report = redescribe(gallery, other, reader=ReadsHere())
     assert not report.finished and report.unread == [("1.png", f"{path} does not exist any more")]
     assert gallery.config == old and len(gallery) == 4
     path.with_suffix(".away").rename(path)
-    report = redescribe(gallery, other)
+    report = redescribe(gallery, other, reader=ReadsHere())
     assert (report.finished, report.described, report.before) == (True, 1, 3)
     assert gallery.config.model_digest == other.digest and len(gallery) == 4
 
 
 def test_or_it_is_dropped(gallery: Gallery, other: HashEditor) -> None:
     (gallery.config.image_root / "1.png").write_bytes(b"")
-    report = redescribe(gallery, other, drop=True)
+    report = redescribe(gallery, other, drop=True, reader=ReadsHere())
     assert (report.finished, report.dropped, report.described) == (True, 1, 3)
     assert sorted(gallery.known()) == ["0.png", "2.png", "3.png"] and gallery.verify().sound
 
@@ -91,7 +91,7 @@ def test_or_it_is_dropped(gallery: Gallery, other: HashEditor) -> None:
 def test_an_image_that_has_changed_is_described_as_it_is_now(gallery: Gallery, other: HashEditor) -> None:
     path = gallery.config.image_root / "1.png"
     Image.fromarray(blob_face(9, 0, 1)).save(path)
-    redescribe(gallery, other)
+    redescribe(gallery, other, reader=ReadsHere())
     [match] = gallery.search(other.describe(read_crop(path)[None]).descriptors[0], 1)
     assert match.face.path == "1.png" and match.face.photo.stamp.size == path.stat().st_size
     again = index_folder(gallery, other, find_images(gallery.config.image_root))
@@ -102,10 +102,10 @@ def test_nothing_is_dropped_when_every_file_is_missing(gallery: Gallery, other: 
     photos = gallery.config.image_root
     photos.rename(photos.with_name("away"))
     with pytest.raises(RetrievalError, match=r"photos is not there: bring it back, or say where it is with"):
-        redescribe(gallery, other, drop=True)
+        redescribe(gallery, other, drop=True, reader=ReadsHere())
     photos.mkdir()
     with pytest.raises(RetrievalError, match="none of the 4 images can be read"):
-        redescribe(gallery, other, drop=True)
+        redescribe(gallery, other, drop=True, reader=ReadsHere())
     assert len(gallery) == 4
 
 
@@ -117,5 +117,5 @@ def test_an_interrupted_run_is_taken_up_again(gallery: Gallery, other: HashEdito
     with pytest.raises(KeyboardInterrupt):
         redescribe(gallery, other, progress=interrupt, reader=ReadsHere(most=2))
     assert gallery.config.model_digest != other.digest
-    report = redescribe(gallery, other)
+    report = redescribe(gallery, other, reader=ReadsHere())
     assert (report.before, report.described, report.finished) == (2, 2, True)
