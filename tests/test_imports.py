@@ -5,6 +5,7 @@ Inside, too: the runtime of faceedit never imports its training, and what a gall
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,23 +39,21 @@ TRAINING = ("cli/train.py", "cli/synth.py")  # the commands that train, and that
 WINGS = ("faceedit/training", "faceedit/synth", "faceedit/sources")  # of faceedit, which the runtime never imports
 
 
-def imported(source: str) -> set[str]:
-    """Top-level names that a module imports, wherever in it."""
+@cache
+def modules(source: str) -> frozenset[str]:
+    """Whole names of the modules that a module imports, wherever in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module.split(".")[0])
-    return names
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
 
 
-def modules(source: str) -> set[str]:
-    """Whole names of the modules that a module imports, wherever in it."""
-    tree = list(ast.walk(ast.parse(source)))
-    plain = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
-    given = [node for node in tree if isinstance(node, ast.ImportFrom)]
-    return plain | {str(node.module) for node in given} | {f"{n.module}.{a.name}" for n in given for a in n.names}
+def imported(source: str) -> set[str]:
+    """Their top-level names."""
+    return {name.split(".")[0] for name in modules(source)}
 
 
 def inner_violations(folder: str, source: str) -> set[str]:
