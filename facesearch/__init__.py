@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from index.errors import DescriptorShapeError as DescriptorShapeError
     from index.errors import DescriptorValueError as DescriptorValueError
     from index.errors import DuplicatePathError as DuplicatePathError
+    from index.errors import EngineError as EngineError
     from index.errors import FaissMissingError as FaissMissingError
     from index.errors import GalleryBusyError as GalleryBusyError
     from index.errors import GalleryChangedError as GalleryChangedError
@@ -69,6 +70,7 @@ _FROM = {
     "DescriptorValueError": "index.errors",
     "DuplicatePathError": "index.errors",
     "Editor": "faceedit.editor",
+    "EngineError": "index.errors",
     "Face": "index.values",
     "EvaluationError": "retrieval.errors",
     "FaceEditError": "faceedit.errors",
@@ -115,6 +117,7 @@ __all__ = [
     "DescriptorValueError",
     "DuplicatePathError",
     "Editor",
+    "EngineError",
     "EvaluationError",
     "Face",
     "FaceEditError",

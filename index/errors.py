@@ -20,6 +20,7 @@ GalleryError
 +-- UnknownImageError        an id or a path that the gallery does not hold
 +-- UnknownPersonError       a number that no person of the gallery has
 +-- FaissMissingError        faiss is not installed
++-- EngineError              an engine that searches descriptors does not answer, refuses, or is not this gallery's
 +-- RequirementsError        nothing searches so many images within so much memory and time
 +-- WhereError               a condition on images that cannot be read
 +-- RecallError              an index that finds less, or takes longer, than was asked for
@@ -109,6 +110,10 @@ class UnknownPersonError(GalleryError):
 
 class FaissMissingError(GalleryError):
     """`import faiss` failed."""
+
+
+class EngineError(GalleryError):
+    """What searches a gallery's descriptors does not answer, refuses, or holds those of another gallery."""
 
 
 class RequirementsError(GalleryError):

@@ -7,10 +7,12 @@ galleries.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace as changed
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -28,7 +30,9 @@ from index.descriptors import checked_descriptors
 from index.errors import (
     AddressError,
     DescriptorShapeError,
+    EngineError,
     GalleryChangedError,
+    GalleryEmptyError,
     GalleryError,
     GalleryExistsError,
     GalleryNotFoundError,
@@ -39,9 +43,11 @@ from index.labels import Labels
 from index.opening import make, opened
 from index.people import People
 from index.reading import Reading
-from index.search.engine import require_possible
-from index.search.plan import USUAL, Plan, Planner, Requirements
+from index.search import engine_prepare
+from index.search.engine import Engine, open_engine, require_possible
+from index.search.plan import USUAL, Plan, Planner, Requirements, read_requirements, write_requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
+from index.search.projected import EngineReader
 from index.search.reader import Reader
 from index.stamps import FileStamp
 from index.tidying import tidy
@@ -66,7 +72,11 @@ from index.values import (
     check_photo,
     check_place,
 )
+from index.vectors import read_vectors
 from index.where import Condition
+
+SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "Condition",
@@ -97,7 +107,8 @@ class Gallery(Reading):
 
     def __init__(self, folder: Path, database: Database, config: GalleryConfig) -> None:
         """Use `Gallery.create` or `Gallery.open` instead."""
-        super().__init__(folder, database, config, _reader_of(folder, database, config))
+        self._engine = open_engine(read_vectors(config.vectors))
+        super().__init__(folder, database, config, _reader_of(folder, database, config, self._engine))
         self._lock = database.lock()
         self._threads = RLock()
 
@@ -125,6 +136,8 @@ class Gallery(Reading):
     def close(self) -> None:
         """Close the database and give the writer's lock back."""
         self._reader.forget()
+        if self._engine is not None:
+            self._engine.close()
         self._database.close()
         self._lock.release()
 
@@ -165,6 +178,7 @@ class Gallery(Reading):
                     self._require_as_opened()
                 self._tidy()
                 yield
+                self._tell_engine()
             finally:
                 self._lock.release()
 
@@ -191,6 +205,7 @@ class Gallery(Reading):
                 self._reader.require_model(state.state(session))
                 ids = changes.add(session, self._folder, faces, array, replace, returned)
             self._tidy()
+            self._tell_engine(SEVERAL)
         return ids
 
     def update_labels(self, labels: Mapping[int, Labels]) -> int:
@@ -244,7 +259,8 @@ class Gallery(Reading):
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Check the database, each row and each descriptor against its hash, and the index against every descriptor."""
-        return self._reader.undisturbed(lambda: verify(self._folder, self._database, progress))
+        by = None if self._engine is None else partial(engine_prepare.verify, self._database, self._engine)
+        return self._reader.undisturbed(lambda: verify(self._folder, self._database, progress, by))
 
     def repair(self) -> Repair:
         """Mend what can be mended without the pictures, and delete indexes, which the next search builds anew. No image
@@ -253,6 +269,10 @@ class Gallery(Reading):
         with self.writing():
             done = repair(self._folder, self._database)
             self._tidy()
+            if self._engine is not None:
+                engine_prepare.rebuild(self._database)
+                with suppress(GalleryEmptyError):
+                    engine_prepare.prepare(self._database, self._engine, read_requirements(self._folder))
         self._database.believe()
         self._reader.forget()
         return done
@@ -327,7 +347,7 @@ class Gallery(Reading):
                 redescribing.take_over(session)
             with self._database.reading() as session:
                 self._config = state.config(session)
-            self._reader = _reader_of(self._folder, self._database, self._config)
+            self._reader = _reader_of(self._folder, self._database, self._config, self._engine)
             discard_indexes(self._folder)
             self._tidy()
 
@@ -417,6 +437,8 @@ class Gallery(Reading):
 
         Raises GalleryEmptyError, FaissMissingError.
         """
+        if self._engine is not None:
+            return engine_prepare.plan(self._database, requirements or read_requirements(self._folder))
         self._require_descriptors()
         return self._reader.repeated(lambda: plan_for(self._folder, self._database, requirements, planner))
 
@@ -430,10 +452,26 @@ class Gallery(Reading):
         not installed, and nothing changes. GalleryLockedError.
         """
         with self.writing():
+            if self._engine is not None:
+                needs = requirements or read_requirements(self._folder)
+                made = engine_prepare.prepare(self._database, self._engine, needs, progress)
+                if requirements is not None:
+                    write_requirements(self._folder, requirements)
+                return made
             self._require_descriptors()
             prepared = prepare(self._folder, self._database, requirements, progress, planner)
         self._reader.forget()
         return prepared
+
+    def _tell_engine(self, least: int = 1) -> None:
+        """Let the engine learn of what changed, if that is so much. Where it does not answer, what was written stands,
+        and waits for the next who writes."""
+        if self._engine is None or self.lag < least:
+            return
+        try:
+            engine_prepare.drain(self._database, self._engine)
+        except EngineError as error:
+            _log.warning("%s; what changed is searched in the database until the engine has learned of it", error)
 
     def _tidy(self) -> None:
         """Zero the descriptors of removed faces and delete descriptor files that are not needed any more; also what a
@@ -472,5 +510,6 @@ def _require_absolute(image_root: Path) -> None:
         raise ValueError(f"image_root is {image_root}; expected an absolute path")
 
 
-def _reader_of(folder: Path, database: Database, config: GalleryConfig) -> Reader:
-    return Reader(folder, database, (config.model_digest, config.descriptor_size))
+def _reader_of(folder: Path, database: Database, config: GalleryConfig, engine: Engine | None) -> Reader:
+    model = (config.model_digest, config.descriptor_size)
+    return Reader(folder, database, model) if engine is None else EngineReader(folder, database, model, engine)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from index.descriptors import checked_descriptors
+from index.engines import FAISS
 from index.errors import ModelMismatchError
-from index.truth import descriptor_slots, kept, known, passed, redescribing, state, store
+from index.truth import descriptor_slots, engine, kept, known, passed, redescribing, state, store
 from index.truth.database import Database
 from index.truth.redescribing import Redescription
 from index.values import CropPolicy, Face, FloatArray, GalleryConfig, IdArray, Kept, KnownFile, Match, Passed, Problem
@@ -54,6 +55,20 @@ class Reading:
     def generation(self) -> int:
         """How many times images were added or removed."""
         return self._reader.state().generation
+
+    @property
+    def lag(self) -> int:
+        """How many faces the engine that searches does not know as they are; they are searched in the database."""
+        with self._database.reading() as session:
+            return engine.lag(session)
+
+    @property
+    def built(self) -> str:
+        """How the engine that searches does so, and what was measured of it; empty where nothing is built in it yet,
+        or there is none."""
+        with self._database.reading() as session:
+            found = None if self._config.vectors == FAISS else engine.about(session)
+        return "" if found is None or not found.recall else f"{found.kind}, recall {found.recall:.4f}"
 
     def __len__(self) -> int:
         with self._database.reading() as session:

@@ -11,6 +11,7 @@ from index.care.copying import Copied
 from index.care.exchange import Exported
 from index.care.repair import Repair
 from index.care.verify import Verification
+from index.engines import FAISS
 from index.files import saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import KINDS, Plan, size_text
@@ -26,7 +27,8 @@ class GalleryInfo:
     that could not be read; kept: of how many pruned images the labels are kept; persons: that faces were grouped
     into, ungrouped: faces that came since; image_root: what the
     images' paths start from; model: the digest of the one that described it, task, values, descriptor: what that one
-    decides, and how many numbers it makes of an image; vectors: what searches them; redescription: by another model,
+    decides, and how many numbers it makes of an image; vectors: what searches them; engine: how that does so, where
+    it is none of this process, and lag: how many faces it does not know as they are; redescription: by another model,
     begun and not finished; bytes: on the disk; indexes: that are saved."""
 
     gallery: str
@@ -44,6 +46,8 @@ class GalleryInfo:
     values: tuple[int, ...]
     descriptor: int
     vectors: str
+    engine: str
+    lag: int
     redescription: Redescription | None
     bytes: int
     indexes: tuple[str, ...]
@@ -54,6 +58,14 @@ class GalleryInfo:
         plain = {"gallery": str(self.gallery), "image_root": str(self.image_root), "model": self.model[:12]}
         lists = {"values": list(self.values), "indexes": list(self.indexes), "redescription": under_way}
         return {**vars(self), **plain, **lists}
+
+    @property
+    def _how(self) -> str:
+        """How it is searched, for people."""
+        if self.vectors == FAISS:
+            return ", ".join(self.indexes) or "no saved index: the next search makes one"
+        waits = f"; {counted(self.lag, 'change')} not there yet, searched in the database" if self.lag else ""
+        return (self.engine or "nothing is built there yet: `facesearch index` does so") + waits
 
     def lines(self) -> list[str]:
         """The same for people."""
@@ -67,10 +79,7 @@ class GalleryInfo:
             ["files below", f"{shown(self.image_root)}{there}"],
             ["described by", f"model {self.model[:12]} for {self.task}, {self.descriptor:,} numbers an image"],
             ["on disk", size_text(self.bytes)],
-            [
-                "searched by",
-                f"{self.vectors}; {', '.join(self.indexes) or 'no saved index: the next search makes one'}",
-            ],
+            ["searched by", f"{self.vectors}; {self._how}"],
         ]
         if self.persons:
             since = f"; {counted(self.ungrouped, 'face')} came since" if self.ungrouped else ""
@@ -131,6 +140,8 @@ def about(gallery: Gallery) -> GalleryInfo:
         values=config.values,
         descriptor=config.descriptor_size,
         vectors=config.vectors,
+        engine=gallery.built,
+        lag=gallery.lag,
         redescription=gallery.redescription(),
         bytes=gallery.bytes,
         indexes=tuple(path.name for path in saved_indexes(gallery.folder)),

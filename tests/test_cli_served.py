@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,37 @@ from PIL import Image
 
 from cli.app import run
 from tests.conftest import blob_face
+from tests.milvuses import lite  # noqa: F401
 from tests.servers import new_address, postgres  # noqa: F401
 from tests.stand_ins import stand_in_search
 
 pytestmark = pytest.mark.cluster
-NEVER_THE_SAME = ("gallery", "seconds", "bytes", "indexes", "mtime", "sheet", "added", "milliseconds", "found")
+_BAR = re.compile(r"^[a-z ]+: [\d,]+ of [\d,]+ *\n", re.MULTILINE)  # which is shown where the machine is slow
+NEVER_THE_SAME = (
+    "vectors",
+    "engine",
+    "search",
+    "index",
+    "gallery",
+    "seconds",
+    "bytes",
+    "indexes",
+    "mtime",
+    "sheet",
+    "added",
+    "milliseconds",
+    "found",
+)
 
 
-@pytest.fixture
-def both(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:  # noqa: F811
-    """A folder and an address, in a folder with pictures of four people."""
+@pytest.fixture(params=["faiss", "lite"])
+def both(
+    request: pytest.FixtureRequest,
+    postgres: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[str, str]:
+    """A folder and an address, in a folder with pictures of four people; the address also where an engine searches."""
     monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     for person in range(4):
@@ -29,7 +51,12 @@ def both(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tupl
         for pose in (-15, 0, 15):
             Image.fromarray(blob_face(person, pose, 0)).save(folder / f"{pose}.png")
     (tmp_path / "photos" / "p0" / "bad.png").write_bytes(b"\x89PNG no picture")
-    return str(tmp_path / "db"), new_address(postgres)
+    address = new_address(postgres)
+    if request.param != "faiss":
+        word = str(request.getfixturevalue(request.param))
+        create = ["gallery", "create", "--vectors", word, "--root", "photos", "--db", address]
+        assert run(create, stand_in_search) == 0
+    return str(tmp_path / "db"), address
 
 
 def told(capsys: pytest.CaptureFixture[str], place: str, *arguments: str) -> tuple[int, Any, str]:
@@ -39,18 +66,20 @@ def told(capsys: pytest.CaptureFixture[str], place: str, *arguments: str) -> tup
         said: Any = [_alike(json.loads(line)) for line in out.splitlines()]
     except ValueError:
         said = out.replace(place, "PLACE")
-    return code, said, err.replace(place, "PLACE")
+    return code, said, _BAR.sub("", err.replace(place, "PLACE"))
 
 
 def _alike(said: Any) -> Any:
-    """Without what no two runs have in common."""
+    """Without what no two runs, or engines, have in common."""
+    if isinstance(said, float):
+        return round(said, 4)
     if isinstance(said, dict):
         return {name: _alike(one) for name, one in said.items() if name not in NEVER_THE_SAME}
     return [_alike(one) for one in said] if isinstance(said, list) else said
 
 
 COMMANDS = (
-    ("index", "photos", "--json"),
+    ("index", "photos", "--max-ms", "60000", "--json"),  # however busy the machine is
     ("index", "photos", "--json"),
     ("gallery", "info", "--json"),
     ("gallery", "list", "--jsonl"),
@@ -63,7 +92,7 @@ COMMANDS = (
     ("gallery", "show", "p1/15.png", "--json"),
     ("gallery", "remove", "p1/15.png"),
     ("gallery", "list", "--jsonl"),
-    ("gallery", "verify"),
+    ("gallery", "verify", "--json"),
     ("gallery", "redescribe", "--model", "other", "--json"),
     ("query", "photos/p2/0.png", "--model", "other", "--pose", "0", "--json"),
     ("gallery", "repair"),

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import text
 
 from index.errors import GalleryCorruptError, GalleryLockedError, GalleryNotFoundError, GalleryStorageError
-from index.truth import state, store
+from index.truth import descriptor_slots, state, store
 from index.truth.address import Server, read_server
 from index.values import GalleryConfig
-from tests.faces import new_face
+from tests.faces import new_face, unit_vectors
 from tests.servers import administer, new_server, opened_on, postgres  # noqa: F401
 
 if TYPE_CHECKING:
@@ -231,3 +231,11 @@ def test_without_the_package_the_extra_is_named() -> None:
 
 def test_the_address_is_what_is_told(server: Server, database: Postgres) -> None:
     assert database.name == str(server) and read_server(database.name) == server
+
+
+def test_descriptors_go_on_behind_as_many_as_sixteen_bits_can_count(database: Postgres, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), database.writing() as session:
+        file = descriptor_slots.descriptor_file(session, tmp_path)
+        assert file.append(unit_vectors(2_000, file.size, 1), committed=32_000) == 32_000
+        assert file.append(unit_vectors(2_000, file.size, 2), committed=34_000) == 34_000
+        raise ZeroDivisionError  # they belong to no face

@@ -70,17 +70,18 @@ async def _left(request: Request, error: Exception) -> Response:
 Served = Annotated[Service, Depends(service)]
 
 
-@state.get("/healthz", response_model=Ready)
+@state.get("/healthz", response_model=Ready, response_model_exclude_none=True)
 def healthz() -> Any:
     """Whether the server answers at all."""
     return {"ready": True, "gallery": True}
 
 
-@state.get("/readyz", response_model=Ready)
+@state.get("/readyz", response_model=Ready, response_model_exclude_none=True)
 def readyz(served: Served) -> Any:
     """Whether the gallery can be opened; without one, pictures can be indexed."""
     try:
-        return {"ready": True, "gallery": len(served.faces.gallery) >= 0}
+        gallery = served.faces.gallery
+        return {"ready": True, "gallery": len(gallery) >= 0, "lag": gallery.lag}
     except GalleryNotFoundError:
         return {"ready": True, "gallery": False}
 

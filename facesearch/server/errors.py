@@ -22,6 +22,7 @@ from faceedit.errors import (
 )
 from faceedit.text import message
 from index.errors import (
+    EngineError,
     FaissMissingError,
     GalleryBusyError,
     GalleryChangedError,
@@ -53,6 +54,7 @@ STATUS: dict[type[Exception], int] = {
     RequirementsError: 422,
     PruneError: 409,
     MissingPackageError: 501,
+    EngineError: 503,
     FaissMissingError: 501,
     UnknownImageError: 404,
     UnknownPersonError: 404,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import nan
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -22,6 +23,7 @@ from facesearch.server.reports import Reports
 from facesearch.server.roots import Roots
 from facesearch.server.settings import Settings
 from facesearch.server.uploads import Uploads
+from index.errors import GalleryError
 from index.pictures import PictureCache
 from retrieval.face_search import FaceSearch
 
@@ -87,7 +89,16 @@ def service_of(faces: FaceSearch, settings: Settings, *, demo: bool = False) -> 
     )
     metrics.gauge("waiting", "Requests that wait for the networks.", lambda: made.desk.waiting)
     metrics.gauge("upload_bytes", "Bytes of uploads in memory.", lambda: made.uploads.held)
+    metrics.gauge("engine_lag", "Faces that the gallery's engine does not know as they are.", lambda: _lag(faces))
     return made
+
+
+def _lag(faces: FaceSearch) -> float:
+    """No number where the gallery cannot be asked."""
+    try:
+        return faces.gallery.lag
+    except GalleryError:
+        return nan
 
 
 async def service(request: Request) -> Service:

@@ -292,6 +292,7 @@ class Session(BaseModel):
 class Ready(BaseModel):
     ready: bool
     gallery: bool
+    lag: int | None = Field(None, description="Faces that the gallery's engine does not know as they are.")
 
 
 def face_json(face: GalleryFace, attribute: str) -> dict[str, Any]:

@@ -11,20 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from index.engines import FAISS
+from index.engines import FAISS, LITE, MILVUS
 from index.errors import AddressError
+from index.search.plan import ENGINE_FLAT, ENGINE_HNSW
 from index.truth.address import Server
 from index.values import FloatArray, IdArray
 from index.vectors import Vectors, read_vectors
 from index.where import Condition
 
-FLAT, HNSW = "flat", "hnsw"
+FLAT, HNSW = ENGINE_FLAT, ENGINE_HNSW
+LONGEST = 16_384  # of a list that an engine gives: Milvus gives no longer one
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A face as an engine keeps it. stamp: tells whether the engine's row is that of today; columns: by name what
-    conditions compare, null as None (`index.truth.outbox.COLUMNS`); vector: the reduced descriptor."""
+    """A face as an engine keeps it. stamp: tells whether the engine's row is that of today; columns: by the names of
+    `index.truth.outbox.COLUMNS` what conditions compare, None for no label; vector: the reduced descriptor."""
 
     id: int
     stamp: int
@@ -37,37 +39,36 @@ class Engine(Protocol):
 
     def token(self) -> str | None:
         """What was given when the rows that are there were begun; None where nothing is there. Raises EngineError
-        where it is something that is not ours."""
+        where that is nothing of ours."""
+
+    def require_free(self) -> None:
+        """Raise EngineError unless a new gallery may have its rows here."""
 
     def begin(self, token: str, dimensions: int, kind: str) -> None:
-        """Make room for vectors of so many numbers in place of what was there of ours. kind: FLAT or HNSW."""
+        """Make room for vectors of so many numbers in place of what was there. kind: FLAT or HNSW."""
 
     def use(self, kind: str) -> None:
         """Search by another kind of index, and wait until it is built."""
 
     def apply(self, entries: Sequence[Entry], gone: Sequence[int]) -> None:
-        """Let these rows be there as they are here, and none of the ids `gone`; doing so again changes nothing."""
+        """Let these rows be there as they are here, and none of the ids `gone`, for every search that begins after
+        that; doing so again changes nothing."""
 
     def settle(self) -> None:
         """Wait until all that was applied is searched as fast as it will be."""
 
-    def expresses(self, condition: Condition, attribute: str) -> bool:
-        """Whether `search` can take it; attribute: the gallery's own, which means the label or what was decided."""
+    def expresses(self, where: Condition, attribute: str) -> bool:
+        """Whether `search` can take this condition; attribute: the gallery's own, which in it means the label or,
+        without one, what was decided."""
 
     def search(
-        self,
-        queries: FloatArray,
-        length: int,
-        effort: int,
-        where: Condition | None,
-        attribute: str,
-        among: IdArray | None,
+        self, queries: FloatArray, length: int, effort: int, where: Condition | None, attribute: str
     ) -> list[IdArray]:
-        """For each reduced query (n, dimensions) the ids of the `length` nearest, of rows that pass `where` and are
-        `among` these (None: all). effort: how far a graph is walked."""
+        """For each reduced query (n, dimensions) the ids of the `length` nearest rows that pass, in any order. effort:
+        how far a graph is walked."""
 
     def stamps(self, first: int, last: int) -> dict[int, int]:
-        """The stamps of its rows with ids from one to another, both included."""
+        """The stamps of its rows with ids from one to another, both included, by id."""
 
     def drop(self) -> None:
         """Take away all that is there of ours."""
@@ -78,13 +79,30 @@ class Engine(Protocol):
 
 def require_possible(word: str, server: Server | None) -> Vectors:
     """What a new gallery's descriptors are to be searched by, on this server or (None) in a folder. Raises AddressError
-    for what cannot be."""
+    for what cannot be, EngineError where something else is there already."""
     vectors = read_vectors(word)
-    if vectors.kind != FAISS and server is None:
+    if vectors.kind == FAISS:
+        return vectors
+    if server is None:
         raise AddressError(
             f"a gallery in a folder is searched by faiss, not by {vectors}: give one on a server as --db "
             "(docs/cluster.md)"
         )
-    if vectors.kind != FAISS:
-        raise AddressError(f"this release cannot search by {vectors.kind} yet: leave --vectors out, or say faiss")
+    opened = open_engine(vectors)
+    assert opened is not None
+    try:
+        opened.require_free()
+    finally:
+        opened.close()
     return vectors
+
+
+def open_engine(vectors: Vectors) -> Engine | None:
+    """The engine of this word; None for faiss, which is none. Raises AddressError, EngineError."""
+    if vectors.kind == FAISS:
+        return None
+    if vectors.kind in (MILVUS, LITE):
+        from index.search.milvus import Milvus  # the client takes a second to import
+
+        return Milvus(vectors)
+    raise AddressError(f"this release cannot search by {vectors.kind} yet: leave --vectors out, or say faiss")

@@ -18,11 +18,14 @@ from index.settings import read_settings, settings_text
 from index.whole import written_whole
 
 EXACT, FLAT, IVF, HNSW = "exact", "flat", "ivf", "hnsw"
+ENGINE_FLAT, ENGINE_HNSW = "engine flat", "engine hnsw"
 KINDS = {
     EXACT: "every descriptor, half precision",
     FLAT: "every reduced descriptor, one byte a number; the best again in full",
     IVF: "reduced descriptors of the nearest cells; the best again in full",
     HNSW: "reduced descriptors along a graph of neighbours; the best again in full",
+    ENGINE_FLAT: "every reduced descriptor, by the gallery's engine; the best again in full",
+    ENGINE_HNSW: "reduced descriptors along a graph of neighbours in the gallery's engine; the best again in full",
 }
 LINKS = 32  # of each node of the graph, twice as many at its bottom
 _PROBED = 0.05  # share of the cells' rows that a search of the IVF sees

@@ -39,6 +39,7 @@ from index.search.reduction import STEP, components, enough, shares
 from index.search.shortlist import AT, About, Shortlist, checksum
 from index.truth import descriptor_slots
 from index.truth.database import Database
+from index.truth.engine import EngineAbout
 from index.values import FloatArray, HalfArray, IdArray
 
 SAMPLE, PLANNED = 2_048, 1_024  # descriptors that the reduction is made from, and planned with
@@ -58,7 +59,7 @@ class Prepared:
     built: whether it is new."""
 
     plan: Plan
-    index: About | None
+    index: About | EngineAbout | None
     built: bool
 
     @property

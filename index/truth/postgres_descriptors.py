@@ -26,6 +26,7 @@ from index.descriptors import RECORD_TYPE, DescriptorFile, checked_descriptors, 
 from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import discard_indexes, exact_path
 from index.plain import not_following
+from index.truth import engine
 from index.values import HalfArray, IdArray
 from index.whole import replaced
 
@@ -40,8 +41,8 @@ _ROWS = text(
 )
 _BYTES = text("SELECT slot, content FROM descriptor WHERE file = :file AND slot = ANY(:slots)")
 _NEXT = text(
-    "INSERT INTO given (name, last) VALUES (:name, :committed + :more) "
-    "ON CONFLICT (name) DO UPDATE SET last = greatest(given.last, :committed) + :more RETURNING last"
+    "INSERT INTO given (name, last) VALUES (:name, cast(:committed AS bigint) + :more) "
+    "ON CONFLICT (name) DO UPDATE SET last = greatest(given.last, cast(:committed AS bigint)) + :more RETURNING last"
 )
 _MOVE = text(
     "INSERT INTO descriptor (file, slot, content) SELECT :new, moved.after, content FROM descriptor "
@@ -87,6 +88,7 @@ class ServedDescriptors(DescriptorFile):
 
     def moved(self, number: int, before: Sequence[int], after: Sequence[int]) -> None:
         """Put the records of these slots into these ones of the file of another number."""
+        engine.moving(self._session)
         given = {"old": self._number, "new": number, "before": list(before), "after": list(after)}
         self._session.execute(_MOVE, given)
 
@@ -108,10 +110,10 @@ class ServedDescriptors(DescriptorFile):
 
     def ready(self) -> None:
         """Bring the copy up to date. Raises GalleryStorageError where it cannot be written."""
-        engine = self._session.get_bind()
-        assert isinstance(engine, Engine)
+        bind = self._session.get_bind()
+        assert isinstance(bind, Engine)
         try:
-            with FileLock(self.path.with_suffix(".lock")), engine.connect() as connection:
+            with FileLock(self.path.with_suffix(".lock")), bind.connect() as connection:
                 self._bring_up_to_date(connection)
         except OSError as error:
             raise GalleryStorageError(

@@ -1,0 +1,253 @@
+"""Milvus, or Milvus Lite in a file: a collection with a row for each face.
+
+A label that is missing is no value of any column: beside each stands whether there is one. What a writer has applied is
+read back once with strong consistency (200 ms on a server) before its notes are forgotten; after that every search sees
+it without waiting, whatever its process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from typing import Any, TypeVar
+
+import numpy as np
+
+from index.engines import LITE
+from index.errors import EngineError
+from index.search.engine import FLAT, LONGEST, Entry
+from index.search.milvus_conditions import FLAGGED, TEXTS, expression
+from index.truth.outbox import COLUMNS
+from index.values import FloatArray, IdArray
+from index.vectors import Vectors
+from index.where import Condition
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it says, our errors say in one line
+
+try:
+    from grpc import RpcError
+    from pymilvus import DataType, MilvusClient
+    from pymilvus.exceptions import MilvusException
+except ImportError as error:
+    raise EngineError(
+        "a gallery that Milvus searches needs pymilvus, which is not installed: pip install 'facesearch[milvus]'"
+    ) from error
+
+_OURS = re.compile(r"facesearch_([0-9a-f]{1,64})")  # the vectors' field, which carries the token
+_PATIENCE = 10.0  # seconds until a server is said not to answer
+_BUILDING = 3_600.0  # seconds that an index may take
+_MOST_TEXT = 65_535  # bytes of a text in Milvus; a label has fewer
+_TOGETHER = 1_000  # rows in a request
+_QUERIES = 10  # in a request
+_LINKS = {"M": 32, "efConstruction": 200}
+_T = TypeVar("_T")
+
+
+class Milvus:
+    """An Engine. Nothing is connected before it is needed."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors, self._name = vectors, vectors.collection
+        self._client: Any = None
+        self._lock = RLock()
+        self._field: str | None = None
+        for name in ("pymilvus", "grpc"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+    def token(self) -> str | None:
+        def ask() -> str | None:
+            if not self._opened().has_collection(self._name, timeout=_PATIENCE):
+                return None
+            fields = self._opened().describe_collection(self._name, timeout=_PATIENCE)["fields"]
+            found = [match for one in fields if (match := _OURS.fullmatch(one["name"]))]
+            if len(found) != 1:
+                raise EngineError(
+                    f"{self._vectors} is a collection that facesearch did not make: give another collection"
+                )
+            self._field = found[0][0]
+            return found[0][1]
+
+        return self._told(ask)
+
+    def require_free(self) -> None:
+        if self.token() is not None:
+            raise EngineError(
+                f"{self._vectors} belongs to another gallery: give another collection, or drop it if that gallery is "
+                "no more"
+            )
+
+    def begin(self, token: str, dimensions: int, kind: str) -> None:
+        def make() -> None:
+            client, field = self._opened(), f"facesearch_{token}"
+            client.drop_collection(self._name, timeout=_PATIENCE)
+            schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field("id", DataType.INT64, is_primary=True)
+            schema.add_field("stamp", DataType.INT64)
+            for name in COLUMNS:
+                text = {"max_length": _MOST_TEXT} if name in TEXTS else {}
+                schema.add_field(name, DataType.VARCHAR if name in TEXTS else DataType.INT64, **text)
+            for name in FLAGGED:
+                schema.add_field(f"has_{name}", DataType.BOOL)
+            schema.add_field(field, DataType.FLOAT_VECTOR, dim=dimensions)
+            client.create_collection(
+                self._name, schema=schema, index_params=self._index(field, kind), consistency_level="Bounded"
+            )
+            client.load_collection(self._name)
+            self._field = field
+
+        self._told(make)
+
+    def use(self, kind: str) -> None:
+        def change() -> None:
+            client, field = self._opened(), self._own_field()
+            client.release_collection(self._name)
+            for name in client.list_indexes(self._name, field_name=field):
+                client.drop_index(self._name, name)
+            client.create_index(self._name, self._index(field, kind))
+            client.load_collection(self._name)
+
+        self._told(change)
+        self.settle()
+
+    def apply(self, entries: Sequence[Entry], gone: Sequence[int]) -> None:
+        def write() -> None:
+            client, field = self._opened(), self._own_field()
+            for start in range(0, len(gone), _TOGETHER):
+                client.delete(self._name, ids=list(gone[start : start + _TOGETHER]), timeout=_PATIENCE)
+            for start in range(0, len(entries), _TOGETHER):
+                rows = [_row(entry, field) for entry in entries[start : start + _TOGETHER]]
+                client.upsert(self._name, rows, timeout=6 * _PATIENCE)
+            some = f"id == {entries[-1].id if entries else gone[-1]}"
+            client.query(
+                self._name, filter=some, output_fields=["id"], consistency_level="Strong", timeout=6 * _PATIENCE
+            )
+
+        if entries or gone:
+            self._told(write)
+
+    def settle(self) -> None:
+        def wait() -> None:
+            client, field = self._opened(), self._own_field()
+            client.flush(self._name)
+            deadline = time.monotonic() + _BUILDING
+            while time.monotonic() < deadline:
+                state = client.describe_index(self._name, field) or {}
+                if state.get("state") not in ("InProgress", "Unissued"):
+                    return
+                time.sleep(0.5)
+            raise EngineError(f"{self._vectors} did not build its index within an hour: its log may say more")
+
+        self._told(wait)
+
+    def expresses(self, where: Condition, attribute: str) -> bool:
+        return expression(where, attribute) is not None
+
+    def search(
+        self, queries: FloatArray, length: int, effort: int, where: Condition | None, attribute: str
+    ) -> list[IdArray]:
+        def ask(some: FloatArray) -> list[IdArray]:
+            most = min(length, LONGEST)
+            answer = self._opened().search(
+                self._name,
+                data=list(some),
+                anns_field=self._own_field(),
+                limit=most,
+                filter="" if where is None else expression(where, attribute) or "",
+                output_fields=["id"],
+                search_params={"metric_type": "L2", "params": {"ef": max(effort, most)}},
+                timeout=6 * _PATIENCE,
+            )
+            return [_ids(one) for one in answer]
+
+        starts = range(0, len(queries), _QUERIES)
+        found = [self._told(partial(ask, queries[start : start + _QUERIES])) for start in starts]
+        return [ids for some in found for ids in some]
+
+    def stamps(self, first: int, last: int) -> dict[int, int]:
+        def read() -> dict[int, int]:
+            rows = self._opened().query(
+                self._name,
+                filter=f"id >= {first} and id <= {last}",
+                output_fields=["id", "stamp"],
+                limit=LONGEST,
+                consistency_level="Strong",
+                timeout=6 * _PATIENCE,
+            )
+            return {row["id"]: row["stamp"] for row in rows}
+
+        return self._told(read)
+
+    def drop(self) -> None:
+        self._told(lambda: self._opened().drop_collection(self._name, timeout=_PATIENCE))
+
+    def close(self) -> None:
+        with self._lock:
+            client, self._client, self._field = self._client, None, None
+            if client is not None:
+                with suppress(MilvusException, RpcError):
+                    client.close()
+
+    def _opened(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = MilvusClient(self._vectors.where, token=_secret(), timeout=_PATIENCE)
+                if self._client.has_collection(self._name, timeout=_PATIENCE):
+                    self._client.load_collection(self._name)
+            return self._client
+
+    def _own_field(self) -> str:
+        if self._field is None and self.token() is None:
+            raise EngineError(f"{self._vectors} is not there any more: `facesearch gallery repair` builds it anew")
+        return str(self._field)
+
+    def _index(self, field: str, kind: str) -> Any:
+        made = self._opened().prepare_index_params()
+        flat = kind == FLAT
+        made.add_index(
+            field, index_type="FLAT" if flat else "HNSW", metric_type="L2", params={} if flat else dict(_LINKS)
+        )
+        return made
+
+    def _told(self, ask: Callable[[], _T]) -> _T:
+        try:
+            return ask()
+        except (MilvusException, RpcError, OSError, ImportError) as error:
+            said = " ".join(str(getattr(error, "message", "") or error).split())[:200]
+            raise EngineError(f"Milvus does not answer for {self._vectors} ({said}): {_mend(self._vectors)}") from error
+
+
+def _mend(vectors: Vectors) -> str:
+    if vectors.kind == LITE:
+        return "pip install milvus-lite, if it is not installed; only one process can use its file at a time"
+    return "check that it runs, its address, and $MILVUS_TOKEN"
+
+
+def _secret() -> str:
+    """user:password, from the environment or a file. Raises EngineError for a file that cannot be read."""
+    path = os.environ.get("MILVUS_TOKEN_FILE")
+    if not path:
+        return os.environ.get("MILVUS_TOKEN", "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"the file that $MILVUS_TOKEN_FILE names cannot be read ({getattr(error, 'strerror', None) or 'no text'})"
+        ) from error
+
+
+def _row(entry: Entry, field: str) -> dict[str, Any]:
+    """Of a face as the collection keeps it."""
+    columns = {name: ("" if name in TEXTS else 0) if value is None else value for name, value in entry.columns.items()}
+    flags = {f"has_{name}": entry.columns[name] is not None for name in FLAGGED}
+    return {"id": entry.id, "stamp": entry.stamp, **columns, **flags, field: entry.vector}
+
+
+def _ids(hits: Any) -> IdArray:
+    return np.fromiter((hit["id"] for hit in hits), np.int64)

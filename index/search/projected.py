@@ -1,0 +1,213 @@
+"""Reads of a gallery whose descriptors an engine searches.
+
+A search sees one state of the truth. The engine names those that may be nearest; what it does not know as it is now,
+by the notes that are still in the outbox, comes from the truth; and all of them are compared in full there. Where
+labels or faces changed meanwhile, the engine may have been between two states, so the search is made again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from index.errors import EngineError, GalleryBusyError, GalleryEmptyError
+from index.search.engine import LONGEST, Engine
+from index.search.exact import Part, scan
+from index.search.plan import size_text
+from index.search.reader import ATTEMPTS, Reader
+from index.search.searcher import Found
+from index.search.shortlist import AT
+from index.truth import engine as engine_rows
+from index.truth import outbox, state, store
+from index.truth.database import Database
+from index.truth.engine import EngineAbout, Seen
+from index.values import FloatArray, IdArray, Match
+from index.where import Condition
+
+FEW = 800_000
+_MOST_BYTES = 2_000_000_000  # of descriptors that this machine copies where the engine does not answer
+_RETRIED = 15.0  # seconds after which an engine that did not answer is asked again
+_MORE = 1.5  # times as many as a condition would need on average, where the engine does not look at it
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """queries (n, size), how many results each, and of which faces."""
+
+    queries: FloatArray
+    k: int
+    where: Condition | None
+
+
+class EngineReader(Reader):
+    """Searches by an engine; reads all else as a Reader does. May be shared by threads."""
+
+    def __init__(
+        self, folder: Path, database: Database, model: tuple[str, int], engine: Engine, few: int = FEW
+    ) -> None:
+        """few: numbers that are rather read from the truth and compared in full than asked of the engine."""
+        super().__init__(folder, database, model)
+        self._engine, self._few_numbers = engine, few
+        self._engine_built: tuple[Seen, EngineAbout] | None = None
+        self._told = ""
+        self._down: tuple[float, EngineError] | None = None
+
+    def search(
+        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], part: Part | None
+    ) -> list[list[Match]]:
+        """As a Reader does. Where the engine does not answer, by this machine's copy of the descriptors, and that is
+        told once. Raises EngineError where that copy would be too large."""
+        if part is not None:  # no reduced descriptor says enough of a part
+            return super().search(queries, k, where, exclude, part)
+        try:
+            self._require_up()
+            found = self._by_engine(Asked(queries, k + len(exclude), where))
+        except EngineError as error:
+            self._require_small(error)
+            found = None
+        if found is None:
+            return super().search(queries, k, where, exclude, part)
+        return [[match for match in one if match.face.id not in exclude][:k] for one in found]
+
+    def descriptors(self, ids: Sequence[int]) -> FloatArray:
+        """The descriptors of these faces, (len(ids), size). Raises UnknownImageError."""
+        with self._database.reading() as session:
+            found, content = outbox.descriptors(session, np.unique(np.array(ids, np.int64)), self._model[1])
+            if len(found) < len(set(ids)):
+                store.get(session, ids)
+        if len(found) < len(set(ids)):  # there, and without a sound one
+            return super().descriptors(ids)
+        made: FloatArray = content[np.searchsorted(found, ids)].astype(np.float32)
+        return made
+
+    def _by_engine(self, asked: Asked) -> list[list[Match]] | None:
+        """None where nothing was built there that can be used."""
+        for _ in range(ATTEMPTS):
+            self.require_model(self.state())
+            with self._database.reading() as session:
+                seen = engine_rows.seen(session)
+                about = self._usable(session, seen)
+                if about is None:
+                    return None
+                found = self._nearest(session, asked, about)
+                matches = self._matches(session, found)
+            with self._database.reading() as session:
+                if engine_rows.seen(session) == seen and state.state(session).model == self._model:
+                    return matches
+        raise GalleryBusyError(
+            f"images of the gallery {self._database.name} were changed {ATTEMPTS} times during one search; wait for "
+            "the other process to finish and try again"
+        )
+
+    def _usable(self, session: Session, seen: Seen) -> EngineAbout | None:
+        """What was built and measured for the gallery's model. Raises EngineError where it is not there."""
+        if self._engine_built is None or self._engine_built[0].built != seen.built:
+            about = engine_rows.about(session)
+            if about is None or about.recall <= 0 or about.model_digest != self._model[0]:
+                return None
+            require_ours(self._engine, about)
+            self._engine_built = (seen, about)
+        return self._engine_built[1]
+
+    def _nearest(self, session: Session, asked: Asked, about: EngineAbout) -> list[Found]:
+        """For each query the nearest, compared in full."""
+        pending = outbox.pending(session)
+        candidates = self._few(session, asked)
+        if candidates is None:
+            named = self._named(session, asked, about)
+            new = pending if asked.where is None else outbox.passing_among(session, asked.where, pending)
+            candidates = [np.union1d(np.setdiff1d(one, pending), new) for one in named]
+            candidates = self._enough(session, asked, candidates)
+        ids, content = outbox.descriptors(session, np.unique(np.concatenate(candidates)), self._model[1])
+        found = []
+        for query, own in zip(asked.queries, candidates, strict=True):
+            rows = np.flatnonzero(np.isin(ids, own, assume_unique=True))
+            found.append(scan(content, rows, ids[rows], query[None], asked.k)[0])
+        return found
+
+    def _few(self, session: Session, asked: Asked) -> list[IdArray] | None:
+        """Those that pass, where they are few: an engine could only lose some of them."""
+        if asked.where is None:
+            return None
+        passing = outbox.few_passing(session, asked.where, max(self._few_numbers // self._model[1], asked.k))
+        return None if passing is None else [passing] * len(asked.queries)
+
+    def _named(self, session: Session, asked: Asked, about: EngineAbout) -> list[IdArray]:
+        """For each query those that may be nearest, by the engine; all of them pass, but what changed since."""
+        reduced = asked.queries @ about.reduction
+        attribute = state.gallery(session).attribute
+        length = max(about.length, about.length * asked.k // AT)
+        if asked.where is None:
+            return self._engine.search(reduced, length, about.effort, None, attribute)
+        if not about.over and self._engine.expresses(asked.where, attribute):
+            return self._engine.search(reduced, length, about.effort, asked.where, attribute)
+        passing = store.select_ids(session, asked.where)
+        length = int(_MORE * length * store.count(session) / max(len(passing), 1))
+        if length > LONGEST:
+            return [passing] * len(reduced)
+        found = self._engine.search(reduced, length, about.effort, None, attribute)
+        return [np.intersect1d(one, passing) for one in found]
+
+    def _enough(self, session: Session, asked: Asked, candidates: list[IdArray]) -> list[IdArray]:
+        """Where fewer came than are asked for, and more are there: all that pass. An engine may have lost some."""
+        if all(len(one) >= asked.k for one in candidates):
+            return candidates
+        passing = outbox.described(session) if asked.where is None else store.select_ids(session, asked.where)
+        return [one if len(one) >= min(asked.k, len(passing)) else passing for one in candidates]
+
+    def _matches(self, session: Session, found: list[Found]) -> list[list[Match]]:
+        unique = sorted({id_ for _, ids in found for id_ in ids.tolist()})
+        faces = {face.id: face for face in store.present(session, unique)}
+        if not unique and store.count(session) == 0:
+            raise GalleryEmptyError(
+                f"the gallery {self._database.name} holds no images yet; index some before searching"
+            )
+        return [
+            [Match(faces[id_], distance) for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)]
+            for distances, ids in found
+        ]
+
+    def forget(self) -> None:
+        super().forget()
+        self._engine_built = self._down = None
+
+    def _require_up(self) -> None:
+        """Raise again what the engine said a moment ago: every search would wait for it as long."""
+        if self._down is not None and time.monotonic() - self._down[0] < _RETRIED:
+            raise self._down[1]
+
+    def _require_small(self, error: EngineError) -> None:
+        """Raise it unless this machine can search without the engine; then it is told, once."""
+        with self._database.reading() as session:
+            needed = 2 * self._model[1] * store.count(session)
+        if self._down is None or self._down[1] is not error:
+            self._down = time.monotonic(), error
+        self._engine_built = None
+        if needed > _MOST_BYTES:
+            copied = size_text(needed)
+            raise EngineError(f"{error}; this machine would have to copy {copied} of descriptors") from error
+        if self._told != str(error):
+            self._told = str(error)
+            _log.warning("%s; until then this machine searches by a copy of the descriptors", error)
+
+
+def require_ours(engine: Engine, about: EngineAbout) -> None:
+    """Raise EngineError unless what is in the engine was built for this gallery."""
+    there = engine.token()
+    if there is None:
+        raise EngineError(
+            "the engine holds nothing of the gallery any more: `facesearch gallery repair` builds it anew"
+        )
+    if there != about.token:
+        raise EngineError(
+            "the engine's collection belongs to another gallery, or to this one as it was before a backup: give each "
+            "gallery its own; `facesearch gallery repair` builds this one's anew where it is its own"
+        )

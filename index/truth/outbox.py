@@ -1,0 +1,142 @@
+"""What an engine is told of faces, and what the truth answers in its place, on PostgreSQL. Functions of an open
+session; the caller commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ARRAY, BigInteger, any_, literal, select, text
+from sqlalchemy.orm import Session
+
+from index.descriptors import RECORD_TYPE
+from index.truth.conditions import expression
+from index.truth.database import PAGE
+from index.truth.schema import FaceRow, PhotoRow
+from index.truth.state import gallery
+from index.values import HalfArray, IdArray
+from index.where import Condition
+
+COLUMNS: Mapping[str, str] = {
+    "identity": "identity_key",
+    "pose": "pose",
+    "illumination": "illumination",
+    "expression": "expression_key",
+    "decided": "decided",
+    "face": "number",
+}
+"""By the name that conditions have for it, a column of the table face that engines keep; the id besides."""
+_NEXT = text("SELECT face_id, change FROM outbox ORDER BY change LIMIT :most")
+_PENDING = text("SELECT face_id FROM outbox ORDER BY face_id")
+_CURRENT = "record.file = (SELECT file FROM gallery)"
+_JOINED = f"record JOIN descriptor ON descriptor.file = record.file AND descriptor.slot = record.slot WHERE {_CURRENT}"
+_STAMP = "face.digest # CAST(CAST('x' || encode(substring(record.sha256 FROM 1 FOR 8), 'hex') AS bit(64)) AS bigint)"
+_NAMES = ", ".join(f"face.{one}" for one in COLUMNS.values())
+_STATES = text(
+    f"SELECT face.id, {_STAMP} AS stamp, content, {_NAMES} "
+    "FROM face JOIN record ON record.face_id = face.id JOIN descriptor ON descriptor.file = record.file "
+    f"AND descriptor.slot = record.slot WHERE {_CURRENT} AND face.id = ANY(:ids) ORDER BY face.id"
+)
+_STAMPS = text(
+    f"SELECT face.id, {_STAMP} FROM face JOIN record ON record.face_id = face.id "
+    f"WHERE {_CURRENT} AND face.id > :after AND face.id NOT IN (SELECT face_id FROM outbox) ORDER BY face.id "
+    "LIMIT :most"
+)
+_SOME = text(f"SELECT record.face_id, content FROM {_JOINED} AND record.face_id = ANY(:ids) ORDER BY record.face_id")
+_AFTER = text(
+    f"SELECT record.face_id, content FROM {_JOINED} AND record.face_id > :after ORDER BY record.face_id LIMIT :most"
+)
+_DESCRIBED = text(f"SELECT face_id FROM record WHERE {_CURRENT} AND face_id IS NOT NULL ORDER BY face_id")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A face as an engine is to have it. stamp: another where anything of it is; columns: as COLUMNS names them."""
+
+    id: int
+    stamp: int
+    columns: Mapping[str, int | str | None]
+    descriptor: HalfArray
+
+
+def next_notes(session: Session, most: int) -> tuple[list[int], int]:
+    """The faces of the first notes, and the number of the last of these."""
+    rows = session.execute(_NEXT, {"most": most}).all()
+    return [face for face, _ in rows], max((change for _, change in rows), default=0)
+
+
+def pending(session: Session) -> IdArray:
+    """The ids of all faces that an engine does not know as they are, ascending, those that have gone among them."""
+    return _ids(session.scalars(_PENDING))
+
+
+def described(session: Session) -> IdArray:
+    """The ids of all faces with a descriptor, ascending."""
+    return _ids(session.scalars(_DESCRIBED))
+
+
+def states(session: Session, ids: list[int], size: int) -> list[Truth]:
+    """Those of these faces that there are, with a descriptor of so many numbers."""
+    found = []
+    for id_, stamp, content, *columns in session.execute(_STATES, {"ids": ids}):
+        if len(content) == size * RECORD_TYPE.itemsize:
+            named = dict(zip(COLUMNS, columns, strict=True))
+            found.append(Truth(id_, stamp, named, np.frombuffer(content, RECORD_TYPE)))
+    return found
+
+
+def stamps(session: Session) -> Iterator[dict[int, int]]:
+    """The stamps of all faces that an engine should have as they are, by id, in pages."""
+    last = 0
+    while page := session.execute(_STAMPS, {"after": last, "most": PAGE}).all():
+        last = page[-1][0]
+        yield {id_: stamp for id_, stamp in page}
+
+
+def descriptors(session: Session, ids: IdArray, size: int) -> tuple[IdArray, HalfArray]:
+    """Those of these faces (n,) that have a descriptor of so many numbers, ascending (m,), with it (m, size)."""
+    return _content(session.execute(_SOME, {"ids": ids.tolist()}), size)
+
+
+def all_descriptors(session: Session, size: int, most: int) -> Iterator[tuple[IdArray, HalfArray]]:
+    """Those of all faces, in pages of at most so many."""
+    last = 0
+    while True:
+        ids, found = _content(session.execute(_AFTER, {"after": last, "most": most}), size)
+        if len(ids) == 0:
+            return
+        last = int(ids[-1])
+        yield ids, found
+
+
+def decided(session: Session) -> list[int]:
+    """The values of the attribute that were decided, the commonest first."""
+    return list(session.scalars(text("SELECT decided FROM face GROUP BY decided ORDER BY count(*) DESC, decided")))
+
+
+def few_passing(session: Session, where: Condition, most: int) -> IdArray | None:
+    """The ids of the faces that pass, ascending; None where they are more than so many."""
+    query = select(FaceRow.id).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+    passing = query.where(expression(where, gallery(session).attribute)).limit(most + 1)
+    ids = _ids(session.scalars(passing))
+    return np.sort(ids) if len(ids) <= most else None
+
+
+def passing_among(session: Session, where: Condition, ids: IdArray) -> IdArray:
+    """Those of these faces that pass, ascending."""
+    query = select(FaceRow.id).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+    those = FaceRow.id == any_(literal(ids.tolist(), ARRAY(BigInteger)))
+    found = session.scalars(query.where(those, expression(where, gallery(session).attribute)).order_by(FaceRow.id))
+    return _ids(found)
+
+
+def _ids(values: Any) -> IdArray:
+    return np.fromiter(values, np.int64)
+
+
+def _content(rows: Any, size: int) -> tuple[IdArray, HalfArray]:
+    sound = [(id_, content) for id_, content in rows if len(content) == size * RECORD_TYPE.itemsize]
+    joined = b"".join([bytes(content) for _, content in sound])
+    return np.array([id_ for id_, _ in sound], np.int64), np.frombuffer(joined, RECORD_TYPE).reshape(-1, size)
