@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import time
 import warnings
 from collections import deque
@@ -38,6 +39,7 @@ _LOST = 2  # times that a part may take its worker with it
 _AT_ONCE = 2  # parts that a worker has
 _FEWEST = 16  # files of a part, where there are more
 _RECRUIT = 5.0  # seconds between looks for machines that came
+_REACH = 10.0  # seconds until a machine says that it is there
 _STORE = 200 * 2**20  # bytes that Ray on this machine alone keeps for results
 
 
@@ -227,6 +229,7 @@ class Cluster:
         if named in (None, "", "local"):
             quiet |= {"include_dashboard": False, "object_store_memory": _STORE}
         try:
+            _require_listening(named or "")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 ray.init(address=named or "local", **quiet)
@@ -235,6 +238,13 @@ class Cluster:
                 f"no Ray answers at {named or 'this machine'} ({_first_line(error)}): start it there with `ray start "
                 "--head`, of the same version of Ray and Python, or say --workers ray without $RAY_ADDRESS"
             ) from error
+
+
+def _require_listening(address: str) -> None:
+    """Raise OSError where nobody listens at host:port, for which Ray would wait for minutes, and not silently."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
 
 
 def _unread(path: str) -> Read:
@@ -260,6 +270,7 @@ def _first_line(error: object) -> str:
 def _ray() -> Any:
     """Ray itself, which tells nobody that it is used and takes no hook of its own. Raises MissingPackageError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # of what its libraries write to stderr themselves
     try:
         import ray
     except ModuleNotFoundError as error:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from faceedit.describes import Described
 from retrieval.one_file import Crops, Read
+from retrieval.reading import FileReader
 from tests.conftest import ROOT
 from tests.stand_ins import HashEditor, believing
 
@@ -123,3 +124,13 @@ class Deadly(Crops):
         if path.name == self.name_of_poison:
             os.kill(os.getpid(), signal.SIGKILL)
         return believing()(path)
+
+
+class DeadlyReader(FileReader):
+    """Reads so in processes of its own, whatever it is told of crops."""
+
+    def __init__(self) -> None:
+        super().__init__(Deadly())
+
+    def cropping(self, crops: Crops, /) -> FileReader:
+        return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,9 +18,8 @@ from PIL import Image
 from index.gallery import Gallery
 from retrieval.errors import ClusterError
 from retrieval.face_search import FaceSearch
-from retrieval.reading import FileReader
 from tests.conftest import ROOT, blob_face
-from tests.rays import Deadly, Noting, Otherwise, Slow, TwoNodes, two_nodes  # noqa: F401
+from tests.rays import Deadly, DeadlyReader, Noting, Otherwise, Slow, TwoNodes, two_nodes  # noqa: F401
 from tests.stand_ins import HashEditor, ReadsHere
 from tests.test_retrieval_shards import everything
 
@@ -99,15 +99,35 @@ def test_a_photograph_that_ends_its_worker_is_named(photos: Path, tmp_path: Path
 @pytest.mark.usefixtures("two_nodes")
 def test_a_photograph_that_ends_its_decoder_is_named(photos: Path, tmp_path: Path) -> None:
     (photos / "p1" / "1.png").rename(photos / "p1" / "poison.png")
-    report = index(tmp_path / "db", photos, reader=FileReader(Deadly()), workers="ray", faces="aligned")
-    assert report.described + len(report.skipped) == 121
-    assert report.skipped
+    report = index(tmp_path / "db", photos, reader=DeadlyReader(), workers="ray")
+    assert report.described == 119 and len(report.skipped) == 2
+    with Gallery.open(tmp_path / "db") as gallery:
+        reasons = {problem.path: problem.reason for problem in gallery.problems()}
+    assert "its decoder crashed" in reasons["p1/poison.png"] and "is not an image" in reasons["bad.png"]
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_shards_may_be_described_by_a_cluster_each(photos: Path, tmp_path: Path) -> None:
+    index(tmp_path / "one", photos)
+    reports = [index(tmp_path / "two", photos, shard=f"{n}/2", workers="ray") for n in range(2)]
+    assert sum(report.described for report in reports) == 120 and min(report.described for report in reports) > 0
+    assert everything(str(tmp_path / "two")) == everything(str(tmp_path / "one"))
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_a_worker_with_another_model_is_refused(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"has model .* not .*: install the same facesearch there"):
         index(tmp_path / "db", photos, Otherwise(), workers="ray")
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_where_nobody_listens_one_line_says_so_at_once(photos: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address, began = f"ray://127.0.0.1:{taken.getsockname()[1]}", time.monotonic()
+        with pytest.raises(ClusterError, match=r"no Ray answers at ray://127\.0\.0\.1:\d+ \(ConnectionRefusedError"):
+            index(tmp_path / "db", photos, workers=address)
+        assert time.monotonic() - began < 60
 
 
 _PROGRAM = """
@@ -153,7 +173,7 @@ def test_the_command_says_what_it_says_without_ray(
 
 @pytest.mark.usefixtures("two_nodes")
 def test_an_interrupt_ends_it_and_the_next_run_goes_on(photos: Path, tmp_path: Path) -> None:
-    process = started(tmp_path, 0.2, "index", "photos", "--db", "db", "--workers", "ray")
+    process = started(tmp_path, 0.6, "index", "photos", "--db", "db", "--workers", "ray")
     end = time.monotonic() + 120
     while time.monotonic() < end and images_in(tmp_path / "db") == 0:
         time.sleep(0.2)
