@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.errors import EngineError, GalleryEmptyError, RecallError
+from index.errors import EngineError, GalleryBusyError, GalleryEmptyError, RecallError
 from index.gallery import Gallery, GalleryConfig, Labels
 from index.search.engine import Engine, open_engine
 from index.search.engine_prepare import drain
@@ -371,3 +373,38 @@ def test_what_belongs_to_another_gallery_is_not_used(
         for way in (lambda: again.prepare(ANY_TIME), again.repair):
             with pytest.raises(EngineError, match="belongs to another gallery"):
                 way()
+
+
+def test_a_reader_sees_whole_answers_while_somebody_writes(gallery: Gallery, server: Server, word: str) -> None:
+    """Those that stay are found at every moment, by their labels too, whatever comes, goes or is renamed meanwhile."""
+    built(gallery)
+    staying = gallery.ids(parse("identity = 'anna'"))
+    [query] = unit_vectors(1, SIZE, 4_711)
+    truth, near = expected(gallery, query, 5, "identity = 'anna'"), expected(gallery, query, COUNT, None)
+    others = [id_ for id_ in near if id_ not in staying]
+    engine, database = engine_of(word), opened_on(server)
+    reader = EngineReader(server.folder, database, (CONFIG.model_digest, SIZE), engine, few=0)
+
+    def write() -> None:
+        for n in range(8):
+            gallery.remove(others[5 * n : 5 * n + 2])
+            gallery.update_labels(
+                {id_: Labels.given("hand", identity=f"p{n}") for id_ in others[5 * n + 2 : 5 * n + 5]}
+            )
+            fill_unnamed(gallery, 5_000 + 10 * n)
+
+    answered = 0
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        while not writing.done() or not answered:
+            with suppress(GalleryBusyError):
+                [found] = reader.search(query[None], 5, parse("identity = 'anna'"), (), None)
+                assert [match.face.id for match in found] == truth
+                answered += 1
+        writing.result()
+    engine.close()
+    database.close()
+
+
+def fill_unnamed(gallery: Gallery, first: int) -> None:
+    gallery.add([new_face(f"new/{n}.png") for n in range(first, first + 10)], unit_vectors(10, SIZE, first))

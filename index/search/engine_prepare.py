@@ -336,5 +336,6 @@ def _nothing() -> Found:
 
 
 def _plan(count: int, size: int, about: EngineAbout, requirements: Requirements) -> Plan:
-    option = Option(about.kind, 0, about.milliseconds, 0.0, "", False)
+    memory = count * 4 * about.reduction.shape[1]  # of the engine, for the numbers alone
+    option = Option(about.kind, memory, about.milliseconds, 0.0, "", False)
     return Plan(count, size, about.reduction.shape[1], requirements, (option,))

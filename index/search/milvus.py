@@ -58,7 +58,7 @@ class Milvus:
         self._client: Any = None
         self._lock = RLock()
         self._field: str | None = None
-        for name in ("pymilvus", "grpc"):
+        for name in ("pymilvus", "milvus_lite", "grpc"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def token(self) -> str | None:
