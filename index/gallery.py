@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace as changed
 from functools import partial
@@ -39,6 +39,7 @@ from index.errors import (
     GalleryUnfinishedError,
 )
 from index.files import discard_indexes
+from index.hidden import HiddenFaces
 from index.labels import Labels
 from index.opening import make, opened
 from index.people import People
@@ -155,6 +156,11 @@ class Gallery(Reading):
         return People(self._database, self.writing)
 
     @property
+    def hidden(self) -> HiddenFaces:
+        """The faces that were removed and do not come back with their photos."""
+        return HiddenFaces(self._database, self.writing)
+
+    @property
     def as_opened(self) -> bool:
         """Whether the folder still holds this gallery, by the same model, of the same images' folder; False where
         another process has made it anew, redescribed or relocated it: then it is to be opened again."""
@@ -205,6 +211,20 @@ class Gallery(Reading):
                 self._reader.require_model(state.state(session))
                 ids = changes.add(session, self._folder, faces, array, replace, returned)
             self._tidy()
+            self._tell_engine(SEVERAL)
+        return ids
+
+    def add_beside(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> list[int]:
+        """Add faces of photos that are here already; their ids. Raises as `add`, UnknownImageError for a photo that is
+        not here, DuplicatePathError for a face of a number that is."""
+        array = checked_descriptors(descriptors, self._config.descriptor_size)
+        for face in faces:
+            check_place(face)
+            check_decision(face.path, face.decision, self._config.values)
+        with self.writing():
+            with self._database.writing() as session:
+                self._reader.require_model(state.state(session))
+                ids = changes.add_beside(session, self._folder, faces, array)
             self._tell_engine(SEVERAL)
         return ids
 
@@ -405,29 +425,31 @@ class Gallery(Reading):
         with self.writing(), self._database.writing() as session:
             state.set_identity_level(session, level)
 
-    def remove(self, ids: Iterable[int], *, keep_labels: bool = False) -> int:
+    def remove(self, ids: Iterable[int], *, keep_labels: bool = False, hide: Collection[int] = ()) -> int:
         """Remove faces and erase their descriptors; how many. Their ids are never used again.
 
         keep_labels: what a hand said of them is kept for when their content comes back; otherwise what was kept of it
-        goes, too. Unknown ids are passed over. Raises GalleryLockedError.
+        goes, too. hide: those of them that do not come back with their photos. Unknown ids are passed over. Raises
+        GalleryLockedError.
         """
         going = list(ids)
         if not going:
             return 0
         with self.writing():
             with self._database.writing() as session:
-                removed = changes.remove(session, going, keep_labels)
+                removed = changes.remove(session, going, keep_labels, hide)
             self._tidy()
         self._database.fold()
         return removed
 
-    def remove_person(self, identity: str) -> tuple[int, int]:
+    def remove_person(self, identity: str, *, hide: bool = False) -> tuple[int, int]:
         """Remove every face of this identity, as conditions compare it, and forget what is kept of it: how many faces,
-        and of how many pruned ones the labels. What the database's log still held of them goes, too, unless somebody
-        is reading: then with the last who closes the gallery. Raises GalleryLockedError."""
+        and of how many pruned ones the labels. hide: they do not come back with their photos. What the database's log
+        still held of them goes, too, unless somebody is reading: then with the last who closes the gallery. Raises
+        GalleryLockedError."""
         with self.writing():
             with self._database.writing() as session:
-                gone = changes.remove_person(session, identity)
+                gone = changes.remove_person(session, identity, hide)
             self._tidy()
         self._database.fold()
         return gone

@@ -265,6 +265,32 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """A face that was removed and does not come back with its photo: by that one's content, and by where it is."""
+
+    path: str
+    """of the photo, relative to the image root"""
+    sha256: str
+    """of its content"""
+    number: int = 1
+    """of the face there"""
+    share: Box | None = None
+    """its box in shares of the photo's sides; None: it was all of it"""
+    since: int = 0
+    """when it was hidden: seconds since 1970"""
+    id: int = 0
+
+    @property
+    def name(self) -> str:
+        """By what people call it, as `Face.name`."""
+        return self.path if self.share is None else f"{self.path}#{self.number}"
+
+    def as_json(self) -> dict[str, str | int]:
+        """What people and programs are told of it."""
+        return {"name": self.name, "path": self.path, "number": self.number, "since": self.since}
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """A group of faces that are one individual's."""
 
@@ -303,6 +329,14 @@ class Match:
     face: Face
     distance: float
     """Euclidean distance between the descriptors (not squared)"""
+
+
+def share_of(box: Box | None, size: tuple[int, int] | None) -> Box | None:
+    """A box in shares of the sides of its photograph, where that is one."""
+    if box is None or size is None or 0 in size:
+        return None
+    (left, top, width, height), (across, down) = box, size
+    return left / across, top / down, width / across, height / down
 
 
 def path_forms(path: str) -> tuple[str, ...]:
@@ -352,6 +386,18 @@ def check_box(name: str, box: Box) -> None:
     """Raise ImageRowError for what is no box."""
     if len(box) != 4 or not all(abs(one) < _FARTHEST for one in box) or min(box[2:]) < 1:
         raise ImageRowError(f"{name}: box is {box!r:.80}; expected left, top, width and height in pixels")
+
+
+def check_hidden(hidden: Hidden) -> None:
+    """Raise ImageRowError for what says of no content which face is meant."""
+    check_photo(Photo(hidden.path, hidden.sha256))
+    share = hidden.share or (0.0, 0.0, 1.0, 1.0)
+    near = len(share) == 4 and all(abs(one) <= _MOST_OF_PHOTO for one in share)
+    if not near or min(share[2:]) <= 0 or not hidden.sha256 or not 1 <= hidden.number <= MOST_FACES:
+        raise ImageRowError(
+            f"{hidden.path}: face {hidden.number} of {hidden.sha256!r:.20} at {share!r:.80} is none; expected a "
+            "sha256, a number from 1, and left, top, width and height in shares of the photo's sides"
+        )
 
 
 def check_photo(photo: Photo) -> None:

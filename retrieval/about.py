@@ -24,7 +24,8 @@ _FEW = 20  # lines that name what is missing
 @dataclass(frozen=True)
 class GalleryInfo:
     """gallery: its folder; images, people: how many; photos: with a face, without_face: that show none; problems: files
-    that could not be read; kept: of how many pruned images the labels are kept; persons: that faces were grouped
+    that could not be read; kept: of how many pruned images the labels are kept; hidden: faces
+    that were removed and stay away; persons: that faces were grouped
     into, ungrouped: faces that came since; image_root: what the
     images' paths start from; model: the digest of the one that described it, task, values, descriptor: what that one
     decides, and how many numbers it makes of an image; vectors: what searches them; engine: how that does so, where
@@ -38,6 +39,7 @@ class GalleryInfo:
     without_face: int
     problems: int
     kept: int
+    hidden: int
     persons: int
     ungrouped: int
     image_root: Path
@@ -87,6 +89,8 @@ class GalleryInfo:
         if self.kept:
             kept = f"what a hand said of {counted(self.kept, 'image')} that were pruned"
             rows.append(["kept", f"{kept}; `gallery remove --kept` forgets it"])
+        if self.hidden:
+            rows.append(["hidden", f"{counted(self.hidden, 'face')} left out by `index`; `gallery hidden` lists them"])
         if self.redescription is not None:
             next_one = f"by model {self.redescription.model_digest[:12]}: {self.redescription.staged:,}"
             how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
@@ -132,6 +136,7 @@ def about(gallery: Gallery) -> GalleryInfo:
         without_face=gallery.count_faceless(),
         problems=sum(not one.faceless for one in gallery.problems()),
         kept=gallery.count_kept(),
+        hidden=gallery.hidden.count(),
         persons=gallery.people.count(),
         ungrouped=gallery.people.count_new(),
         image_root=config.image_root,
@@ -194,6 +199,10 @@ def repair_lines(done: Repair) -> list[str]:
     if done.staged:
         lines.append(
             f"{done.staged:,} damaged descriptions by the next model will be made anew by `gallery redescribe`"
+        )
+    if done.unhidden:
+        lines.append(
+            f"{counted(done.unhidden, 'hidden face')} forgotten: the next run over their folder finds them again"
         )
     if done.settings:
         lines.append("search.json was damaged and is deleted: give --max-memory, --max-ms and --recall again")

@@ -10,13 +10,13 @@ import numpy as np
 from faceedit.describes import Describes
 from index.gallery import Face, Gallery, Kept, Labels, Photo
 from index.labels import FILE, HAND
-from index.values import Box, FloatArray
+from index.values import Box, FloatArray, share_of
 from retrieval.describing import Content, Made, describe_contents
 from retrieval.known import Known
 from retrieval.labelling import Labelling, handed_back, not_by_hand
 from retrieval.one_file import Read
 from retrieval.reports import IndexReport
-from retrieval.same_faces import Seen, same_again, same_faces, same_places, share_of
+from retrieval.same_faces import Seen, same_again, same_faces, same_places
 
 _NEAR = 1.0  # pixels that the box of a face may be elsewhere and still be the same answer of the same detector
 
@@ -40,7 +40,7 @@ class Adding:
     def describe_ahead(self, new: list[Read], made: Mapping[Content, Made]) -> None:
         """Describe each content that is not known, so that `add` need not. made: what was described elsewhere."""
         shared = self._shared(new)
-        left = [file for file in new if (file.sha256, 1) not in shared]
+        left = [file for file in new if (file.sha256, file.faces[0].number) not in shared]
         self._ready = {**made, **describe_contents(self._describer, left, made)}
 
     def add(self, new: list[Read]) -> None:
@@ -56,7 +56,7 @@ class Adding:
         faces, descriptors = list[Face](), list[FloatArray]()
         returned, lost = list[int](), list[Face]()
         for file, name in zip(new, names, strict=True):
-            own = [made[file.sha256, number] for number in range(1, len(file.faces) + 1)]
+            own = [made[file.sha256, face.number] for face in file.faces]
             faces += self._faces(file, own, kept.get(name, []), returned, lost)
             descriptors += [one.descriptor for one in own]
         self._keep(lost)
@@ -65,7 +65,7 @@ class Adding:
 
     def _made(self, new: list[Read]) -> dict[Content, Made]:
         shared = self._shared(new)
-        left = [file for file in new if (file.sha256, 1) not in shared]
+        left = [file for file in new if (file.sha256, file.faces[0].number) not in shared]
         made = describe_contents(self._describer, left, self._ready)
         self._report.described += len(made)
         self._report.duplicates += sum(len(file.faces) for file in new) - len(made)
@@ -102,7 +102,8 @@ class Adding:
             for new, old in same([seen_as(face) for face in before], seen_in(file)).items():
                 if before[old].id in waiting:
                     waiting.remove(before[old].id)
-                    own, photo, place = made[file.sha256, new + 1], photo_of(name, file), file.faces[new].place
+                    own, photo = made[file.sha256, file.faces[new].number], photo_of(name, file)
+                    place = file.faces[new].place
                     labels = self._labelling.of_same(name, before[old], len(before) > 1)
                     faces.append(replace(before[old], photo=photo, labels=labels, decision=own.decision, place=place))
                     descriptors.append(own.descriptor)
@@ -131,10 +132,10 @@ class Adding:
         faces = []
         for place, (found, own) in enumerate(zip(file.faces, made, strict=True)):
             again = kept[back[place]] if place in back else None
-            means = self._labelling.means(place + 1, several)
+            means = self._labelling.means(found.number, several)
             labels = self._labelling.of_new(name, before.get(place), again, means)
             returned += [again.id] if again is not None else []
-            faces.append(Face(photo, labels, own.decision, number=place + 1, place=found.place))
+            faces.append(Face(photo, labels, own.decision, number=found.number, place=found.place))
         return faces
 
     def _before(self, name: str, seen: Sequence[Seen], lost: list[Face]) -> dict[int, Labels]:
@@ -174,12 +175,13 @@ def seen_in(file: Read, descriptors: Sequence[FloatArray] = ()) -> list[Seen]:
     """The faces of a file that was read."""
     shares = [share_of(box, file.size) for box in _boxes(file)]
     looks: list[FloatArray | None] = [*descriptors] or [None] * len(shares)
-    return [Seen(n, share, look) for n, (share, look) in enumerate(zip(shares, looks, strict=True), 1)]
+    numbers = [face.number for face in file.faces]
+    return [Seen(n, share, look) for n, share, look in zip(numbers, shares, looks, strict=True)]
 
 
 def _are_those(known: Sequence[Face], file: Read) -> bool:
     """Whether known faces of a content are those that were found in it now."""
-    if [face.number for face in known] != list(range(1, len(file.faces) + 1)):
+    if [face.number for face in known] != [face.number for face in file.faces]:
         return False
     return all(_is_near(face.box, box) for face, box in zip(known, _boxes(file), strict=True))
 

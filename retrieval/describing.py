@@ -51,7 +51,7 @@ def describe_contents(
 ) -> dict[Content, Made]:
     """What is made of each face of each content that was read; ready: of those that were described before. Raises
     ModelFileError for a model that makes no descriptors."""
-    crops = {(file.sha256, n): face.crop for file in files for n, face in enumerate(file.faces, 1)}
+    crops = {(file.sha256, face.number): face.crop for file in files for face in file.faces}
     known = {content: ready[content] for content in crops if content in ready} if ready else {}
     crops = {content: crop for content, crop in crops.items() if content not in known}
     if not crops:

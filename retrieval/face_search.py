@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from index.gallery import CropPolicy, Gallery
 from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
 from index.truth.address import Address, Server, read_address
-from index.values import Person
+from index.values import Hidden, Person
 from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.asking import asked_for_person
@@ -30,6 +31,7 @@ from retrieval.choosing import Meant, chosen_ids
 from retrieval.cluster import Cluster, read_workers
 from retrieval.cluster_worker import Recipe
 from retrieval.crop_policy import keep_crops, read_crops
+from retrieval.hiding import BroughtBack, bring_back, meant
 from retrieval.indexing import index_folder
 from retrieval.kinds import below_root, look_through, require_pictures
 from retrieval.label_rows import LabelRows
@@ -50,7 +52,7 @@ from retrieval.search_requirements import require_possible
 from retrieval.shards import TURN, Shard, read_shard, require_whole
 from retrieval.source import AnyPicture, Source, read_source
 from retrieval.told import forget_told
-from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, removed_person
+from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, removed_images, removed_person
 from retrieval.wishes import Selection, Where, asked_for, attribute_named, condition_of, require_wish, swept
 
 Progress = Callable[[str, int, int], None]
@@ -486,21 +488,45 @@ class FaceSearch:
         return done
 
     def remove(
-        self, *images: Meant, where: Where = None, identity: str | None = None, progress: Progress | None = None
+        self,
+        *images: Meant,
+        where: Where = None,
+        identity: str | None = None,
+        hide: bool | None = None,
+        progress: Progress | None = None,
     ) -> Removal:
         """Remove images that are named by path, by path and number (`party.jpg#2`) or by id, or that fulfil a
         condition, and erase their descriptors. identity: remove this person and all that is kept of it.
 
+        hide: whether later runs over their folder leave them out; None: those whose photograph stays, with others in
+        it. Of a person, by `identity`, nothing is hidden unless it is said, since something is kept for that.
         The files themselves stay. Raises UsageError, UnknownImageError, WhereError, NothingFoundError.
         """
         condition, gallery = condition_of(where), self.gallery
         reduced = bool(shortlists(gallery.folder))  # which only `prepare` makes
         if identity is None:
-            removed, forgotten = gallery.remove(chosen_ids(gallery, images, condition)), 0
+            removal = removed_images(gallery, chosen_ids(gallery, images, condition), hide)
         else:
-            removed, forgotten = removed_person(gallery, identity, alone=not images and condition is None)
+            removal = removed_person(gallery, identity, bool(hide), alone=not images and condition is None)
         forget_told(gallery.folder)
-        return Removal(removed, self._prepared(None, progress)[1] if reduced else None, forgotten)
+        return replace(removal, not_searched=self._prepared(None, progress)[1] if reduced else None)
+
+    def hidden(self) -> list[Hidden]:
+        """The faces that were removed and that later runs leave out, those first that were hidden first."""
+        return self.gallery.hidden.all()
+
+    def unhide(self, *names: str, detector: str | os.PathLike[str] | None = None) -> BroughtBack:
+        """Let hidden faces come back, by `Hidden.name` or by the path of their photo: they are described at once where
+        their files are what they were, else they come with the next run that finds them. What a hand said of them
+        was erased with them. detector: the one that the gallery was made with, where that did not come along. Raises
+        UsageError for what names none, GalleryError, ModelFileError."""
+        gallery = self.gallery
+        hidden, own = meant(gallery, names), own_editor(gallery, self._models)[1]
+        _, crops = read_crops(gallery.crops, None, detector, None)
+        done = bring_back(gallery, own, hidden, self._reader.cropping(crops))
+        if done.faces and shortlists(gallery.folder):
+            done.not_searched = self._prepared(None, None)[1]
+        return done
 
     def forget_kept(self) -> int:
         """Forget what is kept of pruned images for when their content comes back; of how many."""

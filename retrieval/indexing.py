@@ -13,6 +13,7 @@ from retrieval.adding import Adding
 from retrieval.comparing import Comparison
 from retrieval.describing import Content, DescribesFiles, Here, Made
 from retrieval.folder import is_gone, stamp_of
+from retrieval.hiding import Hiding
 from retrieval.known import Known
 from retrieval.labelling import ONLY, Labelling, require_named, says_the_same
 from retrieval.levels import LAST, same_names
@@ -108,6 +109,7 @@ class _Run:
         self._leaving: list[Face] = []
         self._known = Known(gallery)
         self._adding = Adding(gallery, describer, self._known, labelling, self.report, self._name)
+        self._hiding = Hiding(gallery, self._known, self.report, self._name)
         self._several = gallery.several() if labelling.manifest is not None else set[str]()
 
     def turn(self) -> AbstractContextManager[None]:
@@ -157,6 +159,7 @@ class _Run:
     def _take(self, files: list[Read]) -> None:
         """Keep what was read: content that is known costs nothing, the rest is described."""
         self._look(files)
+        files = self._hiding.without(files)
         touched: list[Face] = []
         new: list[Read] = []
         problems: list[Problem] = []

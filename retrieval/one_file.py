@@ -28,10 +28,12 @@ UNKNOWN = FileStamp()
 
 @dataclass(frozen=True)
 class ReadFace:
-    """A face's crop (60, 60, 3) uint8 RGB; place: where it lies in the upright photograph, None: it is all of that."""
+    """A face's crop (60, 60, 3) uint8 RGB; place: where it lies in the upright photograph, None: it is all of that;
+    number: among the faces there, the largest first."""
 
     crop: Picture
     place: Place | None = None
+    number: int = 1
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,10 @@ def read_by(cropper: Cropper, path: Path) -> Read:
 def _with_faces(file: Read, cuts: Cuts) -> Read:
     """What was read with what was cut out of it."""
     width, height = cuts.size or (0, 0)
-    faces = tuple(ReadFace(cut.crop, None if cut.face is None else _place(cut.face)) for cut in cuts.faces)
+    faces = tuple(
+        ReadFace(cut.crop, None if cut.face is None else _place(cut.face), number)
+        for number, cut in enumerate(cuts.faces, 1)
+    )
     return replace(file, faces=faces, width=width, height=height, turn=cuts.turns)
 
 

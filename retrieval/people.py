@@ -14,10 +14,10 @@ from faceedit.describes import Usual, Who
 from faceedit.errors import UsageError
 from index.gallery import Gallery
 from index.people import Known
-from index.values import FloatArray, IdArray, Person, Placement
+from index.values import FloatArray, IdArray, Person, Placement, share_of
 from index.where import Comparison, Condition
 from retrieval.grouping import grouped
-from retrieval.same_faces import Seen, same_places, share_of
+from retrieval.same_faces import Seen, same_places
 from retrieval.tables import aligned, counted, shown
 
 _PAGE = 5_000  # descriptors that are read at a time

@@ -97,9 +97,9 @@ def _stage(
             if number not in found:
                 lost[face.id] = file.reason or f"{face.name} is not found in its photograph again"
                 continue
-            new = made[file.sha256, found[number] + 1]
-            place = file.faces[found[number]].place
-            staged.append(replace(face, photo=photo_of(face.path, file), decision=new.decision, place=place))
+            now = file.faces[found[number]]
+            new = made[file.sha256, now.number]
+            staged.append(replace(face, photo=photo_of(face.path, file), decision=new.decision, place=now.place))
             descriptors.append(new.descriptor)
     if staged:
         gallery.stage(staged, np.stack(descriptors))

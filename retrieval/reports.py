@@ -27,7 +27,8 @@ class IndexReport:
     before; duplicates: content that another image has, whose descriptor they share; vanished: how many images the
     gallery still holds although their files have gone; left_out: those that it holds of the folder and that are not
     looked at any more, although their files are there; pruned: how many of these were removed; returned: how many were
-    pruned before, and have what a hand said of them again; others: names of faces of which a hand said something, and
+    pruned before, and have what a hand said of them again; hidden: faces that were left out, since somebody hid them;
+    others: names of faces of which a hand said something, and
     whose files show another person now, or not that one: it is kept for when the content comes back; photos: how many
     have a face in the gallery; faceless: those that were looked at and show none, with the reason; skipped: unreadable
     files and folders with their reasons;
@@ -52,6 +53,7 @@ class IndexReport:
     left_out: LeftOut = field(default_factory=LeftOut)
     pruned: int = 0
     returned: int = 0
+    hidden: int = 0
     others: list[str] = field(default_factory=list)
     photos: int = 0
     faceless: list[tuple[Path, str]] = field(default_factory=list)
@@ -177,8 +179,12 @@ _TOLD = {
     "pruned": "were removed: their files have gone; what a hand said of them is kept for when they come back",
     "returned": "were pruned before, and have again what a hand said of them",
     "relabelled": "got new labels",
+    "hidden": "left out, since somebody hid them; `gallery hidden` lists them",
 }
-_COUNTS = "images photos described unchanged renamed duplicates changed relabelled vanished pruned returned".split()
+_COUNTS = (
+    *("images", "photos", "described", "unchanged", "renamed", "duplicates", "changed", "relabelled", "vanished"),
+    *("pruned", "returned", "hidden"),
+)
 
 
 @dataclass

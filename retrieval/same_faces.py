@@ -26,14 +26,6 @@ class Seen:
     descriptor: FloatArray | None = None
 
 
-def share_of(box: Box | None, size: tuple[int, int] | None) -> Box | None:
-    """A box in shares of the sides of its photograph, where that is one."""
-    if box is None or size is None or 0 in size:
-        return None
-    (left, top, width, height), (across, down) = box, size
-    return left / across, top / down, width / across, height / down
-
-
 def same_faces(before: Sequence[Seen], after: Sequence[Seen], who: Who | None = None) -> dict[int, int]:
     """By the position of a face now, that of the same one before: those that look the same, nearest first; then those
     in the same place of the photograph, whatever its size; then, where one of both was all of its photograph, those of

@@ -13,7 +13,7 @@ from faceedit.errors import UsageError
 from index.care.compact import Compaction
 from index.gallery import Gallery
 from index.labels import HAND, LABEL_KINDS, LONGEST_LABEL
-from index.where import LARGEST, Condition
+from index.where import LARGEST, Comparison, Condition
 from retrieval.about import missing_files
 from retrieval.checks import is_unicode, require_keepable
 from retrieval.choosing import Meant, chosen_ids
@@ -33,11 +33,13 @@ KEEP: Final = Keep.KEEP
 @dataclass(frozen=True)
 class Removal:
     """images: how many were removed; not_searched: why the index could not be built anew, where there was one;
-    forgotten: of how many pruned ones the labels are not kept any more."""
+    forgotten: of how many pruned ones the labels are not kept any more; hidden: names of those that later runs leave
+    out."""
 
     images: int
     not_searched: Exception | None = None
     forgotten: int = 0
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,34 @@ def _text(name: str, given: object) -> str | None:
     return given or None
 
 
-def removed_person(gallery: Gallery, identity: str, alone: bool) -> tuple[int, int]:
-    """Remove a person; how many faces, and of how many pruned ones the labels. alone: whether nothing else was said to
-    be removed. Raises UsageError, NothingFoundError."""
+def removed_images(gallery: Gallery, ids: Sequence[int], hide: bool | None) -> Removal:
+    """Remove faces. hide: whether they stay away when their photos are read again; None: those of photos that stay,
+    since others are in them."""
+    hidden = list(ids) if hide else [] if hide is False else _beside_others(gallery, ids)
+    names = tuple(face.name for face in gallery.get(hidden) if face.photo.sha256)
+    return Removal(gallery.remove(ids, hide=hidden), hidden=names)
+
+
+def _beside_others(gallery: Gallery, ids: Sequence[int]) -> list[int]:
+    """Those of these faces in whose photos others stay."""
+    stay = set(gallery.siblings(ids)) - set(ids)
+    photos = gallery.all_ids_of([face.path for face in gallery.get(sorted(stay))])
+    return sorted({id_ for some in photos.values() for id_ in some} - stay)
+
+
+def removed_person(gallery: Gallery, identity: str, hide: bool, alone: bool) -> Removal:
+    """Remove a person, and what is kept of it. hide: its faces stay away when their photos are read again; alone:
+    whether nothing else was said to be removed. Raises UsageError, NothingFoundError."""
     if not alone:
         raise UsageError("an identity with paths or a condition: choose one")
     if not identity or not is_unicode(identity):
         raise UsageError(f"identity {identity!r} is no name: give one as `facesearch gallery list` shows it")
-    removed, forgotten = gallery.remove_person(identity)
+    named = gallery.faces(Comparison("identity", "=", (identity,))) if hide else ()
+    names = tuple(face.name for face in named if face.photo.sha256)
+    removed, forgotten = gallery.remove_person(identity, hide=hide)
     if not removed and not forgotten:
         raise NothingFoundError(f"nobody is called {identity!r}")
-    return removed, forgotten
+    return Removal(removed, forgotten=forgotten, hidden=names)
 
 
 def relocate(gallery: Gallery, root: Path) -> int:

@@ -25,8 +25,20 @@ from tests.stand_ins import HashEditor, ReadsHere, Sees
 
 MODEL, NEXT = HashEditor("a", descriptor_size=16), HashEditor("b", descriptor_size=24)
 PEOPLE, COUNT = 4, 20
-READING = ("list", "show", "info", "problems", "query", "where", "verify", "plan", "export")
-WRITING = ("index", "label", "remove", "compact", "relocate", "redescribe", "prepare", "prune", "repair")
+READING = ("list", "show", "info", "problems", "hidden", "query", "where", "verify", "plan", "export")
+WRITING = (
+    "index",
+    "label",
+    "remove",
+    "hide",
+    "unhide",
+    "compact",
+    "relocate",
+    "redescribe",
+    "prepare",
+    "prune",
+    "repair",
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ def templates(folder: Path) -> dict[str, Place]:
         faces.label("p3/party.png#2", identity="Änna")
         faces.label("p3/two.png#1", identity="p3")
         faces.remove(5)
+        faces.remove("p3/two.png#2", "p1/13.png", hide=True)
         faces.gallery.people.write({}, [[1, 2, 3, 21], [4, 22]], [6, 7])
         faces.gallery.people.place_apart([2], {1: 1, 3: 1})
         faces.label(where="path like 'p2/1%'", identity="Änna")
@@ -200,6 +213,7 @@ _COMMANDS: Mapping[str, Callable[[FaceSearch, Place], Any]] = {
     "show": lambda faces, place: (faces.gallery.get([1, 7]), faces.gallery.descriptors([1, 7]).tobytes()),
     "info": _info,
     "problems": lambda faces, place: [replace(one, found="", reason="") for one in faces.gallery.problems()],
+    "hidden": lambda faces, place: faces.hidden(),
     "query": found_by,
     "index and query": _indexed_and_found,
     "where": lambda faces, place: found_by(faces, place, "identity = 'änna' or pose is null"),
@@ -211,6 +225,8 @@ _COMMANDS: Mapping[str, Callable[[FaceSearch, Place], Any]] = {
     "prune": lambda faces, place: faces.index(place.photos, prune=True),
     "label": lambda faces, place: faces.label(2, 4, identity="ben"),
     "remove": lambda faces, place: faces.remove(1, 8),
+    "hide": lambda faces, place: faces.remove(1, "p3/party.png#1", hide=True),
+    "unhide": lambda faces, place: faces.unhide("p1/13.png", "p3/two.png#2"),
     "compact": lambda faces, place: faces.compact(),
     "relocate": lambda faces, place: faces.relocate(place.photos),
     "redescribe": lambda faces, place: faces.redescribe(drop=True),

@@ -50,6 +50,7 @@ DAMAGE = (
     "UPDATE photo SET faceless = 0 WHERE faceless = 1",
     "UPDATE kept SET identity = 'x'",
     "UPDATE passed SET kind = 'x'",
+    "UPDATE hidden SET number = 7",
 )
 
 ROWS = {
@@ -57,6 +58,7 @@ ROWS = {
     "photographs of nobody": "photo WHERE faceless = 1",
     "kept labels": "kept",
     "files passed over": "passed",
+    "hidden faces": "hidden",
 }
 
 MODELS = [HashEditor("a", descriptor_size=16, batch=BATCH), KnowsPeople(descriptor_size=24, batch=BATCH)]
@@ -138,6 +140,16 @@ class Campaign:
             ids = [image.id for image in gallery.faces()]
             some = self.rng.choice(ids, size=min(5, len(ids)), replace=False).tolist() if ids else []
             gallery.remove(gallery.siblings(some))  # one that is removed alone does not come back with its photograph
+
+    def hide(self) -> None:
+        with FaceSearch(self.db, describer=self._model(), reader=READER) as faces:
+            names = [face.name for face in faces.gallery.faces()]
+            if names:
+                faces.remove(*self.rng.choice(names, size=min(3, len(names)), replace=False).tolist(), hide=True)
+
+    def unhide(self) -> None:
+        with FaceSearch(self.db, describer=self._model(), reader=READER) as faces:
+            faces.unhide(*(one.name for one in faces.hidden()[::2]))
 
     def label(self) -> None:
         with Gallery.open(self.db) as gallery:
@@ -273,12 +285,12 @@ class Campaign:
             if complete:
                 self._compare()
 
+        if complete and (self.db / "gallery.db").exists():
+            self._count_rows()
         try:
             _done(look)
         except AssertionError as error:
             raise SystemExit(f"a finding after {json.dumps(self.count)}") from error
-        if complete and (self.db / "gallery.db").exists():
-            self._count_rows()
 
     def _count_rows(self) -> None:
         """What was there to be damaged."""
@@ -288,6 +300,9 @@ class Campaign:
         connection.close()
 
     def _compare(self) -> None:
+        self._indexed(self.db, prune=True)
+        with FaceSearch(self.db, describer=self._model(), reader=READER) as faces:
+            assert not faces.unhide(*(one.name for one in faces.hidden())).stay
         for _ in range(2):  # the second time nothing is left to do
             report = self._indexed(self.db, prune=True)
         assert (report.described, report.pruned, report.renamed, report.duplicates) == (0, 0, 0, 0), report
@@ -396,7 +411,7 @@ def _largest_file(most: int) -> None:
 
 OPERATIONS = (
     *("index", "index", "index", "prune", "compact", "compact", "redescribe", "redescribe"),
-    *("remove", "label", "search", "repair", "repair", "relocate"),
+    *("remove", "hide", "unhide", "label", "search", "repair", "repair", "relocate"),
 )
 
 

@@ -20,6 +20,7 @@ TABLES = (
     "record",
     "passed",
     "kept",
+    "hidden",
     "member",
     "placement",
     "redescription",

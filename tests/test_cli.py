@@ -38,7 +38,7 @@ COMMANDS = tuple(
 GROUPS = {
     "data": ("import",),
     "gallery": (
-        *"create info list show label remove people problems verify repair compact redescribe".split(),
+        *"create info list show label remove hidden unhide people problems verify repair compact redescribe".split(),
         *"copy export import relocate plan".split(),
     ),
     "gallery people": ("merge", "split", "not-same"),
@@ -357,7 +357,7 @@ def test_index_says_what_it_did_as_json_and_does_it_once(quick: Command, photos:
     counts: dict[str, Any] = {"gallery": "db", "images": 4, "relabelled": 0, "vanished": 0, "skipped": []}
     counts |= {"changed": 0, "renamed": 0, "duplicates": 0, "pruned": 0, "search": {"kind": "exact", "recall": 1.0}}
     counts |= {"labels": None, "same_names": [], "warnings": [], "photos": 4, "without_face": []}
-    counts |= {"returned": 0, "passed_over": [], "passed_over_kinds": {}, "exclude_unmatched": []}
+    counts |= {"returned": 0, "hidden": 0, "passed_over": [], "passed_over_kinds": {}, "exclude_unmatched": []}
     counts |= {"left_out": {"count": 0, "first": []}, "others": []}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}

@@ -98,6 +98,7 @@ def test_a_gallery_comes_back_as_it_was(gallery: Gallery, tmp_path: Path) -> Non
         "descriptors.npy",
         "faces.jsonl",
         "gallery.json",
+        "hidden.jsonl",
         "kept.jsonl",
         "placements.jsonl",
     ]
@@ -212,7 +213,7 @@ def link_within(out: Path) -> None:
     (out / "pictures" / "ö" / "1.png").symlink_to(out / "gallery.json")
 
 
-SUMMED = ("faces.jsonl", "kept.jsonl", "placements.jsonl", "descriptors.npy")
+SUMMED = ("faces.jsonl", "kept.jsonl", "placements.jsonl", "hidden.jsonl", "descriptors.npy")
 
 
 def agree(out: Path) -> None:
@@ -228,6 +229,13 @@ HEADER = (
 def placed(out: Path, **said: object) -> None:
     """What a hand said of one face, and hashes that agree."""
     (out / "placements.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
+    write_lines(out, (out / "faces.jsonl").read_text())
+
+
+def hidden(out: Path, **said: object) -> None:
+    """One face that stays away, and hashes that agree."""
+    line = {"path": "a.png", "sha256": "ab" * 32, "number": 1, "since": 5} | said
+    (out / "hidden.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     write_lines(out, (out / "faces.jsonl").read_text())
 
 
@@ -260,6 +268,14 @@ def rewrite_lines(out: Path, **new: object) -> None:
             r"placements\.jsonl is damaged \(line 1: person",
         ),
         (lambda out: placed(out, sha256="x", number=1, person=0), r"placements\.jsonl is damaged \(line 1: "),
+        (lambda out: hidden(out, path="../a.png"), r"hidden\.jsonl is damaged \(line 1: image path is"),
+        (lambda out: hidden(out, sha256=""), r"hidden\.jsonl is damaged \(line 1: "),
+        (lambda out: hidden(out, number=0), "number is 0, which is no whole number"),
+        (lambda out: hidden(out, since=None), "since is None, which is no whole number"),
+        (lambda out: hidden(out, share=[0.1, 0.1, 0, 0.1]), "in shares of the photo's sides"),
+        (lambda out: hidden(out, share=[0.1, 0.1, float("nan"), 0.1]), "in shares of the photo's sides"),
+        (lambda out: hidden(out, share=[1e9] * 4), "in shares of the photo's sides"),
+        (lambda out: hidden(out, share=[0.1]), r"hidden\.jsonl is damaged"),
         (lambda out: rewrite_lines(out, id=4), "an id or a path stands there twice"),
         (lambda out: rewrite_lines(out, id=-4), "id is -4, which is no whole number from 1 to"),
         (lambda out: rewrite_lines(out, path="a.png"), "an id or a path stands there twice"),

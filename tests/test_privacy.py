@@ -121,6 +121,18 @@ def test_a_face_that_is_removed_by_its_number_leaves_nothing_either(faces: FaceS
     assert found(folder) == set()
 
 
+def test_of_a_hidden_face_no_more_is_kept_than_tells_it_from_the_others(faces: FaceSearch, folder: Path) -> None:
+    """Her crop's content must be, or it could not be told; what she looks like, who she is and what was said: not."""
+    assert sorted(faces.remove(identity=NAME, hide=True).hidden) == [f"{NAME}/crop.png", "party.jpg#1"]
+    faces.close()
+    assert found(folder) == {"name", "content of her crop"}  # the name is a part of the path
+    with Gallery.open(folder) as gallery:
+        kept = {one.name: (one.number, one.share) for one in gallery.hidden.all()}
+        assert kept == {"party.jpg#1": (1, (0.137, 0.333, 0.089, 0.167)), f"{NAME}/crop.png": (1, None)}
+        gallery.hidden.change([one.id for one in gallery.hidden.all()])
+    assert found(folder) == set()
+
+
 def test_a_label_that_is_taken_away_is_gone(faces: FaceSearch, folder: Path) -> None:
     faces.label("party.jpg#1", expression="")
     faces.forget_kept()

@@ -19,10 +19,10 @@ from faceedit.describes import Described, Who
 from faceedit.errors import MissingPackageError, UsageError
 from faceedit.faces import Face, Faces
 from index.gallery import Gallery
-from index.values import Box, FloatArray
+from index.values import Box, FloatArray, share_of
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Crops, Read, read, read_by
-from retrieval.same_faces import Seen, same_again, same_faces, same_places, share_of
+from retrieval.same_faces import Seen, same_again, same_faces, same_places
 from tests.stand_ins import HashEditor, ReadsHere, Sees
 
 SQUARES = {(200, 30, 30): 0, (30, 200, 30): 1, (30, 30, 200): 2}  # the colours that stand for faces

@@ -40,6 +40,13 @@ def remove(
     kept: Annotated[
         bool, typer.Option("--kept", help="Forget the labels that are kept of images that were pruned.")
     ] = False,
+    hide: Annotated[
+        bool | None,
+        typer.Option(
+            "--hide/--no-hide",
+            help="Whether later runs of index leave them out. [default: those whose photograph stays, with others]",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
     db: DbOption = None,
 ) -> None:
@@ -63,8 +70,10 @@ def remove(
                 print(printable(image.name))
             print(f"{counted(len(ids), 'image')} would be removed", file=sys.stderr)
             return
-        done = faces.remove(*(images or ()), where=condition, identity=identity, progress=bar.tell)
+        done = faces.remove(*(images or ()), where=condition, identity=identity, hide=hide, progress=bar.tell)
     also = f"; labels of {counted(done.forgotten, 'pruned image')} forgotten" if done.forgotten else ""
+    if done.hidden:
+        also += f"; {counted(len(done.hidden), 'face')} hidden from later runs"
     print(f"{counted(done.images, 'image')} removed, their descriptors erased{also}")
     warn_not_searched(done.not_searched)
 

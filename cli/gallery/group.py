@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.gallery import correct, keep, look, move, people
+from cli.gallery import correct, hide, keep, look, move, people
 
 group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 group.command("create")(keep.create)
@@ -13,6 +13,8 @@ group.command("list")(look.list_images)
 group.command("show")(look.show)
 group.command("label")(correct.label)
 group.command("remove")(correct.remove)
+group.command("hidden")(hide.hidden)
+group.command("unhide")(hide.unhide)
 group.add_typer(people.group, name="people")
 group.command("problems")(look.problems)
 group.command("verify")(keep.verify)

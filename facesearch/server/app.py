@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
-from facesearch.server import asking, keeping, people, showing
+from facesearch.server import asking, hidden, keeping, people, showing
 from facesearch.server.errors import FORESEEN, RESPONSES, foreseen, http, invalid, unforeseen
 from facesearch.server.guard import COOKIE, Guard, address_of
 from facesearch.server.metrics import CONTENT_TYPE
@@ -43,7 +43,7 @@ def make_app(served: Service) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.service = served
-    for router in (session, asking.router, showing.router, people.router, keeping.router, state):
+    for router in (session, asking.router, showing.router, hidden.router, people.router, keeping.router, state):
         app.include_router(router)
     for kind in FORESEEN:
         app.add_exception_handler(kind, foreseen)

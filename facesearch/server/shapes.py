@@ -154,6 +154,42 @@ class Changed(BaseModel):
     warnings: list[str] = []
 
 
+class Removed(Changed):
+    hidden: list[str] = Field(description="Names of those that stay away, to have them back by `/hidden/back`.")
+
+
+class Hidden(BaseModel):
+    """A face that was removed, and that later looks through its folder leave out."""
+
+    name: str = Field(description="Of the photo, and which face there: party.jpg#2.")
+    path: str
+    number: int
+    since: int = Field(description="Seconds since 1970.")
+
+
+class HiddenPage(BaseModel):
+    """Some of many, those last hidden first."""
+
+    total: int
+    next: str | None
+    hidden: list[Hidden]
+
+
+class Names(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    names: Annotated[list[Annotated[str, Field(max_length=10_000)]], Field(min_length=1, max_length=10_000)]
+
+
+class BroughtBack(BaseModel):
+    """faces: ids; waiting: names of those that come with the next look through their folder; stay: of those that stay
+    hidden, since their file cannot be read now."""
+
+    faces: list[int]
+    waiting: list[str]
+    stay: list[str]
+
+
 class Attribute(BaseModel):
     name: str
     values: list[int]

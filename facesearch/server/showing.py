@@ -19,7 +19,18 @@ from facesearch.server.asking import Served
 from facesearch.server.errors import RESPONSES, RefusedError
 from facesearch.server.service import Service, require_quiet
 from facesearch.server.settings import API
-from facesearch.server.shapes import BIGGEST, Changed, Face, Labels, Meant, MeantLabels, Page, PhotoAbout, face_json
+from facesearch.server.shapes import (
+    BIGGEST,
+    Changed,
+    Face,
+    Labels,
+    Meant,
+    MeantLabels,
+    Page,
+    PhotoAbout,
+    Removed,
+    face_json,
+)
 from index.errors import UnknownImageError
 from index.values import IdArray
 from retrieval.wishes import condition_of
@@ -30,6 +41,7 @@ _MOST = 1_000  # faces of a page
 _SMALL = 240
 FaceId = Annotated[int, Place(ge=1, le=BIGGEST)]
 Size = Annotated[int, Query(ge=SIZES[0], le=4_096, description="The longer side is no longer than this, in pixels.")]
+Hide = Annotated[bool, Query(description="Later looks through their folder leave them out: see `/hidden`.")]
 JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {}}},
     304: {"description": "It is the one that you have."},
@@ -112,16 +124,16 @@ def label_one(face: FaceId, labels: Labels, served: Served) -> Any:
     return {"faces": _labelled(served, Meant(ids=[face]), labels)}
 
 
-@router.delete("/faces", response_model=Changed)
-def remove_many(meant: Meant, served: Served) -> Any:
+@router.delete("/faces", response_model=Removed)
+def remove_many(meant: Meant, served: Served, hide: Hide = True) -> Any:
     """Remove faces and all that is kept of them. The photos' files stay."""
-    return _removed(served, meant)
+    return _removed(served, meant, hide)
 
 
-@router.delete("/faces/{face}", response_model=Changed)
-def remove_one(face: FaceId, served: Served) -> Any:
+@router.delete("/faces/{face}", response_model=Removed)
+def remove_one(face: FaceId, served: Served, hide: Hide = True) -> Any:
     """Remove a face and all that is kept of it. The photo's file stays."""
-    return _removed(served, Meant(ids=[face]))
+    return _removed(served, Meant(ids=[face]), hide)
 
 
 def _labelled(served: Service, meant: Meant, labels: Labels) -> int:
@@ -130,10 +142,11 @@ def _labelled(served: Service, meant: Meant, labels: Labels) -> int:
     return served.faces.label(*(meant.ids or ()), where=meant.where, **given)
 
 
-def _removed(served: Service, meant: Meant) -> dict[str, Any]:
+def _removed(served: Service, meant: Meant, hide: bool) -> dict[str, Any]:
     require_quiet(served)
-    done = served.faces.remove(*(meant.ids or ()), where=meant.where)
-    return {"faces": done.images, "warnings": [str(done.not_searched)] if done.not_searched else []}
+    done = served.faces.remove(*(meant.ids or ()), where=meant.where, hide=hide)
+    warnings = [str(done.not_searched)] if done.not_searched else []
+    return {"faces": done.images, "hidden": done.hidden, "warnings": warnings}
 
 
 def _picture(

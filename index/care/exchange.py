@@ -1,5 +1,5 @@
 """A gallery as plain files that anything can read: gallery.json, faces.jsonl, kept.jsonl, placements.jsonl,
-descriptors.npy, pictures/. `index.care.restore` makes a gallery of them."""
+hidden.jsonl, descriptors.npy, pictures/. `index.care.restore` makes a gallery of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from index.care.exported import ABOUT, DESCRIPTORS, FACES, FORMAT, KEPT, PICTURES, PLACEMENTS
+from index.care.exported import ABOUT, DESCRIPTORS, FACES, FORMAT, HIDDEN, KEPT, PICTURES, PLACEMENTS
 from index.descriptors import RECORD_TYPE
 from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import file_hash, make_folders, new_folder_whole, require_new_folder
 from index.labels import LABELS
-from index.truth import descriptor_slots, kept, people, state, store
+from index.truth import descriptor_slots, hidden, kept, people, state, store
 from index.truth.database import Database
 from index.truth.ids import last_id
 from index.values import Face, GalleryConfig, Photo
@@ -56,6 +56,7 @@ def export(
         count = _write_content(folder, database, made, config, progress)
         _write_kept(database, made / KEPT)
         _write_placements(database, made / PLACEMENTS)
+        _write_hidden(database, made / HIDDEN)
         if pictures:
             missing = _copy_pictures(database, config.image_root, made / PICTURES)
         about = {
@@ -70,7 +71,7 @@ def export(
             "persons": persons,
             **({} if level is None else {"identity_level": level}),
             **{name: said for name, said in asdict(crops).items() if said is not None},
-            "sha256": {name: file_hash(made / name) for name in (FACES, KEPT, PLACEMENTS, DESCRIPTORS)},
+            "sha256": {name: file_hash(made / name) for name in (FACES, KEPT, PLACEMENTS, HIDDEN, DESCRIPTORS)},
         }
         (made / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return Exported(count, missing)
@@ -141,6 +142,16 @@ def _write_placements(database: Database, path: Path) -> None:
         for one in people.placements(session):
             said = {"sha256": one.sha256, "number": one.number, "person": one.person}
             lines.write(json.dumps(said | ({"box": list(one.box)} if one.box else {})) + "\n")
+        to_disk(lines)
+
+
+def _write_hidden(database: Database, path: Path) -> None:
+    """Which faces stay away, one object a line."""
+    with database.reading() as session, path.open("w", encoding="utf-8") as lines:
+        for one in hidden.every(session):
+            said = {"path": one.path, "sha256": one.sha256, "number": one.number, "since": one.since}
+            said |= {"share": list(one.share)} if one.share else {}
+            lines.write(json.dumps(said, ensure_ascii=False) + "\n")
         to_disk(lines)
 
 

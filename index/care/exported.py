@@ -28,12 +28,14 @@ from index.values import (
     Face,
     GalleryConfig,
     HalfArray,
+    Hidden,
     Kept,
     Photo,
     Place,
     Placement,
     check_box,
     check_decision,
+    check_hidden,
     check_photo,
     check_place,
 )
@@ -41,7 +43,7 @@ from index.where import LARGEST
 
 FORMAT = 2
 ABOUT, FACES, DESCRIPTORS, PICTURES = "gallery.json", "faces.jsonl", "descriptors.npy", "pictures"
-KEPT, PLACEMENTS = "kept.jsonl", "placements.jsonl"
+KEPT, PLACEMENTS, HIDDEN = "kept.jsonl", "placements.jsonl", "hidden.jsonl"
 FACES_OF = {1: "images.jsonl", 2: FACES}  # by format
 _T = TypeVar("_T")
 LONGEST = 2**20  # bytes of gallery.json, and of a line
@@ -96,7 +98,7 @@ def read_export(source: Path, image_root: Path | None) -> Export:
         crops = CropPolicy(*(about.get(name) for name in ("faces", "detector", "identity_of")))
     except _NONSENSE as error:
         raise damaged(source / ABOUT, _said(error)) from error
-    for name in (FACES_OF[format_], DESCRIPTORS, *((KEPT, PLACEMENTS) if format_ >= 2 else ())):
+    for name in (FACES_OF[format_], DESCRIPTORS, *((KEPT, PLACEMENTS, HIDDEN) if format_ >= 2 else ())):
         if not _is_plain(source / name) or file_hash(source / name) != sums.get(name):
             raise damaged(source / name, f"it is not there or its hash is not what {ABOUT} says")
     content = _descriptors(source / DESCRIPTORS, shape)
@@ -133,6 +135,11 @@ def read_placements(export: Export) -> list[Placement]:
     """What a hand said of which person a face is. Raises GalleryCorruptError."""
     read = _read(export, PLACEMENTS, lambda given: _placement(given, export.persons))
     return list({(one.sha256, one.number): one for one in read}.values())
+
+
+def read_hidden(export: Export) -> list[Hidden]:
+    """Which faces stay away. Raises GalleryCorruptError."""
+    return list(_read(export, HIDDEN, _hidden))
 
 
 def _read(export: Export, name: str, one_of: Callable[[Any], _T]) -> Iterator[_T]:
@@ -232,7 +239,11 @@ def _place(given: dict[str, Any]) -> tuple[Place | None, int, list[int]]:
 
 
 def _box(given: dict[str, Any]) -> Box:
-    left, top, width, height = _floats(given["box"])
+    return _four(given["box"])
+
+
+def _four(given: Any) -> Box:
+    left, top, width, height = _floats(given)
     return left, top, width, height
 
 
@@ -277,6 +288,14 @@ def _placement(given: Any, persons: int) -> Placement:
     if box is not None:
         check_box("a face", box)
     return Placement(sha256, number, box, person)
+
+
+def _hidden(given: Any) -> Hidden:
+    share = None if "share" not in given else _four(given["share"])
+    number, since = _number(given, "number", 1, MOST_FACES), _number(given, "since", 0)
+    hidden = Hidden(_text(given, "path"), _text(given, "sha256"), number, share, since)
+    check_hidden(hidden)
+    return hidden
 
 
 def _labels(given: dict[str, Any]) -> Labels:

@@ -32,7 +32,7 @@ _RECORDED = "SELECT face_id FROM record WHERE face_id NOT IN (SELECT id FROM fac
 
 def restore_rows(session: Session, folder: Path) -> None:
     """Give rows what they said before, where their digests prove it. The caller defers foreign keys."""
-    for name in ("photo", "face", "record", "kept", "placement", "member"):
+    for name in ("photo", "face", "record", "kept", "hidden", "placement", "member"):
         _restore(session, folder, name)
 
 
@@ -40,7 +40,7 @@ def mend_rows(session: Session) -> set[int]:
     """Let damaged rows say what can be believed of them, after `restore_rows`; the ids of the faces that may have other
     labels than before. The caller defers foreign keys."""
     # files are looked at again, and people grouped; of labels, and of what a hand said of persons, nobody knows whose
-    for name in ("staged", "record", "passed", "kept", "placement", "member"):
+    for name in ("staged", "record", "passed", "kept", "hidden", "placement", "member"):
         for row in damaged_rows(session, name):
             _delete(session, name, row)
     descriptor_slots.give_up_lost(session)
@@ -72,7 +72,7 @@ def _restore(session: Session, folder: Path, name: str) -> None:
 
 
 def _aside(name: str, number: int) -> _Row:
-    if name == "kept":
+    if name in ("kept", "hidden"):
         return {"id": -1 - number, "path": f"//{number}"}
     if name == "member":
         return {"face_id": -1 - number}
@@ -103,7 +103,7 @@ def _usual(session: Session, name: str, damaged: Sequence[_Row]) -> dict[str, li
 
 def _guesses(session: Session, folder: Path, name: str, row: _Row) -> Mapping[str, Iterable[Any]]:
     """By column, what a value of the row may have been: what other rows, other columns, or bytes say."""
-    if name in ("kept", "placement"):
+    if name in ("kept", "hidden", "placement"):
         return {}
     if name == "member":
         alone = "SELECT id FROM face WHERE id NOT IN (SELECT face_id FROM member)"

@@ -17,7 +17,7 @@ from index.checked import forget
 from index.errors import GalleryCorruptError
 from index.files import discard_indexes
 from index.search.plan import SETTINGS, read_requirements
-from index.truth import descriptor_slots, redescribing, state, store
+from index.truth import descriptor_slots, hidden, redescribing, state, store
 from index.truth.database import Database
 
 
@@ -25,11 +25,13 @@ from index.truth.database import Database
 class Repair:
     """waiting: paths of images that wait to be described again; doubtful: paths of those whose row was damaged, so that
     their labels may be wrong; staged: damaged descriptions of a redescription under way, which will be made anew;
-    settings: whether search.json was damaged and is deleted."""
+    unhidden: how
+    many hidden faces are not known any more; settings: whether search.json was damaged and is deleted."""
 
     waiting: list[str] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
     staged: int = 0
+    unhidden: int = 0
     settings: bool = False
 
 
@@ -41,7 +43,9 @@ def repair(folder: Path, database: Database) -> Repair:
     done = Repair(settings=_discard_settings(folder))
     database.rebuild_indexes()
     with database.writing() as session:
+        hidden_before = hidden.count(session)
         doubtful = _mended(session, folder)
+        done.unhidden = hidden_before - hidden.count(session)
     damaged = damaged_descriptors(folder, database)
     with database.writing() as session:
         done.staged = redescribing.drop_damaged(session, folder)

@@ -11,10 +11,19 @@ import numpy as np
 from sqlalchemy.exc import IntegrityError
 
 from index.care.exchange import all_or_nothing
-from index.care.exported import Export, damaged, read_export, read_faces, read_kept, read_placements, require_sound
+from index.care.exported import (
+    Export,
+    damaged,
+    read_export,
+    read_faces,
+    read_hidden,
+    read_kept,
+    read_placements,
+    require_sound,
+)
 from index.descriptors import record_hashes
 from index.files import DATABASE, require_new_folder
-from index.truth import descriptor_slots, kept, people, state, store
+from index.truth import descriptor_slots, hidden, kept, people, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
 from index.truth.ids import reserve_ids
@@ -41,6 +50,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
                 state.gallery(session).persons = given.persons
                 kept.insert(session, read_kept(given))
                 people.insert_placements(session, read_placements(given))
+                hidden.insert(session, read_hidden(given))
                 reserve_ids(session, given.last_id)
                 if given.identity_level is not None:
                     state.set_identity_level(session, given.identity_level)

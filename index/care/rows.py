@@ -132,6 +132,13 @@ _SENSELESS = (
         OR coalesce({", ".join(LABEL_KINDS)}) IS NULL OR """
         + " OR ".join(f"typeof({name}) NOT IN ('null', '{_TYPES[kind]}')" for name, kind in LABEL_KINDS.items()),
     ),
+    (_NO_PATH, "hidden", _PATH),
+    (
+        "it is no face of any content",
+        "hidden",
+        f"""id < 1 OR {_SHA256} OR typeof(since) != 'integer' OR typeof(number) != 'integer' OR number < 1
+        OR {_NUMBERS.format(name="share", counts="4")}""",
+    ),
     (_NOBODY, "member", f"typeof(person) NOT IN ('null', 'integer') OR {_PERSON}"),
     (
         _NOBODY,

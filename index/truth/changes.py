@@ -3,13 +3,13 @@ holds the writer's lock, commits, and erases afterwards what is not needed any m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from index.descriptors import record_hashes
-from index.truth import descriptor_slots, kept, people, places, state, store
+from index.truth import descriptor_slots, hidden, kept, people, places, state, store
 from index.truth.rows import redecided, require_known
 from index.values import Face, FloatArray
 
@@ -36,6 +36,16 @@ def add(
     return ids
 
 
+def add_beside(session: Session, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> list[int]:
+    """Add faces with their descriptors (n, size) to photos that are there; their ids. Raises UnknownImageError,
+    DuplicatePathError."""
+    ids = store.insert_beside(session, faces)
+    first = _append(session, folder, descriptors)
+    descriptor_slots.insert_records(session, state.gallery(session).file, first, ids, record_hashes(descriptors))
+    state.advance(session, removed=False)
+    return ids
+
+
 def describe(session: Session, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> None:
     """Give faces that wait for it decisions, places, contents, stamps and descriptors (n, size). Raises
     UnknownImageError."""
@@ -51,30 +61,36 @@ def move(session: Session, faces: Sequence[Face], remove: Sequence[int]) -> None
     """Give faces the places, stamps and labels that they say; those to remove go first, and what a hand said of them is
     kept. Raises UnknownImageError, DuplicatePathError."""
     kept.keep(session, store.present(session, remove))
+    before = {face.id: face.path for face in store.present(session, [face.id for face in faces])}
+    renamed = [(face, before[face.id]) for face in faces if before.get(face.id, face.path) != face.path]
+    hidden.move(session, {(face.photo.sha256, path): face.path for face, path in renamed})
     if store.remove(session, remove):
         state.advance(session, removed=True)
     store.move(session, faces)
 
 
-def remove(session: Session, ids: Sequence[int], keep_labels: bool = False) -> int:
-    """Remove faces; how many. What a hand said of them is kept, or else forgotten."""
+def remove(session: Session, ids: Sequence[int], keep_labels: bool = False, hide: Collection[int] = ()) -> int:
+    """Remove faces; how many. What a hand said of them is kept, or else forgotten. hide: those of them that do not come
+    back with their photos."""
     if keep_labels:
         kept.keep(session, store.present(session, ids))
     else:
         kept.forget_of_faces(session, ids)
         people.forget_of_faces(session, ids)
+    hidden.hide(session, store.present(session, sorted(hide)))
     removed = store.remove(session, ids)
     if removed:
         state.advance(session, removed=True)
     return removed
 
 
-def remove_person(session: Session, identity: str) -> tuple[int, int]:
-    """Remove every face of this identity: how many, and of how many pruned ones the labels."""
+def remove_person(session: Session, identity: str, hide: bool = False) -> tuple[int, int]:
+    """Remove every face of this identity: how many, and of how many pruned ones the labels. hide: they do not come back
+    with their photos."""
     going = store.ids_of_person(session, identity)
     people.forget_contents(session, kept.contents_of_person(session, identity))
     forgotten = kept.forget_person(session, identity)
-    return remove(session, going), forgotten
+    return remove(session, going, hide=going if hide else ()), forgotten
 
 
 def set_image_root(session: Session, image_root: Path, below: str, out_of: str) -> None:

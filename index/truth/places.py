@@ -13,13 +13,13 @@ from index.truth.schema import Base, FaceRow
 from index.truth.store import rewrite
 from index.values import check_path
 
-_PHOTO, _PASSED, _KEPT = (Base.metadata.tables[name] for name in ("photo", "passed", "kept"))
+_PHOTO, _PASSED, _KEPT, _HIDDEN = (Base.metadata.tables[name] for name in ("photo", "passed", "kept", "hidden"))
 
 
 def put_below(session: Session, folder: str) -> None:
     """Say of every photo, and of what is remembered of other files and of those that went, that its path is this
     folder's, and then what it was. Raises ImageRowError for a path that becomes too long."""
-    for table in (_PHOTO, _PASSED, _KEPT):
+    for table in (_PHOTO, _PASSED, _KEPT, _HIDDEN):
         paths = _paths(session, table)
         # the longest go first: where one is put another may have been, which is longer
         _rename(session, table.name, {id_: f"{folder}/{path}" for id_, path in paths.items()}, longest_first=True)
@@ -27,12 +27,12 @@ def put_below(session: Session, folder: str) -> None:
 
 def take_out(session: Session, folder: str) -> None:
     """The reverse. What is not below the folder is forgotten, unless it is a photo with a face: then ValueError; what
-    a hand said of pruned images elsewhere stays under the path that it had."""
+    a hand said of pruned images elsewhere, and which faces are hidden there, stays under the path that it had."""
     start = f"{folder}/"
-    for table in (_PHOTO, _PASSED, _KEPT):
+    for table in (_PHOTO, _PASSED, _KEPT, _HIDDEN):
         paths = _paths(session, table)
         outside = [id_ for id_, path in paths.items() if not path.startswith(start)]
-        if table is not _KEPT:
+        if table in (_PHOTO, _PASSED):
             _forget(session, table.name, outside)
         inside = {id_: paths[id_].removeprefix(start) for id_ in paths.keys() - set(outside)}
         _rename(session, table.name, inside, longest_first=False)

@@ -12,7 +12,7 @@ from index.errors import GalleryCorruptError, ImageRowError, UnknownImageError
 from index.labels import HAND, LABEL_KINDS, LABELS, ORIGINS, TEXT_LABELS, Labels, text_key
 from index.stamps import FileStamp
 from index.truth.schema import FaceRow, MemberRow, PhotoRow, numbers_text, sealed
-from index.values import Box, Decision, Face, Kept, Passed, Photo, Place, Placement, Problem, check_path
+from index.values import Box, Decision, Face, Hidden, Kept, Passed, Photo, Place, Placement, Problem, check_path
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
 SIZE = ("width", "height", "turn")
@@ -217,6 +217,12 @@ def kept_row(id_: int, kept: Kept, pruned: int) -> Row:
     said = _label_values(kept.labels)[: len(LABELS)]
     box = None if kept.box is None else numbers_text([round(float(one), 1) for one in kept.box])
     return sealed((id_, bytes.fromhex(kept.sha256), kept.path, kept.number, box, *said, pruned))
+
+
+def hidden_row(id_: int, hidden: Hidden) -> Row:
+    """A row of the table hidden as it is stored: to a thousandth of the photo's sides."""
+    share = None if hidden.share is None else numbers_text([_rounded(one, 3) for one in hidden.share])
+    return sealed((id_, bytes.fromhex(hidden.sha256), hidden.path, int(hidden.number), share, int(hidden.since)))
 
 
 def member_row(face: int, person: int | None) -> Row:

@@ -207,6 +207,22 @@ class KeptRow(Base):
     digest: Mapped[int] = mapped_column(BigInteger)
 
 
+class HiddenRow(Base):
+    """A face that was removed and stays away, also when its photo is described again: by that one's content and
+    path."""
+
+    __tablename__ = "hidden"
+    __table_args__ = (Index("hidden_content", "sha256", "path", "number", unique=True),)
+
+    id: Mapped[int] = mapped_column(_Long, primary_key=True)
+    sha256: Mapped[str] = mapped_column(Hash)  # of the photo's content
+    path: Mapped[str] = mapped_column(index=True)  # relative to image_root
+    number: Mapped[int]  # of the face there
+    share: Mapped[list[float] | None] = mapped_column(Numbers)  # its box, in shares of the photo's sides
+    since: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
+    digest: Mapped[int] = mapped_column(BigInteger)
+
+
 class MemberRow(Base):
     """A face that was looked at when people were grouped, and which person it is; none: it is like nobody else."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import Select, Table, delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from index.errors import DuplicatePathError
+from index.errors import DuplicatePathError, UnknownImageError
 from index.labels import Labels, text_key
 from index.stamps import FileStamp
 from index.truth.conditions import expression
@@ -93,6 +93,21 @@ def insert_faces(session: Session, faces: Sequence[Face], keep_ids: bool = False
     insert_rows(session, "photo", photos)
     insert_rows(session, "face", rows)
     return given
+
+
+def insert_beside(session: Session, faces: Sequence[Face]) -> list[int]:
+    """Insert faces of photos that are there; their ids in the same order. Raises UnknownImageError for another photo,
+    DuplicatePathError for a number that a face of it has."""
+    photos, first = photo_ids(session, [one.path for one in faces]), last_id(session, "face") + 1
+    missing = [one.path for one in faces if one.path not in photos]
+    if missing:
+        raise UnknownImageError(f"{missing[0]!r} is no photo of the gallery: add it with its faces")
+    for one in present(session, [id_ for ids in all_ids_by_path(session, list(photos)).values() for id_ in ids]):
+        if any((one.path, one.number) == (new.path, new.number) for new in faces):
+            raise DuplicatePathError(f"{one.name!r} is in the gallery already, as image {one.id}: remove it first")
+    ids = list(range(first, first + len(faces)))
+    insert_rows(session, "face", [face_row(id_, photos[one.path], one) for id_, one in zip(ids, faces, strict=True)])
+    return ids
 
 
 def _photographs(session: Session, paths: Sequence[str]) -> dict[str, int]:

@@ -117,6 +117,17 @@ def upgrade() -> None:
         sa.Index("kept_content", "sha256", "path", "number", unique=True),
     )
     op.create_table(
+        "hidden",
+        sa.Column("id", _LONG, primary_key=True),
+        sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+        sa.Column("path", sa.String, nullable=False, index=True),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("share", sa.Text),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        _digest(),
+        sa.Index("hidden_content", "sha256", "path", "number", unique=True),
+    )
+    op.create_table(
         "member",
         sa.Column("face_id", _LONG, sa.ForeignKey("face.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("person", sa.Integer, index=True),
