@@ -71,6 +71,7 @@ def everything(gallery: Gallery) -> dict[str, Any]:
         "problems": [replace(one, found="") for one in gallery.problems()],
         "passed": gallery.passed(),
         "kept": [replace(one, id=0) for one in gallery.kept(contents)],
+        "hidden": [replace(one, id=0, since=0) for one in gallery.hidden.all()],
         "under way": gallery.redescription(),
         "counts": (len(gallery), gallery.count_photos(), gallery.count_kept()),
         "waiting": gallery.undescribed(),
@@ -84,7 +85,7 @@ class Steps:
         self.chosen, self.number = random.Random(seed), 0
 
     def next(self) -> Callable[[Gallery], object]:
-        names = ("add", "add", "add", "replace", "label", "move", "remove", "remove", "note", "compact", "redescribe")
+        names = ("add", "add", "add", "replace", "label", "move", "remove", "hide", "note", "compact", "redescribe")
         step: Callable[[Gallery], object] = getattr(self, f"_{self.chosen.choice(names)}")()
         return step
 
@@ -112,6 +113,16 @@ class Steps:
         number = self.chosen.randrange(self.number)
         face = self._face(number)
         return lambda g: g.add([face], numbered(g.config.descriptor_size, 1_000 + number), replace=True)
+
+    def _hide(self) -> Callable[[Gallery], object]:
+        draw, forgotten = self.chosen.random(), self.chosen.randrange(3)
+
+        def hidden(gallery: Gallery) -> None:
+            some = self._some(gallery, draw)
+            gallery.remove(some, hide=some)
+            gallery.hidden.change([one.id for one in gallery.hidden.all()[:forgotten]])
+
+        return hidden
 
     def _label(self) -> Callable[[Gallery], object]:
         draw, name = self.chosen.random(), self.chosen.choice(("Zo\u00eb", "anna", "Stra\u00dfe"))

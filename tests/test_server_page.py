@@ -454,7 +454,7 @@ def test_people_are_grouped_named_merged_split_and_kept_apart(browser: Any, tmp_
 # --- photos and gallery ---
 
 
-def test_photos_are_named_together_and_removed(tab: Tab, faces: FaceSearch) -> None:
+def test_photos_are_named_together_and_hidden(tab: Tab, faces: FaceSearch) -> None:
     page = tab.open("#/photos")
     page.get_by_text("30 photos").wait_for()
     page.get_by_role("button", name="Select").click()
@@ -466,9 +466,36 @@ def test_photos_are_named_together_and_removed(tab: Tab, faces: FaceSearch) -> N
     assert [face.identity for face in faces.gallery.get([1, 2, 3])] == ["Dora"] * 3
     page.get_by_role("button", name="Done").click()
     page.locator(".sheet a").first.click()
-    page.get_by_role("button", name="Remove from the gallery").click()
-    page.get_by_role("button", name="Yes, remove").click()
+    page.get_by_role("button", name="Hide this face").click()
     page.get_by_text("29 photos").wait_for()
+    page.get_by_text("1 face hidden.").wait_for()
+    assert [one.name for one in faces.hidden()] == ["anna/0.png"]
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("30 photos").wait_for()
+    page.get_by_text("1 face hidden.").wait_for(state="detached")
+    [back] = faces.gallery.all_ids_of(["anna/0.png"])["anna/0.png"]
+    assert back > 30 and faces.gallery.get([back])[0].identity == "Dora"  # what a hand said is said again
+    page.get_by_role("button", name="Select").click()
+    for at in (3, 4):
+        page.locator(".pick input").nth(at).check()
+    page.get_by_role("button", name="Hide these faces").click()
+    page.get_by_text("28 photos").wait_for()
+    page.get_by_text("2 faces hidden.").wait_for()
+
+
+def test_hidden_faces_are_listed_and_brought_back(tab: Tab, faces: FaceSearch) -> None:
+    names = sorted(faces.remove(1, 2, 3, hide=True).hidden)
+    page = tab.open("#/gallery")
+    page.get_by_text("3 faces stay away when pictures are looked through again.").wait_for()
+    page.get_by_role("button", name="Look through its pictures again").click()
+    page.get_by_text("3 left out since they are hidden").wait_for()
+    page.get_by_role("button", name=f"Bring back {names[1]}").click()
+    page.get_by_text(f"{names[1]} is back.").wait_for()
+    page.get_by_text("2 faces stay away").wait_for()
+    assert sorted(one.name for one in faces.hidden()) == [names[0], names[2]]
+    faces.gallery.config.image_root.joinpath(names[0]).unlink()
+    page.get_by_role("button", name=f"Bring back {names[0]}").click()
+    page.get_by_text(f"{names[0]} is not hidden any more").wait_for()
 
 
 def test_a_job_is_watched_and_stopped(browser: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import { call, get } from "./api.js";
 import { gallery } from "./app.js";
 import { field, fill, h, trouble } from "./dom.js";
 import { folders } from "./folders.js";
+import { bringBack } from "./hide.js";
 import { jobList } from "./jobs.js";
 import { size, T } from "./text.js";
 
@@ -13,13 +14,14 @@ export function open(main, about) {
   const keep = h("section", { class: "card" });
   const jobs = h("section", { class: "card", "aria-live": "polite" });
   const bulk = h("section", { class: "card" });
+  const hidden = h("section", { class: "card" });
   const problems = h("section", { class: "card" });
   const plan = h("section", { class: "card" });
-  const list = jobList(jobs, () => { attempt(facts, showFacts); attempt(problems, showProblems); });
+  const list = jobList(jobs, () => { attempt(facts, showFacts); attempt(hidden, showHidden); attempt(problems, showProblems); });
   const start = list.start;
   fill(main, [h("h1", {}, text.heading), about.demo ? h("p", { class: "note" }, text.demo) : null,
-    h("div", { class: "cards" }, facts, jobs, add, keep, bulk, problems, plan)]);
-  for (const [place, work] of [[facts, showFacts], [jobs, list.show], [problems, showProblems]]) attempt(place, work);
+    h("div", { class: "cards" }, facts, jobs, add, keep, bulk, hidden, problems, plan)]);
+  for (const [place, work] of [[facts, showFacts], [jobs, list.show], [hidden, showHidden], [problems, showProblems]]) attempt(place, work);
   showAdd();
   showKeep();
   showBulk();
@@ -40,12 +42,12 @@ export function open(main, about) {
     if (info && !before) showAdd();
     const rows = info && [
       ["images", info.images.toLocaleString("en")], ["photos", info.photos.toLocaleString("en")], info.without_face ? ["without_face", info.without_face.toLocaleString("en")] : null, ["people", info.people.toLocaleString("en")], ["problems", info.problems.toLocaleString("en")],
-      info.kept ? ["kept", info.kept.toLocaleString("en")] : null,
+      info.kept ? ["kept", info.kept.toLocaleString("en")] : null, info.hidden ? ["hidden", info.hidden.toLocaleString("en")] : null,
       ["gallery", info.gallery], ["image_root", info.image_root], ["task", info.task], ["model", info.model], ["bytes", size(info.bytes)],
       ["indexes", info.indexes.join(", ") || text.noIndex],
     ].filter(Boolean);
     fill(facts, [h("h2", {}, text.about), rows ? h("dl", {}, rows.map(([name, value]) => [h("dt", {}, text.rows[name]), h("dd", {}, value)])) : h("p", {}, T.empty.title)]);
-    keep.hidden = bulk.hidden = problems.hidden = plan.hidden = !info;
+    keep.hidden = bulk.hidden = hidden.hidden = problems.hidden = plan.hidden = !info;
   }
 
   // --- what can be done ---
@@ -90,6 +92,27 @@ export function open(main, about) {
         fill(told, trouble(error));
       }
     } }, h("h2", {}, text.bulk), h("p", { class: "hint" }, text.bulkHow), field(text.where, where), field(text.label, label), field(text.value, value), h("button", {}, text.apply), told));
+  }
+
+  async function showHidden() {
+    if (!about.info) return;
+    const { total, hidden: some } = await get("hidden", { limit: 200 });
+    const told = h("div", { role: "status" });
+    const back = (one) => h("button", { type: "button", class: "plain", "aria-label": T.hide.bringOne(one.name), onclick: async (event) => {
+      event.target.disabled = true;
+      try {
+        const done = await bringBack([one.name]);
+        await attempt(hidden, showHidden);
+        attempt(facts, showFacts);
+        const words = done.stay.length ? T.hide.stays(one.name) : done.faces.length ? T.hide.isBack(one.name) : T.hide.waits(one.name);
+        fill(hidden.querySelector("[role=status]"), h("p", { class: done.stay.length ? "note" : "good" }, words));
+      } catch (error) {
+        event.target.disabled = false;
+        fill(told, trouble(error));
+      }
+    } }, T.hide.bring);
+    fill(hidden, [h("h2", {}, T.hide.title), h("p", { class: "hint" }, total ? T.hide.list(total) : T.hide.none), told,
+      total ? h("ul", { class: "lines" }, some.map((one) => h("li", { class: "row between" }, h("strong", {}, one.name), back(one)))) : null]);
   }
 
   async function showProblems() {

@@ -1,6 +1,7 @@
-// One face large, in its photograph: who else is there, search from here, name, remove.
+// One face large, in its photograph: who else is there, search from here, name, hide.
 import { address, call, get } from "./api.js";
-import { field, fill, h, missing, say, trouble } from "./dom.js";
+import { field, fill, h, missing, trouble } from "./dom.js";
+import { hide } from "./hide.js";
 import { go, here, link } from "./state.js";
 import { T } from "./text.js";
 
@@ -89,7 +90,7 @@ function content(face, photo, tab, params) {
         others.length ? h("p", {}, T.photo.others(others.length)) : null,
         others.length ? h("ul", { class: "strip" }, others.map((one) => h("li", {}, h("a", { href: link(tab, { ...params, open: one.id }) },
           h("img", { src: address(`faces/${one.id}/crop`, { size: 120 }), alt: T.photo.alt(one.identity, one.pose), width: 60, height: 60, onerror: missing }))))) : null,
-        removing(face))),
+        hiding(face))),
   ];
 }
 
@@ -155,22 +156,18 @@ function rows(face) {
   return h("dl", {}, said.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 
-function removing(face) {
+function hiding(face) {
   const told = h("div");
-  const ask = h("button", { type: "button", class: "danger", onclick: () => {
-    const yes = h("button", { type: "button", class: "danger", onclick: async () => {
-      try {
-        await call("DELETE", `faces/${face.id}`);
-        say(T.photo.removed);
-        changed(face.id);
-        leave();
-      } catch (error) {
-        fill(told, trouble(error));
-      }
-    } }, T.photo.removeYes);
-    fill(told, h("div", { class: "note" }, h("p", {}, T.photo.removeSure),
-      h("div", { class: "row" }, yes, h("button", { type: "button", onclick: () => { fill(told, []); ask.focus(); } }, T.cancel))));
-    yes.focus();
-  } }, T.photo.remove);
-  return h("div", { class: "end" }, ask, told);
+  const ask = h("button", { type: "button", class: "danger", "aria-describedby": "hide-how", onclick: async () => {
+    ask.disabled = true;
+    const after = changed;
+    try {
+      await hide([face], () => after(face.id));
+      leave();
+    } catch (error) {
+      ask.disabled = false;
+      fill(told, trouble(error));
+    }
+  } }, T.hide.one);
+  return h("div", { class: "end" }, ask, h("small", { id: "hide-how" }, T.hide.how), told);
 }

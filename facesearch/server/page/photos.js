@@ -3,6 +3,7 @@ import { address, call, get } from "./api.js";
 import { fill, h, missing, say, trouble } from "./dom.js";
 import { empty } from "./empty.js";
 import { filters } from "./filters.js";
+import { hide } from "./hide.js";
 import { compared, likeness, setAround } from "./photo.js";
 import { here, link } from "./state.js";
 import { T } from "./text.js";
@@ -26,7 +27,7 @@ export function open(main, about) {
   let total = 0;
   let pages = new Map(); // number -> faces, or a promise of them
   let selecting = false;
-  const picked = new Set();
+  const picked = new Map(); // faces by id
   let drawn = "";
 
   async function update(params) {
@@ -118,7 +119,7 @@ export function open(main, about) {
     if (selecting) {
       return h("li", { style }, h("label", { class: "pick" }, image,
         h("input", { type: "checkbox", "data-at": at, checked: picked.has(face.id), "aria-label": T.photosTab.pick(alt), onchange: (event) => {
-          if (event.target.checked) picked.add(face.id); else picked.delete(face.id);
+          if (event.target.checked) picked.set(face.id, face); else picked.delete(face.id);
           showPicked();
         } })));
     }
@@ -133,8 +134,7 @@ export function open(main, about) {
     const name = h("input", { type: "text", "aria-label": T.photosTab.nameAll, placeholder: T.photosTab.nameAll, maxlength: 1000, autocomplete: "off" });
     const act = async (work) => {
       try {
-        const done = await work([...picked]);
-        say(T.galleryTab.changed(done.faces));
+        say(T.galleryTab.changed(await work([...picked.values()])));
         picked.clear();
         showPicked();
         await load();
@@ -145,16 +145,15 @@ export function open(main, about) {
     const none = picked.size === 0;
     fill(bar, h("form", { class: "row", onsubmit: (event) => {
       event.preventDefault();
-      act((ids) => call("PATCH", "faces", { json: { ids, labels: { identity: name.value.trim() || null } } }));
+      const labels = { identity: name.value.trim() || null };
+      act(async (faces) => (await call("PATCH", "faces", { json: { ids: faces.map((face) => face.id), labels } })).faces);
     } }, h("strong", {}, T.photosTab.selected(picked.size)), name, h("button", { disabled: none }, T.save),
-    h("button", { type: "button", class: "danger", disabled: none, onclick: () => {
-      if (confirm(T.photosTab.removeSure(picked.size))) act((ids) => call("DELETE", "faces", { json: { ids } }));
-    } }, T.photosTab.removeAll),
+    h("button", { type: "button", class: "danger", disabled: none, onclick: () => act((faces) => hide(faces, load)) }, T.hide.many),
     picked.size === 2 ? h("button", { type: "button", onclick: compare }, T.photosTab.compare) : null));
   }
 
   async function compare() {
-    const [of, other] = picked;
+    const [of, other] = picked.keys();
     try {
       fill(told, likeness(await compared({ of, other })));
     } catch (error) {
