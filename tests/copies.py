@@ -31,7 +31,7 @@ from tests.servers import administer
 SIZE, NEXT_SIZE, STEP = 24, 8, 7
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
 NEXT = replace(CONFIG, model_digest="b" * 64, descriptor_size=NEXT_SIZE)
-TABLES = "gallery photo face passed kept member placement record redescription staged".split()
+TABLES = "gallery photo face passed kept hidden member placement record redescription staged".split()
 
 
 def fill(place: Address | str) -> None:
@@ -51,7 +51,7 @@ def fill(place: Address | str) -> None:
         hand = Labels.given("hand", identity="Zo\u00eb", expression="smile", illumination=3)
         gallery.update_labels(dict.fromkeys((ids[4], ids[5], ids[6]), hand))
         gallery.remove(ids[5:8], keep_labels=True)
-        gallery.remove(ids[28:33:2])
+        gallery.remove(ids[28:33:2], hide=ids[28:33:2])
         gallery.note_problems([Problem("bad.png", FileStamp(1, 2), "is empty", "reader 1")])
         gallery.note_problems([Problem("wall.png", FileStamp(3, 4), "shows no face", "reader 1", faceless=True)])
         gallery.note_passed([Passed("notes.txt", "a text", FileStamp(5), "reader 1")])

@@ -98,7 +98,7 @@ export function open(main, about) {
     if (!about.info) return;
     const { total, hidden: some } = await get("hidden", { limit: 200 });
     const told = h("div", { role: "status" });
-    const back = (one) => h("button", { type: "button", class: "plain", "aria-label": T.hide.bringOne(one.name), onclick: async (event) => {
+    const back = (one) => h("button", { type: "button", "aria-label": T.hide.bringOne(one.name), onclick: async (event) => {
       event.target.disabled = true;
       try {
         const done = await bringBack([one.name]);

@@ -169,5 +169,5 @@ function hiding(face) {
       fill(told, trouble(error));
     }
   } }, T.hide.one);
-  return h("div", { class: "end" }, ask, h("small", { id: "hide-how" }, T.hide.how), told);
+  return h("div", { class: "end column" }, h("div", {}, ask), h("small", { id: "hide-how" }, T.hide.how), told);
 }
