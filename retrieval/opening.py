@@ -8,9 +8,10 @@ from threading import RLock
 
 from faceedit.describes import Describes
 from index.engines import FAISS
-from index.errors import GalleryExistsError, GalleryNotFoundError
+from index.errors import GalleryChangedError, GalleryExistsError, GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
 from index.truth.address import Address
+from index.truth.database import PATIENCE
 from retrieval.checks import require_keepable
 from retrieval.errors import RetrievalError
 
@@ -49,10 +50,12 @@ class Opening:
     def fitting(self, describer: Describes, image_root: Path) -> Gallery:
         """The gallery for this model and image root, created where there is none. Raises what `open_gallery` does."""
         with self._lock:
-            if self._gallery is None:
-                self._gallery = open_gallery(self._place, describer, image_root)
-            else:
-                require_fitting(self._gallery, describer, image_root)
+            if self._gallery is not None and self._gallery.as_opened:
+                with suppress(GalleryChangedError):  # by another process that begins at the same time
+                    require_fitting(self._gallery, describer, image_root)
+                    return self._gallery
+            self.close()
+            self._gallery = open_gallery(self._place, describer, image_root)
             return self._gallery
 
     def create(self, describer: Describes, image_root: Path, vectors: str) -> Gallery:
@@ -101,7 +104,8 @@ def require_fitting(gallery: Gallery, describer: Describes, image_root: Path) ->
     require_keepable(root)
     elsewhere = not root.is_relative_to(gallery.config.image_root)
     if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
-        gallery.set_image_root(root)
+        with gallery.writing(PATIENCE):
+            gallery.set_image_root(root)
     elif elsewhere and gallery.config.image_root.is_relative_to(root):
         raise RetrievalError(
             f"the gallery {gallery.name} holds images of {gallery.config.image_root}, a part of {root}: say "

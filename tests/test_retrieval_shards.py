@@ -157,6 +157,19 @@ def test_shards_at_the_same_time_make_what_one_run_makes(new_place: NewPlace, ph
     assert sum(report.described + report.duplicates for report in reports) >= 64
 
 
+def test_shards_that_begin_together_in_an_empty_gallery_of_another_folder(new_place: NewPlace, photos: Path) -> None:
+    """As `gallery create` makes one: the first takes the photos' folder for it, all others find that."""
+    place = new_place()
+    with search_in(place) as faces:
+        (photos.parent / "elsewhere").mkdir()
+        faces.create(photos.parent / "elsewhere", vectors="faiss")
+    with ThreadPoolExecutor(6) as threads:
+        reports = list(threads.map(lambda n: index(place, photos, f"{n}/6"), range(6)))
+    assert sum(report.described + report.duplicates for report in reports) == 64
+    with Gallery.open(place) as gallery:
+        assert len(gallery) == 64 and gallery.config.image_root == photos
+
+
 def test_labels_of_a_table_and_a_level_reach_every_shard(new_place: NewPlace, photos: Path, tmp_path: Path) -> None:
     whole, parts = new_place(), new_place()
     table = tmp_path / "labels.csv"
