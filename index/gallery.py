@@ -27,6 +27,7 @@ from index.care.exchange import Exported, export
 from index.care.repair import Repair, repair
 from index.care.verify import Verification, verify
 from index.descriptors import checked_descriptors
+from index.engines import FAISS
 from index.errors import (
     AddressError,
     DescriptorShapeError,
@@ -108,7 +109,7 @@ class Gallery(Reading):
 
     def __init__(self, folder: Path, database: Database, config: GalleryConfig) -> None:
         """Use `Gallery.create` or `Gallery.open` instead."""
-        self._engine = open_engine(read_vectors(config.vectors))
+        self._engine = open_engine(read_vectors(config.vectors), database)
         super().__init__(folder, database, config, _reader_of(folder, database, config, self._engine))
         self._lock = database.lock()
         self._threads = RLock()
@@ -390,18 +391,19 @@ class Gallery(Reading):
             changes.set_image_root(session, image_root, below, out_of)
         self._config = changed(self._config, image_root=image_root)
 
-    def copy(self, target: Address | str, progress: Progress | None = None) -> Copied:
+    def copy(self, target: Address | str, progress: Progress | None = None, vectors: str = FAISS) -> Copied:
         """Make a gallery like this one in another folder or on a server: rows, ids and descriptors as they are; see
-        `index.care.copying`. A run that was cut off is taken up; one that was not needed compares. progress(what, done,
-        total). Raises AddressError for the gallery's own place, GalleryExistsError for another gallery, and what `copy`
-        there raises."""
+        `index.care.copying`. vectors: what is to search it, once `prepare` has built that. A run that was cut off is
+        taken up; one that was not needed compares. progress(what, done, total). Raises AddressError for the gallery's
+        own place, GalleryExistsError for another gallery, and what `copy` there raises."""
         place = read_address(target)
         self._require_elsewhere(place)
         try:
             there = Gallery.open(place)
         except (GalleryNotFoundError, GalleryUnfinishedError):
+            word = str(require_possible(vectors, place if isinstance(place, Server) else None))
             with begun(place) as target_there:
-                return copy(self._folder, self._database, target_there, progress)
+                return copy(self._folder, self._database, target_there, progress, vectors=word)
         with there:
             found = compare(self._folder, self._database, there._folder, there._database, progress)
         if found is None:

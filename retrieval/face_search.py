@@ -16,7 +16,7 @@ from faceedit.errors import UsageError
 from faceedit.images import Picture
 from index.care.copying import Copied
 from index.engines import FAISS
-from index.errors import GalleryEmptyError, GalleryError
+from index.errors import EngineError, GalleryEmptyError, GalleryError, RecallError
 from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
 from index.search.plan import Requirements, read_requirements
@@ -538,17 +538,24 @@ class FaceSearch:
         that holds none of them."""
         return relocate(self.gallery, Path(root))
 
-    def copy(self, target: Address | str, progress: Progress | None = None) -> Copied:
+    def copy(self, target: Address | str, progress: Progress | None = None, *, vectors: str = FAISS) -> Copied:
         """Make a gallery like this one in a new folder, or at an address where there is none yet: every row as it is,
         descriptors to the bit, all of it read again and compared at the end. This one is only read. A run that was cut
         off is taken up by the next; until then, whoever opens the other is told so. What was copied, and whether
-        somebody has written here meanwhile.
+        somebody has written here meanwhile. vectors: what searches the other, where that is on a server; it is built.
 
         Raises AddressError, GalleryExistsError where there is another gallery, GalleryCorruptError where this one is
         damaged, GalleryBusyError where it was changed in a way that a copy cannot follow, GalleryStorageError where a
-        disk or a server refuses.
+        disk or a server refuses, EngineError, RecallError.
         """
-        return self.gallery.copy(target, progress)
+        done = self.gallery.copy(target, progress, vectors)
+        if vectors != FAISS:
+            try:
+                with Gallery.open(target) as made, suppress(GalleryEmptyError):
+                    made.prepare(None, progress)
+            except (EngineError, RecallError) as error:
+                raise type(error)(f"all of it was copied to {target}, but {error}") from error
+        return done
 
     def compact(self, progress: Progress | None = None) -> Compacted:
         """Give the space of removed images back to the disk; ids stay."""

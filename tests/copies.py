@@ -62,7 +62,7 @@ def fill(place: Address | str) -> None:
         gallery.people.place({there[1]: 2})
         gallery.begin_redescription(NEXT)
         gallery.stage([gallery.get([one])[0] for one in there[:9]], numbered(NEXT_SIZE, *range(9)))
-        write_requirements(gallery.folder, Requirements(0.95, 100.0, 10**9))
+        write_requirements(gallery.folder, Requirements(0.95, 60_000.0, 10**9))
 
 
 def tables(place: Address | str) -> dict[str, list[tuple[Any, ...]]]:

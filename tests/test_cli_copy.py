@@ -73,6 +73,8 @@ def _stop(at: int, what: str, done: int, of: int) -> None:
     [
         (["db"], 2, "TO"),
         (["db", "db"], 2, "db is the gallery itself"),
+        (["db", ""], 2, "FROM or TO is empty"),
+        (["", "copy"], 2, "FROM or TO is empty"),
         (["db", "db/inside"], 2, "lies in the gallery's own folder"),
         (["none", "copy"], 1, "none holds no gallery"),
         (["db", "full"], 1, "full is there already: give a folder that does not exist yet, or is empty"),

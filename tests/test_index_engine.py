@@ -20,6 +20,7 @@ from index.search.engine_prepare import drain
 from index.search.plan import Requirements
 from index.search.projected import EngineReader
 from index.truth.address import Server
+from index.truth.database import Database
 from index.values import FloatArray
 from index.vectors import read_vectors
 from index.where import parse
@@ -40,10 +41,10 @@ def server(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Se
     return new_server(postgres)
 
 
-@pytest.fixture(params=["lite"])
+@pytest.fixture(params=["lite", "pgvector"])
 def word(request: pytest.FixtureRequest) -> str:
     """Of each engine the word: one more here puts another to the same tests."""
-    return str(request.getfixturevalue(request.param))
+    return "pgvector" if request.param == "pgvector" else str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
@@ -122,10 +123,20 @@ def crash() -> None:
     raise Crash
 
 
-def engine_of(word: str) -> Engine:
-    made = open_engine(read_vectors(word))
-    assert made is not None
-    return made
+@pytest.fixture
+def another(server: Server, word: str) -> Iterator[Callable[[], Engine]]:
+    """Makes another engine of that word, as another process would have it."""
+    databases: list[Database] = []
+
+    def make() -> Engine:
+        databases.append(opened_on(server))
+        made = open_engine(read_vectors(word), databases[-1])
+        assert made is not None
+        return made
+
+    yield make
+    for database in databases:
+        database.close()
 
 
 # --- answers ---
@@ -135,11 +146,13 @@ def test_every_condition_selects_what_it_selects_in_the_truth(gallery: Gallery) 
     check(built(gallery), (None, *CONDITIONS))
 
 
-def test_the_engine_itself_selects_the_same(gallery: Gallery, server: Server, word: str) -> None:
+def test_the_engine_itself_selects_the_same(
+    gallery: Gallery, server: Server, word: str, another: Callable[[], Engine]
+) -> None:
     """Where few pass, the truth is asked: not here."""
     built(gallery)
     asked: list[str] = []
-    engine, database = Told(engine_of(word), asked.append), opened_on(server)
+    engine, database = Told(another(), asked.append), opened_on(server)
     reader = EngineReader(server.folder, database, (CONFIG.model_digest, SIZE), engine, few=0)
     queries = unit_vectors(3, SIZE, 4_711)
     for where in CONDITIONS:
@@ -234,7 +247,7 @@ def test_a_redescription_is_searched_by_the_new_model_alone(gallery: Gallery) ->
 @pytest.mark.parametrize("moment", ["apply", "have apply"])
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_crash_between_truth_and_engine_costs_nothing(
-    gallery: Gallery, server: Server, word: str, moment: str, after: int
+    gallery: Gallery, server: Server, word: str, moment: str, after: int, another: Callable[[], Engine]
 ) -> None:
     built(gallery)
     gallery.close()
@@ -245,7 +258,7 @@ def test_a_crash_between_truth_and_engine_costs_nothing(
         alone.update_labels({id_: Labels.given("hand", identity="anna") for id_ in ids[60:75]})
         assert alone.lag == 122
     database = opened_on(server)
-    engine = Told(engine_of(word), At(after, crash, moment))
+    engine = Told(another(), At(after, crash, moment))
     with pytest.raises(Crash):
         drain(database, engine, batch=50)
     engine.close()
@@ -259,7 +272,7 @@ def test_a_crash_between_truth_and_engine_costs_nothing(
 
 
 def test_any_sequence_of_changes_crashes_and_restarts_gives_the_answers_of_the_truth(
-    gallery: Gallery, server: Server, word: str
+    gallery: Gallery, server: Server, word: str, another: Callable[[], Engine]
 ) -> None:
     chosen = random.Random(22)
     built(gallery)
@@ -287,7 +300,7 @@ def test_any_sequence_of_changes_crashes_and_restarts_gives_the_answers_of_the_t
                 new += len(fill(one, new, 5))
                 check(one)
             if what == "crash":
-                engine = Told(engine_of(word), At(0, crash, chosen.choice(("apply", "have apply"))))
+                engine = Told(another(), At(0, crash, chosen.choice(("apply", "have apply"))))
                 with pytest.raises(Crash):
                     drain(database, engine)
                 engine.close()
@@ -321,11 +334,11 @@ def test_while_the_engine_is_out_of_reach_the_truth_answers_and_that_is_told_onc
 
 
 def test_a_collection_that_was_dropped_is_told_and_built_anew_by_a_repair(
-    gallery: Gallery, server: Server, word: str, caplog: pytest.LogCaptureFixture
+    gallery: Gallery, server: Server, word: str, caplog: pytest.LogCaptureFixture, another: Callable[[], Engine]
 ) -> None:
     built(gallery)
     gallery.close()
-    engine = engine_of(word)
+    engine = another()
     engine.drop()
     engine.close()
     with Gallery.open(server) as again:
@@ -338,12 +351,12 @@ def test_a_collection_that_was_dropped_is_told_and_built_anew_by_a_repair(
 
 
 def test_rows_that_the_engine_lost_or_has_too_many_are_found_and_mended(
-    gallery: Gallery, server: Server, word: str
+    gallery: Gallery, server: Server, word: str, another: Callable[[], Engine]
 ) -> None:
     built(gallery)
     ids = gallery.ids().tolist()
     gallery.close()
-    engine = engine_of(word)
+    engine = another()
     engine.token()
     engine.apply([], ids[:3])
     engine.close()
@@ -363,8 +376,9 @@ def test_what_belongs_to_another_gallery_is_not_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     built(gallery)
-    with pytest.raises(EngineError, match="belongs to another gallery: give another collection"):
-        Gallery.create(new_server(postgres), replace(CONFIG, vectors=word))
+    if word != "pgvector":  # whose rows lie with the gallery's own
+        with pytest.raises(EngineError, match="belongs to another gallery: give another collection"):
+            Gallery.create(new_server(postgres), replace(CONFIG, vectors=word))
     gallery.close()
     administer(server, f"UPDATE {server.schema}.engine SET token = '0123'")
     with Gallery.open(server) as again:
@@ -375,14 +389,16 @@ def test_what_belongs_to_another_gallery_is_not_used(
                 way()
 
 
-def test_a_reader_sees_whole_answers_while_somebody_writes(gallery: Gallery, server: Server, word: str) -> None:
+def test_a_reader_sees_whole_answers_while_somebody_writes(
+    gallery: Gallery, server: Server, another: Callable[[], Engine]
+) -> None:
     """Those that stay are found at every moment, by their labels too, whatever comes, goes or is renamed meanwhile."""
     built(gallery)
     staying = gallery.ids(parse("identity = 'anna'"))
     [query] = unit_vectors(1, SIZE, 4_711)
     truth, near = expected(gallery, query, 5, "identity = 'anna'"), expected(gallery, query, COUNT, None)
     others = [id_ for id_ in near if id_ not in staying]
-    engine, database = engine_of(word), opened_on(server)
+    engine, database = another(), opened_on(server)
     reader = EngineReader(server.folder, database, (CONFIG.model_digest, SIZE), engine, few=0)
 
     def write() -> None:

@@ -18,9 +18,15 @@ def copy(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="FROM", help="A gallery's folder, or its address on a server.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="A new folder, or an address where there is none yet.")],
+    vectors: Annotated[
+        str,
+        typer.Option("--vectors", metavar="ENGINE", help="Let this search a copy on a server: see `gallery create`."),
+    ] = "faiss",
 ) -> None:
     """Copy a gallery to another place. From a folder to a server, back, or between two of a kind; all of it is read
     again and compared at the end, and a copy that was cut off goes on where it ended."""
+    if not source or not target:  # elsewhere that means the usual gallery
+        raise UsageError("FROM or TO is empty: give a gallery's folder, or its address on a server")
     place = db_place(target)
     if isinstance(place, Path):
         require_output_folder(place)
@@ -28,7 +34,7 @@ def copy(
     from retrieval.about import copied_lines, copy_warnings
 
     with face_search(context, source) as faces, ProgressBar("copying") as bar:
-        done = faces.copy(place, bar.tell)
+        done = faces.copy(place, bar.tell, vectors=vectors)
     print("\n".join(copied_lines(done, shown(faces.place), shown(place))))
     for line in copy_warnings(done, shown(faces.place)):
         print(f"warning: {line}", file=sys.stderr)

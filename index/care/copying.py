@@ -19,8 +19,10 @@ from sqlalchemy.orm import Session
 
 from index.care.rows import row_damage
 from index.descriptors import RECORD_TYPE
+from index.engines import FAISS
 from index.errors import GalleryBusyError, GalleryCorruptError, GalleryStorageError
 from index.search.plan import SETTINGS, read_requirements, write_requirements
+from index.truth import engine
 from index.truth.database import Database
 from index.truth.descriptor_slots import numbered_file
 from index.truth.ids import last_id, set_last_ids
@@ -86,10 +88,16 @@ class State:
 
 
 def copy(
-    folder: Path, database: Database, target: Target, progress: Progress | None = None, step: int = STEP
+    folder: Path,
+    database: Database,
+    target: Target,
+    progress: Progress | None = None,
+    step: int = STEP,
+    vectors: str = FAISS,
 ) -> Copied:
     """Make a gallery of the one in `folder` and `database` at another place, where there is none or what an earlier run
-    has made of it (`index.care.copy_target.begun`); the first is only read. step: rows that are durable at once.
+    has made of it (`index.care.copy_target.begun`); the first is only read. step: rows that are durable at once;
+    vectors: what is to search the copy's descriptors, where nothing is built yet.
 
     Raises GalleryCorruptError for a row or a descriptor that is not what was written, GalleryBusyError where somebody
     has taken descriptors away while they were read, GalleryStorageError: what was copied is kept, and the next run goes
@@ -101,7 +109,7 @@ def copy(
             state = _state(source)
             run = _Run(source, folder, database, target, state, step, tell)
             before, anew = run.known()
-            run.fill(before)
+            run.fill(before, vectors)
         require_copied(target.folder, target.database, state, tell)
     except GalleryStorageError as error:
         raise GalleryStorageError(
@@ -182,7 +190,7 @@ class _Run:
         self.target.clear()
         return 0, there > 0
 
-    def fill(self, done: int) -> None:
+    def fill(self, done: int, vectors: str) -> None:
         """Copy what is not there yet; the gallery's own row comes last. done: rows that are there."""
         for name in COPIED:
             with self.target.database.reading() as session:
@@ -195,6 +203,7 @@ class _Run:
         with self.target.database.writing() as session:
             if last_key(session, GALLERY) is None:
                 insert_rows(session, GALLERY, [self.state.row])
+                engine.create(session, vectors)
             set_last_ids(session, self.state.last_ids)
 
     def _sound_pages(self, name: str, after: Key | None, step: int) -> Iterator[list[Row]]:

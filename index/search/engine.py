@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from index.engines import FAISS, LITE, MILVUS
+from index.engines import FAISS, PGVECTOR
 from index.errors import AddressError
 from index.search.plan import ENGINE_FLAT, ENGINE_HNSW
 from index.truth.address import Server
+from index.truth.database import Database
 from index.values import FloatArray, IdArray
 from index.vectors import Vectors, read_vectors
 from index.where import Condition
@@ -88,21 +89,28 @@ def require_possible(word: str, server: Server | None) -> Vectors:
             f"a gallery in a folder is searched by faiss, not by {vectors}: give one on a server as --db "
             "(docs/cluster.md)"
         )
-    opened = open_engine(vectors)
+    from index.truth.postgres import Postgres  # psycopg takes a moment, and only such galleries need it
+
+    database = Postgres(server)
+    opened = open_engine(vectors, database)
     assert opened is not None
     try:
         opened.require_free()
     finally:
         opened.close()
+        database.close()
     return vectors
 
 
-def open_engine(vectors: Vectors) -> Engine | None:
-    """The engine of this word; None for faiss, which is none. Raises AddressError, EngineError."""
+def open_engine(vectors: Vectors, database: Database) -> Engine | None:
+    """The engine of this word; None for faiss, which is none. database: of the gallery, closed by whoever opened it.
+    Raises EngineError."""
     if vectors.kind == FAISS:
         return None
-    if vectors.kind in (MILVUS, LITE):
-        from index.search.milvus import Milvus  # the client takes a second to import
+    if vectors.kind == PGVECTOR:
+        from index.search.pgvector import PgVector
 
-        return Milvus(vectors)
-    raise AddressError(f"this release cannot search by {vectors.kind} yet: leave --vectors out, or say faiss")
+        return PgVector(database)
+    from index.search.milvus import Milvus  # the client takes a second to import
+
+    return Milvus(vectors)

@@ -131,7 +131,7 @@ class Postgres:
     @property
     def bytes(self) -> int:
         """What the gallery's tables occupy on the server, with their indexes."""
-        tables = [*(table.name for table in TABLES), "descriptor"]
+        tables = [*(table.name for table in TABLES), "descriptor", "near"]  # the last where pgvector searches
         with self.reading() as session:
             sizes = (text("SELECT pg_total_relation_size(to_regclass(:table))").bindparams(table=one) for one in tables)
             return sum(session.scalar(size) or 0 for size in sizes)

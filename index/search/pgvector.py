@@ -1,0 +1,209 @@
+"""pgvector: PostgreSQL itself searches the reduced descriptors, in a table `near` beside the gallery's own.
+
+Numbers have half precision, so that an index holds up to 4,000 of them. A face that goes takes its row along in the
+same transaction. Conditions are those of the truth, by the same compiler, in the same statement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from sqlalchemy import BigInteger, Column, MetaData, Table, bindparam, select, text
+from sqlalchemy.orm import Session
+
+from index.errors import EngineError, GalleryCorruptError, GalleryLockedError, GalleryStorageError
+from index.search.engine import HNSW, Entry
+from index.truth.conditions import expression
+from index.truth.database import Database
+from index.truth.schema import FaceRow, PhotoRow
+from index.values import FloatArray, IdArray
+from index.where import Condition
+
+MOST_DIMENSIONS = 4_000  # of half precision in an index
+_LINKS, _CONSTRUCTION = 32, 128  # of each node of the graph; looked at while it is built
+_FARTHEST = 1_000  # rows that a walk keeps in view at once
+_BUILDING = "512MB"  # of memory, or the graph is built on the disk
+_OURS = re.compile(r"facesearch ([0-9a-f]{1,64}) (\d{1,5})")  # a comment on the table: its token, numbers of a vector
+_NEAR = Table("near", MetaData(), Column("id", BigInteger))
+_EXTENSION = text(
+    "SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace AS one ON one.oid = extnamespace "
+    "WHERE extname = 'vector'"
+)
+_AVAILABLE = text("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
+_COMMENT = text("SELECT obj_description(to_regclass('near')), to_regclass('near') IS NOT NULL")
+_MERGE = (
+    "INSERT INTO near (id, stamp, vector) SELECT id, stamp, vector FROM arrived WHERE EXISTS "
+    "(SELECT 1 FROM face WHERE face.id = arrived.id) "
+    "ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, vector = excluded.vector"
+)
+
+
+class PgVector:
+    """An Engine in the database of the truth."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def token(self) -> str | None:
+        with self._reading() as session:
+            said, there = session.execute(_COMMENT).one()
+        if not there:
+            return None
+        found = _OURS.fullmatch(said or "")
+        if found is None:
+            raise EngineError(f"{self._database.name} has a table `near` that facesearch did not make: drop it")
+        return found[1]
+
+    def require_free(self) -> None:
+        """Raise EngineError unless the server has the extension, or this user may make it."""
+        with self._writing() as session:
+            require_extension(session, self._database.name)
+
+    def begin(self, token: str, dimensions: int, kind: str) -> None:
+        if dimensions > MOST_DIMENSIONS:
+            raise EngineError(
+                f"pgvector's index holds {MOST_DIMENSIONS:,} numbers of a descriptor at most, and {dimensions:,} are "
+                "needed: search by faiss or Milvus"
+            )
+        with self._writing() as session:
+            require_extension(session, self._database.name)
+            session.execute(text("DROP TABLE IF EXISTS near"))
+            session.execute(
+                text(
+                    "CREATE TABLE near (id bigint PRIMARY KEY REFERENCES face (id) ON DELETE CASCADE, "
+                    f"stamp bigint NOT NULL, vector halfvec({int(dimensions)}) NOT NULL)"
+                )
+            )
+            session.execute(text("ALTER TABLE near ALTER COLUMN vector SET STORAGE PLAIN"))
+            session.execute(text(f"COMMENT ON TABLE near IS 'facesearch {token} {int(dimensions)}'"))
+        self.use(kind)
+
+    def use(self, kind: str) -> None:
+        with self._writing() as session:
+            session.execute(text("DROP INDEX IF EXISTS near_graph"))
+            if kind == HNSW:
+                session.execute(text(f"SET LOCAL maintenance_work_mem = '{_BUILDING}'"))
+                session.execute(
+                    text(
+                        "CREATE INDEX near_graph ON near USING hnsw (vector halfvec_l2_ops) "
+                        f"WITH (m = {_LINKS}, ef_construction = {_CONSTRUCTION})"
+                    )
+                )
+
+    def apply(self, entries: Sequence[Entry], gone: Sequence[int]) -> None:
+        with self._writing() as session:
+            session.execute(text("DELETE FROM near WHERE id = ANY(:ids)"), {"ids": list(gone)})
+            if entries:
+                session.execute(text("CREATE TEMPORARY TABLE arrived (LIKE near) ON COMMIT DROP"))
+                _copy(session, entries)
+                session.execute(text(_MERGE))
+
+    def settle(self) -> None:
+        """Let the planner know what there is."""
+        with self._writing() as session:
+            session.execute(text("ANALYZE near"))
+
+    def expresses(self, where: Condition, attribute: str) -> bool:
+        return True
+
+    def search(
+        self, queries: FloatArray, length: int, effort: int, where: Condition | None, attribute: str
+    ) -> list[IdArray]:
+        query = select(_NEAR.c.id)
+        if where is not None:
+            query = query.join(FaceRow, FaceRow.id == _NEAR.c.id).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
+            query = query.where(expression(where, attribute))
+        nearest = query.order_by(text("near.vector <-> CAST(:asked AS halfvec)")).limit(bindparam("length"))
+        with self._reading() as session:
+            for setting in (
+                f"hnsw.ef_search = {min(_FARTHEST, max(effort, length))}",
+                "hnsw.iterative_scan = relaxed_order",
+                f"hnsw.max_scan_tuples = {max(20_000, 50 * length)}",
+            ):
+                session.execute(text(f"SET LOCAL {setting}"))
+            return [
+                np.fromiter(session.scalars(nearest, {"asked": _told(one), "length": length}), np.int64)
+                for one in queries
+            ]
+
+    def stamps(self, first: int, last: int) -> dict[int, int]:
+        with self._reading() as session:
+            rows = session.execute(
+                text("SELECT id, stamp FROM near WHERE id BETWEEN :first AND :last"), {"first": first, "last": last}
+            )
+            return {id_: stamp for id_, stamp in rows}
+
+    def drop(self) -> None:
+        with self._writing() as session:
+            session.execute(text("DROP TABLE IF EXISTS near"))
+
+    def close(self) -> None:
+        """The database is closed by whoever opened it."""
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with _named(self._database.reading) as session:
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with _named(self._database.writing) as session:
+            yield session
+
+
+def require_extension(session: Session, name: str) -> None:
+    """Make the extension in the database unless it is there, and let this transaction see its types. Raises EngineError
+    where the server has none, or this user may not."""
+    if session.scalar(_EXTENSION) is None:
+        if not session.scalar(_AVAILABLE):
+            raise EngineError(
+                f"PostgreSQL of {name} has no pgvector: install it on that server (its package is often called "
+                "postgresql-NN-pgvector), or search by faiss or Milvus"
+            )
+        if not session.scalar(text("SELECT has_database_privilege(current_database(), 'CREATE')")):
+            raise EngineError(
+                f"this user may not make pgvector in the database of {name}: ask for `CREATE EXTENSION vector` there"
+            )
+        session.execute(text("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public"))
+    _see_types(session)
+
+
+def _see_types(session: Session) -> None:
+    """The extension lies in a schema of its own, which no connection of ours looks into by itself."""
+    schema = session.scalar(_EXTENSION)
+    if schema is not None:
+        own = session.scalar(text("SHOW search_path"))
+        session.execute(text("SELECT set_config('search_path', :path, true)"), {"path": f"{own}, {schema}"})
+
+
+@contextmanager
+def _named(opened: Callable[[], Any]) -> Iterator[Session]:
+    try:
+        with opened() as session:
+            _see_types(session)
+            yield session
+    except (GalleryCorruptError, GalleryLockedError, GalleryStorageError) as error:
+        raise EngineError(f"pgvector cannot be used: {error}") from error
+
+
+def _copy(session: Session, entries: Sequence[Entry]) -> None:
+    """Into the table `arrived`, in binary: pgvector reads how many numbers, nothing, and each in half precision."""
+    connection: Any = session.connection().connection.driver_connection
+    vectors = np.stack([one.vector for one in entries]).astype(">f2")
+    head = np.array([vectors.shape[1], 0], ">i2").tobytes()
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY arrived (id, stamp, vector) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["int8", "int8", "bytea"])
+        for one, vector in zip(entries, vectors, strict=True):
+            copy.write_row((one.id, one.stamp, head + vector.tobytes()))
+
+
+def _told(vector: FloatArray) -> str:
+    """As pgvector reads it."""
+    return "[" + ",".join(map(str, vector.astype(np.float16).tolist())) + "]"
