@@ -46,6 +46,7 @@ _BUILDING = 3_600.0  # seconds that an index may take
 _MOST_TEXT = 65_535  # bytes of a text in Milvus; a label has fewer
 _TOGETHER = 1_000  # rows in a request
 _QUERIES = 10  # in a request
+_NEVER = 2**31 - 1  # milliseconds
 _LINKS = {"M": 32, "efConstruction": 200}
 _T = TypeVar("_T")
 
@@ -197,10 +198,14 @@ class Milvus:
     def _opened(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = MilvusClient(self._vectors.where, token=_secret(), timeout=_PATIENCE)
+                self._client = MilvusClient(self._vectors.where, token=_secret(), timeout=_PATIENCE, **self._options())
                 if self._client.has_collection(self._name, timeout=_PATIENCE):
                     self._client.load_collection(self._name)
             return self._client
+
+    def _options(self) -> dict[str, Any]:
+        """Milvus Lite hangs up on who asks every ten seconds whether it is still there, which is in this process."""
+        return {"grpc_options": {"grpc.keepalive_time_ms": _NEVER}} if self._vectors.kind == LITE else {}
 
     def _own_field(self) -> str:
         if self._field is None and self.token() is None:
