@@ -46,7 +46,8 @@ from index.opening import make, opened
 from index.people import People
 from index.reading import Reading
 from index.search import engine_prepare
-from index.search.engine import Engine, open_engine, require_possible
+from index.search.engine import Engine
+from index.search.engine_choice import open_engine, require_possible
 from index.search.plan import USUAL, Plan, Planner, Requirements, read_requirements, write_requirements
 from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.projected import EngineReader

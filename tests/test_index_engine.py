@@ -15,7 +15,8 @@ import pytest
 
 from index.errors import EngineError, GalleryBusyError, GalleryEmptyError, RecallError
 from index.gallery import Gallery, GalleryConfig, Labels
-from index.search.engine import Engine, open_engine
+from index.search.engine import Engine
+from index.search.engine_choice import open_engine
 from index.search.engine_prepare import drain
 from index.search.plan import Requirements
 from index.search.projected import EngineReader

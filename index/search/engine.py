@@ -1,4 +1,4 @@
-"""An engine beside the truth that searches reduced descriptors: what it must do, and which one a gallery has.
+"""An engine beside the truth that searches reduced descriptors: what it must do.
 
 It holds a row for each face: the id, the reduced descriptor, and the labels that conditions ask for. It is derived: it
 may be lost at any time, and is made anew from the truth. It never decides: it names those that may be nearest, and what
@@ -11,13 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from index.engines import FAISS, PGVECTOR
-from index.errors import AddressError
 from index.search.plan import ENGINE_FLAT, ENGINE_HNSW
-from index.truth.address import Server
-from index.truth.database import Database
 from index.values import FloatArray, IdArray
-from index.vectors import Vectors, read_vectors
 from index.where import Condition
 
 FLAT, HNSW = ENGINE_FLAT, ENGINE_HNSW
@@ -76,41 +71,3 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of what is open."""
-
-
-def require_possible(word: str, server: Server | None) -> Vectors:
-    """What a new gallery's descriptors are to be searched by, on this server or (None) in a folder. Raises AddressError
-    for what cannot be, EngineError where something else is there already."""
-    vectors = read_vectors(word)
-    if vectors.kind == FAISS:
-        return vectors
-    if server is None:
-        raise AddressError(
-            f"a gallery in a folder is searched by faiss, not by {vectors}: give one on a server as --db "
-            "(docs/cluster.md)"
-        )
-    from index.truth.postgres import Postgres  # psycopg takes a moment, and only such galleries need it
-
-    database = Postgres(server)
-    opened = open_engine(vectors, database)
-    assert opened is not None
-    try:
-        opened.require_free()
-    finally:
-        opened.close()
-        database.close()
-    return vectors
-
-
-def open_engine(vectors: Vectors, database: Database) -> Engine | None:
-    """The engine of this word; None for faiss, which is none. database: of the gallery, closed by whoever opened it.
-    Raises EngineError."""
-    if vectors.kind == FAISS:
-        return None
-    if vectors.kind == PGVECTOR:
-        from index.search.pgvector import PgVector
-
-        return PgVector(database)
-    from index.search.milvus import Milvus  # the client takes a second to import
-
-    return Milvus(vectors)
