@@ -28,21 +28,14 @@ from faceedit.errors import FaceEditError
 from faceedit.memory import keep_freed_memory
 from faceedit.text import message
 
-app = typer.Typer(
-    name="facesearch",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-_COMMANDS: tuple[Callable[..., None], ...] = (
-    *(demo.demo, index.index, query.query, compare.compare, edit.edit, serve.serve, evaluate.evaluate),
-    *(reproduce.reproduce, train.train, shrink.shrink, synth.synth, doctor.doctor),
-)
-for command in _COMMANDS:
-    app.command()(command)
-app.add_typer(data.group, name="data")
-app.add_typer(gallery.group, name="gallery")
+_COMMANDS: dict[str, Callable[..., None]] = {
+    command.__name__: command
+    for command in (
+        *(demo.demo, index.index, query.query, compare.compare, edit.edit, serve.serve, evaluate.evaluate),
+        *(reproduce.reproduce, train.train, shrink.shrink, synth.synth, doctor.doctor),
+    )
+}
+_GROUPS = {"data": data.group, "gallery": gallery.group}
 
 _INTERRUPTED = "interrupted: what was finished is kept"
 
@@ -55,7 +48,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def facesearch(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
@@ -104,7 +96,8 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
     factory: what makes the FaceSearch of a command; by default `retrieval.face_search.FaceSearch` itself.
     """
     try:
-        code = int(_command()(arguments, standalone_mode=False, obj=factory) or 0)
+        only = arguments[0] if arguments and arguments[0] in {*_COMMANDS, *_GROUPS} else None
+        code = int(_command(only)(arguments, standalone_mode=False, obj=factory) or 0)
         return _fail(_INTERRUPTED, code) if code == 130 else code  # Typer makes an interrupt an exit without a word
     except (typer.Abort, KeyboardInterrupt):
         return _fail(_INTERRUPTED, 130)
@@ -123,10 +116,32 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
         return _fail(str(error), error.exit_code)
 
 
+def _front(only: str | None = None) -> typer.Typer:
+    """Every command by name; only: that one."""
+    made = typer.Typer(
+        name="facesearch",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(facesearch)
+    for name, command in _COMMANDS.items():
+        if only in (None, name):
+            made.command()(command)
+    for name, group in _GROUPS.items():
+        if only in (None, name):
+            made.add_typer(group, name=name)
+    return made
+
+
+app = _front()
+
+
 @cache
-def _command() -> Callable[..., Any]:
-    """What Typer makes of all commands' signatures: once, since it takes longer than most commands do."""
-    return get_command(app)
+def _command(only: str | None) -> Callable[..., Any]:
+    """What Typer makes of signatures, once; to do so of all commands takes longer than most of them do."""
+    return get_command(_front(only))
 
 
 def _refused(error: OSError) -> str:

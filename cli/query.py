@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +28,9 @@ from cli.options import (
     swept,
     warn_of,
 )
+
+if TYPE_CHECKING:
+    from retrieval.answers import Answer
 
 
 def query(
@@ -76,11 +80,9 @@ def query(
     attribute = swept(all_poses, all_illuminations, asked)
     require_distinct(distinct)
     require_distance(max_distance)
-    from faceedit.images import write_picture
     from faceedit.text import printable
     from retrieval.answer_text import Format
     from retrieval.query_images import Asked
-    from retrieval.sheets import answer_sheet
 
     asked_of, condition = Asked(images or (), person, face), condition_of(where)
     form = Format(one_of("table", json=as_json, jsonl=as_jsonl, csv=as_csv), attribute, several=asked_of.single is None)
@@ -112,7 +114,7 @@ def query(
             answered += 1
             found |= any(answer.results for answer in answers)
             if sheet is not None:
-                write_picture(answer_sheet(answers), sheet)
+                _write_sheet(answers, sheet)
     if failures:
         print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
         raise typer.Exit(3)
@@ -123,3 +125,10 @@ def query(
         within = "" if max_distance is None else f", within a distance of {max_distance:g}"
         print(f"nothing found: no picture of the gallery meets the conditions{within}", file=sys.stderr)
         raise typer.Exit(4)
+
+
+def _write_sheet(answers: Sequence[Answer], path: Path) -> None:
+    from faceedit.images import write_picture
+    from retrieval.sheets import answer_sheet
+
+    write_picture(answer_sheet(answers), path)

@@ -16,16 +16,10 @@ from functools import partial
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from index.care.compact import Compaction, compact
-from index.care.copy_target import begun
-from index.care.copying import Copied, compare, copy
-from index.care.exchange import Exported, export
-from index.care.repair import Repair, repair
-from index.care.verify import Verification, verify
 from index.descriptors import checked_descriptors
 from index.engines import FAISS
 from index.errors import (
@@ -80,6 +74,13 @@ from index.where import Condition
 
 SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
 _log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:  # what looks after a gallery is loaded by whoever calls it: a query waits for nothing of it
+    from index.care.compact import Compaction
+    from index.care.copying import Copied
+    from index.care.exchange import Exported
+    from index.care.repair import Repair
+    from index.care.verify import Verification
 
 __all__ = [
     "Condition",
@@ -281,6 +282,8 @@ class Gallery(Reading):
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Check the database, each row and each descriptor against its hash, and the index against every descriptor."""
+        from index.care.verify import verify
+
         by = None if self._engine is None else partial(engine_prepare.verify, self._database, self._engine)
         return self._reader.undisturbed(lambda: verify(self._folder, self._database, progress, by))
 
@@ -288,6 +291,8 @@ class Gallery(Reading):
         """Mend what can be mended without the pictures, and delete indexes, which the next search builds anew. No image
         goes: those whose descriptors or rows are damaged wait to be described again. Raises GalleryLockedError,
         GalleryCorruptError with what cannot be mended."""
+        from index.care.repair import repair
+
         with self.writing():
             done = repair(self._folder, self._database)
             self._tidy()
@@ -317,12 +322,16 @@ class Gallery(Reading):
         """Write the gallery into the new folder `target` as plain files; see `index.care.exchange`;
         `index.care.restore` makes a gallery of them. Raises GalleryLockedError, GalleryExistsError,
         GalleryCorruptError."""
+        from index.care.exchange import export
+
         with self.writing() if os.access(self._folder, os.W_OK) else nullcontext():
             return export(self._folder, self._database, target, pictures, progress)
 
     def compact(self) -> Compaction:
         """Give back the space of removed images; ids stay. Raises GalleryLockedError, GalleryStorageError when the disk
         is too full: then nothing has changed."""
+        from index.care.compact import Compaction, compact
+
         with self.writing():
             before = self.bytes
             try:
@@ -397,6 +406,9 @@ class Gallery(Reading):
         `index.care.copying`. vectors: what is to search it, once `prepare` has built that. A run that was cut off is
         taken up; one that was not needed compares. progress(what, done, total). Raises AddressError for the gallery's
         own place, GalleryExistsError for another gallery, and what `copy` there raises."""
+        from index.care.copy_target import begun
+        from index.care.copying import compare, copy
+
         place = read_address(target)
         self._require_elsewhere(place)
         try:

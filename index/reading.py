@@ -74,6 +74,12 @@ class Reading:
         with self._database.reading() as session:
             return store.count(session)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no face, without counting them."""
+        with self._database.reading() as session:
+            return not store.has_faces(session)
+
     def __bool__(self) -> bool:
         """True, also without images: a gallery is not its length."""
         return True

@@ -103,7 +103,7 @@ def require_fitting(gallery: Gallery, describer: Describes, image_root: Path) ->
     root = image_root.resolve()
     require_keepable(root)
     elsewhere = not root.is_relative_to(gallery.config.image_root)
-    if elsewhere and len(gallery) == 0:  # an empty one is not yet bound to a place
+    if elsewhere and gallery.is_empty:  # an empty one is not yet bound to a place
         with gallery.writing(PATIENCE):
             gallery.set_image_root(root)
     elif elsewhere and gallery.config.image_root.is_relative_to(root):

@@ -60,7 +60,7 @@ def answers(gallery: Gallery, models: Models, questions: Sequence[Question]) -> 
     does not, the edited face is described as a gallery picture is. The query's own file never counts. Raises
     ModelMismatchError, AttributeValueError, UsageError for an attribute without an editor, GalleryEmptyError.
     """
-    if len(gallery) == 0:
+    if gallery.is_empty:
         raise GalleryEmptyError(f"the gallery {gallery.name} is empty: run `facesearch index` on a folder first")
     editors, own = own_editor(gallery, models, [name for one in questions for name in one.asked])
     shown = [(source, one.asked) for one in questions for source in one.sources]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 from numbers import Integral, Real
 
 from faceedit.attributes import TASKS, AttributeSpace
@@ -78,8 +77,9 @@ class Selection:
 
 
 def require_distance(far: float | None) -> None:
-    """Raise UsageError for what is no distance."""
-    if far is not None and not (isinstance(far, Real) and 0 <= far < inf):  # nor for NaN
+    """Raise UsageError for what is no distance of two vectors of length 1."""
+    number = isinstance(far, Real) and not isinstance(far, bool)
+    if far is not None and not (number and 0 <= far <= 2):  # nor for NaN
         raise UsageError(f"the largest distance is {far!r}: give a number from 0 to 2, where opposite faces are")
 
 

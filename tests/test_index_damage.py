@@ -350,3 +350,37 @@ def test_nonsense_in_an_export_is_damage(gallery: Gallery, tmp_path: Path, chang
     with pytest.raises(GalleryCorruptError, match="is damaged"):
         restore(tmp_path / "out", tmp_path / "again", None)
     assert not (tmp_path / "again").exists()
+
+
+# --- between two searches of one session ---
+
+
+def test_the_gallerys_own_row_is_looked_at_again_whenever_it_is_another(gallery: Gallery) -> None:
+    assert gallery.search(vectors(2)[0], 1)[0].face.id == 3
+    [before] = sqlite3.connect(gallery.folder / "gallery.db").execute("SELECT created FROM gallery").fetchone()
+    edit(gallery, "UPDATE gallery SET created = 'yesterday'")
+    with pytest.raises(GalleryCorruptError, match="own row is damaged"):
+        gallery.search(vectors(2)[0], 1)
+    edit(gallery, "UPDATE gallery SET created = ?", before)
+    assert gallery.search(vectors(2)[0], 1)[0].face.id == 3
+
+
+@pytest.mark.parametrize("bytes_left", [None, 0, 2 * SIZE])
+def test_descriptors_that_go_between_two_searches_are_missed(gallery: Gallery, bytes_left: int | None) -> None:
+    gallery.search(vectors(2)[0], 1)
+    path = gallery.folder / "descriptors-1.f16"
+    content = path.read_bytes()
+    path.unlink()
+    if bytes_left is not None:
+        path.write_bytes(content[:bytes_left])
+    with pytest.raises(GalleryCorruptError, match=path.name):
+        gallery.search(vectors(2)[0], 1)
+    path.write_bytes(content)
+    assert gallery.search(vectors(2)[0], 1)[0].face.id == 3
+
+
+def test_a_removal_by_somebody_with_an_editor_is_in_the_next_answer(gallery: Gallery) -> None:
+    gallery.search(vectors(2)[0], 1)
+    edit(gallery, "DELETE FROM face WHERE id = 3")
+    with pytest.raises(GalleryCorruptError, match="holds other images than its index finds"):
+        gallery.search(vectors(2)[0], 1)

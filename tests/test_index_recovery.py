@@ -23,7 +23,7 @@ from tests.databases import At, Crash, CrashAt, stepped
 from tests.faces import new_face, numbered
 
 SIZE = 16
-READS_OF_A_SEARCH = 7  # that builds the index and saves it
+READS_OF_A_SEARCH = 6  # that builds the index and saves it
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine, event
 
 from faceedit.attributes import ILLUMINATION, INPAINTING
 from faceedit.describes import Usual
@@ -64,6 +65,25 @@ def true_distances(faces: FaceSearch, descriptor: np.ndarray) -> np.ndarray:
     return np.sort(np.linalg.norm(faces.gallery.descriptors(ids) - descriptor, axis=1))
 
 
+@pytest.mark.parametrize(("where", "most"), [(None, 5), ("pose = 45", 10)])
+def test_a_query_asks_the_database_no_oftener_than_it_must(
+    faces: FaceSearch, asked: Path, where: str | None, most: int
+) -> None:
+    """Whether it is as it was opened, and empty; how far it has come; who was found, and whether that still holds."""
+    crop, statements = read_crop(asked), list[str]()
+
+    def note(connection: object, cursor: object, statement: str, *of_it: object) -> None:
+        statements.extend([statement] if statement.startswith("SELECT") else [])
+
+    faces.query(crop, pose=30, where=where)
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        faces.query(crop, pose=30, where=where)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert 4 <= len(statements) <= most, "\n".join(statements)
+
+
 def test_results_come_by_rising_true_distance(faces: FaceSearch, asked: Path) -> None:
     answer = faces.query(asked, pose=30, k=100)
     distances = [result.distance for result in answer]
@@ -101,7 +121,7 @@ def test_results_that_are_too_far_are_left_out(faces: FaceSearch, asked: Path) -
     assert all(one.distance <= every[0].distance for answer in swept for one in answer)
 
 
-@pytest.mark.parametrize("far", [-0.1, float("nan"), float("inf"), "1"])
+@pytest.mark.parametrize("far", [-0.1, 2.001, 1_000, True, False, float("nan"), float("inf"), "1"])
 def test_what_is_no_distance_is_refused(faces: FaceSearch, asked: Path, far: Any) -> None:
     with pytest.raises(UsageError, match=r"the largest distance is .*: give a number from 0 to 2"):
         faces.query(asked, pose=30, max_distance=far)

@@ -22,7 +22,8 @@ from index.files import shortlists
 from index.search import exact, shortlist
 from index.search.exact import Exact, Part, Scan
 from index.search.plan import read_requirements
-from index.search.searcher import Found, Rows, Searcher, merged
+from index.search.records import Records
+from index.search.searcher import Found, Rows, Searcher, both, merged, still_there, without
 from index.search.shortlist import Shortlist
 from index.truth import descriptor_slots, state, store
 from index.truth.database import Database
@@ -62,7 +63,7 @@ class Reader:
         self._model = model
         self._building = RLock()
         self._view: _View | None = None
-        self._compared = ""  # name of the descriptor file that was compared with its hashes
+        self._content = Records(folder, model[1])
 
     def state(self) -> State:
         """How far the gallery has come."""
@@ -71,14 +72,15 @@ class Reader:
 
     def forget(self) -> None:
         """Let go of the indexes, and compare the descriptors again."""
-        self._view, self._compared = None, ""
+        self._view = None
+        self._content.forget()
 
     def descriptors(self, ids: Sequence[int]) -> FloatArray:
         """The descriptors of these faces, (len(ids), size). Raises UnknownImageError."""
 
         def read() -> FloatArray:
             with self._database.reading() as session:
-                slots, content = descriptor_slots.slots_of(session, ids), self._records(session)
+                slots, (_, content) = descriptor_slots.slots_of(session, ids), self._records(session)
             made: FloatArray = content[slots].astype(np.float32)
             with self._database.reading() as session:
                 descriptor_slots.slots_of(session, ids)  # still there, so not zeroed
@@ -91,7 +93,7 @@ class Reader:
     ) -> list[list[Match]]:
         """For each query (n, size) its k nearest among the faces that pass the condition. part: the numbers that are
         compared, with those of every face."""
-        return self.repeated(lambda: self._search(queries, k, where, exclude, part))
+        return self._repeated(lambda now: self._search(now, queries, k, where, exclude, part), self._sound_state)
 
     def undisturbed(self, read: Callable[[], _T]) -> _T:
         """What `read` returns while no face is removed. Raises GalleryBusyError, GalleryChangedError."""
@@ -108,11 +110,15 @@ class Reader:
     def repeated(self, read: Callable[[], _T]) -> _T:
         """What `read` returns; made again where a compaction or a removal came between. Raises GalleryBusyError,
         GalleryChangedError."""
+        return self._repeated(lambda _: read(), self.state)
+
+    def _repeated(self, read: Callable[[State], _T], now: Callable[[], State]) -> _T:
+        """The same for what is told how far the gallery has come; now: what says that."""
         for _ in range(ATTEMPTS):
-            before = self.state()
+            before = now()
             self.require_model(before)
             try:
-                return read()
+                return read(before)
             except _OvertakenError:
                 if self.state() == before:  # by nobody
                     raise GalleryCorruptError(
@@ -136,11 +142,21 @@ class Reader:
                 "open it again, with that model"
             )
 
+    def _sound_state(self) -> State:
+        with self._database.reading() as session:
+            return self._content.state(session)
+
     def _search(
-        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], part: Part | None
+        self,
+        now: State,
+        queries: FloatArray,
+        k: int,
+        where: Condition | None,
+        exclude: Collection[int],
+        part: Part | None,
     ) -> list[list[Match]]:
         look = k + len(exclude)  # cheaper than to tell every one of a large gallery from these few
-        results = [_without(exclude, found, k) for found in self._found(queries, look, where, part)]
+        results = [without(exclude, found, k) for found in self._found(now, queries, look, where, part)]
         unique = sorted({id_ for _, ids in results for id_ in ids.tolist()})
         with self._database.reading() as session:
             faces = {face.id: face for face in store.present(session, unique)}
@@ -151,45 +167,52 @@ class Reader:
             for distances, ids in results
         ]
 
-    def _found(self, queries: FloatArray, k: int, where: Condition | None, part: Part | None) -> list[Found]:
+    def _found(
+        self, now: State, queries: FloatArray, k: int, where: Condition | None, part: Part | None
+    ) -> list[Found]:
         """By the index, and among what was added since."""
-        view = self._current_view()
+        view = self._current_view(now)
         parts: list[Searcher] = [view.base] if view.added is None else [view.base, view.added]
         alive = [view.alive, None]
         if part is not None:  # of which a reduction of whole descriptors hardly keeps anything
             parts = [Scan(view.state, one.ids, one.slots, part) for one in parts]
-        with self._database.reading() as session:
-            if state.state(session).removals != view.state.removals:  # the slots may be others
-                raise _OvertakenError
-            content = self._records(session)
-            passing = None if where is None else store.select_ids(session, where)
+        content, passing = self._searched(view, where)
         found = [
-            part.search(content, queries, k, _both(rows, part.ids, passing))
+            part.search(content, queries, k, both(rows, part.ids, passing))
             for part, rows in zip(parts, alive, strict=False)
         ]
         return [merged(of_one, k) for of_one in zip(*found, strict=True)]
 
-    def _records(self, session: Session) -> HalfArray:
-        """The descriptor file's records, of the model that the reader is for."""
-        if state.state(session).model != self._model:
+    def _searched(self, view: _View, where: Condition | None) -> tuple[HalfArray, IdArray | None]:
+        """The records of a view's slots, and the faces that pass, None for all. A face that is removed from here on is
+        missed at the end of the search."""
+        content = self._content.at(view.state) if where is None else None
+        if content is not None:
+            return content, None
+        with self._database.reading() as session:
+            now, content = self._records(session)
+            if now.removals != view.state.removals:  # the slots may be others
+                raise _OvertakenError
+            return content, None if where is None else store.select_ids(session, where)
+
+    def _records(self, session: Session) -> tuple[State, HalfArray]:
+        """How far the gallery has come, and the descriptor file's records, of the model that the reader is for."""
+        now, content = self._content.read(session)
+        if now.model != self._model:
             raise _OvertakenError
-        self.require_descriptors(session)
-        return descriptor_slots.records(session, self._folder)
+        return now, content
 
     def require_descriptors(self, session: Session) -> None:
-        """Raise GalleryCorruptError unless the descriptors are what was stored. A file is compared once, as rows are
-        when a gallery is opened, and not at all where it is believed."""
-        file = descriptor_slots.descriptor_file(session, self._folder)
-        if self._compared != file.path.name:
-            descriptor_slots.require_stored(session, file)
-            self._compared = file.path.name
+        """Raise GalleryCorruptError unless the descriptors are what was stored."""
+        self._content.compare(session)
 
-    def _current_view(self) -> _View:
-        """The gallery as it is now, by the searcher at hand, a saved one, or a new one. Raises GalleryEmptyError."""
+    def _current_view(self, now: State) -> _View:
+        """The gallery as it is now, or a moment later, by the searcher at hand, a saved one, or a new one. Raises
+        GalleryEmptyError."""
         with self._building:
             there = frozenset(path.name for _, path in shortlists(self._folder))
             newly = self._view is not None and bool(there - self._view.prepared)  # another process has prepared one
-            if self._view is None or newly or self._view.state != self.state():
+            if self._view is None or newly or self._view.state != now:
                 before, self._view = self._view, None
                 view = None if before is None or newly else self._view_by(before.base, 1 / FEW, before)
                 if view is None:
@@ -207,13 +230,13 @@ class Reader:
         request alone: any number of faces may be new to it."""
         last = int(base.ids[-1])
         with self._database.reading() as session:
-            now, content = state.state(session), self._records(session)
+            now, content = self._records(session)
             if _nothing_went(session, base, before, now):
                 alive = before.alive if before else None
                 new, new_slots = descriptor_slots.added_after(session, last)
             else:
-                _, ids, slots = descriptor_slots.snapshot(session)
-                alive = _still_there(base.ids, base.slots, ids, slots, most)
+                ids, slots = descriptor_slots.added_after(session, 0)
+                alive = still_there(base.ids, base.slots, ids, slots, most)
                 if alive is None:
                     return None
                 new, new_slots = ids[ids > last], slots[ids > last]
@@ -232,8 +255,8 @@ class Reader:
 
     def _load_or_build(self) -> Searcher:
         with self._database.reading() as session:
-            now, ids, slots = descriptor_slots.snapshot(session)
-            content = self._records(session)
+            ids, slots = descriptor_slots.added_after(session, 0)
+            now, content = self._records(session)
             if len(ids) == 0:
                 raise GalleryEmptyError(
                     f"the gallery {self._database.name} holds no images yet; index some before searching"
@@ -264,31 +287,3 @@ def _nothing_went(session: Session, base: Searcher, before: _View | None, now: S
     alive = before.alive if before else None
     ids, slots = (base.ids, base.slots) if alive is None else (base.ids[alive], base.slots[alive])
     return base.fits(now) or descriptor_slots.has_rows(session, ids, slots, int(base.ids[-1]))
-
-
-def _both(alive: Rows | None, ids: IdArray, passing: IdArray | None) -> Rows | None:
-    """Which rows are there and pass; ids (n,) of the rows."""
-    if passing is None:
-        return alive
-    rows = np.isin(ids, passing, assume_unique=True)
-    return rows if alive is None else rows & alive
-
-
-def _still_there(ids: IdArray, slots: IdArray, now: IdArray, slots_now: IdArray, most: float) -> Rows | None:
-    """Which of the ids (n,) with these slots are among those of now, all ascending. None where more than a share `most`
-    are not, or where those of now up to the last one are others."""
-    old = now <= ids[-1]
-    place = np.searchsorted(ids, now[old])
-    same = np.array_equal(ids[place], now[old]) and np.array_equal(slots[place], slots_now[old])
-    if not same or len(ids) - len(place) > most * len(ids):
-        return None
-    alive = np.zeros(len(ids), bool)
-    alive[place] = True
-    return alive
-
-
-def _without(exclude: Collection[int], result: Found, k: int) -> Found:
-    """The first k of a result that are not excluded."""
-    distances, ids = result
-    kept = np.flatnonzero(~np.isin(ids, list(exclude)))[:k]
-    return distances[kept], ids[kept]

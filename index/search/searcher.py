@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -47,3 +47,31 @@ def merged(lists: Sequence[Found], k: int) -> Found:
 def rows_of(searcher: Any, competing: Rows | None) -> IdArray:
     """The positions of the rows that compete, ascending."""
     return np.arange(len(searcher.ids)) if competing is None else np.flatnonzero(competing)
+
+
+def both(alive: Rows | None, ids: IdArray, passing: IdArray | None) -> Rows | None:
+    """Which rows are there and pass; ids (n,) of the rows."""
+    if passing is None:
+        return alive
+    rows = np.isin(ids, passing, assume_unique=True)
+    return rows if alive is None else rows & alive
+
+
+def still_there(ids: IdArray, slots: IdArray, now: IdArray, slots_now: IdArray, most: float) -> Rows | None:
+    """Which of the ids (n,) with these slots are among those of now, all ascending. None where more than a share `most`
+    are not, or where those of now up to the last one are others."""
+    old = now <= ids[-1]
+    place = np.searchsorted(ids, now[old])
+    same = np.array_equal(ids[place], now[old]) and np.array_equal(slots[place], slots_now[old])
+    if not same or len(ids) - len(place) > most * len(ids):
+        return None
+    alive = np.zeros(len(ids), bool)
+    alive[place] = True
+    return alive
+
+
+def without(exclude: Collection[int], result: Found, k: int) -> Found:
+    """The first k of a result that are not excluded."""
+    distances, ids = result
+    kept = np.flatnonzero(~np.isin(ids, list(exclude)))[:k]
+    return distances[kept], ids[kept]

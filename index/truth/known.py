@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 from index.labels import FOLDER, LABELS
 from index.stamps import FileStamp
 from index.truth.database import PAGE, chunks
-from index.truth.rows import face_of, origin_of, select_faces
+from index.truth.rows import FACES, PHOTOS, STAMP, face_of, origin_of, select_faces
 from index.truth.schema import FaceRow, PhotoRow
 from index.values import Face, KnownFile, Problem
 
-_HAS_FACE = exists().where(FaceRow.photo_id == PhotoRow.id)
-_KNOWN = (
-    *(PhotoRow.path, PhotoRow.id, _HAS_FACE, PhotoRow.size, PhotoRow.mtime_ns, PhotoRow.inode, PhotoRow.ctime_ns),
-    *(PhotoRow.reason, PhotoRow.reader, PhotoRow.unread, PhotoRow.faceless),
+_HAS_FACE = exists().where(FACES.photo_id == PHOTOS.id)
+_KNOWN = select(
+    *(PHOTOS.path, PHOTOS.id, _HAS_FACE, *(PHOTOS[name] for name in STAMP)),
+    *(PHOTOS.reason, PHOTOS.reader, PHOTOS.unread, PHOTOS.faceless),
 )
 
 
@@ -27,7 +27,7 @@ def files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
     found = {}
     for some in chunks(paths):
         for path, id_, described, *stamp, reason, reader, unread, faceless in session.execute(
-            select(*_KNOWN).where(PhotoRow.path.in_(some))
+            _KNOWN.where(PHOTOS.path.in_(some))
         ):
             known = Problem(path, FileStamp(*unread or ()), reason or "", reader or "", faceless=bool(faceless))
             problem = None if reason is None else known
@@ -39,7 +39,7 @@ def faces_at(session: Session, paths: Sequence[str]) -> list[Face]:
     """The faces in the photos at these paths, by number."""
     found: list[Face] = []
     for some in chunks(paths):
-        there = select_faces().where(PhotoRow.path.in_(some)).order_by(FaceRow.number, FaceRow.id)
+        there = select_faces().where(PHOTOS.path.in_(some)).order_by(FACES.number, FACES.id)
         found += map(face_of, session.execute(there))
     return found
 
@@ -48,13 +48,13 @@ def faces_of(session: Session, contents: Sequence[str]) -> list[Face]:
     """The faces in the photos of these contents (sha256)."""
     found: list[Face] = []
     for some in chunks(contents):
-        found += map(face_of, session.execute(select_faces().where(PhotoRow.sha256.in_(some)).order_by(FaceRow.id)))
+        found += map(face_of, session.execute(select_faces().where(PHOTOS.sha256.in_(some)).order_by(FACES.id)))
     return found
 
 
 def photos(session: Session, after: int) -> list[tuple[int, str]]:
     """The next photos with a face, by ascending id above `after`: ids and paths."""
-    query = select(PhotoRow.id, PhotoRow.path).where(PhotoRow.id > after, _HAS_FACE).order_by(PhotoRow.id).limit(PAGE)
+    query = select(PHOTOS.id, PHOTOS.path).where(PHOTOS.id > after, _HAS_FACE).order_by(PHOTOS.id).limit(PAGE)
     return [(row[0], row[1]) for row in session.execute(query)]
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, Table, delete, exists, func, select
+from sqlalchemy import Select, Table, bindparam, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from index.errors import DuplicatePathError, UnknownImageError
@@ -19,6 +19,7 @@ from index.truth.conditions import expression
 from index.truth.database import PAGE, chunks
 from index.truth.ids import last_id
 from index.truth.rows import (
+    FACES,
     READ,
     SIZE,
     STAMP,
@@ -44,17 +45,24 @@ from index.truth.schema import (
     stored,
     update_rows,
 )
-from index.truth.state import gallery
+from index.truth.state import attribute
 from index.values import Face, IdArray, Photo, Problem
 from index.where import Condition
 
 WAITING = "its description was damaged: the next run over its folder describes it again"
+_ANY = select(FACES.id).limit(1)
+_PRESENT = select_faces().where(FACES.id.in_(bindparam("ids", expanding=True))).order_by(FACES.id)
 _PHOTO, _FACE = Base.metadata.tables["photo"], Base.metadata.tables["face"]
 
 
 def count(session: Session) -> int:
     """How many faces there are."""
     return session.scalar(select(func.count()).select_from(FaceRow)) or 0
+
+
+def has_faces(session: Session) -> bool:
+    """Whether there is any."""
+    return session.execute(_ANY).first() is not None
 
 
 def count_photos(session: Session) -> int:
@@ -268,9 +276,9 @@ def siblings(session: Session, ids: Sequence[int]) -> list[int]:
 def first_of_photos(session: Session, after: int) -> list[Face]:
     """The next faces that are the first of their photos, and have an id above `after`."""
     other = _FACE.alias()
-    before = exists().where(other.c.photo_id == FaceRow.photo_id, other.c.number < FaceRow.number)
-    query = select_faces().where(FaceRow.id > after, (FaceRow.number == 1) | ~before)
-    return [face_of(row) for row in session.execute(query.order_by(FaceRow.id).limit(PAGE))]
+    before = exists().where(other.c.photo_id == FACES.photo_id, other.c.number < FACES.number)
+    query = select_faces().where(FACES.id > after, (FACES.number == 1) | ~before)
+    return [face_of(row) for row in session.execute(query.order_by(FACES.id).limit(PAGE))]
 
 
 def paths_of_several(session: Session) -> set[str]:
@@ -320,7 +328,7 @@ def ids_of_person(session: Session, identity: str) -> list[int]:
 
 def page(session: Session, where: Condition | None, after: int) -> list[Face]:
     """The next faces that pass the condition and have an id above `after`."""
-    query = _that_pass(session, select_faces(), where).where(FaceRow.id > after).order_by(FaceRow.id).limit(PAGE)
+    query = _that_pass(session, select_faces(), where).where(FACES.id > after).order_by(FACES.id).limit(PAGE)
     return [face_of(row) for row in session.execute(query)]
 
 
@@ -335,7 +343,7 @@ def present(session: Session, ids: Sequence[int]) -> list[Face]:
     """Those of these faces that the gallery holds, by ascending id."""
     found: list[Face] = []
     for some in chunks(sorted({int(id_) for id_ in ids})):
-        found += map(face_of, session.execute(select_faces().where(FaceRow.id.in_(some)).order_by(FaceRow.id)))
+        found += map(face_of, session.execute(_PRESENT, {"ids": some}))
     return found
 
 
@@ -353,7 +361,7 @@ def first_ids(session: Session, where: Condition | None) -> IdArray:
 
 
 def _that_pass(session: Session, query: Select[Any], where: Condition | None) -> Select[Any]:
-    return query if where is None else query.where(expression(where, gallery(session).attribute))
+    return query if where is None else query.where(expression(where, attribute(session)))
 
 
 def _photos_of(session: Session, ids: Sequence[int]) -> dict[int, int]:
