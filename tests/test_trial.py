@@ -14,7 +14,6 @@ import pytest
 from faceedit.errors import UsageError
 from faceedit.people import read_encoder
 from faceedit.trial import tried
-from tests.test_people import write_encoder
 
 
 def length(file: Path, times: int) -> int:
@@ -78,6 +77,8 @@ def test_what_a_trial_ends_in_is_one_line(tmp_path: Path, work: Any, words: str)
 def write_hostile(folder: Path, kind: str) -> Path:
     """An encoder that OpenCV 4.14 does not survive, or whose weights lie elsewhere."""
     onnx = pytest.importorskip("onnx")
+    from tests.test_people import write_encoder  # its torch would be loaded by every process that tries something
+
     file = write_encoder(folder)
     model = onnx.load(file)
     weights = model.graph.initializer[0]
