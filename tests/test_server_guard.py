@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.testclient import TestClient
 
 from faceedit.errors import UsageError
-from facesearch.server.desk import Desk
+from facesearch.server.desk import Desk, shares
 from facesearch.server.errors import RefusedError
 from facesearch.server.guard import Keys, name_of
 from facesearch.server.jobs import Jobs
@@ -259,7 +259,35 @@ def test_questions_that_wait_are_answered_together() -> None:
         assert [str(await one) for one in rest] == [f"['answer to {n}']" for n in range(1, 6)]
         assert await other == "other" and len(await last) == 5
 
-    assert run_with(Limits(together=4), story).calls == [1, 4, 1, 5]
+    assert run_with(Limits(together=4), story).calls == [1, 4, 1, 4, 1]
+
+
+def test_who_asks_much_keeps_nobody_waiting_for_all_of_it() -> None:
+    """A sweep of ten and three that ask one thing each, after it: these are answered with its first questions."""
+    order: list[str] = []
+
+    async def asked(desk: Desk, name: str, *texts: str) -> None:
+        assert len(await desk.ask(questions(*texts))) == len(texts)
+        order.append(name)
+
+    async def story(held: Held, desk: Desk) -> None:
+        first = await begun(held, desk, "0")
+        sweep = asyncio.create_task(asked(desk, "sweep", *(f"s{n}" for n in range(10))))
+        single = [asyncio.create_task(asked(desk, str(n), str(n))) for n in range(3)]
+        left = asyncio.create_task(desk.ask(questions(*(f"l{n}" for n in range(10)))))
+        await asyncio.sleep(0.01)
+        left.cancel()
+        await asyncio.sleep(0.01)
+        held.go.set()
+        await asyncio.gather(first, sweep, *single)
+
+    assert run_with(Limits(together=4), story).calls == [1, 4, 4, 4, 1]
+    assert order == ["0", "1", "2", "sweep"]
+
+
+def test_turns_are_shared_one_each_and_again() -> None:
+    assert shares([1, 20, 1, 3], 8) == [1, 3, 1, 3]
+    assert shares([5], 8) == [5] and shares([2, 2, 2], 2) == [1, 1, 0] and shares([], 3) == []
 
 
 def test_a_bad_question_costs_nobody_else_an_answer() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -17,9 +18,9 @@ from facesearch.server.service import Service, service, while_there
 from facesearch.server.settings import API
 from facesearch.server.shapes import BIGGEST, Answered, Compared, Detected, Edited, Swept, answer_json, pictures_json
 from facesearch.server.uploads import BODY
+from index.gallery import Gallery
 from retrieval.answers import Answer
 from retrieval.likeness import FALSE_ACCEPTS
-from retrieval.looking import Shown
 from retrieval.query import Question
 from retrieval.source import Source
 from retrieval.wishes import DISTINCT, Selection, asked_for, condition_of, require_wish, swept
@@ -27,6 +28,7 @@ from retrieval.wishes import DISTINCT, Selection, asked_for, condition_of, requi
 router = APIRouter(prefix=API, responses=RESPONSES)
 Served = Annotated[Service, Depends(service)]
 MOST = 1_000  # results
+_T = TypeVar("_T")
 CACHED = {"Cache-Control": "private, max-age=600"}
 
 
@@ -93,42 +95,40 @@ async def query(request: Request, wanted: Annotated[Wanted, Query()], served: Se
     """Imagine the person as asked, and find them: the nearest real pictures. With nothing asked, those that look most
     alike."""
     asked, selection = wanted.asked, wanted.selection
-    source = await read_source(request, served, wanted)
-    answers = await while_there(request, served.desk.ask([Question(source, asked, selection)]))
-    return (await _kept(served, answers))[0]
+    async with asked_about(request, served, wanted) as source:
+        answers = await while_there(request, served.desk.ask([Question(source, asked, selection)]))
+        return (await _kept(served, answers))[0]
 
 
 @router.post("/sweep", response_model=Swept, openapi_extra=BODY)
 async def sweep(request: Request, wanted: Annotated[SweepWanted, Query()], served: Served) -> Any:
     """The same at every pose, or under every light: one answer each."""
     wishes, selection = swept(wanted.attribute, wanted.asked), wanted.selection
-    source = await read_source(request, served, wanted)
-    questions = [Question(source, asked, selection) for asked in wishes]
-    answers = await while_there(request, served.desk.ask(questions))
-    return {"attribute": wanted.attribute, "answers": await _kept(served, answers)}
+    async with asked_about(request, served, wanted) as source:
+        questions = [Question(source, asked, selection) for asked in wishes]
+        answers = await while_there(request, served.desk.ask(questions))
+        return {"attribute": wanted.attribute, "answers": await _kept(served, answers)}
 
 
 @router.post("/edit", response_model=Edited, openapi_extra=BODY)
 async def edit(request: Request, wanted: Annotated[Wishes, Query()], served: Served) -> Any:
     """See a face as asked, without searching for it."""
     require_wish(wanted.asked)
-    source = await read_source(request, served, wanted)
-    imagine = partial(
-        served.faces.edit, source, pose=wanted.pose, illumination=wanted.illumination, inpaint=wanted.inpaint
-    )
-    steps = await while_there(request, served.desk.do(imagine))
-    name = await served.read(partial(served.imagined.keep, source, steps))
-    return pictures_json(_Made(source, steps), name)
+    edit = partial(served.faces.edit, pose=wanted.pose, illumination=wanted.illumination, inpaint=wanted.inpaint)
+    async with asked_about(request, served, wanted) as source:
+        steps = await while_there(request, served.desk.do(partial(edit, source)))
+        name = await served.read(partial(served.imagined.keep, source, steps), pixels_in(source.kept))
+        return pictures_json(_Made(source, steps), name)
 
 
 @router.post("/compare", response_model=Compared, openapi_extra=BODY)
 async def compare(request: Request, wanted: Annotated[ToCompare, Query()], served: Served) -> Any:
     """Whether two pictures show one person."""
-    source = await read_source(request, served, wanted)
-    other = await served.read(partial(_known, served, wanted.other))
-    likeness = partial(served.faces.compare, source, other, false_accepts=wanted.false_accepts)
-    found = await while_there(request, served.desk.do(likeness))
-    return {**found.as_json(), "warnings": [*source.warnings, *other.warnings]}
+    async with asked_about(request, served, wanted) as source:
+        other = await _known(served, wanted.other)
+        likeness = partial(served.faces.compare, source, other, false_accepts=wanted.false_accepts)
+        found = await while_there(request, served.desk.do(likeness))
+        return {**found.as_json(), "warnings": [*source.warnings, *other.warnings]}
 
 
 @router.post("/faces", response_model=Detected, openapi_extra=BODY)
@@ -138,7 +138,8 @@ async def detect(request: Request, served: Served) -> Any:
         content = await upload.read(request)
         if not content:
             raise RefusedError(422, "which_picture", "there is no picture: upload one")
-        return asdict(await while_there(request, served.read(partial(_detected, served, content))))
+        work = partial(served.faces.faces_in, content)
+        return asdict(await while_there(request, _decoded(served, content, work)))
 
 
 @router.get("/imagined/{name}/{which}", response_class=Response, responses={200: {"content": {"image/png": {}}}})
@@ -156,47 +157,61 @@ class _Made:
         self.given, self.steps = source, steps
 
 
-async def read_source(request: Request, served: Service, wanted: Wishes | ToCompare) -> Source:
-    """The picture that is asked about: uploaded, or a face of the gallery. Its bytes are let go of when it is read."""
+@asynccontextmanager
+async def asked_about(request: Request, served: Service, wanted: Wishes | ToCompare) -> AsyncIterator[Source]:
+    """The picture that is asked about: uploaded, or a face of the gallery. The bytes of an upload count until it is
+    answered, since it may be looked at larger then."""
     with served.uploads.place() as upload:
         content = await upload.read(request)
         if (wanted.of is None) == (not content):
             raise RefusedError(422, "which_picture", "say whom you mean: upload a picture, or give of=ID, not both")
         if wanted.of is not None:
-            return await while_there(request, served.read(partial(_known, served, wanted.of)))
-        read = _uploaded(served, content, wanted.face)
-        return await while_there(request, served.read(read))
+            yield await while_there(request, _known(served, wanted.of))
+        else:
+            read = partial(served.faces.read, content, face=wanted.face)
+            yield await while_there(request, _decoded(served, content, read))
 
 
-def _detected(served: Service, content: bytes) -> Shown:
-    require_pixels(content, served.settings.limits.pixels)
-    return served.faces.faces_in(content)
+async def _decoded(served: Service, content: bytes, work: Callable[[], _T]) -> _T:
+    """What `work` makes of an upload."""
+    pixels = await served.read(partial(require_pixels, content, served.settings.limits.pixels))
+    return await served.read(work, pixels)
 
 
-def _known(served: Service, face: int) -> Source:
-    return served.faces.read_face(face)
+async def _known(served: Service, face: int) -> Source:
+    """A face of the gallery."""
+    pixels = await served.read(partial(photo_pixels, served.faces.gallery, face))
+    return await served.read(partial(served.faces.read_face, face), pixels)
 
 
-def _uploaded(served: Service, content: bytes, face: int | None) -> Callable[[], Source]:
-    def read() -> Source:
-        require_pixels(content, served.settings.limits.pixels)
-        return served.faces.read(content, face=face)
+def photo_pixels(gallery: Gallery, face: int) -> int:
+    """How many pixels the photo of a face has. Raises UnknownImageError."""
+    photo = gallery.get([face])[0].photo
+    if photo.width:
+        return photo.width * photo.height
+    width, height = picture_size(gallery.config.image_root / photo.path) or (0, 0)
+    return width * height
 
-    return read
 
-
-def require_pixels(content: bytes, most: int) -> None:
-    """Raise RefusedError for a picture with more pixels, before any of them is decoded."""
+def require_pixels(content: bytes, most: int) -> int:
+    """How many pixels a picture has, as it says. Raises RefusedError for more, before any of them is decoded."""
     size = picture_size(content)
     if size is not None and size[0] * size[1] > most:
         text = f"the picture has {size[0]} x {size[1]} pixels, over {most:,}: make it smaller"
         raise RefusedError(413, "too_large", text)
+    return most if size is None else size[0] * size[1]
+
+
+def pixels_in(kept: object) -> int:
+    """Of a picture that was asked about, where its file is read once more; 0 where its crop is there."""
+    return require_pixels(kept, BIGGEST) if isinstance(kept, bytes) else 0
 
 
 async def _kept(served: Service, answers: list[Answer]) -> list[dict[str, Any]]:
     """Answers as JSON, their pictures kept for a while."""
-    if any(isinstance(one.given.kept, bytes) for one in answers):  # the crop is made of them, and they are let go
-        return await served.read(partial(_told, served, answers))
+    pixels = pixels_in(answers[0].given.kept) if answers else 0  # all are to the same
+    if pixels:  # the crop is made of them, and they are let go
+        return await served.read(partial(_told, served, answers), pixels)
     return _told(served, answers)
 
 

@@ -1,4 +1,8 @@
-"""Where questions wait for the networks: one thread answers them, those that wait together at once."""
+"""Where questions wait for the networks: one thread answers them, those that wait together at once.
+
+Requests take turns, a question each: one that asks twenty things at once (a sweep) goes on beside those that ask one,
+and keeps none of them waiting for all of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from facesearch.server.errors import full
@@ -22,11 +27,14 @@ Ask = Callable[[Sequence[Question]], list[Answer]]
 
 @dataclass(eq=False)
 class _Waiting:
-    """What one request waits for: answers, or something else that only the networks' thread may do."""
+    """What one request waits for: answers, or something else that only the networks' thread may do. answers: to the
+    first of its questions; gone: whether nobody waits any more."""
 
     questions: Sequence[Question] = ()
     other: Callable[[], Any] | None = None
     future: Future[Any] = field(default_factory=Future)
+    answers: list[Answer] = field(default_factory=list)
+    gone: bool = False
 
 
 class Desk:
@@ -74,45 +82,73 @@ class Desk:
             return await asyncio.wrap_future(one.future)
         except asyncio.CancelledError:
             with self._changed, suppress(ValueError):  # its turn may have come
+                one.gone = True
                 self._queue.remove(one)
             raise
 
     def _work(self) -> None:
-        while (some := self._next()) is not None:
-            if some and some[0].other is not None:
-                _settle(some[0], some[0].other)
-            elif some:
-                self._answer(some)
+        while (turns := self._next()) is not None:
+            if len(turns) == 1 and turns[0][0].other is not None:
+                _settle(turns[0][0], turns[0][0].other)
+            elif turns:
+                self._answer(turns)
 
-    def _next(self) -> list[_Waiting] | None:
-        """What is done next: several requests' questions, or one other thing; None when it is time to end."""
+    def _next(self) -> list[tuple[_Waiting, int]] | None:
+        """What is done next: of several requests some questions, or one other thing; None when it is time to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
             if not self._queue:
                 return None
-            some: list[_Waiting] = []
-            while self._queue and self._fits(some):
-                one = self._queue.popleft()
-                if one.future.set_running_or_notify_cancel():
-                    some.append(one)
-            return some
+            first = self._queue[0]
+            if first.other is not None:
+                self._queue.popleft()
+                return [(first, 0)] if first.future.set_running_or_notify_cancel() else []
+            before_other = list(takewhile(lambda one: one.other is None, self._queue))
+            counts = shares([len(one.questions) - len(one.answers) for one in before_other], self._limits.together)
+            turns = list(zip(before_other, counts, strict=True))
+            for one, _ in turns:
+                self._queue.remove(one)
+            left = [one for one, count in turns if not count]
+            self._queue.extendleft(reversed(left))  # they come before those that had a turn
+            return [(one, count) for one, count in turns if count and self._begins(one)]
 
-    def _fits(self, some: list[_Waiting]) -> bool:
-        """Whether the first that waits may go along."""
-        alone = self._queue[0].other is not None or some[-1].other is not None if some else False
-        return not alone and sum(len(one.questions) for one in some) < self._limits.together
+    def _begins(self, one: _Waiting) -> bool:
+        """Whether somebody waits for it, as far as is known."""
+        return one.future.running() or one.future.set_running_or_notify_cancel()
 
-    def _answer(self, some: list[_Waiting]) -> None:
-        questions = [question for one in some for question in one.questions]
+    def _answer(self, turns: list[tuple[_Waiting, int]]) -> None:
+        asked = [(one, one.questions[len(one.answers) :][:count]) for one, count in turns]
+        questions = [question for _, some in asked for question in some]
         self._told(len(questions))
         try:
             answers = iter(self._ask(questions))
         except Exception:  # of one of them: each hears of its own
-            for one in some:
+            for one, _ in asked:
                 _settle(one, partial(self._ask, one.questions))
             return
-        for one in some:
-            one.future.set_result([next(answers) for _ in one.questions])
+        for one, some in asked:
+            one.answers += [next(answers) for _ in some]
+        self._hand_out([one for one, _ in asked])
+
+    def _hand_out(self, some: Sequence[_Waiting]) -> None:
+        """Answers to those that have all of theirs; the others wait for the rest."""
+        with self._changed:
+            for one in some:
+                if len(one.answers) == len(one.questions):
+                    one.future.set_result(one.answers)
+                elif not one.gone:
+                    self._queue.append(one)
+
+
+def shares(wanted: Sequence[int], most: int) -> list[int]:
+    """How many of `most` turns each has who wants so many: one each in their order, and again, until none is left."""
+    given = [0] * len(wanted)
+    while most and given != list(wanted):
+        for at, (has, wants) in enumerate(zip(given, wanted, strict=True)):
+            if most and has < wants:
+                given[at] += 1
+                most -= 1
+    return given
 
 
 def _settle(one: _Waiting, made: Callable[[], Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from facesearch.server.imagined import Imagined
 from facesearch.server.jobs import Jobs
 from facesearch.server.metrics import Metrics
 from facesearch.server.reports import Reports
+from facesearch.server.room import BYTES_A_PIXEL, Room, lightly
 from facesearch.server.roots import Roots
 from facesearch.server.settings import Settings
 from facesearch.server.uploads import Uploads
@@ -29,6 +31,7 @@ from retrieval.face_search import FaceSearch
 
 _T = TypeVar("_T")
 _READERS = 2  # pictures that are decoded at one time
+_VAST = 4_000_000  # pixels of a picture whose memory is given back at once: that takes a moment
 
 
 @dataclass
@@ -47,18 +50,20 @@ class Service:
     pictures: PictureCache
     metrics: Metrics
     readers: CapacityLimiter
+    room: Room
     demo: bool = False
     reading: int = 0
     ready: bool = False
 
-    async def read(self, work: Callable[[], _T]) -> _T:
-        """What `work` returns, run in one of few threads that decode pictures. Raises RefusedError where too many
-        wait for one."""
+    async def read(self, work: Callable[[], _T], pixels: int = 0) -> _T:
+        """What `work` returns, run in one of few threads that decode pictures, when there is memory for one of so many
+        pixels. Raises RefusedError where too many wait for that."""
         if self.reading >= self.settings.limits.waiting:
             raise full("too many pictures wait to be read")
         self.reading += 1
         try:
-            return await run_sync(work, limiter=self.readers)
+            async with self.room.held(pixels * BYTES_A_PIXEL):
+                return await run_sync(work if pixels < _VAST else partial(lightly, work), limiter=self.readers)
         finally:
             self.reading -= 1
 
@@ -85,10 +90,12 @@ def service_of(faces: FaceSearch, settings: Settings, *, demo: bool = False) -> 
         pictures=PictureCache(faces.folder),
         metrics=metrics,
         readers=CapacityLimiter(_READERS),
+        room=Room(limits.memory),
         demo=demo,
     )
     metrics.gauge("waiting", "Requests that wait for the networks.", lambda: made.desk.waiting)
     metrics.gauge("upload_bytes", "Bytes of uploads in memory.", lambda: made.uploads.held)
+    metrics.gauge("decoding_bytes", "Memory that pictures which are decoded may take now.", lambda: made.room.taken)
     metrics.gauge("engine_lag", "Faces that the gallery's engine does not know as they are.", lambda: _lag(faces))
     return made
 

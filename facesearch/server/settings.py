@@ -22,6 +22,8 @@ class Limits:
     """of one upload"""
     bytes_together: int = 200_000_000
     """of all uploads that are in memory at one time"""
+    memory: int = 700_000_000
+    """bytes that all pictures which are decoded at one time may take"""
     text_bytes: int = 2_000_000
     """of the body of any other request"""
     pixels: int = 50_000_000

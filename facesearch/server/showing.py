@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as Place
 from PIL import Image
 from pydantic import BaseModel, Field
 
 from faceedit.images import Picture
-from facesearch.server.asking import Served
+from facesearch.server.asking import Served, photo_pixels
 from facesearch.server.errors import RESPONSES, RefusedError
 from facesearch.server.service import Service, require_quiet
 from facesearch.server.settings import API
@@ -96,20 +97,20 @@ def one_face(face: FaceId, served: Served) -> Any:
 
 
 @router.get("/faces/{face}/crop", response_class=Response, responses=JPEG)
-def crop(face: FaceId, request: Request, served: Served, size: Size = 240) -> Response:
+async def crop(face: FaceId, request: Request, served: Served, size: Size = 240) -> Response:
     """The face alone, a square."""
 
     def made(side: int) -> Picture:
         picture = served.faces.read_face(face).picture
         return picture if len(picture) <= side else served.faces.read_face(face, size=side).picture
 
-    return _picture(request, served, face, min(size, 240), made, alone=True)
+    return await _picture(request, served, face, min(size, 240), made, alone=True)
 
 
 @router.get("/photos/{photo}/picture", response_class=Response, responses=JPEG)
-def picture(photo: FaceId, request: Request, served: Served, size: Size = 960) -> Response:
+async def picture(photo: FaceId, request: Request, served: Served, size: Size = 960) -> Response:
     """The photo, upright, without what its file says besides."""
-    return _picture(request, served, photo, size, lambda side: served.faces.photo(photo, side), alone=False)
+    return await _picture(request, served, photo, size, lambda side: served.faces.photo(photo, side), alone=False)
 
 
 @router.patch("/faces", response_model=Changed)
@@ -149,24 +150,37 @@ def _removed(served: Service, meant: Meant, hide: bool) -> dict[str, Any]:
     return {"faces": done.images, "hidden": done.hidden, "warnings": warnings}
 
 
-def _picture(
+async def _picture(
     request: Request, served: Service, face: int, size: int, make: Callable[[int], Picture], alone: bool
 ) -> Response:
     """A picture of a face's photo as JPEG, from those that are kept where it can be."""
-    gallery, side = served.faces.gallery, max(one for one in SIZES if one <= size)
-    content = gallery.get([face])[0].photo.sha256
+    side, number = max(one for one in SIZES if one <= size), face if alone else None
+    content, made = await run_sync(_kept, served, face, side, number)
     tag = f'"{content[:16]}-{face}-{side}{"c" if alone else ""}"' if content else ""
     headers = {"Cache-Control": "private, no-cache", **({"ETag": tag} if tag else {})}
     if tag and tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
-    number = face if alone else None
-    made = served.pictures.get(content, side, number) if content else None
     if made is None:
-        made = _jpeg(make(side))
-        if content:
-            served.pictures.put(made, content, side, number)
-            _erase_if_gone(served, face, content, side, number)
+        pixels = await run_sync(photo_pixels, served.faces.gallery, face)
+        made = await served.read(lambda: _made(served, face, content, side, number, make), pixels)
     return Response(made, media_type="image/jpeg", headers=headers)
+
+
+def _kept(served: Service, face: int, side: int, number: int | None) -> tuple[str, bytes | None]:
+    """The content of a face's photo (sha256, empty where nobody knows), and the picture where it is kept."""
+    content = served.faces.gallery.get([face])[0].photo.sha256
+    return content, served.pictures.get(content, side, number) if content else None
+
+
+def _made(
+    served: Service, face: int, content: str, side: int, number: int | None, make: Callable[[int], Picture]
+) -> bytes:
+    """The picture, which is kept."""
+    made = _jpeg(make(side))
+    if content:
+        served.pictures.put(made, content, side, number)
+        _erase_if_gone(served, face, content, side, number)
+    return made
 
 
 def _erase_if_gone(served: Service, face: int, content: str, side: int, number: int | None) -> None:
