@@ -24,7 +24,7 @@ from PIL import Image
 from faceedit.align import EYES, Landmarks, align, crop_side
 from faceedit.attributes import POSE
 from faceedit.editor import Editor
-from faceedit.faces import FaceDetector
+from faceedit.face_detector import FaceDetector
 from faceedit.images import read_crops, read_photograph
 from faceedit.landmarks import FOLDER, LandmarkFinder
 from faceedit.manifest import Manifest, read_manifest

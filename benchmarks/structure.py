@@ -38,7 +38,7 @@ ON_THE_WAY = (
     "faceedit/editor.py",
     "faceedit/images.py",
     "faceedit/describes.py",
-    "faceedit/faces.py",
+    "faceedit/face_detector.py",
     "faceedit/values.py",
 )
 BESIDE_IT = (

@@ -14,7 +14,7 @@ from PIL import Image
 from faceedit.align import Landmarks, align, crop_side, larger_side
 from faceedit.colours import Told
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
-from faceedit.faces import (
+from faceedit.face_detector import (
     SIDES,
     SMALL,
     Face,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from faceedit.errors import MissingPackageError
-from faceedit.faces import shipped_weights, yunet
+from faceedit.face_detector import shipped_weights, yunet
 from faceedit.images import Picture
 
 _SIDE = 64  # pixels

@@ -24,7 +24,7 @@ from faceedit.errors import ModelFileError
 from faceedit.images import Picture
 
 if TYPE_CHECKING:
-    from faceedit.faces import Face
+    from faceedit.face_detector import Face
 
 SIDE, CELLS = 64, 16  # pixels of what the network sees; places in each direction for which it says how likely they are
 VIEW = 1.3  # of the side of the crop that a detector's eyes and mouth would give

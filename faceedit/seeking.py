@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from faceedit.colours import Told
-from faceedit.faces import SIDES, Face, Faces, FindsFaces, scaled
+from faceedit.face_detector import SIDES, Face, Faces, FindsFaces, scaled
 from faceedit.images import read_photograph
 
 _MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size

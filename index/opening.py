@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from index.care.rows import require_sound_rows
+from index.care.row_checks import require_sound_rows
 from index.checked import forget
 from index.errors import GalleryNotFoundError
 from index.files import DATABASE, WriterLock

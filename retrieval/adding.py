@@ -15,7 +15,7 @@ from retrieval.describing import Content, Made, describe_contents
 from retrieval.known import Known
 from retrieval.labelling import Labelling, handed_back, not_by_hand
 from retrieval.one_file import Read
-from retrieval.reports import IndexReport
+from retrieval.run_reports import IndexReport
 from retrieval.same_faces import Seen, same_again, same_faces, same_places
 
 _NEAR = 1.0  # pixels that the box of a face may be elsewhere and still be the same answer of the same detector

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from faceedit.errors import FaceEditError
-from faceedit.faces import can_be_found
+from faceedit.face_detector import can_be_found
 from faceedit.images import write_picture
 from faceedit.modelfile import model_digest
 from index.search.faiss_files import faiss_module

@@ -23,7 +23,6 @@ from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
 from index.truth.address import Address, Server, read_address
 from index.values import Hidden, Person
-from retrieval.about import GalleryInfo, about
 from retrieval.answers import Answer, Step
 from retrieval.asking import asked_for_person
 from retrieval.checks import require_output_folder
@@ -31,6 +30,7 @@ from retrieval.choosing import Meant, chosen_ids
 from retrieval.cluster import Cluster, read_workers
 from retrieval.cluster_worker import Recipe
 from retrieval.crop_policy import keep_crops, read_crops
+from retrieval.gallery_info import GalleryInfo, about
 from retrieval.hiding import BroughtBack, bring_back, meant
 from retrieval.indexing import index_folder
 from retrieval.kinds import below_root, look_through, require_pictures
@@ -47,7 +47,7 @@ from retrieval.pruning import Ask, Gone, refuse, would_go
 from retrieval.query import Question, answers, chain, decided, own_editor
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.redescribing import forget_redescription, redescribe, require_another
-from retrieval.reports import IndexReport, RedescribeReport
+from retrieval.run_reports import IndexReport, RedescribeReport
 from retrieval.search_requirements import require_possible
 from retrieval.shards import TURN, Shard, read_shard, require_whole
 from retrieval.source import AnyPicture, Source, read_source

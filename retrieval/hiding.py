@@ -20,7 +20,7 @@ from retrieval.labelling import ONLY, Labelling
 from retrieval.levels import LAST
 from retrieval.one_file import Read
 from retrieval.reading import ReadsFiles
-from retrieval.reports import IndexReport
+from retrieval.run_reports import IndexReport
 from retrieval.same_faces import Seen, same_places
 from retrieval.tables import counted
 

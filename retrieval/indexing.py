@@ -22,7 +22,7 @@ from retrieval.one_file import Read
 from retrieval.passing import USUAL, Looks
 from retrieval.pruning import Ask, Places, judged
 from retrieval.reading import FileReader, ReadsFiles
-from retrieval.reports import IndexReport
+from retrieval.run_reports import IndexReport
 from retrieval.shards import TURN, Shard
 from retrieval.told import untold
 

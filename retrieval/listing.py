@@ -11,7 +11,7 @@ from typing import Any
 from faceedit.text import cell, printable
 from index.gallery import Face, Gallery, Problem
 from index.labels import SUGGESTION
-from retrieval.about import face_details
+from retrieval.gallery_info import face_details
 from retrieval.tables import aligned, aligned_pages, called, plain, shown
 
 LISTED = ("id", "path", "identity", "pose", "illumination", "expression", "decided")

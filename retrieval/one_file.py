@@ -12,7 +12,7 @@ from stat import S_ISREG
 
 from faceedit.cropping import ALIGNED, AUTO, Cropper, CropSettings, Cuts, detector_of
 from faceedit.errors import ImageError, MissingPackageError, NoFaceError
-from faceedit.faces import Face, FaceDetector, detector_digest
+from faceedit.face_detector import Face, FaceDetector, detector_digest
 from faceedit.formats import DECODERS
 from faceedit.glance import shows_somebody
 from faceedit.images import Picture

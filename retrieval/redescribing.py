@@ -18,7 +18,7 @@ from retrieval.describing import describe_contents
 from retrieval.errors import RetrievalError
 from retrieval.one_file import Read
 from retrieval.reading import FileReader, ReadsFiles
-from retrieval.reports import RedescribeReport
+from retrieval.run_reports import RedescribeReport
 from retrieval.same_faces import same_faces, same_places
 
 

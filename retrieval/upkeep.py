@@ -14,10 +14,10 @@ from index.care.compact import Compaction
 from index.gallery import Gallery
 from index.labels import HAND, LABEL_KINDS, LONGEST_LABEL
 from index.where import LARGEST, Comparison, Condition
-from retrieval.about import missing_files
 from retrieval.checks import is_unicode, require_keepable
 from retrieval.choosing import Meant, chosen_ids
 from retrieval.errors import NothingFoundError
+from retrieval.gallery_info import missing_files
 from retrieval.levels import FIRST, LAST
 
 

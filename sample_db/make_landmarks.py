@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from faceedit.faces import FaceDetector
+from faceedit.face_detector import FaceDetector
 from faceedit.landmarks import FOLDER
 from faceedit.synth.database import LICENCE
 from faceedit.synth.head import load_head

@@ -14,8 +14,8 @@ from PIL import Image
 
 from faceedit.align import Landmarks
 from faceedit.cropping import Cropper
-from faceedit.faces import Face as PhotographedFace
-from faceedit.faces import Faces
+from faceedit.face_detector import Face as PhotographedFace
+from faceedit.face_detector import Faces
 from index.gallery import Decision, Gallery
 from index.search.plan import SLOW, Planner, Requirements
 from retrieval.describing import known_errors

@@ -32,7 +32,7 @@ from index.gallery import Gallery
 from index.labels import HAND
 from retrieval.face_search import FaceSearch
 from retrieval.redescribing import redescribe
-from retrieval.reports import IndexReport
+from retrieval.run_reports import IndexReport
 from tests.attacked import read_photograph
 from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere
 

@@ -20,7 +20,7 @@ from faceedit.align import Landmarks
 from faceedit.attributes import TASKS
 from faceedit.cropping import Cropper
 from faceedit.describes import Accepted, Usual
-from faceedit.faces import Face, Faces
+from faceedit.face_detector import Face, Faces
 from facesearch.server.app import make_app
 from facesearch.server.service import Service, service_of
 from facesearch.server.settings import Limits, Settings

@@ -18,7 +18,7 @@ from faceedit.attributes import POSE, TASKS, AttributeSpace
 from faceedit.cropping import Cropper, CropSettings, detector_of, unseen
 from faceedit.describes import Described, Edit, Floats, Usual, Who
 from faceedit.errors import ImageError
-from faceedit.faces import Face, Faces
+from faceedit.face_detector import Face, Faces
 from faceedit.images import SIZE, Picture
 from faceedit.landmarks import by_network
 from retrieval.face_search import FaceSearch

@@ -11,7 +11,7 @@ from PIL import Image
 from faceedit.align import Landmarks, align
 from faceedit.cropping import Cropper
 from faceedit.errors import ManifestError
-from faceedit.faces import Face, Faces
+from faceedit.face_detector import Face, Faces
 from faceedit.images import read_crop
 from faceedit.manifest import Manifest, read_manifest
 from retrieval.evaluation.pictures import labelled_crops

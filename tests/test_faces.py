@@ -15,7 +15,7 @@ from PIL import Image
 from faceedit.align import EYES, MOUTH, Landmarks, align
 from faceedit.cropping import Cropper, CropSettings, detector_of
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
-from faceedit.faces import Face, FaceDetector, Faces, lies_by_the_rule, scaled
+from faceedit.face_detector import Face, FaceDetector, Faces, lies_by_the_rule, scaled
 from faceedit.images import as_crop, read_photograph
 from tests.stand_ins import Sees
 from tests.test_people import write_encoder

@@ -17,7 +17,7 @@ from PIL import Image
 from faceedit.align import CHIN, EYES, MOUTH, Landmarks
 from faceedit.cropping import Cropper
 from faceedit.errors import ModelFileError
-from faceedit.faces import Face, FaceDetector
+from faceedit.face_detector import Face, FaceDetector
 from faceedit.landmarks import FOLDER, FOUND, LandmarkFinder, by_network, middles, square_around
 from faceedit.synth.head import MorphableHead
 from faceedit.training.landmark_batches import Batches

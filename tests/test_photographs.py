@@ -12,7 +12,7 @@ from PIL import Image
 from faceedit.align import Landmarks, align
 from faceedit.cropping import Cropper
 from faceedit.errors import MissingPackageError, NoFaceError, UsageError
-from faceedit.faces import Face, Faces
+from faceedit.face_detector import Face, Faces
 from faceedit.images import read_crop
 from retrieval.face_search import FaceSearch
 from retrieval.source import read_source

@@ -16,7 +16,7 @@ from PIL import Image
 from faceedit.align import Landmarks
 from faceedit.cropping import Cropper
 from faceedit.errors import UsageError
-from faceedit.faces import Face, Faces
+from faceedit.face_detector import Face, Faces
 from index.care.restore import restore
 from index.errors import DuplicatePathError, GalleryCorruptError, UnknownImageError
 from index.gallery import Gallery

@@ -23,7 +23,7 @@ from retrieval.kinds import find_images
 from retrieval.labelling import read_labels
 from retrieval.one_file import Read, ReadFace
 from retrieval.opening import open_gallery
-from retrieval.reports import IndexReport
+from retrieval.run_reports import IndexReport
 from tests.conftest import blob_face
 from tests.faces import label
 from tests.stand_ins import HashEditor, ReadsHere

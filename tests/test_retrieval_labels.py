@@ -15,7 +15,7 @@ from faceedit.errors import ManifestError, UsageError
 from index.care.restore import restore
 from index.gallery import Gallery, Labels
 from retrieval.face_search import FaceSearch
-from retrieval.reports import IndexReport
+from retrieval.run_reports import IndexReport
 from tests.conftest import blob_face
 from tests.stand_ins import ReadsHere, stand_in_search
 

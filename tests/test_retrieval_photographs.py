@@ -17,7 +17,7 @@ from faceedit.align import Landmarks, align
 from faceedit.cropping import Cropper, CropSettings
 from faceedit.describes import Described, Who
 from faceedit.errors import MissingPackageError, UsageError
-from faceedit.faces import Face, Faces
+from faceedit.face_detector import Face, Faces
 from index.gallery import Gallery
 from index.values import Box, FloatArray, share_of
 from retrieval.face_search import FaceSearch

@@ -20,7 +20,7 @@ from faceedit.errors import UsageError
 from index.errors import GalleryChangedError
 from index.gallery import Face, Gallery
 from retrieval.face_search import FaceSearch
-from retrieval.reports import IndexReport
+from retrieval.run_reports import IndexReport
 from retrieval.shards import Shard, read_shard
 from tests.conftest import blob_face
 from tests.servers import new_address, postgres  # noqa: F401

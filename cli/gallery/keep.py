@@ -61,7 +61,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     descriptor."""
     from cli.progress import ProgressBar
     from index.gallery import Gallery
-    from retrieval.about import verification_lines
+    from retrieval.gallery_info import verification_lines
 
     with Gallery.open(db_place(db), damaged=True) as gallery, ProgressBar("checking descriptors") as bar:
         found = gallery.verify(bar.update)
@@ -77,7 +77,7 @@ def repair(db: DbOption = None) -> None:
     """Mend what is damaged. No image goes: those whose descriptors or rows are damaged keep their ids and labels, and
     wait to be described again; indexes are built anew."""
     from index.gallery import Gallery
-    from retrieval.about import repair_lines
+    from retrieval.gallery_info import repair_lines
 
     with Gallery.open(db_place(db), damaged=True) as gallery:
         done = gallery.repair()
@@ -147,7 +147,7 @@ def plan(
 
     requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
     from index.gallery import Gallery
-    from retrieval.about import plan_lines
+    from retrieval.gallery_info import plan_lines
 
     with Gallery.open(db_place(db)) as gallery:
         made = gallery.plan(requirements)

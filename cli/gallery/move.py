@@ -31,7 +31,7 @@ def copy(
     if isinstance(place, Path):
         require_output_folder(place)
     from cli.progress import ProgressBar
-    from retrieval.about import copied_lines, copy_warnings
+    from retrieval.gallery_info import copied_lines, copy_warnings
 
     with face_search(context, source) as faces, ProgressBar("copying") as bar:
         done = faces.copy(place, bar.tell, vectors=vectors)
@@ -49,7 +49,7 @@ def export(
     require_output_folder(folder)
     from cli.progress import ProgressBar
     from index.gallery import Gallery
-    from retrieval.about import not_copied_lines
+    from retrieval.gallery_info import not_copied_lines
 
     with Gallery.open(db_place(db)) as gallery, ProgressBar("exporting") as bar:
         done = gallery.export(folder, pictures, bar.update)
@@ -78,7 +78,7 @@ def import_(
     from cli.progress import ProgressBar
     from index.care.restore import restore
     from index.gallery import Gallery
-    from retrieval.about import missing_files
+    from retrieval.gallery_info import missing_files
 
     with ProgressBar("importing") as bar:
         restore(folder, place, None if root is None else root.resolve(), bar.update)

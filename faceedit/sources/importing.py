@@ -16,7 +16,7 @@ from faceedit.align import POINTS, Landmarks
 from faceedit.colours import Told
 from faceedit.cropping import ALIGNED, ALL, Cropper, CropSettings, detector_of
 from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError, UsageError
-from faceedit.faces import can_be_found
+from faceedit.face_detector import can_be_found
 from faceedit.files import make_folders, write_whole
 from faceedit.images import Picture
 from faceedit.landmarks import by_network, landmarks_digest

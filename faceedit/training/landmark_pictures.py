@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from faceedit.faces import SIDES, Face, FindsFaces
+from faceedit.face_detector import SIDES, Face, FindsFaces
 from faceedit.synth.head import Floats, MorphableHead
 from faceedit.synth.places import project
 from faceedit.synth.render import Photographs, photograph_variety

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query
 from fastapi import Path as Place
 from fastapi.responses import StreamingResponse
 
-from faceedit.faces import can_be_found
+from faceedit.face_detector import can_be_found
 from facesearch.server.asking import Served
 from facesearch.server.errors import RESPONSES, RefusedError
 from facesearch.server.jobs import Job as GalleryJob
@@ -35,7 +35,7 @@ from facesearch.server.shapes import (
     attributes,
 )
 from index.errors import GalleryNotFoundError
-from retrieval.about import plan_lines, verification_lines
+from retrieval.gallery_info import plan_lines, verification_lines
 
 router = APIRouter(prefix=API, responses=RESPONSES)
 JobId = Annotated[int, Place(ge=1, le=2**31)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from sqlalchemy.orm import Session
 
-from index.care.rows import row_damage
+from index.care.row_checks import row_damage
 from index.descriptors import RECORD_TYPE
 from index.engines import FAISS
 from index.errors import GalleryBusyError, GalleryCorruptError, GalleryStorageError

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from index.care.rows import damaged_rows
+from index.care.row_checks import damaged_rows
 from index.descriptors import record_hash
 from index.errors import GalleryCorruptError, ImageRowError
 from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, Labels, text_key

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from index.care.mending import mend_rows, restore_rows
-from index.care.rows import damaged_rows, require_sound_rows
+from index.care.row_checks import damaged_rows, require_sound_rows
 from index.care.soundness import damaged_descriptors
 from index.checked import forget
 from index.errors import GalleryCorruptError

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import select
 
-from index.care.rows import row_damage
+from index.care.row_checks import row_damage
 from index.care.soundness import descriptor_pages
 from index.checked import damage as damage_to_checked
 from index.errors import GalleryCorruptError, GalleryError
