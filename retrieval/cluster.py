@@ -16,6 +16,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -230,7 +231,7 @@ class Cluster:
             quiet |= {"include_dashboard": False, "object_store_memory": _STORE}
         try:
             _require_listening(named or "")
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _nothing_on_stderr():
                 warnings.simplefilter("ignore")
                 ray.init(address=named or "local", **quiet)
         except (OSError, RuntimeError, ValueError) as error:
@@ -238,6 +239,19 @@ class Cluster:
                 f"no Ray answers at {named or 'this machine'} ({_first_line(error)}): start it there with `ray start "
                 "--head`, of the same version of Ray and Python, or say --workers ray without $RAY_ADDRESS"
             ) from error
+
+
+@contextmanager
+def _nothing_on_stderr() -> Iterator[None]:
+    """Ray's own libraries write there, without asking Python: that they heard how much they shall tell, for one."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _require_listening(address: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -55,9 +55,18 @@ class BroughtBack:
 
 
 class Hiding:
-    """What of the files of a run stays away. known: was asked about them; name_of: a file's path in the gallery."""
+    """What of the files of a run stays away. known: was asked about them; name_of: a file's path in the gallery; but:
+    ids of hidden faces that count no more."""
 
-    def __init__(self, gallery: Gallery, known: Known, report: IndexReport, name_of: Callable[[Read], str]) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        known: Known,
+        report: IndexReport,
+        name_of: Callable[[Read], str],
+        but: Collection[int] = (),
+    ) -> None:
+        self._but = but
         self._gallery, self._known, self._report, self._name = gallery, known, report, name_of
         self._some = gallery.hidden.count() > 0
 
@@ -71,7 +80,7 @@ class Hiding:
         names = [self._name(file) for file in files]
         before = [self._known.at[name][0].photo.sha256 if name in self._known.at else "" for name in names]
         contents = {file.sha256 for file in files} | set(before)
-        found = self._gallery.hidden.of(contents - {""}, names)
+        found = [one for one in self._gallery.hidden.of(contents - {""}, names) if one.id not in self._but]
         for file, name, content in zip(files, names, before, strict=True):
             of_it = {file.sha256, content} - {""} if file.faces else set[str]()
             yield file, [one for one in found if one.sha256 in of_it or (file.faces and one.path == name)]
@@ -143,7 +152,7 @@ def meant(gallery: Gallery, names: Sequence[str]) -> list[Hidden]:
 def bring_back(gallery: Gallery, describer: Describes, hidden: Sequence[Hidden], reader: ReadsFiles) -> BroughtBack:
     """Let hidden faces be shown again: they are described at once where their files are what they were. What a hand
     said of them was erased when they were removed."""
-    done, by_path = BroughtBack(), dict[str, list[Hidden]]()
+    done, by_path, ids = BroughtBack(), dict[str, list[Hidden]](), frozenset(one.id for one in hidden)
     for one in hidden:
         by_path.setdefault(one.path, []).append(one)
     root, level = gallery.config.image_root, gallery.identity_level or LAST
@@ -152,14 +161,21 @@ def bring_back(gallery: Gallery, describer: Describes, hidden: Sequence[Hidden],
         for files in reader.ahead([root / path for path in by_path], describer.batch):
             for file in files:
                 name = Path(file.path).relative_to(root).as_posix()
-                _bring(gallery, describer, file, by_path[name], labelling, done)
+                _bring(gallery, describer, file, by_path[name], labelling, ids, done)
     return done
 
 
 def _bring(
-    gallery: Gallery, describer: Describes, file: Read, hidden: list[Hidden], labelling: Labelling, done: BroughtBack
+    gallery: Gallery,
+    describer: Describes,
+    file: Read,
+    hidden: list[Hidden],
+    labelling: Labelling,
+    ids: Collection[int],
+    done: BroughtBack,
 ) -> None:
-    """Those of one path. Where it cannot be read, no run would look at a photo that is there: then they stay hidden."""
+    """Those of one path; ids: of all that come back, also of copies. Where it cannot be read, no run would look at a
+    photo that is there: then they stay hidden."""
     name = hidden[0].path
     there = gallery.all_faces_at([name]).get(name, [])
     if there and not file.faces:
@@ -170,18 +186,22 @@ def _bring(
     changed = bool(there) and there[0].photo.sha256 != file.sha256  # the next run describes it anew
     done.waiting += [one.name for one in hidden if changed or one not in found.values()]
     if found and not there:
-        done.faces += _added(gallery, describer, file, labelling, name)
+        done.faces += _added(gallery, describer, file, labelling, name, ids)
     elif found and not changed:
         taken = {face.number for face in there}
         back = tuple(file.faces[place] for place in sorted(found) if file.faces[place].number not in taken)
         done.faces += _beside(gallery, describer, replace(file, faces=back), name, labelling)
 
 
-def _added(gallery: Gallery, describer: Describes, file: Read, labelling: Labelling, name: str) -> list[int]:
+def _added(
+    gallery: Gallery, describer: Describes, file: Read, labelling: Labelling, name: str, ids: Collection[int]
+) -> list[int]:
     """A photo that is not in the gallery comes with all its faces but those that are hidden still."""
     known, report = Known(gallery), IndexReport()
     known.look([(name, file)])
-    shown = Hiding(gallery, known, report, lambda _: name).without([file])
+    shown = Hiding(gallery, known, report, lambda _: name, ids).without([file])
+    if not shown[0].faces:  # what was at its path hides them still
+        return []
     Adding(gallery, describer, known, labelling, report, lambda _: name).add(shown)
     return gallery.all_ids_of([name])[name]
 

@@ -93,13 +93,16 @@ def _stage(
         before = faces[file.path]
         same = same_places if before[0].path in several else same_faces
         found = {old: new for new, old in same(list(map(seen_as, before)), seen_in(file)).items()}
+        anew = file.sha256 != before[0].photo.sha256 and len(found) < len(file.faces)
         for number, face in enumerate(before):
             if number not in found:
                 lost[face.id] = file.reason or f"{face.name} is not found in its photograph again"
                 continue
             now = file.faces[found[number]]
             new = made[file.sha256, now.number]
-            staged.append(replace(face, photo=photo_of(face.path, file), decision=new.decision, place=now.place))
+            # what shows others now stays what it was, so that the next run looks at it and finds them, too
+            photo, place = (face.photo, face.place) if anew else (photo_of(face.path, file), now.place)
+            staged.append(replace(face, photo=photo, decision=new.decision, place=place))
             descriptors.append(new.descriptor)
     if staged:
         gallery.stage(staged, np.stack(descriptors))

@@ -274,6 +274,19 @@ def test_a_photo_comes_back_with_the_faces_that_are_not_hidden_still(faces: Face
     assert faces.index(photos).faceless == []
 
 
+def test_copies_whose_every_face_is_hidden_all_come_back(faces: FaceSearch, photos: Path) -> None:
+    shutil.copy(photos / "trip" / "party.png", photos / "trip" / "copy.png")
+    faces.index(photos)
+    for name in ("copy", "party"):
+        faces.remove(f"trip/{name}.png#1", f"trip/{name}.png#2", hide=True)
+    faces.index(photos)
+    assert "trip/party.png#1" not in names(faces)
+    faces.unhide(*hidden(faces))
+    faces.index(photos)
+    back = {f"trip/{name}.png#{number}" for name in ("copy", "party") for number in (1, 2)}
+    assert back <= set(names(faces)) and not hidden(faces)
+
+
 def test_what_cannot_be_read_now_waits_or_stays_hidden(faces: FaceSearch, photos: Path) -> None:
     faces.remove(f"{PARTY}#2", "anna/1.png", hide=True)
     for name in (PARTY, "anna/1.png"):

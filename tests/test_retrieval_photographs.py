@@ -403,6 +403,19 @@ def test_another_model_cuts_every_face_out_again(search: FaceSearch, photos: Pat
         assert other.gallery.verify().sound and other.index(photos).unchanged == 3
 
 
+def test_who_came_into_a_photograph_before_another_model_described_it_comes_with_the_next_run(
+    search: FaceSearch, photos: Path
+) -> None:
+    search.index(photos)
+    search.close()
+    scene(photos / "ben" / "alone.jpg", (1, 200, 200), (2, 500, 150))
+    with FaceSearch(search.folder, describer=HashEditor("other"), reader=ReadsSquares()) as other:
+        assert other.redescribe().finished and other.gallery.verify().sound
+        other.index(photos)
+        assert shown(other.gallery) == {**INDEXED, "ben/alone.jpg#1": None, "ben/alone.jpg#2": None}
+        assert other.index(photos).described == 0 and other.gallery.verify().sound
+
+
 def test_a_face_that_is_not_found_again_is_told(search: FaceSearch, photos: Path) -> None:
     search.index(photos)
     search.close()
