@@ -287,7 +287,7 @@ def _wanted(said: Any) -> tuple[Wanted, str]:
 
 
 def _by_opencv(content: bytes, device: str) -> Callable[[Floats], Floats]:
-    """One at a time: networks in whole numbers say nothing right of several at once in OpenCV 4."""
+    """Networks in whole numbers say nothing right of several pictures at once in OpenCV 4."""
     import cv2
 
     network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
@@ -296,7 +296,7 @@ def _by_opencv(content: bytes, device: str) -> Callable[[Floats], Floats]:
         network.setInput(seen)
         return np.asarray(network.forward(), np.float32).reshape(1, -1)
 
-    return lambda seen: np.concatenate([say(one[None]) for one in seen])
+    return _one_by_one(say)
 
 
 def _by_onnxruntime(content: bytes, device: str) -> Callable[[Floats], Floats]:
@@ -308,6 +308,11 @@ def _by_onnxruntime(content: bytes, device: str) -> Callable[[Floats], Floats]:
     def say(seen: Floats) -> Floats:
         return np.asarray(session.run(None, {name: seen})[0], np.float32).reshape(1, -1)
 
+    return _one_by_one(say)
+
+
+def _one_by_one(say: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    """Of several pictures what a network says of each."""
     return lambda seen: np.concatenate([say(one[None]) for one in seen])
 
 

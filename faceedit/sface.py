@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from faceedit.describes import Floats
 from faceedit.devices import choose_device, has_bf16
 
-Floats = NDArray[np.float32]
 _AT_ONCE = 32  # pictures: 50 MB of what the first convolutions make
 
 

@@ -8,13 +8,12 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceedit.cropping import Cropper
 from faceedit.describes import Edits
 from faceedit.errors import UsageError
 from faceedit.images import Picture
-from index.care.copying import Copied
 from index.engines import FAISS
 from index.errors import EngineError, GalleryEmptyError, GalleryError, RecallError
 from index.files import shortlists
@@ -27,8 +26,6 @@ from retrieval.answers import Answer, Step
 from retrieval.asking import asked_for_person
 from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
-from retrieval.cluster import Cluster, read_workers
-from retrieval.cluster_worker import Recipe
 from retrieval.crop_policy import keep_crops, read_crops
 from retrieval.gallery_info import GalleryInfo, about
 from retrieval.hiding import BroughtBack, bring_back, meant
@@ -54,6 +51,10 @@ from retrieval.source import AnyPicture, Source, read_source
 from retrieval.told import forget_told
 from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, removed_images, removed_person
 from retrieval.wishes import Selection, Where, asked_for, attribute_named, condition_of, require_wish, swept
+
+if TYPE_CHECKING:
+    from index.care.copying import Copied
+    from retrieval.cluster import Cluster
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -190,7 +191,11 @@ class FaceSearch:
         self._models.check(self._attribute)
         part = None if shard is None else read_shard(shard)
         require_whole(part, prune=prune, requirements=requirements)
-        address = None if workers is None else read_workers(workers)
+        address = None
+        if workers is not None:
+            from retrieval.cluster import read_workers
+
+            address = read_workers(workers)
         looks, place = Looks(tuple(exclude), follow_links), Path(folder)
         require_output_folder(self.folder)
         level, rows = None if identity_level is None else read_level(identity_level), LabelRows()
@@ -582,6 +587,9 @@ class FaceSearch:
 
     def _cluster(self, address: str, describer: Edits, gallery: Gallery, reader: ReadsFiles) -> Cluster:
         """What reads and describes elsewhere, as this object would here."""
+        from retrieval.cluster import Cluster
+        from retrieval.cluster_worker import Recipe
+
         recipe = Recipe(
             self._models,
             self._attribute,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceedit.text import printable
-from index.care.copying import Copied
-from index.care.exchange import Exported
-from index.care.repair import Repair
-from index.care.verify import Verification
 from index.engines import FAISS
 from index.files import saved_indexes
 from index.gallery import Face, Gallery, Redescription
 from index.search.plan import KINDS, Plan, size_text
 from retrieval.folder import is_gone
 from retrieval.tables import aligned, counted, held, shown
+
+if TYPE_CHECKING:
+    from index.care.copying import Copied
+    from index.care.exchange import Exported
+    from index.care.repair import Repair
+    from index.care.verify import Verification
 
 _FEW = 20  # lines that name what is missing
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from operator import index
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from faceedit.errors import UsageError
-from index.care.compact import Compaction
 from index.gallery import Gallery
 from index.labels import HAND, LABEL_KINDS, LONGEST_LABEL
 from index.where import LARGEST, Comparison, Condition
@@ -19,6 +18,9 @@ from retrieval.choosing import Meant, chosen_ids
 from retrieval.errors import NothingFoundError
 from retrieval.gallery_info import missing_files
 from retrieval.levels import FIRST, LAST
+
+if TYPE_CHECKING:
+    from index.care.compact import Compaction
 
 
 class Keep(Enum):

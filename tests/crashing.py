@@ -296,7 +296,8 @@ class Campaign:
             self._count_rows()
         try:
             _done(look)
-            self.since = [] if complete else self.since
+            if complete:
+                self.since.clear()
         except AssertionError as error:
             raise SystemExit(f"a finding after {json.dumps(self.count)}; since: {', '.join(self.since)}") from error
 

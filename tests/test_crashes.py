@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crashing import OPERATIONS
+from tests.crashing import FAULTS, OPERATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,5 +34,5 @@ def test_a_gallery_survives_two_hundred_kills_and_sixty_faults(tmp_path: Path) -
         assert count[f"killed while: {name}"] > 3
     for rows in ("second faces", "photographs of nobody", "kept labels", "files passed over", "hidden faces"):
         assert count[rows] > 0
-    for kind in ("full disk", "input/output error", "largest file"):
+    for kind in FAULTS:
         assert count[f"fault: {kind}"] > 3
