@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
@@ -45,10 +46,15 @@ def make_folders(folder: Path) -> None:
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Write beside the file, then take its name. Raises OSError; what was there before then stays."""
+    """Write beside the file, then take its name. Raises OSError; what was there before then stays, and nothing else."""
     partial = file.with_name(f".{file.name[:_KEPT]}.partial")  # a disk takes 255 bytes, which the name alone may have
-    partial.write_bytes(data)
-    partial.replace(file)
+    try:
+        partial.write_bytes(data)
+        partial.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def package_folder(name: str) -> Path | None:

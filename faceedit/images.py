@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from faceedit.colours import Colours, Told, is_dim, joined
 from faceedit.errors import ImageError
+from faceedit.files import write_whole
 from faceedit.formats import HEAD, formats_of
 from faceedit.metadata import Bare, bare
 from faceedit.packed import unpacked
@@ -171,6 +172,8 @@ def _decoded(
         _require_pixels(path, image)
         if known is not None:
             image.info.update({"icc_profile": known.profile, "exif": known.exif})
+        if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
+            told.append("it does not say how its CMYK is meant: it is taken for inverted, as Adobe's is")
         if image is not content and (size := need.draft(image)):
             image.draft("RGB", size)
         raw = _wide_values(image)
@@ -346,8 +349,19 @@ def resized(picture: Picture, size: int) -> Picture:
 
 
 def write_picture(picture: Picture, path: Path) -> None:
-    """Write (H, W, 3) uint8 RGB; the file's suffix names the format. Raises ImageError when it cannot be written."""
+    """Write (H, W, 3) uint8 RGB, whole or not at all; the file's suffix names the format. Raises ImageError when it
+    cannot be written."""
     try:
-        Image.fromarray(picture).save(path)
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, _format_of(path))
+        write_whole(path.resolve(), content.getvalue())  # where it is a link, what that leads to
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot write {path} ({error}): give a writable .png or .jpg path") from error
+
+
+def _format_of(path: Path) -> str:
+    """Raises ValueError for a suffix of no pictures."""
+    found = Image.registered_extensions().get(path.suffix.lower())
+    if found is None:
+        raise ValueError(f"{path.suffix or 'no suffix'} names no kind of pictures")
+    return found

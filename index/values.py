@@ -41,6 +41,8 @@ LARGEST_ID = 2**62  # that an import brings along, so that others can come after
 LARGEST_PERSON = 2**31 - 1
 MOST_VALUES, LARGEST_VALUE, LARGEST_DESCRIPTOR, LONGEST_PATH = 1_000, 2**31, 2**20, 4_096
 _LONGEST_NAME = 100  # characters of an attribute's
+FILE = "{file}"
+"""What stands for a file's path in the reason why it could not be read."""
 
 
 @dataclass(frozen=True)
@@ -214,12 +216,17 @@ class Problem:
     """relative to the image root, with forward slashes"""
     stamp: FileStamp
     reason: str
+    """with `FILE` in place of its path: images may be moved, and are read elsewhere"""
     reader: str = ""
     """what read it: another reader may do better"""
     found: str = ""
     """when, ISO 8601 in UTC"""
     faceless: bool = False
     """it can be read, and shows no face"""
+
+    def told(self, root: Path) -> str:
+        """Why, of a file that lies below this folder."""
+        return self.reason.replace(FILE, str(root / self.path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Comparison:
         again = self._retry or file.problem.reader != self._reader.name or not file.problem.stamp.same_as(stamp)
         if not again:
             told = self.faceless if file.problem.faceless else self.skipped
-            told.append((self._root / name, file.problem.reason))
+            told.append((self._root / name, file.problem.told(self._root)))
         return not again
 
     def _same(

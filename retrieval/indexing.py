@@ -9,6 +9,7 @@ from pathlib import Path
 
 from faceedit.describes import Describes
 from index.gallery import Face, FileStamp, Gallery, Labels, Problem
+from index.values import FILE
 from retrieval.adding import Adding
 from retrieval.comparing import Comparison
 from retrieval.describing import Content, DescribesFiles, Here, Made
@@ -207,7 +208,8 @@ class _Run:
             self._gallery.remove([face.id for face in self._known.at[name]], keep_labels=True)
             self.report.changed += 1
         if file.lasting:
-            problems.append(Problem(name, file.stamp, file.reason, self.reader.name, faceless=file.faceless))
+            reason = file.reason.replace(str(file.path), FILE)
+            problems.append(Problem(name, file.stamp, reason, self.reader.name, faceless=file.faceless))
 
     def _follow(self, compared: Comparison) -> None:
         """Follow files to their new names, also names that were others' before, as when two are swapped: with each

@@ -152,10 +152,14 @@ def _sqlite() -> list[Finding]:
     import sqlite3
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder:
-        database = sqlite3.connect(Path(folder) / "test.db")
-        mode = database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        database.close()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            database = sqlite3.connect(Path(folder) / "test.db")
+            mode = database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            database.close()
+    except (OSError, sqlite3.OperationalError) as error:
+        about = f"{sqlite3.sqlite_version}; nothing can be written where temporary files are ({error})"
+        return [Finding("sqlite", "broken", about, "make room there, or name another folder in TMPDIR")]
     about = f"{sqlite3.sqlite_version}, journal mode {mode}"
     if mode != "wal":
         return [Finding("sqlite", "broken", about, "galleries need write-ahead logging: keep them on a local disk")]

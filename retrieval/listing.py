@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from faceedit.text import cell, printable
@@ -48,13 +49,17 @@ def detail_lines(rows: Iterable[dict[str, Any]]) -> str:
     return "\n\n".join(map("\n".join, told))
 
 
-def problem_lines(problems: Iterable[Problem], as_json: bool) -> Iterator[str]:
-    """Files that gave no image: one JSON list, or a line for each."""
+def problem_lines(problems: Iterable[Problem], root: Path, as_json: bool) -> Iterator[str]:
+    """Files below a root that gave no image: one JSON list, or a line for each."""
     if as_json:
-        told = ("path", "reason", "found")
-        yield json.dumps([{n: getattr(one, n) for n in told} | {"without_face": one.faceless} for one in problems])
+        yield json.dumps([_problem_row(one, root) for one in problems])
     else:
-        yield from (f"{printable(one.path)}  {printable(one.reason)}" for one in problems)
+        yield from (f"{printable(one.path)}  {printable(one.told(root))}" for one in problems)
+
+
+def _problem_row(problem: Problem, root: Path) -> dict[str, Any]:
+    reason, without_face = problem.told(root), problem.faceless
+    return {"path": problem.path, "reason": reason, "found": problem.found, "without_face": without_face}
 
 
 def _line(face: Face) -> list[str]:

@@ -212,7 +212,7 @@ _COMMANDS: Mapping[str, Callable[[FaceSearch, Place], Any]] = {
     "list": lambda faces, place: list(faces.gallery.faces()),
     "show": lambda faces, place: (faces.gallery.get([1, 7]), faces.gallery.descriptors([1, 7]).tobytes()),
     "info": _info,
-    "problems": lambda faces, place: [replace(one, found="", reason="") for one in faces.gallery.problems()],
+    "problems": lambda faces, place: [replace(one, found="") for one in faces.gallery.problems()],
     "hidden": lambda faces, place: faces.hidden(),
     "query": found_by,
     "index and query": _indexed_and_found,

@@ -344,7 +344,7 @@ def _difference(found: dict[str, object], expected: dict[str, object]) -> str:
 
 def _beside(gallery: Gallery) -> list[tuple[str, str, bool]]:
     """The files that show nobody, cannot be read, or are no pictures."""
-    problems = [(one.path, "", one.faceless) for one in gallery.problems()]  # reasons name the folder of that time
+    problems = [(one.path, one.reason, one.faceless) for one in gallery.problems()]
     return sorted([*problems, *((one.path, one.kind, False) for one in gallery.passed().values())])
 
 

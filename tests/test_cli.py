@@ -209,10 +209,10 @@ def test_a_shell_completes_commands() -> None:
     assert (done.stdout.split(), done.stderr) == (["remove", "repair", "redescribe", "relocate"], "")
 
 
-def redirected(folder: Path, arguments: str, streams: str) -> subprocess.CompletedProcess[str]:
-    """The command itself, with streams as a shell gives them."""
+def redirected(folder: Path, arguments: str, streams: str, first: str = "") -> subprocess.CompletedProcess[str]:
+    """The command itself, with streams as a shell gives them; first: what that shell does before."""
     script = "import sys; sys.argv[0] = 'facesearch'; from cli.start import main; main()"
-    command = ["sh", "-c", f'"$0" -c "{script}" {arguments} {streams}', sys.executable]
+    command = ["sh", "-c", f'{first} "$0" -c "{script}" {arguments} {streams}', sys.executable]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -478,6 +478,37 @@ def test_a_full_disk_keeps_nobody_from_reading(quick: Command, photos: Path) -> 
         refused = quick("gallery", "label", "1", "--identity", "anna", "--db", "db")
     assert refused.code == 1 and "check the free space" in refused.err and len(refused.err.splitlines()) == 1
     assert answers() == before
+
+
+def test_a_picture_that_a_full_disk_refuses_leaves_what_was_there(quick: Command, photos: Path) -> None:
+    assert quick("index", photos, "--db", "db").code == 0
+    one = photos / "p0" / "p0_+00_00.png"
+    asked = (("edit", one, "--pose", "30", "-o"), ("query", one, "--pose", "30", "--db", "db", "--sheet"))
+    assert quick(*asked[0], "there.png").code == 0
+    Path("link.png").symlink_to("there.png")
+    before = Path("there.png").read_bytes()
+    with full_disk():
+        told = [quick(*line, name) for line in asked for name in ("new.png", "there.png", "link.png")]
+    assert {(one.code, len(one.err.splitlines())) for one in told} == {(1, 1)}
+    assert all("cannot write" in one.err and "too large" in one.err for one in told)
+    left = {path.name for path in Path().iterdir() if path.is_file()}
+    assert (left, Path("there.png").read_bytes() == before) == ({"there.png", "link.png"}, True)
+    assert quick(*asked[1], "link.png").code == 0
+    assert Path("link.png").is_symlink() and Path("there.png").read_bytes() != before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to limit files")
+@pytest.mark.parametrize("line", [*(" ".join(line) for line in READING), "label 1 --pose 15"])
+def test_where_no_file_may_grow_a_process_reads(listed: Path, tmp_path: Path, line: str) -> None:
+    """In a process of its own, which finds none of what SQLite shares among processes."""
+    copied = shutil.copytree(listed, tmp_path / "db")
+    arguments = f"gallery {line} --db {copied}"
+    told = redirected(tmp_path, arguments, "", "ulimit -f 0;")
+    if line.startswith("label"):
+        assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (1, "", 1)
+    else:
+        assert (told.returncode, told.stderr) == (0, "")
+        assert told.stdout.count("\n") == redirected(tmp_path, arguments, "").stdout.count("\n")
 
 
 def test_labels_from_a_manifest_appear_in_the_results(quick: Command, data_set: Path, tmp_path: Path) -> None:

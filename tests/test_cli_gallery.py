@@ -270,6 +270,35 @@ def test_a_gallery_of_a_part_is_given_the_whole_folder(tmp_path: Path, capsys: p
     assert "4 images; 1 described, 3 unchanged, 0 skipped" in told("index", whole)[0]
 
 
+def test_why_a_file_could_not_be_read_names_it_where_it_lies_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*arguments: object, code: int = 0) -> tuple[str, str]:
+        factory = partial(stand_in_search, reader=ReadsHere())
+        assert run([*map(str, arguments), "--db", str(tmp_path / "db")], factory) == code
+        return capsys.readouterr()
+
+    def line(name: str, bad: Path) -> str:
+        return f"{name}  {bad} is not an image: give a PNG, JPEG or other picture\n"
+
+    for n in range(2):
+        (tmp_path / "a" / "photos").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(blob_face(n, 0, 0)).save(tmp_path / "a" / "photos" / f"{n}.png")
+    (tmp_path / "a" / "photos" / "bad.png").write_text("{file} no picture")
+    told("index", tmp_path / "a" / "photos", code=3)
+    assert told("gallery", "problems")[0] == line("bad.png", tmp_path / "a" / "photos" / "bad.png")
+    (tmp_path / "a").rename(tmp_path / "b")
+    told("gallery", "relocate", tmp_path / "b" / "photos")
+    bad = tmp_path / "b" / "photos" / "bad.png"
+    assert told("gallery", "problems")[0] == line("bad.png", bad)
+    assert json.loads(told("gallery", "problems", "--json")[0])[0]["reason"].startswith(f"{bad} is not")
+    told("gallery", "relocate", tmp_path / "b")
+    assert told("gallery", "problems")[0] == line("photos/bad.png", bad)
+    again = told("index", tmp_path / "b", "--json", code=3)
+    assert again[1].startswith(f"skipped: {bad} is not an image")
+    assert json.loads(again[0])["skipped"][0]["reason"].startswith(f"{bad} is not an image")
+
+
 def test_labels_of_pruned_images_come_back_where_they_were_after_relocating(tmp_path: Path) -> None:
     whole = tmp_path / "all"
     for folder in ("p/a", "p/b"):  # of one content

@@ -232,6 +232,29 @@ def test_a_cmyk_jpeg_of_adobe_keeps_its_colours_without_its_end() -> None:
     np.testing.assert_array_equal(of(stream.getvalue()[:-2])[0], of(stream.getvalue())[0])
 
 
+def without_segment(jpeg: bytes, kind: int) -> bytes:
+    """A JPEG without its segments of one kind."""
+    found, at = jpeg[:2], 2
+    while jpeg[at + 1] != 0xDA:
+        length = 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        found += b"" if jpeg[at + 1] == kind else jpeg[at : at + length]
+        at += length
+    return found + jpeg[at:]
+
+
+def test_a_cmyk_jpeg_that_does_not_say_so_is_taken_for_one_of_adobe() -> None:
+    """As Pillow, OpenCV and browsers take it."""
+    stream = io.BytesIO()
+    Image.fromarray(FACE).convert("CMYK").save(stream, "JPEG", quality=95)
+    said, silent = stream.getvalue(), without_segment(stream.getvalue(), 0xEE)
+    assert len(silent) < len(said) and of(said)[1] == []
+    for content in (silent, silent[:-2]):
+        found, told = of(content)
+        assert np.abs(found.astype(int) - FACE).mean() < 3
+        np.testing.assert_array_equal(found, of(said)[0])
+        assert "how its CMYK is meant" in told[-1]
+
+
 @pytest.mark.parametrize("cut", [1, 50, 200])
 def test_a_webp_that_ends_within_its_metadata_shows_the_same(cut: int) -> None:
     found, told = of(encoded("WEBP", UPRIGHT, lossless=True)[:-cut])

@@ -61,5 +61,5 @@ def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
     from retrieval.listing import problem_lines
 
     with Gallery.open(db_place(db)) as gallery:
-        for line in problem_lines(gallery.problems(), as_json):
+        for line in problem_lines(gallery.problems(), gallery.config.image_root, as_json):
             print(line)

@@ -69,7 +69,7 @@ def about(served: Served) -> Any:
 def problems(served: Served) -> Any:
     """The files that could not be read, and why."""
     found = served.faces.gallery.problems()
-    return {"problems": [{"path": one.path, "reason": one.reason, "found": one.found} for one in found]}
+    return {"problems": [{"path": one.path, "reason": one.told(Path()), "found": one.found} for one in found]}
 
 
 @router.get("/gallery/plan", response_model=Plan)
