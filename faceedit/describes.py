@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from faceedit.images import Picture
 
 Floats = NDArray[np.float32]
+OWN = "own"
+"""what says who it is where no encoder does: the model's own network"""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,13 @@ class Usual:
 @dataclass(frozen=True)
 class Who:
     """Which numbers of a descriptor say who it is, whatever the look: those from start to before stop. tells_strangers:
-    so surely that it says whether somebody is there at all."""
+    so surely that it says whether somebody is there at all; encoder: whose they are, None: the model's own network's.
+    """
 
     start: int
     stop: int
     tells_strangers: bool = False
+    encoder: str | None = None
 
     def apart(self, one: Floats, other: Floats) -> float:
         """How far two descriptors (D,) are in this part, brought to length 1: 0 to 2. One that says nothing there, as a

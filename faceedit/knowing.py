@@ -55,7 +55,7 @@ class KnowingEditor:
 
     @property
     def who(self) -> Who:
-        return Who(0, self.encoder.size, tells_strangers=True)
+        return Who(0, self.encoder.size, tells_strangers=True, encoder=self.encoder.kind)
 
     @property
     def kind(self) -> str:

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.align import EYES, MOUTH, middle
-from faceedit.describes import Floats
+from faceedit.describes import OWN, Floats
 from faceedit.errors import FaceEditError, MissingPackageError, UsageError
 from faceedit.files import package_folder, read_small
 from faceedit.images import SIZE, Picture, require_crops
 from faceedit.trial import reason, tried
 
-OWN, AUTO, SFACE = "own", "auto", "sface"
+AUTO, SFACE = "auto", "sface"
 SHARE = 0.2
 """of a descriptor's squared length that an encoder has beside ours: fixed on people in two halves, each of which was
 judged with what the other chose (`benchmarks/who.py`)"""

@@ -40,9 +40,16 @@ WHOSE = ("only", "largest")
 LARGEST_ID = 2**62  # that an import brings along, so that others can come after it
 LARGEST_PERSON = 2**31 - 1
 MOST_VALUES, LARGEST_VALUE, LARGEST_DESCRIPTOR, LONGEST_PATH = 1_000, 2**31, 2**20, 4_096
-_LONGEST_NAME = 100  # characters of an attribute's
+_LONGEST_NAME, LONGEST_ENCODER = 100, 4_000  # characters of an attribute's, and of an encoder's
 FILE = "{file}"
 """What stands for a file's path in the reason why it could not be read."""
+
+
+def require_encoder(name: object) -> None:
+    """Raise ValueError for what can be no encoder's name: text on one line; None is none."""
+    if name is None or (isinstance(name, str) and 0 < len(name) <= LONGEST_ENCODER and name.isprintable()):
+        return
+    raise ValueError(f"encoder is {name!r:.60}; expected a name of up to {LONGEST_ENCODER:,} characters on one line")
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,9 @@ class GalleryConfig:
     """absolute folder that the photos' paths are relative to"""
     vectors: str = FAISS
     """what searches the descriptors, as `index.vectors` reads it"""
+    encoder: str | None = None
+    """which encoder of people has a part of every descriptor, by name; None: the model's own network alone says who it
+    is"""
 
     def __post_init__(self) -> None:
         digits = set(self.model_digest)
@@ -81,6 +91,7 @@ class GalleryConfig:
             raise ValueError(
                 f"descriptor_size is {self.descriptor_size}; expected 1 to {LARGEST_DESCRIPTOR:,}, as of every model"
             )
+        require_encoder(self.encoder)
         root = str(self.image_root)
         if "\0" in root or len(os.fsencode(root)) > LONGEST_PATH:
             raise ValueError(f"image_root is {root!r:.60}; expected a path that the system can open")

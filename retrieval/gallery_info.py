@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faceedit.describes import OWN
 from faceedit.text import printable
 from index.engines import FAISS
 from index.files import saved_indexes
@@ -26,13 +27,13 @@ _FEW = 20  # lines that name what is missing
 @dataclass(frozen=True)
 class GalleryInfo:
     """gallery: its folder; images, people: how many; photos: with a face, without_face: that show none; problems: files
-    that could not be read; kept: of how many pruned images the labels are kept; hidden: faces
-    that were removed and stay away; persons: that faces were grouped
-    into, ungrouped: faces that came since; image_root: what the
-    images' paths start from; model: the digest of the one that described it, task, values, descriptor: what that one
-    decides, and how many numbers it makes of an image; vectors: what searches them; engine: how that does so, where
-    it is none of this process, and lag: how many faces it does not know as they are; redescription: by another model,
-    begun and not finished; bytes: on the disk; indexes: that are saved."""
+    that could not be read; kept: of how many pruned images the labels are kept; hidden: faces that were removed and
+    stay away; persons: that faces were grouped into, ungrouped: faces that came since; image_root: what the images'
+    paths start from; model: the digest of the one that described it, task, values, descriptor: what that one decides,
+    and how many numbers it makes of an image; encoder: what says who it is, own or an encoder's name; vectors: what
+    searches them; engine: how that does so, where it is none of this process, and lag: how many faces it does not know
+    as they are; redescription: by another model, begun and not finished; bytes: on the disk; indexes: that are saved.
+    """
 
     gallery: str
     images: int
@@ -49,6 +50,7 @@ class GalleryInfo:
     task: str
     values: tuple[int, ...]
     descriptor: int
+    encoder: str
     vectors: str
     engine: str
     lag: int
@@ -82,6 +84,7 @@ class GalleryInfo:
             ["images", f"{what} of {self.people:,} people{without}{unread}"],
             ["files below", f"{shown(self.image_root)}{there}"],
             ["described by", f"model {self.model[:12]} for {self.task}, {self.descriptor:,} numbers an image"],
+            ["who it is", f"by {_named(self.encoder)}"],
             ["on disk", size_text(self.bytes)],
             ["searched by", f"{self.vectors}; {self._how}"],
         ]
@@ -94,7 +97,8 @@ class GalleryInfo:
         if self.hidden:
             rows.append(["hidden", f"{counted(self.hidden, 'face')} left out by `index`; `gallery hidden` lists them"])
         if self.redescription is not None:
-            next_one = f"by model {self.redescription.model_digest[:12]}: {self.redescription.staged:,}"
+            by = f"model {self.redescription.model_digest[:12]}, who it is by {_named(self.redescription.encoder)}"
+            next_one = f"by {by}: {self.redescription.staged:,}"
             how = "`gallery redescribe --model` with that model goes on, --give-up forgets it"
             rows.append(["redescribed", f"{next_one} of {counted(self.images, 'image')} described; {how}"])
         return aligned([[what, printable(said)] for what, said in rows])
@@ -146,6 +150,7 @@ def about(gallery: Gallery) -> GalleryInfo:
         task=config.attribute,
         values=config.values,
         descriptor=config.descriptor_size,
+        encoder=config.encoder or OWN,
         vectors=config.vectors,
         engine=gallery.built,
         lag=gallery.lag,
@@ -153,6 +158,10 @@ def about(gallery: Gallery) -> GalleryInfo:
         bytes=gallery.bytes,
         indexes=tuple(path.name for path in saved_indexes(gallery.folder)),
     )
+
+
+def _named(encoder: str | None) -> str:
+    return "the model's own network" if encoder in (None, OWN) else f"the encoder {encoder}"
 
 
 def copied_lines(done: Copied, source: str, target: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from faceedit.describes import Edits
 from faceedit.errors import FaceEditError, UsageError
+from faceedit.text import printable
 from retrieval.wishes import attribute_named
 
 if TYPE_CHECKING:
@@ -191,8 +192,8 @@ class ModelFolders:
         if free and gallery is not None and more > 0 and gallery.model_digest != made.digest:
             raise UsageError(
                 f"the gallery holds {gallery.descriptor_size} numbers of a face, {more} more than the model makes: it "
-                "was described with an encoder of people; give that by --identity FILE.onnx, or, if it was sface, in "
-                "the folder of facesearch, pip install '.[identity]'"
+                f"was described with {_called(gallery.encoder)}; give that by --identity FILE.onnx, or, if it was "
+                "sface, in the folder of facesearch, pip install '.[identity]'"
             )
         return made
 
@@ -234,3 +235,7 @@ class ModelFolders:
                 model = load_model(folder, self._read(folder))
                 self._loaded[folder, kind] = Editor(model, self._device, descriptor=kind, candidates=self.candidates)
             return self._loaded[folder, kind]
+
+
+def _called(encoder: str | None) -> str:
+    return "an encoder of people" if encoder is None else f"the encoder {printable(encoder)}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import RLock
 
 from faceedit.describes import Describes
+from faceedit.text import printable
 from index.engines import FAISS
 from index.errors import GalleryChangedError, GalleryExistsError, GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
@@ -70,8 +71,15 @@ def create_gallery(place: Address, describer: Describes, image_root: Path, vecto
     """An empty gallery for this model and image root; vectors: what searches it, as `index.vectors` reads it."""
     root = image_root.resolve()
     require_keepable(root)
-    attribute, size = describer.attribute, describer.descriptor_size
-    return Gallery.create(place, GalleryConfig(describer.digest, attribute.name, attribute.values, size, root, vectors))
+    return Gallery.create(place, config_of(describer, root, vectors))
+
+
+def config_of(describer: Describes, root: Path, vectors: str = FAISS) -> GalleryConfig:
+    """Of a gallery that is described by this model, whose images lie below this absolute root."""
+    attribute, who = describer.attribute, describer.who
+    encoder = None if who is None or who.encoder is None else printable(who.encoder)
+    made_for = (describer.digest, attribute.name, attribute.values, describer.descriptor_size)
+    return GalleryConfig(*made_for, root, vectors, encoder)
 
 
 def open_gallery(place: Address, describer: Describes, image_root: Path) -> Gallery:

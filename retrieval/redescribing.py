@@ -10,13 +10,14 @@ import numpy as np
 
 from faceedit.describes import Describes
 from faceedit.errors import UsageError
-from index.gallery import Face, Gallery, GalleryConfig
+from index.gallery import Face, Gallery
 from index.labels import HAND
 from index.values import FloatArray
 from retrieval.adding import photo_of, seen_as, seen_in
 from retrieval.describing import describe_contents
 from retrieval.errors import RetrievalError
 from retrieval.one_file import Read
+from retrieval.opening import config_of
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.run_reports import RedescribeReport
 from retrieval.same_faces import same_faces, same_places
@@ -37,18 +38,13 @@ def redescribe(
     redescribed by another model.
     """
     config, report, reader = gallery.config, RedescribeReport(describer.digest), reader or FileReader()
-    attribute = describer.attribute
     if not config.image_root.is_dir():
         raise RetrievalError(
             f"the images' folder {config.image_root} is not there: bring it back, or say where it is with "
             "`facesearch gallery relocate`"
         )
     with gallery.writing():
-        gallery.begin_redescription(
-            GalleryConfig(
-                describer.digest, attribute.name, attribute.values, describer.descriptor_size, config.image_root
-            )
-        )
+        gallery.begin_redescription(config_of(describer, config.image_root))
         faces: dict[Path, list[Face]] = {}
         for face in gallery.waiting():
             faces.setdefault(config.image_root / face.path, []).append(face)

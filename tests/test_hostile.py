@@ -193,6 +193,8 @@ def test_a_journal_that_names_another_file_deletes_nothing(gallery: Gallery, tmp
         ("file", "1/../../precious/x"),
         ("stamp", "/../../x"),
         ("attribute_values", '["a"]'),
+        ("encoder", "one\ntwo"),
+        ("encoder", ""),
     ],
 )
 def test_what_no_gallery_says_is_refused_even_with_a_digest(

@@ -258,6 +258,8 @@ def rewrite_lines(out: Path, **new: object) -> None:
         (lambda out: rewrite(out / "gallery.json", images=2), r"descriptors\.npy is damaged \(it holds \(3, 8\)"),
         (lambda out: rewrite(out / "gallery.json", model_digest="x"), "model_digest is 'x'"),
         (lambda out: rewrite(out / "gallery.json", values=["a", "b", "c"]), "values are .*distinct whole numbers"),
+        (lambda out: rewrite(out / "gallery.json", encoder="one\ntwo"), "encoder is 'one.*on one line"),
+        (lambda out: rewrite(out / "gallery.json", encoder=["sface"]), r"encoder is \['sface'\]"),
         (lambda out: rewrite(out / "gallery.json", image_root=5), r"gallery\.json is damaged"),
         (lambda out: rewrite(out / "gallery.json", image_root="photos"), "an absolute image_root"),
         (lambda out: rewrite(out / "gallery.json", last_id=10**30), "last_id is"),

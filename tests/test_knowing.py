@@ -11,6 +11,7 @@ from PIL import Image
 
 from faceedit.describes import Floats
 from faceedit.errors import UsageError
+from index.care.restore import restore
 from index.errors import ModelMismatchError
 from retrieval.face_search import FaceSearch
 from tests.conftest import blob_face
@@ -74,7 +75,7 @@ def test_a_gallery_is_of_one_encoder_and_others_are_refused(
         faces.query(asked, pose=30)
     with (
         search(tmp_path, learned_model_folder, "auto") as faces,
-        pytest.raises(UsageError, match="8 more than the model makes: it was described with an encoder of people"),
+        pytest.raises(UsageError, match=r"8 more than .* described with the encoder mine [0-9a-f]{12};"),
     ):
         faces.query(asked, pose=30)
 
@@ -91,6 +92,37 @@ def test_a_gallery_of_our_own_stays_one_where_an_encoder_is_installed(
     with search(tmp_path, learned_model_folder, mine) as faces:
         faces.redescribe()
         assert faces.query(photos / "p1" / "15.png").at_any_look
+    with FaceSearch(tmp_path / "db") as faces:
+        assert faces.info().encoder.startswith("mine ")
+
+
+def test_a_gallery_says_which_encoder_it_is_pinned_to(tmp_path: Path, photos: Path, learned_model_folder: Path) -> None:
+    from faceedit.people import read_encoder
+
+    mine = write_encoder(tmp_path / "a")
+    with search(tmp_path, learned_model_folder, "own") as faces:
+        info = faces.create(photos)
+    assert info.encoder == info.as_json()["encoder"] == "own"
+    assert "by the model's own network" in "\n".join(info.lines())
+    (tmp_path / "db").rename(tmp_path / "own")
+    with search(tmp_path, learned_model_folder, str(mine)) as faces:
+        faces.index(photos)
+        name = f"{mine.stem} {read_encoder(mine).digest[:12]}"
+        assert faces.info().encoder == name and f"by the encoder {name}" in "\n".join(faces.info().lines())
+        faces.gallery.export(tmp_path / "out")
+    restore(tmp_path / "out", tmp_path / "again", None)
+    with FaceSearch(tmp_path / "again") as faces:
+        assert faces.info().encoder == name
+
+
+def test_a_name_that_would_spoil_a_line_is_kept_as_text(
+    tmp_path: Path, photos: Path, learned_model_folder: Path
+) -> None:
+    file = write_encoder(tmp_path / "a")
+    mine = file.rename(file.with_stem("my\nencoder"))
+    file.with_suffix(".json").rename(mine.with_suffix(".json"))
+    with search(tmp_path, learned_model_folder, str(mine)) as faces:
+        assert faces.create(photos).encoder.startswith(r"my\nencoder ")
 
 
 class Counting:

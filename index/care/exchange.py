@@ -69,6 +69,7 @@ def export(
             "images": count,
             "last_id": last,
             "persons": persons,
+            **({} if config.encoder is None else {"encoder": config.encoder}),
             **({} if level is None else {"identity_level": level}),
             **{name: said for name, said in asdict(crops).items() if said is not None},
             "sha256": {name: file_hash(made / name) for name in (FACES, KEPT, PLACEMENTS, HIDDEN, DESCRIPTORS)},

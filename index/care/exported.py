@@ -87,7 +87,9 @@ def read_export(source: Path, image_root: Path | None) -> Export:
             raise ValueError(f"values are {values!r:.60}; expected a list")
         attribute = _text(about, "task" if format_ == 1 else "attribute")
         size = _number(about, "descriptor_size", 1)
-        config = GalleryConfig(_text(about, "model_digest"), attribute, tuple(values), size, root)
+        config = GalleryConfig(
+            _text(about, "model_digest"), attribute, tuple(values), size, root, encoder=about.get("encoder")
+        )
         shape = (_number(about, "images", 0), size)
         last = _number(about, "last_id", 0, LARGEST_ID)
         persons = 0 if format_ == 1 else _number(about, "persons", 0, LARGEST_PERSON)

@@ -26,6 +26,7 @@ _SHA256 = "typeof(sha256) != 'blob' OR length(sha256) != 32"
 _MODEL = """typeof(model_digest) != 'text' OR length(model_digest) != 64 OR model_digest GLOB '*[^0-9a-f]*'
     OR typeof(attribute) != 'text' OR attribute GLOB '*[^a-z0-9_]*' OR attribute = ''
     OR typeof(descriptor_size) != 'integer' OR descriptor_size NOT BETWEEN 1 AND 10000000
+    OR typeof(encoder) NOT IN ('null', 'text') OR length(encoder) NOT BETWEEN 1 AND 4000
     OR typeof(file) != 'integer' OR file < 1 OR attribute_values GLOB '*[^][0-9,-]*'
     OR json_array_length(iif(json_valid(attribute_values), attribute_values, '[]')) < 1"""
 _DECISION = """typeof(decided) != 'integer' OR decided NOT IN ({values})

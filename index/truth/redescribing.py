@@ -34,13 +34,14 @@ from index.values import Face, FloatArray, GalleryConfig, check_decision, check_
 
 @dataclass(frozen=True)
 class Redescription:
-    """A redescription under way: model_digest, attribute, values and descriptor_size of what follows; staged: how many
-    faces are described by it."""
+    """A redescription under way: model_digest, attribute, values, descriptor_size and encoder of what follows; staged:
+    how many faces are described by it."""
 
     model_digest: str
     attribute: str
     values: tuple[int, ...]
     descriptor_size: int
+    encoder: str | None
     staged: int
 
 
@@ -51,7 +52,7 @@ def under_way(session: Session) -> Redescription | None:
         return None
     staged = session.scalar(select(func.count()).select_from(StagedRow)) or 0
     return Redescription(
-        found.model_digest, found.attribute, tuple(found.attribute_values), found.descriptor_size, staged
+        found.model_digest, found.attribute, tuple(found.attribute_values), found.descriptor_size, found.encoder, staged
     )
 
 
@@ -75,6 +76,7 @@ def begin(session: Session, folder: Path, config: GalleryConfig) -> None:
             attribute=config.attribute,
             attribute_values=list(config.values),
             descriptor_size=config.descriptor_size,
+            encoder=config.encoder,
             file=next_file(session, folder),
             begun=utc_now(),
         )
@@ -176,7 +178,7 @@ def take_over(session: Session) -> None:
         last = rows[-1]["face_id"]
     row = gallery(session)
     session.execute(delete(RecordRow).where(RecordRow.file == row.file))
-    for name in ("model_digest", "attribute", "attribute_values", "descriptor_size", "file"):
+    for name in ("model_digest", "attribute", "attribute_values", "descriptor_size", "encoder", "file"):
         setattr(row, name, getattr(new, name))
     advance(session, removed=True)
     session.flush()

@@ -104,6 +104,7 @@ class GalleryRow(Base):
     attribute: Mapped[str]
     attribute_values: Mapped[list[int]] = mapped_column(Numbers)
     descriptor_size: Mapped[int]
+    encoder: Mapped[str | None]  # of people, which has a part of every descriptor; None: the model's own network alone
     image_root: Mapped[str]  # absolute, with forward slashes
     identity_level: Mapped[str | None]  # which folder below it names a person: first, last or a number; None: not said
     faces: Mapped[str | None]  # what is done with pictures, one of index.values.FACES; None: nobody said
@@ -272,6 +273,7 @@ class RedescriptionRow(Base):
     attribute: Mapped[str]
     attribute_values: Mapped[list[int]] = mapped_column(Numbers)
     descriptor_size: Mapped[int]
+    encoder: Mapped[str | None]
     file: Mapped[int]
     begun: Mapped[str] = mapped_column(String)
     digest: Mapped[int] = mapped_column(BigInteger)

@@ -33,6 +33,7 @@ def create(session: Session, config: GalleryConfig) -> None:
             attribute=config.attribute,
             attribute_values=list(config.values),
             descriptor_size=config.descriptor_size,
+            encoder=config.encoder,
             image_root=config.image_root.as_posix(),
             identity_level=None,
             faces=None,
@@ -109,6 +110,7 @@ def config(session: Session) -> GalleryConfig:
             descriptor_size=row["descriptor_size"],
             image_root=Path(row["image_root"]),
             vectors=engine.vectors(session),
+            encoder=row["encoder"],
         )
     except (ValueError, TypeError) as error:
         raise _damaged(str(error)) from error

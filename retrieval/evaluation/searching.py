@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from faceedit.describes import Describes
 from index.errors import GalleryError
-from index.gallery import Decision, Face, Gallery, GalleryConfig, Labels, Photo
+from index.gallery import Decision, Face, Gallery, Labels, Photo
 from index.search.exact import scan
 from index.values import FloatArray
 from retrieval.describing import known_errors
 from retrieval.evaluation.queries import Rows
+from retrieval.opening import config_of
 
 Progress = Callable[[int, int], None]
 Pictures = NDArray[np.uint8]
@@ -100,9 +101,7 @@ def _opened(describer: Describes, contents: list[str], folder: Path) -> Iterator
     if folder.exists():
         opened = Gallery.open(folder)
     else:
-        attribute, size, root = describer.attribute, describer.descriptor_size, folder.resolve()
-        config = GalleryConfig(describer.digest, attribute.name, attribute.values, size, root)
-        opened = Gallery.create(folder, config)
+        opened = Gallery.create(folder, config_of(describer, folder.resolve()))
     with opened:
         yield opened
 

@@ -43,7 +43,7 @@ export function open(main, about) {
     const rows = info && [
       ["images", info.images.toLocaleString("en")], ["photos", info.photos.toLocaleString("en")], info.without_face ? ["without_face", info.without_face.toLocaleString("en")] : null, ["people", info.people.toLocaleString("en")], ["problems", info.problems.toLocaleString("en")],
       info.kept ? ["kept", info.kept.toLocaleString("en")] : null, info.hidden ? ["hidden", info.hidden.toLocaleString("en")] : null,
-      ["gallery", info.gallery], ["image_root", info.image_root], ["task", info.task], ["model", info.model], ["bytes", size(info.bytes)],
+      ["gallery", info.gallery], ["image_root", info.image_root], ["task", info.task], ["model", info.model], ["encoder", info.encoder === "own" ? text.ownEncoder : info.encoder], ["bytes", size(info.bytes)],
       ["indexes", info.indexes.join(", ") || text.noIndex],
     ].filter(Boolean);
     fill(facts, [h("h2", {}, text.about), rows ? h("dl", {}, rows.map(([name, value]) => [h("dt", {}, text.rows[name]), h("dd", {}, value)])) : h("p", {}, T.empty.title)]);

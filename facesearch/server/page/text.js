@@ -253,9 +253,10 @@ export const T = {
     about: "What it holds",
     rows: {
       gallery: "Folder", images: "Faces", photos: "Photos", without_face: "Photos without a face", people: "People", problems: "Files that cannot be read", image_root: "Pictures below",
-      task: "Searched by", model: "Model", bytes: "On disk", indexes: "Index", kept: "Kept labels of pruned faces", hidden: "Hidden faces",
+      task: "Searched by", model: "Model", encoder: "Who it is, by", bytes: "On disk", indexes: "Index", kept: "Kept labels of pruned faces", hidden: "Hidden faces",
     },
     noIndex: "made with the next search",
+    ownEncoder: "the model's own network",
     add: "Add pictures",
     addHow: "Choose the folder. What is in the gallery already is not done again.",
     indexThis: (name) => `Add the pictures of ${name}`,

@@ -20,6 +20,7 @@ def _model() -> tuple[sa.Column[object], ...]:
         sa.Column("attribute", sa.String, nullable=False),
         sa.Column("attribute_values", sa.Text, nullable=False),
         sa.Column("descriptor_size", sa.Integer, nullable=False),
+        sa.Column("encoder", sa.String),
     )
 
 
