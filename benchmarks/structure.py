@@ -61,6 +61,8 @@ NOT_CARRIED = {
     "PassedRow": "a file that is no picture",
     "Kept": "what a hand said of an image that went",
     "KeptRow": "the same",
+    "Hidden": "a face that was removed, and stays away from every search",
+    "HiddenRow": "the same",
     "PlacementRow": "what a hand said of the person whom a content shows",
 }
 

@@ -28,7 +28,6 @@ from index.errors import (
     EngineError,
     GalleryChangedError,
     GalleryEmptyError,
-    GalleryError,
     GalleryExistsError,
     GalleryNotFoundError,
     GalleryUnfinishedError,
@@ -39,6 +38,7 @@ from index.labels import Labels
 from index.opening import make, opened
 from index.people import People
 from index.reading import Reading
+from index.redescribing import Redescribing, Redescription
 from index.search import engine_prepare
 from index.search.engine import Engine
 from index.search.engine_choice import open_engine, require_possible
@@ -48,10 +48,9 @@ from index.search.projected import EngineReader
 from index.search.reader import Reader
 from index.stamps import FileStamp
 from index.tidying import tidy
-from index.truth import changes, kept, passed, people, redescribing, state, store
+from index.truth import changes, kept, passed, people, state, store
 from index.truth.address import Address, Server, read_address
 from index.truth.database import Database
-from index.truth.redescribing import Redescription
 from index.values import (
     CropPolicy,
     Decision,
@@ -162,6 +161,11 @@ class Gallery(Reading):
     def hidden(self) -> HiddenFaces:
         """The faces that were removed and do not come back with their photos."""
         return HiddenFaces(self._database, self.writing)
+
+    @property
+    def redescribing(self) -> Redescribing:
+        """Another model that is to describe it."""
+        return Redescribing(self._folder, self._database, self.writing, self._reopen)
 
     @property
     def as_opened(self) -> bool:
@@ -343,52 +347,6 @@ class Gallery(Reading):
         self._reader.forget()
         return Compaction(before, self.bytes)
 
-    def begin_redescription(self, config: GalleryConfig) -> None:
-        """Begin to describe all faces by the model that `config` names, or go on with it; the gallery stays as it is
-        until `finish_redescription`. Raises GalleryError where one by another model is under way,
-        GalleryLockedError."""
-        with self.writing():
-            with self._database.writing() as session:
-                redescribing.begin(session, self._folder, config)
-            self._drop_damaged()
-            self._tidy()
-
-    def stage(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> None:
-        """Keep what the new model makes of these faces, all of it or nothing: their decisions, and the content and
-        stamp of their photos as they are now; descriptors (len(faces), size of the redescription). Raises GalleryError
-        without a redescription, UnknownImageError, ImageRowError, DescriptorShapeError, DescriptorValueError,
-        GalleryLockedError."""
-        with self.writing(), self._database.writing() as session:
-            redescribing.stage(session, self._folder, faces, descriptors)
-
-    def finish_redescription(self) -> None:
-        """Make the new model the gallery's, in one step; every face must have been staged. Ids and labels stay.
-
-        Raises GalleryError, also for descriptions that are not on the disk as they were written: they are waiting
-        again. GalleryLockedError.
-        """
-        with self.writing():
-            damaged = self._drop_damaged()
-            if damaged:
-                raise GalleryError(
-                    f"{damaged:,} new descriptions are not what was stored: run the redescription again, which makes "
-                    "them anew; the gallery is as it was"
-                )
-            with self._database.writing() as session:
-                redescribing.take_over(session)
-            with self._database.reading() as session:
-                self._config = state.config(session)
-            self._reader = _reader_of(self._folder, self._database, self._config, self._engine)
-            discard_indexes(self._folder)
-            self._tidy()
-
-    def give_up_redescription(self) -> None:
-        """Forget a redescription that is under way. Raises GalleryLockedError."""
-        with self.writing():
-            with self._database.writing() as session:
-                redescribing.give_up(session)
-            self._tidy()
-
     def set_image_root(self, image_root: Path, below: str = "", out_of: str = "") -> None:
         """Say where the images lie now; `image_root` is absolute. The paths below it are the same; or, where `below`
         names a folder in it, those in that one; or, where `out_of` names one below the former root that holds them all,
@@ -537,9 +495,11 @@ class Gallery(Reading):
         with self._database.reading() as session:
             self._reader.require_descriptors(session)
 
-    def _drop_damaged(self) -> int:
-        with self._database.writing() as session:
-            return redescribing.drop_damaged(session, self._folder)
+    def _reopen(self) -> None:
+        """As another model describes it from now on."""
+        with self._database.reading() as session:
+            self._config = state.config(session)
+        self._reader = _reader_of(self._folder, self._database, self._config, self._engine)
 
 
 def _require_absolute(image_root: Path) -> None:

@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session
 from index.descriptors import checked_descriptors
 from index.engines import FAISS
 from index.errors import ModelMismatchError
-from index.truth import descriptor_slots, engine, kept, known, passed, redescribing, state, store
+from index.truth import descriptor_slots, engine, kept, known, passed, state, store
 from index.truth.database import Database
-from index.truth.redescribing import Redescription
 from index.values import CropPolicy, Face, FloatArray, GalleryConfig, IdArray, Kept, KnownFile, Match, Passed, Problem
 from index.where import Condition
 
@@ -209,15 +208,6 @@ class Reading:
         """Of how many pruned images the labels are kept."""
         with self._database.reading() as session:
             return kept.count(session)
-
-    def redescription(self) -> Redescription | None:
-        """The redescription that was begun and is not finished."""
-        with self._database.reading() as session:
-            return redescribing.under_way(session)
-
-    def waiting(self) -> Iterator[Face]:
-        """The faces that the redescription has yet to describe, by ascending id, read in pages."""
-        yield from self._pages(lambda session, last: redescribing.waiting(session, last))
 
     @property
     def identity_level(self) -> str | None:

@@ -154,7 +154,7 @@ def about(gallery: Gallery) -> GalleryInfo:
         vectors=config.vectors,
         engine=gallery.built,
         lag=gallery.lag,
-        redescription=gallery.redescription(),
+        redescription=gallery.redescribing.under_way(),
         bytes=gallery.bytes,
         indexes=tuple(path.name for path in saved_indexes(gallery.folder)),
     )

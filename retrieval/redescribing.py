@@ -44,9 +44,9 @@ def redescribe(
             "`facesearch gallery relocate`"
         )
     with gallery.writing():
-        gallery.begin_redescription(config_of(describer, config.image_root))
+        gallery.redescribing.begin(config_of(describer, config.image_root))
         faces: dict[Path, list[Face]] = {}
-        for face in gallery.waiting():
+        for face in gallery.redescribing.waiting():
             faces.setdefault(config.image_root / face.path, []).append(face)
         total = len(gallery)
         report.before = total - sum(map(len, faces.values()))
@@ -69,7 +69,7 @@ def redescribe(
         else:
             report.unread = [(face.name, lost[face.id]) for face in gallery.get(list(lost))]
         if not report.unread:
-            gallery.finish_redescription()
+            gallery.redescribing.finish()
             report.finished = True
     return report
 
@@ -101,7 +101,7 @@ def _stage(
             staged.append(replace(face, photo=photo, decision=new.decision, place=place))
             descriptors.append(new.descriptor)
     if staged:
-        gallery.stage(staged, np.stack(descriptors))
+        gallery.redescribing.stage(staged, np.stack(descriptors))
     return lost
 
 
@@ -114,14 +114,14 @@ def _changed(files: Sequence[Read], faces: Mapping[Path, Sequence[Face]]) -> lis
 
 def forget_redescription(gallery: Gallery) -> int | None:
     """How many new descriptions went; None where none was under way."""
-    under_way = gallery.redescription()
-    gallery.give_up_redescription()
+    under_way = gallery.redescribing.under_way()
+    gallery.redescribing.give_up()
     return None if under_way is None else under_way.staged
 
 
 def require_another(gallery: Gallery, describer: Describes) -> None:
     """Raise UsageError for the model that described the gallery already."""
-    config, under_way = gallery.config, gallery.redescription()
+    config, under_way = gallery.config, gallery.redescribing.under_way()
     if (config.model_digest, config.descriptor_size) != (describer.digest, describer.descriptor_size):
         return
     other = "another --model"

@@ -146,13 +146,15 @@ def _write_files(place: Place) -> None:
 
 def _begin_redescribing(gallery: Gallery) -> None:
     config, size = gallery.config, NEXT.descriptor_size
-    gallery.begin_redescription(replace(config, model_digest=NEXT.digest, descriptor_size=size))
-    there = [face for face in gallery.waiting() if (gallery.config.image_root / face.path).exists()][:7]
+    gallery.redescribing.begin(replace(config, model_digest=NEXT.digest, descriptor_size=size))
+    there = [face for face in gallery.redescribing.waiting() if (gallery.config.image_root / face.path).exists()][:7]
     crops = np.stack([np.asarray(Image.open(gallery.config.image_root / face.path)) for face in there])
     described = NEXT.describe(crops)
     decided = zip(there, described.best, described.errors, strict=True)
     decisions = [(face, Decision(config.values[best], known_errors(errors))) for face, best, errors in decided]
-    gallery.stage([replace(face, decision=decision) for face, decision in decisions], described.descriptors)
+    gallery.redescribing.stage(
+        [replace(face, decision=decision) for face, decision in decisions], described.descriptors
+    )
 
 
 # --- what users do; each gives what its answer says ---

@@ -60,8 +60,8 @@ def fill(place: Address | str) -> None:
         there = gallery.ids().tolist()
         gallery.people.write({}, [there[:4], there[4:7]], there[7:9])
         gallery.people.place({there[1]: 2})
-        gallery.begin_redescription(NEXT)
-        gallery.stage([gallery.get([one])[0] for one in there[:9]], numbered(NEXT_SIZE, *range(9)))
+        gallery.redescribing.begin(NEXT)
+        gallery.redescribing.stage([gallery.get([one])[0] for one in there[:9]], numbered(NEXT_SIZE, *range(9)))
         write_requirements(gallery.folder, Requirements(0.95, 60_000.0, 10**9))
 
 

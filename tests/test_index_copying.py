@@ -137,7 +137,7 @@ def test_a_copy_goes_on_as_the_first_would_have(place: Place, first: str, second
     for here in (one, other):
         with Gallery.open(here) as gallery:
             ids.append(gallery.add(new, numbered(SIZE, 77, 78)))
-            gallery.stage([gallery.get(ids[-1][:1])[0]], numbered(NEXT_SIZE, 5))
+            gallery.redescribing.stage([gallery.get(ids[-1][:1])[0]], numbered(NEXT_SIZE, 5))
     assert ids[0] == ids[1] and ids[0][0] == 34  # no id is given again
     assert found(one) == found(other)
 

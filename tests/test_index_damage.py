@@ -70,10 +70,10 @@ def test_a_file_that_is_read_again_is_no_problem_any_more(gallery: Gallery) -> N
     gallery.note_problems([unreadable("0.png"), unreadable("1.png")])
     first, second = gallery.get([1, 2])
     gallery.move([replace(first, photo=replace(first.photo, stamp=LATER))])
-    gallery.begin_redescription(NEW)
-    new = [replace(face, decision=Decision(1, (1.0, None))) for face in gallery.waiting()]
-    gallery.stage(new, vectors(*range(COUNT)))
-    gallery.finish_redescription()
+    gallery.redescribing.begin(NEW)
+    new = [replace(face, decision=Decision(1, (1.0, None))) for face in gallery.redescribing.waiting()]
+    gallery.redescribing.stage(new, vectors(*range(COUNT)))
+    gallery.redescribing.finish()
     assert gallery.problems() == [] and gallery.get([2])[0].photo == second.photo
     assert gallery.verify().sound
 
@@ -121,16 +121,18 @@ def test_a_damaged_row_of_its_own_is_not_made_sound_by_the_next_writer(gallery: 
     "change", ["staged SET decided = 0 WHERE face_id = 2", "record SET sha256 = zeroblob(32) WHERE file = 2"]
 )
 def test_damaged_descriptions_of_another_model_never_take_over(gallery: Gallery, change: str) -> None:
-    gallery.begin_redescription(NEW)
-    new = [replace(face, decision=Decision(1, (1.0, None))) for face in gallery.waiting()]
-    gallery.stage(new, vectors(*range(COUNT)))
+    gallery.redescribing.begin(NEW)
+    new = [replace(face, decision=Decision(1, (1.0, None))) for face in gallery.redescribing.waiting()]
+    gallery.redescribing.stage(new, vectors(*range(COUNT)))
     edit(gallery, f"UPDATE {change}")
     with pytest.raises(GalleryError, match="new descriptions are not what was stored"):
-        gallery.finish_redescription()
-    left = list(gallery.waiting())
+        gallery.redescribing.finish()
+    left = list(gallery.redescribing.waiting())
     assert left
-    gallery.stage([replace(face, decision=Decision(1, (1.0, None))) for face in left], vectors(*range(len(left))))
-    gallery.finish_redescription()
+    gallery.redescribing.stage(
+        [replace(face, decision=Decision(1, (1.0, None))) for face in left], vectors(*range(len(left)))
+    )
+    gallery.redescribing.finish()
     assert {face.decided for face in gallery.faces()} == {1} and gallery.verify().sound
 
 

@@ -230,12 +230,12 @@ def test_what_changes_nothing_in_the_engine_is_not_passed_on(gallery: Gallery, s
 
 def test_a_redescription_is_searched_by_the_new_model_alone(gallery: Gallery) -> None:
     built(gallery)
-    gallery.begin_redescription(replace(CONFIG, model_digest="b" * 64, descriptor_size=16))
+    gallery.redescribing.begin(replace(CONFIG, model_digest="b" * 64, descriptor_size=16))
     check(gallery)
-    faces = list(gallery.waiting())
-    gallery.stage(faces, unit_vectors(len(faces), 16, 5))
+    faces = list(gallery.redescribing.waiting())
+    gallery.redescribing.stage(faces, unit_vectors(len(faces), 16, 5))
     assert gallery.lag == 0  # of what is staged nothing is told
-    gallery.finish_redescription()
+    gallery.redescribing.finish()
     [query] = unit_vectors(1, 16, 4_711)
     truth = gallery.descriptors(gallery.ids().tolist())
     nearest = gallery.ids()[np.argsort(((truth - query) ** 2).sum(1))[:5]].tolist()

@@ -11,10 +11,11 @@ import pytest
 
 from index.errors import AddressError, EngineError
 from index.gallery import Gallery, GalleryConfig
-from index.search.engine import FLAT, HNSW, Entry
+from index.search.engine import FLAT, HNSW
 from index.search.pgvector import MOST_DIMENSIONS, PgVector
 from index.search.plan import Requirements
 from index.truth.address import Server, read_server
+from index.truth.outbox import Entry
 from index.where import Condition, parse
 from retrieval.face_search import FaceSearch
 from tests.copies import fill, tables

@@ -46,8 +46,8 @@ def redescribed(faces: list[Face]) -> list[Face]:
 
 
 def stage(gallery: Gallery, count: int | None = None) -> list[Face]:
-    faces = list(gallery.waiting())[:count]
-    gallery.stage(redescribed(faces), vectors(12, *(100 + face.id for face in faces)))
+    faces = list(gallery.redescribing.waiting())[:count]
+    gallery.redescribing.stage(redescribed(faces), vectors(12, *(100 + face.id for face in faces)))
     return faces
 
 
@@ -57,14 +57,14 @@ def files(gallery: Gallery) -> list[str]:
 
 def test_a_redescription_takes_over_in_one_step_and_keeps_ids_and_labels(gallery: Gallery) -> None:
     before = {face.id: face for face in gallery.faces()}
-    gallery.begin_redescription(NEW)
+    gallery.redescribing.begin(NEW)
     stage(gallery, 3)
     assert gallery.config == OLD and gallery.search(vectors(8, 4)[0], 1)[0].face.path == "4.jpg"
-    under_way = gallery.redescription()
+    under_way = gallery.redescribing.under_way()
     assert under_way is not None and (under_way.staged, under_way.model_digest) == (3, "b" * 64)
     stage(gallery)
-    gallery.finish_redescription()
-    assert gallery.redescription() is None and gallery.config == NEW
+    gallery.redescribing.finish()
+    assert gallery.redescribing.under_way() is None and gallery.config == NEW
     assert len(files(gallery)) == 1
     with Gallery.open(gallery.folder) as again:
         assert again.config == NEW
@@ -81,42 +81,42 @@ def test_a_redescription_takes_over_in_one_step_and_keeps_ids_and_labels(gallery
 
 
 def test_a_redescription_goes_on_where_it_was_interrupted(gallery: Gallery) -> None:
-    gallery.begin_redescription(NEW)
+    gallery.redescribing.begin(NEW)
     done = stage(gallery, 2)
     with Gallery.open(gallery.folder) as again:
-        again.begin_redescription(NEW)
-        left = list(again.waiting())
+        again.redescribing.begin(NEW)
+        left = list(again.redescribing.waiting())
     assert len(left) == 3 and not {face.id for face in left} & {face.id for face in done}
 
 
 def test_one_to_another_model_must_be_given_up_first(gallery: Gallery) -> None:
-    gallery.begin_redescription(NEW)
+    gallery.redescribing.begin(NEW)
     stage(gallery, 3)
     third = GalleryConfig("c" * 64, "pose", (0, 1), 12, NEW.image_root)
     with pytest.raises(GalleryError, match=r"model bbbbbbbbbbbb \(12 numbers\) is under way, with 3 images described"):
-        gallery.begin_redescription(third)
-    assert len(list(gallery.waiting())) == 2 and len(files(gallery)) == 2
-    gallery.give_up_redescription()
+        gallery.redescribing.begin(third)
+    assert len(list(gallery.redescribing.waiting())) == 2 and len(files(gallery)) == 2
+    gallery.redescribing.give_up()
     assert files(gallery) == ["descriptors-1.f16"]
-    gallery.begin_redescription(third)
-    assert len(list(gallery.waiting())) == 5
-    gallery.give_up_redescription()
-    assert gallery.redescription() is None and list(gallery.waiting()) == list(gallery.faces())
+    gallery.redescribing.begin(third)
+    assert len(list(gallery.redescribing.waiting())) == 5
+    gallery.redescribing.give_up()
+    assert gallery.redescribing.under_way() is None and list(gallery.redescribing.waiting()) == list(gallery.faces())
 
 
 def test_it_does_not_take_over_before_every_image_is_described(gallery: Gallery) -> None:
     with pytest.raises(GalleryError, match="no redescription is under way"):
-        gallery.finish_redescription()
-    gallery.begin_redescription(NEW)
+        gallery.redescribing.finish()
+    gallery.redescribing.begin(NEW)
     stage(gallery, 4)
     with pytest.raises(GalleryError, match=r"'4.jpg' is not described by the new model yet"):
-        gallery.finish_redescription()
+        gallery.redescribing.finish()
     assert gallery.config == OLD and gallery.verify().sound
 
 
 @pytest.mark.parametrize("damage", ["cut off", "changed"])
 def test_a_damaged_description_never_takes_over(gallery: Gallery, damage: str) -> None:
-    gallery.begin_redescription(NEW)
+    gallery.redescribing.begin(NEW)
     stage(gallery)
     path = gallery.folder / next(name for name in files(gallery) if name != "descriptors-1.f16")
     if damage == "cut off":
@@ -127,17 +127,17 @@ def test_a_damaged_description_never_takes_over(gallery: Gallery, damage: str) -
         path.write_bytes(content)
     assert [line[:50] for line in gallery.verify().findings] == ["1 descriptions of the redescription under way are "]
     with pytest.raises(GalleryError, match="1 new descriptions are not what was stored: run the redescription again"):
-        gallery.finish_redescription()
+        gallery.redescribing.finish()
     assert gallery.config == OLD and gallery.search(vectors(8, 4)[0], 1)[0].face.path == "4.jpg"
-    gallery.begin_redescription(NEW)
+    gallery.redescribing.begin(NEW)
     assert len(stage(gallery)) == 1
-    gallery.finish_redescription()
+    gallery.redescribing.finish()
     assert gallery.verify().checked == 5
 
 
 def test_images_may_come_go_and_be_labelled_meanwhile(gallery: Gallery) -> None:
     ids = [face.id for face in gallery.faces()]
-    gallery.begin_redescription(NEW)
+    gallery.redescribing.begin(NEW)
     stage(gallery)
     staged = next(name for name in files(gallery) if name != "descriptors-1.f16")
     gallery.remove(ids[1:2])
@@ -148,7 +148,7 @@ def test_images_may_come_go_and_be_labelled_meanwhile(gallery: Gallery) -> None:
     gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(8, 50))
     [left] = stage(gallery)
     assert left.path == "new.jpg"
-    gallery.finish_redescription()
+    gallery.redescribing.finish()
     assert next((face.path, face.identity) for face in gallery.faces()) == ("0.jpg", "berta")
     assert len(gallery) == 5 and gallery.verify().checked == 5
 
@@ -156,48 +156,50 @@ def test_images_may_come_go_and_be_labelled_meanwhile(gallery: Gallery) -> None:
 def test_removing_the_last_staged_image_does_not_let_its_slot_be_taken_before_it_is_erased(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gallery.begin_redescription(NEW)
+    gallery.redescribing.begin(NEW)
     faces = stage(gallery)
     with monkeypatch.context() as patch:
         patch.setattr(descriptor_slots, "erasures", lambda _: {})  # as after a crash: nothing was erased
         gallery.remove([faces[-1].id])
         gallery.add([new_face("new.jpg", 0, (None,) * 3)], vectors(8, 50))
         stage(gallery)
-    gallery.finish_redescription()
+    gallery.redescribing.finish()
     assert gallery.verify().sound and gallery.verify().checked == 5
 
 
 def test_a_file_whose_content_is_not_known_has_no_hash(gallery: Gallery) -> None:
-    gallery.begin_redescription(NEW)
-    faces = [replace(face, photo=Photo(face.path)) for face in redescribed(list(gallery.waiting()))]
-    gallery.stage(faces, vectors(12, *range(5)))
-    gallery.finish_redescription()
+    gallery.redescribing.begin(NEW)
+    faces = [replace(face, photo=Photo(face.path)) for face in redescribed(list(gallery.redescribing.waiting()))]
+    gallery.redescribing.stage(faces, vectors(12, *range(5)))
+    gallery.redescribing.finish()
     assert [face.photo for face in gallery.faces(parse("sha256 is null"))] == [face.photo for face in faces]
 
 
 def test_no_image_is_described_twice(gallery: Gallery) -> None:
-    gallery.begin_redescription(NEW)
+    gallery.redescribing.begin(NEW)
     done = stage(gallery, 2)
     with pytest.raises(GalleryError, match=f"image {done[0].id} is described by the new model already"):
-        gallery.stage(redescribed(done[:1]), vectors(12, 1))
-    first = next(gallery.waiting())
+        gallery.redescribing.stage(redescribed(done[:1]), vectors(12, 1))
+    first = next(gallery.redescribing.waiting())
     with pytest.raises(GalleryError, match=f"image {first.id} is described"):
-        gallery.stage(redescribed([first, first]), vectors(12, 1, 2))
-    assert len(list(gallery.waiting())) == 3
+        gallery.redescribing.stage(redescribed([first, first]), vectors(12, 1, 2))
+    assert len(list(gallery.redescribing.waiting())) == 3
 
 
 def test_wrong_descriptions_are_refused_and_nothing_is_kept(gallery: Gallery) -> None:
-    gallery.begin_redescription(NEW)
-    face = next(gallery.waiting())
+    gallery.redescribing.begin(NEW)
+    face = next(gallery.redescribing.waiting())
     with pytest.raises(UnknownImageError, match="no image 99"):
-        gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(1, (1.0, 2.0)), 99)], vectors(12, 1))
+        gallery.redescribing.stage([Face(Photo("x.jpg"), Labels(), Decision(1, (1.0, 2.0)), 99)], vectors(12, 1))
     with pytest.raises(ImageRowError, match="decided is 3; expected one of 1, 2"):
-        gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(3, (1.0, 2.0)), face.id)], vectors(12, 1))
+        gallery.redescribing.stage([Face(Photo("x.jpg"), Labels(), Decision(3, (1.0, 2.0)), face.id)], vectors(12, 1))
     with pytest.raises(ImageRowError, match=r"x\.jpg: sha256 is 'x'"):
-        gallery.stage([Face(Photo("x.jpg", "x"), Labels(), Decision(1, (1.0, 2.0)), face.id)], vectors(12, 1))
+        gallery.redescribing.stage(
+            [Face(Photo("x.jpg", "x"), Labels(), Decision(1, (1.0, 2.0)), face.id)], vectors(12, 1)
+        )
     with pytest.raises(DescriptorShapeError):
-        gallery.stage([Face(Photo("x.jpg"), Labels(), Decision(1, (1.0, 2.0)), face.id)], vectors(8, 1))
-    assert len(list(gallery.waiting())) == 5
+        gallery.redescribing.stage([Face(Photo("x.jpg"), Labels(), Decision(1, (1.0, 2.0)), face.id)], vectors(8, 1))
+    assert len(list(gallery.redescribing.waiting())) == 5
 
 
 @pytest.mark.parametrize(
@@ -213,9 +215,9 @@ def test_a_redescription_that_ends_in_the_middle_of_a_search_is_told(
         def overtaken(*given: Any) -> Any:
             if not done:
                 done.append(True)
-                gallery.begin_redescription(NEW)
+                gallery.redescribing.begin(NEW)
                 stage(gallery)
-                gallery.finish_redescription()
+                gallery.redescribing.finish()
             return plainly(*given)
 
         monkeypatch.setattr(owner, name, overtaken)
@@ -227,9 +229,9 @@ def test_a_redescription_that_ends_in_the_middle_of_a_search_is_told(
 def test_others_who_had_it_open_are_told_that_another_model_describes_it(gallery: Gallery) -> None:
     with Gallery.open(gallery.folder) as other:
         other.search(vectors(8, 1)[0], 1)
-        gallery.begin_redescription(NEW)
+        gallery.redescribing.begin(NEW)
         stage(gallery)
-        gallery.finish_redescription()
+        gallery.redescribing.finish()
         with pytest.raises(GalleryChangedError, match=r"described by another model meanwhile .*open it again"):
             other.search(vectors(8, 1)[0], 1)
         with pytest.raises(GalleryChangedError):

@@ -143,9 +143,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         gallery.remove([gone], keep_labels=True, hide=[gone])
         gallery.people.write({}, [[1, 2]], [3])
         gallery.people.place_apart([3], {1: 1})
-        gallery.begin_redescription(replace(CONFIG, model_digest="b" * 64, attribute="light", values=(1, 2)))
+        gallery.redescribing.begin(replace(CONFIG, model_digest="b" * 64, attribute="light", values=(1, 2)))
         staged = [replace(face, decision=Decision(1, (0.5, None))) for face in gallery.faces()][:2]
-        gallery.stage(staged, unit_vectors(2, SIZE, seed=1))
+        gallery.redescribing.stage(staged, unit_vectors(2, SIZE, seed=1))
         assert gallery.verify().sound
     return folder
 
@@ -234,7 +234,7 @@ def test_damage_to_a_redescription_is_mended(tmp_path: Path, folder: Path, datab
     with Gallery.open(copy) as gallery:
         assert gallery.verify().findings[0].startswith("1 descriptions of the redescription under way are not what")
         assert gallery.repair().staged == 1 and gallery.verify().sound
-        assert [face.id for face in gallery.waiting()] == [1, 3]
+        assert [face.id for face in gallery.redescribing.waiting()] == [1, 3]
 
 
 def test_an_image_without_a_descriptor_is_found_and_waits(

@@ -72,7 +72,7 @@ def everything(gallery: Gallery) -> dict[str, Any]:
         "passed": gallery.passed(),
         "kept": [replace(one, id=0) for one in gallery.kept(contents)],
         "hidden": [replace(one, id=0, since=0) for one in gallery.hidden.all()],
-        "under way": gallery.redescription(),
+        "under way": gallery.redescribing.under_way(),
         "counts": (len(gallery), gallery.count_photos(), gallery.count_kept()),
         "waiting": gallery.undescribed(),
     }
@@ -165,12 +165,12 @@ class Steps:
 
         def redescribed(gallery: Gallery) -> None:
             other = NEXT if gallery.config.model_digest == CONFIG.model_digest else CONFIG
-            gallery.begin_redescription(other)
-            waiting = list(gallery.waiting())
+            gallery.redescribing.begin(other)
+            waiting = list(gallery.redescribing.waiting())
             some = waiting if whole else waiting[: len(waiting) // 2]
             if some:
-                gallery.stage(some, numbered(other.descriptor_size, *(5_000 + face.id for face in some)))
-            gallery.finish_redescription() if whole else gallery.give_up_redescription()
+                gallery.redescribing.stage(some, numbered(other.descriptor_size, *(5_000 + face.id for face in some)))
+            gallery.redescribing.finish() if whole else gallery.redescribing.give_up()
 
         return redescribed
 

@@ -47,9 +47,9 @@ def folder(tmp_path: Path) -> Path:
         planner = Planner({**dict.fromkeys(("exact", "flat", "ivf", "hnsw"), 10**9), "flat": 0})
         gallery.prepare(Requirements(recall=0.5, max_ms=10_000), planner=planner)
         gallery.search(unit_vectors(1, SIZE)[0], 3)
-        gallery.begin_redescription(replace(config, model_digest="b" * 64))
+        gallery.redescribing.begin(replace(config, model_digest="b" * 64))
         staged = [replace(face, decision=Decision(0, (1.25, 2.5, 3.75))) for face in gallery.get([1, 2, 3])]
-        gallery.stage(staged, unit_vectors(3, SIZE, 7))
+        gallery.redescribing.stage(staged, unit_vectors(3, SIZE, 7))
     return folder
 
 

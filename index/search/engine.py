@@ -7,27 +7,18 @@ is found are the nearest of these by their whole descriptors, as the truth has t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
+from index.errors import EngineError
 from index.search.plan import ENGINE_FLAT, ENGINE_HNSW
+from index.truth.engine import EngineAbout
+from index.truth.outbox import Entry
 from index.values import FloatArray, IdArray
 from index.where import Condition
 
 FLAT, HNSW = ENGINE_FLAT, ENGINE_HNSW
 LONGEST = 16_384  # of a list that an engine gives: Milvus gives no longer one
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A face as an engine keeps it. stamp: tells whether the engine's row is that of today; columns: by the names of
-    `index.truth.outbox.COLUMNS` what conditions compare, None for no label; vector: the reduced descriptor."""
-
-    id: int
-    stamp: int
-    columns: Mapping[str, int | str | None]
-    vector: FloatArray
 
 
 class Engine(Protocol):
@@ -47,8 +38,8 @@ class Engine(Protocol):
         """Search by another kind of index, and wait until it is built."""
 
     def apply(self, entries: Sequence[Entry], gone: Sequence[int]) -> None:
-        """Let these rows be there as they are here, and none of the ids `gone`, for every search that begins after
-        that; doing so again changes nothing."""
+        """Let these rows, with reduced descriptors, be there as they are here, and none of the ids `gone`, for every
+        search that begins after that; doing so again changes nothing."""
 
     def settle(self) -> None:
         """Wait until all that was applied is searched as fast as it will be."""
@@ -71,3 +62,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of what is open."""
+
+
+def require_ours(engine: Engine, about: EngineAbout) -> None:
+    """Raise EngineError unless what is in the engine was built for this gallery."""
+    there = engine.token()
+    if there is None:
+        raise EngineError(
+            "the engine holds nothing of the gallery any more: `facesearch gallery repair` builds it anew"
+        )
+    if there != about.token:
+        raise EngineError(
+            "the engine's collection belongs to another gallery, or to this one as it was before a backup: give each "
+            "gallery its own; `facesearch gallery repair` builds this one's anew where it is its own"
+        )

@@ -15,11 +15,10 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from index.errors import EngineError, GalleryEmptyError, RecallError
-from index.search.engine import FLAT, HNSW, LONGEST, Engine, Entry
+from index.search.engine import FLAT, HNSW, LONGEST, Engine, require_ours
 from index.search.exact import scan
 from index.search.plan import Option, Plan, Requirements
 from index.search.prepare import PLANNED, SAMPLE, Prepared, Progress
-from index.search.projected import require_ours
 from index.search.reduction import components, enough, shares
 from index.search.searcher import Found, merged
 from index.search.shortlist import AT
@@ -67,8 +66,8 @@ def drain(database: Database, engine: Engine, progress: Progress | None = None, 
             there = outbox.states(session, faces, attribute_model[1])
         if not faces:
             break
-        reduced = _reduced([one.descriptor for one in there], about)
-        entries = [Entry(one.id, one.stamp, one.columns, row) for one, row in zip(there, reduced, strict=True)]
+        reduced = _reduced([one.vector for one in there], about)
+        entries = [replace(one, vector=row) for one, row in zip(there, reduced, strict=True)]
         engine.apply(entries, sorted(set(faces) - {one.id for one in there}))
         with database.writing() as session:
             engine_rows.forget_notes(session, faces, upto)
@@ -324,7 +323,7 @@ def _some(session: Session, ids: IdArray, most: int, size: int) -> FloatArray:
     return np.asarray(content.astype(np.float32)[np.random.default_rng(0).permutation(len(content))])
 
 
-def _reduced(descriptors: Sequence[HalfArray], about: EngineAbout) -> FloatArray:
+def _reduced(descriptors: Sequence[FloatArray | HalfArray], about: EngineAbout) -> FloatArray:
     if not descriptors:
         return np.zeros((0, about.reduction.shape[1]), np.float32)
     made: FloatArray = np.stack(descriptors).astype(np.float32) @ about.reduction

@@ -16,9 +16,10 @@ from sqlalchemy import BigInteger, Column, MetaData, Table, bindparam, select, t
 from sqlalchemy.orm import Session
 
 from index.errors import EngineError, GalleryCorruptError, GalleryLockedError, GalleryStorageError
-from index.search.engine import HNSW, Entry
+from index.search.engine import HNSW
 from index.truth.conditions import expression
 from index.truth.database import Database
+from index.truth.outbox import Entry
 from index.truth.schema import FaceRow, PhotoRow
 from index.values import FloatArray, IdArray
 from index.where import Condition

@@ -17,7 +17,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from index.errors import EngineError, GalleryBusyError, GalleryEmptyError
-from index.search.engine import LONGEST, Engine
+from index.search.engine import LONGEST, Engine, require_ours
 from index.search.exact import Part, scan
 from index.search.plan import size_text
 from index.search.reader import ATTEMPTS, Reader
@@ -197,17 +197,3 @@ class EngineReader(Reader):
         if self._told != str(error):
             self._told = str(error)
             _log.warning("%s; until then this machine searches by a copy of the descriptors", error)
-
-
-def require_ours(engine: Engine, about: EngineAbout) -> None:
-    """Raise EngineError unless what is in the engine was built for this gallery."""
-    there = engine.token()
-    if there is None:
-        raise EngineError(
-            "the engine holds nothing of the gallery any more: `facesearch gallery repair` builds it anew"
-        )
-    if there != about.token:
-        raise EngineError(
-            "the engine's collection belongs to another gallery, or to this one as it was before a backup: give each "
-            "gallery its own; `facesearch gallery repair` builds this one's anew where it is its own"
-        )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import text
@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session
 
 from index.engines import FAISS
 from index.errors import GalleryCorruptError
-from index.values import FloatArray
+
+if TYPE_CHECKING:  # who keeps rows needs no values
+    from index.values import FloatArray
 
 _WORD = text("SELECT vectors FROM engine")
 _CREATE = text("INSERT INTO engine (id, vectors, changes) VALUES (1, :vectors, 0)")

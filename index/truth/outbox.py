@@ -16,7 +16,7 @@ from index.truth.conditions import expression
 from index.truth.database import PAGE
 from index.truth.schema import FaceRow, PhotoRow
 from index.truth.state import gallery
-from index.values import HalfArray, IdArray
+from index.values import FloatArray, HalfArray, IdArray
 from index.where import Condition
 
 COLUMNS: Mapping[str, str] = {
@@ -52,13 +52,15 @@ _DESCRIBED = text(f"SELECT face_id FROM record WHERE {_CURRENT} AND face_id IS N
 
 
 @dataclass(frozen=True)
-class Truth:
-    """A face as an engine is to have it. stamp: another where anything of it is; columns: as COLUMNS names them."""
+class Entry:
+    """A face as an engine is to have it. stamp: another where anything of it is; columns: by the names of COLUMNS what
+    conditions compare, None for no label; vector: its descriptor, whole as the truth has it, or reduced as the engine
+    keeps it."""
 
     id: int
     stamp: int
     columns: Mapping[str, int | str | None]
-    descriptor: HalfArray
+    vector: FloatArray | HalfArray
 
 
 def next_notes(session: Session, most: int) -> tuple[list[int], int]:
@@ -77,13 +79,13 @@ def described(session: Session) -> IdArray:
     return _ids(session.scalars(_DESCRIBED))
 
 
-def states(session: Session, ids: list[int], size: int) -> list[Truth]:
-    """Those of these faces that there are, with a descriptor of so many numbers."""
+def states(session: Session, ids: list[int], size: int) -> list[Entry]:
+    """Those of these faces that there are, with a whole descriptor of so many numbers."""
     found = []
     for id_, stamp, content, *columns in session.execute(_STATES, {"ids": ids}):
         if len(content) == size * RECORD_TYPE.itemsize:
             named = dict(zip(COLUMNS, columns, strict=True))
-            found.append(Truth(id_, stamp, named, np.frombuffer(content, RECORD_TYPE)))
+            found.append(Entry(id_, stamp, named, np.frombuffer(content, RECORD_TYPE)))
     return found
 
 
