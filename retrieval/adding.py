@@ -36,6 +36,7 @@ class Adding:
         self._gallery, self._describer, self._known = gallery, describer, known
         self._labelling, self._report, self._name = labelling, report, name_of
         self._ready: Mapping[Content, Made] = {}
+        self._looks: Mapping[int, FloatArray] = {}
 
     def describe_ahead(self, new: list[Read], made: Mapping[Content, Made]) -> None:
         """Describe each content that is not known, so that `add` need not. made: what was described elsewhere."""
@@ -53,6 +54,7 @@ class Adding:
             return
         kept, names = self._handed_back(new), [self._name(file) for file in new]
         self._report.changed += sum(name in self._known.at for name in names)
+        self._looks = self._looks_of(names)
         faces, descriptors = list[Face](), list[FloatArray]()
         returned, lost = list[int](), list[Face]()
         for file, name in zip(new, names, strict=True):
@@ -138,14 +140,18 @@ class Adding:
             faces.append(Face(photo, labels, own.decision, number=found.number, place=found.place))
         return faces
 
+    def _looks_of(self, names: Sequence[str]) -> Mapping[int, FloatArray]:
+        """The descriptors of the faces that files of these names showed before, by id, as far as they are sound."""
+        before = [face.id for name in names for face in self._known.at.get(name, [])]
+        described = [id_ for id_ in before if id_ not in self._known.waiting]
+        return self._gallery.sound_descriptors(described) if described else {}
+
     def _before(self, name: str, seen: Sequence[Seen], lost: list[Face]) -> dict[int, Labels]:
         """What was said of faces that a file of this name showed before, by their positions now."""
         before = self._known.at.get(name, [])
         if not before:
             return {}
-        described = [face.id for face in before if face.id not in self._known.waiting]
-        looks = self._gallery.sound_descriptors(described)
-        known = [seen_as(face, looks.get(face.id)) for face in before]
+        known = [seen_as(face, self._looks.get(face.id)) for face in before]
         same = same_faces(known, seen, self._describer.who)
         gone = [face for old, face in enumerate(before) if old not in same.values()]
         lost += [face for face in gone if HAND in face.labels.origins]

@@ -152,73 +152,69 @@ def meant(gallery: Gallery, names: Sequence[str]) -> list[Hidden]:
 def bring_back(gallery: Gallery, describer: Describes, hidden: Sequence[Hidden], reader: ReadsFiles) -> BroughtBack:
     """Let hidden faces be shown again: they are described at once where their files are what they were. What a hand
     said of them was erased when they were removed."""
-    done, by_path, ids = BroughtBack(), dict[str, list[Hidden]](), frozenset(one.id for one in hidden)
+    coming, by_path = _Coming(gallery, describer, frozenset(one.id for one in hidden)), dict[str, list[Hidden]]()
     for one in hidden:
         by_path.setdefault(one.path, []).append(one)
-    root, level = gallery.config.image_root, gallery.identity_level or LAST
-    labelling = Labelling(root, None, level, gallery.crops.identity_of or ONLY)
+    root = gallery.config.image_root
     with gallery.writing():
         for files in reader.ahead([root / path for path in by_path], describer.batch):
             for file in files:
-                name = Path(file.path).relative_to(root).as_posix()
-                _bring(gallery, describer, file, by_path[name], labelling, ids, done)
-    return done
+                coming.of_path(file, by_path[Path(file.path).relative_to(root).as_posix()])
+    return coming.done
 
 
-def _bring(
-    gallery: Gallery,
-    describer: Describes,
-    file: Read,
-    hidden: list[Hidden],
-    labelling: Labelling,
-    ids: Collection[int],
-    done: BroughtBack,
-) -> None:
-    """Those of one path; ids: of all that come back, also of copies. Where it cannot be read, no run would look at a
-    photo that is there: then they stay hidden."""
-    name = hidden[0].path
-    there = gallery.all_faces_at([name]).get(name, [])
-    if there and not file.faces:
-        done.stay += [one.name for one in hidden]
-        return
-    gallery.hidden.change([one.id for one in hidden])
-    found = hidden_faces(file, name, hidden, there)
-    changed = bool(there) and there[0].photo.sha256 != file.sha256  # the next run describes it anew
-    done.waiting += [one.name for one in hidden if changed or one not in found.values()]
-    if found and not there:
-        done.faces += _added(gallery, describer, file, labelling, name, ids)
-    elif found and not changed:
-        taken = {face.number for face in there}
-        back = tuple(file.faces[place] for place in sorted(found) if file.faces[place].number not in taken)
-        done.faces += _beside(gallery, describer, replace(file, faces=back), name, labelling)
+class _Coming:
+    """Hidden faces on their way back into a gallery. ids: of all of them, also of copies."""
 
+    def __init__(self, gallery: Gallery, describer: Describes, ids: Collection[int]) -> None:
+        self._gallery, self._describer, self._ids = gallery, describer, ids
+        whose = gallery.crops.identity_of or ONLY
+        self._labelling = Labelling(gallery.config.image_root, None, gallery.identity_level or LAST, whose)
+        self.done = BroughtBack()
 
-def _added(
-    gallery: Gallery, describer: Describes, file: Read, labelling: Labelling, name: str, ids: Collection[int]
-) -> list[int]:
-    """A photo that is not in the gallery comes with all its faces but those that are hidden still."""
-    known, report = Known(gallery), IndexReport()
-    known.look([(name, file)])
-    shown = Hiding(gallery, known, report, lambda _: name, ids).without([file])
-    if not shown[0].faces:  # what was at its path hides them still
-        return []
-    Adding(gallery, describer, known, labelling, report, lambda _: name).add(shown)
-    return gallery.all_ids_of([name])[name]
+    def of_path(self, file: Read, hidden: list[Hidden]) -> None:
+        """Those of one path, as its file is now. Where it cannot be read, no run would look at a photo that is there:
+        then they stay hidden."""
+        name = hidden[0].path
+        there = self._gallery.all_faces_at([name]).get(name, [])
+        if there and not file.faces:
+            self.done.stay += [one.name for one in hidden]
+            return
+        self._gallery.hidden.change([one.id for one in hidden])
+        found = hidden_faces(file, name, hidden, there)
+        changed = bool(there) and there[0].photo.sha256 != file.sha256  # the next run describes it anew
+        self.done.waiting += [one.name for one in hidden if changed or one not in found.values()]
+        if found and not there:
+            self.done.faces += self._added(file, name)
+        elif found and not changed:
+            taken = {face.number for face in there}
+            back = tuple(file.faces[place] for place in sorted(found) if file.faces[place].number not in taken)
+            self.done.faces += self._beside(replace(file, faces=back), name)
 
+    def _added(self, file: Read, name: str) -> list[int]:
+        """A photo that is not in the gallery comes with all its faces but those that are hidden still."""
+        known, report = Known(self._gallery), IndexReport()
+        known.look([(name, file)])
+        shown = Hiding(self._gallery, known, report, lambda _: name, self._ids).without([file])
+        if not shown[0].faces:  # what was at its path hides them still
+            return []
+        Adding(self._gallery, self._describer, known, self._labelling, report, lambda _: name).add(shown)
+        return self._gallery.all_ids_of([name])[name]
 
-def _beside(gallery: Gallery, describer: Describes, file: Read, name: str, labelling: Labelling) -> list[int]:
-    """Faces beside others of their photo."""
-    if not file.faces:
-        return []
-    made = describe_contents(describer, [file])
-    faces = [
-        Face(
-            photo_of(name, file),
-            labelling.of_new(name, None, None, labelling.means(one.number, True)),
-            made[file.sha256, one.number].decision,
-            number=one.number,
-            place=one.place,
-        )
-        for one in file.faces
-    ]
-    return gallery.add_beside(faces, np.stack([made[file.sha256, one.number].descriptor for one in file.faces]))
+    def _beside(self, file: Read, name: str) -> list[int]:
+        """Faces beside others of their photo."""
+        if not file.faces:
+            return []
+        made = describe_contents(self._describer, [file])
+        faces = [
+            Face(
+                photo_of(name, file),
+                self._labelling.of_new(name, None, None, self._labelling.means(one.number, True)),
+                made[file.sha256, one.number].decision,
+                number=one.number,
+                place=one.place,
+            )
+            for one in file.faces
+        ]
+        descriptors = np.stack([made[file.sha256, one.number].descriptor for one in file.faces])
+        return self._gallery.add_beside(faces, descriptors)
