@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Exit, Option
 from typer.exceptions import TyperException
 from typer.main import get_command
 
@@ -45,12 +46,12 @@ def _version(wanted: bool) -> None:
         from importlib.metadata import version
 
         print(f"facesearch {version('facesearch')}")
-        raise typer.Exit
+        raise Exit
 
 
 def facesearch(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+        bool, Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:
     """Find a person's photograph by the look you ask for: imagine the face, then search the gallery."""

@@ -6,22 +6,20 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Context, Exit, Option
 
 from cli.options import DeviceOption, FaceOption, IdentityOption, JsonOption, ModelOption, face_search, warn_of
 
 
 def compare(
-    context: typer.Context,
-    one: Annotated[Path, typer.Argument(help="A photograph or an aligned face.")],
-    other: Annotated[Path, typer.Argument(help="Another one.")],
+    context: Context,
+    one: Annotated[Path, Argument(help="A photograph or an aligned face.")],
+    other: Annotated[Path, Argument(help="Another one.")],
     false_accepts: Annotated[
-        float, typer.Option(help="Let this share of strangers be taken for one person: 0.01, 0.001 or 0.0001.")
+        float, Option(help="Let this share of strangers be taken for one person: 0.01, 0.001 or 0.0001.")
     ] = 0.001,
     face: FaceOption = None,
-    other_face: Annotated[
-        int | None, typer.Option("--other-face", min=1, help="Mean this face of the other picture.")
-    ] = None,
+    other_face: Annotated[int | None, Option(min=1, help="Mean this face of the other picture.")] = None,
     identity: IdentityOption = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
@@ -39,4 +37,4 @@ def compare(
         found = faces.compare(*sources, false_accepts=false_accepts)
     print(json.dumps(found.as_json()) if as_json else found)
     if not found.same:
-        raise typer.Exit(4)
+        raise Exit(4)

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Exit, Option, Typer
 
 from cli.options import DetectorOption
 from retrieval.checks import require_output_folder
 from retrieval.tables import shown
 
-group = typer.Typer(help="Make a data set of photographs.", no_args_is_help=True)
+group = Typer(help="Make a data set of photographs.", no_args_is_help=True)
 _LISTED = 20  # files named on stderr; skipped.csv names all that were skipped
 
 
@@ -23,21 +23,20 @@ def data() -> None:
 
 @group.command("import")
 def import_(
-    layout: Annotated[str, typer.Argument(help="Say multipie, folders (one for each person) or csv.")],
-    root: Annotated[Path, typer.Argument(help="The folder, or the CSV file.")],
-    out: Annotated[Path, typer.Option(help="Write the data set into this folder; an unfinished one is continued.")],
+    layout: Annotated[str, Argument(help="Say multipie, folders (one for each person) or csv.")],
+    root: Annotated[Path, Argument(help="The folder, or the CSV file.")],
+    out: Annotated[Path, Option(help="Write the data set into this folder; an unfinished one is continued.")],
     landmarks: Annotated[
-        Path | None, typer.Option(help="A CSV that says path, eye_left_x, eye_left_y, ... (see docs).")
+        Path | None, Option(help="A CSV that says path, eye_left_x, eye_left_y, ... (see docs).")
     ] = None,
-    size: Annotated[int, typer.Option(min=8, max=1024, help="Make crops with so many pixels a side.")] = 60,
-    upright: Annotated[bool, typer.Option("--upright", help="Also turn each face until its eyes are level.")] = False,
+    size: Annotated[int, Option(min=8, max=1024, help="Make crops with so many pixels a side.")] = 60,
+    upright: Annotated[bool, Option("--upright", help="Also turn each face until its eyes are level.")] = False,
     faces: Annotated[
-        str,
-        typer.Option(help="Without landmarks, cut out the only face (auto) or the largest, or take all as aligned."),
+        str, Option(help="Without landmarks, cut out the only face (auto) or the largest, or take all as aligned.")
     ] = "auto",
     detector: DetectorOption = None,
-    sessions: Annotated[str, typer.Option(help="Take these sessions of Multi-PIE, such as 1 or 1,2.")] = "1",
-    recordings: Annotated[str, typer.Option(help="Take these recordings of Multi-PIE; 1 is the neutral face.")] = "1",
+    sessions: Annotated[str, Option(help="Take these sessions of Multi-PIE, such as 1 or 1,2.")] = "1",
+    recordings: Annotated[str, Option(help="Take these recordings of Multi-PIE; 1 is the neutral face.")] = "1",
 ) -> None:
     """Align and crop photographs. By eyes and chin (or mouth), which a detector finds where nobody says them; writes
     images/, manifest.csv and skipped.csv."""
@@ -57,4 +56,4 @@ def import_(
     left_out = len(made.skipped) - len(made.problems)
     print(f"{shown(made.manifest)}: {made.crops:,} crops; {len(made.problems):,} skipped, {left_out:,} not asked for")
     if made.problems:
-        raise typer.Exit(3)
+        raise Exit(3)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Context, Option
 
 from cli.options import DeviceOption, face_search
 
@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 
 def demo(
-    context: typer.Context,
-    out: Annotated[Path, typer.Option(help="The folder for the demo's gallery and picture.")] = Path("demo"),
-    sample: Annotated[
-        Path | None, typer.Option(help="The folder of the sample. [default: the one that comes along]")
-    ] = None,
+    context: Context,
+    out: Annotated[Path, Option(help="The folder for the demo's gallery and picture.")] = Path("demo"),
+    sample: Annotated[Path | None, Option(help="The folder of the sample. [default: the one that comes along]")] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Index and query the sample gallery. It answers queries of each task, and draws the results."""
@@ -33,7 +31,7 @@ def demo(
             print(text)
 
 
-def demo_of(context: typer.Context, device: str, out: Path = Path("demo"), sample: Path | None = None) -> Demo:
+def demo_of(context: Context, device: str, out: Path = Path("demo"), sample: Path | None = None) -> Demo:
     """The demo, whose models compute on this device."""
     from retrieval.demo import Demo
 

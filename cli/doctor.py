@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-import typer
+from typer import Exit
 
 from cli.options import JsonOption, ModelsOption
 
@@ -22,4 +22,4 @@ def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
         width = max(len(finding.name) for finding in found)
         print("\n".join(line for finding in found for line in finding.lines(width)))
     if any(finding.state == "broken" for finding in found):
-        raise typer.Exit(1)
+        raise Exit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Context, Option
 
 from cli.options import (
     AllIlluminationsOption,
@@ -25,9 +25,9 @@ from retrieval.tables import shown
 
 
 def edit(
-    context: typer.Context,
-    image: Annotated[Path, typer.Argument(help="A photograph or an aligned face.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Write the picture to this file.")],
+    context: Context,
+    image: Annotated[Path, Argument(help="A photograph or an aligned face.")],
+    output: Annotated[Path, Option("--output", "-o", help="Write the picture to this file.")],
     pose: PoseOption = None,
     illumination: IlluminationOption = None,
     inpaint: InpaintOption = False,
@@ -35,10 +35,7 @@ def edit(
     all_illuminations: AllIlluminationsOption = False,
     size: Annotated[
         int | None,
-        typer.Option(
-            "--size",
-            help="Make pictures with sides of so many pixels, 60 to 240. [default: as the image has, within these]",
-        ),
+        Option(help="Make pictures with sides of so many pixels, 60 to 240. [default: as the image has, within these]"),
     ] = None,
     face: FaceOption = None,
     model: ModelOption = None,

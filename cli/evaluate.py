@@ -5,31 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Exit, Option
 
 from cli.options import CandidatesOption, DescriptorOption, DeviceOption, IdentityOption, ModelOption, TaskOption
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="The data set: a folder with a manifest.csv, or the file.")],
-    out: Annotated[
-        Path, typer.Option(help="Write the report into this folder; a description that was interrupted goes on.")
-    ],
+    data: Annotated[Path, Option(help="The data set: a folder with a manifest.csv, or the file.")],
+    out: Annotated[Path, Option(help="Write the report into this folder; a description that was interrupted goes on.")],
     task: TaskOption = None,
     model: ModelOption = None,
-    queries: Annotated[
-        int, typer.Option(min=1, help="Ask so many random queries, or all when there are fewer.")
-    ] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Choose the queries by this number.")] = 0,
+    queries: Annotated[int, Option(min=1, help="Ask so many random queries, or all when there are fewer.")] = 2000,
+    seed: Annotated[int, Option(min=0, help="Choose the queries by this number.")] = 0,
     match: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Let these columns agree in a right result. [default: identity,illumination,pose; expression, session]"
         ),
     ] = None,
-    gate: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 5 when recall@1 is below this.")] = None,
+    gate: Annotated[float | None, Option(min=0, max=1, help="Exit with 5 when recall@1 is below this.")] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Write the figures, and how far right results lie, into model.json.")
+        bool, Option("--record", help="Write the figures, and how far right results lie, into model.json.")
     ] = False,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
@@ -49,4 +45,4 @@ def evaluate(
     if record:
         measured.record()
     if measured.misses(gate):
-        raise typer.Exit(5)
+        raise Exit(5)

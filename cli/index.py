@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Context, Exit, Option
 
 from cli.options import (
     CandidatesOption,
@@ -36,43 +36,40 @@ if TYPE_CHECKING:
 
 
 def index(
-    context: typer.Context,
-    images: Annotated[Path, typer.Argument(help="The folder of the gallery's images.")],
+    context: Context,
+    images: Annotated[Path, Argument(help="The folder of the gallery's images.")],
     db: DbOption = None,
     labels: Annotated[
-        Path | None, typer.Option(help="A manifest.csv that says path, identity, pose, ... of the images.")
+        Path | None, Option(help="A manifest.csv that says path, identity, pose, ... of the images.")
     ] = None,
     task: TaskOption = None,
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
-    prune: Annotated[bool, typer.Option("--prune", help="Remove the images whose files have gone.")] = False,
+    prune: Annotated[bool, Option("--prune", help="Remove the images whose files have gone.")] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Remove them also where whole folders have gone, without asking.")
+        bool, Option("--yes", help="Remove them also where whole folders have gone, without asking.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which --prune would remove.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say which --prune would remove.")] = False,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(
-            "--exclude", metavar="GLOB", help="Pass over files and folders of this name, or path below IMAGES or /."
-        ),
+        Option(metavar="GLOB", help="Pass over files and folders of this name, or path below IMAGES or /."),
     ] = None,
     follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Look into folders that links lead to, into each once.")
+        bool, Option("--follow-links", help="Look into folders that links lead to, into each once.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="List the files that are passed over.")] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Try files again that could not be read before.")] = False,
+    verbose: Annotated[bool, Option("--verbose", help="List the files that are passed over.")] = False,
+    retry: Annotated[bool, Option("--retry", help="Try files again that could not be read before.")] = False,
     identity_level: Annotated[
         str | None,
-        typer.Option(
-            "--identity-level",
+        Option(
             metavar="LEVEL",
             help="Which folder below IMAGES names a person: first, last or a number. [default: as before, or last]",
         ),
     ] = None,
     faces: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Take crops as they are and every face of a photograph (auto) or the largest; cut out all, also of "
             "crops; or take every picture for a crop (aligned). [default: as before, or auto]"
         ),
@@ -80,23 +77,21 @@ def index(
     detector: DetectorOption = None,
     identity_of: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Let the folder's name belong to a photograph's only face, or to the largest of several, too. "
             "[default: as before, or only]"
         ),
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(
-            "--shard",
+        Option(
             metavar="N/COUNT",
             help="Describe only this part of the files, 0/64 to 63/64; other processes may describe others meanwhile.",
         ),
     ] = None,
     workers: Annotated[
         str | None,
-        typer.Option(
-            "--workers",
+        Option(
             metavar="RAY",
             help="Describe on the machines of a Ray cluster, ray://HOST:10001, or by Ray on this one: ray.",
         ),
@@ -152,7 +147,7 @@ def index(
     if report.not_searched is not None:
         print(f"warning: the gallery is searched as before: {message(str(report.not_searched))}", file=sys.stderr)
     if report.skipped:
-        raise typer.Exit(3)
+        raise Exit(3)
 
 
 def _asked(bar: ProgressBar) -> Ask | bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Context, Option
 
 from faceedit.errors import UsageError
 
@@ -22,97 +22,75 @@ Factory = Callable[..., "FaceSearch"]
 
 DbOption = Annotated[
     str | None,
-    typer.Option(
-        "--db",
+    Option(
         metavar="PLACE",
         help="The gallery's folder, or its address on a server. [default: .facesearch, or $FACESEARCH_DB]",
     ),
 ]
 ModelOption = Annotated[
-    Path | None,
-    typer.Option("--model", help="The model's folder. [default: the one that comes along, or $FACESEARCH_MODEL]"),
+    Path | None, Option(help="The model's folder. [default: the one that comes along, or $FACESEARCH_MODEL]")
 ]
 ModelsOption = Annotated[
-    Path | None,
-    typer.Option("--models", help="A folder of models, one for each task. [default: those that come along]"),
+    Path | None, Option(help="A folder of models, one for each task. [default: those that come along]")
 ]
 TaskOption = Annotated[
-    str | None,
-    typer.Option("--task", help="Say pose, illumination or inpainting. [default: what --model is for, else pose]"),
+    str | None, Option(help="Say pose, illumination or inpainting. [default: what --model is for, else pose]")
 ]
 IdentityOption = Annotated[
     str | None,
-    typer.Option(
-        "--identity",
+    Option(
         help="Let own (the model), sface or FILE.onnx say who somebody is. [default: what the gallery has, or "
-        "$FACESEARCH_IDENTITY; of a new one sface where it is installed]",
+        "$FACESEARCH_IDENTITY; of a new one sface where it is installed]"
     ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="Compute on auto, cpu or cuda.")]
+DeviceOption = Annotated[str, Option(help="Compute on auto, cpu or cuda.")]
 DescriptorOption = Annotated[
     str | None,
-    typer.Option(
-        "--descriptor",
+    Option(
         help="Search by learned, what the model was trained to search by, or by paper, its 1 x 1 layer. "
-        "[default: learned]",
+        "[default: learned]"
     ),
 ]
 CandidatesOption = Annotated[
-    str,
-    typer.Option(
-        "--candidates", help="Refine likely values, those that a picture can have by a first look, or all of them."
-    ),
+    str, Option(help="Refine likely values, those that a picture can have by a first look, or all of them.")
 ]
 KnobOption = Annotated[
-    list[str] | None,
-    typer.Option("--knob", metavar="NAME=VALUE", help="Set one of the settings by name; a wrong name lists them."),
+    list[str] | None, Option(metavar="NAME=VALUE", help="Set one of the settings by name; a wrong name lists them.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instead of a table.")]
 MaxMemoryOption = Annotated[
     str | None,
-    typer.Option(
-        "--max-memory",
+    Option(
         metavar="SIZE",
         help="Let the search index occupy so much: 500MB, 2GB. [default: as before, or half of the machine's]",
     ),
 ]
 RecallOption = Annotated[
-    float | None,
-    typer.Option(
-        "--recall", help="Let a search find this share of the ten nearest at least. [default: as before, or 0.99]"
-    ),
+    float | None, Option(help="Let a search find this share of the ten nearest at least. [default: as before, or 0.99]")
 ]
 MaxMsOption = Annotated[
-    float | None,
-    typer.Option(
-        "--max-ms", help="Let a search take so many milliseconds, in the median. [default: as before, or 200]"
-    ),
+    float | None, Option(help="Let a search take so many milliseconds, in the median. [default: as before, or 200]")
 ]
 WhereOption = Annotated[
     str | None,
-    typer.Option(
-        "--where",
+    Option(
         metavar="CONDITION",
         help="Take only images for which this holds: \"identity != 'anna' and pose between -15 and 15\".",
     ),
 ]
 ImagesArgument = Annotated[
-    list[str] | None, typer.Argument(help="Images: their paths as `list` shows them, or as files, or their ids.")
+    list[str] | None, Argument(help="Images: their paths as `list` shows them, or as files, or their ids.")
 ]
-PoseOption = Annotated[
-    int | None, typer.Option("--pose", help="Turn the face to -45, -30, ... 45 degrees; negative looks left.")
-]
-IlluminationOption = Annotated[
-    int | None, typer.Option("--illumination", help="Light the face by this number, 0 to 19.")
-]
-InpaintOption = Annotated[bool, typer.Option("--inpaint", help="Take away the black block that hides a part.")]
-FaceOption = Annotated[int | None, typer.Option("--face", min=1, help="Mean this face of several; 1 is the largest.")]
-DetectorOption = Annotated[Path | None, typer.Option("--detector", help="Find faces by this YuNet, an ONNX file.")]
-AllPosesOption = Annotated[bool, typer.Option("--all-poses", help="Take every pose, one after the other.")]
-AllIlluminationsOption = Annotated[bool, typer.Option("--all-illuminations", help="Take every light.")]
+PoseOption = Annotated[int | None, Option(help="Turn the face to -45, -30, ... 45 degrees; negative looks left.")]
+IlluminationOption = Annotated[int | None, Option(help="Light the face by this number, 0 to 19.")]
+InpaintOption = Annotated[bool, Option("--inpaint", help="Take away the black block that hides a part.")]
+FaceOption = Annotated[int | None, Option(min=1, help="Mean this face of several; 1 is the largest.")]
+DetectorOption = Annotated[Path | None, Option(help="Find faces by this YuNet, an ONNX file.")]
+AllPosesOption = Annotated[bool, Option("--all-poses", help="Take every pose, one after the other.")]
+AllIlluminationsOption = Annotated[bool, Option("--all-illuminations", help="Take every light.")]
 
 
-def face_search(context: typer.Context, db: str | Path | None = None, **options: Any) -> FaceSearch:
+def face_search(context: Context, db: str | Path | None = None, **options: Any) -> FaceSearch:
     """The gallery of --db with its models; options: of `FaceSearch`."""
     from retrieval.face_search import FaceSearch
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Context, Exit, Option
 
 from cli.options import (
     AllIlluminationsOption,
@@ -34,26 +34,25 @@ if TYPE_CHECKING:
 
 
 def query(
-    context: typer.Context,
+    context: Context,
     images: Annotated[
         list[Path] | None,
-        typer.Argument(help="Photographs or aligned faces; a folder of them; - for paths on standard input."),
+        Argument(help="Photographs or aligned faces; a folder of them; - for paths on standard input."),
     ] = None,
     person: Annotated[
-        str | None, typer.Option(help="Ask for somebody of the gallery instead: by name, or by number of `people`.")
+        str | None, Option(help="Ask for somebody of the gallery instead: by name, or by number of `people`.")
     ] = None,
     pose: PoseOption = None,
     illumination: IlluminationOption = None,
     inpaint: InpaintOption = False,
     all_poses: AllPosesOption = False,
     all_illuminations: AllIlluminationsOption = False,
-    k: Annotated[int | None, typer.Option("-k", min=1, help="Show so many results. [default: 5; in a sweep 1]")] = None,
+    k: Annotated[int | None, Option("-k", min=1, help="Show so many results. [default: 5; in a sweep 1]")] = None,
     where: WhereOption = None,
     distinct: Annotated[
-        str | None,
-        typer.Option("--distinct", help="Show each identity, each file's content or each photo once: by that name."),
+        str | None, Option(help="Show each identity, each file's content or each photo once: by that name.")
     ] = None,
-    max_distance: Annotated[float | None, typer.Option(help="Leave results out that are farther, from 0 to 2.")] = None,
+    max_distance: Annotated[float | None, Option(help="Leave results out that are farther, from 0 to 2.")] = None,
     face: FaceOption = None,
     db: DbOption = None,
     model: ModelOption = None,
@@ -61,12 +60,10 @@ def query(
     identity: IdentityOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
-    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a line for each query.")] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print comma-separated values, one line for each result.")
-    ] = False,
+    as_jsonl: Annotated[bool, Option("--jsonl", help="Print one JSON object a line for each query.")] = False,
+    as_csv: Annotated[bool, Option("--csv", help="Print comma-separated values, one line for each result.")] = False,
     sheet: Annotated[
-        Path | None, typer.Option(help="Write a picture of query, imagined faces and results to this file.")
+        Path | None, Option(help="Write a picture of query, imagined faces and results to this file.")
     ] = None,
 ) -> None:
     """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
@@ -117,14 +114,14 @@ def query(
                 _write_sheet(answers, sheet)
     if failures:
         print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
-        raise typer.Exit(3)
+        raise Exit(3)
     if not answered:
         print("nothing asked: no image was named on standard input", file=sys.stderr)
-        raise typer.Exit(4)
+        raise Exit(4)
     if not found:
         within = "" if max_distance is None else f", within a distance of {max_distance:g}"
         print(f"nothing found: no picture of the gallery meets the conditions{within}", file=sys.stderr)
-        raise typer.Exit(4)
+        raise Exit(4)
 
 
 def _write_sheet(answers: Sequence[Answer], path: Path) -> None:

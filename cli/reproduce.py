@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from cli.options import DeviceOption, ModelsOption
 from faceedit.errors import UsageError
@@ -15,21 +15,19 @@ from retrieval.checks import require_output_folder
 
 
 def reproduce(
-    data: Annotated[Path, typer.Option(help="The data set: a folder with a manifest.csv, or the file.")],
-    out: Annotated[Path, typer.Option(help="Write the report into this folder; an unfinished one is continued.")],
+    data: Annotated[Path, Option(help="The data set: a folder with a manifest.csv, or the file.")],
+    out: Annotated[Path, Option(help="Write the report into this folder; an unfinished one is continued.")],
     models: ModelsOption = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="NAME=FOLDER",
             help="Compare this model, too; one that is named as a task is measured instead of that in --models.",
         ),
     ] = None,
-    pairs: Annotated[
-        int, typer.Option(min=1, help="Take so many random test pairs for the errors of each task.")
-    ] = 10_000,
-    queries: Annotated[int, typer.Option(min=1, help="Ask so many queries for the retrieval of each task.")] = 2_000,
-    seed: Annotated[int, typer.Option(min=0, help="Choose the pairs and queries by this number.")] = 0,
+    pairs: Annotated[int, Option(min=1, help="Take so many random test pairs for the errors of each task.")] = 10_000,
+    queries: Annotated[int, Option(min=1, help="Ask so many queries for the retrieval of each task.")] = 2_000,
+    seed: Annotated[int, Option(min=0, help="Choose the pairs and queries by this number.")] = 0,
     device: DeviceOption = "auto",
 ) -> None:
     """Measure all that section 4 of the paper has. The report is written as report.html and report.json."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Context, Option
 
 from cli.demo import demo_of
 from cli.options import DbOption, DeviceOption, IdentityOption, ModelOption, ModelsOption, face_search
@@ -17,17 +17,15 @@ _NEEDS = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "starle
 
 
 def serve(
-    context: typer.Context,
+    context: Context,
     db: DbOption = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Serve the sample gallery that comes along.")] = False,
-    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    host: Annotated[
-        str, typer.Option(help="Listen at this address; beyond this machine it takes --api-key.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Listen at this port; 0 for a free one.")] = 8000,
+    demo: Annotated[bool, Option("--demo", help="Serve the sample gallery that comes along.")] = False,
+    open_page: Annotated[bool, Option("--open", help="Open the page in a browser.")] = False,
+    host: Annotated[str, Option(help="Listen at this address; beyond this machine it takes --api-key.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65_535, help="Listen at this port; 0 for a free one.")] = 8000,
     api_key: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--api-key",
             envvar="FACESEARCH_API_KEY",
             show_envvar=False,
@@ -35,18 +33,13 @@ def serve(
         ),
     ] = None,
     root: Annotated[
-        list[Path] | None,
-        typer.Option("--root", help="Let the page index folders below this one. [default: the gallery's own only]"),
+        list[Path] | None, Option(help="Let the page index folders below this one. [default: the gallery's own only]")
     ] = None,
-    name: Annotated[
-        list[str] | None, typer.Option("--name", help="Answer to this host name, too, as a proxy's.")
-    ] = None,
-    root_path: Annotated[
-        str, typer.Option("--root-path", help="What a proxy takes off the path: /faces for example.com/faces/.")
-    ] = "",
-    certfile: Annotated[Path | None, typer.Option("--certfile", help="Serve HTTPS with this certificate.")] = None,
-    keyfile: Annotated[Path | None, typer.Option("--keyfile", help="The certificate's key.")] = None,
-    log_files: Annotated[bool, typer.Option("--log-paths", help="Let the log name what was asked for.")] = False,
+    name: Annotated[list[str] | None, Option(help="Answer to this host name, too, as a proxy's.")] = None,
+    root_path: Annotated[str, Option(help="What a proxy takes off the path: /faces for example.com/faces/.")] = "",
+    certfile: Annotated[Path | None, Option(help="Serve HTTPS with this certificate.")] = None,
+    keyfile: Annotated[Path | None, Option(help="The certificate's key.")] = None,
+    log_files: Annotated[bool, Option("--log-paths", help="Let the log name what was asked for.")] = False,
     identity: IdentityOption = None,
     model: ModelOption = None,
     models: ModelsOption = None,

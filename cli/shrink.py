@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from retrieval.checks import require_output_folder
 
 
 def shrink(
-    model: Annotated[Path, typer.Argument(help="The model folder that `facesearch train` wrote.")],
-    out: Annotated[Path, typer.Option(help="Write the smaller model into this folder.")],
-    full_precision: Annotated[bool, typer.Option("--full-precision", help="Keep the weights' precision.")] = False,
+    model: Annotated[Path, Argument(help="The model folder that `facesearch train` wrote.")],
+    out: Annotated[Path, Option(help="Write the smaller model into this folder.")],
+    full_precision: Annotated[bool, Option("--full-precision", help="Keep the weights' precision.")] = False,
 ) -> None:
     """Make a model smaller, for use. The attribute encoder's weights are replaced by its few possible outputs, and
     weights are kept in half precision."""

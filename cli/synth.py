@@ -5,29 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from cli.options import KnobOption
 
 
 def synth(
-    face_model: Annotated[Path, typer.Option(help="The ICT Face Model Light: FaceXModel/ or ict_face_light.npz.")],
-    out: Annotated[Path, typer.Option(help="Write into this folder; what is unfinished there is continued.")],
+    face_model: Annotated[Path, Option(help="The ICT Face Model Light: FaceXModel/ or ict_face_light.npz.")],
+    out: Annotated[Path, Option(help="Write into this folder; what is unfinished there is continued.")],
     identities: Annotated[
-        int, typer.Option(min=2, help="Render so many people; the first 100 train, 149 test, more train.")
+        int, Option(min=2, help="Render so many people; the first 100 train, 149 test, more train.")
     ] = 249,
     variety: Annotated[
-        bool, typer.Option("--variety", help="Vary expressions, lights, clothes, ...: to learn from for photographs.")
+        bool, Option("--variety", help="Vary expressions, lights, clothes, ...: to learn from for photographs.")
     ] = False,
     knob: KnobOption = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Choose the people by this number; another has others. [default: 0, with --variety 1]"
-        ),
+        Option(min=0, help="Choose the people by this number; another has others. [default: 0, with --variety 1]"),
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Start so many worker processes. [default: one per core]")
+        int | None, Option(min=1, help="Start so many worker processes. [default: one per core]")
     ] = None,
 ) -> None:
     """Render people from a face model. At 7 poses under 20 lights: images, masks, backgrounds and manifest.csv."""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from cli.options import DeviceOption, KnobOption
 from cli.progress import ProgressBar, duration
@@ -14,18 +14,18 @@ from retrieval.checks import require_output_folder
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="Say what the model edits: pose, illumination or inpainting.")],
+    task: Annotated[str, Argument(help="Say what the model edits: pose, illumination or inpainting.")],
     data: Annotated[
-        list[Path], typer.Option(help="A data set: a folder with a manifest.csv, or the file; give it again for more.")
+        list[Path], Option(help="A data set: a folder with a manifest.csv, or the file; give it again for more.")
     ],
-    out: Annotated[Path, typer.Option(help="Write the model into this folder.")],
-    recipe: Annotated[str, typer.Option(help="Take the recipe best, or paper (as printed).")] = "best",
+    out: Annotated[Path, Option(help="Write the model into this folder.")],
+    recipe: Annotated[str, Option(help="Take the recipe best, or paper (as printed).")] = "best",
     seed: Annotated[
-        int, typer.Option(min=0, help="Begin with this number: the same one gives the same result on one machine.")
+        int, Option(min=0, help="Begin with this number: the same one gives the same result on one machine.")
     ] = 0,
     middle: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=1,
             help="Have so many channels between the generation decoder's unpoolings; 1 is the paper's letter. "
             "[default: 64]",
@@ -33,17 +33,17 @@ def train(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="Begin with this model: whatever of its networks has the same sizes and, for stage one, the same task."
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     steps_one: Annotated[
-        int | None, typer.Option(min=0, help="Make so many updates of stage one, instead of the recipe's.")
+        int | None, Option(min=0, help="Make so many updates of stage one, instead of the recipe's.")
     ] = None,
     steps_two: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=0,
             help="Make so many updates of stage two, instead of the recipe's; 0 leaves it as it is in --start, unless "
             "it learnt beside stage one.",
@@ -51,9 +51,7 @@ def train(
     ] = None,
     contrast: Annotated[
         float | None,
-        typer.Option(
-            min=0, help="Weigh telling look-alikes apart by this where stage two learns, instead of the recipe's."
-        ),
+        Option(min=0, help="Weigh telling look-alikes apart by this where stage two learns, instead of the recipe's."),
     ] = None,
     knob: KnobOption = None,
     device: DeviceOption = "auto",

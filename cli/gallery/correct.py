@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any
 
-import typer
+from typer import Context, Option
 
 from cli.options import DbOption, ImagesArgument, WhereOption, face_search, warn_not_searched
 from faceedit.errors import UsageError
@@ -14,14 +14,14 @@ from retrieval.tables import counted
 
 
 def label(
-    context: typer.Context,
+    context: Context,
     images: ImagesArgument = None,
     where: WhereOption = None,
-    person: Annotated[int | None, typer.Option(help="Mean all faces of this person, by number.")] = None,
-    identity: Annotated[str | None, typer.Option(help="Say who it is; empty for unknown.")] = None,
-    pose: Annotated[str | None, typer.Option(help="Say the pose in degrees; empty for unknown.")] = None,
-    illumination: Annotated[str | None, typer.Option(help="Say the number of the light; empty for unknown.")] = None,
-    expression: Annotated[str | None, typer.Option(help="Say the expression; empty for unknown.")] = None,
+    person: Annotated[int | None, Option(help="Mean all faces of this person, by number.")] = None,
+    identity: Annotated[str | None, Option(help="Say who it is; empty for unknown.")] = None,
+    pose: Annotated[str | None, Option(help="Say the pose in degrees; empty for unknown.")] = None,
+    illumination: Annotated[str | None, Option(help="Say the number of the light; empty for unknown.")] = None,
+    expression: Annotated[str | None, Option(help="Say the expression; empty for unknown.")] = None,
     db: DbOption = None,
 ) -> None:
     """Correct the labels of images. Those that are not given stay."""
@@ -33,21 +33,19 @@ def label(
 
 
 def remove(
-    context: typer.Context,
+    context: Context,
     images: ImagesArgument = None,
     where: WhereOption = None,
-    identity: Annotated[str | None, typer.Option(help="Remove this person, and all that is kept of it.")] = None,
-    kept: Annotated[
-        bool, typer.Option("--kept", help="Forget the labels that are kept of images that were pruned.")
-    ] = False,
+    identity: Annotated[str | None, Option(help="Remove this person, and all that is kept of it.")] = None,
+    kept: Annotated[bool, Option("--kept", help="Forget the labels that are kept of images that were pruned.")] = False,
     hide: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--hide/--no-hide",
             help="Whether later runs of index leave them out. [default: those whose photograph stays, with others]",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say which they are.")] = False,
     db: DbOption = None,
 ) -> None:
     """Remove images, and erase their descriptors. The files themselves stay. By a photograph's path all its faces are
@@ -78,7 +76,7 @@ def remove(
     warn_not_searched(done.not_searched)
 
 
-def _forget_kept(context: typer.Context, db: str | None, alone: bool) -> None:
+def _forget_kept(context: Context, db: str | None, alone: bool) -> None:
     if not alone:
         raise UsageError("--kept takes no images, and nothing besides: it forgets the labels of all that were pruned")
     with face_search(context, db) as faces:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import typer
+from typer import Typer
 
 from cli.gallery import correct, hide, keep, look, move, people
 
-group = typer.Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
+group = Typer(help="Look at a gallery, correct it, and check it.", no_args_is_help=True, rich_markup_mode=None)
 group.command("create")(keep.create)
 group.command("info")(look.info)
 group.command("list")(look.list_images)

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Annotated
 
-import typer
+from typer import Argument, Context, Exit, Option
 
 from cli.options import (
     DbOption,
@@ -33,17 +33,15 @@ def hidden(db: DbOption = None, as_json: JsonOption = False) -> None:
         print(json.dumps([one.as_json() for one in found]))
         return
     if not found:
-        raise typer.Exit(4)
+        raise Exit(4)
     for one in found:
         print(printable(one.name))
 
 
 def unhide(
-    context: typer.Context,
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Hidden faces: party.jpg#2, or a path for all in it.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    context: Context,
+    names: Annotated[list[str] | None, Argument(help="Hidden faces: party.jpg#2, or a path for all in it.")] = None,
+    everything: Annotated[bool, Option("--all", help="All of them.")] = False,
     db: DbOption = None,
     model: ModelOption = None,
     identity: IdentityOption = None,
@@ -61,4 +59,4 @@ def unhide(
         print(f"warning: {printable(warning)}", file=sys.stderr)
     warn_not_searched(done.not_searched)
     if done.stay:
-        raise typer.Exit(3)
+        raise Exit(3)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Context, Exit, Option
 
 from cli.options import (
     CandidatesOption,
@@ -32,18 +32,17 @@ from faceedit.text import printable
 
 
 def create(
-    context: typer.Context,
+    context: Context,
     db: DbOption = None,
     vectors: Annotated[
         str,
-        typer.Option(
-            "--vectors",
+        Option(
             metavar="ENGINE",
             help="Search by faiss; or, of a gallery on a server, by pgvector, milvus://HOST:PORT/COLLECTION or a "
             "Milvus Lite's FILE.db.",
         ),
     ] = "faiss",
-    root: Annotated[Path | None, typer.Option("--root", help="The images' folder. [default: this one]")] = None,
+    root: Annotated[Path | None, Option(help="The images' folder. [default: this one]")] = None,
     task: TaskOption = None,
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
@@ -70,7 +69,7 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     else:
         print("\n".join(verification_lines(found)))
     if not found.sound:
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def repair(db: DbOption = None) -> None:
@@ -84,7 +83,7 @@ def repair(db: DbOption = None) -> None:
     print("\n".join(repair_lines(done)))
 
 
-def compact(context: typer.Context, db: DbOption = None) -> None:
+def compact(context: Context, db: DbOption = None) -> None:
     """Give back the space of removed images. Ids stay."""
     from cli.progress import ProgressBar
     from index.search.plan import size_text
@@ -97,18 +96,16 @@ def compact(context: typer.Context, db: DbOption = None) -> None:
 
 
 def redescribe(
-    context: typer.Context,
+    context: Context,
     db: DbOption = None,
     task: TaskOption = None,
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
     candidates: CandidatesOption = "likely",
     identity: IdentityOption = None,
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Remove images whose files have gone or cannot be read.")
-    ] = False,
+    drop: Annotated[bool, Option("--drop", help="Remove images whose files have gone or cannot be read.")] = False,
     detector: DetectorOption = None,
-    give_up: Annotated[bool, typer.Option("--give-up", help="Forget what was begun.")] = False,
+    give_up: Annotated[bool, Option("--give-up", help="Forget what was begun.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -132,7 +129,7 @@ def redescribe(
         print("\n".join(report.lines(faces.place)))
     warn_not_searched(report.not_searched)
     if not report.finished:
-        raise typer.Exit(3)
+        raise Exit(3)
 
 
 def plan(

@@ -6,12 +6,12 @@ import json
 from itertools import chain, islice
 from typing import Annotated
 
-import typer
+from typer import Context, Exit, Option
 
 from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_place, face_search, one_of
 
 
-def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = False) -> None:
+def info(context: Context, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Say what a gallery holds, and where. Also which model described it, and how it is searched."""
     with face_search(context, db) as faces:
         found = faces.info()
@@ -21,9 +21,9 @@ def info(context: typer.Context, db: DbOption = None, as_json: JsonOption = Fals
 def list_images(
     where: WhereOption = None,
     db: DbOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Show at most so many. [default: all]")] = None,
-    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a line for each image.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    limit: Annotated[int | None, Option(min=1, help="Show at most so many. [default: all]")] = None,
+    as_jsonl: Annotated[bool, Option("--jsonl", help="Print one JSON object a line for each image.")] = False,
+    as_csv: Annotated[bool, Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """List images with their labels. `decided` is the value that the network saw."""
     form = one_of("table", jsonl=as_jsonl, csv=as_csv)
@@ -40,7 +40,7 @@ def list_images(
             for line in listed(chain(first, found), form):
                 print(line)
     if not first:
-        raise typer.Exit(4)
+        raise Exit(4)
 
 
 def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Context, Exit, Option
 
 from cli.options import DbOption, db_place, face_search
 from faceedit.errors import UsageError
@@ -15,12 +15,11 @@ from retrieval.tables import counted, shown
 
 
 def copy(
-    context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="FROM", help="A gallery's folder, or its address on a server.")],
-    target: Annotated[str, typer.Argument(metavar="TO", help="A new folder, or an address where there is none yet.")],
+    context: Context,
+    source: Annotated[str, Argument(metavar="FROM", help="A gallery's folder, or its address on a server.")],
+    target: Annotated[str, Argument(metavar="TO", help="A new folder, or an address where there is none yet.")],
     vectors: Annotated[
-        str,
-        typer.Option("--vectors", metavar="ENGINE", help="Let this search a copy on a server: see `gallery create`."),
+        str, Option(metavar="ENGINE", help="Let this search a copy on a server: see `gallery create`.")
     ] = "faiss",
 ) -> None:
     """Copy a gallery to another place. From a folder to a server, back, or between two of a kind; all of it is read
@@ -41,8 +40,8 @@ def copy(
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    pictures: Annotated[bool, typer.Option("--pictures", help="Copy the images as well.")] = False,
+    folder: Annotated[Path, Argument(help="A new folder.")],
+    pictures: Annotated[bool, Option("--pictures", help="Copy the images as well.")] = False,
     db: DbOption = None,
 ) -> None:
     """Write a gallery as plain files. These are gallery.json, faces.jsonl, descriptors.npy and perhaps pictures/."""
@@ -57,13 +56,13 @@ def export(
     for line in not_copied_lines(done):
         print(line, file=sys.stderr)
     if done.missing:
-        raise typer.Exit(3)
+        raise Exit(3)
 
 
 def import_(
-    folder: Annotated[Path, typer.Argument(help="What `facesearch gallery export` wrote.")],
+    folder: Annotated[Path, Argument(help="What `facesearch gallery export` wrote.")],
     root: Annotated[
-        Path | None, typer.Option("--root", help="Say where the images lie. [default: in the export, or as before]")
+        Path | None, Option(help="Say where the images lie. [default: in the export, or as before]")
     ] = None,
     db: DbOption = None,
 ) -> None:
@@ -92,10 +91,9 @@ def import_(
 
 
 def relocate(
-    context: typer.Context,
+    context: Context,
     root: Annotated[
-        Path,
-        typer.Argument(help="Where the images lie now, with the same paths below it; or a folder that theirs lies in."),
+        Path, Argument(help="Where the images lie now, with the same paths below it; or a folder that theirs lies in.")
     ],
     db: DbOption = None,
 ) -> None:

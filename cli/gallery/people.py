@@ -7,22 +7,22 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Context, Exit, Option, Typer
 
 from cli.options import DbOption, IdentityOption, JsonOption, ModelOption, face_search
 
 if TYPE_CHECKING:
     from index.values import Person
 
-group = typer.Typer(rich_markup_mode=None)
-PersonsArgument = Annotated[list[int], typer.Argument(metavar="PERSON...", help="Persons by number: 17 23.")]
+group = Typer(rich_markup_mode=None)
+PersonsArgument = Annotated[list[int], Argument(metavar="PERSON...", help="Persons by number: 17 23.")]
 
 
 @group.callback(invoke_without_command=True)
 def people(
-    context: typer.Context,
-    anew: Annotated[bool, typer.Option("--anew", help="Group all faces again; what a hand said stays.")] = False,
-    as_is: Annotated[bool, typer.Option("--as-is", help="List people as they were grouped last.")] = False,
+    context: Context,
+    anew: Annotated[bool, Option("--anew", help="Group all faces again; what a hand said stays.")] = False,
+    as_is: Annotated[bool, Option("--as-is", help="List people as they were grouped last.")] = False,
     db: DbOption = None,
     model: ModelOption = None,
     identity: IdentityOption = None,
@@ -48,12 +48,12 @@ def people(
     for line in done.lines() if done else ():
         print(line, file=sys.stderr)
     if not found:
-        raise typer.Exit(4)
+        raise Exit(4)
     print("\n".join(table(found)))
 
 
 @group.command()
-def merge(context: typer.Context, persons: PersonsArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
+def merge(context: Context, persons: PersonsArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Say that persons are one. It has the number of the first, and no later grouping parts them."""
     with face_search(context, db) as faces:
         made = faces.merge(*persons)
@@ -62,9 +62,9 @@ def merge(context: typer.Context, persons: PersonsArgument, db: DbOption = None,
 
 @group.command()
 def split(
-    context: typer.Context,
-    person: Annotated[int, typer.Argument(help="The person, by number.")],
-    images: Annotated[list[str], typer.Argument(help="Faces of it that are somebody else: paths, party.jpg#2, ids.")],
+    context: Context,
+    person: Annotated[int, Argument(help="The person, by number.")],
+    images: Annotated[list[str], Argument(help="Faces of it that are somebody else: paths, party.jpg#2, ids.")],
     db: DbOption = None,
     model: ModelOption = None,
     identity: IdentityOption = None,
@@ -81,9 +81,7 @@ def split(
 
 
 @group.command("not-same")
-def not_same(
-    context: typer.Context, persons: PersonsArgument, db: DbOption = None, as_json: JsonOption = False
-) -> None:
+def not_same(context: Context, persons: PersonsArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Say that no two of these persons are one. No later grouping joins them, however alike they are."""
     with face_search(context, db) as faces:
         kept = faces.not_same(*persons)
