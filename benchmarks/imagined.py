@@ -7,7 +7,8 @@ each other pose of its person and expression, and compared with the photograph t
 SSIM, squared error. An outside judge (SFace, which takes no part in training) says whom it takes each imagined face
 for, among everybody photographed at that pose with that expression; a detector (YuNet) says how far the face is
 turned: from where the nose is between the eyes, in degrees of a scale that is set on the photographs themselves. Beside
-the imagined faces, both stages', stand the source as it is and its mirror image. Writes OUT/table.md, OUT/figures.json.
+the imagined faces, both stages' and what is shown of them (`faceedit.enlarging`), stand the source as it is and its
+mirror image. Writes OUT/table.md, OUT/figures.json.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceedit.editor import Editor
+from faceedit.enlarging import enlarged
 from faceedit.images import read_crops
 from faceedit.manifest import Manifest, read_manifest
 from retrieval.evaluation.quality import Quality, quality
@@ -108,13 +110,14 @@ Imagine = Callable[[Pictures, NDArray[np.int64]], dict[str, Pictures]]
 
 
 def by_editor(editor: Editor) -> Imagine:
-    """Both stages' pictures by a model."""
+    """Both stages' pictures by a model, and what is shown of them."""
 
     def imagine(pictures: Pictures, values: NDArray[np.int64]) -> dict[str, Pictures]:
         edits = editor.edit_many(pictures, values)
         return {
             "stage one": np.stack([edit.generated for edit in edits]),
             "stage two": np.stack([edit.refined for edit in edits]),
+            "shown": np.stack([enlarged(*one, editor.backdrop(one[1])) for one in zip(edits, pictures, strict=True)]),
         }
 
     return imagine

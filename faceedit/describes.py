@@ -157,6 +157,10 @@ class Edits(Describes, Protocol):
         """Each face of (N, 60, 60, 3) uint8 under its own value, as `edit` makes it; values (N,) are positions in the
         attribute space."""
 
+    def backdrop(self, image: Picture, /) -> Floats | None:
+        """(3,) of 0..255: the plain colour of what stands behind the person of (60, 60, 3) uint8; None where what it
+        makes does not stand before neutral grey, or cannot be cut out of it."""
+
     def of_person(self, descriptor: Floats, picture: Picture, /) -> Floats:
         """The descriptor (D,) of an imagined face, with what a picture (60, 60, 3) uint8 itself says of who it is where
         an encoder says that."""

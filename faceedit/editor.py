@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attributes import AttributeSpace
+from faceedit.backdrop import behind
 from faceedit.describes import Described, Edit, Floats, Moves, Usual, Who
 from faceedit.devices import choose_device
 from faceedit.engine import Engine, Prepared
@@ -214,6 +215,19 @@ class Editor:
             stages = zip(*pixels, described, self._moves(said), strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
+
+    @torch.inference_mode()
+    def backdrop(self, image: Picture) -> Floats | None:
+        """See `faceedit.describes.Edits`: the person is imagined at the pose that the picture (60, 60, 3) has, by stage
+        one alone."""
+        if not self.neutral or self._engine.black is None:
+            return None
+        prepared = self._engine.prepare(self._tensor(image[None]))
+        estimate = _estimate(prepared)
+        own = self.describe(image[None]).best[0] if estimate is None else estimate[0].argmax()
+        itself = self._moves(self._engine.said(prepared, *self._pairs_of(np.array([[0, own]]))))[0]
+        assert itself is not None
+        return behind(image, itself)
 
     @torch.inference_mode()
     def candidates(self, image: Picture) -> Candidates:

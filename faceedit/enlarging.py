@@ -6,33 +6,36 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.describes import Edit, Moves
+from faceedit.backdrop import person, standing
+from faceedit.describes import Edit, Floats
 from faceedit.errors import ImageError
 from faceedit.images import SIZE, Picture, resized
 
 
-def enlarged(edit: Edit, crop: Picture) -> Picture:
+def enlarged(edit: Edit, crop: Picture, backdrop: Floats | None = None) -> Picture:
     """The edit of a crop (S, S, 3) uint8 RGB, S of 60 or more, at the crop's own size: the crop as stage one moves it,
-    since a flow is smooth, and what stage two corrected of it at 60 pixels. Where no pixels were moved nothing becomes
-    finer. Raises ImageError for a crop that is not square, or smaller."""
+    since a flow is smooth, and what stage two corrected of it at 60 pixels, but for the finest, which stage one copies
+    and stage two blurs. Where no pixels were moved nothing becomes finer. backdrop (3,) of 0..255: what a face that was
+    imagined on neutral grey is to stand before. Raises ImageError for a crop that is not square, or smaller."""
     side = len(crop)
     if crop.dtype != np.uint8 or crop.shape != (side, side, 3) or side < SIZE:
         raise ImageError(f"a crop of shape {crop.shape} {crop.dtype}: give a square one of {SIZE} pixels or more")
-    if edit.moves is None or side == SIZE:
+    if edit.moves is None or (edit.moves.kept and side == SIZE):
         return resized(edit.refined, side)
     # against stage one's own picture, not the moved one made small: sampling twice leaves halos along the outline
     corrected = edit.refined.astype(np.float32) - edit.generated
-    return _moved(crop, edit.moves, corrected)
+    return _moved(edit, crop, corrected if edit.moves.kept else _smooth(corrected), backdrop)
 
 
-def _moved(crop: Picture, moves: Moves, corrected: NDArray[np.float32]) -> Picture:
+def _moved(edit: Edit, crop: Picture, corrected: NDArray[np.float32], backdrop: Floats | None) -> Picture:
     """The crop (S, S, 3) as the moves say, and the correction (60, 60, 3)."""
     import torch
     from torch.nn.functional import interpolate
 
-    from faceedit.networks import blended, invented, pixel_grid
+    from faceedit.networks import COLOUR, LIGHT, blended, invented, pixel_grid
 
-    size = crop.shape[:2]
+    moves, size = edit.moves, crop.shape[:2]
+    assert moves is not None
     with torch.inference_mode():
         source, said, more = (
             torch.from_numpy(np.ascontiguousarray(maps, np.float32))[None]
@@ -43,5 +46,22 @@ def _moved(crop: Picture, moves: Moves, corrected: NDArray[np.float32]) -> Pictu
         made = maps[:, :3] + interpolate(more, size=size, mode="bicubic")
         if moves.kept:
             made = torch.where(invented(maps[:, 9:]), made, source)
-        pixels = made[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(pixels.numpy())
+        pixels = made[0].permute(1, 2, 0).numpy()
+        if len(crop) == SIZE:  # the networks' own: they sharpen what they move
+            pixels = edit.generated + corrected
+        if backdrop is not None:
+            pixels = standing(pixels, person(maps[0, 11].numpy(), finer[0, COLOUR:LIGHT].numpy()), backdrop)
+    return np.ascontiguousarray(pixels.round().clip(0, 255).astype(np.uint8))
+
+
+_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16  # a standard deviation of one pixel
+
+
+def _smooth(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(60, 60, 3) without what is finest."""
+    for axis in (0, 1):
+        wide = np.pad(picture, [(2, 2) if i == axis else (0, 0) for i in range(3)], mode="edge")
+        picture = sum(
+            (by * np.take(wide, range(i, i + SIZE), axis) for i, by in enumerate(_BINOMIAL)), np.zeros_like(picture)
+        )
+    return picture

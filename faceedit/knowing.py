@@ -95,6 +95,10 @@ class KnowingEditor:
             for edit, descriptor in zip(edits, joined, strict=True)
         ]
 
+    def backdrop(self, image: Picture) -> Floats | None:
+        """See `faceedit.describes.Edits`."""
+        return self._editor.backdrop(image)
+
     def of_person(self, descriptor: Floats, picture: Picture) -> Floats:
         """See `faceedit.describes.Edits`."""
         made = descriptor.copy()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 from PIL import Image
 
 from faceedit.attributes import TASKS, AttributeSpace
+from faceedit.backdrop import Backdrop
 from faceedit.describes import Edit, Usual
 from faceedit.enlarging import enlarged
 from faceedit.images import Picture
@@ -30,12 +31,14 @@ SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
 
 @dataclass(frozen=True)
 class Step:
-    """One edit of a chain: which attribute was given which value, what came out, and of what it was made."""
+    """One edit of a chain: which attribute was given which value, what came out, and of what it was made; backdrop:
+    what stands behind the person there, where that is known."""
 
     attribute: AttributeSpace
     value: int
     edit: Edit = field(repr=False, compare=False)
     before: Source | Step = field(repr=False, compare=False)
+    backdrop: Backdrop | None = field(default=None, repr=False, compare=False)
 
     @property
     def text(self) -> str:
@@ -45,8 +48,9 @@ class Step:
     @cached_property
     def picture(self) -> Picture:
         """(S, S, 3) uint8 RGB to look at, as large as what it was made of, 60 to 240; what the networks made is
-        `edit.refined`. It is made when it is first asked for; a model that moves no pixels makes nothing finer."""
-        return enlarged(self.edit, self.before.picture)
+        `edit.refined`. A face that was imagined on neutral grey stands before a plain colour of what was behind the
+        person. It is made when it is first asked for; a model that moves no pixels makes nothing finer."""
+        return enlarged(self.edit, self.before.picture, self.backdrop.colour if self.backdrop else None)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,9 @@ class HashEditor:
         places = zip(images, values.tolist(), strict=True)
         return [self.edit(image, self.attribute.values[place]) for image, place in places]
 
+    def backdrop(self, image: Picture) -> None:
+        """Nothing stands before neutral grey."""
+
     def of_person(self, descriptor: Floats, picture: Picture, /) -> Floats:
         return descriptor
 

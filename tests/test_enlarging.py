@@ -86,9 +86,9 @@ def test_it_is_what_the_networks_made_only_finer() -> None:
     editor = editor_of(networks_of(FLOW), FLOW)
     for value in (-45, 15):
         edit = editor.edit(waves(60), value)
-        made = enlarged(edit, waves(240))
+        made, shown = enlarged(edit, waves(240)), enlarged(edit, waves(60))
         inside = np.s_[3:-3, 3:-3]
-        assert np.abs(small(made).astype(int) - edit.refined)[inside].mean() < 6
+        assert np.abs(small(made).astype(int) - shown)[inside].mean() < 6
         assert np.abs(edit.refined.astype(int) - waves(60)).mean() > 20
 
 
@@ -126,9 +126,15 @@ def test_without_a_flow_a_larger_picture_is_only_larger() -> None:
     assert np.abs(small(made).astype(int) - edit.refined)[5:-5, 5:-5].mean() < 6
 
 
-def test_at_60_pixels_it_is_the_refined_picture_itself() -> None:
-    edit = editor_of(networks_of(FLOW), FLOW).edit(noise(60), 15)
-    np.testing.assert_array_equal(enlarged(edit, noise(60)), edit.refined)
+def test_at_60_pixels_what_is_finest_is_stage_one_s_and_all_else_stage_two_s() -> None:
+    first = noise(60) // 2 + 60
+    coarse, fine = first.copy(), first.copy()
+    coarse[20:40, 20:40] += 40
+    fine[::2] += 20
+    brighter = enlarged(Edit(first, coarse, UNIT, moves()), noise(60))
+    np.testing.assert_array_equal(brighter[24:36, 24:36], coarse[24:36, 24:36])
+    lines = enlarged(Edit(first, fine, UNIT, moves()), noise(60)).astype(int)
+    assert np.ptp((lines - first)[4:-4]) <= 2 and np.abs((lines - first)[4:-4] - 10).max() <= 1
 
 
 @pytest.mark.parametrize("wrong", [noise(120)[:, :100], noise(59), noise(120).astype(np.float32), noise(120)[..., 0]])

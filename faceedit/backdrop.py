@@ -1,0 +1,60 @@
+"""What stands behind an imagined face. Faces are imagined on neutral grey, whatever stood behind the person; to be
+looked at they get back a plain colour of what did."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.describes import Edits, Floats, Moves
+from faceedit.images import Picture
+
+NEUTRAL = 127.5  # the grey, of 0..255
+_LIKE_GREY = (
+    0.2 * 255
+)  # a painted colour this far from it is mostly the person's (chosen on renders of people who were not learnt from)
+_SURELY = 0.9  # what is less likely behind the person does not count
+_FEWEST = 20  # pixels of 60 x 60 that count where hardly any is
+
+
+class Backdrop:
+    """What stands behind the person of a picture (60, 60, 3) uint8 RGB. It is looked at when it is first asked for."""
+
+    def __init__(self, editor: Edits, picture: Picture) -> None:
+        self._editor, self._picture = editor, picture
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Sent elsewhere, or stored, it is the colour and no model."""
+        return {"colour": self.colour}
+
+    @cached_property
+    def colour(self) -> Floats | None:
+        """(3,) of 0..255; None where faces do not stand on neutral grey."""
+        return self._editor.backdrop(self._picture)
+
+
+def behind(picture: Picture, itself: Moves) -> Floats:
+    """(3,) float32 of 0..255: the median colour of what stands behind the person of (60, 60, 3) uint8 RGB. itself: how
+    the person was imagined at the pose that the picture has. Ears and hair that an imagined face leaves out are taken
+    for what is behind it, too: therefore one colour, and no picture of it."""
+    said = itself.said.astype(np.float32)
+    scores = np.exp(said[4:7] - said[4:7].max(0))
+    away = 1 - person(scores[2] / scores.sum(0), said[7:10])
+    least = min(_SURELY, float(np.sort(away, axis=None)[-_FEWEST]))
+    return np.asarray(np.median(picture[away >= least], axis=0), np.float32)
+
+
+def person(painted: Floats, colour: Floats) -> Floats:
+    """(H, W) how much of each pixel is the person, 0..1: all that is moved, and of what is painted (H, W), a share,
+    what has a colour (3, H, W) of its own instead of the grey. On rendered people it is off by 0.1 (root of the mean
+    square within the face), as networks are that learned it of the same numbers."""
+    far = ((colour - NEUTRAL) ** 2).sum(0)
+    return np.asarray(1 - painted * np.exp(-far / _LIKE_GREY**2), np.float32)
+
+
+def standing(made: NDArray[np.float32], alone: Floats, colour: Floats) -> NDArray[np.float32]:
+    """A face (H, W, 3) imagined on neutral grey, before a colour (3,) of 0..255; alone (H, W): as `person` has it."""
+    return np.asarray(made + (1 - alone)[..., None] * (colour - NEUTRAL), np.float32)
