@@ -66,7 +66,8 @@ def _fields(content: bytes) -> dict[int, tuple[int, ...]]:
         if kind in _SIZES and 0 < count <= 4:
             size = struct.calcsize(f"{order}{count}{_SIZES[kind]}")
             place = at + 8 if size <= 4 else struct.unpack_from(f"{order}I", content, at + 8)[0]
-            found[tag] = struct.unpack_from(f"{order}{count}{_SIZES[kind]}", content, place)
+            if place + size <= len(content):
+                found[tag] = struct.unpack_from(f"{order}{count}{_SIZES[kind]}", content, place)
     return found
 
 

@@ -47,7 +47,7 @@ def read_labels(
         rows = rows_of(given)
     else:
         rows = [Row(0, str(path), str(path), labels) for path, labels in given.items()]
-    _require_short(rows, told)
+    _require_keepable(rows, told)
     labels = matched(rows, images, told)
     if not labels:
         shown = f" (the first row means {rows[0].path}; an image is {images[0]})" if rows and images else ""
@@ -55,16 +55,19 @@ def read_labels(
     return labels
 
 
-def _require_short(rows: Sequence[Row], told: LabelRows) -> None:
-    """Raise ManifestError for a text that is longer than a label can be."""
+def _require_keepable(rows: Sequence[Row], told: LabelRows) -> None:
+    """Raise ManifestError for a text that is longer than a label can be, or that no database keeps."""
     for row in rows:
         for name in TEXT_LABELS:
-            if len(getattr(row.labels, name) or "") > LONGEST_LABEL:
-                line = f", line {row.line}" if row.line else ""
+            text = getattr(row.labels, name) or ""
+            line = f", line {row.line}" if row.line else ""
+            which = f"{told.table or 'the labels'}{line}: the {name} of {row.name}"
+            if len(text) > LONGEST_LABEL:
                 raise ManifestError(
-                    f"{told.table or 'the labels'}{line}: the {name} of {row.name} has more than {LONGEST_LABEL:,} "
-                    "characters: no label is so long; shorten it"
+                    f"{which} has more than {LONGEST_LABEL:,} characters: no label is so long; shorten it"
                 )
+            if "\0" in text:
+                raise ManifestError(f"{which} has a zero byte in it, which no name has: take it out")
 
 
 def files_of(given: AnyLabels | None) -> list[Path]:

@@ -22,7 +22,7 @@ from index.stamps import FileStamp
 from index.values import Place
 
 MOST_BYTES = 500_000_000  # of one file
-READER = f"{DECODERS}, for its pixels"  # files that an earlier one refused are tried again
+READER = f"{DECODERS}, for its pixels alone"  # files that an earlier one refused are tried again
 UNKNOWN = FileStamp()
 
 

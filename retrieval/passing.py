@@ -84,7 +84,8 @@ class Looks:
 
     @cached_property
     def _paths(self) -> re.Pattern[str]:
-        return _pattern([glob.removeprefix("./").strip("/") for glob in self.exclude if "/" in glob.rstrip("/")])
+        globs = [glob.removeprefix("./").strip("/") for glob in self.exclude if "/" in glob.rstrip("/")]
+        return _pattern([*globs, *(glob.removeprefix("**/") for glob in globs if glob.startswith("**/"))])
 
 
 USUAL = Looks()

@@ -54,7 +54,10 @@ class Asked:
             yield Path(self.person)
         for image in self.images:
             if image == _STANDARD_INPUT:
-                yield from (Path(name) for line in lines if (name := line.rstrip("\r\n")))
+                names = (
+                    line.removeprefix("\ufeff").rstrip("\r\n") for line in lines
+                )  # as lists of Windows begin and end
+                yield from (Path(name) for name in names if name)
             elif image.is_dir():
                 yield from find_images(image)
             else:

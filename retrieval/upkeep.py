@@ -90,6 +90,8 @@ def _text(name: str, given: object) -> str | None:
         raise UsageError(f"{name} {given!r} is no text: give it as text, or nothing")
     if given and not is_unicode(given):
         raise UsageError(f"{name} {given!r} is not valid Unicode: give it in UTF-8")
+    if given and "\0" in given:
+        raise UsageError(f"{name} {given!r:.40} has a zero byte in it, which no name has: take it out")
     if given and len(given) > LONGEST_LABEL:
         raise UsageError(f"{name} {given!r:.30}... has {len(given):,} characters: give {LONGEST_LABEL:,} at most")
     return given or None

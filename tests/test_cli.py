@@ -29,7 +29,7 @@ from faceedit.modelfile import load_model
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Read
 from tests.damage import full_disk
-from tests.stand_ins import KnowsPeople, ReadsHere, stand_in_search
+from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere, stand_in_search
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = tuple(
@@ -232,6 +232,25 @@ def test_a_closed_stream_is_as_if_it_led_nowhere(listed: Path, tmp_path: Path, c
     assert b"path" not in (listed / "gallery.db").read_bytes()[:6]  # nothing was printed into a file of ours
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close streams")
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", *map(slowly, ("2>&-", ">&-", "<&-"))])
+def test_what_is_to_be_written_is_written_whatever_streams_are_closed(
+    listed: Path, tmp_path: Path, closed: str
+) -> None:
+    copied = shutil.copytree(listed, tmp_path / "db")
+    done = redirected(tmp_path, f"gallery label 1 --pose 15 --db {copied}", closed)
+    assert (done.returncode, done.stderr) == (0, "")
+    with stand_in_search(copied) as faces:
+        assert [face.pose for face in faces.gallery.get([1])] == [15] and faces.gallery.verify().sound
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to pass over signals")
+def test_an_interrupt_that_whoever_started_us_passes_over_is_passed_over(listed: Path, tmp_path: Path) -> None:
+    """As of what a shell's script runs in the background."""
+    done = redirected(tmp_path, f"gallery list --db {listed} --csv", "& kill -INT $!; wait $!", "trap '' INT;")
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 5)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without a device that is always full")
 @pytest.mark.parametrize("streams", ["2>/dev/full", ">&- 2>&-", *map(slowly, ("2>&-", "2<note", "2</dev/full"))])
 def test_what_cannot_be_said_on_stderr_ends_nothing(tmp_path: Path, streams: str) -> None:
@@ -397,7 +416,7 @@ def test_several_images_are_queried_one_after_the_other(
     assert {k: lines[0][k] for k in ("path", "identity")} == {
         k: answers[0]["results"][0][k] for k in ("path", "identity")
     }
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{good[0]}\n\n{good[1]}\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"\ufeff{good[0]}\r\n\n{good[1]}\n"))  # as Windows writes it
     table = quick("query", "-", *asked)
     assert table.code == 0
     assert [line for line in table.out.splitlines() if line.startswith(str(photos))] == [str(good[0]), str(good[1])]
@@ -547,6 +566,34 @@ def test_a_gallery_of_only_the_query_finds_nothing_and_exits_with_4(quick: Comma
         "nothing found: no picture of the gallery meets the conditions"
     ]
     assert json.loads(found.out)["results"] == []
+
+
+def measured_search(folder: Path, **options: Any) -> FaceSearch:
+    """By a model whose first results were right within 0.2, and nearly all within 0.3."""
+    describer = HashEditor("measured", usual=Usual("people", "2026-11-26", 100, 0.1, 0.2, 0.3))
+    return FaceSearch(folder, describer=describer, reader=ReadsHere(), finder=Cropper(glance=unseen))
+
+
+def test_what_is_too_far_is_left_out_and_where_nothing_is_left_the_code_is_4(call: Command, photos: Path) -> None:
+    ask = partial(call, factory=measured_search)
+    ask("index", photos, "--db", "db")
+    one, other = photos / "p0" / "p0_+00_00.png", photos / "p1" / "p1_+00_00.png"
+    asked = ("--pose", "30", "-k", "1", "--db", "db")
+    far = [json.loads(ask("query", image, *asked, "--json").out)["results"][0]["distance"] for image in (one, other)]
+    nearer, limit = min(far), sum(far) / 2
+    assert nearer > 0.3  # of pictures that nothing is known of
+    told = ask("query", one, *asked)
+    assert (told.code, len(told.err.splitlines())) == (0, 1)
+    assert f"nothing is near {one}: the first result is {far[0]:.3f} away, and 99 % of 100 right" in told.err
+    both = ask("query", one, other, *asked, "--jsonl", "--max-distance", limit)
+    found = [len(json.loads(line)["results"]) for line in both.out.splitlines()]
+    assert (both.code, found) == (0, [int(one <= limit) for one in far])
+    none = ask("query", one, other, *asked, "--jsonl", "--max-distance", nearer / 2)
+    assert (none.code, [json.loads(line)["results"] for line in none.out.splitlines()]) == (4, [[], []])
+    swept = ask("query", one, "--all-poses", "--db", "db", "--max-distance", 0)
+    assert (swept.code, len(swept.out.splitlines())) == (4, 1)
+    for wrong in ("-0.1", "2.1", "nan", "0,8", "near"):
+        assert ask("query", one, *asked, "--max-distance", wrong).code == 2
 
 
 def test_a_sheet_is_not_drawn_over_a_picture_of_the_gallery(quick: Command, photos: Path) -> None:

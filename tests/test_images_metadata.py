@@ -272,3 +272,103 @@ def test_a_sound_file_tells_nothing() -> None:
 def test_whatever_is_wrong_beside_the_pixels_the_picture_is_the_same(seed: int) -> None:
     made = faulty(Image.fromarray(FACE).resize((90, 80)), seed)
     np.testing.assert_array_equal(of(made.content)[0], of(made.sound)[0], err_msg=made.name)
+
+
+# --- what other formats say beside their pixels ---
+
+
+def tiff_with(change: Callable[[bytearray, dict[int, int]], None], compression: str | None) -> bytes:
+    """The face as a TIFF with many fields. change: is given its bytes, and where the field of each number lies."""
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0131], exif[0x8298] = "a description " * 20, "a program", "nobody's"
+    stream = io.BytesIO()
+    Image.fromarray(FACE).save(stream, "TIFF", compression=compression, exif=exif, dpi=(72, 72))
+    content = bytearray(stream.getvalue())
+    first = struct.unpack_from("<I", content, 4)[0]
+    count = struct.unpack_from("<H", content, first)[0]
+    at = {struct.unpack_from("<H", content, first + 2 + 12 * n)[0]: first + 2 + 12 * n for n in range(count)}
+    change(content, at)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
+@pytest.mark.parametrize("field", [0x010E, 0x0131, 0x8298, 282])
+@pytest.mark.parametrize("fault", ["longer than the file", "elsewhere", "of no type"])
+def test_a_tiff_with_a_faulty_field_shows_the_same(compression: str | None, field: int, fault: str) -> None:
+    def change(content: bytearray, at: dict[int, int]) -> None:
+        count, place = struct.unpack_from("<II", content, at[field] + 4)
+        kind = struct.unpack_from("<H", content, at[field] + 2)[0]
+        kind = 99 if fault == "of no type" else kind
+        count = 2**31 - 1 if fault == "longer than the file" else max(count, 20)
+        place = 2**31 - 16 if fault == "elsewhere" else place
+        struct.pack_into("<HHII", content, at[field], field, kind, count, place)
+
+    sound = of(encoded("TIFF", compression=compression))[0]
+    np.testing.assert_array_equal(of(tiff_with(change, compression))[0], sound)
+
+
+@pytest.mark.parametrize("field", [256, 258, 273])
+def test_a_tiff_whose_pixels_cannot_be_found_is_no_picture(field: int) -> None:
+    def change(content: bytearray, at: dict[int, int]) -> None:
+        struct.pack_into("<HHII", content, at[field], field, 4, 9, 2**31 - 16)
+
+    with pytest.raises(ImageError):
+        of(tiff_with(change, "tiff_lzw"))
+
+
+def test_a_jpeg2000_without_its_end_shows_the_same_and_one_without_pixels_is_none() -> None:
+    sound = encoded("JPEG2000")
+    found, told = of(sound[:-2])
+    np.testing.assert_array_equal(found, of(sound)[0])
+    assert told == ["the end is missing"]
+    for cut in (3, 50, len(sound) // 2):
+        with pytest.raises(ImageError, match="damaged or truncated"):
+            of(sound[:-cut])
+
+
+@pytest.mark.parametrize("name", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("garbage", [bytes(range(7, 250)), b"Exif\0\0" + b"\xff" * 200])
+def test_exif_of_phones_that_is_garbage_costs_no_picture(name: str, garbage: bytes) -> None:
+    if name == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    made = Image.Exif()
+    made[0x010E] = "a description " * 20
+    stream, said = io.BytesIO(), made.tobytes().removeprefix(b"Exif\0\0")
+    Image.fromarray(FACE).save(stream, name, exif=made, quality=90)
+    content = stream.getvalue()
+    at = content.index(said[:100])
+    faulty_one = content[:at] + garbage[:100].ljust(100, b"\0") + content[at + 100 :]
+    found, told = of(faulty_one)
+    np.testing.assert_array_equal(found, of(content)[0])
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(("mode", "clear"), [("RGB", b"\0"), ("L", b"\0" * 5), ("P", b"")])
+def test_what_a_png_says_is_transparent_and_cannot_be_costs_nothing(mode: str, clear: bytes) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(FACE).convert(mode).save(stream, "PNG")
+    sound = stream.getvalue()
+    place = sound.index(b"IDAT") - 4
+    faulty_one = sound[:place] + chunk(b"tRNS", clear) + sound[place:]
+    np.testing.assert_array_equal(of(faulty_one)[0], of(sound)[0])
+
+
+@pytest.mark.parametrize("part", [b"ICCP", b"EXIF", b"XMP "])
+def test_a_webp_whose_part_says_too_great_a_length_shows_the_same(part: bytes) -> None:
+    content = encoded("WEBP", UPRIGHT, lossless=True, icc_profile=b"\1" * 300, xmp=b"<x/>")
+    at = content.index(part) + 4
+    found, _ = of(content[:at] + struct.pack("<I", 10**8) + content[at + 4 :])
+    np.testing.assert_array_equal(found, FACE)
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        pytest.param(b"\xff\xee\0\x07Adobe", id="what Adobe says, cut off"),
+        pytest.param(b"\0" * 7, id="zeros between two parts"),
+        pytest.param(b"between\xff\0", id="text between two parts"),
+    ],
+)
+def test_what_is_between_the_parts_of_a_jpeg_costs_nothing(put: bytes) -> None:
+    jpeg = encoded("JPEG", quality=95)
+    np.testing.assert_array_equal(of(jpeg[:2] + put + jpeg[2:])[0], of(jpeg)[0])

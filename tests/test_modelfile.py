@@ -78,6 +78,14 @@ def flip_a_byte(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(bytes(data))
 
 
+def far(folder: Path, **changed: object) -> None:
+    """Say how far right first results were, with something in it changed."""
+    said = {"data": "people", "date": "2026-11-26", "right": 100, "half": 0.5, "most": 0.6, "nearly_all": 0.8}
+    change(folder, lambda card: card.update(distances={"paper": said}))
+    assert load_model(folder).card.distances["paper"].nearly_all == 0.8
+    change(folder, lambda card: card.update(distances={"paper": {**said, **changed}}))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -118,6 +126,12 @@ def flip_a_byte(folder: Path) -> None:
         (lambda folder: change(folder, lambda card: card["network"].update(share="0.5")), "expected a finite number"),
         (lambda folder: change(folder, lambda card: card["normalisation"].update(mean="abc")), "expected a list"),
         (lambda folder: change(folder, lambda card: card["normalisation"].update(std=[1e30, 1, 1])), "grey levels"),
+        (lambda folder: far(folder, half=0.7), "expected ascending numbers of 0 to 2"),
+        (lambda folder: far(folder, nearly_all=2.1), "expected ascending numbers of 0 to 2"),
+        (lambda folder: far(folder, half=-0.1), "expected ascending numbers of 0 to 2"),
+        (lambda folder: far(folder, most="0.6"), "expected a finite number"),
+        (lambda folder: far(folder, right=-1), "of a number of results that nobody measures"),
+        (lambda folder: far(folder, nearest=0.1), "does not know"),
     ],
 )
 def test_a_damaged_model_is_refused(model: Path, damage: Callable[[Path], object], message: str) -> None:

@@ -119,6 +119,8 @@ def test_what_is_only_like_it_is_looked_at(root: Path, name: str) -> None:
         ("*/1.png", ["ben/old/2.png"]),
         ("BEN", ["anna/1.png", "ben/1.png", "ben/old/2.png"]),
         ("[ab]*", []),
+        ("**/ben", ["anna/1.png"]),
+        ("**/old/*", ["anna/1.png", "ben/1.png"]),
     ],
 )
 def test_globs_leave_out_names_at_any_depth_and_paths_with_a_slash(root: Path, glob: str, left: list[str]) -> None:

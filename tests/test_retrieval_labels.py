@@ -93,6 +93,14 @@ def test_a_text_too_long_for_a_label_is_refused_with_its_line(faces: FaceSearch,
         faces.index(photos, longer)
 
 
+def test_a_text_that_not_every_database_keeps_is_refused(faces: FaceSearch, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"line 2: the identity of g/anna/1\.png has a zero byte in it"):
+        faces.index(photos, table(tmp_path, "path,identity", "g/anna/1.png,B\0"))
+    faces.index(photos)
+    with pytest.raises(UsageError, match="has a zero byte in it"):
+        faces.label("anna/1.png", expression="sm\0ile")
+
+
 def test_a_table_that_fits_is_told_of_with_no_word(faces: FaceSearch, photos: Path, tmp_path: Path) -> None:
     report = faces.index(
         photos, table(tmp_path, "path,identity,split,session", *[f"g/{name},x,test,1" for name in NAMES])
