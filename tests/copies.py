@@ -8,11 +8,14 @@ one. It prints how many rows it copied, and had been copied before, where it get
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import event
@@ -35,8 +38,24 @@ TABLES = "gallery photo face passed kept hidden member placement record redescri
 
 
 def fill(place: Address | str) -> None:
-    """Make a gallery with rows in every table, slots of removed faces between others, and ids that none has any
-    more."""
+    """Make a gallery with rows in every table, slots of removed faces between others, and ids that none has any more;
+    in a folder, the very same each time."""
+    place = read_address(place)
+    if isinstance(place, Path):
+        shutil.copytree(_filled().name, place, dirs_exist_ok=True)
+    else:
+        fill_anew(place)
+
+
+@cache
+def _filled() -> TemporaryDirectory[str]:
+    made = TemporaryDirectory()
+    fill_anew(made.name)
+    return made
+
+
+def fill_anew(place: Address | str) -> None:
+    """Make such a gallery, another one each time."""
     with Gallery.create(place, CONFIG) as gallery:
         crops = [
             new_face(f"p/{n}.png", (n % 3 - 1) * 15, (0.1 * n, None, 1e-7), sha256=f"{n:064x}", size=n, mtime_ns=n)

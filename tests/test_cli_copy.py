@@ -10,7 +10,7 @@ import pytest
 from cli.app import run
 from index.gallery import Gallery, Labels
 from retrieval.face_search import FaceSearch
-from tests.copies import fill, tables
+from tests.copies import fill, fill_anew, tables
 from tests.servers import new_address, postgres  # noqa: F401
 from tests.stand_ins import stand_in_search
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_meant_is_one_line(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     fill("db")
-    fill("other")
+    fill_anew("other")
     Path("full").mkdir()
     Path("full/mine.txt").write_text("mine", encoding="utf-8")
     Path("file").write_text("mine", encoding="utf-8")

@@ -148,7 +148,7 @@ def test_a_copy_that_is_killed_again_and_again_goes_on_where_it_was(place: Place
     fill(source)
     rows, runs = 0, 0
     while True:
-        command = [sys.executable, "-m", "tests.copies", str(source), str(target), str(15 + 8 * runs)]
+        command = [sys.executable, "-m", "tests.copies", str(source), str(target), str(15 + 16 * runs)]
         run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False)
         runs += 1
         if run.returncode == 0:

@@ -225,6 +225,7 @@ def test_added_images_are_found_and_the_index_stays(gallery: Gallery) -> None:
     assert gallery.prepare(planner=planner).built  # more than a tenth is new
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_what_searches_do(tmp_path: Path) -> None:
     """Without any order in the descriptors, the graph has to be walked far: not only while recall is measured."""
     planner = only(HNSW)

@@ -234,6 +234,7 @@ def alike(text: str, pattern: str) -> bool:
     return re.fullmatch("".join(parts.get(c, re.escape(c)) for c in pattern), text, re.DOTALL) is not None
 
 
+@pytest.mark.slow
 def test_texts_of_every_script_are_compared_as_their_definition_says(tmp_path: Path) -> None:
     chosen = random.Random(1)
     faces = []

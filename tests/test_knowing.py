@@ -59,6 +59,7 @@ def test_descriptors_are_those_of_both_in_their_shares(tmp_path: Path, learned_m
         KnowingEditor(editor, encoder, 1)
 
 
+@pytest.mark.slow
 def test_a_gallery_is_of_one_encoder_and_others_are_refused(
     tmp_path: Path, photos: Path, learned_model_folder: Path
 ) -> None:

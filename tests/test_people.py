@@ -137,6 +137,7 @@ def test_own_and_nothing_installed_are_no_encoder(monkeypatch: pytest.MonkeyPatc
         encoder_named("sface")
 
 
+@pytest.mark.slow
 def test_sface_says_what_opencv_s_own_face_recogniser_says(real_crops: NDArray[np.uint8]) -> None:
     cv2 = pytest.importorskip("cv2")
     encoder = sface()
@@ -150,6 +151,7 @@ def test_sface_says_what_opencv_s_own_face_recogniser_says(real_crops: NDArray[n
     assert "Apache-2.0" in encoder.stated and encoder.size == 128
 
 
+@pytest.mark.slow
 def test_sface_by_pytorch_says_of_many_faces_what_it_says_of_each(real_crops: NDArray[np.uint8]) -> None:
     encoder = sface("cpu")
     many = real_crops[np.arange(40) % len(real_crops)]  # more than it takes at once

@@ -298,6 +298,7 @@ def test_a_gallery_smaller_than_ten_is_measured(tmp_path: Path) -> None:
     assert recall(evaluation.hits[OURS], 10) == 1.0
 
 
+@pytest.mark.slow
 def test_more_pictures_and_queries_than_one_batch_are_taken_in_order(tmp_path: Path) -> None:
     test = load_test_set(read_manifest(write_set(tmp_path, people_rows(13, 2))), POSE, PAPER)
     calls: list[tuple[str, int, int]] = []

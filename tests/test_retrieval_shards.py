@@ -147,6 +147,7 @@ def test_shards_in_any_order_some_twice_make_what_one_run_makes(new_place: NewPl
     assert (last.described, last.unchanged, last.search is not None) == (0, 64, True)
 
 
+@pytest.mark.slow
 def test_shards_at_the_same_time_make_what_one_run_makes(new_place: NewPlace, photos: Path) -> None:
     whole, parts = new_place(), new_place()
     index(whole, photos)
@@ -296,6 +297,7 @@ def test_a_gallery_that_is_redescribed_meanwhile_is_left_alone(photos: Path, tmp
         assert len(gallery) == before and gallery.verify().sound
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_killed_is_run_again(new_place: NewPlace, photos: Path) -> None:
     whole, parts = new_place(), new_place()
     index(whole, photos)
@@ -305,8 +307,8 @@ def test_a_shard_that_is_killed_is_run_again(new_place: NewPlace, photos: Path) 
     process = multiprocessing.get_context("spawn").Process(target=run_slowly, args=(parts, photos))
     process.start()
     try:
-        for _ in range(2_000):
-            time.sleep(0.01)
+        for _ in range(400):
+            time.sleep(0.05)  # to look takes three milliseconds of computing
             with Gallery.open(parts) as gallery:
                 if len(gallery) > before:
                     break

@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
-from schemathesis import GenerationMode
-from schemathesis.config import SchemathesisConfig as Config
 
 from facesearch.server.app import make_app
 from facesearch.server.service import service_of
@@ -36,12 +33,15 @@ def described(tmp_path: Path) -> Iterator[Any]:
         served = service_of(
             faces, Settings(roots=(tmp_path / "root",), names=("testserver",), limits=Limits(jobs=10_000))
         )
+        import schemathesis  # takes half a second, which whoever collects this file for nothing need not wait
+        from schemathesis.config import SchemathesisConfig as Config
+
         yield schemathesis.openapi.from_asgi("/openapi.json", make_app(served), config=Config.from_dict(CHECKS))
         served.close()
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode))
-def test_every_request_gets_an_answer_that_was_declared(described: Any, mode: GenerationMode) -> None:
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_every_request_gets_an_answer_that_was_declared(described: Any, mode: str) -> None:
     asked = 0
     for result in described.get_all_operations():
         operation = result.ok()
@@ -49,12 +49,14 @@ def test_every_request_gets_an_answer_that_was_declared(described: Any, mode: Ge
     assert asked > 100
 
 
-def ask(operation: Any, mode: GenerationMode) -> int:
+def ask(operation: Any, mode: str) -> int:
     """Ask this of the API in many ways, valid or not; how many."""
+    from schemathesis import GenerationMode
+
     count = 0
 
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(case=operation.as_strategy(generation_mode=mode))
+    @given(case=operation.as_strategy(generation_mode=GenerationMode(mode)))
     def each(case: Any) -> None:
         nonlocal count
         if operation.path.endswith("/events"):

@@ -91,6 +91,7 @@ def test_the_papers_loss_is_summed_over_a_picture_and_averaged_over_the_batch(pa
     assert min(deviation) ** 2 < lesson.figure * 3 * 60 * 60 / naive < max(deviation) ** 2
 
 
+@pytest.mark.slow
 def test_the_picture_loss_adds_gradients_and_features(people: PairSet) -> None:
     material = material_of(people, TINY_BEST)
     material.only()
