@@ -180,6 +180,9 @@ class WriterLock:
                 raise _unwritable(self._holder, error) from error
             self._holder.unlink(missing_ok=True)  # what is written need not be here; the lock is held without a name
 
+    def require(self) -> None:
+        """The system takes no lock away from a process."""
+
     def release(self) -> None:
         """Give the lock back. The files stay: deleting them would let two writers in."""
         self._lock.release()

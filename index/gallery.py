@@ -7,14 +7,12 @@ galleries.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +23,6 @@ from index.engines import FAISS
 from index.errors import (
     AddressError,
     DescriptorShapeError,
-    EngineError,
-    GalleryChangedError,
     GalleryEmptyError,
     GalleryExistsError,
     GalleryNotFoundError,
@@ -37,7 +33,6 @@ from index.hidden import HiddenFaces
 from index.labels import Labels
 from index.opening import make, opened
 from index.people import People
-from index.reading import Reading
 from index.redescribing import Redescribing, Redescription
 from index.search import engine_prepare
 from index.search.engine import Engine
@@ -47,7 +42,6 @@ from index.search.prepare import Prepared, Progress, plan_for, prepare
 from index.search.projected import EngineReader
 from index.search.reader import Reader
 from index.stamps import FileStamp
-from index.tidying import tidy
 from index.truth import changes, kept, passed, people, state, store
 from index.truth.address import Address, Server, read_address
 from index.truth.database import Database
@@ -70,9 +64,7 @@ from index.values import (
 )
 from index.vectors import read_vectors
 from index.where import Condition
-
-SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
-_log = logging.getLogger(__name__)
+from index.writing import SEVERAL, Writing
 
 if TYPE_CHECKING:  # what looks after a gallery is loaded by whoever calls it: a query waits for nothing of it
     from index.care.compact import Compaction
@@ -101,19 +93,18 @@ __all__ = [
 ]
 
 
-class Gallery(Reading):
+class Gallery(Writing):
     """The faces in the photos of one folder, described by one model.
 
     Reading needs no lock and may go on while another process writes. Writing takes the writer's
-    lock for the length of the call, or for the length of `with gallery.writing():`.
+    lock for the length of the call, or for the length of `with gallery.writing():`. On a server several write side by
+    side, each in a folder that it claims: `claiming`, and `turn`.
     """
 
     def __init__(self, folder: Path, database: Database, config: GalleryConfig) -> None:
         """Use `Gallery.create` or `Gallery.open` instead."""
-        self._engine = open_engine(read_vectors(config.vectors), database)
-        super().__init__(folder, database, config, _reader_of(folder, database, config, self._engine))
-        self._lock = database.lock()
-        self._threads = RLock()
+        engine = open_engine(read_vectors(config.vectors), database)
+        super().__init__(folder, database, config, _reader_of(folder, database, config, engine), engine)
 
     @classmethod
     def create(cls, place: Address | str, config: GalleryConfig) -> Gallery:
@@ -142,7 +133,7 @@ class Gallery(Reading):
         if self._engine is not None:
             self._engine.close()
         self._database.close()
-        self._lock.release()
+        self._give_back()
 
     def __enter__(self) -> Gallery:
         return self
@@ -155,45 +146,17 @@ class Gallery(Reading):
     @property
     def people(self) -> People:
         """Who is who, as faces were grouped."""
-        return People(self._database, self.writing)
+        return People(self._database, self.turn)
 
     @property
     def hidden(self) -> HiddenFaces:
         """The faces that were removed and do not come back with their photos."""
-        return HiddenFaces(self._database, self.writing)
+        return HiddenFaces(self._database, self.turn)
 
     @property
     def redescribing(self) -> Redescribing:
         """Another model that is to describe it."""
         return Redescribing(self._folder, self._database, self.writing, self._reopen)
-
-    @property
-    def as_opened(self) -> bool:
-        """Whether the folder still holds this gallery, by the same model, of the same images' folder; False where
-        another process has made it anew, redescribed or relocated it: then it is to be opened again."""
-        return self._lock.held or (self._database.in_place and self._is_configured())
-
-    @contextmanager
-    def writing(self, patience: float = 0.0) -> Iterator[None]:
-        """Keep other writers out for the length of the block; blocks may be nested. patience: seconds to wait for
-        others that take turns with this one.
-
-        Raises GalleryLockedError, with the holder's process id, when another one is writing; where it was waited for,
-        GalleryChangedError when that made another gallery of it.
-        """
-        with self._threads:
-            if self._lock.held:
-                yield
-                return
-            self._lock.acquire(patience)
-            try:
-                if patience:
-                    self._require_as_opened()
-                self._tidy()
-                yield
-                self._tell_engine()
-            finally:
-                self._lock.release()
 
     def add(
         self, faces: Sequence[Face], descriptors: NDArray[Any], *, replace: bool = False, returned: Sequence[int] = ()
@@ -213,7 +176,7 @@ class Gallery(Reading):
         self._check(faces)
         if not faces:
             return []
-        with self.writing():
+        with self.turn():
             with self._database.writing() as session:
                 self._reader.require_model(state.state(session))
                 ids = changes.add(session, self._folder, faces, array, replace, returned)
@@ -228,7 +191,7 @@ class Gallery(Reading):
         for face in faces:
             check_place(face)
             check_decision(face.path, face.decision, self._config.values)
-        with self.writing():
+        with self.turn():
             with self._database.writing() as session:
                 self._reader.require_model(state.state(session))
                 ids = changes.add_beside(session, self._folder, faces, array)
@@ -241,7 +204,7 @@ class Gallery(Reading):
         Neither descriptors nor the generation change. Raises UnknownImageError (then nothing is
         changed), GalleryLockedError.
         """
-        with self.writing(), self._database.writing() as session:
+        with self.turn(), self._database.writing() as session:
             return store.update_labels(session, labels)
 
     def move(self, faces: Sequence[Face], remove: Sequence[int] = ()) -> None:
@@ -255,7 +218,7 @@ class Gallery(Reading):
             check_path(face.path)
         if not faces:
             return
-        with self.writing():
+        with self.turn():
             with self._database.writing() as session:
                 changes.move(session, faces, remove)
             self._tidy()
@@ -263,7 +226,7 @@ class Gallery(Reading):
     def note_problems(self, found: Sequence[Problem], gone: Sequence[str] = ()) -> None:
         """Remember these files, and forget those at the paths in `gone`. Raises GalleryLockedError."""
         if found or gone:
-            with self.writing(), self._database.writing() as session:
+            with self.turn(), self._database.writing() as session:
                 store.forget_problems(session, gone)
                 store.note_problems(session, found)
 
@@ -273,14 +236,14 @@ class Gallery(Reading):
         for one in found:
             check_path(one.path)
         if found or gone:
-            with self.writing(), self._database.writing() as session:
+            with self.turn(), self._database.writing() as session:
                 store.forget_problems(session, [one.path for one in found])
                 passed.note(session, found, gone)
 
     def forget_kept(self) -> int:
         """Forget the labels of all pruned images, and which persons a hand said that they show; of how many labels.
         Raises GalleryLockedError."""
-        with self.writing(), self._database.writing() as session:
+        with self.turn(), self._database.writing() as session:
             people.forget_absent(session)
             return kept.forget_all(session)
 
@@ -316,7 +279,7 @@ class Gallery(Reading):
         self._check(faces)
         if not faces:
             return
-        with self.writing(), self._database.writing() as session:
+        with self.turn(), self._database.writing() as session:
             self._reader.require_model(state.state(session))
             changes.describe(session, self._folder, faces, array)
 
@@ -390,12 +353,12 @@ class Gallery(Reading):
     def set_crops(self, policy: CropPolicy) -> None:
         """Remember what is done with pictures from now on; those that are here stay. Raises ValueError for what is no
         such policy."""
-        with self.writing(), self._database.writing() as session:
+        with self.turn(), self._database.writing() as session:
             state.set_crops(session, policy)
 
     def set_identity_level(self, level: str) -> None:
         """Remember which folder names a person from now on; labels stay. Raises ValueError for what is no level."""
-        with self.writing(), self._database.writing() as session:
+        with self.turn(), self._database.writing() as session:
             state.set_identity_level(session, level)
 
     def remove(self, ids: Iterable[int], *, keep_labels: bool = False, hide: Collection[int] = ()) -> int:
@@ -408,7 +371,7 @@ class Gallery(Reading):
         going = list(ids)
         if not going:
             return 0
-        with self.writing():
+        with self.turn():
             with self._database.writing() as session:
                 removed = changes.remove(session, going, keep_labels, hide)
             self._tidy()
@@ -420,7 +383,7 @@ class Gallery(Reading):
         and of how many pruned ones the labels. hide: they do not come back with their photos. What the database's log
         still held of them goes, too, unless somebody is reading: then with the last who closes the gallery. Raises
         GalleryLockedError."""
-        with self.writing():
+        with self.turn():
             with self._database.writing() as session:
                 gone = changes.remove_person(session, identity, hide)
             self._tidy()
@@ -458,38 +421,12 @@ class Gallery(Reading):
         self._reader.forget()
         return prepared
 
-    def _tell_engine(self, least: int = 1) -> None:
-        """Let the engine learn of what changed, if that is so much. Where it does not answer, what was written stands,
-        and waits for the next who writes."""
-        if self._engine is None or self.lag < least:
-            return
-        try:
-            engine_prepare.drain(self._database, self._engine)
-        except EngineError as error:
-            _log.warning("%s; what changed is searched in the database until the engine has learned of it", error)
-
-    def _tidy(self) -> None:
-        """Zero the descriptors of removed faces and delete descriptor files that are not needed any more; also what a
-        crash left over."""
-        tidy(self._folder, self._database)
-
     def _check(self, faces: Sequence[Face]) -> None:
         """Raise ImageRowError for what no row may say."""
         for face in faces:
             check_photo(face.photo)
             check_place(face)
             check_decision(face.path, face.decision, self._config.values)
-
-    def _require_as_opened(self) -> None:
-        if not (self._database.in_place and self._is_configured()):
-            raise GalleryChangedError(
-                f"the gallery {self.name} was made anew, redescribed or relocated by another process meanwhile: run "
-                "this again"
-            )
-
-    def _is_configured(self) -> bool:
-        with self._database.reading() as session:
-            return state.is_for(session, self._config)
 
     def _require_descriptors(self) -> None:
         with self._database.reading() as session:

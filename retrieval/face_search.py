@@ -213,7 +213,7 @@ class FaceSearch:
         gallery = self._opening.fitting(describer, place)
         if part is not None:
             found = part.of(found, below_root(place.resolve(), gallery.config.image_root))
-        with nullcontext() if part is None else gallery.writing(TURN):
+        with nullcontext() if part is None else gallery.turn(TURN):
             otherwise = keep_crops(gallery, policy)
         told, unlisted = partial(progress or _silent, "describing images"), {path for path, _ in found.refused}
         ask = prune and (sure or refuse)
@@ -229,7 +229,7 @@ class FaceSearch:
                 source=source,
             )
         report.otherwise = report.unchanged if otherwise else 0
-        with nullcontext() if part is None else gallery.writing(TURN):
+        with nullcontext() if part is None else gallery.turn(TURN):
             gallery.note_passed(found.new, found.gone)
         report.rows = None if named is None else rows
         report.skipped += found.refused

@@ -68,12 +68,12 @@ class Hiding:
     ) -> None:
         self._but = but
         self._gallery, self._known, self._report, self._name = gallery, known, report, name_of
-        self._some = gallery.hidden.count() > 0
 
     def without(self, files: list[Read]) -> list[Read]:
         """The files without the faces that are hidden; the others keep their numbers. What is remembered of those that
         are found follows their files."""
-        return [self._shown(file, rows) for file, rows in self._rows(files)] if self._some else files
+        hidden = self._gallery.hidden.count() > 0  # also by others, since the run began
+        return [self._shown(file, rows) for file, rows in self._rows(files)] if hidden else files
 
     def _rows(self, files: list[Read]) -> Iterable[tuple[Read, list[Hidden]]]:
         """With each file what is hidden of its content, of what it was before, and of what was at its path."""

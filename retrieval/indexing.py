@@ -23,6 +23,7 @@ from retrieval.one_file import Read
 from retrieval.passing import USUAL, Looks
 from retrieval.pruning import Ask, Places, judged
 from retrieval.reading import FileReader, ReadsFiles
+from retrieval.renames import Renames
 from retrieval.run_reports import IndexReport
 from retrieval.shards import TURN, Shard
 from retrieval.told import untold
@@ -61,15 +62,17 @@ def index_folder(
     identity_of: whom a row or a folder means where a photo shows several, one of `index.values.WHOSE`, which is
     remembered; None: as before.
     shard: the part of the folder that the images are; others may describe the other parts meanwhile, since the gallery
-    is locked only while a batch is kept; nothing is pruned. source: what reads and describes files instead of the
-    reader and the describer.
+    is locked only while a batch is kept; nothing is pruned. Without one, others may index other folders meanwhile where
+    the gallery is on a server, unless this concerns all of it: prune, level, another identity_of. source: what reads
+    and describes files instead of the reader and the describer.
     """
     if labels is not None and shard is None:
         require_named(images, labels)
-    with gallery.writing() if shard is None else nullcontext():
+    alone = prune or level is not None or identity_of is not None
+    with nullcontext(True) if shard is not None else gallery.claiming(_claim(gallery, folder, bool(alone))) as beside:
         level_now, whose = level or gallery.identity_level or LAST, gallery.crops.identity_of or ONLY
         labelling = Labelling(gallery.config.image_root, labels, level_now, identity_of or whose)
-        run = _Run(gallery, describer, labelling, reader or FileReader(), shard)
+        run = _Run(gallery, describer, labelling, reader or FileReader(), shard, beside)
         with run.turn():
             if level is not None and (shard is None or level != gallery.identity_level):
                 run.name_by_level(level)
@@ -90,9 +93,15 @@ def index_folder(
     return run.report
 
 
+def _claim(gallery: Gallery, folder: Path | None, alone: bool) -> str:
+    """The folder below the image root that a run keeps others from; "": all of them."""
+    root = gallery.config.image_root
+    return "" if alone or folder is None or folder == root else folder.relative_to(root).as_posix()
+
+
 class _Run:
-    """One run over a folder: what the gallery knows, and what became of each file. shard: where other runs write into
-    the gallery meanwhile, the part that is this one's."""
+    """One run over a folder: what the gallery knows, and what became of each file. shard: the part of it that is this
+    one's; beside: whether other runs write into the gallery meanwhile."""
 
     def __init__(
         self,
@@ -101,9 +110,10 @@ class _Run:
         labelling: Labelling,
         reader: ReadsFiles,
         shard: Shard | None = None,
+        beside: bool = False,
     ) -> None:
         self.report, self.reader = IndexReport(), reader
-        self._gallery, self._shard = gallery, shard
+        self._gallery, self._shard, self._beside = gallery, shard, beside
         self._root = gallery.config.image_root
         self._labelling = labelling
         self._missing: list[Face] = []
@@ -115,7 +125,7 @@ class _Run:
 
     def turn(self) -> AbstractContextManager[None]:
         """While others keep from writing: in the block nothing changes but by us."""
-        return nullcontext() if self._shard is None else self._gallery.writing(TURN)
+        return self._gallery.turn(TURN) if self._beside else nullcontext()
 
     def name_by_level(self, level: str) -> None:
         """Let folders of this level name the people from now on, also those that others named before."""
@@ -150,7 +160,7 @@ class _Run:
     def keep(self, files: list[Read], made: dict[Content, Made]) -> None:
         """Keep what was read. made: what was made of faces in it already. What is described need not be locked for:
         where another run has been faster, it is thrown away."""
-        if self._shard is not None or made:
+        if self._beside or made:
             self._known.look((self._name(file), file) for file in files)
             new = [file for file in files if file.faces and not self._known.has(self._name(file), file.sha256)]
             self._adding.describe_ahead(new, made)
@@ -172,7 +182,7 @@ class _Run:
                 new.append(file)
         self._gallery.note_problems(problems)
         self._gallery.move(touched)
-        new = new if self._shard is None else self._not_moved(new)
+        new = self._not_moved(new) if self._beside else new
         if new:
             self._adding.add(new)
 
@@ -197,7 +207,7 @@ class _Run:
         noted = [problem.path for problem in self._gallery.problems()]
         went = [path for path in (self._shard or _ALL).among(noted) if is_gone(self._root / path)]
         with self.turn():
-            if self._shard is not None:  # others may have found them in their own parts
+            if self._beside:  # others may have found them in their own parts
                 self.report.vanished = len(self._gallery.faces_at([face.path for face in self._missing]))
             self._gallery.note_problems([], went)
 
@@ -217,13 +227,23 @@ class _Run:
         renames, stamps = compared.renames()
         if not renames.moved:
             return
-        there = [self._as_it_is(face, name, stamps[name]) for name, face in renames.moved.items()]
-        self._gallery.move(there, remove=self._gallery.siblings(renames.written_over))
+        with self.turn():
+            if self._beside and not self._is_still_so(renames):  # each is followed when it is read
+                return
+            there = [self._as_it_is(face, name, stamps[name]) for name, face in renames.moved.items()]
+            self._gallery.move(there, remove=self._gallery.siblings(renames.written_over))
         self.report.renamed += len(there)
         moved = {face.id for face in there}
         self._missing = [face for face in compared.gone if face.id not in moved]
         done = {name for name, face in renames.moved.items() if face.path not in compared.waiting}
         compared.todo = Names(name for name in compared.todo if name not in done)
+
+    def _is_still_so(self, renames: Renames) -> bool:
+        """Whether the moved pictures are as they were, and their new names are theirs or nobody's."""
+        now = self._gallery.faces_at([*renames.moved, *(face.path for face in renames.moved.values())])
+        ours = {*renames.written_over, *(face.id for face in renames.moved.values())}
+        free = all(name not in now or now[name].id in ours for name in renames.moved)
+        return free and all(now.get(face.path) == face for face in renames.moved.values())
 
     def _not_moved(self, new: list[Read]) -> list[Read]:
         """Those of files with new content that are no known ones: others are followed to their new names, whosever part
@@ -249,13 +269,13 @@ class _Run:
         return not stamp.same_as(face.photo.stamp) and self.reader.content(path) not in (None, face.photo.sha256)
 
     def _look(self, files: list[Read]) -> None:
-        look = self._known.look if self._shard is None else self._known.look_again
+        look = self._known.look_again if self._beside else self._known.look
         look((self._name(file), file) for file in files)
 
     def _touched(self, faces: list[Face]) -> None:
         """Files that were but touched are as they were."""
         with self.turn():
-            still = faces if self._shard is None else self._still(faces)
+            still = self._still(faces) if self._beside else faces
             self._gallery.move([self._as_it_is(face, face.path, face.photo.stamp) for face in still])
 
     def _still(self, faces: list[Face]) -> list[Face]:

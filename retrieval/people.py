@@ -221,7 +221,7 @@ def merged(gallery: Gallery, into: int, others: Sequence[int]) -> Person:
     persons = [into, *dict.fromkeys(one for one in others if one != into)]
     if len(persons) < 2:
         raise UsageError("say at least two persons to merge, by their numbers: 17 23")
-    with gallery.writing():
+    with gallery.turn():
         faces = gallery.people.faces_of(persons)
         _require_one_name(gallery, faces)
         gallery.people.place({face: into for some in faces.values() for face in some})
@@ -248,7 +248,7 @@ def split(gallery: Gallery, describer: TellsPeople, person: int, faces: Sequence
     more like these than like the rest. Raises UsageError, UnknownPersonError."""
     if describer.who is None:
         raise UsageError("this model does not say who somebody is: give another --model, or an encoder with --identity")
-    with gallery.writing():
+    with gallery.turn():
         there = gallery.people.faces_of([person])[person]
         strangers = sorted(set(faces) - set(there))
         if strangers or not faces:
@@ -280,7 +280,7 @@ def kept_apart(gallery: Gallery, persons: Iterable[int]) -> list[Person]:
     wanted = list(dict.fromkeys(persons))
     if len(wanted) < 2:
         raise UsageError("say at least two persons who are not the same, by their numbers: 17 23")
-    with gallery.writing():
+    with gallery.turn():
         faces = gallery.people.faces_of(wanted)
         gallery.people.place({face: person for person, some in faces.items() for face in some})
     return [gallery.people.get(person) for person in wanted]

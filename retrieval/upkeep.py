@@ -67,7 +67,7 @@ def correct_labels(
     if not changes:
         *first, last = (f"--{name}" for name in LABEL_KINDS)
         raise UsageError(f"say what to change: {', '.join(first)} or {last}")
-    with gallery.writing():
+    with gallery.turn():
         found = gallery.get(chosen_ids(gallery, images, where, one_each=True))
         return gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from index.gallery import Gallery
 from index.truth.database import Database, Lock, SQLite
+from index.truth.rights import WHOLE, Right
 
 Step = Callable[[str], None]
 
@@ -45,8 +46,12 @@ class Stepped:
     def name(self) -> str:
         return self._database.name
 
-    def lock(self) -> Lock:
-        return self._database.lock()
+    def lock(self, right: Right = WHOLE) -> Lock:
+        return self._database.lock(right)
+
+    @property
+    def several_write(self) -> bool:
+        return self._database.several_write
 
     def soundness(self) -> list[str]:
         return self._database.soundness()

@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import WriterLock, gallery_bytes
+from index.truth.rights import WHOLE, Right
 from index.truth.sqlite_engine import engine_of
 from index.truth.sqlite_errors import FULL, named, named_errors
 
@@ -43,7 +44,7 @@ def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
 
 
 class Lock(Protocol):
-    """The right to write into a gallery for longer than a transaction. It ends with the process that holds it."""
+    """A right to write into a gallery for longer than a transaction. It ends with the process that holds it."""
 
     @property
     def held(self) -> bool:
@@ -52,6 +53,9 @@ class Lock(Protocol):
     def acquire(self, patience: float = 0.0) -> None:
         """Take it within so many seconds, or raise GalleryLockedError, which names the holder. Raises
         GalleryStorageError."""
+
+    def require(self) -> None:
+        """Raise GalleryStorageError where it was taken and is lost, as when a server was started again."""
 
     def release(self) -> None:
         """Give it back."""
@@ -64,8 +68,12 @@ class Database(Protocol):
     def name(self) -> str:
         """Where the gallery is, as people are told."""
 
-    def lock(self) -> Lock:
+    def lock(self, right: Right = WHOLE) -> Lock:
         """Another right to write, which nobody holds yet."""
+
+    @property
+    def several_write(self) -> bool:
+        """Whether several write side by side, each with a claim on its own folder; else every right is all of it."""
 
     def reading(self) -> AbstractContextManager[Session]:
         """A transaction that sees one state of the database throughout."""
@@ -139,9 +147,14 @@ class SQLite:
                 yield session
         self._note()
 
-    def lock(self) -> Lock:
-        """The right to write into the file's folder."""
+    def lock(self, right: Right = WHOLE) -> Lock:
+        """The right to write into the file's folder, whichever right is meant."""
         return WriterLock(self.path.parent)
+
+    @property
+    def several_write(self) -> bool:
+        """One at a time."""
+        return False
 
     @property
     def believed(self) -> bool:

@@ -1,8 +1,8 @@
 """PostgreSQL as the place where the truth is kept: a schema of one database for each gallery.
 
-Reading is `repeatable read, read only`. Writing takes an advisory lock that ends with its transaction; the right to
-write for longer is one that ends with a connection of its own, so nothing stays locked when a process dies. Neither
-works through a pooler that hands a connection to another client after each transaction.
+Reading is `repeatable read, read only`. Writing takes an advisory lock that ends with its transaction; rights to write
+for longer end with a connection of their own, so nothing stays locked when a process dies. Neither works through a
+pooler that hands a connection to another client after each transaction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from index.truth.address import Server
 from index.truth.database import PATIENCE, Lock
 from index.truth.postgres_descriptors import ServedDescriptors
 from index.truth.postgres_errors import named, no_answer, psycopg
-from index.truth.postgres_lock import AdvisoryLock
+from index.truth.postgres_lock import AdvisoryLock, keys_of
+from index.truth.rights import WHOLE, Right
 from index.truth.schema import TABLES
 from index.values import GalleryConfig
 
@@ -75,9 +76,15 @@ class Postgres:
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._key})
                 yield session
 
-    def lock(self) -> Lock:
-        """The right to write into the gallery for longer than a transaction."""
-        return AdvisoryLock(self.name, _dsn(self._server), lock_key(self._server, "gallery"))
+    def lock(self, right: Right = WHOLE) -> Lock:
+        """A right to write into the gallery for longer than a transaction."""
+        keys = keys_of(right, self.name, lambda what: lock_key(self._server, what))
+        return AdvisoryLock(self.name, _dsn(self._server), keys)
+
+    @property
+    def several_write(self) -> bool:
+        """They do, where they claim different folders."""
+        return True
 
     @property
     def exists(self) -> bool:
@@ -120,13 +127,25 @@ class Postgres:
     def vacuum(self) -> None:
         """Let the space of what was removed be used again, and look at what there is: the planner needs to know.
         Raises GalleryLockedError, GalleryStorageError."""
-        self._vacuum(self._patience, "VACUUM (ANALYZE)")
+        with self._named_errors(), self._alone.connect() as connection:
+            connection.execute(text(f"SET lock_timeout = {max(1, round(1000 * self._patience))}"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
+            try:
+                for table in TABLES:
+                    connection.execute(text(f"VACUUM (ANALYZE) {table.name}"))
+            finally:
+                connection.invalidate()  # with it goes the lock
 
     def fold(self) -> None:
-        """Let removed rows go from the tables now, unless somebody writes: then the server's own vacuum does so. Its
-        log and its backups keep what they hold for as long as they are kept."""
-        with suppress(GalleryError):
-            self._vacuum(0.001, "VACUUM")
+        """Let removed rows go from the tables now, unless another does so. Nobody waits for it: others write meanwhile.
+        The server's log and its backups keep what they hold for as long as they are kept."""
+        with suppress(GalleryError), self._named_errors(), self._alone.connect() as connection:
+            try:
+                connection.execute(text("SET lock_timeout = 1"))
+                for table in TABLES:
+                    connection.execute(text(f"VACUUM {table.name}"))
+            finally:
+                connection.invalidate()  # with it goes the setting
 
     @property
     def bytes(self) -> int:
@@ -139,16 +158,6 @@ class Postgres:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-
-    def _vacuum(self, patience: float, command: str) -> None:
-        with self._named_errors(), self._alone.connect() as connection:
-            connection.execute(text(f"SET lock_timeout = {max(1, round(1000 * patience))}"))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
-            try:
-                for table in TABLES:
-                    connection.execute(text(f"{command} {table.name}"))
-            finally:
-                connection.invalidate()  # with it goes the lock
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -204,7 +213,8 @@ def create_tables(server: Server, config: GalleryConfig) -> None:
 
 def lock_key(server: Server, what: str) -> int:
     """A signed number of 64 bits that stands for a right on a gallery, among all galleries of a database."""
-    digest = blake2b(f"facesearch {what} {server.gallery}".encode(), digest_size=8).digest()
+    told = os.fsencode(f"facesearch {what} {server.gallery}")  # a folder may have any bytes in its name
+    digest = blake2b(told, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 

@@ -1,0 +1,151 @@
+"""Who writes into a gallery, and what others may do meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from index.errors import EngineError, GalleryChangedError
+from index.reading import Reading
+from index.search import engine_prepare
+from index.search.engine import Engine
+from index.tidying import tidy
+from index.truth import state
+from index.truth.database import PATIENCE, Database, Lock
+from index.truth.rights import TURN, claim
+from index.values import GalleryConfig
+
+if TYPE_CHECKING:
+    from index.search.reader import Reader
+
+SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
+_log = logging.getLogger(__name__)
+
+
+class Writing(Reading):
+    """The part of a `Gallery` that lets one write at a time, or several side by side."""
+
+    def __init__(
+        self, folder: Path, database: Database, config: GalleryConfig, reader: Reader, engine: Engine | None
+    ) -> None:
+        """engine: what is told of every change; None: nothing is."""
+        super().__init__(folder, database, config, reader)
+        self._engine = engine
+        self._lock, self._turn = database.lock(), database.lock(TURN)
+        self._claims = 0
+        self._threads = RLock()
+
+    @property
+    def as_opened(self) -> bool:
+        """Whether the folder still holds this gallery, by the same model, of the same images' folder; False where
+        another process has made it anew, redescribed or relocated it: then it is to be opened again."""
+        return self._lock.held or self._turn.held or (self._database.in_place and self._is_configured())
+
+    @contextmanager
+    def writing(self, patience: float = 0.0) -> Iterator[None]:
+        """Keep other writers out for the length of the block; blocks may be nested. patience: seconds to wait for
+        others that take turns with this one.
+
+        Raises GalleryLockedError, with the holder's process id, when another one is writing; where it was waited for,
+        GalleryChangedError when that made another gallery of it.
+        """
+        with self._threads:
+            if self._lock.held:
+                self._lock.require()
+                yield
+                return
+            with self._held(self._lock, patience):
+                yield
+
+    @contextmanager
+    def turn(self, patience: float = 0.0) -> Iterator[None]:
+        """Keep other writers out for the length of the block, which is a moment, and wait for them as long: where
+        several write side by side, for a turn of each, 10 seconds at least; else it is `writing`. Blocks may be nested.
+
+        Raises as `writing`.
+        """
+        if not self._database.several_write:
+            with self.writing(patience):
+                yield
+            return
+        with self._threads:
+            held = self._lock if self._lock.held else self._turn
+            if held.held:
+                held.require()
+                yield
+                return
+            with self._held(self._turn, patience, max(patience, PATIENCE)):
+                yield
+
+    @contextmanager
+    def claiming(self, folder: str) -> Iterator[bool]:
+        """Keep others from claiming this folder below the images' folder, one in it, or one that it lies in, for the
+        length of the block; "" is all of it, and nobody else writes. Whether others write beside this one: then what
+        was read may be another the next moment, and is looked at again in the `turn` that writes. Where only one writes
+        at a time, it is `writing`.
+
+        Raises GalleryLockedError, which names the holder; GalleryChangedError where another gallery was made of it.
+        """
+        if not folder or not self._database.several_write:
+            with self.writing():
+                yield False
+            return
+        lock = self._database.lock(claim(folder))
+        lock.acquire()
+        self._claims += 1
+        try:
+            self._require_as_opened()
+            yield True
+            lock.require()
+        finally:
+            self._claims -= 1
+            lock.release()
+        with self.turn():
+            """The engine learns of all that is left."""
+
+    @contextmanager
+    def _held(self, lock: Lock, patience: float, wait: float | None = None) -> Iterator[None]:
+        lock.acquire(patience if wait is None else wait)
+        try:
+            if patience:
+                self._require_as_opened()
+            self._tidy()
+            yield
+            self._tell_engine(SEVERAL if self._claims else 1)
+        finally:
+            lock.release()
+
+    def _give_back(self) -> None:
+        """Let others write."""
+        self._lock.release()
+        self._turn.release()
+
+    def _tell_engine(self, least: int = 1) -> None:
+        """Let the engine learn of what changed, if that is so much. Where it does not answer, what was written stands,
+        and waits for the next who writes."""
+        if self._engine is None or self.lag < least:
+            return
+        try:
+            engine_prepare.drain(self._database, self._engine)
+        except EngineError as error:
+            _log.warning("%s; what changed is searched in the database until the engine has learned of it", error)
+
+    def _tidy(self) -> None:
+        """Zero the descriptors of removed faces and delete descriptor files that are not needed any more; also what a
+        crash left over."""
+        tidy(self._folder, self._database)
+
+    def _require_as_opened(self) -> None:
+        if not (self._database.in_place and self._is_configured()):
+            raise GalleryChangedError(
+                f"the gallery {self.name} was made anew, redescribed or relocated by another process meanwhile: run "
+                "this again"
+            )
+
+    def _is_configured(self) -> bool:
+        with self._database.reading() as session:
+            return state.is_for(session, self._config)
