@@ -1,9 +1,8 @@
-"""Faces in photographs: how many are found, how many that are none, the right one of several, and how fast.
+"""Faces in photographs: how many are found, how many that are none, and the right one of several.
 
     python benchmarks/photographs_faces.py found --real REAL [--every 1]
     python benchmarks/photographs_faces.py false [--pictures FOLDER ...] [--count 500] [--tiles 300]
     python benchmarks/photographs_faces.py several --real REAL [--pictures-of-several 100]
-    python benchmarks/photographs_faces.py speed --real REAL --out FOLDER [--count 60] [--rounds 3]
 
 REAL: a folder with photographs.csv (path, eye_left_x, ...), photographs/ and aligned/ with manifest.csv, which nothing
 was trained or chosen on. Prints a table. Recall from raw photographs: `facesearch evaluate --data REAL/photographs.csv
@@ -15,8 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import resource
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,15 +37,14 @@ QUALITY = 92
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("found", "false", "several", "speed"))
+    parser.add_argument("what", choices=("found", "false", "several"))
     parser.add_argument("--real", type=Path)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--pictures", type=Path, action="append", default=[])
-    for name, value in (("every", 1), ("count", 500), ("tiles", 300), ("pictures-of-several", 100), ("rounds", 3)):
+    for name, value in (("every", 1), ("count", 500), ("tiles", 300), ("pictures-of-several", 100)):
         parser.add_argument(f"--{name}", type=int, default=value)
     given = parser.parse_args()
     torch.set_num_threads(2)
-    for line in {"found": found, "false": false, "several": several, "speed": speed}[given.what](given):
+    for line in {"found": found, "false": false, "several": several}[given.what](given):
         print(line, flush=True)
 
 
@@ -76,17 +72,17 @@ def jpeg(image: Image.Image, quality: int = QUALITY) -> bytes:
 Change = Callable[[Image.Image], Image.Image]
 
 
-def _scaled(image: Image.Image, width: int) -> Image.Image:
+def of_width(image: Image.Image, width: int) -> Image.Image:
     return image.resize((width, round(width * image.height / image.width)), Image.Resampling.LANCZOS)
 
 
 CHANGES: dict[str, Change] = {
     "as they are": lambda image: image,
-    "120 pixels wide": lambda image: _scaled(image, 120),
+    "120 pixels wide": lambda image: of_width(image, 120),
     "turned 90": lambda image: image.rotate(90, expand=True),
     "turned 180": lambda image: image.rotate(180, expand=True),
     "turned 270": lambda image: image.rotate(270, expand=True),
-    "12 megapixels": lambda image: _scaled(image, 3464),
+    "12 megapixels": lambda image: of_width(image, 3464),
     "grey": lambda image: image.convert("L").convert("RGB"),
     "x 0.15": lambda image: Image.eval(image, lambda value: round(0.15 * value)),
 }
@@ -94,7 +90,7 @@ CHANGES: dict[str, Change] = {
 
 def found(given: argparse.Namespace) -> Iterator[str]:
     """Of photographs of one person each: found, that is eyes where they are, and others besides."""
-    rows, cropper = _photographs(given.real)[:: given.every], cutter()
+    rows, cropper = rows_of(given.real)[:: given.every], cutter()
     yield f"{len(rows)} photographs | found | nothing else found"
     for name, change in CHANGES.items():
         right, alone = [], []
@@ -106,7 +102,7 @@ def found(given: argparse.Namespace) -> Iterator[str]:
         yield f"{name} | {np.mean(right):.4f} | {np.mean(alone):.4f}"
 
 
-def _photographs(real: Path) -> list[dict[str, str]]:
+def rows_of(real: Path) -> list[dict[str, str]]:
     with (real / "photographs.csv").open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
@@ -173,14 +169,14 @@ def _tiles(folders: Sequence[Path], count: int) -> Iterator[np.ndarray]:
 
 def several(given: argparse.Namespace) -> Iterator[str]:
     """Composites of 2 to 12 people: faces found, and the right person and picture by the face in each place."""
-    rows, editor, cropper = _photographs(given.real), Editor.load(MODEL), cutter()
+    rows, editor, cropper = rows_of(given.real), Editor.load(MODEL), cutter()
     gallery = _described(editor, [_crop_of(given.real, row) for row in rows])
     rng = np.random.default_rng(18)
     placed = there = right = person = 0
     extra = 0
     for number in range(given.pictures_of_several):
         chosen = rng.choice(len(rows), 2 + number % 11, replace=False)
-        image, places = _composite([_portrait(given.real, rows[i]) for i in chosen], rng)
+        image, places = _composite([portrait_of(given.real, rows[i]) for i in chosen], rng)
         cuts = cut(cropper, jpeg(image))
         in_place = [_in(cuts, place) for place in places]
         placed, there = placed + len(places), there + sum(one is not None for one in in_place)
@@ -202,7 +198,7 @@ def _described(editor: Editor, crops: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(editor.describe(np.stack(crops)).descriptors)
 
 
-def _portrait(real: Path, row: dict[str, str]) -> Image.Image:
+def portrait_of(real: Path, row: dict[str, str]) -> Image.Image:
     """Head and shoulders."""
     points = landmarks_of(row)
     length = points.mouth[1] - points.eyes[1]
@@ -237,71 +233,6 @@ def _in(cuts: Cuts, place: tuple[int, int, int]) -> np.ndarray | None:
             if left <= x < left + side and top <= y < top + side:
                 return one.crop
     return None
-
-
-# --- speed ---
-
-
-def speed(given: argparse.Namespace) -> Iterator[str]:
-    """Indexing JPEGs of 2 and 12 megapixels: by the plain loop, which decodes one after the other in full, finds faces
-    by benchmarks/plain_faces.py and describes by the same network; and by `FaceSearch.index`. In turn, so that other
-    load on the machine falls on both."""
-    rows = _photographs(given.real)[: given.count]
-    yield f"{len(rows)} photographs | plain loop | index | times as fast | CPU of both | peak of index and its readers"
-    for megapixels, width in ((2, 1414), (12, 3464)):
-        folder = given.out / f"{megapixels}"
-        folder.mkdir(parents=True, exist_ok=True)
-        for row in rows:
-            image = _scaled(read_photograph(given.real / row["path"]), width)
-            (folder / Path(row["path"]).name).write_bytes(jpeg(image))
-        times = [(_plain(folder), _indexed(folder, given.out / "db")) for _ in range(given.rounds)]
-        wall = [[one[i][0] for one in times] for i in (0, 1)]
-        used = [[one[i][1] for one in times] for i in (0, 1)]
-        best = [min(some) for some in wall]
-        peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        cpu = " and ".join(f"{min(some):.1f} s" for some in used)
-        speeds = " | ".join(f"{len(rows) / one:.1f}/s" for one in best)
-        ratios = [a / b for a, b in zip(*wall, strict=True)]
-        spread = f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        yield f"{megapixels} megapixels | {speeds} | {spread} | {cpu} | {peak / 1e6:.2f} GB"
-
-
-def _timed(work: Callable[[], None]) -> tuple[float, float]:
-    """Seconds by the clock, and of computing here and in processes that have ended."""
-
-    def used() -> float:
-        both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return sum(one.ru_utime + one.ru_stime for one in both)
-
-    clock, before = time.monotonic(), used()
-    work()
-    return time.monotonic() - clock, used() - before
-
-
-def _plain(folder: Path) -> tuple[float, float]:
-    from benchmarks.plain_faces import PlainDetector
-
-    editor = Editor.load(MODEL)
-
-    def work() -> None:
-        detector = PlainDetector()
-        for path in sorted(folder.iterdir()):
-            image = Image.open(path).convert("RGB")
-            for points in detector(np.asarray(image)):
-                editor.describe(align(image, points)[None])
-
-    return _timed(work)
-
-
-def _indexed(folder: Path, db: Path) -> tuple[float, float]:
-    import shutil
-
-    from retrieval.face_search import FaceSearch
-
-    editor = Editor.load(MODEL)
-    shutil.rmtree(db, ignore_errors=True)
-    with FaceSearch(db, describer=editor) as faces:
-        return _timed(lambda: print(faces.index(folder).lines(db, 0)[0], flush=True))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Faces in photographs by the plainest way that finds them: one picture at a time, decoded in full, scaled from the
 whole each time, looked at in four turns, and every face once more in a crop around it. What `faceedit` does is measured
-against this (benchmarks/photographs_faces.py)."""
+against this (benchmarks/photographs_speed.py)."""
 
 from __future__ import annotations
 

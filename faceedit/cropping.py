@@ -255,7 +255,7 @@ class _Shared:
         with self._lock:
             return self._detector.faces(photograph, side)
 
-    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
+    def standing(self, photograph: Image.Image, side: int, /) -> Faces:
         with self._lock:
             return self._detector.standing(photograph, side)
 

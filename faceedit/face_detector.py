@@ -27,6 +27,7 @@ from faceedit.trial import reason, tried
 
 SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
 LEAST_SCORE = 0.6
+_FAINT = 0.15  # how sure the detector is, at least, where a finer look may show somebody
 SMALL = 256  # pixels; a square of up to that many is taken for a crop without a look at it
 _LARGEST_CROP = 512  # a larger square is taken for a photograph
 _SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
@@ -63,11 +64,12 @@ class Face:
 @dataclass(frozen=True)
 class Faces:
     """What was found. photograph: set upright, RGB; turns: by how many quarter turns to the left that took; found: the
-    faces, the largest first."""
+    faces, the largest first; faint: what may be others, or none, as far as so few pixels tell."""
 
     photograph: Image.Image
     turns: int
     found: tuple[Face, ...]
+    faint: tuple[Face, ...] = ()
 
 
 class FindsFaces(Protocol):
@@ -77,7 +79,7 @@ class FindsFaces(Protocol):
         """The faces of an RGB photograph, EXIF orientation applied, the largest first, looked for where its longer side
         has so many pixels."""
 
-    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
+    def standing(self, photograph: Image.Image, side: int, /) -> Faces:
         """The same of a photograph that stands upright already."""
 
 
@@ -99,16 +101,17 @@ class FaceDetector:
         upright by the surest of its faces."""
         pixels = _stretched(_bgr(self._scaled(np.asarray(photograph), side)))
         scale = side / max(photograph.size)
-        turns, found = self._turned(pixels, scale, _FIRST_LOOKS if side == SIDES[0] else ())
-        sure = self._sure(found, np.ascontiguousarray(np.rot90(pixels, turns)), scale)
+        turns, seen = self._turned(pixels, scale, _FIRST_LOOKS if side == SIDES[0] else ())
+        sure = self._sure(_plain(seen), np.ascontiguousarray(np.rot90(pixels, turns)), scale)
         upright = photograph.rotate(90 * turns, expand=True) if turns else photograph
-        return Faces(upright, turns, sure)
+        return Faces(upright, turns, sure, _faint(seen))
 
-    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
+    def standing(self, photograph: Image.Image, side: int, /) -> Faces:
         """See `FindsFaces`."""
         pixels = _stretched(_bgr(self._scaled(np.asarray(photograph), side)))
         scale = side / max(photograph.size)
-        return self._sure(self._upright(pixels, scale), pixels, scale)
+        seen = self._upright(pixels, scale)
+        return Faces(photograph, 0, self._sure(_plain(seen), pixels, scale), _faint(seen))
 
     def _sure(self, found: Sequence[Face], pixels: Picture, scale: float) -> tuple[Face, ...]:
         """Those that stand a second look, the largest first."""
@@ -119,13 +122,14 @@ class FaceDetector:
 
     def _turned(self, pixels: Picture, scale: float, looks: Sequence[int]) -> tuple[int, list[Face]]:
         """The quarter turns to the left after which the surest upright face stands there, at the smallest size that
-        shows one, and the faces then; none where there is no face. looks: smaller sizes to begin with."""
+        shows one, and what is seen then; no face where there is none. looks: smaller sizes to begin with."""
         for look in looks:
             share = look / max(pixels.shape[:2])
             found = self._at_each_turn(self._scaled(pixels, look), share * scale)
-            if any(found):
+            if any(map(_plain, found)):
                 turns = _surest(found)
-                return turns, self._upright(np.rot90(pixels, turns), scale) or found[turns]
+                seen = self._upright(np.rot90(pixels, turns), scale)
+                return turns, seen if _plain(seen) else found[turns]
         found = self._at_each_turn(pixels, scale)
         return _surest(found), found[_surest(found)]
 
@@ -133,6 +137,7 @@ class FaceDetector:
         return [self._upright(np.rot90(pixels, turns), scale) for turns in range(4)]
 
     def _upright(self, pixels: Picture, scale: float) -> list[Face]:
+        """Faces, and what may be some."""
         found, sides = (
             self._detected(np.ascontiguousarray(pixels), scale),
             (pixels.shape[1] / scale, pixels.shape[0] / scale),
@@ -147,7 +152,7 @@ class FaceDetector:
         patch = self._cv2.getRectSubPix(pixels, (side, side), middle)
         return any(
             abs(other.box[0] + other.box[2] / 2 - side / 2) < width / 3
-            for other in self._upright(self._scaled(patch, _AGAIN), _AGAIN / side)
+            for other in _plain(self._upright(self._scaled(patch, _AGAIN), _AGAIN / side))
         )
 
     def _scaled(self, pixels: Picture, side: int) -> Picture:
@@ -177,7 +182,7 @@ class FaceDetector:
     @cached_property
     def _network(self) -> Any:
         try:
-            return yunet(self._weights, 320)
+            return yunet(self._weights, 320, _FAINT)
         except self._cv2.error as error:
             raise self._none(error) from error
 
@@ -285,9 +290,18 @@ def _bgr(pixels: Picture) -> Picture:
     return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
+def _plain(seen: Sequence[Face]) -> list[Face]:
+    """Those that are faces for sure enough."""
+    return [face for face in seen if face.score >= LEAST_SCORE]
+
+
+def _faint(seen: Sequence[Face]) -> tuple[Face, ...]:
+    return tuple(face for face in seen if face.score < LEAST_SCORE)
+
+
 def _surest(found: Sequence[Sequence[Face]]) -> int:
     """Which turn shows the surest face; 0 where none shows any."""
-    return int(np.argmax([max((face.score for face in faces), default=0) for faces in found]))
+    return int(np.argmax([max((face.score for face in _plain(faces)), default=0) for faces in found]))
 
 
 def _stretched(pixels: Picture) -> Picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
@@ -13,8 +14,9 @@ from faceedit.images import read_photograph
 
 _MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
 _LEAST = 14  # pixels of a face's height: of fewer, letters look like faces, and faces like one another
-_MUCH_TO_SEE = 1_600  # pixels of the longer side, from which on others may be smaller than what a first look shows
+_FINER = 1.25  # times the pixels of a finer look that a photograph has, where that can show what is smaller
 _SMALL_IN_IT = 0.2  # of the longer side: who is smaller may have company
+_FAINT_HIGH = 40  # pixels of what is faint since it is small; of more, it is faint for another reason
 
 
 class Photograph:
@@ -44,33 +46,41 @@ class Photograph:
 
 
 def looked_for(given: Photograph, detector: FindsFaces, told: Told) -> Faces:
-    """The faces at the smallest size that shows any, and at the next one where others may be smaller; what is smaller
-    than anybody can be known by is none."""
+    """The faces at the smallest size that shows any, and at finer ones while those may show others, who are smaller;
+    what is smaller than anybody can be known by is none."""
     faces = _large_enough(given, detector.faces(given.at(SIDES[0], told), SIDES[0]))
-    if faces.found:
-        return _with_smaller(given, detector, faces) if _may_show_smaller(given, faces) else faces
-    for side in SIDES[1:]:
-        if not faces.found and side < _MUCH_LARGER * max(given.size):
-            faces = _large_enough(given, detector.faces(given.at(side), side))
+    for side, finer in pairwise(SIDES):
+        if not faces.found and finer < _MUCH_LARGER * max(given.size):
+            faces = _large_enough(given, detector.faces(given.at(finer), finer))
+        elif faces.found and max(given.size) >= _FINER * finer and _may_show_smaller(faces, side):
+            faces = _with_smaller(given, detector, faces, finer)
+        elif faces.found:
+            break
     return faces
 
 
-def _may_show_smaller(given: Photograph, faces: Faces) -> bool:
-    """Whether a large photograph shows several people, or one who is small in it."""
-    small = faces.found[0].box[3] < _SMALL_IN_IT * max(faces.photograph.size)
-    return max(given.size) >= _MUCH_TO_SEE and (len(faces.found) > 1 or small)
+def _may_show_smaller(faces: Faces, side: int) -> bool:
+    """Whether a photograph that was looked at in so many pixels shows, in the coarsest, several people, or one who is
+    small in it, or else somebody faintly."""
+    longest = max(faces.photograph.size)
+    small = faces.found[0].box[3] < _SMALL_IN_IT * longest
+    if side == SIDES[0] and (len(faces.found) > 1 or small):
+        return True
+    return any(
+        one.box[3] * side <= _FAINT_HIGH * longest and not any(_is_in(one, face) for face in faces.found)
+        for one in faces.faint
+    )
 
 
-def _with_smaller(given: Photograph, detector: FindsFaces, faces: Faces) -> Faces:
+def _with_smaller(given: Photograph, detector: FindsFaces, faces: Faces, side: int) -> Faces:
     """These faces, and what a finer look shows besides."""
-    side = SIDES[1]
     finer = given.at(side)
     photograph = finer.rotate(90 * faces.turns, expand=True) if faces.turns else finer
     across, down = (new / old for new, old in zip(photograph.size, faces.photograph.size, strict=True))
-    known = [scaled(face, across, down) for face in faces.found]
-    more = [face for face in detector.standing(photograph, side) if not any(_is_in(face, other) for other in known)]
-    together = Faces(photograph, faces.turns, tuple(sorted([*known, *more], key=lambda face: -face.area)))
-    return _large_enough(given, together)
+    known, seen = [scaled(face, across, down) for face in faces.found], detector.standing(photograph, side)
+    more = [face for face in seen.found if not any(_is_in(face, other) for other in known)]
+    together = tuple(sorted([*known, *more], key=lambda face: -face.area))
+    return _large_enough(given, Faces(photograph, faces.turns, together, seen.faint))
 
 
 def _is_in(face: Face, other: Face) -> bool:
@@ -87,5 +97,6 @@ def _middle_of(face: Face) -> tuple[float, float]:
 
 
 def _large_enough(given: Photograph, faces: Faces) -> Faces:
-    share = max(given.size) / max(faces.photograph.size)
-    return replace(faces, found=tuple(face for face in faces.found if share * face.box[3] >= _LEAST))
+    least = _LEAST * max(faces.photograph.size) / max(given.size)
+    found, faint = (tuple(face for face in some if face.box[3] >= least) for some in (faces.found, faces.faint))
+    return replace(faces, found=found, faint=faint)

@@ -18,7 +18,7 @@ from faceedit.attributes import POSE, TASKS, AttributeSpace
 from faceedit.cropping import Cropper, CropSettings, detector_of, unseen
 from faceedit.describes import Described, Edit, Floats, Usual, Who
 from faceedit.errors import ImageError
-from faceedit.face_detector import Face, Faces
+from faceedit.face_detector import Faces
 from faceedit.images import SIZE, Picture
 from faceedit.landmarks import by_network
 from retrieval.face_search import FaceSearch
@@ -100,8 +100,8 @@ class Sees:
     def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
         raise NotImplementedError
 
-    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
-        return self.faces(photograph, side).found
+    def standing(self, photograph: Image.Image, side: int, /) -> Faces:
+        return self.faces(photograph, side)
 
 
 def believing(crops: Crops = Crops()) -> Callable[[Path], Read]:  # noqa: B008

@@ -202,19 +202,21 @@ def test_without_a_detector_what_can_be_no_crop_is_refused(tmp_path: Path, size:
 
 
 class LooksAgain(Finds):
-    """Finds some in a photograph, and others besides when it looks at 1,280 pixels of one that stands upright."""
+    """Finds some in a photograph, and others besides, one more with every finer look of one that stands upright; what
+    may be one is faint."""
 
-    def __init__(self, found: Sequence[Face], besides: Sequence[Face]) -> None:
+    def __init__(self, found: Sequence[Face], besides: Sequence[Face], faint: Sequence[Face] = ()) -> None:
         super().__init__(*found)
-        self.besides, self.looks = besides, 0
+        self.besides, self.faint, self.looks = besides, faint, 0
 
     def faces(self, photograph: Image.Image, side: int = 640, /) -> Faces:
-        return Faces(photograph, 0, _in(photograph, self.found))
+        return Faces(photograph, 0, _in(photograph, self.found), _in(photograph, self.faint))
 
-    def standing(self, photograph: Image.Image, side: int, /) -> tuple[Face, ...]:
-        assert side == 1280 <= max(photograph.size)
+    def standing(self, photograph: Image.Image, side: int, /) -> Faces:
+        assert side == (1280, 2560)[self.looks] <= max(photograph.size)
         self.looks += 1
-        return _in(photograph, [*self.found, *self.besides])
+        seen = [*self.found, *self.besides[: self.looks]]
+        return Faces(photograph, 0, _in(photograph, seen), _in(photograph, self.faint))
 
 
 def _in(photograph: Image.Image, shares: Sequence[Face]) -> tuple[Face, ...]:
@@ -240,9 +242,27 @@ def test_beside_several_people_or_small_ones_smaller_are_looked_for(
 ) -> None:
     detector = LooksAgain(found, [share_at(0.45, 0.8, 0.06), share_at(0.9, 0.85, 0.05)])
     cuts = Cropper(load=lambda: detector).cut(Path("party.jpg"), jpeg(size))
-    assert (detector.looks, len(cuts.faces), cuts.size) == (looks, len(found) + 2 * looks, size)
+    assert (detector.looks, len(cuts.faces), cuts.size) == (looks, len(found) + looks, size)
     areas = [cut.face.area for cut in cuts.faces if cut.face is not None]
     assert areas == sorted(areas, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("width", "faint", "looks"),
+    [
+        (2400, share_at(0.1, 0.9, 0.02), 1),
+        (4000, share_at(0.1, 0.9, 0.02), 2),
+        (4000, share_at(0.9, 0.85, 0.02), 1),  # it is somebody, as is seen then
+        (4000, share_at(0.9, 0.85, 0.2), 0),  # it is faint for another reason
+        (4000, share_at(0.42, 0.42, 0.02), 0),  # it is a part of the face
+        (4000, share_at(0.9, 0.85, 0.001), 0),  # nobody could be known by so few pixels
+        (1500, share_at(0.9, 0.85, 0.02), 0),  # a finer look would show no more
+    ],
+)
+def test_beside_a_portrait_somebody_is_looked_for_who_is_seen_faintly(width: int, faint: Face, looks: int) -> None:
+    detector = LooksAgain([share_at(0.4, 0.4, 0.5)], [share_at(0.9, 0.85, 0.02), share_at(0.95, 0.1, 0.02)], [faint])
+    cuts = Cropper(load=lambda: detector).cut(Path("party.jpg"), jpeg((width, 3 * width // 4)))
+    assert (detector.looks, len(cuts.faces)) == (looks, 1 + looks)
 
 
 class Looks(Finds):
