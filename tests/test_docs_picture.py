@@ -1,4 +1,4 @@
-"""The picture of the page that README shows is what the page shows."""
+"""The pictures that README shows are what the page and a query show."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from docs.make_page_picture import TARGET, page_picture
+from docs.make_query_picture import TARGET as QUERIES
+from docs.make_query_picture import query_picture
 
 pytestmark = pytest.mark.slow
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -28,3 +30,14 @@ def test_the_picture_of_the_page_is_what_the_page_shows() -> None:
     there = TARGET.read_bytes()
     assert len(there) < 200_000 and "docs/page.png" in README.read_text(encoding="utf-8")
     assert np.abs(small(there) - small(page_picture())).mean() < 6
+
+
+def test_the_picture_of_four_queries_is_what_they_show_and_all_four_are_right_as_readme_says() -> None:
+    made, answers = query_picture()
+    there = QUERIES.read_bytes()
+    assert len(there) < 800_000 and "all four\nare right" in README.read_text(encoding="utf-8")
+    assert np.abs(small(there) - small(made)).mean() < 4
+    for answer in answers:
+        first = answer[0]
+        assert first.identity == Path(answer.query).name[:4]
+        assert all(first.value_of(name) == value for name, value in answer.asked.items() if name != "inpainting")
