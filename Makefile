@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 FAISS ?= cpu
 
 PIP := $(BIN)/python -m pip
+MILVUS := $(VENV)-milvus/bin/milvus-server
 
 .PHONY: help demo demo-page test fast test-all test-cluster lint install develop docs constraints bench evaluate reproduce clean
 .DEFAULT_GOAL := help
@@ -15,7 +16,7 @@ help:
 	@echo "make demo-page the same gallery as a page in the browser: see, turn the head, find"
 	@echo "make test      install, check types and style, run the fast tests"
 	@echo "make test-all  the same with every test"
-	@echo "make test-cluster  install a PostgreSQL, a Milvus Lite and Ray for tests, and run those that need a real server"
+	@echo "make test-cluster  install a PostgreSQL, Milvus (Lite, and a server) and Ray for tests, and run those that need a real server"
 	@echo "make docs      write docs/commands.md and docs/house.md anew, from the commands and the modules themselves"
 	@echo "make bench     measure describing, indexing, querying and searching (20 minutes and 4 GB of disk; DATA=data/synth)"
 	@echo "make reproduce render the paper's data set and measure everything in its section 4 (FACE_MODEL=path, about an hour)"
@@ -69,7 +70,14 @@ test-all: lint
 
 test-cluster: develop
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),postgres,milvus,ray,test-cluster,dev]'
+	-@test "$$(uname -sm)" = "Linux x86_64" && $(MAKE) --no-print-directory $(MILVUS) || echo "without a Milvus server"
 	$(ONE) $(BIN)/python -m pytest -q -m cluster -n 2 --dist loadfile
+
+# A real server in a wheel: it needs an older setuptools than all else.
+$(MILVUS): | $(BIN)/python
+	rm -rf $(VENV)-milvus
+	$(PYTHON) -m venv $(VENV)-milvus
+	$(VENV)-milvus/bin/python -m pip install --quiet 'setuptools<81' milvus==2.3.5
 
 docs: develop
 	PYTHONPATH=. $(BIN)/python docs/make_commands.py

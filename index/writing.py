@@ -14,7 +14,7 @@ from index.reading import Reading
 from index.search import engine_prepare
 from index.search.engine import Engine
 from index.tidying import tidy
-from index.truth import state
+from index.truth import engine, state
 from index.truth.database import PATIENCE, Database, Lock
 from index.truth.rights import TURN, claim
 from index.values import GalleryConfig
@@ -127,8 +127,11 @@ class Writing(Reading):
     def _tell_engine(self, least: int = 1) -> None:
         """Let the engine learn of what changed, if that is so much. Where it does not answer, what was written stands,
         and waits for the next who writes."""
-        if self._engine is None or self.lag < least:
+        if self._engine is None:
             return
+        with self._database.glance() as session:
+            if not engine.waits(session, least):
+                return
         try:
             engine_prepare.drain(self._database, self._engine)
         except EngineError as error:

@@ -35,6 +35,13 @@ class Stepped:
         self.step("have read")
 
     @contextmanager
+    def glance(self) -> Iterator[Session]:
+        self.step("read")
+        with self._database.glance() as session:
+            yield session
+        self.step("have read")
+
+    @contextmanager
     def writing(self) -> Iterator[Session]:
         self.step("write")
         with self._database.writing() as session:

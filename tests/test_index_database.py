@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sqlalchemy import BigInteger, false, literal, select, union_all
 
 from index.errors import GalleryCorruptError, GalleryLockedError, GalleryStorageError
 from index.truth import state, store
 from index.truth.database import Database, SQLite
+from index.truth.many import ascending, numbers
 from index.values import GalleryConfig
 from tests.damage import full_disk
 from tests.faces import new_face
@@ -57,6 +60,28 @@ def content(database: Database) -> tuple[int, list[str]]:
     """How far it has come, and the paths that it holds."""
     with database.reading() as session:
         return state.state(session).generation, [face.path for face in store.page(session, None, 0)]
+
+
+def test_a_glance_sees_what_is_committed_and_nothing_else(opened: Opened) -> None:
+    first, second = opened(), opened()
+    insert(first, 1)
+    with first.writing() as session:
+        store.insert_faces(session, [new_face("2.png")])
+        with second.glance() as other:
+            assert store.count(other) == 1
+    with second.glance() as other:
+        assert store.count(other) == 2
+
+
+def test_many_numbers_come_as_they_are_by_the_first_of_each_row(opened: Opened) -> None:
+    rows = [(2**62, -(2**63)), (3, 0), (-5, 2**63 - 1)]
+    database = opened()
+    with database.reading() as session:
+        query = union_all(*(select(literal(a, BigInteger), literal(b, BigInteger)) for a, b in rows)).subquery()
+        assert numbers(session.connection(), select(query)).tolist() == sorted(map(list, rows))
+        assert ascending(session.connection(), select(query.c[1])).tolist() == sorted(b for _, b in rows)
+        none = numbers(session.connection(), select(query).where(false()))
+        assert none.shape == (0, 2) and none.dtype == np.int64
 
 
 def test_what_is_written_is_there_for_everybody_and_after_closing(opened: Opened) -> None:

@@ -27,7 +27,7 @@ from index.vectors import read_vectors
 from index.where import parse
 from tests.databases import At, Crash
 from tests.faces import new_face, unit_vectors
-from tests.milvuses import lite  # noqa: F401
+from tests.milvuses import collection, lite, milvus_server  # noqa: F401
 from tests.servers import administer, new_server, opened_on, postgres  # noqa: F401
 
 pytestmark = pytest.mark.cluster
@@ -42,7 +42,7 @@ def server(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Se
     return new_server(postgres)
 
 
-@pytest.fixture(params=["lite", "pgvector"])
+@pytest.fixture(params=["lite", "collection", "pgvector"])
 def word(request: pytest.FixtureRequest) -> str:
     """Of each engine the word: one more here puts another to the same tests."""
     return "pgvector" if request.param == "pgvector" else str(request.getfixturevalue(request.param))

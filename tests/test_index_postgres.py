@@ -154,6 +154,19 @@ def test_a_connection_that_is_cut_undoes_its_block_and_the_next_is_as_if_nothing
     assert paths(database) == {"kept.png"}
 
 
+def test_a_connection_that_the_server_ended_between_two_questions_is_made_anew(
+    server: Server, database: Postgres
+) -> None:
+    def asked_by() -> int:
+        with database.glance() as session:
+            return int(session.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+    first = asked_by()
+    assert asked_by() == first  # it is kept
+    administer(server, f"SELECT pg_terminate_backend({first}, 5000)")
+    assert asked_by() != first
+
+
 def test_an_index_that_is_not_to_be_used_is_told(server: Server, database: Postgres) -> None:
     administer(
         server, f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{server.schema}.face_of_photo'::regclass"

@@ -87,7 +87,7 @@ def prepare(
     or takes longer, than is required."""
     with database.reading() as session:
         about, model, token = engine_rows.about(session), state.state(session).model, engine_rows.token(session)
-        count = len(outbox.described(session))
+        count = outbox.count_described(session)
     if count == 0:
         raise GalleryEmptyError(f"the gallery {database.name} holds no images yet; index some before planning")
     there = engine.token()
@@ -181,16 +181,22 @@ def _measured(
     if progress:
         progress("measuring recall", 0, 1)
     queries, cases = _cases(database, engine, about)
-    made = _tuned(database, engine, replace(about, kind=FLAT), queries, cases, requirements)
-    if made.kind != about.kind:
+    flat = replace(about, kind=FLAT)
+    if about.kind != FLAT:
         engine.use(FLAT)
-    if made.milliseconds > requirements.max_ms and made.faces >= _FEWEST_HNSW:
+    with database.reading() as session:
+        graph = outbox.count_described(session) >= _FEWEST_HNSW
+    made = None
+    if not graph or _comparing_ms(engine, flat, queries[:5]) <= requirements.max_ms:  # else its recall is of no use
+        made = _tuned(database, engine, flat, queries, cases, requirements)
+    if graph and (made is None or made.milliseconds > requirements.max_ms):
         engine.use(HNSW)
         walked = _tuned(database, engine, replace(about, kind=HNSW), queries, cases, requirements)
         if _keeps(walked, requirements):
             made = walked
         else:
             engine.use(FLAT)
+    made = made or _tuned(database, engine, flat, queries, cases, requirements)
     kept = made if made.recall >= requirements.recall else replace(made, recall=0.0)  # nobody searches by it then
     with database.writing() as session:
         engine_rows.write(session, kept)
@@ -200,6 +206,16 @@ def _measured(
             f"best; asked for {requirements.recall:g} in {requirements.max_ms:g} ms: allow more time, or a lower recall"
         )
     return made
+
+
+def _comparing_ms(engine: Engine, about: EngineAbout, queries: FloatArray) -> float:
+    """What the engine alone takes for a search without a condition, at least."""
+    seconds = []
+    for query in queries:
+        started = time.perf_counter()
+        engine.search(query[None] @ about.reduction, LENGTHS[0], 1, None, "")
+        seconds.append(time.perf_counter() - started)
+    return 1000 * min(seconds)
 
 
 def _keeps(about: EngineAbout, requirements: Requirements) -> bool:
@@ -217,7 +233,7 @@ def _tuned(
     """As little as reaches the recall: first where the engine looks at conditions itself, then where it gives more."""
     aim = 1 - _MARGIN * (1 - requirements.recall)
     with database.reading() as session:
-        attribute, count = state.gallery(session).attribute, len(outbox.described(session))
+        attribute, count = state.attribute(session), outbox.count_described(session)
     best = replace(about, faces=count, recall=0.0)
     for over in (False, True) if about.kind == HNSW else (False,):
         for effort in EFFORTS[about.kind]:
@@ -251,7 +267,7 @@ def _milliseconds(
 ) -> float:
     """Of one search, descriptors read and compared, the median under the slowest condition."""
     with database.reading() as session:
-        attribute = state.gallery(session).attribute
+        attribute = state.attribute(session)
     return max(_median(database, engine, about, queries[:20], case, attribute) for case in cases)
 
 

@@ -17,15 +17,15 @@ from sqlalchemy.orm import Session
 
 from index.errors import EngineError, GalleryCorruptError, GalleryLockedError, GalleryStorageError
 from index.search.engine import HNSW
-from index.truth.conditions import expression
+from index.truth.conditions import that_pass
 from index.truth.database import Database
 from index.truth.outbox import Entry
-from index.truth.schema import FaceRow, PhotoRow
+from index.truth.schema import FaceRow
 from index.values import FloatArray, IdArray
 from index.where import Condition
 
 MOST_DIMENSIONS = 4_000  # of half precision in an index
-_LINKS, _CONSTRUCTION = 32, 128  # of each node of the graph; looked at while it is built
+_LINKS, _CONSTRUCTION = 16, 100  # of each node of the graph; looked at while it is built
 _FARTHEST = 1_000  # rows that a walk keeps in view at once
 _BUILDING = "512MB"  # of memory, or the graph is built on the disk
 _OURS = re.compile(r"facesearch ([0-9a-f]{1,64}) (\d{1,5})")  # a comment on the table: its token, numbers of a vector
@@ -34,8 +34,16 @@ _EXTENSION = text(
     "SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace AS one ON one.oid = extnamespace "
     "WHERE extname = 'vector'"
 )
+_SEE = text(
+    "SELECT set_config('search_path', current_setting('search_path') || ', ' || quote_ident(nspname), true) "
+    "FROM pg_extension JOIN pg_namespace AS one ON one.oid = extnamespace WHERE extname = 'vector'"
+)
 _AVAILABLE = text("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
 _COMMENT = text("SELECT obj_description(to_regclass('near')), to_regclass('near') IS NOT NULL")
+_WALK = text(
+    "SELECT set_config('hnsw.ef_search', :view, true), set_config('hnsw.iterative_scan', 'relaxed_order', true), "
+    "set_config('hnsw.max_scan_tuples', :most, true)"
+)
 _MERGE = (
     "INSERT INTO near (id, stamp, vector) SELECT id, stamp, vector FROM arrived WHERE EXISTS "
     "(SELECT 1 FROM face WHERE face.id = arrived.id) "
@@ -116,16 +124,11 @@ class PgVector:
     ) -> list[IdArray]:
         query = select(_NEAR.c.id)
         if where is not None:
-            query = query.join(FaceRow, FaceRow.id == _NEAR.c.id).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
-            query = query.where(expression(where, attribute))
+            query = that_pass(query.join(FaceRow, FaceRow.id == _NEAR.c.id), where, attribute)
         nearest = query.order_by(text("near.vector <-> CAST(:asked AS halfvec)")).limit(bindparam("length"))
         with self._reading() as session:
-            for setting in (
-                f"hnsw.ef_search = {min(_FARTHEST, max(effort, length))}",
-                "hnsw.iterative_scan = relaxed_order",
-                f"hnsw.max_scan_tuples = {max(20_000, 50 * length)}",
-            ):
-                session.execute(text(f"SET LOCAL {setting}"))
+            walk = {"view": str(min(_FARTHEST, max(effort, length))), "most": str(max(20_000, 50 * length))}
+            session.execute(_WALK, walk)
             return [
                 np.fromiter(session.scalars(nearest, {"asked": _told(one), "length": length}), np.int64)
                 for one in queries
@@ -175,10 +178,7 @@ def require_extension(session: Session, name: str) -> None:
 
 def _see_types(session: Session) -> None:
     """The extension lies in a schema of its own, which no connection of ours looks into by itself."""
-    schema = session.scalar(_EXTENSION)
-    if schema is not None:
-        own = session.scalar(text("SHOW search_path"))
-        session.execute(text("SELECT set_config('search_path', :path, true)"), {"path": f"{own}, {schema}"})
+    session.execute(_SEE)
 
 
 @contextmanager

@@ -47,6 +47,15 @@ class Asked:
     where: Condition | None
 
 
+@dataclass(frozen=True)
+class _Built:
+    """What was built in the engine when it was seen so, and what the gallery's models edit."""
+
+    seen: Seen
+    about: EngineAbout
+    attribute: str
+
+
 class EngineReader(Reader):
     """Searches by an engine; reads all else as a Reader does. May be shared by threads."""
 
@@ -56,7 +65,7 @@ class EngineReader(Reader):
         """few: numbers that are rather read from the truth and compared in full than asked of the engine."""
         super().__init__(folder, database, model)
         self._engine, self._few_numbers = engine, few
-        self._engine_built: tuple[Seen, EngineAbout] | None = None
+        self._in_engine: _Built | None = None
         self._told = ""
         self._down: tuple[float, EngineError] | None = None
 
@@ -91,38 +100,40 @@ class EngineReader(Reader):
     def _by_engine(self, asked: Asked) -> list[list[Match]] | None:
         """None where nothing was built there that can be used."""
         for _ in range(ATTEMPTS):
-            self.require_model(self.state())
             with self._database.reading() as session:
                 seen = engine_rows.seen(session)
-                about = self._usable(session, seen)
-                if about is None:
+                if seen.model != self._model:
+                    self.require_model(state.state(session))
+                built = self._usable(session, seen)
+                if built is None:
                     return None
-                found = self._nearest(session, asked, about)
+                found = self._nearest(session, asked, built)
                 matches = self._matches(session, found)
-            with self._database.reading() as session:
-                if engine_rows.seen(session) == seen and state.state(session).model == self._model:
-                    return matches
+            with self._database.glance() as session:
+                now = engine_rows.seen(session)
+            if now == seen:
+                return matches
         raise GalleryBusyError(
             f"images of the gallery {self._database.name} were changed {ATTEMPTS} times during one search; wait for "
             "the other process to finish and try again"
         )
 
-    def _usable(self, session: Session, seen: Seen) -> EngineAbout | None:
+    def _usable(self, session: Session, seen: Seen) -> _Built | None:
         """What was built and measured for the gallery's model. Raises EngineError where it is not there."""
-        if self._engine_built is None or self._engine_built[0].built != seen.built:
+        if self._in_engine is None or self._in_engine.seen.built != seen.built:
             about = engine_rows.about(session)
             if about is None or about.recall <= 0 or about.model_digest != self._model[0]:
                 return None
             require_ours(self._engine, about)
-            self._engine_built = (seen, about)
-        return self._engine_built[1]
+            self._in_engine = _Built(seen, about, state.attribute(session))
+        return self._in_engine
 
-    def _nearest(self, session: Session, asked: Asked, about: EngineAbout) -> list[Found]:
+    def _nearest(self, session: Session, asked: Asked, built: _Built) -> list[Found]:
         """For each query the nearest, compared in full."""
         pending = outbox.pending(session)
         candidates = self._few(session, asked)
         if candidates is None:
-            named = self._named(session, asked, about)
+            named = self._named(session, asked, built)
             new = pending if asked.where is None else outbox.passing_among(session, asked.where, pending)
             candidates = [np.union1d(np.setdiff1d(one, pending), new) for one in named]
             candidates = self._enough(session, asked, candidates)
@@ -140,10 +151,10 @@ class EngineReader(Reader):
         passing = outbox.few_passing(session, asked.where, max(self._few_numbers // self._model[1], asked.k))
         return None if passing is None else [passing] * len(asked.queries)
 
-    def _named(self, session: Session, asked: Asked, about: EngineAbout) -> list[IdArray]:
+    def _named(self, session: Session, asked: Asked, built: _Built) -> list[IdArray]:
         """For each query those that may be nearest, by the engine; all of them pass, but what changed since."""
+        about, attribute = built.about, built.attribute
         reduced = asked.queries @ about.reduction
-        attribute = state.gallery(session).attribute
         length = max(about.length, about.length * asked.k // AT)
         if asked.where is None:
             return self._engine.search(reduced, length, about.effort, None, attribute)
@@ -177,7 +188,7 @@ class EngineReader(Reader):
 
     def forget(self) -> None:
         super().forget()
-        self._engine_built = self._down = None
+        self._in_engine = self._down = None
 
     def _require_up(self) -> None:
         """Raise again what the engine said a moment ago: every search would wait for it as long."""
@@ -190,7 +201,7 @@ class EngineReader(Reader):
             needed = 2 * self._model[1] * store.count(session)
         if self._down is None or self._down[1] is not error:
             self._down = time.monotonic(), error
-        self._engine_built = None
+        self._in_engine = None
         if needed > _MOST_BYTES:
             copied = size_text(needed)
             raise EngineError(f"{error}; this machine would have to copy {copied} of descriptors") from error

@@ -67,7 +67,7 @@ class Reader:
 
     def state(self) -> State:
         """How far the gallery has come."""
-        with self._database.reading() as session:
+        with self._database.glance() as session:
             return state.state(session)
 
     def forget(self) -> None:
@@ -143,7 +143,7 @@ class Reader:
             )
 
     def _sound_state(self) -> State:
-        with self._database.reading() as session:
+        with self._database.glance() as session:
             return self._content.state(session)
 
     def _search(
@@ -186,13 +186,14 @@ class Reader:
     def _searched(self, view: _View, where: Condition | None) -> tuple[HalfArray, IdArray | None]:
         """The records of a view's slots, and the faces that pass, None for all. A face that is removed from here on is
         missed at the end of the search."""
-        content = self._content.at(view.state) if where is None else None
-        if content is not None:
+        content = self._content.at(view.state)
+        if content is not None and where is None:
             return content, None
         with self._database.reading() as session:
-            now, content = self._records(session)
-            if now.removals != view.state.removals:  # the slots may be others
-                raise _OvertakenError
+            if content is None:
+                now, content = self._records(session)
+                if now.removals != view.state.removals:  # the slots may be others
+                    raise _OvertakenError
             return content, None if where is None else store.select_ids(session, where)
 
     def _records(self, session: Session) -> tuple[State, HalfArray]:

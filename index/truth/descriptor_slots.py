@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from index.descriptors import DescriptorFile, record_hashes
 from index.errors import GalleryCorruptError
 from index.files import descriptor_numbers, descriptor_path
 from index.truth.database import PAGE, Database, chunks
+from index.truth.many import ascending, numbers
 from index.truth.rows import record_row, require_known
 from index.truth.schema import Base, FaceRow, GalleryRow, RecordRow, RedescriptionRow, insert_rows, require_sealed
 from index.truth.state import advance, gallery, state
@@ -57,8 +57,7 @@ def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
 def added_after(session: Session, last: int) -> tuple[IdArray, IdArray]:
     """The ids (n,) and slots (n,) of all faces with an id above `last`, by ascending id."""
     query = select(RecordRow.face_id, RecordRow.slot).where(RecordRow.face_id > last, RecordRow.file == _CURRENT)
-    rows = session.execute(query.order_by(RecordRow.face_id)).yield_per(PAGE)  # else all rows at once, 200 B each
-    table = _numbers(chain.from_iterable(rows)).reshape(-1, 2)
+    table = numbers(session.connection(), query)
     return table[:, 0].copy(), table[:, 1].copy()
 
 
@@ -262,7 +261,7 @@ def use_file(session: Session, folder: Path, number: int) -> None:
 def ordered_slots(session: Session) -> IdArray:
     """The slots of all faces, ascending (n,)."""
     query = select(RecordRow.slot).where(RecordRow.file == _CURRENT, RecordRow.face_id.is_not(None))
-    return _numbers(session.scalars(query.order_by(RecordRow.slot)))
+    return ascending(session.connection(), query)
 
 
 def _readable(session: Session) -> TextClause:

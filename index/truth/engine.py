@@ -34,7 +34,9 @@ _WRITE = text(
     "over = :over, recall = :recall, milliseconds = :milliseconds, faces = :faces, reduction = :reduction"
 )
 _FORGET = text("UPDATE engine SET recall = NULL, reduction = NULL")
-_SEEN = text("SELECT token, recall, milliseconds, changes FROM engine")
+_SEEN = text(
+    "SELECT token, recall, milliseconds, changes, gallery.model_digest, descriptor_size FROM engine, gallery"
+)
 _ALL = text(
     "INSERT INTO outbox (face_id, change) SELECT face_id, nextval('outbox_change') FROM record "
     "WHERE file = (SELECT file FROM gallery) AND face_id IS NOT NULL "
@@ -99,10 +101,11 @@ class EngineAbout:
 @dataclass(frozen=True)
 class Seen:
     """How far an engine's truth has come. built: tells one EngineAbout from another; changes: one more with each
-    statement that changes what the engine is to hold."""
+    statement that changes what the engine is to hold; model: the gallery's, and its descriptors' size."""
 
     built: tuple[Any, ...]
     changes: int
+    model: tuple[str, int]
 
 
 def create(session: Session, vectors: str) -> None:
@@ -164,8 +167,8 @@ def forget(session: Session) -> None:
 
 def seen(session: Session) -> Seen:
     """How far it has come."""
-    token, recall, milliseconds, changes = session.execute(_SEEN).one()
-    return Seen((token, recall, milliseconds), changes)
+    token, recall, milliseconds, changes, *model = session.execute(_SEEN).one()
+    return Seen((token, recall, milliseconds), changes, (model[0], model[1]))
 
 
 def note_all(session: Session) -> None:
@@ -183,6 +186,12 @@ def lag(session: Session) -> int:
     if session.connection().dialect.name != "postgresql":
         return 0
     return session.scalar(text("SELECT count(*) FROM outbox")) or 0
+
+
+def waits(session: Session, least: int) -> bool:
+    """Whether an engine does not know so many faces as they are; no more of them are counted."""
+    found = session.scalar(text("SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT :least) AS one"), {"least": least})
+    return (found or 0) >= least
 
 
 def forget_notes(session: Session, faces: Sequence[int], upto: int) -> None:

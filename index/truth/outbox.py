@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ARRAY, BigInteger, any_, literal, select, text
+from sqlalchemy import ARRAY, BigInteger, any_, func, literal, select, text
 from sqlalchemy.orm import Session
 
 from index.descriptors import RECORD_TYPE
-from index.truth.conditions import expression
+from index.truth.conditions import that_pass
 from index.truth.database import PAGE
-from index.truth.schema import FaceRow, PhotoRow
-from index.truth.state import gallery
+from index.truth.many import ascending
+from index.truth.schema import FaceRow, GalleryRow, RecordRow
+from index.truth.state import attribute
 from index.values import FloatArray, HalfArray, IdArray
 from index.where import Condition
 
@@ -28,8 +29,13 @@ COLUMNS: Mapping[str, str] = {
     "face": "number",
 }
 """By the name that conditions have for it, a column of the table face that engines keep; the id besides."""
+_TOGETHER = 20_000  # descriptors in one value, which PostgreSQL keeps below 1 GB
 _NEXT = text("SELECT face_id, change FROM outbox ORDER BY change LIMIT :most")
 _PENDING = text("SELECT face_id FROM outbox ORDER BY face_id")
+_OF_SIZE = "FILTER (WHERE octet_length(content) = :bytes)"  # not for the planner, which would take it for rare
+_PACKED = (
+    f"string_agg(int8send(face_id), ''::bytea) {_OF_SIZE}, string_agg(content, ''::bytea) {_OF_SIZE}, max(face_id)"
+)
 _CURRENT = "record.file = (SELECT file FROM gallery)"
 _JOINED = f"record JOIN descriptor ON descriptor.file = record.file AND descriptor.slot = record.slot WHERE {_CURRENT}"
 _STAMP = "face.digest # CAST(CAST('x' || encode(substring(record.sha256 FROM 1 FOR 8), 'hex') AS bit(64)) AS bigint)"
@@ -44,11 +50,14 @@ _STAMPS = text(
     f"WHERE {_CURRENT} AND face.id > :after AND face.id NOT IN (SELECT face_id FROM outbox) ORDER BY face.id "
     "LIMIT :most"
 )
-_SOME = text(f"SELECT record.face_id, content FROM {_JOINED} AND record.face_id = ANY(:ids) ORDER BY record.face_id")
+_RECORDS = f"SELECT face_id, content FROM {_JOINED}"
+_SOME = text(f"SELECT {_PACKED} FROM ({_RECORDS} AND record.face_id = ANY(:ids)) AS one")
 _AFTER = text(
-    f"SELECT record.face_id, content FROM {_JOINED} AND record.face_id > :after ORDER BY record.face_id LIMIT :most"
+    f"SELECT {_PACKED} FROM ({_RECORDS} AND record.face_id > :after ORDER BY record.face_id LIMIT :most) AS one"
 )
-_DESCRIBED = text(f"SELECT face_id FROM record WHERE {_CURRENT} AND face_id IS NOT NULL ORDER BY face_id")
+_DESCRIBED = select(RecordRow.face_id).where(
+    RecordRow.file == select(GalleryRow.file).scalar_subquery(), RecordRow.face_id.is_not(None)
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,12 @@ def pending(session: Session) -> IdArray:
 
 def described(session: Session) -> IdArray:
     """The ids of all faces with a descriptor, ascending."""
-    return _ids(session.scalars(_DESCRIBED))
+    return ascending(session.connection(), _DESCRIBED)
+
+
+def count_described(session: Session) -> int:
+    """How many faces have a descriptor."""
+    return session.scalar(select(func.count()).select_from(_DESCRIBED.subquery())) or 0
 
 
 def states(session: Session, ids: list[int], size: int) -> list[Entry]:
@@ -99,17 +113,23 @@ def stamps(session: Session) -> Iterator[dict[int, int]]:
 
 def descriptors(session: Session, ids: IdArray, size: int) -> tuple[IdArray, HalfArray]:
     """Those of these faces (n,) that have a descriptor of so many numbers, ascending (m,), with it (m, size)."""
-    return _content(session.execute(_SOME, {"ids": ids.tolist()}), size)
+    parts = [
+        _content(session.execute(_SOME, {"ids": some.tolist(), "bytes": size * RECORD_TYPE.itemsize}), size)
+        for some in np.split(ids, range(_TOGETHER, len(ids), _TOGETHER))
+    ]
+    found, content = np.concatenate([one[0] for one in parts]), np.concatenate([one[1] for one in parts])
+    order = np.argsort(found)
+    return found[order], content[order]
 
 
 def all_descriptors(session: Session, size: int, most: int) -> Iterator[tuple[IdArray, HalfArray]]:
     """Those of all faces, in pages of at most so many."""
-    last = 0
+    last: int | None = 0
     while True:
-        ids, found = _content(session.execute(_AFTER, {"after": last, "most": most}), size)
-        if len(ids) == 0:
+        given = {"after": last, "most": most, "bytes": size * RECORD_TYPE.itemsize}
+        ids, found, last = _content(session.execute(_AFTER, given), size)
+        if last is None:
             return
-        last = int(ids[-1])
         yield ids, found
 
 
@@ -120,25 +140,26 @@ def decided(session: Session) -> list[int]:
 
 def few_passing(session: Session, where: Condition, most: int) -> IdArray | None:
     """The ids of the faces that pass, ascending; None where they are more than so many."""
-    query = select(FaceRow.id).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
-    passing = query.where(expression(where, gallery(session).attribute)).limit(most + 1)
-    ids = _ids(session.scalars(passing))
-    return np.sort(ids) if len(ids) <= most else None
+    passing = that_pass(select(FaceRow.id), where, attribute(session)).limit(most + 1)
+    ids = ascending(session.connection(), passing)
+    return ids if len(ids) <= most else None
 
 
 def passing_among(session: Session, where: Condition, ids: IdArray) -> IdArray:
     """Those of these faces that pass, ascending."""
-    query = select(FaceRow.id).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
-    those = FaceRow.id == any_(literal(ids.tolist(), ARRAY(BigInteger)))
-    found = session.scalars(query.where(those, expression(where, gallery(session).attribute)).order_by(FaceRow.id))
-    return _ids(found)
+    if len(ids) == 0:
+        return ids
+    those = select(FaceRow.id).where(FaceRow.id == any_(literal(ids.tolist(), ARRAY(BigInteger))))
+    return ascending(session.connection(), that_pass(those, where, attribute(session)))
 
 
 def _ids(values: Any) -> IdArray:
     return np.fromiter(values, np.int64)
 
 
-def _content(rows: Any, size: int) -> tuple[IdArray, HalfArray]:
-    sound = [(id_, content) for id_, content in rows if len(content) == size * RECORD_TYPE.itemsize]
-    joined = b"".join([bytes(content) for _, content in sound])
-    return np.array([id_ for id_, _ in sound], np.int64), np.frombuffer(joined, RECORD_TYPE).reshape(-1, size)
+def _content(found: Any, size: int) -> tuple[IdArray, HalfArray, int | None]:
+    """Ids and descriptors of this size, each packed into one value: a row for each would take longer than to compare
+    them; and the last id of all."""
+    ids, content, last = found.one()
+    records = np.frombuffer(content or b"", RECORD_TYPE).reshape(-1, size)
+    return np.frombuffer(ids or b"", ">i8").astype(np.int64), records, last

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, NoResultFound
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 
 from index.checked import forget
@@ -47,7 +47,8 @@ class Postgres:
         self._server, self._patience = server, patience
         self._table: int | None = None
         self._key = lock_key(server, "transaction")
-        engine = create_engine(server.url, connect_args=_arguments(server), pool_pre_ping=True, max_overflow=30)
+        engine = create_engine(server.url, connect_args=_arguments(server), max_overflow=30)
+        event.listen(engine, "checkout", _require_connected)
         self._engine = engine
         self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -57,6 +58,12 @@ class Postgres:
         """A transaction that sees one state of the database throughout. Raises GalleryNotFoundError, too, where there
         is no such gallery."""
         with self._named_errors(), Session(self._reader, info={"descriptors": ServedDescriptors}) as session:
+            yield session
+
+    @contextmanager
+    def glance(self) -> Iterator[Session]:
+        """For one question alone: a transaction would be two more. Raises as `reading`."""
+        with self._named_errors(), Session(self._alone) as session:
             yield session
 
     @contextmanager
@@ -209,6 +216,16 @@ def create_tables(server: Server, config: GalleryConfig) -> None:
             forget(folder)
     finally:
         database.close()
+
+
+def _require_connected(connection: Any, record: object, proxy: object) -> None:
+    """Raise DisconnectionError, for which SQLAlchemy connects anew, where the server has hung up. What it sent is at
+    hand already: to ask it with every transaction would take as long as a search's questions."""
+    try:
+        for _ in range(2):  # why it did so, and that it did
+            connection.pgconn.consume_input()
+    except psycopg.Error as error:
+        raise DisconnectionError(str(error)) from error
 
 
 def lock_key(server: Server, what: str) -> int:

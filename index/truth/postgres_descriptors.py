@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.orm import Session
 
 from index.checked import is_believed, look, note
@@ -27,6 +27,8 @@ from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import discard_indexes, exact_path
 from index.plain import not_following
 from index.truth import engine
+from index.truth.many import numbers
+from index.truth.schema import RecordRow
 from index.values import HalfArray, IdArray
 from index.whole import replaced
 
@@ -35,9 +37,6 @@ _STATE = text("SELECT generation, stamp, file FROM gallery")
 _SUM = text(
     "SELECT count(*), coalesce(sum(digest), 0), coalesce(max(slot), -1) FROM record "
     "WHERE file = :file AND face_id IS NOT NULL AND slot < :end"
-)
-_ROWS = text(
-    "SELECT slot, digest FROM record WHERE file = :file AND face_id IS NOT NULL AND slot >= :start ORDER BY slot"
 )
 _BYTES = text("SELECT slot, content FROM descriptor WHERE file = :file AND slot = ANY(:slots)")
 _NEXT = text(
@@ -136,7 +135,7 @@ class ServedDescriptors(DescriptorFile):
             return
         known = self._known_digests(copied)
         start = len(known) if copied and self._same(connection, copied) else 0
-        slots, digests = _table(connection.execute(_ROWS, {"file": self._number, "start": start}))
+        slots, digests = _slots(connection, self._number, start)
         end = max(start, int(slots[-1]) + 1 if len(slots) else 0, len(known))
         now = np.zeros(end, np.int64)
         now[:start] = known[:start]
@@ -210,9 +209,11 @@ class ServedDescriptors(DescriptorFile):
         return self.path.with_suffix(".digests")
 
 
-def _table(rows: Any) -> tuple[IdArray, IdArray]:
-    """Two columns of whole numbers, (n,) and (n,). Raises GalleryCorruptError for a slot that is none."""
-    table = np.array(rows.all(), np.int64).reshape(-1, 2)
+def _slots(connection: Connection, file: int, start: int) -> tuple[IdArray, IdArray]:
+    """Of a file's records from a slot on those of faces: slots, ascending (n,), and the digests of their rows (n,).
+    Raises GalleryCorruptError for a slot that is none."""
+    rows = select(RecordRow.slot, RecordRow.digest).where(RecordRow.file == file, RecordRow.face_id.is_not(None))
+    table = numbers(connection, rows.where((RecordRow.slot >= start) | (RecordRow.slot < 0)))
     if len(table) and table[0, 0] < 0:
         raise GalleryCorruptError("the database holds a record at a slot below 0: restore it from a backup")
     return table[:, 0].copy(), table[:, 1].copy()

@@ -125,7 +125,9 @@ def is_for(session: Session, made_for: GalleryConfig) -> bool:
 
 def attribute(session: Session) -> str:
     """What its models edit. Raises as `gallery`."""
-    found: str = _sound(session)["attribute"]
+    row = whole(session)
+    looked_at(row)
+    found: str = row["attribute"]
     return found
 
 

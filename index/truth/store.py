@@ -8,16 +8,16 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Select, Table, bindparam, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from index.errors import DuplicatePathError, UnknownImageError
 from index.labels import Labels, text_key
 from index.stamps import FileStamp
-from index.truth.conditions import expression
+from index.truth.conditions import expression, that_pass
 from index.truth.database import PAGE, chunks
 from index.truth.ids import last_id
+from index.truth.many import ascending
 from index.truth.rows import (
     FACES,
     READ,
@@ -328,7 +328,8 @@ def ids_of_person(session: Session, identity: str) -> list[int]:
 
 def page(session: Session, where: Condition | None, after: int) -> list[Face]:
     """The next faces that pass the condition and have an id above `after`."""
-    query = _that_pass(session, select_faces(), where).where(FACES.id > after).order_by(FACES.id).limit(PAGE)
+    query = select_faces() if where is None else select_faces().where(expression(where, attribute(session)))
+    query = query.where(FACES.id > after).order_by(FACES.id).limit(PAGE)
     return [face_of(row) for row in session.execute(query)]
 
 
@@ -349,19 +350,17 @@ def present(session: Session, ids: Sequence[int]) -> list[Face]:
 
 def select_ids(session: Session, where: Condition | None) -> IdArray:
     """The ids of the faces that pass the condition, ascending."""
-    query = select(FaceRow.id).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
-    return np.fromiter(session.scalars(_that_pass(session, query, where).order_by(FaceRow.id)), dtype=np.int64)
+    return ascending(session.connection(), _that_pass(session, select(FaceRow.id), where))
 
 
 def first_ids(session: Session, where: Condition | None) -> IdArray:
     """Of each photo the lowest id of a face that passes the condition, ascending."""
-    query = select(func.min(FaceRow.id).label("first")).join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
-    grouped = _that_pass(session, query, where).group_by(FaceRow.photo_id)
-    return np.fromiter(session.scalars(grouped.order_by("first")), dtype=np.int64)
+    query = select(func.min(FaceRow.id).label("first"))
+    return ascending(session.connection(), _that_pass(session, query, where).group_by(FaceRow.photo_id))
 
 
 def _that_pass(session: Session, query: Select[Any], where: Condition | None) -> Select[Any]:
-    return query if where is None else query.where(expression(where, attribute(session)))
+    return query if where is None else that_pass(query, where, attribute(session))
 
 
 def _photos_of(session: Session, ids: Sequence[int]) -> dict[int, int]:
