@@ -14,7 +14,8 @@ from index.reading import Reading
 from index.search import engine_prepare
 from index.search.engine import Engine
 from index.tidying import tidy
-from index.truth import engine, state
+from index.truth import engine as engine_rows
+from index.truth import state
 from index.truth.database import PATIENCE, Database, Lock
 from index.truth.rights import TURN, claim
 from index.values import GalleryConfig
@@ -130,7 +131,7 @@ class Writing(Reading):
         if self._engine is None:
             return
         with self._database.glance() as session:
-            if not engine.waits(session, least):
+            if not engine_rows.waits(session, least):
                 return
         try:
             engine_prepare.drain(self._database, self._engine)

@@ -56,6 +56,8 @@ class Milvus:
 
     def __init__(self, vectors: Vectors) -> None:
         self._vectors, self._name = vectors, vectors.collection
+        # Milvus Lite answers nothing while it merges what it holds, in this process: that is no server that has gone
+        self._answering = _BUILDING if vectors.kind == LITE else 6 * _PATIENCE
         self._client: Any = None
         self._lock = RLock()
         self._field: str | None = None
@@ -124,10 +126,10 @@ class Milvus:
                 client.delete(self._name, ids=list(gone[start : start + _TOGETHER]), timeout=_PATIENCE)
             for start in range(0, len(entries), _TOGETHER):
                 rows = [_row(entry, field) for entry in entries[start : start + _TOGETHER]]
-                client.upsert(self._name, rows, timeout=6 * _PATIENCE)
+                client.upsert(self._name, rows, timeout=self._answering)
             some = f"id == {entries[-1].id if entries else gone[-1]}"
             client.query(
-                self._name, filter=some, output_fields=["id"], consistency_level="Strong", timeout=6 * _PATIENCE
+                self._name, filter=some, output_fields=["id"], consistency_level="Strong", timeout=self._answering
             )
 
         if entries or gone:
@@ -163,7 +165,7 @@ class Milvus:
                 filter="" if where is None else expression(where, attribute) or "",
                 output_fields=["id"],
                 search_params={"metric_type": "L2", "params": {"ef": max(effort, most)}},
-                timeout=6 * _PATIENCE,
+                timeout=self._answering,
             )
             return [_ids(one) for one in answer]
 
@@ -179,7 +181,7 @@ class Milvus:
                 output_fields=["id", "stamp"],
                 limit=LONGEST,
                 consistency_level="Strong",
-                timeout=6 * _PATIENCE,
+                timeout=self._answering,
             )
             return {row["id"]: row["stamp"] for row in rows}
 

@@ -34,9 +34,7 @@ _WRITE = text(
     "over = :over, recall = :recall, milliseconds = :milliseconds, faces = :faces, reduction = :reduction"
 )
 _FORGET = text("UPDATE engine SET recall = NULL, reduction = NULL")
-_SEEN = text(
-    "SELECT token, recall, milliseconds, changes, gallery.model_digest, descriptor_size FROM engine, gallery"
-)
+_SEEN = text("SELECT token, recall, milliseconds, changes, gallery.model_digest, descriptor_size FROM engine, gallery")
 _ALL = text(
     "INSERT INTO outbox (face_id, change) SELECT face_id, nextval('outbox_change') FROM record "
     "WHERE file = (SELECT file FROM gallery) AND face_id IS NOT NULL "
