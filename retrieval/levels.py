@@ -54,7 +54,8 @@ def same_names(names: Iterable[str]) -> list[SameName]:
 
 def _same_name(folders: list[str]) -> SameName | None:
     """None where every level names one person, as of anna and anna/anna."""
-    parts = [tuple(map(text_key, folder.split("/"))) for folder in folders]
+    keys: dict[str, str] = {}  # each once: of folders that lie deep in one another there are many
+    parts = [tuple(keys.setdefault(key, key) for key in map(text_key, folder.split("/"))) for folder in folders]
     for level in range(1, max(map(len, parts)) + 1):
         if len({part[min(level, len(part)) - 1] for part in parts}) > 1:
             return SameName(folders[0].rpartition("/")[2], tuple(folders), FIRST if level == 1 else str(level))

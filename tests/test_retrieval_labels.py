@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from faceedit.errors import ManifestError, UsageError
 from index.care.restore import restore
 from index.gallery import Gallery, Labels
 from retrieval.face_search import FaceSearch
+from retrieval.levels import same_names
 from retrieval.run_reports import IndexReport
 from tests.conftest import blob_face
 from tests.stand_ins import ReadsHere, stand_in_search
@@ -328,6 +330,16 @@ ONE = [("Jürgen/1.png", f"{NFD}/2.png"), ("Anna/1.png", "ANNA/2.png"), ("a/x/1.
 @pytest.mark.parametrize("names", [*ONE, ("a/1.png", "a/A/2.png")])
 def test_names_that_are_one_anyway_are_not_told_of(faces: FaceSearch, tmp_path: Path, names: tuple[str, ...]) -> None:
     assert faces.index(put(tmp_path / "g", *names)).warnings() == []
+
+
+def test_folders_deep_in_one_another_are_compared_in_little_memory() -> None:
+    names = [f"{'d/' * depth}1.png" for depth in range(1, 1_500)]
+    tracemalloc.start()
+    try:
+        assert same_names(names) == []
+        assert tracemalloc.get_traced_memory()[1] < 25_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_composed_and_decomposed_names_are_one_person(faces: FaceSearch, tmp_path: Path) -> None:
