@@ -122,6 +122,8 @@ LOOKING = {
     "all in one cell": ["keypoints"],
     "another one": ["landmarks"],
     "InsightFace's array": ["landmark_2d_106", "kps"],
+    "each in one cell": ["left_eye", "right_eye", "nose", "mouth_left", "mouth_right"],
+    "each in one cell, as others call them": ["lefteye", "righteye", "leftmouth", "rightmouth"],
     "a number too many": [f"kps_{n}_{axis}" for n in (0, 1, 2, 3, 5) for axis in "xy"],
 }
 
@@ -136,7 +138,7 @@ def test_what_looks_like_landmarks_and_says_too_little_is_refused(names: str, tm
             read(tmp_path / "p.csv")
 
 
-LABELS = ["pose glasses age", "x y w h", "box_x box_y x1 y1 x2 y2", "lipstick family eyes"]
+LABELS = ["left_eye right_eye", "pose glasses age", "x y w h", "box_x box_y x1 y1 x2 y2", "lipstick family eyes"]
 
 
 @pytest.mark.parametrize("columns", [[], *(names.split() for names in LABELS)])

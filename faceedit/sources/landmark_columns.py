@@ -139,7 +139,15 @@ def _looking(header: Sequence[str], points: Mapping[str, _Point]) -> list[str]:
         for column in columns.values()
         if _WORDS.search(column.lower()) or (many and _NUMBER.fullmatch(point)) or point in (*_PLACE, "nt")
     }
+    found |= _in_a_cell(header)
     return [column for column in header if column in found or _WHOLE.fullmatch(column.lower())]
+
+
+def _in_a_cell(header: Sequence[str]) -> set[str]:
+    """Columns of points whose x and y stand in one cell, as of a detector's words written as a table; none where they
+    do not say where eyes and mouth are: then it is something else that they say of eyes."""
+    named = {column: _our_name(re.sub("[^a-z0-9]+", "", column.lower())) for column in header}
+    return {column for column, name in named.items() if name in POINTS} if {*POINTS} <= {*named.values()} else set()
 
 
 def _by_axis(found: Mapping[str, list[_Point]]) -> dict[str, tuple[str, ...]]:
