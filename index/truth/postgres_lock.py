@@ -1,9 +1,9 @@
 """Rights to write into a gallery on PostgreSQL: advisory locks on a connection of their own, each with a key.
 
-Several write where they claim different folders. Who writes at all shares the gallery's key; who needs all of it has
-that alone. A claim shares the keys of the folders that it lies in and has its own one alone, so that one of two claims,
-of which one lies in the other, is refused. Who writes has the turn's key alone for a moment. A key that others share is
-only ever tried: who waited for it would keep those from their turns who wait behind.
+Several write where they claim different folders. Who writes has the turn's key for as long as that takes, and is waited
+for. A claim shares the gallery's key with others, and those of the folders that it lies in, and has its own folder's
+alone, so that one of two claims, of which one lies in the other, is refused. Who needs all of it has the turn's and the
+gallery's alone; where others have claims, it gives their turn back before it tries again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WAIT = "wait for it to finish, or stop it, and try again"
 
 @dataclass(frozen=True)
 class Key:
-    """One lock. shared: others may share it; tried: never waited for in the server's queue; refused: what is said where
+    """One lock. shared: others may share it; tried: not waited for while others are held; refused: what is said where
     another has it, of whom."""
 
     number: int
@@ -40,15 +40,12 @@ def keys_of(right: Right, name: str, number: Callable[[str], int]) -> list[Key]:
     """What a right needs, in the order in which it is taken. name: of the gallery, for people; number: of a lock, by
     what it stands for."""
     taken = f"the gallery {name} is being written by {{}}; only one can write at a time: {_WAIT}"
-    whole = number("gallery")
-    if right.kind == "tell":
-        told = f"the engine of the gallery {name} is being told what changed by {{}}: {_WAIT}"
-        return [Key(number("tell"), right.shared, False, told)]
+    turn, whole = Key(number("turn"), False, False, taken), number("gallery")
     if right.kind == "whole":
-        return [Key(whole, False, True, taken)]
-    keys = [Key(whole, True, False, taken)]
+        return [turn, Key(whole, False, True, taken)]
     if right.kind == "turn":
-        return [*keys, Key(number("turn"), False, False, taken)]
+        return [turn]
+    keys = [Key(whole, True, False, taken)]
     *above, own = right.folders
     for folder in above:
         told = f"{folder}, which {own} lies in, is being indexed into the gallery {name} by {{}}: {_WAIT}"
@@ -89,7 +86,7 @@ class AdvisoryLock:
         connection: psycopg.Connection | None = None
         try:
             connection = psycopg.connect(**self._where, autocommit=True)
-            refused = _first_refused(connection, self._keys, time.monotonic() + patience)
+            refused = _refused(connection, self._keys, time.monotonic() + patience)
             if refused is None:
                 self._connection, connection = connection, None
                 return
@@ -112,20 +109,23 @@ class AdvisoryLock:
             connection.close()
 
 
-def _first_refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: float) -> Key | None:
-    return next((key for key in keys if not _taken(connection, key, deadline)), None)
+def _refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: float) -> Key | None:
+    """Which of the keys cannot be had until then; None: all are held."""
+    while (refused := next((key for key in keys if not _taken(connection, key, deadline)), None)) is not None:
+        left = deadline - time.monotonic()
+        if left <= 0 or not refused.tried:
+            return refused
+        connection.execute("SELECT pg_advisory_unlock_all()")
+        time.sleep(min(_AGAIN, left))
+    return None
 
 
 def _taken(connection: psycopg.Connection, key: Key, deadline: float) -> bool:
     kind = "_shared" if key.shared else ""
-    while connection.execute(f"SELECT pg_try_advisory_lock{kind}(%s)", (key.number,)).fetchone() != (True,):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
-        if not key.tried:
-            return _waited(connection, f"SELECT pg_advisory_lock{kind}(%s)", key.number, left)
-        time.sleep(min(_AGAIN, left))
-    return True
+    if connection.execute(f"SELECT pg_try_advisory_lock{kind}(%s)", (key.number,)).fetchone() == (True,):
+        return True
+    left = deadline - time.monotonic()
+    return left > 0 and not key.tried and _waited(connection, f"SELECT pg_advisory_lock{kind}(%s)", key.number, left)
 
 
 def _waited(connection: psycopg.Connection, lock: str, number: int, seconds: float) -> bool:

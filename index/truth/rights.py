@@ -1,4 +1,4 @@
-"""What a writer may have of a gallery to itself: all of it, a moment, a folder, or the telling of its engine."""
+"""What a writer may have of a gallery to itself: all of it, a moment, or a folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Right:
     """Where only one writes at a time, each of them is the right to write at all. kind: which of those below; folder:
-    that is claimed, below the images' folder; shared: others may have it, too, as long as they share it."""
+    that is claimed, below the images' folder."""
 
     kind: str
     folder: str = ""
-    shared: bool = False
 
     @property
     def folders(self) -> list[str]:
@@ -25,8 +24,6 @@ WHOLE = Right("whole")
 """Nobody else writes."""
 TURN = Right("turn")
 """Nobody else writes for a moment; others hold their claims meanwhile."""
-TELL, ASK = Right("tell"), Right("tell", shared=True)
-"""Nobody else tells the engine what changed; nobody does while it is asked."""
 
 
 def claim(folder: str) -> Right:
