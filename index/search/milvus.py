@@ -226,6 +226,7 @@ class Milvus:
         try:
             return ask()
         except (MilvusException, RpcError, OSError, ImportError) as error:
+            self._client = self._field = None  # the next who asks loads the collection again, as after a restart
             said = " ".join(str(getattr(error, "message", "") or error).split())[:200]
             raise EngineError(f"Milvus does not answer for {self._vectors} ({said}): {_mend(self._vectors)}") from error
 
