@@ -168,26 +168,33 @@ def _tiles(folders: Sequence[Path], count: int) -> Iterator[np.ndarray]:
 
 
 def several(given: argparse.Namespace) -> Iterator[str]:
-    """Composites of 2 to 12 people: faces found, and the right person and picture by the face in each place."""
+    """Composites of 2 to 12 people: faces found, and the right person and picture by the face in each place, among the
+    photographs as `index` cuts them, and as they are cut by the points that came with them, which follow another rule.
+    """
     rows, editor, cropper = rows_of(given.real), Editor.load(MODEL), cutter()
-    gallery = _described(editor, [_crop_of(given.real, row) for row in rows])
-    rng = np.random.default_rng(18)
-    placed = there = right = person = 0
-    extra = 0
+    ways = {
+        "as index cuts them": [cut(cropper, (given.real / row["path"]).read_bytes()).faces[0].crop for row in rows],
+        "by other points": [_crop_of(given.real, row) for row in rows],
+    }
+    galleries = {name: _described(editor, crops) for name, crops in ways.items()}
+    rng, asked, sources = np.random.default_rng(18), list[np.ndarray](), list[int]()
+    placed = extra = 0
     for number in range(given.pictures_of_several):
         chosen = rng.choice(len(rows), 2 + number % 11, replace=False)
         image, places = _composite([portrait_of(given.real, rows[i]) for i in chosen], rng)
         cuts = cut(cropper, jpeg(image))
         in_place = [_in(cuts, place) for place in places]
-        placed, there = placed + len(places), there + sum(one is not None for one in in_place)
-        extra += len(cuts.faces) - sum(one is not None for one in in_place)
-        crops = [(i, one) for i, one in zip(chosen, in_place, strict=True) if one is not None]
-        nearest = (_described(editor, [one for _, one in crops]) @ gallery.T).argmax(1)
-        right += sum(int(i == j) for (i, _), j in zip(crops, nearest, strict=True))
-        person += sum(rows[i]["identity"] == rows[j]["identity"] for (i, _), j in zip(crops, nearest, strict=True))
-    yield "composites | people | found | of those, the very picture first | the person first | found where nobody is"
-    shares = f"{there / placed:.4f} | {right / there:.4f} | {person / there:.4f}"
-    yield f"{given.pictures_of_several} | {placed} | {shares} | {extra}"
+        placed, extra = placed + len(places), extra + len(cuts.faces) - sum(one is not None for one in in_place)
+        asked += [one for one in in_place if one is not None]
+        sources += [int(i) for i, one in zip(chosen, in_place, strict=True) if one is not None]
+    described, people = _described(editor, asked), np.array([row["identity"] for row in rows])
+    yield "composites | people | found | found where nobody is"
+    yield f"{given.pictures_of_several} | {placed} | {len(asked) / placed:.4f} | {extra}"
+    yield "photographs | the very picture first | the person first"
+    for name, gallery in galleries.items():
+        nearest = (described @ gallery.T).argmax(1)
+        right, person = nearest == sources, people[nearest] == people[sources]
+        yield f"{name} | {right.mean():.4f} | {person.mean():.4f}"
 
 
 def _crop_of(real: Path, row: dict[str, str]) -> np.ndarray:
