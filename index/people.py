@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.errors import UnknownPersonError
 from index.truth import people, state
@@ -94,9 +94,7 @@ class People:
             there = {face: person for face, person in now.items() if face in before}
             moved = {f: p for f, p in there.items() if not before[f].looked or before[f].person != p}
             people.write(session, moved)
-            row = state.gallery(session)
-            row.grouped_by = row.model_digest
-            session.flush()
+            state.change(session, grouped_by=state.gallery(session).model_digest)
             again = sum(before[face].looked for face in moved)
             return Written(again, people.suggest(session))
 
@@ -123,7 +121,7 @@ class People:
         return number
 
 
-def _place(session: Session, persons: Mapping[int, int], along: Mapping[int, int]) -> None:
+def _place(session: Connection, persons: Mapping[int, int], along: Mapping[int, int]) -> None:
     people.place(session, persons)
     people.write(session, along)
     people.suggest(session)

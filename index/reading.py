@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.descriptors import checked_descriptors
 from index.engines import FAISS
@@ -265,7 +265,7 @@ class Reading:
         queries = checked_descriptors(np.asarray(descriptors), self._config.descriptor_size)
         return self._reader.search(queries, k, where, exclude, part)
 
-    def _pages(self, read: Callable[[Session, int], list[Face]], last: int = 0) -> Iterator[Face]:
+    def _pages(self, read: Callable[[Connection, int], list[Face]], last: int = 0) -> Iterator[Face]:
         while True:
             with self._database.reading() as session:
                 page = read(session, last)

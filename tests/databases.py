@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.gallery import Gallery
 from index.truth.database import Database, Lock, SQLite
@@ -28,21 +28,21 @@ class Stepped:
         self.step: Step = lambda moment: None
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> Iterator[Connection]:
         self.step("read")
         with self._database.reading() as session:
             yield session
         self.step("have read")
 
     @contextmanager
-    def glance(self) -> Iterator[Session]:
+    def glance(self) -> Iterator[Connection]:
         self.step("read")
         with self._database.glance() as session:
             yield session
         self.step("have read")
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self) -> Iterator[Connection]:
         self.step("write")
         with self._database.writing() as session:
             yield session

@@ -78,9 +78,9 @@ def test_many_numbers_come_as_they_are_by_the_first_of_each_row(opened: Opened) 
     database = opened()
     with database.reading() as session:
         query = union_all(*(select(literal(a, BigInteger), literal(b, BigInteger)) for a, b in rows)).subquery()
-        assert numbers(session.connection(), select(query)).tolist() == sorted(map(list, rows))
-        assert ascending(session.connection(), select(query.c[1])).tolist() == sorted(b for _, b in rows)
-        none = numbers(session.connection(), select(query).where(false()))
+        assert numbers(session, select(query)).tolist() == sorted(map(list, rows))
+        assert ascending(session, select(query.c[1])).tolist() == sorted(b for _, b in rows)
+        none = numbers(session, select(query).where(false()))
         assert none.shape == (0, 2) and none.dtype == np.int64
 
 
@@ -123,7 +123,7 @@ def test_a_block_that_raises_changes_nothing(opened: Opened) -> None:
     with pytest.raises(ZeroDivisionError), database.writing() as session:
         store.insert_faces(session, [new_face("2.png")])
         store.remove(session, [1])
-        state.gallery(session).image_root = "/elsewhere"
+        state.change(session, image_root="/elsewhere")
         assert store.paths(session) == {"2.png"}
         raise ZeroDivisionError
     assert content(database) == (1, ["1.png"])
@@ -265,7 +265,7 @@ def test_its_connections_are_durable(path: Path) -> None:
     database = SQLite(path)
     names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "busy_timeout")
     with database.reading() as session:
-        found = [session.connection().exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+        found = [session.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
     database.close()
     assert found == ["wal", 2, 1, 1, 10_000]
 
@@ -348,7 +348,7 @@ def test_a_row_that_points_to_none_is_found(path: Path) -> None:
     assert database.soundness() == ["a row of record points to no face"]
     database.close()
     with pytest.raises(GalleryCorruptError), database.writing() as session:
-        session.connection().exec_driver_sql("INSERT INTO record VALUES (1, 1, 9998, zeroblob(32), 0)")
+        session.exec_driver_sql("INSERT INTO record VALUES (1, 1, 9998, zeroblob(32), 0)")
     database.close()
 
 
@@ -381,9 +381,8 @@ def test_a_disk_that_refuses_is_named(path: Path) -> None:
     database = SQLite(path)
     with pytest.raises(GalleryStorageError, match=r"SQLite cannot use .* \(database or disk is full\); check the free"):
         with database.writing() as session:
-            connection = session.connection()
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            pages = session.exec_driver_sql("PRAGMA page_count").scalar()
+            session.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
             store.insert_faces(session, [new_face(f"more/{number}.png") for number in range(1_000)])
     assert content(database)[0] == 1 and database.soundness() == []
     database.close()

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, text
 
 from index.checked import forget, look, note
 from index.errors import GalleryCorruptError, GalleryExistsError, GalleryStorageError
@@ -76,8 +75,8 @@ class _Folder:
         damage."""
         try:
             with self.database.writing() as session:
-                if not session.connection().exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
-                    to_newest(session.connection())
+                if not session.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+                    to_newest(session)
                 ours = not strange(session)
         except GalleryCorruptError:
             ours = False
@@ -89,7 +88,7 @@ class _Folder:
         discard_unfinished(self.folder)
         self.database = SQLite(self.folder / UNFINISHED)
         with self.database.writing() as session:
-            to_newest(session.connection())
+            to_newest(session)
 
     def finish(self) -> None:
         self.database.fold()
@@ -144,12 +143,12 @@ class _Server:
         """Unless they are there."""
         with self.database.writing() as session:
             if session.scalar(text("SELECT to_regclass('gallery')")) is None:
-                to_newest(session.connection())
+                to_newest(session)
 
     def clear(self) -> None:
         with self.database.writing() as session:
             session.execute(text(f"DROP SCHEMA {self.server.unfinished_schema} CASCADE"))
-            to_newest(session.connection())
+            to_newest(session)
 
     def finish(self) -> None:
         with self.database.writing() as session:
@@ -159,7 +158,7 @@ class _Server:
         discard_all(self.folder)  # what was derived of an earlier one
         forget(self.folder)
 
-    def _is_taken(self, session: Session) -> bool:
+    def _is_taken(self, session: Connection) -> bool:
         taken = text("SELECT to_regnamespace(:name) IS NOT NULL")
         return bool(session.scalar(taken, {"name": self.server.schema}))
 

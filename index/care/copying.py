@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.care.row_checks import row_damage
 from index.descriptors import RECORD_TYPE
@@ -172,7 +172,7 @@ class _Part(NamedTuple):
 class _Run:
     """One run of a copy. source: the state that is copied, as one reading transaction sees it."""
 
-    source: Session
+    source: Connection
     folder: Path
     database: Database
     target: Target
@@ -237,7 +237,7 @@ class _Run:
         )
 
 
-def _state(session: Session) -> State:
+def _state(session: Connection) -> State:
     gallery(session)  # it is one, of this release
     last_ids = {name: last_id(session, name) for name in _NUMBERED}
     [row] = page(session, GALLERY, None, 1)
@@ -249,7 +249,7 @@ def _sums_of(database: Database) -> dict[str, Sums]:
         return all_sums(session)
 
 
-def _described(session: Session, folder: Path, sizes: Mapping[int, int], rows: Sequence[Row]) -> Iterator[_Part]:
+def _described(session: Connection, folder: Path, sizes: Mapping[int, int], rows: Sequence[Row]) -> Iterator[_Part]:
     """The descriptors of some rows of `record`, by file."""
     for file, some in groupby(rows, key=itemgetter(0)):
         here = list(some)

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, text
 
 from index.care.row_checks import damaged_rows
 from index.descriptors import record_hash
@@ -30,13 +29,13 @@ _WITHOUT_PHOTO = "SELECT photo_id FROM face WHERE photo_id NOT IN (SELECT id FRO
 _RECORDED = "SELECT face_id FROM record WHERE face_id NOT IN (SELECT id FROM face)"
 
 
-def restore_rows(session: Session, folder: Path) -> None:
+def restore_rows(session: Connection, folder: Path) -> None:
     """Give rows what they said before, where their digests prove it. The caller defers foreign keys."""
     for name in ("photo", "face", "record", "kept", "hidden", "placement", "member"):
         _restore(session, folder, name)
 
 
-def mend_rows(session: Session) -> set[int]:
+def mend_rows(session: Connection) -> set[int]:
     """Let damaged rows say what can be believed of them, after `restore_rows`; the ids of the faces that may have other
     labels than before. The caller defers foreign keys."""
     # files are looked at again, and people grouped; of labels, and of what a hand said of persons, nobody knows whose
@@ -50,7 +49,7 @@ def mend_rows(session: Session) -> set[int]:
     return doubtful
 
 
-def _restore(session: Session, folder: Path, name: str) -> None:
+def _restore(session: Connection, folder: Path, name: str) -> None:
     """Give rows of a table what they said before, where another value in one place makes their digest right."""
     damaged = damaged_rows(session, name)[:_MOST]
     if not damaged:
@@ -91,7 +90,7 @@ def _proven(row: _Row, guesses: Sequence[tuple[str, Iterable[Any]]]) -> _Row | N
     return None
 
 
-def _usual(session: Session, name: str, damaged: Sequence[_Row]) -> dict[str, list[Any]]:
+def _usual(session: Connection, name: str, damaged: Sequence[_Row]) -> dict[str, list[Any]]:
     """By column, values that rows of the table have, those of damaged ones among them: cells may have been swapped."""
     found: dict[str, list[Any]] = {}
     for column in list(damaged[0])[:-1]:
@@ -101,7 +100,7 @@ def _usual(session: Session, name: str, damaged: Sequence[_Row]) -> dict[str, li
     return found
 
 
-def _guesses(session: Session, folder: Path, name: str, row: _Row) -> Mapping[str, Iterable[Any]]:
+def _guesses(session: Connection, folder: Path, name: str, row: _Row) -> Mapping[str, Iterable[Any]]:
     """By column, what a value of the row may have been: what other rows, other columns, or bytes say."""
     if name in ("kept", "hidden", "placement"):
         return {}
@@ -126,11 +125,11 @@ def _guesses(session: Session, folder: Path, name: str, row: _Row) -> Mapping[st
     }
 
 
-def _column(session: Session, query: str) -> list[Any]:
+def _column(session: Connection, query: str) -> list[Any]:
     return list(session.scalars(text(query)))
 
 
-def _mend_faces(session: Session) -> Iterator[int]:
+def _mend_faces(session: Connection) -> Iterator[int]:
     """Damaged faces keep the labels that can be, and are in the photo that they say, or in one that no other is in."""
     values = state.gallery(session).attribute_values
     for row in damaged_rows(session, "face"):
@@ -144,7 +143,7 @@ def _mend_faces(session: Session) -> Iterator[int]:
         yield id_
 
 
-def _number_in(session: Session, photo: int, row: _Row) -> int:
+def _number_in(session: Connection, photo: int, row: _Row) -> int:
     """The face's own where that is one which no other face of the photo has, else the next that is free."""
     others = text("SELECT number FROM face WHERE photo_id = :photo AND NOT (id IS :id)")
     taken = set(session.scalars(others, {"photo": photo, "id": row["id"]}))
@@ -175,7 +174,7 @@ def _labels(row: _Row) -> _Row:
     return {**made, **keys, "origins": "".join(origins)}
 
 
-def _photo_for(session: Session, face: _Row, path: str) -> int:
+def _photo_for(session: Connection, face: _Row, path: str) -> int:
     """The face's photo, unless there is none such or another face is all of it: then the one that has no face, or a new
     one, whose file is not known."""
     taken = text(
@@ -193,7 +192,7 @@ def _photo_for(session: Session, face: _Row, path: str) -> int:
     return new
 
 
-def _mend_photos(session: Session) -> Iterator[int]:
+def _mend_photos(session: Connection) -> Iterator[int]:
     """Damaged photos keep a path that leads nowhere else, and a hash, by which a renamed file is found again. One that
     shows no face was but noted as unreadable, and is noted again by the next run over its folder."""
     for row in damaged_rows(session, "photo"):
@@ -229,7 +228,7 @@ def _is_path(path: object) -> bool:
     return True
 
 
-def _change(session: Session, name: str, row: _Row, values: tuple[Any, ...]) -> None:
+def _change(session: Connection, name: str, row: _Row, values: tuple[Any, ...]) -> None:
     """Replace a row; what points to it stays."""
     columns = [column.name for column in Base.metadata.tables[name].columns]
     given = {f"new_{column}": value for column, value in zip(columns, values, strict=True)}
@@ -237,7 +236,7 @@ def _change(session: Session, name: str, row: _Row, values: tuple[Any, ...]) -> 
     session.execute(text(f"UPDATE {name} SET {changes} WHERE {_where(name)}"), given | row)
 
 
-def _delete(session: Session, name: str, row: _Row) -> None:
+def _delete(session: Connection, name: str, row: _Row) -> None:
     session.execute(text(f"DELETE FROM {name} WHERE {_where(name)}"), row)
 
 

@@ -7,8 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, text
 
 from index.care.mending import mend_rows, restore_rows
 from index.care.row_checks import damaged_rows, require_sound_rows
@@ -61,9 +60,9 @@ def repair(folder: Path, database: Database) -> Repair:
     return done
 
 
-def _mended(session: Session, folder: Path) -> set[int]:
+def _mended(session: Connection, folder: Path) -> set[int]:
     """Mend the rows of a file; a server keeps rows as they were written, and its backups have them."""
-    if session.connection().dialect.name != "sqlite":
+    if session.dialect.name != "sqlite":
         return set()
     session.execute(text("PRAGMA defer_foreign_keys = ON"))
     restore_rows(session, folder)

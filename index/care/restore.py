@@ -47,7 +47,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
         try:
             _fill(database, made, given, progress)
             with database.writing() as session:
-                state.gallery(session).persons = given.persons
+                state.change(session, persons=given.persons)
                 kept.insert(session, read_kept(given))
                 people.insert_placements(session, read_placements(given))
                 hidden.insert(session, read_hidden(given))

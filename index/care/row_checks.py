@@ -8,8 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Table, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Table, text
 
 from index.errors import GalleryCorruptError
 from index.labels import LABEL_KINDS, TEXT_LABELS, text_key
@@ -171,7 +170,7 @@ def row_damage(database: Database) -> Iterator[str]:
             yield "the database: the last ids that were given are not what was written"
 
 
-def damaged_rows(session: Session, name: str) -> list[dict[str, Any]]:
+def damaged_rows(session: Connection, name: str) -> list[dict[str, Any]]:
     """The rows of a table that are not what was written, or say what none can, as the engine keeps them; not those of
     faces that but lack a descriptor."""
     table = Base.metadata.tables[name]
@@ -199,7 +198,7 @@ def require_sound_rows(database: Database) -> None:
         )
 
 
-def _unsealed(session: Session, table: Table) -> Iterator[dict[str, Any]]:
+def _unsealed(session: Connection, table: Table) -> Iterator[dict[str, Any]]:
     """The rows that are not what was written, as the engine keeps them."""
     names = [column.name for column in table.columns]  # the digest is the last
     for row in _plain_rows(session, f"SELECT {', '.join(names)} FROM {table.name}"):
@@ -209,21 +208,21 @@ def _unsealed(session: Session, table: Table) -> Iterator[dict[str, Any]]:
                 yield found
 
 
-def _plain_rows(session: Session, query: str) -> Iterator[tuple[Any, ...]]:
+def _plain_rows(session: Connection, query: str) -> Iterator[tuple[Any, ...]]:
     """Rows as the engine keeps them, in pages."""
     if _has_types(session):
         yield from map(tuple, session.execute(text(query), execution_options={"yield_per": PAGE}))
         return
-    rows = session.connection().exec_driver_sql(query).cursor
+    rows = session.exec_driver_sql(query).cursor
     yield from chain.from_iterable(iter(partial(rows.fetchmany, PAGE), []))  # the engine's own: half the time
 
 
-def _has_types(session: Session) -> bool:
+def _has_types(session: Connection) -> bool:
     """Whether the engine itself sees to it that every value is of its column's type: SQLite does not."""
-    return session.connection().dialect.name != "sqlite"
+    return session.dialect.name != "sqlite"
 
 
-def _senseless(session: Session, table: Table) -> dict[str, str]:
+def _senseless(session: Connection, table: Table) -> dict[str, str]:
     """By key, what such a row cannot say."""
     found: dict[str, str] = {}
     values = _values(session, "redescription" if table.name == "staged" else "gallery")
@@ -232,19 +231,19 @@ def _senseless(session: Session, table: Table) -> dict[str, str]:
     for what, name, condition in _SENSELESS:
         if name == table.name and not (typed and what not in _WHATEVER_THE_TYPES):
             said = condition.replace("{values}", ", ".join(map(str, values))).replace("{count}", str(len(values)))
-            for row in session.connection().exec_driver_sql(f"SELECT {keys} FROM {name} WHERE {said}").mappings():
+            for row in session.exec_driver_sql(f"SELECT {keys} FROM {name} WHERE {said}").mappings():
                 found[_key(table, dict(row))] = what
     for name, doubtful in () if typed else _KEYED.get(table.name, {}).items():
         others = f"SELECT id, {name}, {name}_key FROM {table.name} WHERE {doubtful}"
-        for id_, said, key in session.connection().exec_driver_sql(others):
+        for id_, said, key in session.exec_driver_sql(others):
             if isinstance(said, str) and text_key(said) != (said if key is None else key):
                 found[_key(table, {"id": id_})] = f"its {name} is compared as another"
     return found
 
 
-def _values(session: Session, model: str) -> list[int]:
+def _values(session: Connection, model: str) -> list[int]:
     """Of the attribute that the gallery, or its redescription, is for; none where they are damaged."""
-    text_ = session.connection().exec_driver_sql(f"SELECT attribute_values FROM {model}").scalar()
+    text_ = session.exec_driver_sql(f"SELECT attribute_values FROM {model}").scalar()
     try:
         return [int(value) for value in json.loads(text_ or "[]")]
     except (ValueError, TypeError, RecursionError, OverflowError):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.errors import EngineError, GalleryEmptyError, RecallError
 from index.search.engine import FLAT, HNSW, LONGEST, Engine, require_ours
@@ -145,7 +145,7 @@ def verify(database: Database, engine: Engine, findings: list[str]) -> str:
     return f"{about.kind}: {count - missing:,} of {count:,} faces as stored, recall {about.recall:.4f}{also}"
 
 
-def _differences(session: Session, engine: Engine) -> tuple[int, int, int]:
+def _differences(session: Connection, engine: Engine) -> tuple[int, int, int]:
     """How many faces the engine lacks as they are, has too many, and how many there are."""
     missing = extra = count = last = 0
     waiting = set(outbox.pending(session).tolist())
@@ -307,7 +307,7 @@ def _cases(database: Database, engine: Engine, about: EngineAbout) -> tuple[Floa
     ]
 
 
-def _conditions(session: Session, ids: IdArray) -> list[Condition]:
+def _conditions(session: Connection, ids: IdArray) -> list[Condition]:
     """The commonest value that was decided, and with that every other id or so: what many ask for, and fewer."""
     values = outbox.decided(session)
     one = Comparison("decided", "=", (values[0],))
@@ -315,7 +315,7 @@ def _conditions(session: Session, ids: IdArray) -> list[Condition]:
     return [one, Both("and", (rarest, Comparison("id", "<=", (int(ids[len(ids) // 2]),))))]
 
 
-def _likely(session: Session, engine: Engine, about: EngineAbout, ids: IdArray) -> FloatArray:
+def _likely(session: Connection, engine: Engine, about: EngineAbout, ids: IdArray) -> FloatArray:
     """As `index.search.prepare` makes them: descriptors, each moved by half of the difference of two neighbours."""
     rows = ids[np.linspace(0, len(ids) - 1, min(QUERIES, len(ids))).astype(int)]
     _, content = outbox.descriptors(session, rows, len(about.reduction))
@@ -332,7 +332,7 @@ def _likely(session: Session, engine: Engine, about: EngineAbout, ids: IdArray) 
     return moved
 
 
-def _some(session: Session, ids: IdArray, most: int, size: int) -> FloatArray:
+def _some(session: Connection, ids: IdArray, most: int, size: int) -> FloatArray:
     """The descriptors of up to so many of these, the same every time."""
     chosen = ids if len(ids) <= most else np.sort(np.random.default_rng(0).choice(ids, most, replace=False))
     _, content = outbox.descriptors(session, chosen, size)

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sqlalchemy import BigInteger, Column, MetaData, Table, bindparam, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, bindparam, select, text
 
 from index.errors import EngineError, GalleryCorruptError, GalleryLockedError, GalleryStorageError
 from index.search.engine import HNSW
@@ -152,17 +151,17 @@ class PgVector:
         """The database is closed by whoever opened it."""
 
     @contextmanager
-    def _reading(self) -> Iterator[Session]:
+    def _reading(self) -> Iterator[Connection]:
         with _named(self._database.reading) as session:
             yield session
 
     @contextmanager
-    def _writing(self) -> Iterator[Session]:
+    def _writing(self) -> Iterator[Connection]:
         with _named(self._database.writing) as session:
             yield session
 
 
-def require_extension(session: Session, name: str) -> None:
+def require_extension(session: Connection, name: str) -> None:
     """Make the extension in the database unless it is there, and let this transaction see its types. Raises EngineError
     where the server has none, or this user may not."""
     if session.scalar(_EXTENSION) is None:
@@ -179,13 +178,13 @@ def require_extension(session: Session, name: str) -> None:
     _see_types(session)
 
 
-def _see_types(session: Session) -> None:
+def _see_types(session: Connection) -> None:
     """The extension lies in a schema of its own, which no connection of ours looks into by itself."""
     session.execute(_SEE)
 
 
 @contextmanager
-def _named(opened: Callable[[], Any]) -> Iterator[Session]:
+def _named(opened: Callable[[], Any]) -> Iterator[Connection]:
     try:
         with opened() as session:
             _see_types(session)
@@ -194,9 +193,9 @@ def _named(opened: Callable[[], Any]) -> Iterator[Session]:
         raise EngineError(f"pgvector cannot be used: {error}") from error
 
 
-def _copy(session: Session, entries: Sequence[Entry]) -> None:
+def _copy(session: Connection, entries: Sequence[Entry]) -> None:
     """Into the table `arrived`, in binary: pgvector reads how many numbers, nothing, and each in half precision."""
-    connection: Any = session.connection().connection.driver_connection
+    connection: Any = session.connection.driver_connection
     vectors = np.stack([one.vector for one in entries]).astype(">f2")
     head = np.array([vectors.shape[1], 0], ">i2").tobytes()
     with (

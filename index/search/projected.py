@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.errors import EngineError, GalleryBusyError, GalleryEmptyError
 from index.search.engine import LONGEST, Engine, require_ours
@@ -118,7 +118,7 @@ class EngineReader(Reader):
             "the other process to finish and try again"
         )
 
-    def _usable(self, session: Session, seen: Seen) -> _Built | None:
+    def _usable(self, session: Connection, seen: Seen) -> _Built | None:
         """What was built and measured for the gallery's model. Raises EngineError where it is not there."""
         if self._in_engine is None or self._in_engine.seen.built != seen.built:
             about = engine_rows.about(session)
@@ -128,7 +128,7 @@ class EngineReader(Reader):
             self._in_engine = _Built(seen, about, state.attribute(session))
         return self._in_engine
 
-    def _nearest(self, session: Session, asked: Asked, built: _Built) -> list[Found]:
+    def _nearest(self, session: Connection, asked: Asked, built: _Built) -> list[Found]:
         """For each query the nearest, compared in full."""
         pending = outbox.pending(session)
         candidates = self._few(session, asked)
@@ -144,14 +144,14 @@ class EngineReader(Reader):
             found.append(scan(content, rows, ids[rows], query[None], asked.k)[0])
         return found
 
-    def _few(self, session: Session, asked: Asked) -> list[IdArray] | None:
+    def _few(self, session: Connection, asked: Asked) -> list[IdArray] | None:
         """Those that pass, where they are few: an engine could only lose some of them."""
         if asked.where is None:
             return None
         passing = outbox.few_passing(session, asked.where, max(self._few_numbers // self._model[1], asked.k))
         return None if passing is None else [passing] * len(asked.queries)
 
-    def _named(self, session: Session, asked: Asked, built: _Built) -> list[IdArray]:
+    def _named(self, session: Connection, asked: Asked, built: _Built) -> list[IdArray]:
         """For each query those that may be nearest, by the engine; all of them pass, but what changed since."""
         about, attribute = built.about, built.attribute
         reduced = asked.queries @ about.reduction
@@ -167,14 +167,14 @@ class EngineReader(Reader):
         found = self._engine.search(reduced, length, about.effort, None, attribute)
         return [np.intersect1d(one, passing) for one in found]
 
-    def _enough(self, session: Session, asked: Asked, candidates: list[IdArray]) -> list[IdArray]:
+    def _enough(self, session: Connection, asked: Asked, candidates: list[IdArray]) -> list[IdArray]:
         """Where fewer came than are asked for, and more are there: all that pass. An engine may have lost some."""
         if all(len(one) >= asked.k for one in candidates):
             return candidates
         passing = outbox.described(session) if asked.where is None else store.select_ids(session, asked.where)
         return [one if len(one) >= min(asked.k, len(passing)) else passing for one in candidates]
 
-    def _matches(self, session: Session, found: list[Found]) -> list[list[Match]]:
+    def _matches(self, session: Connection, found: list[Found]) -> list[list[Match]]:
         unique = sorted({id_ for _, ids in found for id_ in ids.tolist()})
         faces = {face.id: face for face in store.present(session, unique)}
         if not unique and store.count(session) == 0:

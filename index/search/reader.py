@@ -15,7 +15,7 @@ from threading import RLock
 from typing import TypeVar
 
 import numpy as np
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.errors import GalleryBusyError, GalleryChangedError, GalleryCorruptError, GalleryEmptyError
 from index.files import shortlists
@@ -196,14 +196,14 @@ class Reader:
                     raise _OvertakenError
             return content, None if where is None else store.select_ids(session, where)
 
-    def _records(self, session: Session) -> tuple[State, HalfArray]:
+    def _records(self, session: Connection) -> tuple[State, HalfArray]:
         """How far the gallery has come, and the descriptor file's records, of the model that the reader is for."""
         now, content = self._content.read(session)
         if now.model != self._model:
             raise _OvertakenError
         return now, content
 
-    def require_descriptors(self, session: Session) -> None:
+    def require_descriptors(self, session: Connection) -> None:
         """Raise GalleryCorruptError unless the descriptors are what was stored."""
         self._content.compare(session)
 
@@ -280,7 +280,7 @@ class Reader:
         return made
 
 
-def _nothing_went(session: Session, base: Searcher, before: _View | None, now: State) -> bool:
+def _nothing_went(session: Connection, base: Searcher, before: _View | None, now: State) -> bool:
     """Whether all rows that were there are there now. The rows of large galleries are not counted again: no removal was
     noted, and a database that is restored from a copy while it is searched must be opened again."""
     if isinstance(base, Shortlist):

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import RowMapping
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, RowMapping
 
 from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError
@@ -49,11 +48,11 @@ class Records:
         """Look at everything again."""
         self._known, self._compared, self._opened = None, "", None
 
-    def state(self, session: Session) -> State:
+    def state(self, session: Connection) -> State:
         """How far the gallery has come. Raises GalleryCorruptError for a row that is not what was written."""
         return self._row(session).state
 
-    def read(self, session: Session) -> tuple[State, HalfArray]:
+    def read(self, session: Connection) -> tuple[State, HalfArray]:
         """How far the gallery has come, and the records of all slots in use, (slots, size) float16, mapped into memory.
         Raises GalleryCorruptError."""
         known = self._row(session)
@@ -73,18 +72,18 @@ class Records:
         except GalleryCorruptError:  # whoever reads says why
             return None
 
-    def compare(self, session: Session) -> None:
+    def compare(self, session: Connection) -> None:
         """Raise GalleryCorruptError unless the descriptors are what was stored. A file is compared once, as rows are
         when a gallery is opened, and not at all where it is believed."""
         self._file(session, self._row(session).file)
 
-    def _row(self, session: Session) -> _Known:
+    def _row(self, session: Connection) -> _Known:
         row, known = state.whole(session), self._known
         if known is None or known.row != row:
             known = self._known = _Known(row, state.looked_at(row), row["file"])
         return known
 
-    def _file(self, session: Session, number: int) -> DescriptorFile:
+    def _file(self, session: Connection, number: int) -> DescriptorFile:
         path = descriptor_path(self._folder, number)
         file = descriptor_slots.numbered_file(session, self._folder, number, self._size)
         if self._compared != path.name:

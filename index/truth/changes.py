@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.descriptors import record_hashes
 from index.truth import descriptor_slots, hidden, kept, people, places, state, store
@@ -15,7 +15,7 @@ from index.values import Face, FloatArray
 
 
 def add(
-    session: Session,
+    session: Connection,
     folder: Path,
     faces: Sequence[Face],
     descriptors: FloatArray,
@@ -36,7 +36,7 @@ def add(
     return ids
 
 
-def add_beside(session: Session, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> list[int]:
+def add_beside(session: Connection, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> list[int]:
     """Add faces with their descriptors (n, size) to photos that are there; their ids. Raises UnknownImageError,
     DuplicatePathError."""
     ids = store.insert_beside(session, faces)
@@ -46,7 +46,7 @@ def add_beside(session: Session, folder: Path, faces: Sequence[Face], descriptor
     return ids
 
 
-def describe(session: Session, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> None:
+def describe(session: Connection, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> None:
     """Give faces that wait for it decisions, places, contents, stamps and descriptors (n, size). Raises
     UnknownImageError."""
     ids = [face.id for face in faces]
@@ -57,7 +57,7 @@ def describe(session: Session, folder: Path, faces: Sequence[Face], descriptors:
     state.advance(session, removed=True)  # it is new, but its id is not: no index goes on to hold
 
 
-def move(session: Session, faces: Sequence[Face], remove: Sequence[int]) -> None:
+def move(session: Connection, faces: Sequence[Face], remove: Sequence[int]) -> None:
     """Give faces the places, stamps and labels that they say; those to remove go first, and what a hand said of them is
     kept. Raises UnknownImageError, DuplicatePathError."""
     kept.keep(session, store.present(session, remove))
@@ -69,7 +69,7 @@ def move(session: Session, faces: Sequence[Face], remove: Sequence[int]) -> None
     store.move(session, faces)
 
 
-def remove(session: Session, ids: Sequence[int], keep_labels: bool = False, hide: Collection[int] = ()) -> int:
+def remove(session: Connection, ids: Sequence[int], keep_labels: bool = False, hide: Collection[int] = ()) -> int:
     """Remove faces; how many. What a hand said of them is kept, or else forgotten. hide: those of them that do not come
     back with their photos."""
     if keep_labels:
@@ -84,7 +84,7 @@ def remove(session: Session, ids: Sequence[int], keep_labels: bool = False, hide
     return removed
 
 
-def remove_person(session: Session, identity: str, hide: bool = False) -> tuple[int, int]:
+def remove_person(session: Connection, identity: str, hide: bool = False) -> tuple[int, int]:
     """Remove every face of this identity: how many, and of how many pruned ones the labels. hide: they do not come back
     with their photos."""
     going = store.ids_of_person(session, identity)
@@ -93,9 +93,9 @@ def remove_person(session: Session, identity: str, hide: bool = False) -> tuple[
     return remove(session, going, hide=going if hide else ()), forgotten
 
 
-def set_image_root(session: Session, image_root: Path, below: str, out_of: str) -> None:
+def set_image_root(session: Connection, image_root: Path, below: str, out_of: str) -> None:
     """See `Gallery.set_image_root`."""
-    state.gallery(session).image_root = image_root.as_posix()
+    state.change(session, image_root=image_root.as_posix())
     if below:
         places.put_below(session, below)
         state.move_identity_level(session, below.count("/") + 1)
@@ -104,7 +104,7 @@ def set_image_root(session: Session, image_root: Path, below: str, out_of: str) 
         state.move_identity_level(session, -(out_of.count("/") + 1))
 
 
-def _append(session: Session, folder: Path, descriptors: FloatArray) -> int:
+def _append(session: Connection, folder: Path, descriptors: FloatArray) -> int:
     """Write descriptors behind those of the gallery; the first one's slot."""
     number, file = state.gallery(session).file, descriptor_slots.descriptor_file(session, folder)
     return file.append(descriptors, committed=descriptor_slots.slots_in_use(session, number))

@@ -11,7 +11,6 @@ from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, event, text
-from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from index.checked import is_believed, look, note
@@ -75,13 +74,13 @@ class Database(Protocol):
     def several_write(self) -> bool:
         """Whether several write side by side, each with a claim on its own folder; else every right is all of it."""
 
-    def reading(self) -> AbstractContextManager[Session]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the database throughout."""
 
-    def glance(self) -> AbstractContextManager[Session]:
+    def glance(self) -> AbstractContextManager[Connection]:
         """For one question alone: where a server is asked, that saves it a transaction."""
 
-    def writing(self) -> AbstractContextManager[Session]:
+    def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that no other writer can enter; committed at the end of the block, and undone where it raises.
         Raises GalleryLockedError when another writes for too long, GalleryStorageError, GalleryCorruptError."""
 
@@ -119,7 +118,7 @@ class Database(Protocol):
 class SQLite:
     """The database in one `gallery.db`, with a reading and a writing transaction.
 
-    Sessions are opened per operation, so that one Database may serve several threads.
+    Connections are opened per operation, so that one Database may serve several threads.
     """
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
@@ -134,24 +133,23 @@ class SQLite:
         self._writer = self._engine.execution_options(sqlite_begin="IMMEDIATE")
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database throughout."""
-        with named_errors(self.path, self._patience), Session(self._engine) as session:
+        with named_errors(self.path, self._patience), self._engine.connect() as session:
             yield session
 
-    def glance(self) -> AbstractContextManager[Session]:
+    def glance(self) -> AbstractContextManager[Connection]:
         """A transaction costs nothing here."""
         return self.reading()
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self) -> Iterator[Connection]:
         """A transaction that no other writer can enter; committed at the end of the block.
 
         Raises GalleryLockedError when another one writes for longer than this one is patient.
         """
-        with named_errors(self.path, self._patience), Session(self._writer, autoflush=False) as session:
-            with session.begin():
-                yield session
+        with named_errors(self.path, self._patience), self._writer.begin() as session:
+            yield session
         self._note()
 
     def lock(self, right: Right = WHOLE) -> Lock:

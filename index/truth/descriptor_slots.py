@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Select, TextClause, delete, exists, func, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, TextClause, delete, exists, func, select, text, update
 
 from index.checked import is_believed, look, note
 from index.descriptors import DescriptorFile, record_hashes
@@ -18,7 +17,7 @@ from index.truth.database import PAGE, Database, chunks
 from index.truth.many import ascending, numbers
 from index.truth.rows import record_row, require_known
 from index.truth.schema import Base, FaceRow, GalleryRow, RecordRow, RedescriptionRow, insert_rows, require_sealed
-from index.truth.state import advance, gallery, state
+from index.truth.state import advance, change, gallery, state
 from index.values import HalfArray, IdArray, State
 
 _MIX = (2_654_435_761, 40_503, 2_147_483_647)
@@ -32,36 +31,36 @@ _READABLE = {  # what else there may be is damage to the rows
 }
 
 
-def descriptor_file(session: Session, folder: Path) -> DescriptorFile:
+def descriptor_file(session: Connection, folder: Path) -> DescriptorFile:
     """The file in the gallery's folder that holds its descriptors."""
     number, size = session.execute(select(GalleryRow.file, GalleryRow.descriptor_size)).one()
     return numbered_file(session, folder, number, size)
 
 
-def numbered_file(session: Session, folder: Path, number: int, size: int) -> DescriptorFile:
+def numbered_file(session: Connection, folder: Path, number: int, size: int) -> DescriptorFile:
     """The file of this number, with descriptors of so many numbers: as the session's database keeps them."""
-    path, kept_there = descriptor_path(folder, number), session.info.get("descriptors")
+    path, kept_there = descriptor_path(folder, number), session.get_execution_options().get("descriptors")
     return DescriptorFile(path, size) if kept_there is None else kept_there(session, path, number, size)
 
 
-def records(session: Session, folder: Path) -> HalfArray:
+def records(session: Connection, folder: Path) -> HalfArray:
     """The records of all slots in use, (slots, size) float16, mapped into memory. Raises GalleryCorruptError."""
     return descriptor_file(session, folder).records(slots_in_use(session, gallery(session).file))
 
 
-def snapshot(session: Session) -> tuple[State, IdArray, IdArray]:
+def snapshot(session: Connection) -> tuple[State, IdArray, IdArray]:
     """The state, and the ids (n,) and slots (n,) of all faces by ascending id."""
     return state(session), *added_after(session, 0)
 
 
-def added_after(session: Session, last: int) -> tuple[IdArray, IdArray]:
+def added_after(session: Connection, last: int) -> tuple[IdArray, IdArray]:
     """The ids (n,) and slots (n,) of all faces with an id above `last`, by ascending id."""
     query = select(RecordRow.face_id, RecordRow.slot).where(RecordRow.face_id > last, RecordRow.file == _CURRENT)
-    table = numbers(session.connection(), query)
+    table = numbers(session, query)
     return table[:, 0].copy(), table[:, 1].copy()
 
 
-def has_rows(session: Session, ids: IdArray, slots: IdArray, last: int | None = None) -> bool:
+def has_rows(session: Connection, ids: IdArray, slots: IdArray, last: int | None = None) -> bool:
     """Whether the faces up to the id `last` (None: the last of these) are these, ids (n,) at slots (n,), by a sum of
     products: read in a moment, and by chance alike once in two thousand million."""
     mixed = (RecordRow.face_id * _MIX[0] + RecordRow.slot * _MIX[1]) % _MIX[2]
@@ -73,13 +72,13 @@ def has_rows(session: Session, ids: IdArray, slots: IdArray, last: int | None = 
     return (count, total or 0) == (len(ids), expected)
 
 
-def slots_in_use(session: Session, file: int) -> int:
+def slots_in_use(session: Connection, file: int) -> int:
     """One more than the last slot of a file that a face has or that is still to be erased."""
     last = session.scalar(select(func.max(RecordRow.slot)).where(RecordRow.file == file))
     return 0 if last is None else last + 1
 
 
-def slots_of(session: Session, ids: Sequence[int]) -> IdArray:
+def slots_of(session: Connection, ids: Sequence[int]) -> IdArray:
     """The slots of these faces, in this order. Raises UnknownImageError."""
     found: dict[int, int] = {}
     for some in chunks(sorted({int(id_) for id_ in ids})):
@@ -90,7 +89,7 @@ def slots_of(session: Session, ids: Sequence[int]) -> IdArray:
     return np.array([found[int(id_)] for id_ in ids], dtype=np.int64)
 
 
-def insert_records(session: Session, file: int, first: int, ids: Sequence[int], hashes: Sequence[str]) -> None:
+def insert_records(session: Connection, file: int, first: int, ids: Sequence[int], hashes: Sequence[str]) -> None:
     """Say that the descriptors of these faces, with these hashes, lie in the slots from `first` on."""
     rows = [
         record_row(file, slot, id_, sha256)
@@ -99,7 +98,7 @@ def insert_records(session: Session, file: int, first: int, ids: Sequence[int], 
     insert_rows(session, "record", rows)
 
 
-def noted_hashes(session: Session, ids: Sequence[int]) -> dict[int, str]:
+def noted_hashes(session: Connection, ids: Sequence[int]) -> dict[int, str]:
     """The hashes that were noted for the descriptors of these faces."""
     found: dict[int, str] = {}
     for some in chunks(ids):
@@ -136,7 +135,7 @@ def hashed_records(folder: Path, database: Database) -> Iterator[Hashed]:
         last = int(numbers[-1])
 
 
-def require_stored(session: Session, file: DescriptorFile) -> None:
+def require_stored(session: Connection, file: DescriptorFile) -> None:
     """Raise GalleryCorruptError where a face's descriptor is not what was stored; it is read once, and believed while
     the file looks the same."""
     folder = file.path.parent
@@ -164,13 +163,13 @@ def require_stored(session: Session, file: DescriptorFile) -> None:
         note(folder, file.path, stamp)
 
 
-def without_record(session: Session) -> list[int]:
+def without_record(session: Connection) -> list[int]:
     """The faces whose descriptors no slot is said to hold, which only damage can bring about."""
     recorded = exists().where(RecordRow.face_id == FaceRow.id, RecordRow.file == gallery(session).file)
     return list(session.scalars(select(FaceRow.id).where(~recorded).order_by(FaceRow.id)))
 
 
-def erasures(session: Session) -> dict[int, list[int]]:
+def erasures(session: Connection) -> dict[int, list[int]]:
     """The slots whose bytes are still to be zeroed, by the number of their file."""
     found: dict[int, list[int]] = {}
     query = select(RecordRow.file, RecordRow.slot).where(RecordRow.face_id.is_(None), _readable(session))
@@ -179,20 +178,20 @@ def erasures(session: Session) -> dict[int, list[int]]:
     return found
 
 
-def give_up(session: Session, ids: Sequence[int]) -> None:
+def give_up(session: Connection, ids: Sequence[int]) -> None:
     """Take the descriptors of these faces away: their bytes are erased."""
     for some in chunks(ids):
         gone = RecordRow.face_id.in_(some) & (RecordRow.file == _CURRENT)
         session.execute(update(RecordRow).where(gone).values(face_id=None))
 
 
-def give_up_lost(session: Session) -> None:
+def give_up_lost(session: Connection) -> None:
     """Take records for those of removed faces where their face is not there: their bytes are erased."""
     lost = RecordRow.face_id.is_not(None) & RecordRow.face_id.not_in(select(FaceRow.id))
     session.execute(update(RecordRow).where(lost).values(face_id=None))
 
 
-def unnamed(session: Session, count: int) -> list[int]:
+def unnamed(session: Connection, count: int) -> list[int]:
     """Those of the first `count` slots of the descriptor file of which no record says anything; of a file that is far
     too long for its records, not all."""
     rows = session.scalar(select(func.count()).select_from(RecordRow)) or 0
@@ -204,21 +203,21 @@ def unnamed(session: Session, count: int) -> list[int]:
     return found
 
 
-def leftovers(session: Session, folder: Path) -> list[int]:
+def leftovers(session: Connection, folder: Path) -> list[int]:
     """The slots that hold bytes of no face, although there is nothing to be erased any more."""
     number, content = gallery(session).file, descriptor_file(session, folder).whole()
     free = unnamed(session, min(slots_in_use(session, number), len(content)))
     return [slot for slot in free if content[slot].any()]
 
 
-def erase_leftovers(session: Session, folder: Path) -> None:
+def erase_leftovers(session: Connection, folder: Path) -> None:
     """Note such slots as ones that are to be erased."""
     number = gallery(session).file
     rows = [record_row(number, slot, None, "00" * 32) for slot in leftovers(session, folder)]
     insert_rows(session, "record", rows)
 
 
-def erased(session: Session, file: int, slots: Sequence[int]) -> None:
+def erased(session: Connection, file: int, slots: Sequence[int]) -> None:
     """Note that the bytes of these slots are zero."""
     for some in chunks(slots):
         session.execute(
@@ -226,7 +225,7 @@ def erased(session: Session, file: int, slots: Sequence[int]) -> None:
         )
 
 
-def files_in_use(session: Session, folder: Path) -> dict[int, DescriptorFile]:
+def files_in_use(session: Connection, folder: Path) -> dict[int, DescriptorFile]:
     """The descriptor files that the gallery and a redescription under way need, by number."""
     found = {}
     for table in (GalleryRow, RedescriptionRow):
@@ -235,12 +234,12 @@ def files_in_use(session: Session, folder: Path) -> dict[int, DescriptorFile]:
     return found
 
 
-def next_file(session: Session, folder: Path) -> int:
+def next_file(session: Connection, folder: Path) -> int:
     """A number that no descriptor file has."""
     return max([*files_in_use(session, folder), *descriptor_numbers(folder)]) + 1
 
 
-def use_file(session: Session, folder: Path, number: int) -> None:
+def use_file(session: Connection, folder: Path, number: int) -> None:
     """Say that the descriptors lie in the file of this number, one behind the other, in the order of their slots.
     Raises GalleryCorruptError for a record that is not what was written."""
     row, before = gallery(session), descriptor_file(session, folder)
@@ -254,23 +253,23 @@ def use_file(session: Session, folder: Path, number: int) -> None:
         insert_records(session, number, new, [one["face_id"] for one in page], [one["sha256"] for one in page])
         last, new = page[-1]["slot"], new + len(page)
     session.execute(delete(RecordRow).where(RecordRow.file == row.file))
-    row.file = number
+    change(session, file=number)
     advance(session, removed=True)  # what was read before means other slots
 
 
-def ordered_slots(session: Session) -> IdArray:
+def ordered_slots(session: Connection) -> IdArray:
     """The slots of all faces, ascending (n,)."""
     query = select(RecordRow.slot).where(RecordRow.file == _CURRENT, RecordRow.face_id.is_not(None))
-    return ascending(session.connection(), query)
+    return ascending(session, query)
 
 
-def _readable(session: Session) -> TextClause:
-    return _READABLE[session.connection().dialect.name]
+def _readable(session: Connection) -> TextClause:
+    return _READABLE[session.dialect.name]
 
 
-def _plain(session: Session, query: Select[Any]) -> Any:
+def _plain(session: Connection, query: Select[Any]) -> Any:
     """The engine's own cursor over the rows, as it keeps them: half the time."""
-    return session.connection().execute(query).cursor
+    return session.execute(query).cursor
 
 
 def _numbers(values: Iterable[Any]) -> IdArray:

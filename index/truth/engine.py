@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, text
 
 from index.engines import FAISS
 from index.errors import GalleryCorruptError
@@ -106,13 +105,13 @@ class Seen:
     model: tuple[str, int]
 
 
-def create(session: Session, vectors: str) -> None:
+def create(session: Connection, vectors: str) -> None:
     """Note what searches a new gallery; of an engine, watch the tables that it is to follow."""
     if vectors == FAISS:
         return
     session.execute(_CREATE, {"vectors": vectors})
     session.execute(text("CREATE SEQUENCE outbox_change"))
-    session.connection().exec_driver_sql(_NOTE)
+    session.exec_driver_sql(_NOTE)
     for table, event, given in _WATCHED:
         session.execute(
             text(
@@ -122,15 +121,15 @@ def create(session: Session, vectors: str) -> None:
         )
 
 
-def vectors(session: Session) -> str:
+def vectors(session: Connection) -> str:
     """What searches the gallery, as `index.vectors` reads it."""
-    if session.connection().dialect.name != "postgresql":
+    if session.dialect.name != "postgresql":
         return FAISS
     word: str | None = session.scalar(_WORD)
     return word or FAISS
 
 
-def about(session: Session) -> EngineAbout | None:
+def about(session: Connection) -> EngineAbout | None:
     """What was built there; None: nothing yet. Raises GalleryCorruptError."""
     row = session.execute(_ABOUT).mappings().one_or_none()
     if row is None:
@@ -146,53 +145,53 @@ def about(session: Session) -> EngineAbout | None:
     return EngineAbout(**{**row, "over": bool(row["over"]), "reduction": reduction})
 
 
-def token(session: Session) -> str | None:
+def token(session: Connection) -> str | None:
     """Which the rows carry that are this gallery's, whether or not they are to be used."""
     found: str | None = session.scalar(text("SELECT token FROM engine"))
     return found
 
 
-def write(session: Session, built: EngineAbout) -> None:
+def write(session: Connection, built: EngineAbout) -> None:
     """Note what is built there now."""
     reduction = np.ascontiguousarray(built.reduction, "<f4").tobytes()
     session.execute(_WRITE, {**vars(built), "over": int(built.over), "reduction": reduction})
 
 
-def forget(session: Session) -> None:
+def forget(session: Connection) -> None:
     """What is there is not to be used any more."""
     session.execute(_FORGET)
 
 
-def seen(session: Session) -> Seen:
+def seen(session: Connection) -> Seen:
     """How far it has come."""
     token, recall, milliseconds, changes, *model = session.execute(_SEEN).one()
     return Seen((token, recall, milliseconds), changes, (model[0], model[1]))
 
 
-def note_all(session: Session) -> None:
+def note_all(session: Connection) -> None:
     """Let the engine learn of every face again."""
     session.execute(_ALL)
 
 
-def moving(session: Session) -> None:
+def moving(session: Connection) -> None:
     """Records go to other slots in this transaction, which is nothing to an engine."""
     session.execute(_MOVING)
 
 
-def lag(session: Session) -> int:
+def lag(session: Connection) -> int:
     """How many faces an engine does not know as they are."""
-    if session.connection().dialect.name != "postgresql":
+    if session.dialect.name != "postgresql":
         return 0
     return session.scalar(text("SELECT count(*) FROM outbox")) or 0
 
 
-def waits(session: Session, least: int) -> bool:
+def waits(session: Connection, least: int) -> bool:
     """Whether an engine does not know so many faces as they are; no more of them are counted."""
     found = session.scalar(text("SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT :least) AS one"), {"least": least})
     return (found or 0) >= least
 
 
-def forget_notes(session: Session, faces: Sequence[int], upto: int) -> None:
+def forget_notes(session: Connection, faces: Sequence[int], upto: int) -> None:
     """The engine has these faces as they were when their notes up to that number were read."""
     session.execute(
         text("DELETE FROM outbox WHERE face_id = ANY(:faces) AND change <= :upto"), {"faces": list(faces), "upto": upto}

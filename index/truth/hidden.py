@@ -7,9 +7,8 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.orm import Session
 
 from index.truth.database import PAGE, chunks
 from index.truth.rows import box_of, hidden_row
@@ -19,12 +18,12 @@ from index.values import Face, Hidden, share_of
 _HIDDEN = Base.metadata.tables["hidden"]
 
 
-def count(session: Session) -> int:
+def count(session: Connection) -> int:
     """How many there are."""
     return session.scalar(select(func.count()).select_from(HiddenRow)) or 0
 
 
-def hide(session: Session, faces: Sequence[Face]) -> list[Hidden]:
+def hide(session: Connection, faces: Sequence[Face]) -> list[Hidden]:
     """Remember faces that are about to be removed: no more of them than tells them from the others of their photos.
     One whose content nobody knows cannot be told."""
     now = int(time.time())
@@ -37,7 +36,7 @@ def hide(session: Session, faces: Sequence[Face]) -> list[Hidden]:
     return made
 
 
-def insert(session: Session, hidden: Sequence[Hidden]) -> None:
+def insert(session: Connection, hidden: Sequence[Hidden]) -> None:
     """Remember these, in place of what was remembered of the same faces."""
     wanted = {(one.sha256, one.path, one.number): one for one in hidden}
     for some in chunks(sorted({content for content, *_ in wanted})):
@@ -48,7 +47,7 @@ def insert(session: Session, hidden: Sequence[Hidden]) -> None:
     insert_rows(session, "hidden", [hidden_row(id_, one) for id_, one in enumerate(wanted.values(), first)])
 
 
-def move(session: Session, paths: Mapping[tuple[str, str], str]) -> None:
+def move(session: Connection, paths: Mapping[tuple[str, str], str]) -> None:
     """Let these follow their photos: by content (sha256) and former path, the path now."""
     there = of_files(session, {content for content, _ in paths}, ())
     moved = [one for one in there if (one.sha256, one.path) in paths]
@@ -56,7 +55,7 @@ def move(session: Session, paths: Mapping[tuple[str, str], str]) -> None:
     insert(session, [replace(one, path=paths[one.sha256, one.path]) for one in moved])
 
 
-def of_files(session: Session, contents: Collection[str], paths: Collection[str]) -> list[Hidden]:
+def of_files(session: Connection, contents: Collection[str], paths: Collection[str]) -> list[Hidden]:
     """Those of photos with one of these contents (sha256), or at one of these paths, oldest first; a row that is not
     what was written says nothing."""
     found: dict[int, Hidden] = {}
@@ -67,13 +66,13 @@ def of_files(session: Session, contents: Collection[str], paths: Collection[str]
     return [found[id_] for id_ in sorted(found)]
 
 
-def every(session: Session) -> Iterator[Hidden]:
+def every(session: Connection) -> Iterator[Hidden]:
     """All of them, oldest first."""
     for row in session.execute(select(_HIDDEN).order_by(_HIDDEN.c.id)).yield_per(PAGE).mappings():
         yield _value(row)
 
 
-def forget(session: Session, ids: Collection[int]) -> None:
+def forget(session: Connection, ids: Collection[int]) -> None:
     """Let these come back with their photos."""
     for some in chunks(sorted(ids)):
         session.execute(delete(HiddenRow).where(HiddenRow.id.in_(some)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, exists, select
 
 from index.labels import FOLDER, LABELS
 from index.stamps import FileStamp
@@ -22,7 +21,7 @@ _KNOWN = select(
 )
 
 
-def files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
+def files(session: Connection, paths: Sequence[str]) -> dict[str, KnownFile]:
     """Those of these files that the gallery knows, by path."""
     found = {}
     for some in chunks(paths):
@@ -35,7 +34,7 @@ def files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
     return found
 
 
-def faces_at(session: Session, paths: Sequence[str]) -> list[Face]:
+def faces_at(session: Connection, paths: Sequence[str]) -> list[Face]:
     """The faces in the photos at these paths, by number."""
     found: list[Face] = []
     for some in chunks(paths):
@@ -44,7 +43,7 @@ def faces_at(session: Session, paths: Sequence[str]) -> list[Face]:
     return found
 
 
-def faces_of(session: Session, contents: Sequence[str]) -> list[Face]:
+def faces_of(session: Connection, contents: Sequence[str]) -> list[Face]:
     """The faces in the photos of these contents (sha256)."""
     found: list[Face] = []
     for some in chunks(contents):
@@ -52,13 +51,13 @@ def faces_of(session: Session, contents: Sequence[str]) -> list[Face]:
     return found
 
 
-def photos(session: Session, after: int) -> list[tuple[int, str]]:
+def photos(session: Connection, after: int) -> list[tuple[int, str]]:
     """The next photos with a face, by ascending id above `after`: ids and paths."""
     query = select(PHOTOS.id, PHOTOS.path).where(PHOTOS.id > after, _HAS_FACE).order_by(PHOTOS.id).limit(PAGE)
     return [(row[0], row[1]) for row in session.execute(query)]
 
 
-def named_by_folder(session: Session) -> Iterator[str]:
+def named_by_folder(session: Connection) -> Iterator[str]:
     """The paths of the photos whose faces' identity is a folder's name."""
     place = LABELS.index("identity")
     query = select(PhotoRow.path, FaceRow.origins).join(FaceRow, FaceRow.photo_id == PhotoRow.id).order_by(FaceRow.id)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ARRAY, BigInteger, any_, func, literal, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, BigInteger, Connection, any_, func, literal, select, text
 
 from index.descriptors import RECORD_TYPE
 from index.truth.conditions import that_pass
@@ -72,28 +71,28 @@ class Entry:
     vector: FloatArray | HalfArray
 
 
-def next_notes(session: Session, most: int) -> tuple[list[int], int]:
+def next_notes(session: Connection, most: int) -> tuple[list[int], int]:
     """The faces of the first notes, and the number of the last of these."""
     rows = session.execute(_NEXT, {"most": most}).all()
     return [face for face, _ in rows], max((change for _, change in rows), default=0)
 
 
-def pending(session: Session) -> IdArray:
+def pending(session: Connection) -> IdArray:
     """The ids of all faces that an engine does not know as they are, ascending, those that have gone among them."""
     return _ids(session.scalars(_PENDING))
 
 
-def described(session: Session) -> IdArray:
+def described(session: Connection) -> IdArray:
     """The ids of all faces with a descriptor, ascending."""
-    return ascending(session.connection(), _DESCRIBED)
+    return ascending(session, _DESCRIBED)
 
 
-def count_described(session: Session) -> int:
+def count_described(session: Connection) -> int:
     """How many faces have a descriptor."""
     return session.scalar(select(func.count()).select_from(_DESCRIBED.subquery())) or 0
 
 
-def states(session: Session, ids: list[int], size: int) -> list[Entry]:
+def states(session: Connection, ids: list[int], size: int) -> list[Entry]:
     """Those of these faces that there are, with a whole descriptor of so many numbers."""
     found = []
     for id_, stamp, content, *columns in session.execute(_STATES, {"ids": ids}):
@@ -103,7 +102,7 @@ def states(session: Session, ids: list[int], size: int) -> list[Entry]:
     return found
 
 
-def stamps(session: Session) -> Iterator[dict[int, int]]:
+def stamps(session: Connection) -> Iterator[dict[int, int]]:
     """The stamps of all faces that an engine should have as they are, by id, in pages."""
     last = 0
     while page := session.execute(_STAMPS, {"after": last, "most": PAGE}).all():
@@ -111,7 +110,7 @@ def stamps(session: Session) -> Iterator[dict[int, int]]:
         yield {id_: stamp for id_, stamp in page}
 
 
-def descriptors(session: Session, ids: IdArray, size: int) -> tuple[IdArray, HalfArray]:
+def descriptors(session: Connection, ids: IdArray, size: int) -> tuple[IdArray, HalfArray]:
     """Those of these faces (n,) that have a descriptor of so many numbers, ascending (m,), with it (m, size)."""
     parts = [
         _content(session.execute(_SOME, {"ids": some.tolist(), "bytes": size * RECORD_TYPE.itemsize}), size)
@@ -122,7 +121,7 @@ def descriptors(session: Session, ids: IdArray, size: int) -> tuple[IdArray, Hal
     return found[order], content[order]
 
 
-def all_descriptors(session: Session, size: int, most: int) -> Iterator[tuple[IdArray, HalfArray]]:
+def all_descriptors(session: Connection, size: int, most: int) -> Iterator[tuple[IdArray, HalfArray]]:
     """Those of all faces, in pages of at most so many."""
     last: int | None = 0
     while True:
@@ -133,24 +132,24 @@ def all_descriptors(session: Session, size: int, most: int) -> Iterator[tuple[Id
         yield ids, found
 
 
-def decided(session: Session) -> list[int]:
+def decided(session: Connection) -> list[int]:
     """The values of the attribute that were decided, the commonest first."""
     return list(session.scalars(text("SELECT decided FROM face GROUP BY decided ORDER BY count(*) DESC, decided")))
 
 
-def few_passing(session: Session, where: Condition, most: int) -> IdArray | None:
+def few_passing(session: Connection, where: Condition, most: int) -> IdArray | None:
     """The ids of the faces that pass, ascending; None where they are more than so many."""
     passing = that_pass(select(FaceRow.id), where, attribute(session)).limit(most + 1)
-    ids = ascending(session.connection(), passing)
+    ids = ascending(session, passing)
     return ids if len(ids) <= most else None
 
 
-def passing_among(session: Session, where: Condition, ids: IdArray) -> IdArray:
+def passing_among(session: Connection, where: Condition, ids: IdArray) -> IdArray:
     """Those of these faces that pass, ascending."""
     if len(ids) == 0:
         return ids
     those = select(FaceRow.id).where(FaceRow.id == any_(literal(ids.tolist(), ARRAY(BigInteger))))
-    return ascending(session.connection(), that_pass(those, where, attribute(session)))
+    return ascending(session, that_pass(those, where, attribute(session)))
 
 
 def _ids(values: Any) -> IdArray:

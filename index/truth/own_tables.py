@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from index.errors import GalleryCorruptError
 from index.truth.shape import runs_nothing, strange
@@ -11,7 +11,7 @@ from index.truth.state import gallery
 _STATISTICS = "sqlite_stat"  # what the engine notes of tables and of names in them, which nothing would erase
 
 
-def require_own_tables(session: Session) -> None:
+def require_own_tables(session: Connection) -> None:
     """Raise GalleryCorruptError where the tables are not a gallery's, before anything is read from them;
     GalleryVersionError where they are those of another release."""
     found = strange(session)

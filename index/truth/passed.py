@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, delete, func, select
 
 from index.stamps import FileStamp
 from index.truth.database import PAGE, chunks
@@ -16,14 +15,14 @@ from index.values import Passed
 _COLUMNS = Base.metadata.tables["passed"].c
 
 
-def passed(session: Session) -> dict[str, Passed]:
+def passed(session: Connection) -> dict[str, Passed]:
     """All of them, by path."""
     names = ("path", "kind", "reader", "size", "mtime_ns", "inode", "ctime_ns")
     rows = session.execute(select(*(_COLUMNS[name] for name in names))).yield_per(PAGE)
     return {path: Passed(path, kind, FileStamp(*stamp), reader) for path, kind, reader, *stamp in rows}
 
 
-def note(session: Session, found: Sequence[Passed], gone: Sequence[str]) -> None:
+def note(session: Connection, found: Sequence[Passed], gone: Sequence[str]) -> None:
     """Remember these, in place of what was known of their paths, and forget those at the paths in `gone`."""
     for some in chunks([*gone, *(one.path for one in found)]):
         session.execute(delete(PassedRow).where(PassedRow.path.in_(some)))

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, case, delete, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, or_, select
 
 from index.errors import UnknownPersonError
 from index.labels import FILE, FOLDER, HAND, SUGGESTION
 from index.truth.database import PAGE, chunks
 from index.truth.rows import LETTER_OF, box_of, member_row, origin_of, placement_row
 from index.truth.schema import Base, FaceRow, GalleryRow, MemberRow, PhotoRow, PlacementRow, RecordRow, insert_rows
-from index.truth.state import gallery
+from index.truth.state import change, gallery
 from index.truth.store import get, update_labels
 from index.values import Person, Placement
 
@@ -35,7 +34,7 @@ class Known(NamedTuple):
     key: str | None
 
 
-def known(session: Session) -> Iterator[Known]:
+def known(session: Connection) -> Iterator[Known]:
     """Of every face that has a descriptor, by ascending id."""
     called = case((_ORIGIN.in_(_SAID), FaceRow.identity_key), else_=None)
     query = select(FaceRow.id, MemberRow.person, MemberRow.face_id.is_not(None), called)
@@ -45,18 +44,18 @@ def known(session: Session) -> Iterator[Known]:
         yield Known(face, person, bool(looked), key)
 
 
-def count_new(session: Session) -> int:
+def count_new(session: Connection) -> int:
     """How many faces came since people were grouped."""
     looked = exists().where(MemberRow.face_id == FaceRow.id)
     return session.scalar(select(func.count()).select_from(FaceRow).where(~looked)) or 0
 
 
-def count(session: Session) -> int:
+def count(session: Connection) -> int:
     """How many persons there are."""
     return session.scalar(select(func.count(MemberRow.person.distinct()))) or 0
 
 
-def write(session: Session, persons: Mapping[int, int | None]) -> None:
+def write(session: Connection, persons: Mapping[int, int | None]) -> None:
     """Say of these faces which person they are, or that they are like nobody else."""
     faces = sorted(persons)
     for some in chunks(faces):
@@ -64,16 +63,15 @@ def write(session: Session, persons: Mapping[int, int | None]) -> None:
     insert_rows(session, "member", [member_row(face, persons[face]) for face in faces])
 
 
-def new_numbers(session: Session, many: int) -> range:
+def new_numbers(session: Connection, many: int) -> range:
     """So many numbers that no person ever had."""
     row = gallery(session)
     first = row.persons + 1
-    row.persons += many
-    session.flush()
+    change(session, persons=row.persons + many)
     return range(first, first + many)
 
 
-def faces_of(session: Session, persons: Sequence[int]) -> dict[int, list[int]]:
+def faces_of(session: Connection, persons: Sequence[int]) -> dict[int, list[int]]:
     """The ids of the faces of these persons, ascending. Raises UnknownPersonError."""
     found: dict[int, list[int]] = {}
     for some in chunks([int(person) for person in persons]):
@@ -91,7 +89,7 @@ def faces_of(session: Session, persons: Sequence[int]) -> dict[int, list[int]]:
 # --- what a hand said ---
 
 
-def placements(session: Session) -> list[Placement]:
+def placements(session: Connection) -> list[Placement]:
     """Everything that a hand said of who is which person, oldest first."""
     query = select(PlacementRow.sha256, PlacementRow.number, PlacementRow.box, PlacementRow.person)
     rows = session.execute(query.order_by(PlacementRow.id))
@@ -101,14 +99,14 @@ def placements(session: Session) -> list[Placement]:
     ]
 
 
-def place(session: Session, persons: Mapping[int, int]) -> None:
+def place(session: Connection, persons: Mapping[int, int]) -> None:
     """A hand says of these faces which person they are, in place of what it said before. Raises UnknownImageError."""
     said = [(face, persons[face.id]) for face in get(session, list(persons)) if face.photo.sha256]
     insert_placements(session, [Placement(one.photo.sha256, one.number, one.box, person) for one, person in said])
     write(session, persons)
 
 
-def insert_placements(session: Session, given: Sequence[Placement]) -> None:
+def insert_placements(session: Connection, given: Sequence[Placement]) -> None:
     """Keep these, in place of what was said of the same faces of the same contents."""
     wanted = {(one.sha256, one.number): one for one in given}
     _forget(session, wanted)
@@ -117,7 +115,7 @@ def insert_placements(session: Session, given: Sequence[Placement]) -> None:
     insert_rows(session, "placement", rows)
 
 
-def forget_of_faces(session: Session, ids: Collection[int]) -> None:
+def forget_of_faces(session: Connection, ids: Collection[int]) -> None:
     """Forget what a hand said of faces that are about to be removed, and of persons who go with them."""
     persons: set[int] = set()
     for some in chunks(sorted(map(int, ids))):
@@ -134,19 +132,19 @@ def forget_of_faces(session: Session, ids: Collection[int]) -> None:
         session.execute(delete(PlacementRow).where(PlacementRow.person.in_(gone)))
 
 
-def forget_contents(session: Session, contents: Collection[str]) -> None:
+def forget_contents(session: Connection, contents: Collection[str]) -> None:
     """Forget what a hand said of faces in photos of these contents (sha256)."""
     for some in chunks(sorted(contents)):
         session.execute(delete(PlacementRow).where(PlacementRow.sha256.in_(some)))
 
 
-def forget_absent(session: Session) -> None:
+def forget_absent(session: Connection) -> None:
     """Forget what a hand said of contents that the gallery does not hold now."""
     there = exists().where(PhotoRow.sha256 == PlacementRow.sha256)
     session.execute(delete(PlacementRow).where(~there))
 
 
-def _forget(session: Session, faces: Iterable[tuple[str, int]]) -> None:
+def _forget(session: Connection, faces: Iterable[tuple[str, int]]) -> None:
     """Contents, and the numbers of faces there."""
     wanted = set(faces)
     for some in chunks(sorted({content for content, _ in wanted})):
@@ -171,7 +169,7 @@ class _Called(NamedTuple):
     faces: int
 
 
-def persons(session: Session) -> list[Person]:
+def persons(session: Connection) -> list[Person]:
     """Everybody, by number."""
     called = _called(session)
     names, many = _names(called), Counter[int]()
@@ -188,7 +186,7 @@ def persons(session: Session) -> list[Person]:
     ]
 
 
-def suggest(session: Session) -> int:
+def suggest(session: Connection) -> int:
     """Let every face that nobody named have the name of its person as a suggestion, and none a suggestion that does not
     hold any more; of how many faces that says something new."""
     names = _names(_called(session))
@@ -205,7 +203,7 @@ def suggest(session: Session) -> int:
     return sum(name is not None for name in wanted.values())
 
 
-def _called(session: Session) -> list[_Called]:
+def _called(session: Connection) -> list[_Called]:
     columns = (MemberRow.person, FaceRow.identity_key, FaceRow.identity)
     query = select(*columns, _ORIGIN.label("said_by"), func.count()).join(FaceRow, FaceRow.id == MemberRow.face_id)
     named = query.where(MemberRow.person.is_not(None), FaceRow.identity_key.is_not(None))
@@ -243,7 +241,7 @@ def _most(called: Sequence[_Called]) -> str:
     return min((one for one in called if one.key == key), key=lambda one: (-one.faces, one.name)).name
 
 
-def _covers(session: Session) -> dict[int, int]:
+def _covers(session: Connection) -> dict[int, int]:
     """Of each person the first face that looks ahead (0, where the gallery decides poses), else the first."""
     ahead = func.min(case((FaceRow.decided == 0, FaceRow.id), else_=None))
     query = select(MemberRow.person, func.coalesce(ahead, func.min(FaceRow.id)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Table, delete, select
 
 from index.truth.database import chunks
 from index.truth.rows import path_columns
@@ -16,7 +15,7 @@ from index.values import check_path
 _PHOTO, _PASSED, _KEPT, _HIDDEN = (Base.metadata.tables[name] for name in ("photo", "passed", "kept", "hidden"))
 
 
-def put_below(session: Session, folder: str) -> None:
+def put_below(session: Connection, folder: str) -> None:
     """Say of every photo, and of what is remembered of other files and of those that went, that its path is this
     folder's, and then what it was. Raises ImageRowError for a path that becomes too long."""
     for table in (_PHOTO, _PASSED, _KEPT, _HIDDEN):
@@ -25,7 +24,7 @@ def put_below(session: Session, folder: str) -> None:
         _rename(session, table.name, {id_: f"{folder}/{path}" for id_, path in paths.items()}, longest_first=True)
 
 
-def take_out(session: Session, folder: str) -> None:
+def take_out(session: Connection, folder: str) -> None:
     """The reverse. What is not below the folder is forgotten, unless it is a photo with a face: then ValueError; what
     a hand said of pruned images elsewhere, and which faces are hidden there, stays under the path that it had."""
     start = f"{folder}/"
@@ -38,12 +37,12 @@ def take_out(session: Session, folder: str) -> None:
         _rename(session, table.name, inside, longest_first=False)
 
 
-def _paths(session: Session, table: Table) -> dict[int, str]:
+def _paths(session: Connection, table: Table) -> dict[int, str]:
     rows = session.execute(select(table.c.id, table.c.path))
     return {row[0]: row[1] for row in rows}
 
 
-def _forget(session: Session, table: str, ids: list[int]) -> None:
+def _forget(session: Connection, table: str, ids: list[int]) -> None:
     for some in chunks(ids):
         if table == "photo" and session.scalar(select(FaceRow.id).where(FaceRow.photo_id.in_(some)).limit(1)):
             raise ValueError("there are images outside the folder that is to be the image root")
@@ -55,7 +54,7 @@ def _path_alone(path: str) -> dict[str, str | None]:
     return {"path": path}
 
 
-def _rename(session: Session, table: str, paths: dict[int, str], *, longest_first: bool) -> None:
+def _rename(session: Connection, table: str, paths: dict[int, str], *, longest_first: bool) -> None:
     """Give rows these paths, a length at a time, so that no two have one path, not even for a moment."""
     columns = path_columns if table == "photo" else _path_alone
     lengths: dict[int, dict[int, dict[str, Any]]] = {}

@@ -14,9 +14,8 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, MultipleResultsFound, NoResultFound
-from sqlalchemy.orm import Session
 
 from index.checked import forget
 from index.errors import GalleryError, GalleryExistsError, GalleryNotFoundError, ImageRowError, unfinished
@@ -50,38 +49,34 @@ class Postgres:
         engine = create_engine(server.url, connect_args=_arguments(server), max_overflow=30)
         event.listen(engine, "checkout", _require_connected)
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+        ours = {"descriptors": ServedDescriptors, "insert": _insert}
+        self._writer = engine.execution_options(**ours)
+        self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True, **ours)
+        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT", **ours)
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database throughout. Raises GalleryNotFoundError, too, where there
         is no such gallery."""
-        with self._named_errors(), Session(self._reader, info={"descriptors": ServedDescriptors}) as session:
+        with self._named_errors(), self._reader.connect() as session:
             yield session
 
     @contextmanager
-    def glance(self) -> Iterator[Session]:
+    def glance(self) -> Iterator[Connection]:
         """For one question alone: a transaction would be two more. Raises as `reading`."""
-        with self._named_errors(), Session(self._alone) as session:
+        with self._named_errors(), self._alone.connect() as session:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self) -> Iterator[Connection]:
         """A transaction that no other writer of the gallery can enter; committed at the end of the block.
 
         Raises GalleryLockedError when another one writes for longer than this one is patient.
         """
-        with (
-            self._named_errors(),
-            Session(
-                self._engine, autoflush=False, info={"insert": _insert, "descriptors": ServedDescriptors}
-            ) as session,
-        ):
-            with session.begin():
-                session.execute(text(f"SET LOCAL lock_timeout = {max(1, round(1000 * self._patience))}"))
-                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._key})
-                yield session
+        with self._named_errors(), self._writer.begin() as session:
+            session.execute(text(f"SET LOCAL lock_timeout = {max(1, round(1000 * self._patience))}"))
+            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._key})
+            yield session
 
     def lock(self, right: Right = WHOLE) -> Lock:
         """A right to write into the gallery for longer than a transaction."""
@@ -251,10 +246,9 @@ def _dsn(server: Server) -> Mapping[str, Any]:
     return {**{name: said for name, said in where.items() if said is not None}, **url.query, **_arguments(server)}
 
 
-def _insert(session: Session, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def _insert(session: Connection, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows by COPY, five times as fast as by statements. Raises SQLAlchemy's IntegrityError."""
-    session.flush()
-    connection = session.connection().connection.driver_connection
+    connection = session.connection.driver_connection
     assert connection is not None
     command = f"COPY {table} ({', '.join(names)}) FROM STDIN"
     try:

@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, select, text
 
 from index.checked import is_believed, look, note
 from index.descriptors import RECORD_TYPE, DescriptorFile, checked_descriptors, record_hash, record_hashes
@@ -65,7 +64,7 @@ class _Copied:
 class ServedDescriptors(DescriptorFile):
     """The records of one file number: appended to the server's table, read from the local copy."""
 
-    def __init__(self, session: Session, path: Path, number: int, size: int) -> None:
+    def __init__(self, session: Connection, path: Path, number: int, size: int) -> None:
         super().__init__(path, size)
         self._session, self._number = session, number
 
@@ -76,14 +75,14 @@ class ServedDescriptors(DescriptorFile):
         given = {"name": f"slot {self._number}", "committed": committed, "more": len(records)}
         first = int(self._session.execute(_NEXT, given).scalar_one()) - len(records)
         rows = [(self._number, first + n, record.tobytes()) for n, record in enumerate(records)]
-        self._session.info["insert"](self._session, "descriptor", ("file", "slot", "content"), rows)
+        self._session.get_execution_options()["insert"](self._session, "descriptor", ("file", "slot", "content"), rows)
         return first
 
     def put(self, slots: IdArray, records: HalfArray) -> None:
         """Write records (n, size) as they are at these slots, in the session's transaction."""
         content = np.ascontiguousarray(records, RECORD_TYPE)
         rows = [(self._number, slot, record.tobytes()) for slot, record in zip(slots.tolist(), content, strict=True)]
-        self._session.info["insert"](self._session, "descriptor", ("file", "slot", "content"), rows)
+        self._session.get_execution_options()["insert"](self._session, "descriptor", ("file", "slot", "content"), rows)
 
     def moved(self, number: int, before: Sequence[int], after: Sequence[int]) -> None:
         """Put the records of these slots into these ones of the file of another number."""
@@ -94,7 +93,7 @@ class ServedDescriptors(DescriptorFile):
     def stored(self, slots: IdArray) -> tuple[list[str], HalfArray]:
         """The records (n, size) of these slots as the server has them, with their hashes; zeros and "" where it has
         none of this size."""
-        found = dict(self._fetch(self._session.connection(), slots))
+        found = dict(self._fetch(self._session, slots))
         made = np.zeros((len(slots), self.size), RECORD_TYPE)
         for place, slot in enumerate(slots.tolist()):
             if slot in found:
@@ -109,10 +108,8 @@ class ServedDescriptors(DescriptorFile):
 
     def ready(self) -> None:
         """Bring the copy up to date. Raises GalleryStorageError where it cannot be written."""
-        bind = self._session.get_bind()
-        assert isinstance(bind, Engine)
         try:
-            with FileLock(self.path.with_suffix(".lock")), bind.connect() as connection:
+            with FileLock(self.path.with_suffix(".lock")), self._session.engine.connect() as connection:
                 self._bring_up_to_date(connection)
         except OSError as error:
             raise GalleryStorageError(

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, exists, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, delete, exists, func, select, update
 
 from index.descriptors import record_hash, record_hashes
 from index.errors import GalleryError
@@ -27,9 +26,11 @@ from index.truth.schema import (
     stored,
     utc_now,
 )
-from index.truth.state import advance, gallery
+from index.truth.state import advance, change, gallery
 from index.truth.store import redecide
 from index.values import Face, FloatArray, GalleryConfig, check_decision, check_photo, check_place
+
+_ROW = select(RedescriptionRow.__table__)
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Redescription:
     staged: int
 
 
-def under_way(session: Session) -> Redescription | None:
+def under_way(session: Connection) -> Redescription | None:
     """The redescription that was begun and is not finished."""
-    found = session.get(RedescriptionRow, 1)
+    found = _row(session)
     if found is None:
         return None
     staged = session.scalar(select(func.count()).select_from(StagedRow)) or 0
@@ -56,7 +57,7 @@ def under_way(session: Session) -> Redescription | None:
     )
 
 
-def begin(session: Session, folder: Path, config: GalleryConfig) -> None:
+def begin(session: Connection, folder: Path, config: GalleryConfig) -> None:
     """Begin a redescription by what `config` says of the model, or go on with it. Raises GalleryError where one by
     another model is under way."""
     found = under_way(session)
@@ -69,36 +70,33 @@ def begin(session: Session, folder: Path, config: GalleryConfig) -> None:
             f"{found.staged:,} images described: go on with that model, or forget it with `facesearch gallery "
             "redescribe --give-up`"
         )
-    session.add(
-        RedescriptionRow(
-            id=1,
-            model_digest=config.model_digest,
-            attribute=config.attribute,
-            attribute_values=list(config.values),
-            descriptor_size=config.descriptor_size,
-            encoder=config.encoder,
-            file=next_file(session, folder),
-            begun=utc_now(),
-        )
-    )
+    row = {
+        "id": 1,
+        "model_digest": config.model_digest,
+        "attribute": config.attribute,
+        "attribute_values": list(config.values),
+        "descriptor_size": config.descriptor_size,
+        "encoder": config.encoder,
+        "file": next_file(session, folder),
+        "begun": utc_now(),
+    }
+    insert_rows(session, "redescription", [stored("redescription", row)])
 
 
-def give_up(session: Session) -> None:
+def give_up(session: Connection) -> None:
     """Forget a redescription; the caller deletes its file."""
     session.execute(delete(StagedRow))
     session.execute(delete(RecordRow).where(RecordRow.file != select(GalleryRow.file).scalar_subquery()))
     session.execute(delete(RedescriptionRow))
-    session.flush()
-    session.expire_all()
 
 
-def waiting(session: Session, after: int) -> list[Face]:
+def waiting(session: Connection, after: int) -> list[Face]:
     """The next faces with an id above `after` that are not described by the new model yet."""
     query = select_faces().where(FaceRow.id > after, FaceRow.id.not_in(select(StagedRow.face_id)))
     return [face_of(row) for row in session.execute(query.order_by(FaceRow.id).limit(PAGE))]
 
 
-def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> None:
+def stage(session: Connection, folder: Path, faces: Sequence[Face], descriptors: FloatArray) -> None:
     """Keep descriptors (n, size) of the new model. Raises UnknownImageError, ImageRowError and as `DescriptorFile`."""
     row = _required(session)
     for one in faces:
@@ -116,7 +114,7 @@ def stage(session: Session, folder: Path, faces: Sequence[Face], descriptors: Fl
     insert_records(session, row.file, first, ids, record_hashes(descriptors))
 
 
-def damage(session: Session, folder: Path) -> list[str]:
+def damage(session: Connection, folder: Path) -> list[str]:
     """A sentence where descriptions of a redescription under way are not what was stored."""
     found = _damaged(session, folder)
     if not found:
@@ -127,7 +125,7 @@ def damage(session: Session, folder: Path) -> list[str]:
     ]
 
 
-def drop_damaged(session: Session, folder: Path) -> int:
+def drop_damaged(session: Connection, folder: Path) -> int:
     """Forget descriptions whose records are not what was stored, so that they are made again; how many."""
     found = _damaged(session, folder)
     number = session.scalar(select(RedescriptionRow.file))
@@ -138,9 +136,9 @@ def drop_damaged(session: Session, folder: Path) -> int:
     return len(found)
 
 
-def _damaged(session: Session, folder: Path) -> list[int]:
+def _damaged(session: Connection, folder: Path) -> list[int]:
     """The faces whose new descriptor, or whose row of any of it, is not what was stored."""
-    row = session.get(RedescriptionRow, 1)
+    row = _row(session)
     if row is None:
         return []
     content = numbered_file(session, folder, row.file, row.descriptor_size).whole()
@@ -162,7 +160,7 @@ def _damaged(session: Session, folder: Path) -> list[int]:
     return sorted(wrong | set(session.scalars(select(StagedRow.face_id).where(~recorded))))
 
 
-def take_over(session: Session) -> None:
+def take_over(session: Connection) -> None:
     """Make what the new model says that what the gallery holds. Every face must have been staged."""
     new = _required(session)
     left = waiting(session, 0)
@@ -176,18 +174,21 @@ def take_over(session: Session) -> None:
             require_sealed("staged", one)
         redecide(session, {row["face_id"]: dict(row) for row in rows})
         last = rows[-1]["face_id"]
-    row = gallery(session)
-    session.execute(delete(RecordRow).where(RecordRow.file == row.file))
-    for name in ("model_digest", "attribute", "attribute_values", "descriptor_size", "encoder", "file"):
-        setattr(row, name, getattr(new, name))
+    session.execute(delete(RecordRow).where(RecordRow.file == gallery(session).file))
+    taken = ("model_digest", "attribute", "attribute_values", "descriptor_size", "encoder", "file")
+    change(session, **{name: getattr(new, name) for name in taken})
     advance(session, removed=True)
-    session.flush()
     session.execute(delete(StagedRow))
     session.execute(delete(RedescriptionRow))
 
 
-def _required(session: Session) -> RedescriptionRow:
-    found = session.get(RedescriptionRow, 1)
+def _required(session: Connection) -> RedescriptionRow:
+    found = _row(session)
     if found is None:
         raise GalleryError("no redescription is under way: begin one first")
     return found
+
+
+def _row(session: Connection) -> RedescriptionRow | None:
+    found = session.execute(_ROW).mappings().one_or_none()
+    return None if found is None else RedescriptionRow(**found)

@@ -12,27 +12,30 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Column,
     Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
+    MetaData,
     String,
     Table,
     Text,
-    event,
 )
 from sqlalchemy.engine import Connection, RowMapping
-from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from index.errors import GalleryCorruptError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Mapped
 
 SCHEMA_VERSION = 4
 REVISION = "0001"  # the last of the migrations
@@ -88,8 +91,53 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class Base(DeclarativeBase):
-    """Base of the gallery's tables."""
+_KINDS: dict[str, type[Any]] = {"int": Integer, "str": String}
+
+
+class Base:
+    """Base of the gallery's tables: what a class says becomes a table, and its names that table's columns.
+
+    Rows are plain values. SQLAlchemy's own classes for them would be loaded by every command, a tenth of what a short
+    one takes, and double what a query takes. An object of such a class is one row that was read.
+    """
+
+    metadata: ClassVar[MetaData] = MetaData()
+    __table__: ClassVar[Table]
+    __tablename__: ClassVar[str]
+    __table_args__: ClassVar[tuple[Any, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        said = {name: str(kind) for name, kind in cls.__annotations__.items()}
+        columns = [_named(name, kind, vars(cls).get(name)) for name, kind in said.items()]
+        *rules, options = cls.__table_args__ if cls.__table_args__ else ({},)
+        if not isinstance(options, dict):
+            rules, options = [*rules, options], {}
+        cls.__table__ = Table(cls.__tablename__, Base.metadata, *columns, *rules, **options)
+        for column in columns:
+            setattr(cls, column.name, column)
+
+    def __init__(self, **columns: Any) -> None:
+        vars(self).update(columns)
+
+    @classmethod
+    def __clause_element__(cls) -> Table:
+        """What statements about the class are about."""
+        return cls.__table__
+
+
+def _column(*said: Any, **options: Any) -> Any:
+    """A column, as far as its annotation does not say it."""
+    return said, options
+
+
+def _named(name: str, annotation: str, given: Any) -> Column[Any]:
+    """A column whose annotation is Mapped[KIND] or, where it may hold NULL, Mapped[KIND | None]."""
+    said, options = given or ((), {})
+    kind = annotation.removeprefix("Mapped[").removesuffix("]")
+    plain = kind.removesuffix(" | None")
+    if plain in _KINDS and not said:  # a foreign key has the type of what it leads to
+        said = (_KINDS[plain],)
+    return Column(name, *said, nullable=plain != kind, **options)
 
 
 class GalleryRow(Base):
@@ -98,11 +146,11 @@ class GalleryRow(Base):
     __tablename__ = "gallery"
     __table_args__ = (CheckConstraint("id = 1", name="only_one_gallery"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = _column(primary_key=True, autoincrement=False)
     schema_version: Mapped[int]
-    model_digest: Mapped[str] = mapped_column(String(64))  # sha256, hexadecimal
+    model_digest: Mapped[str] = _column(String(64))  # sha256, hexadecimal
     attribute: Mapped[str]
-    attribute_values: Mapped[list[int]] = mapped_column(Numbers)
+    attribute_values: Mapped[list[int]] = _column(Numbers)
     descriptor_size: Mapped[int]
     encoder: Mapped[str | None]  # of people, which has a part of every descriptor; None: the model's own network alone
     image_root: Mapped[str]  # absolute, with forward slashes
@@ -110,7 +158,7 @@ class GalleryRow(Base):
     faces: Mapped[str | None]  # what is done with pictures, one of index.values.FACES; None: nobody said
     detector: Mapped[str | None]  # sha256 of the network that finds faces, where it is not the one that comes along
     identity_of: Mapped[str | None]  # whom a folder names, one of index.values.WHOSE; None: nobody said
-    grouped_by: Mapped[str | None] = mapped_column(String(64))  # the model whose descriptors say who is in which person
+    grouped_by: Mapped[str | None] = _column(String(64))  # the model whose descriptors say who is in which person
     persons: Mapped[int]  # the last number that a person was given
     file: Mapped[int]  # number of the descriptor file
     # One more with every add and remove. The random stamp changes with it, so that a database
@@ -118,8 +166,8 @@ class GalleryRow(Base):
     generation: Mapped[int]
     stamp: Mapped[str]
     removals: Mapped[int]  # how often faces were removed: only that disturbs a running read
-    created: Mapped[str] = mapped_column(String)
-    digest: Mapped[int] = mapped_column(BigInteger)
+    created: Mapped[str] = _column(String)
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class PhotoRow(Base):
@@ -128,24 +176,24 @@ class PhotoRow(Base):
     __tablename__ = "photo"
     __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice
 
-    id: Mapped[int] = mapped_column(_Long, primary_key=True)
-    path: Mapped[str] = mapped_column(unique=True)  # relative to image_root, forward slashes
+    id: Mapped[int] = _column(_Long, primary_key=True)
+    path: Mapped[str] = _column(unique=True)  # relative to image_root, forward slashes
     path_key: Mapped[str | None]  # what `like` compares: composed, and without case; None: that is the path itself
-    sha256: Mapped[str | None] = mapped_column(Hash, index=True)  # of the content that was described
-    size: Mapped[int] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    inode: Mapped[int] = mapped_column(BigInteger)
-    ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = _column(Hash, index=True)  # of the content that was described
+    size: Mapped[int] = _column(BigInteger)
+    mtime_ns: Mapped[int] = _column(BigInteger)
+    inode: Mapped[int] = _column(BigInteger)
+    ctime_ns: Mapped[int] = _column(BigInteger)
     width: Mapped[int]  # pixels, upright; 0: it was taken for a crop, as it is
     height: Mapped[int]
     turn: Mapped[int]  # quarter turns to the left that set it upright, besides its EXIF
-    added: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
+    added: Mapped[int] = _column(BigInteger)  # seconds since 1970
     reason: Mapped[str | None]  # why it could not be read when that was tried last
     reader: Mapped[str | None]  # what read it: another may do better
-    unread: Mapped[list[int] | None] = mapped_column(Numbers)  # that file's size, mtime_ns, inode and ctime_ns
-    found: Mapped[int | None] = mapped_column(BigInteger)  # when: seconds since 1970
+    unread: Mapped[list[int] | None] = _column(Numbers)  # that file's size, mtime_ns, inode and ctime_ns
+    found: Mapped[int | None] = _column(BigInteger)  # when: seconds since 1970
     faceless: Mapped[int]  # 1: that file could be read, and shows no face; else 0
-    digest: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class FaceRow(Base):
@@ -154,22 +202,22 @@ class FaceRow(Base):
     __tablename__ = "face"
     __table_args__ = (Index("face_of_photo", "photo_id", "number", unique=True), {"sqlite_autoincrement": True})
 
-    id: Mapped[int] = mapped_column(_Long, primary_key=True)
-    photo_id: Mapped[int] = mapped_column(ForeignKey("photo.id"))
+    id: Mapped[int] = _column(_Long, primary_key=True)
+    photo_id: Mapped[int] = _column(ForeignKey("photo.id"))
     number: Mapped[int]  # among the faces of its photo, from 1, the largest
-    box: Mapped[list[float] | None] = mapped_column(Numbers)  # left, top, width, height; None: the photo is its crop
-    landmarks: Mapped[list[float] | None] = mapped_column(Numbers)  # that it was cut out by, x and y
-    score: Mapped[float | None] = mapped_column(Float)  # how sure the detector was, 0 to 1
+    box: Mapped[list[float] | None] = _column(Numbers)  # left, top, width, height; None: the photo is its crop
+    landmarks: Mapped[list[float] | None] = _column(Numbers)  # that it was cut out by, x and y
+    score: Mapped[float | None] = _column(Float)  # how sure the detector was, 0 to 1
     identity: Mapped[str | None]
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
-    identity_key: Mapped[str | None] = mapped_column(index=True)  # composed, and without case: what is compared
+    identity_key: Mapped[str | None] = _column(index=True)  # composed, and without case: what is compared
     expression_key: Mapped[str | None]
     origins: Mapped[str]  # of the labels above, one letter each; index.truth.rows says which
     decided: Mapped[int]  # one of attribute_values
-    errors: Mapped[list[float | None]] = mapped_column(Numbers)  # one per attribute value
-    digest: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[list[float | None]] = _column(Numbers)  # one per attribute value
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class PassedRow(Base):
@@ -178,15 +226,15 @@ class PassedRow(Base):
 
     __tablename__ = "passed"
 
-    id: Mapped[int] = mapped_column(_Long, primary_key=True)
-    path: Mapped[str] = mapped_column(unique=True)  # relative to image_root, forward slashes
+    id: Mapped[int] = _column(_Long, primary_key=True)
+    path: Mapped[str] = _column(unique=True)  # relative to image_root, forward slashes
     kind: Mapped[str]  # what it is, as people call it
     reader: Mapped[str]  # what looked at it: another may read more
-    size: Mapped[int] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    inode: Mapped[int] = mapped_column(BigInteger)
-    ctime_ns: Mapped[int] = mapped_column(BigInteger)
-    digest: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = _column(BigInteger)
+    mtime_ns: Mapped[int] = _column(BigInteger)
+    inode: Mapped[int] = _column(BigInteger)
+    ctime_ns: Mapped[int] = _column(BigInteger)
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class KeptRow(Base):
@@ -195,17 +243,17 @@ class KeptRow(Base):
     __tablename__ = "kept"
     __table_args__ = (Index("kept_content", "sha256", "path", "number", unique=True),)
 
-    id: Mapped[int] = mapped_column(_Long, primary_key=True)
-    sha256: Mapped[str] = mapped_column(Hash)  # of the photo's content
+    id: Mapped[int] = _column(_Long, primary_key=True)
+    sha256: Mapped[str] = _column(Hash)  # of the photo's content
     path: Mapped[str]  # where it was, relative to image_root
     number: Mapped[int]  # of the face there
-    box: Mapped[list[float] | None] = mapped_column(Numbers)
+    box: Mapped[list[float] | None] = _column(Numbers)
     identity: Mapped[str | None]
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
-    pruned: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
-    digest: Mapped[int] = mapped_column(BigInteger)
+    pruned: Mapped[int] = _column(BigInteger)  # seconds since 1970
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class HiddenRow(Base):
@@ -215,13 +263,13 @@ class HiddenRow(Base):
     __tablename__ = "hidden"
     __table_args__ = (Index("hidden_content", "sha256", "path", "number", unique=True),)
 
-    id: Mapped[int] = mapped_column(_Long, primary_key=True)
-    sha256: Mapped[str] = mapped_column(Hash)  # of the photo's content
-    path: Mapped[str] = mapped_column(index=True)  # relative to image_root
+    id: Mapped[int] = _column(_Long, primary_key=True)
+    sha256: Mapped[str] = _column(Hash)  # of the photo's content
+    path: Mapped[str] = _column(index=True)  # relative to image_root
     number: Mapped[int]  # of the face there
-    share: Mapped[list[float] | None] = mapped_column(Numbers)  # its box, in shares of the photo's sides
-    since: Mapped[int] = mapped_column(BigInteger)  # seconds since 1970
-    digest: Mapped[int] = mapped_column(BigInteger)
+    share: Mapped[list[float] | None] = _column(Numbers)  # its box, in shares of the photo's sides
+    since: Mapped[int] = _column(BigInteger)  # seconds since 1970
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class MemberRow(Base):
@@ -229,9 +277,9 @@ class MemberRow(Base):
 
     __tablename__ = "member"
 
-    face_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
-    person: Mapped[int | None] = mapped_column(index=True)
-    digest: Mapped[int] = mapped_column(BigInteger)
+    face_id: Mapped[int] = _column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
+    person: Mapped[int | None] = _column(index=True)
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class PlacementRow(Base):
@@ -240,12 +288,12 @@ class PlacementRow(Base):
     __tablename__ = "placement"
     __table_args__ = (Index("placement_content", "sha256", "number", unique=True),)
 
-    id: Mapped[int] = mapped_column(_Long, primary_key=True)
-    sha256: Mapped[str] = mapped_column(Hash)  # of the photo's content
+    id: Mapped[int] = _column(_Long, primary_key=True)
+    sha256: Mapped[str] = _column(Hash)  # of the photo's content
     number: Mapped[int]  # of the face there
-    box: Mapped[list[float] | None] = mapped_column(Numbers)
+    box: Mapped[list[float] | None] = _column(Numbers)
     person: Mapped[int]
-    digest: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class RecordRow(Base):
@@ -255,11 +303,11 @@ class RecordRow(Base):
     __tablename__ = "record"
     __table_args__ = (Index("record_face", "face_id", "file", unique=True), {"sqlite_with_rowid": False})
 
-    file: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    slot: Mapped[int] = mapped_column(_Long, primary_key=True, autoincrement=False)
-    face_id: Mapped[int | None] = mapped_column(ForeignKey("face.id", ondelete="SET NULL"))
-    sha256: Mapped[str] = mapped_column(Hash)  # of the bytes there
-    digest: Mapped[int] = mapped_column(BigInteger)
+    file: Mapped[int] = _column(primary_key=True, autoincrement=False)
+    slot: Mapped[int] = _column(_Long, primary_key=True, autoincrement=False)
+    face_id: Mapped[int | None] = _column(ForeignKey("face.id", ondelete="SET NULL"))
+    sha256: Mapped[str] = _column(Hash)  # of the bytes there
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class RedescriptionRow(Base):
@@ -268,15 +316,15 @@ class RedescriptionRow(Base):
     __tablename__ = "redescription"
     __table_args__ = (CheckConstraint("id = 1", name="only_one_redescription"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    model_digest: Mapped[str] = mapped_column(String(64))
+    id: Mapped[int] = _column(primary_key=True, autoincrement=False)
+    model_digest: Mapped[str] = _column(String(64))
     attribute: Mapped[str]
-    attribute_values: Mapped[list[int]] = mapped_column(Numbers)
+    attribute_values: Mapped[list[int]] = _column(Numbers)
     descriptor_size: Mapped[int]
     encoder: Mapped[str | None]
     file: Mapped[int]
-    begun: Mapped[str] = mapped_column(String)
-    digest: Mapped[int] = mapped_column(BigInteger)
+    begun: Mapped[str] = _column(String)
+    digest: Mapped[int] = _column(BigInteger)
 
 
 class StagedRow(Base):
@@ -285,21 +333,21 @@ class StagedRow(Base):
 
     __tablename__ = "staged"
 
-    face_id: Mapped[int] = mapped_column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
-    sha256: Mapped[str | None] = mapped_column(Hash)  # of the content; None: not known
-    size: Mapped[int] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    inode: Mapped[int] = mapped_column(BigInteger)
-    ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    face_id: Mapped[int] = _column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str | None] = _column(Hash)  # of the content; None: not known
+    size: Mapped[int] = _column(BigInteger)
+    mtime_ns: Mapped[int] = _column(BigInteger)
+    inode: Mapped[int] = _column(BigInteger)
+    ctime_ns: Mapped[int] = _column(BigInteger)
     width: Mapped[int]
     height: Mapped[int]
     turn: Mapped[int]
-    box: Mapped[list[float] | None] = mapped_column(Numbers)
-    landmarks: Mapped[list[float] | None] = mapped_column(Numbers)
-    score: Mapped[float | None] = mapped_column(Float)
+    box: Mapped[list[float] | None] = _column(Numbers)
+    landmarks: Mapped[list[float] | None] = _column(Numbers)
+    score: Mapped[float | None] = _column(Float)
     decided: Mapped[int]
-    errors: Mapped[list[float | None]] = mapped_column(Numbers)
-    digest: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[list[float | None]] = _column(Numbers)
+    digest: Mapped[int] = _column(BigInteger)
 
 
 TABLES: tuple[Table, ...] = tuple(Base.metadata.sorted_tables)
@@ -355,10 +403,10 @@ def row_digest(values: tuple[Any, ...]) -> int:
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
-def insert_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_rows(session: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows that `stored` made, as they are: what SQLAlchemy does for each value takes longer than all else. Ten
     in one statement take a quarter less than one by one."""
-    if insert := session.info.get("insert"):  # a way of the engine's own
+    if insert := session.get_execution_options().get("insert"):  # a way of the engine's own
         if rows:
             insert(session, table, [*_COLUMNS[table], "digest"], rows)
         return
@@ -366,7 +414,7 @@ def insert_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -
     for some, count in ((rows[:whole], _TOGETHER), (rows[whole:], 1)):
         if some:
             values = [tuple(chain.from_iterable(some[n : n + count])) for n in range(0, len(some), count)]
-            session.connection().exec_driver_sql(_insertion(table, count), values)
+            session.exec_driver_sql(_insertion(table, count), values)
 
 
 def _insertion(table: str, count: int) -> str:
@@ -376,23 +424,10 @@ def _insertion(table: str, count: int) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * count)}"
 
 
-def update_rows(session: Session, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def update_rows(session: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Replace rows of the same id by those that `stored` made; the id is their first column."""
     if rows:
-        names, mark = [*_COLUMNS[table][1:], "digest"], "%s" if session.info.get("insert") else "?"
+        names, mark = [*_COLUMNS[table][1:], "digest"], "%s" if session.get_execution_options().get("insert") else "?"
         changes = ", ".join(f"{name} = {mark}" for name in names)
         statement = f"UPDATE {table} SET {changes} WHERE id = {mark}"
-        session.connection().exec_driver_sql(statement, [(*row[1:], row[0]) for row in rows])
-
-
-@event.listens_for(GalleryRow, "before_insert")
-@event.listens_for(GalleryRow, "before_update")
-@event.listens_for(RedescriptionRow, "before_insert")
-def _seal(mapper: Mapper[Any], connection: Connection, target: GalleryRow | RedescriptionRow) -> None:
-    """The two single rows are written as objects; all others in bulk."""
-    target.digest = stored(target.__tablename__, columns_of(target))[-1]
-
-
-def columns_of(row: GalleryRow | RedescriptionRow) -> dict[str, Any]:
-    """Of a row that is an object: its columns by name."""
-    return {column.name: getattr(row, column.name) for column in Base.metadata.tables[row.__tablename__].columns}
+        session.exec_driver_sql(statement, [(*row[1:], row[0]) for row in rows])

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from index.truth.schema import REVISION, Base
@@ -26,21 +25,21 @@ _Shape = dict[str, list[str]]
 _Told = dict[str, list[tuple[Any, ...]]]
 
 
-def strange(session: Session) -> list[str]:
+def strange(session: Connection) -> list[str]:
     """A sentence for each object that no gallery has, and for each of ours that is not as it should be."""
-    if session.connection().dialect.name != "sqlite":
+    if session.dialect.name != "sqlite":
         return []  # a server's owner makes its objects, and no stranger brings them along
-    found, expected = _shape(session.connection()), _expected()
+    found, expected = _shape(session), _expected()
     extra = [f"there is {name}, which no gallery has" for name in found if name not in expected]
     other = [f"{name} is not as this release makes it" for name in expected if found.get(name) != expected[name]]
     return extra + other
 
 
-def runs_nothing(session: Session) -> bool:
+def runs_nothing(session: Connection) -> bool:
     """Whether reading a row is all that reading it does: no view, trigger, module or computed column is there."""
     asked = "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
     computed = "SELECT count(*) FROM sqlite_master AS one, pragma_table_xinfo(one.name) WHERE hidden > 0"
-    return not any(session.connection().exec_driver_sql(query).scalar() for query in (asked, computed))
+    return not any(session.exec_driver_sql(query).scalar() for query in (asked, computed))
 
 
 @cache

@@ -4,69 +4,63 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import RowMapping, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, RowMapping, select, update
 
 from index.errors import GalleryCorruptError, GalleryVersionError
 from index.truth import engine
-from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, Base, GalleryRow, columns_of, is_sealed, utc_now
+from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, insert_rows, is_sealed, stored, utc_now
 from index.truth.upgrade import to_newest
 from index.values import IDENTITY_LEVEL, CropPolicy, GalleryConfig, State
 
 _DEEPEST = 999  # an identity level
-_GALLERY = Base.metadata.tables["gallery"]
-# Of the table itself, not of the class: these are asked with every search, and objects cost half of the time.
+_GALLERY = GalleryRow.__table__
 _WHOLE, _VERSION = select(_GALLERY), select(_GALLERY.c.schema_version)
 _STATE = select(*(_GALLERY.c[name] for name in ("generation", "stamp", "removals", "model_digest", "descriptor_size")))
 _MADE_FOR = select(_GALLERY.c.model_digest, _GALLERY.c.descriptor_size, _GALLERY.c.image_root)
 
 
-def create(session: Session, config: GalleryConfig) -> None:
+def create(session: Connection, config: GalleryConfig) -> None:
     """Make the tables and the one row of an empty gallery."""
-    to_newest(session.connection())
-    session.add(
-        GalleryRow(
-            id=1,
-            schema_version=SCHEMA_VERSION,
-            model_digest=config.model_digest,
-            attribute=config.attribute,
-            attribute_values=list(config.values),
-            descriptor_size=config.descriptor_size,
-            encoder=config.encoder,
-            image_root=config.image_root.as_posix(),
-            identity_level=None,
-            faces=None,
-            detector=None,
-            identity_of=None,
-            grouped_by=None,
-            persons=0,
-            file=FIRST_FILE,
-            generation=0,
-            stamp=_stamp(),
-            removals=0,
-            created=utc_now(),
-        )
-    )
+    to_newest(session)
+    row = {
+        "id": 1,
+        "schema_version": SCHEMA_VERSION,
+        "model_digest": config.model_digest,
+        "attribute": config.attribute,
+        "attribute_values": list(config.values),
+        "descriptor_size": config.descriptor_size,
+        "encoder": config.encoder,
+        "image_root": config.image_root.as_posix(),
+        **dict.fromkeys(("identity_level", "faces", "detector", "identity_of", "grouped_by")),
+        "persons": 0,
+        "file": FIRST_FILE,
+        "generation": 0,
+        "stamp": _stamp(),
+        "removals": 0,
+        "created": utc_now(),
+    }
+    insert_rows(session, _GALLERY.name, [stored(_GALLERY.name, row)])
     engine.create(session, config.vectors)
 
 
-def gallery(session: Session) -> GalleryRow:
-    """The one row of the gallery, as an object that may be changed.
+def gallery(session: Connection) -> GalleryRow:
+    """The one row of the gallery; `change` writes other values.
 
     Raises GalleryVersionError for a schema of another release, GalleryCorruptError for no row.
     """
-    _require_version(version(session))
-    row = session.get(GalleryRow, 1)
-    if row is None:
-        raise _damaged("its id is not 1")
-    if row not in session.dirty and not is_sealed(GalleryRow.__tablename__, columns_of(row)):
-        raise _damaged("it is not what was written")
-    return row
+    return GalleryRow(**_sound(session))
 
 
-def _sound(session: Session) -> RowMapping:
-    """The gallery's row, to be read: as an object it takes five times as long. Raises as `gallery`."""
+def change(session: Connection, **columns: Any) -> None:
+    """Write other values into the gallery's row. Raises as `gallery`."""
+    row = {**_sound(session), **columns}
+    session.execute(update(_GALLERY).values({**columns, "digest": stored(_GALLERY.name, row)[-1]}))
+
+
+def _sound(session: Connection) -> RowMapping:
+    """The gallery's row. Raises as `gallery`."""
     _require_version(version(session))
     row = whole(session)
     looked_at(row)
@@ -86,7 +80,7 @@ def _require_version(found: int) -> None:
         )
 
 
-def version(session: Session) -> int:
+def version(session: Connection) -> int:
     """The schema version. Raises GalleryCorruptError when there is none."""
     found: int | None = session.scalar(_VERSION)  # alone: it must be readable
     if found is None:
@@ -99,7 +93,7 @@ def version(session: Session) -> int:
     return found
 
 
-def config(session: Session) -> GalleryConfig:
+def config(session: Connection) -> GalleryConfig:
     """What the gallery was made for. Raises as `gallery`."""
     row = _sound(session)
     try:
@@ -116,14 +110,14 @@ def config(session: Session) -> GalleryConfig:
         raise _damaged(str(error)) from error
 
 
-def is_for(session: Session, made_for: GalleryConfig) -> bool:
+def is_for(session: Connection, made_for: GalleryConfig) -> bool:
     """Whether that is what the gallery is for, as far as another process may change it: the model and the images'
     folder."""
     expected = (made_for.model_digest, made_for.descriptor_size, made_for.image_root.as_posix())
     return tuple(session.execute(_MADE_FOR).one()) == expected
 
 
-def attribute(session: Session) -> str:
+def attribute(session: Connection) -> str:
     """What its models edit. Raises as `gallery`."""
     row = whole(session)
     looked_at(row)
@@ -131,7 +125,7 @@ def attribute(session: Session) -> str:
     return found
 
 
-def identity_level(session: Session) -> str | None:
+def identity_level(session: Connection) -> str | None:
     """Which folder below the image root names a person; None: nobody said so. Raises as `gallery`."""
     level: str | None = _sound(session)["identity_level"]
     if level is not None and not IDENTITY_LEVEL.fullmatch(level):
@@ -139,14 +133,14 @@ def identity_level(session: Session) -> str | None:
     return level
 
 
-def set_identity_level(session: Session, level: str) -> None:
+def set_identity_level(session: Connection, level: str) -> None:
     """Remember it. Raises ValueError for what is no level."""
     if not IDENTITY_LEVEL.fullmatch(level):
         raise ValueError(f"identity level is {level!r:.40}; expected first, last or a number from 1 to 999")
-    gallery(session).identity_level = level
+    change(session, identity_level=level)
 
 
-def move_identity_level(session: Session, folders: int) -> None:
+def move_identity_level(session: Connection, folders: int) -> None:
     """Count as many folders more from the top, since the image root is that much higher: people are named as before.
     Fewer where it is deeper; raises ValueError where no folder would be left."""
     level = identity_level(session)
@@ -155,7 +149,7 @@ def move_identity_level(session: Session, folders: int) -> None:
         set_identity_level(session, str(min(number + folders, _DEEPEST)))
 
 
-def crops(session: Session) -> CropPolicy:
+def crops(session: Connection) -> CropPolicy:
     """What is done with pictures. Raises as `gallery`."""
     row = _sound(session)
     try:
@@ -164,19 +158,18 @@ def crops(session: Session) -> CropPolicy:
         raise _damaged(str(error)) from error
 
 
-def set_crops(session: Session, policy: CropPolicy) -> None:
+def set_crops(session: Connection, policy: CropPolicy) -> None:
     """Remember it."""
-    row = gallery(session)
-    row.faces, row.detector, row.identity_of = policy.faces, policy.detector, policy.identity_of
+    change(session, faces=policy.faces, detector=policy.detector, identity_of=policy.identity_of)
 
 
-def state(session: Session) -> State:
+def state(session: Connection) -> State:
     """How far the gallery has come."""
     generation, stamp, removals, digest, size = session.execute(_STATE).one()
     return State(generation, stamp, removals, (digest, size))
 
 
-def whole(session: Session) -> RowMapping:
+def whole(session: Connection) -> RowMapping:
     """The gallery's row as it stands, every column of it; see `looked_at`. Raises GalleryCorruptError for no row."""
     row = session.execute(_WHOLE).mappings().first()
     if row is None or row["id"] != 1:
@@ -193,12 +186,11 @@ def looked_at(row: RowMapping) -> State:
     return State(row["generation"], row["stamp"], row["removals"], model)
 
 
-def advance(session: Session, *, removed: bool) -> None:
+def advance(session: Connection, *, removed: bool) -> None:
     """Begin the next generation."""
     row = gallery(session)
-    row.generation += 1
-    row.stamp = _stamp()
-    row.removals += int(removed)
+    come = {"generation": row.generation + 1, "removals": row.removals + int(removed)}
+    change(session, stamp=_stamp(), **come)
 
 
 def _damaged(reason: str) -> GalleryCorruptError:

@@ -8,8 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, delete, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, Table, bindparam, delete, exists, func, select
 
 from index.errors import DuplicatePathError, UnknownImageError
 from index.labels import Labels, text_key
@@ -55,32 +54,32 @@ _PRESENT = select_faces().where(FACES.id.in_(bindparam("ids", expanding=True))).
 _PHOTO, _FACE = Base.metadata.tables["photo"], Base.metadata.tables["face"]
 
 
-def count(session: Session) -> int:
+def count(session: Connection) -> int:
     """How many faces there are."""
     return session.scalar(select(func.count()).select_from(FaceRow)) or 0
 
 
-def has_faces(session: Session) -> bool:
+def has_faces(session: Connection) -> bool:
     """Whether there is any."""
     return session.execute(_ANY).first() is not None
 
 
-def count_photos(session: Session) -> int:
+def count_photos(session: Connection) -> int:
     """How many photos have a face."""
     return session.scalar(select(func.count(FaceRow.photo_id.distinct()))) or 0
 
 
-def count_faceless(session: Session) -> int:
+def count_faceless(session: Connection) -> int:
     """How many photos could be read, and show no face."""
     return session.scalar(select(func.count()).select_from(PhotoRow).where(PhotoRow.faceless == 1)) or 0
 
 
-def count_identities(session: Session) -> int:
+def count_identities(session: Connection) -> int:
     """How many different identities there are."""
     return session.scalar(select(func.count(FaceRow.identity_key.distinct()))) or 0
 
 
-def insert_faces(session: Session, faces: Sequence[Face], keep_ids: bool = False) -> list[int]:
+def insert_faces(session: Connection, faces: Sequence[Face], keep_ids: bool = False) -> list[int]:
     """Insert faces with their photos; their ids in the same order: the next ones, or those that they have (then a photo
     may be there already)."""
     if not faces:
@@ -103,7 +102,7 @@ def insert_faces(session: Session, faces: Sequence[Face], keep_ids: bool = False
     return given
 
 
-def insert_beside(session: Session, faces: Sequence[Face]) -> list[int]:
+def insert_beside(session: Connection, faces: Sequence[Face]) -> list[int]:
     """Insert faces of photos that are there; their ids in the same order. Raises UnknownImageError for another photo,
     DuplicatePathError for a number that a face of it has."""
     photos, first = photo_ids(session, [one.path for one in faces]), last_id(session, "face") + 1
@@ -118,7 +117,7 @@ def insert_beside(session: Session, faces: Sequence[Face]) -> list[int]:
     return ids
 
 
-def _photographs(session: Session, paths: Sequence[str]) -> dict[str, int]:
+def _photographs(session: Connection, paths: Sequence[str]) -> dict[str, int]:
     """The ids of those of these photos that are no crops, by path."""
     ids = photo_ids(session, paths)
     found = dict[str, int]()
@@ -128,7 +127,7 @@ def _photographs(session: Session, paths: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def remove(session: Session, ids: Sequence[int]) -> int:
+def remove(session: Connection, ids: Sequence[int]) -> int:
     """Delete these faces, and photos that show no other; how many there were. Their records stay, without a face, to be
     erased. A photo that cannot be read keeps its row, and the reason."""
     removed = 0
@@ -143,13 +142,13 @@ def remove(session: Session, ids: Sequence[int]) -> int:
     return removed
 
 
-def _delete_photos(session: Session, ids: Sequence[int]) -> None:
+def _delete_photos(session: Connection, ids: Sequence[int]) -> None:
     """Delete those of these photos that show no face and can be read."""
     without = PhotoRow.id.not_in(select(FaceRow.photo_id).where(FaceRow.photo_id.in_(ids)))
     session.execute(delete(PhotoRow).where(PhotoRow.id.in_(ids), PhotoRow.reason.is_(None), without))
 
 
-def problems(session: Session) -> list[Problem]:
+def problems(session: Connection) -> list[Problem]:
     """The files that could not be read, or show no face, by path."""
     query = select(PhotoRow.path, PhotoRow.unread, PhotoRow.reason, PhotoRow.reader, PhotoRow.found, PhotoRow.faceless)
     rows = session.execute(query.where(PhotoRow.reason.is_not(None)).order_by(PhotoRow.path))
@@ -159,7 +158,7 @@ def problems(session: Session) -> list[Problem]:
     ]
 
 
-def note_problems(session: Session, found: Sequence[Problem]) -> None:
+def note_problems(session: Connection, found: Sequence[Problem]) -> None:
     """Add these files, or replace what was known of their state. A face that one has stays as it was described."""
     there = photo_ids(session, [problem.path for problem in found])
     now, first = int(time.time()), last_id(session, "photo") + 1
@@ -169,7 +168,7 @@ def note_problems(session: Session, found: Sequence[Problem]) -> None:
     insert_rows(session, "photo", [photo_row(first + n, photo, now, said) for n, (photo, said) in enumerate(new)])
 
 
-def forget_problems(session: Session, paths: Sequence[str]) -> None:
+def forget_problems(session: Connection, paths: Sequence[str]) -> None:
     """Take these files for readable from now on, unless their faces wait to be described."""
     ids = list(photo_ids(session, paths).values())
     for some in chunks(ids):
@@ -179,7 +178,7 @@ def forget_problems(session: Session, paths: Sequence[str]) -> None:
         _delete_photos(session, unread)
 
 
-def wait(session: Session, ids: Sequence[int]) -> None:
+def wait(session: Connection, ids: Sequence[int]) -> None:
     """Say of these faces, which have no descriptor, that they wait to be described again."""
     now = int(time.time())
     for some in chunks(ids):
@@ -196,14 +195,14 @@ def _waiting_photos(ids: Sequence[int]) -> Select[Any]:
     return select(FaceRow.photo_id).where(FaceRow.photo_id.in_(ids), ~recorded)
 
 
-def update_labels(session: Session, labels: Mapping[int, Labels]) -> int:
+def update_labels(session: Connection, labels: Mapping[int, Labels]) -> int:
     """Replace all labels of these faces; how many. Raises UnknownImageError."""
     done = rewrite(session, _FACE, {id_: label_columns(given) for id_, given in labels.items()})
     require_known(list(labels), done)
     return len(done)
 
 
-def move(session: Session, faces: Sequence[Face]) -> None:
+def move(session: Connection, faces: Sequence[Face]) -> None:
     """Give faces' photos these paths and stamps, and faces these labels. Raises UnknownImageError,
     DuplicatePathError."""
     photos = _photos_of(session, [face.id for face in faces])
@@ -226,7 +225,7 @@ def move(session: Session, faces: Sequence[Face]) -> None:
     rewrite(session, _FACE, {face.id: label_columns(face.labels) for face in faces})
 
 
-def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
+def redecide(session: Connection, rows: Mapping[int, Mapping[str, Any]]) -> None:
     """Give faces another decision and place, and their photos the content, stamp and size that it was made from: for
     each face the columns of a row of the table staged."""
     photos = _photos_of(session, list(rows))
@@ -239,7 +238,7 @@ def redecide(session: Session, rows: Mapping[int, Mapping[str, Any]]) -> None:
     rewrite(session, _PHOTO, files)
 
 
-def photo_ids(session: Session, paths: Sequence[str]) -> dict[str, int]:
+def photo_ids(session: Connection, paths: Sequence[str]) -> dict[str, int]:
     """The photos at those of these paths that the gallery knows."""
     found: dict[str, int] = {}
     for some in chunks(list(paths)):
@@ -248,12 +247,12 @@ def photo_ids(session: Session, paths: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def ids_by_path(session: Session, paths: Sequence[str]) -> dict[str, int]:
+def ids_by_path(session: Connection, paths: Sequence[str]) -> dict[str, int]:
     """The ids of the first faces at those of these paths that the gallery holds."""
     return {path: ids[0] for path, ids in all_ids_by_path(session, paths).items()}
 
 
-def all_ids_by_path(session: Session, paths: Sequence[str]) -> dict[str, list[int]]:
+def all_ids_by_path(session: Connection, paths: Sequence[str]) -> dict[str, list[int]]:
     """The ids of all faces at those of these paths that the gallery holds, by number."""
     found: dict[str, list[int]] = {}
     for some in chunks(list(paths)):
@@ -264,7 +263,7 @@ def all_ids_by_path(session: Session, paths: Sequence[str]) -> dict[str, list[in
     return found
 
 
-def siblings(session: Session, ids: Sequence[int]) -> list[int]:
+def siblings(session: Connection, ids: Sequence[int]) -> list[int]:
     """The ids of all faces in the photos of these."""
     found: list[int] = []
     for some in chunks([int(id_) for id_ in ids]):
@@ -273,7 +272,7 @@ def siblings(session: Session, ids: Sequence[int]) -> list[int]:
     return found
 
 
-def first_of_photos(session: Session, after: int) -> list[Face]:
+def first_of_photos(session: Connection, after: int) -> list[Face]:
     """The next faces that are the first of their photos, and have an id above `after`."""
     other = _FACE.alias()
     before = exists().where(other.c.photo_id == FACES.photo_id, other.c.number < FACES.number)
@@ -281,7 +280,7 @@ def first_of_photos(session: Session, after: int) -> list[Face]:
     return [face_of(row) for row in session.execute(query.order_by(FACES.id).limit(PAGE))]
 
 
-def paths_of_several(session: Session) -> set[str]:
+def paths_of_several(session: Connection) -> set[str]:
     """The paths of photos that show several faces."""
     several = select(FaceRow.photo_id).where(FaceRow.number > 1)
     photos = select(FaceRow.photo_id).where(FaceRow.photo_id.in_(several))
@@ -289,19 +288,19 @@ def paths_of_several(session: Session) -> set[str]:
     return set(session.scalars(select(PhotoRow.path).where(PhotoRow.id.in_(many))))
 
 
-def paths(session: Session) -> set[str]:
+def paths(session: Connection) -> set[str]:
     """The paths of all photos with a face."""
     return set(session.scalars(select(PhotoRow.path).join(FaceRow, FaceRow.photo_id == PhotoRow.id)))
 
 
-def contents(session: Session, among: Collection[str]) -> set[str]:
+def contents(session: Connection, among: Collection[str]) -> set[str]:
     """Those of these contents (sha256) that a photo with a face has."""
     query = select(PhotoRow.sha256).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
     found = (session.scalars(query.where(PhotoRow.sha256.in_(some))) for some in chunks(list(among)))
     return {content for some in found for content in some if content}
 
 
-def require_new(session: Session, faces: Sequence[Face]) -> None:
+def require_new(session: Connection, faces: Sequence[Face]) -> None:
     """Raise DuplicatePathError for a face given twice, or a path already in the gallery. Files at them that could not
     be read are forgotten: now they can be."""
     times = Counter((face.path, face.number) for face in faces)
@@ -321,26 +320,26 @@ def require_new(session: Session, faces: Sequence[Face]) -> None:
     forget_problems(session, known)
 
 
-def ids_of_person(session: Session, identity: str) -> list[int]:
+def ids_of_person(session: Connection, identity: str) -> list[int]:
     """The ids of all faces with this identity, as conditions compare it."""
     return list(session.scalars(select(FaceRow.id).where(FaceRow.identity_key == text_key(identity))))
 
 
-def page(session: Session, where: Condition | None, after: int) -> list[Face]:
+def page(session: Connection, where: Condition | None, after: int) -> list[Face]:
     """The next faces that pass the condition and have an id above `after`."""
     query = select_faces() if where is None else select_faces().where(expression(where, attribute(session)))
     query = query.where(FACES.id > after).order_by(FACES.id).limit(PAGE)
     return [face_of(row) for row in session.execute(query)]
 
 
-def get(session: Session, ids: Sequence[int]) -> list[Face]:
+def get(session: Connection, ids: Sequence[int]) -> list[Face]:
     """The faces with these ids, in this order. Raises UnknownImageError."""
     found = {face.id: face for face in present(session, ids)}
     require_known(ids, found)
     return [found[int(id_)] for id_ in ids]
 
 
-def present(session: Session, ids: Sequence[int]) -> list[Face]:
+def present(session: Connection, ids: Sequence[int]) -> list[Face]:
     """Those of these faces that the gallery holds, by ascending id."""
     found: list[Face] = []
     for some in chunks(sorted({int(id_) for id_ in ids})):
@@ -348,22 +347,22 @@ def present(session: Session, ids: Sequence[int]) -> list[Face]:
     return found
 
 
-def select_ids(session: Session, where: Condition | None) -> IdArray:
+def select_ids(session: Connection, where: Condition | None) -> IdArray:
     """The ids of the faces that pass the condition, ascending."""
-    return ascending(session.connection(), _that_pass(session, select(FaceRow.id), where))
+    return ascending(session, _that_pass(session, select(FaceRow.id), where))
 
 
-def first_ids(session: Session, where: Condition | None) -> IdArray:
+def first_ids(session: Connection, where: Condition | None) -> IdArray:
     """Of each photo the lowest id of a face that passes the condition, ascending."""
     query = select(func.min(FaceRow.id).label("first"))
-    return ascending(session.connection(), _that_pass(session, query, where).group_by(FaceRow.photo_id))
+    return ascending(session, _that_pass(session, query, where).group_by(FaceRow.photo_id))
 
 
-def _that_pass(session: Session, query: Select[Any], where: Condition | None) -> Select[Any]:
+def _that_pass(session: Connection, query: Select[Any], where: Condition | None) -> Select[Any]:
     return query if where is None else that_pass(query, where, attribute(session))
 
 
-def _photos_of(session: Session, ids: Sequence[int]) -> dict[int, int]:
+def _photos_of(session: Connection, ids: Sequence[int]) -> dict[int, int]:
     found: dict[int, int] = {}
     for some in chunks(list(ids)):
         rows = session.execute(select(FaceRow.id, FaceRow.photo_id).where(FaceRow.id.in_(some)))
@@ -371,7 +370,7 @@ def _photos_of(session: Session, ids: Sequence[int]) -> dict[int, int]:
     return found
 
 
-def rewrite(session: Session, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
+def rewrite(session: Connection, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
     """Change these columns of these rows, whose digest changes with them; the ids of those that are there. Raises
     GalleryCorruptError for a row that is not what was written: its new digest would hide that."""
     done: dict[int, None] = {}

@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Table, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Table, text
 
 from index.errors import GalleryCorruptError
 from index.truth.schema import TABLES, Base, row_digest
@@ -35,7 +34,7 @@ class Sums(NamedTuple):
     high: int
 
 
-def page(session: Session, name: str, after: Key | None, most: int) -> list[Row]:
+def page(session: Connection, name: str, after: Key | None, most: int) -> list[Row]:
     """Up to so many rows, their digests last, by ascending key: the first (None), or those behind one. Raises
     GalleryCorruptError for a row that is not what was written."""
     columns = ", ".join(column.name for column in _table(name).columns)
@@ -51,7 +50,7 @@ def page(session: Session, name: str, after: Key | None, most: int) -> list[Row]
     return rows
 
 
-def pages(session: Session, name: str, after: Key | None, most: int) -> Iterator[list[Row]]:
+def pages(session: Connection, name: str, after: Key | None, most: int) -> Iterator[list[Row]]:
     """All rows behind a key, in such pages."""
     while rows := page(session, name, after, most):
         yield rows
@@ -64,7 +63,7 @@ def key_of(name: str, row: Row) -> Key:
     return tuple(row[columns.index(key)] for key in _key_names(name))
 
 
-def last_key(session: Session, name: str) -> Key | None:
+def last_key(session: Connection, name: str) -> Key | None:
     """The last of a table; None where it has no rows."""
     keys = _key_names(name)
     order = ", ".join(f"{key} DESC" for key in keys)
@@ -72,7 +71,7 @@ def last_key(session: Session, name: str) -> Key | None:
     return None if found is None else tuple(found)
 
 
-def sums(session: Session, name: str, up_to: Key | None = None) -> Sums:
+def sums(session: Connection, name: str, up_to: Key | None = None) -> Sums:
     """Of all rows of a table, or of those up to a key."""
     where, given = _bounded(name, "<=", up_to)
     # halves of the digests: all 64 bits together are more than SQLite adds up
@@ -80,12 +79,12 @@ def sums(session: Session, name: str, up_to: Key | None = None) -> Sums:
     return Sums(*(int(one) for one in session.execute(text(query), given).one()))
 
 
-def all_sums(session: Session) -> dict[str, Sums]:
+def all_sums(session: Connection) -> dict[str, Sums]:
     """Of every table, the gallery's own row included."""
     return {name: sums(session, name) for name in (*COPIED, GALLERY)}
 
 
-def descriptor_sizes(session: Session) -> dict[int, int]:
+def descriptor_sizes(session: Connection) -> dict[int, int]:
     """Numbers of a descriptor, by the number of its file: of the gallery's and of a redescription's under way."""
     query = "SELECT file, descriptor_size FROM gallery UNION SELECT file, descriptor_size FROM redescription"
     return {int(file): int(size) for file, size in session.execute(text(query))}
