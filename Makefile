@@ -16,7 +16,7 @@ help:
 	@echo "make demo-page the same gallery as a page in the browser: see, turn the head, find"
 	@echo "make test      install, check types and style, run the fast tests"
 	@echo "make test-all  the same with every test"
-	@echo "make test-cluster  install a PostgreSQL, Milvus (Lite, and a server) and Ray for tests, and run those that need a real server"
+	@echo "make test-cluster  install a PostgreSQL, Milvus (Lite, and a server), Ray and an S3 for tests, and run those that need a real server"
 	@echo "make docs      write docs/commands.md and docs/house.md anew, from the commands and the modules themselves"
 	@echo "make bench     measure describing, indexing, querying and searching (20 minutes and 4 GB of disk; DATA=data/synth)"
 	@echo "make reproduce render the paper's data set and measure everything in its section 4 (FACE_MODEL=path, about an hour)"
@@ -69,7 +69,7 @@ test-all: lint
 	$(ONE) $(BIN)/python -m pytest -q -m "not cluster" -n 2 --dist loadfile
 
 test-cluster: develop
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),postgres,milvus,ray,test-cluster,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(FAISS),postgres,milvus,ray,store,test-cluster,dev]'
 	-@test "$$(uname -sm)" = "Linux x86_64" && $(MAKE) --no-print-directory $(MILVUS) || echo "without a Milvus server"
 	$(ONE) $(BIN)/python -m pytest -q -m cluster -n 2 --dist loadfile
 
@@ -88,7 +88,7 @@ docs: develop
 constraints:
 	rm -rf $(VENV)-newest
 	$(PYTHON) -m venv $(VENV)-newest
-	$(VENV)-newest/bin/python -m pip install --quiet --editable '.[cpu,heic,synth,photos,identity,serve,postgres,milvus,ray,test-cluster,dev]'
+	$(VENV)-newest/bin/python -m pip install --quiet --editable '.[cpu,heic,synth,photos,identity,serve,postgres,milvus,ray,store,test-cluster,dev]'
 	$(VENV)-newest/bin/python -m pip freeze --exclude-editable | sed 's/+.*//' > constraints.txt
 	rm -rf $(VENV)-newest
 

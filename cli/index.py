@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 def index(
     context: Context,
-    images: Annotated[Path, Argument(help="The folder of the gallery's images.")],
+    images: Annotated[
+        str, Argument(help="The folder of the gallery's images, or its address in a store: s3://bucket/folder.")
+    ],
     db: DbOption = None,
     labels: Annotated[
         Path | None, Option(help="A manifest.csv that says path, identity, pose, ... of the images.")

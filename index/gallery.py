@@ -31,6 +31,7 @@ from index.errors import (
 from index.files import discard_indexes
 from index.hidden import HiddenFaces
 from index.labels import Labels
+from index.named_stores import require_named
 from index.opening import make, opened
 from index.people import People
 from index.redescribing import Redescribing, Redescription
@@ -125,7 +126,14 @@ class Gallery(Writing):
         Raises GalleryNotFoundError, GalleryVersionError for one of another release, and GalleryCorruptError when the
         database is damaged, or a file is a link. Rows are looked at where the database is not as it was left.
         """
-        return cls(*opened(read_address(place), damaged))
+        gallery = cls(*opened(read_address(place), damaged))
+        try:
+            if not damaged:
+                require_named(gallery.config.image_root)
+        except BaseException:
+            gallery.close()
+            raise
+        return gallery
 
     def close(self) -> None:
         """Close the database and give the writer's lock back."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from numbers import Integral
-from pathlib import Path
 
 import numpy as np
 
 from faceedit.errors import UsageError
 from index.errors import UnknownImageError
 from index.gallery import Gallery
+from index.stored import place_of
 from index.values import path_forms
 from index.where import LARGEST, Condition
 from retrieval.checks import is_unicode
@@ -76,5 +76,5 @@ def _at(gallery: Gallery, name: str) -> list[int]:
 
 def _relative(gallery: Gallery, name: str) -> str:
     """The path below the image root of a file that is named as the shell sees it."""
-    path, root = Path(name).absolute(), gallery.config.image_root
+    path, root = place_of(name).absolute(), gallery.config.image_root
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else name

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from faceedit.errors import MissingPackageError, UsageError
+from index.stored import place_of
 from retrieval.cluster_worker import Recipe, Worker
 from retrieval.describing import Content, Made
 from retrieval.errors import ClusterError
@@ -265,7 +266,7 @@ def _unread(path: str) -> Read:
     """A file that is told as one that cannot be read."""
     reason = f"{path} ends the process that describes it, each time: give a whole picture"
     stamp = stamp_of(path)
-    return Read(Path(path), stamp=stamp or UNKNOWN, reason=reason, lasting=stamp is not None)
+    return Read(place_of(path), stamp=stamp or UNKNOWN, reason=reason, lasting=stamp is not None)
 
 
 def _cause(error: Any) -> Exception:

@@ -13,6 +13,7 @@ import numpy as np
 
 from faceedit.describes import Describes
 from index.gallery import GalleryConfig
+from index.stored import StoreError, place_of
 from retrieval.describing import Content, Made, describe_contents
 from retrieval.errors import ClusterError
 from retrieval.models import Models
@@ -52,7 +53,7 @@ class Worker:
         """Load all that is needed. Raises ClusterError where this machine does not see the files, or has another model;
         what loading it raises."""
         host, folder = socket.gethostname(), self._recipe.folder
-        if not folder.is_dir():
+        if not _sees(folder):
             raise ClusterError(
                 f"the machine {host} does not see {folder}: mount the photographs at the same place on every machine"
             )
@@ -70,7 +71,7 @@ class Worker:
 
     def describe(self, paths: list[str]) -> tuple[list[Read], dict[Content, Made]]:
         """These files, without their crops, and what is made of each face in them."""
-        files = [file for some in self._reader.ahead(list(map(Path, paths)), len(paths)) for file in some]
+        files = [file for some in self._reader.ahead(list(map(place_of, paths)), len(paths)) for file in some]
         with self._describing:
             made = describe_contents(self._describer, files)
         return [_without_crops(file) for file in files], made
@@ -84,6 +85,14 @@ class Worker:
     def _reader(self) -> ReadsFiles:
         reader = self._recipe.reader
         return reader.keeping(self._recipe.processes) if isinstance(reader, FileReader) else reader
+
+
+def _sees(folder: Path) -> bool:
+    """Raises ClusterError where a store does not answer this machine."""
+    try:
+        return folder.is_dir()
+    except StoreError as error:
+        raise ClusterError(f"the machine {socket.gethostname()} does not reach the photographs ({error})") from error
 
 
 def _without_crops(file: Read) -> Read:

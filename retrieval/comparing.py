@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from index.gallery import Face, FileStamp, Gallery, KnownFile
+from index.stored import place_of
 from retrieval.checks import is_unicode
-from retrieval.folder import is_gone, stamp_of
+from retrieval.folder import above_names, is_gone, stamp_of, stamps_of
 from retrieval.names import Names, Pictures, names_below
 from retrieval.reading import ReadsFiles
 from retrieval.renames import Renames, follow
@@ -63,7 +64,7 @@ class Comparison:
         self._gallery, self._reader, self._retry, self._shard = gallery, reader, retry, shard
         self.waiting = {face.path for face in gallery.get(sorted(waiting))}
         self._root = gallery.config.image_root
-        self._above = f"{self._root}/".replace("//", "/")
+        self._above = above_names(self._root)
         self._seen = array("q")  # ids of photos
         self._described = 0  # how many of these have a face
         self._changed: dict[str, Face] = {}  # known faces at names whose files are otherwise now
@@ -110,7 +111,7 @@ class Comparison:
             if name in self._contents:
                 stamps[name], contents[name] = self._contents[name]
             elif stamp.size in sizes:
-                stamps[name], contents[name] = stamp, self._reader.content(Path(self._above + name))
+                stamps[name], contents[name] = stamp, self._reader.content(place_of(self._above + name))
         return follow(old, contents), stamps
 
     def pictures(self) -> Pictures:
@@ -118,16 +119,15 @@ class Comparison:
         return Pictures(self._root, self.todo)
 
     def _stamps(self) -> Iterator[tuple[str, FileStamp]]:
-        for name in self.todo:
-            stamp = stamp_of(self._above + name) if is_unicode(name) else None
-            if stamp is not None:
-                yield name, stamp
+        for page in self.todo.pages():
+            stamps = stamps_of(self._root, [name for name in page if is_unicode(name)])
+            yield from ((name, stamp) for name, stamp in stamps.items() if stamp is not None)
 
     def _look_at(
         self, names: list[str], touched: Callable[[list[Face]], None] | None, stays: Callable[[list[str]], None] | None
     ) -> None:
         known = self._gallery.known_files([name for name in names if is_unicode(name)])
-        stamps = {name: stamp_of(self._above + name) for name in names}
+        stamps = stamps_of(self._root, names)
         self._seen.extend(file.photo for file in known.values())
         self._described += sum(file.described for file in known.values())
         as_before = {name for name, file in known.items() if self._is_as_before(name, file, stamps[name])}
@@ -165,7 +165,7 @@ class Comparison:
             if stamp is None:
                 continue
             if stamp.size == face.photo.stamp.size and name not in self.waiting:
-                content = self._reader.content(Path(self._above + name))
+                content = self._reader.content(place_of(self._above + name))
                 if content == face.photo.sha256:
                     found[name] = replace(face, photo=replace(face.photo, stamp=stamp))
                     continue

@@ -18,8 +18,10 @@ from index.engines import FAISS
 from index.errors import EngineError, GalleryEmptyError, GalleryError, RecallError
 from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
+from index.named_stores import name_store
 from index.search.plan import Requirements, read_requirements
 from index.search.prepare import Prepared
+from index.stored import place_of
 from index.truth.address import Address, Server, read_address
 from index.values import Hidden, Person
 from retrieval.answers import Answer, Step
@@ -27,6 +29,7 @@ from retrieval.asking import asked_for_person
 from retrieval.checks import require_output_folder
 from retrieval.choosing import Meant, chosen_ids
 from retrieval.crop_policy import keep_crops, read_crops
+from retrieval.folder import is_folder
 from retrieval.gallery_info import GalleryInfo, about
 from retrieval.hiding import BroughtBack, bring_back, meant
 from retrieval.indexing import index_folder
@@ -141,8 +144,9 @@ class FaceSearch:
         UsageError.
         """
         self._models.check(self._attribute)
-        root = Path(image_root)
-        if not root.is_dir():
+        root = place_of(image_root)
+        name_store(root)
+        if not is_folder(root):
             raise UsageError(f"{root} is no folder: give the one that the images lie below")
         require_output_folder(self.folder)
         describer = self._models.to_describe(self._attribute, self._descriptor, None)
@@ -196,8 +200,9 @@ class FaceSearch:
             from retrieval.cluster import read_workers
 
             address = read_workers(workers)
-        looks, place = Looks(tuple(exclude), follow_links), Path(folder)
+        looks, place = Looks(tuple(exclude), follow_links), place_of(folder)
         require_output_folder(self.folder)
+        name_store(place)
         level, rows = None if identity_level is None else read_level(identity_level), LabelRows()
         read_requirements(self.folder)  # say now that they are damaged
         existing = self._opening.existing()
@@ -248,7 +253,8 @@ class FaceSearch:
         """Which images `index(folder, prune=True)` would remove now, and what speaks against it; nothing is changed.
         Raises as `index`."""
         looks = Looks(tuple(exclude), follow_links)
-        found = look_through(Path(folder), looks, [self.folder], self.gallery)
+        name_store(place := place_of(folder))
+        found = look_through(place, looks, [self.folder], self.gallery)
         unlisted = {path for path, _ in found.refused}
         return would_go(self.gallery, found.pictures, looks, unlisted, self._reader)
 
@@ -541,7 +547,8 @@ class FaceSearch:
         """Say where the images lie now, after their folder moved; below it their paths are the same. Or give a folder
         that theirs lies in, so that all of it can be indexed. How many are not there. Raises UsageError for a folder
         that holds none of them."""
-        return relocate(self.gallery, Path(root))
+        name_store(place := place_of(root))
+        return relocate(self.gallery, place)
 
     def copy(self, target: Address | str, progress: Progress | None = None, *, vectors: str = FAISS) -> Copied:
         """Make a gallery like this one in a new folder, or at an address where there is none yet: every row as it is,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from errno import ELOOP
 from heapq import heappop, heappush
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from faceedit.formats import SUFFIXES
 from index.stamps import FileStamp
+from index.stored import Entry, Stored, StoreError, is_address, place_of, scan
 from retrieval.errors import NoImagesError
 from retrieval.names import Names
 from retrieval.passing import USUAL, Looks
@@ -37,10 +38,22 @@ class Listing:
 
 def require_folder(root: Path) -> None:
     """Raise NoImagesError where there is no such folder."""
-    if not root.exists():
+    if not _answering(root.exists):
         raise NoImagesError(f"{root} does not exist: give the folder of the gallery's images")
-    if not root.is_dir():
+    if not is_folder(root):
         raise NoImagesError(f"{root} is a file: give the folder of the gallery's images")
+
+
+def is_folder(root: Path) -> bool:
+    """Raises NoImagesError where a store does not answer: then nobody knows."""
+    return _answering(root.is_dir)
+
+
+def _answering(ask: Callable[[], bool]) -> bool:
+    try:
+        return ask()
+    except StoreError as error:
+        raise NoImagesError(f"{error}: nothing was changed; try again when it answers") from error
 
 
 def list_folder(root: Path, looks: Looks = USUAL, own: Collection[Path] = ()) -> Listing:
@@ -63,9 +76,24 @@ def is_gone(path: Path) -> bool:
     return False
 
 
+def stamps_of(root: Path, names: Sequence[str]) -> dict[str, FileStamp | None]:
+    """What `stamp_of` says of each of these files below a folder; a store is not asked for each."""
+    if isinstance(root, Stored):
+        return root.stamps(names)
+    above = above_names(root)
+    return {name: stamp_of(above + name) for name in names}
+
+
+def above_names(root: Path) -> str:
+    """What stands before the names of files below a folder."""
+    return f"{str(root).rstrip('/')}/"
+
+
 def stamp_of(path: Path | str) -> FileStamp | None:
     """What tells whether the file changes; None where it cannot be looked at."""
     try:
+        if is_address(str(path)):
+            return FileStamp.of(place_of(path).stat())
         return FileStamp.of(os.stat(path))  # noqa: PTH116, half the time of a Path's
     except (OSError, ValueError):
         return None
@@ -99,20 +127,20 @@ class _Walk:
         """Sort the entries of a folder, whose name is empty or ends with a slash; the folders in it."""
         place, folders = f"{self.found.root}{os.sep}{folder}".rstrip(os.sep) or os.sep, []
         try:
-            if self._looks.follow_links and not self._is_new(place):
+            if self._looks.follow_links and not is_address(place) and not self._is_new(place):
                 self.found.passed.append((folder.rstrip("/"), LINKS))
                 return []
-            with os.scandir(place) as entries:
+            with scan(place) as entries:
                 for entry in entries:
                     if self._is_to_read(entry, folder + entry.name):
                         folders.append(f"{folder}{entry.name}/")
         except OSError as error:
-            path = Path(place)
+            path = place_of(place)
             reason = f"{path} cannot be read ({error.strerror}): check its permissions, and whether its disk is there"
             self.found.refused.append((path, reason))
         return folders
 
-    def _is_to_read(self, entry: os.DirEntry[str], name: str) -> bool:
+    def _is_to_read(self, entry: Entry, name: str) -> bool:
         """Whether it is a folder to look into; all else is put where it belongs."""
         if entry.path in self._own:
             return False
@@ -149,7 +177,7 @@ def suffix_of(name: str) -> str:
     return f".{suffix.lower()}" if dot and stem else ""
 
 
-def _what(entry: os.DirEntry[str]) -> str:
+def _what(entry: Entry) -> str:
     """FILE, FOLDER or as what it is passed over; FILE where the system does not say: reading it will say why."""
     try:
         if entry.is_symlink():
@@ -159,6 +187,6 @@ def _what(entry: os.DirEntry[str]) -> str:
         return BROKEN if error.errno == ELOOP else FILE
 
 
-def _behind(entry: os.DirEntry[str]) -> str:
+def _behind(entry: Entry) -> str:
     """What a link leads to that is neither a file nor a folder."""
     return NO_FILE if Path(entry.path).exists() else BROKEN

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -159,7 +158,7 @@ def bring_back(gallery: Gallery, describer: Describes, hidden: Sequence[Hidden],
     with gallery.writing():
         for files in reader.ahead([root / path for path in by_path], describer.batch):
             for file in files:
-                coming.of_path(file, by_path[Path(file.path).relative_to(root).as_posix()])
+                coming.of_path(file, by_path[file.path.relative_to(root).as_posix()])
     return coming.done
 
 

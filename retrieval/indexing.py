@@ -13,7 +13,7 @@ from index.values import FILE
 from retrieval.adding import Adding
 from retrieval.comparing import Comparison
 from retrieval.describing import Content, DescribesFiles, Here, Made
-from retrieval.folder import is_gone, stamp_of
+from retrieval.folder import above_names, is_gone, stamp_of
 from retrieval.hiding import Hiding
 from retrieval.known import Known
 from retrieval.labelling import ONLY, Labelling, require_named, says_the_same
@@ -317,4 +317,4 @@ class _Run:
                 self._gallery.update_labels(changed)
 
     def _name(self, file: Read) -> str:
-        return str(file.path).removeprefix(f"{self._root}/".replace("//", "/"))
+        return str(file.path).removeprefix(above_names(self._root))

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from faceedit.formats import DECODERS, MISSING, SUFFIXES, first_bytes, kind_of
 from index.gallery import Gallery, Passed
+from index.stored import Entry, is_address, place_of, scan
 from retrieval.checks import is_unicode
 from retrieval.errors import NoImagesError
-from retrieval.folder import Listing, Refused, in_order, list_folder, require_folder, stamp_of, suffix_of
+from retrieval.folder import Listing, Refused, in_order, is_folder, list_folder, require_folder, stamp_of, suffix_of
 from retrieval.names import Pictures
 from retrieval.passing import USUAL, Looks
 
@@ -53,7 +54,7 @@ def look_through(folder: Path, looks: Looks, own: Collection[Path], gallery: Gal
 
     own: files and folders that are left out without a word, as the gallery's own."""
     root = folder.resolve()
-    listing = list_folder(folder, looks, own) if root.is_dir() else Listing(root)
+    listing = list_folder(folder, looks, own) if is_folder(root) else Listing(root)
     if gallery is None or not root.is_relative_to(gallery.config.image_root):
         return sort_out(listing)
     below = below_root(root, gallery.config.image_root)
@@ -72,11 +73,11 @@ def holds_picture(folder: Path, follow_links: bool = False) -> bool:
     waiting, seen = [str(folder)], set[str]()
     while waiting:
         place = waiting.pop()
-        real = os.path.realpath(place) if follow_links else place
+        real = os.path.realpath(place) if follow_links and not is_address(place) else place
         if real in seen:
             continue
         seen.add(real)
-        with suppress(OSError), os.scandir(place) as entries:
+        with suppress(OSError), scan(place) as entries:
             for entry in entries:
                 if USUAL.passes_over(entry.name, entry.name, entry.is_dir()) is not None:
                     continue
@@ -87,11 +88,13 @@ def holds_picture(folder: Path, follow_links: bool = False) -> bool:
     return False
 
 
-def _is_picture(entry: os.DirEntry[str]) -> bool:
+def _is_picture(entry: Entry) -> bool:
     if not entry.is_file():
         return False
     with suppress(OSError):
-        kind = "" if suffix_of(entry.name) in SUFFIXES else kind_of(first_bytes(Path(entry.path)), entry.stat().st_size)
+        if suffix_of(entry.name) in SUFFIXES:
+            return True
+        kind = kind_of(first_bytes(place_of(entry.path)), entry.stat().st_size)
         return kind is not None and kind not in MISSING
     return False
 
@@ -160,7 +163,7 @@ def _kind(place: str, path: str, before: dict[str, Passed], found: Sorted) -> st
     if known and stamp and known.reader == DECODERS and known.stamp.same_as(stamp):
         del before[path]
         return known.kind
-    kind = kind_of(first_bytes(Path(place)), stamp.size if stamp else None)
+    kind = kind_of(first_bytes(place_of(place)), stamp.size if stamp else None)
     if kind is not None and kind not in MISSING:
         return None
     kind = kind or _by_suffix(place)

@@ -10,6 +10,7 @@ from pathlib import Path
 from faceedit.errors import ManifestError, UsageError
 from faceedit.manifest import COLUMNS, Manifest, read_manifest
 from index.labels import FILE, FOLDER, HAND, LABEL_KINDS, LABELS, LONGEST_LABEL, TEXT_LABELS, Labels
+from index.stored import is_address
 from index.values import WHOSE, Face, Kept
 from retrieval.errors import RetrievalError
 from retrieval.label_rows import LabelRows, Row, matched
@@ -82,7 +83,7 @@ def rows_of(manifest: Manifest) -> list[Row]:
     columns = [manifest.columns.get(name, ("",) * count) for name in LABEL_KINDS]
     lines = manifest.lines or (0,) * count
     return [
-        Row(line, name, os.path.normpath(root / name), _labels(cells))
+        Row(line, name, name if is_address(name) else os.path.normpath(root / name), _labels(cells))
         for line, name, *cells in zip(lines, manifest.columns["path"], *columns, strict=True)
     ]
 

@@ -120,7 +120,7 @@ def names_below(images: Sequence[Path], root: Path) -> Iterator[list[str]]:
         for page in images.names.pages():
             yield [start + name for name in page] if start else page
         return
-    above = f"{root}/".replace("//", "/")
+    above = f"{str(root).rstrip('/')}/"
     for first in range(0, len(images), PAGE):
         yield [str(path).removeprefix(above) for path in images[first : first + PAGE]]
 

@@ -3,7 +3,6 @@ if everything on it was deleted."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from faceedit.text import printable
 from index.gallery import Face, Gallery
+from index.stored import scan
 from retrieval.comparing import Comparison
 from retrieval.errors import PruneError
 from retrieval.kinds import holds_picture
@@ -117,7 +117,7 @@ def _why(place: Path, unlisted: Collection[str]) -> str:
     if place.is_symlink() and not place.exists():
         return "is a link that leads nowhere"
     try:
-        with os.scandir(place) as entries:
+        with scan(str(place)) as entries:
             return "is empty" if next(entries, None) is None else "holds no picture any more"
     except (FileNotFoundError, NotADirectoryError):
         return "is not there"

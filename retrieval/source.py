@@ -18,6 +18,7 @@ from faceedit.cropping import Cropper
 from faceedit.errors import ImageError, UsageError
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, as_large, read_crop, read_large, read_photograph, resized
 from index.stamps import FileStamp
+from index.stored import place_of
 from retrieval.folder import stamp_of
 from retrieval.photographs import meant
 
@@ -79,7 +80,7 @@ def read_source(
             raise UsageError(f"face {face} of a picture that was read already: say which when it is read")
         return picture if size is None else replace(picture, size=size)
     if isinstance(picture, str | os.PathLike):
-        return _of_file(Path(picture), size, finder, face)
+        return _of_file(place_of(picture), size, finder, face)
     if isinstance(picture, bytearray | memoryview):
         picture = bytes(picture)
     if isinstance(picture, np.ndarray):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 from typer import Context, Exit, Option
@@ -42,7 +41,9 @@ def create(
             "Milvus Lite's FILE.db.",
         ),
     ] = "faiss",
-    root: Annotated[Path | None, Option(help="The images' folder. [default: this one]")] = None,
+    root: Annotated[
+        str | None, Option(help="The images' folder, or its address in a store. [default: this one]")
+    ] = None,
     task: TaskOption = None,
     model: ModelOption = None,
     descriptor: DescriptorOption = None,
@@ -51,7 +52,7 @@ def create(
     """Make an empty gallery. `facesearch index` does so by itself; this is for saying what searches it."""
     options = {"attribute": task, "descriptor": descriptor, "identity": identity}
     with face_search(context, db, model=model, **options) as faces:
-        made = faces.create(root or Path(), vectors)
+        made = faces.create(root or ".", vectors)
     print("\n".join(made.lines()))
 
 

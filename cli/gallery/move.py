@@ -10,7 +10,9 @@ from typer import Argument, Context, Exit, Option
 
 from cli.options import DbOption, db_place, face_search
 from faceedit.errors import UsageError
+from index.stored import place_of
 from retrieval.checks import require_keepable, require_output_folder
+from retrieval.folder import is_folder
 from retrieval.tables import counted, shown
 
 
@@ -61,15 +63,14 @@ def export(
 
 def import_(
     folder: Annotated[Path, Argument(help="What `facesearch gallery export` wrote.")],
-    root: Annotated[
-        Path | None, Option(help="Say where the images lie. [default: in the export, or as before]")
-    ] = None,
+    root: Annotated[str | None, Option(help="Say where the images lie. [default: in the export, or as before]")] = None,
     db: DbOption = None,
 ) -> None:
     """Make a gallery of an exported one. Ids stay."""
-    if root is not None and not root.is_dir():
+    images = None if root is None else place_of(root)
+    if images is not None and not is_folder(images):
         raise UsageError(f"{root} is no folder: give the one that the images lie in")
-    require_keepable((root or folder).resolve())  # the images lie in one of them
+    require_keepable((images or folder).resolve())  # the images lie in one of them
     place = db_place(db)
     if not isinstance(place, Path):
         raise UsageError(f"{place} is on a server, and an export is read into a folder only: give a folder as --db")
@@ -77,10 +78,12 @@ def import_(
     from cli.progress import ProgressBar
     from index.care.restore import restore
     from index.gallery import Gallery
+    from index.named_stores import name_store
     from retrieval.gallery_info import missing_files
 
+    name_store(images or folder)
     with ProgressBar("importing") as bar:
-        restore(folder, place, None if root is None else root.resolve(), bar.update)
+        restore(folder, place, None if images is None else images.resolve(), bar.update)
     with Gallery.open(place) as gallery:
         missing = missing_files(gallery, gallery.config.image_root)
         below = shown(gallery.config.image_root)
@@ -93,13 +96,13 @@ def import_(
 def relocate(
     context: Context,
     root: Annotated[
-        Path, Argument(help="Where the images lie now, with the same paths below it; or a folder that theirs lies in.")
+        str, Argument(help="Where the images lie now, with the same paths below it; or a folder that theirs lies in.")
     ],
     db: DbOption = None,
 ) -> None:
     """Say where the images lie now. For when their folder has moved, or one above it is to be indexed."""
     with face_search(context, db) as faces:
         missing = faces.relocate(root)
-        print(f"{shown(faces.place)}: images below {shown(root.resolve())}")
+        print(f"{shown(faces.place)}: images below {shown(place_of(root).resolve())}")
     if missing:
         print(f"warning: the files of {counted(missing, 'image')} are not there", file=sys.stderr)

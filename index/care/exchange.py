@@ -19,6 +19,7 @@ from index.descriptors import RECORD_TYPE
 from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import file_hash, make_folders, new_folder_whole, require_new_folder
 from index.labels import LABELS
+from index.stored import Stored
 from index.truth import descriptor_slots, hidden, kept, people, state, store
 from index.truth.database import Database
 from index.truth.ids import last_id
@@ -203,7 +204,10 @@ def _copied(source: Path, target: Path, photo: Photo) -> bool:
     if not photo.sha256 or not _is_file(source) or source.stat().st_size != photo.stamp.size:
         return False  # what is of another size is not copied to be hashed: it may be larger than the disk
     make_folders(target.parent)
-    shutil.copy2(source, target)
+    if isinstance(source, Stored):
+        target.write_bytes(source.read_bytes())
+    else:
+        shutil.copy2(source, target)
     if file_hash(target) == photo.sha256:
         return True
     target.unlink()

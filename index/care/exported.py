@@ -17,6 +17,7 @@ from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError
 from index.files import file_hash
 from index.labels import FOLDER, HAND, LABEL_KINDS, LABELS, LONGEST_LABEL, ORIGINS, Labels
 from index.stamps import FileStamp
+from index.stored import place_of
 from index.values import (
     IDENTITY_LEVEL,
     LARGEST_ID,
@@ -79,7 +80,7 @@ def read_export(source: Path, image_root: Path | None) -> Export:
         raise damaged(inside, "it is a link to another place")
     try:
         format_ = about["format"]
-        root = image_root or (inside.resolve() if inside.is_dir() else Path(_text(about, "image_root")))
+        root = image_root or (inside.resolve() if inside.is_dir() else place_of(_text(about, "image_root")))
         if not root.is_absolute():
             raise ValueError("expected an absolute image_root")
         values = about["values"]

@@ -58,9 +58,7 @@ class Server:
     @property
     def folder(self) -> Path:
         """Where this machine keeps what is derived of it; it may be deleted at any time."""
-        given, cache = os.environ.get("FACESEARCH_CACHE"), os.environ.get("XDG_CACHE_HOME")
-        below = Path(given) if given else (Path(cache) if cache else Path.home() / ".cache") / "facesearch"
-        return below / f"{self.gallery}-{sha256(str(self).encode()).hexdigest()[:16]}"
+        return cache_folder() / f"{self.gallery}-{sha256(str(self).encode()).hexdigest()[:16]}"
 
     def made_folder(self) -> Path:
         """That folder, which is made if need be, for its owner alone. Raises GalleryStorageError."""
@@ -72,6 +70,12 @@ class Server:
                 "there; set FACESEARCH_CACHE to a folder that can be written to"
             ) from error
         return self.folder
+
+
+def cache_folder() -> Path:
+    """Where this machine keeps what it derives of galleries elsewhere."""
+    given, cache = os.environ.get("FACESEARCH_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(given) if given else (Path(cache) if cache else Path.home() / ".cache") / "facesearch"
 
 
 Address: TypeAlias = Path | Server

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
-from index.errors import GalleryCorruptError, GalleryVersionError
+from index.errors import AddressError, GalleryCorruptError, GalleryVersionError
+from index.stored import place_of
 from index.truth import engine
 from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, insert_rows, is_sealed, stored, utc_now
 from index.truth.upgrade import to_newest
@@ -102,11 +102,11 @@ def config(session: Connection) -> GalleryConfig:
             attribute=row["attribute"],
             values=tuple(row["attribute_values"]),
             descriptor_size=row["descriptor_size"],
-            image_root=Path(row["image_root"]),
+            image_root=place_of(row["image_root"]),
             vectors=engine.vectors(session),
             encoder=row["encoder"],
         )
-    except (ValueError, TypeError) as error:
+    except (AddressError, ValueError, TypeError) as error:
         raise _damaged(str(error)) from error
 
 
@@ -154,7 +154,7 @@ def crops(session: Connection) -> CropPolicy:
     row = _sound(session)
     try:
         return CropPolicy(row["faces"], row["detector"], row["identity_of"])
-    except (ValueError, TypeError) as error:
+    except (AddressError, ValueError, TypeError) as error:
         raise _damaged(str(error)) from error
 
 
