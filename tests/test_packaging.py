@@ -19,6 +19,7 @@ PINNED_EXTRAS = (
     "synth",
     "postgres",
     "ray",
+    "store",
     "test-cluster",
     "dev",
 )  # gpu: its package stands in for cpu's, on machines that have one
