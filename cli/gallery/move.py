@@ -10,9 +10,7 @@ from typer import Argument, Context, Exit, Option
 
 from cli.options import DbOption, db_place, face_search
 from faceedit.errors import UsageError
-from index.stored import place_of
 from retrieval.checks import require_keepable, require_output_folder
-from retrieval.folder import is_folder
 from retrieval.tables import counted, shown
 
 
@@ -67,6 +65,9 @@ def import_(
     db: DbOption = None,
 ) -> None:
     """Make a gallery of an exported one. Ids stay."""
+    from index.stored import place_of
+    from retrieval.folder import is_folder
+
     images = None if root is None else place_of(root)
     if images is not None and not is_folder(images):
         raise UsageError(f"{root} is no folder: give the one that the images lie in")
@@ -101,6 +102,8 @@ def relocate(
     db: DbOption = None,
 ) -> None:
     """Say where the images lie now. For when their folder has moved, or one above it is to be indexed."""
+    from index.stored import place_of
+
     with face_search(context, db) as faces:
         missing = faces.relocate(root)
         print(f"{shown(faces.place)}: images below {shown(place_of(root).resolve())}")
