@@ -35,11 +35,11 @@ from index.named_stores import require_named
 from index.opening import make, opened
 from index.people import People
 from index.redescribing import Redescribing, Redescription
-from index.search import engine_prepare
+from index.search import engine_following, engine_prepare
 from index.search.engine import Engine
 from index.search.engine_choice import open_engine, require_possible
 from index.search.plan import USUAL, Plan, Planner, Requirements, read_requirements, write_requirements
-from index.search.prepare import Prepared, Progress, plan_for, prepare
+from index.search.prepare import Prepared, plan_for, prepare
 from index.search.projected import EngineReader
 from index.search.reader import Reader
 from index.stamps import FileStamp
@@ -58,6 +58,7 @@ from index.values import (
     Photo,
     Place,
     Problem,
+    Progress,
     check_decision,
     check_path,
     check_photo,
@@ -259,7 +260,7 @@ class Gallery(Writing):
         """Check the database, each row and each descriptor against its hash, and the index against every descriptor."""
         from index.care.verify import verify
 
-        by = None if self._engine is None else partial(engine_prepare.verify, self._database, self._engine)
+        by = None if self._engine is None else partial(engine_following.verify, self._database, self._engine)
         return self._reader.undisturbed(lambda: verify(self._folder, self._database, progress, by))
 
     def repair(self) -> Repair:
@@ -272,7 +273,7 @@ class Gallery(Writing):
             done = repair(self._folder, self._database)
             self._tidy()
             if self._engine is not None:
-                engine_prepare.rebuild(self._database)
+                engine_following.rebuild(self._database)
                 with suppress(GalleryEmptyError):
                     engine_prepare.prepare(self._database, self._engine, read_requirements(self._folder))
         self._database.believe()

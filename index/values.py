@@ -6,7 +6,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +22,8 @@ from index.stamps import FileStamp
 FloatArray: TypeAlias = NDArray[np.float32]
 HalfArray: TypeAlias = NDArray[np.float16]
 IdArray: TypeAlias = NDArray[np.int64]
+Progress = Callable[[str, int, int], None]
+"""progress(what, done, total)"""
 Box: TypeAlias = tuple[float, float, float, float]
 
 _HASH = re.compile("[0-9a-f]{64}")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from index.errors import EngineError, GalleryChangedError
 from index.reading import Reading
-from index.search import engine_prepare
 from index.search.engine import Engine
+from index.search.engine_following import drain
 from index.tidying import tidy
 from index.truth import engine as engine_rows
 from index.truth import state
@@ -134,7 +134,7 @@ class Writing(Reading):
             if not engine_rows.waits(session, least):
                 return
         try:
-            engine_prepare.drain(self._database, self._engine)
+            drain(self._database, self._engine)
         except EngineError as error:
             _log.warning("%s; what changed is searched in the database until the engine has learned of it", error)
 

@@ -17,7 +17,7 @@ from index.errors import EngineError, GalleryBusyError, GalleryEmptyError, Recal
 from index.gallery import Gallery, GalleryConfig, Labels
 from index.search.engine import Engine
 from index.search.engine_choice import open_engine
-from index.search.engine_prepare import drain
+from index.search.engine_following import drain
 from index.search.plan import Requirements
 from index.search.projected import EngineReader
 from index.truth.address import Server

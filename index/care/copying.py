@@ -7,7 +7,7 @@ is taken up behind the last of them. The second becomes a gallery when all of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -42,7 +42,7 @@ from index.truth.whole_tables import (
     pages,
     sums,
 )
-from index.values import HalfArray, IdArray
+from index.values import HalfArray, IdArray, Progress
 
 if TYPE_CHECKING:
     from index.care.copy_target import Target
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 STEP = 2_000  # rows that are durable at once
 _STEP_BYTES = 16_000_000  # of descriptors
 _NUMBERED = ("photo", "face")
-
-Progress = Callable[[str, int, int], None]
-"""progress(what, done, total)"""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from index.search.shortlist import AT, About, Shortlist, checksum
 from index.truth import descriptor_slots
 from index.truth.database import Database
 from index.truth.engine import EngineAbout
-from index.values import FloatArray, HalfArray, IdArray
+from index.values import FloatArray, HalfArray, IdArray, Progress
 
 SAMPLE, PLANNED = 2_048, 1_024  # descriptors that the reduction is made from, and planned with
 QUERIES = 200  # that recall is measured with
@@ -48,9 +48,6 @@ EFFORTS = {FLAT: (1,), IVF: (4, 8, 16, 32, 64, 128, 256, 512, 1024), HNSW: (64, 
 _MARGIN = 0.25  # share of the misses that are allowed when an index is tuned
 STALE = 0.1  # share of images added since, from which on an index is built anew;
 MOST_NEW = 8_000_000  # or their numbers, which every search compares in full
-
-Progress = Callable[[str, int, int], None]
-"""progress(what, done, total)"""
 
 
 @dataclass(frozen=True)
