@@ -16,6 +16,11 @@ import pytest
 from PIL import Image
 
 from faceedit.attributes import POSE, TASKS, AttributeSpace
+from tests.milvuses import collection as collection
+from tests.milvuses import lite as lite
+from tests.milvuses import milvus_server as milvus_server
+from tests.servers import postgres as postgres  # from here on one server serves every module
+from tests.servers import server as server
 
 if TYPE_CHECKING:  # what needs torch, or an extra, is imported by the tests that need it
     from starlette.testclient import TestClient

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from index.truth.address import Server, read_server
-
 if TYPE_CHECKING:
+    from index.truth.address import Server
     from index.truth.postgres import Postgres
 
 WHY_NOT = "PostgreSQL is not installed for tests: `make test-cluster` does so"
@@ -50,7 +49,16 @@ def new_address(postgres: str) -> str:
 
 
 def new_server(postgres: str) -> Server:
+    from index.truth.address import read_server
+
     return read_server(new_address(postgres))
+
+
+@pytest.fixture
+def server(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Of a gallery that nobody has made yet, with a cache that nobody else uses."""
+    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
+    return new_server(postgres)
 
 
 def opened_on(server: Server, patience: float = 0.05) -> Postgres:

@@ -11,7 +11,7 @@ from cli.app import run
 from index.gallery import Gallery, Labels
 from retrieval.face_search import FaceSearch
 from tests.copies import fill, fill_anew, tables
-from tests.servers import new_address, postgres  # noqa: F401
+from tests.servers import new_address
 from tests.stand_ins import stand_in_search
 
 HALF = "is half of a copy, which was not finished: run the same `facesearch gallery copy` again"

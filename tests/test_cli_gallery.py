@@ -18,7 +18,7 @@ from cli.app import run
 from index.gallery import FileStamp, Gallery, GalleryConfig, Problem
 from tests.conftest import blob_face
 from tests.faces import new_face, unit_vectors
-from tests.servers import new_address, postgres  # noqa: F401
+from tests.servers import new_address
 from tests.stand_ins import ReadsHere, stand_in_search
 
 SIZE = 16

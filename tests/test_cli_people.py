@@ -12,7 +12,7 @@ from cli.app import run
 from index.truth.address import Address
 from retrieval.face_search import FaceSearch
 from tests.people import ANNA, BEN, CARL, save, search
-from tests.servers import new_server, postgres  # noqa: F401
+from tests.servers import new_server
 
 
 @pytest.fixture(params=["folder", pytest.param("postgres", marks=pytest.mark.cluster)])

@@ -12,8 +12,7 @@ from PIL import Image
 
 from cli.app import run
 from tests.conftest import blob_face
-from tests.milvuses import lite  # noqa: F401
-from tests.servers import new_address, postgres  # noqa: F401
+from tests.servers import new_address
 from tests.stand_ins import stand_in_search
 
 pytestmark = pytest.mark.cluster
@@ -37,10 +36,7 @@ NEVER_THE_SAME = (
 
 @pytest.fixture(params=["faiss", "lite"])
 def both(
-    request: pytest.FixtureRequest,
-    postgres: str,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, str]:
     """A folder and an address, in a folder with pictures of four people; the address also where an engine searches."""
     monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))

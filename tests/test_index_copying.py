@@ -35,7 +35,7 @@ from index.where import parse
 from tests.copies import CONFIG, NEXT_SIZE, SIZE, STEP, database_of, descriptors, fill, tables
 from tests.damage import full_disk
 from tests.faces import new_face, numbered, unit_vectors
-from tests.servers import administer, new_address, postgres  # noqa: F401
+from tests.servers import administer, new_address
 
 Place = Callable[[str], Address]
 

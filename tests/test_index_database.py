@@ -21,7 +21,7 @@ from index.truth.many import ascending, numbers
 from index.values import GalleryConfig
 from tests.damage import full_disk
 from tests.faces import new_face
-from tests.servers import new_server, opened_on, postgres  # noqa: F401
+from tests.servers import new_server, opened_on
 
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 4, Path("/photos").absolute())
 PATIENCE = 0.05  # seconds

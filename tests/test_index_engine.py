@@ -27,19 +27,12 @@ from index.vectors import read_vectors
 from index.where import parse
 from tests.databases import At, Crash
 from tests.faces import new_face, unit_vectors
-from tests.milvuses import collection, lite, milvus_server  # noqa: F401
-from tests.servers import administer, new_server, opened_on, postgres  # noqa: F401
+from tests.servers import administer, new_server, opened_on
 
 pytestmark = pytest.mark.cluster
 SIZE, COUNT = 24, 600
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
 ANY_TIME = Requirements(recall=0.95, max_ms=60_000)
-
-
-@pytest.fixture
-def server(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:  # noqa: F811
-    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
-    return new_server(postgres)
 
 
 @pytest.fixture(params=["lite", "collection", "pgvector"])
@@ -370,11 +363,7 @@ def test_rows_that_the_engine_lost_or_has_too_many_are_found_and_mended(
 
 
 def test_what_belongs_to_another_gallery_is_not_used(
-    gallery: Gallery,
-    postgres: str,  # noqa: F811
-    server: Server,
-    word: str,
-    caplog: pytest.LogCaptureFixture,
+    gallery: Gallery, postgres: str, server: Server, word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     built(gallery)
     if word != "pgvector":  # whose rows lie with the gallery's own

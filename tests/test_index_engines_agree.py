@@ -20,7 +20,7 @@ from index.truth.database import Database, SQLite
 from index.values import Face, GalleryConfig, Problem
 from index.where import DAYS, FIELDS, NUMBERS, TEXTS, parse
 from tests.faces import in_photograph, new_face
-from tests.servers import new_server, opened_on, postgres  # noqa: F401
+from tests.servers import new_server, opened_on
 
 pytestmark = pytest.mark.cluster
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 4, Path("/photos").absolute())
@@ -59,7 +59,7 @@ def faces_of(seed: int) -> list[Face]:
 
 
 @pytest.fixture(scope="module", params=[1, 2])
-def engines(request: pytest.FixtureRequest, postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:  # noqa: F811
+def engines(request: pytest.FixtureRequest, postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """The same rows in both."""
     faces = faces_of(request.param)
     folder = tmp_path_factory.mktemp("engines")

@@ -20,19 +20,13 @@ from index.where import Condition, parse
 from retrieval.face_search import FaceSearch
 from tests.copies import fill, tables
 from tests.faces import new_face, numbered, unit_vectors
-from tests.servers import administer, new_server, opened_on, postgres  # noqa: F401
+from tests.servers import administer, opened_on
 
 pytestmark = pytest.mark.cluster
 SIZE, COUNT = 16, 3_000
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute(), "pgvector")
 EMPTY = {"identity": None, "pose": None, "illumination": None, "expression": None, "decided": 0, "face": 1}
 Whole = tuple[Gallery, PgVector, np.ndarray]
-
-
-@pytest.fixture
-def server(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:  # noqa: F811
-    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
-    return new_server(postgres)
 
 
 @pytest.fixture

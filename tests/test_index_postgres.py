@@ -16,7 +16,7 @@ from index.truth import descriptor_slots, state, store
 from index.truth.address import Server, read_server
 from index.values import GalleryConfig
 from tests.faces import new_face, unit_vectors
-from tests.servers import administer, new_server, opened_on, postgres  # noqa: F401
+from tests.servers import administer, new_server, opened_on
 
 if TYPE_CHECKING:
     from index.truth.postgres import Postgres
@@ -27,7 +27,7 @@ HIDDEN = "correct horse battery staple"
 
 
 @pytest.fixture
-def server(postgres: str) -> Server:  # noqa: F811
+def server(postgres: str) -> Server:
     """Of an empty gallery."""
     made = new_server(postgres)
     database = opened_on(made)
@@ -49,7 +49,7 @@ def paths(database: Postgres) -> set[str]:
         return store.paths(session)
 
 
-def test_galleries_of_one_database_have_nothing_to_do_with_each_other(postgres: str, server: Server) -> None:  # noqa: F811
+def test_galleries_of_one_database_have_nothing_to_do_with_each_other(postgres: str, server: Server) -> None:
     one, other = opened_on(server), opened_on(new_server(postgres))
     assert not other.exists and one.exists
     with pytest.raises(GalleryNotFoundError, match=r"gallery=g\d+ is no gallery yet: index images into it first"):
@@ -69,7 +69,7 @@ def test_galleries_of_one_database_have_nothing_to_do_with_each_other(postgres: 
         opened.close()
 
 
-def test_making_it_is_undone_where_it_fails(postgres: str) -> None:  # noqa: F811
+def test_making_it_is_undone_where_it_fails(postgres: str) -> None:
     database = opened_on(new_server(postgres))
     with pytest.raises(ZeroDivisionError), database.writing() as session:
         state.create(session, CONFIG)

@@ -27,18 +27,12 @@ from index.gallery import FileStamp, Gallery, GalleryConfig, Labels, Passed, Pro
 from index.truth.address import Server
 from index.where import parse
 from tests.faces import in_photograph, new_face, numbered, unit_vectors
-from tests.servers import administer, new_server, postgres  # noqa: F401
+from tests.servers import administer
 
 pytestmark = pytest.mark.cluster
 SIZE = 24
 CONFIG = GalleryConfig("a" * 64, "pose", (-15, 0, 15), SIZE, Path("/photos").absolute())
 NEXT = replace(CONFIG, model_digest="b" * 64, descriptor_size=8)
-
-
-@pytest.fixture
-def server(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:  # noqa: F811
-    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
-    return new_server(postgres)
 
 
 @pytest.fixture

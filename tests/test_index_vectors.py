@@ -10,7 +10,7 @@ from index.engines import FAISS, LITE, MILVUS, PGVECTOR
 from index.errors import AddressError, EngineError, GalleryNotFoundError
 from index.gallery import Gallery, GalleryConfig
 from index.vectors import Vectors, read_vectors
-from tests.servers import new_address, postgres  # noqa: F401
+from tests.servers import new_address
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,7 @@ def test_a_folder_is_searched_by_faiss_alone(tmp_path: Path, word: str) -> None:
 
 @pytest.mark.cluster
 def test_where_an_engine_does_not_answer_nothing_is_made(
-    postgres: str,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pymilvus")
     monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path))

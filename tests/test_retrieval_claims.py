@@ -22,7 +22,7 @@ from index.truth.address import read_server
 from index.truth.rights import TURN, WHOLE, Right, claim
 from retrieval.face_search import FaceSearch
 from retrieval.run_reports import IndexReport
-from tests.servers import administer, new_address, opened_on, postgres  # noqa: F401
+from tests.servers import administer, new_address, opened_on
 from tests.stand_ins import HashEditor, ReadsHere
 from tests.test_retrieval_shards import everything, index, save, search_in
 
@@ -30,7 +30,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @pytest.fixture
-def place(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:  # noqa: F811
+def place(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of a gallery that nobody has made yet."""
     monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
     return new_address(postgres)
@@ -161,7 +161,7 @@ def test_two_runs_over_different_folders_go_side_by_side(known: str, photos: Pat
 
 
 @pytest.mark.cluster
-def test_many_at_the_same_time_make_what_one_run_makes(known: str, photos: Path, postgres: str) -> None:  # noqa: F811
+def test_many_at_the_same_time_make_what_one_run_makes(known: str, photos: Path, postgres: str) -> None:
     for n in range(20):
         save(photos / "c" / f"{n}.png", 300 + n)
         save(photos / "d" / "e" / f"{n}.png", 310 + n)  # half of them copies of those

@@ -23,7 +23,7 @@ from retrieval.face_search import FaceSearch
 from retrieval.run_reports import IndexReport
 from retrieval.shards import Shard, read_shard
 from tests.conftest import blob_face
-from tests.servers import new_address, postgres  # noqa: F401
+from tests.servers import new_address
 from tests.stand_ins import HashEditor, ReadsHere, believing
 
 NewPlace = Callable[[], str]

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.milvuses import lite  # noqa: F401
-from tests.servers import new_address, postgres  # noqa: F401
+from tests.servers import new_address
 
 Run = Callable[..., dict[str, int]]
 
@@ -44,10 +43,7 @@ def test_an_index_of_reduced_descriptors_answers_as_one_of_all_does(sequences: R
 
 @pytest.mark.cluster
 def test_servers_and_engines_answer_as_a_folder_does(
-    sequences: Run,
-    postgres: str,  # noqa: F811
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
+    sequences: Run, postgres: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     kinds = [f"exact,faiss,{tmp_path / 'exact'}"]
     kinds += [f"{name},{name},{new_address(postgres)}" for name in ("faiss", "pgvector")]
