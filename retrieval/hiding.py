@@ -179,7 +179,6 @@ class _Coming:
         if there and not file.faces:
             self.done.stay += [one.name for one in hidden]
             return
-        self._gallery.hidden.change([one.id for one in hidden])
         found = hidden_faces(file, name, hidden, there)
         changed = bool(there) and there[0].photo.sha256 != file.sha256  # the next run describes it anew
         self.done.waiting += [one.name for one in hidden if changed or one not in found.values()]
@@ -189,6 +188,7 @@ class _Coming:
             taken = {face.number for face in there}
             back = tuple(file.faces[place] for place in sorted(found) if file.faces[place].number not in taken)
             self.done.faces += self._beside(replace(file, faces=back), name)
+        self._gallery.hidden.change([one.id for one in hidden])  # last: else nobody would look again after a crash
 
     def _added(self, file: Read, name: str) -> list[int]:
         """A photo that is not in the gallery comes with all its faces but those that are hidden still."""

@@ -19,6 +19,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,16 @@ from PIL import Image
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from faceedit.errors import UsageError
 from index.errors import GalleryEmptyError, GalleryNotFoundError
 from index.gallery import Gallery
 from index.labels import HAND
+from index.where import parse
 from retrieval.face_search import FaceSearch
 from retrieval.redescribing import redescribe
 from retrieval.run_reports import IndexReport
 from tests.attacked import read_photograph
+from tests.people import USUAL
 from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere
 
 BATCH = 3
@@ -52,6 +56,9 @@ DAMAGE = (
     "UPDATE kept SET identity = 'x'",
     "UPDATE passed SET kind = 'x'",
     "UPDATE hidden SET number = number + 7",
+    "UPDATE member SET person = person + 1",
+    "UPDATE placement SET person = person + 900",
+    "UPDATE placement SET number = 0",
 )
 
 ROWS = {
@@ -60,9 +67,14 @@ ROWS = {
     "kept labels": "kept",
     "files passed over": "passed",
     "hidden faces": "hidden",
+    "faces in persons": "member WHERE person IS NOT NULL",
+    "what a hand said of persons": "placement",
 }
 
-MODELS = [HashEditor("a", descriptor_size=16, batch=BATCH), KnowsPeople(descriptor_size=24, batch=BATCH)]
+MODELS = [
+    HashEditor("a", descriptor_size=16, batch=BATCH),
+    KnowsPeople(descriptor_size=24, batch=BATCH, usual_who=USUAL),
+]
 READER = ReadsHere(crops=read_photograph)  # without processes, which would not be killed with ours
 SIZES = ((60, 60), (60, 60), (400, 240))  # crops, and a photograph with two faces
 
@@ -113,6 +125,7 @@ class Campaign:
         path.parent.mkdir(parents=True, exist_ok=True)
         width, height = SIZES[self.made % len(SIZES)]
         noise = np.random.default_rng(self.made).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        noise[0, 0] = self.made % 4  # one of four people, to whom knows them
         Image.fromarray(noise).save(path)
 
     def index(self) -> None:
@@ -162,6 +175,29 @@ class Campaign:
                 }
             )
 
+    def group(self) -> None:
+        with FaceSearch(self.db, describer=self._model(), reader=READER) as faces:
+            if self._model().who is not None:
+                faces.group(anew=bool(self.rng.random() < 0.3))
+
+    def correct(self) -> None:
+        """Say of a person that it is also another, or that some of its faces, or another person, are not."""
+        with FaceSearch(self.db, describer=self._model(), reader=READER) as faces:
+            found = [one.number for one in faces.people()]
+            if self._model().who is None or not found:
+                return
+            one, other = self.rng.choice(found, 2).tolist()
+            theirs = [face.id for face in faces.gallery.faces(parse(f"person = {one}"))]
+            kind = self.rng.random()
+            if one == other or kind < 0.4:
+                if len(theirs) > 1:
+                    faces.split(one, theirs[0])
+            elif kind < 0.7:
+                with suppress(UsageError):  # two names
+                    faces.merge(one, other)
+            else:
+                faces.not_same(one, other)
+
     def redescribe(self) -> None:
         with Gallery.open(self.db) as gallery:
             redescribe(gallery, self._model(other=True), drop=True, reader=READER)
@@ -184,7 +220,9 @@ class Campaign:
     # --- what makes users do it, and what they do again where it was cut off ---
 
     def before(self, name: str) -> None:
-        """Damage that is repaired; a folder that has moved."""
+        """Damage that is repaired; a folder that has moved; people who are to be corrected."""
+        if name == "correct":
+            _done(self.group)
         if name == "repair":
             self.ids = self._ids()
             self._damage()
@@ -292,7 +330,7 @@ class Campaign:
             if complete:
                 self._compare()
 
-        if complete and (self.db / "gallery.db").exists():
+        if (self.db / "gallery.db").exists():
             self._count_rows()
         try:
             _done(look)
@@ -312,6 +350,10 @@ class Campaign:
         self._indexed(self.db, prune=True)
         with FaceSearch(self.db, describer=self._model(), reader=READER) as faces:
             assert not faces.unhide(*(one.name for one in faces.hidden())).stay
+            if self._model().who is not None:
+                faces.group()
+                persons = [(one.number, one.faces) for one in faces.people()]
+                assert not faces.group().new and [(one.number, one.faces) for one in faces.people()] == persons
         for _ in range(2):  # the second time nothing is left to do
             report = self._indexed(self.db, prune=True)
         assert (report.described, report.pruned, report.renamed, report.duplicates) == (0, 0, 0, 0), report
@@ -427,7 +469,7 @@ def _largest_file(most: int) -> None:
 
 OPERATIONS = (
     *("index", "index", "index", "prune", "compact", "compact", "redescribe", "redescribe"),
-    *("remove", "hide", "unhide", "label", "search", "repair", "repair", "relocate"),
+    *("remove", "hide", "unhide", "label", "search", "repair", "repair", "relocate", "group", "group", "correct"),
 )
 
 

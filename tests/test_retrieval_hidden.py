@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from faceedit.align import Landmarks
 from faceedit.cropping import Cropper
+from faceedit.describes import Described
 from faceedit.errors import UsageError
 from faceedit.face_detector import Face, Faces
 from index.care.restore import restore
@@ -285,6 +287,29 @@ def test_copies_whose_every_face_is_hidden_all_come_back(faces: FaceSearch, phot
     faces.index(photos)
     back = {f"trip/{name}.png#{number}" for name in ("copy", "party") for number in (1, 2)}
     assert back <= set(names(faces)) and not hidden(faces)
+
+
+class Interrupted(HashEditor):
+    """Who waits for a description goes away."""
+
+    def describe(self, images: NDArray[np.uint8], /) -> Described:
+        raise KeyboardInterrupt
+
+
+def test_what_was_cut_off_on_its_way_back_is_hidden_still_and_can_be_brought_back_again(
+    faces: FaceSearch, photos: Path, tmp_path: Path
+) -> None:
+    """It would never have come: no run looks again at a photo that is there as it was."""
+    faces.remove(f"{PARTY}#2", "trip/lake.png", hide=True)
+    away = sorted(hidden(faces))
+    with searching(tmp_path / "db", Interrupted("a", descriptor_size=16)) as cut_off:
+        for name in (f"{PARTY}#2", "trip/lake.png"):
+            with pytest.raises(KeyboardInterrupt):
+                cut_off.unhide(name)
+    assert sorted(hidden(faces)) == away and len(away) == 3
+    faces.index(photos)
+    assert len(faces.unhide(*away).faces) == 3
+    assert names(faces) == ALL and hidden(faces) == [] and faces.gallery.verify().sound
 
 
 def test_what_cannot_be_read_now_waits_or_stays_hidden(faces: FaceSearch, photos: Path) -> None:
