@@ -97,16 +97,22 @@ class AdvisoryLock:
             ) from error
         finally:
             if connection is not None:
-                connection.close()
+                _end(connection)
         raise GalleryLockedError(refused.refused.format(_told(holder)))
 
     def release(self) -> None:
         """Give the lock back."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(psycopg.Error):  # a server that is busy ends the session a while after we have closed it
-                connection.execute("SELECT pg_advisory_unlock_all()")
-            connection.close()
+            _end(connection)
+
+
+def _end(connection: psycopg.Connection) -> None:
+    """Give back what it holds, also of a lock that was refused in part: a server that is busy ends a session a while
+    after we have closed it."""
+    with suppress(psycopg.Error):
+        connection.execute("SELECT pg_advisory_unlock_all()")
+    connection.close()
 
 
 def _refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: float) -> Key | None:
