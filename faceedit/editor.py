@@ -220,7 +220,7 @@ class Editor:
     def backdrop(self, image: Picture) -> Floats | None:
         """See `faceedit.describes.Edits`: the person is imagined at the pose that the picture (60, 60, 3) has, by stage
         one alone."""
-        if not self.neutral or self._engine.black is None:
+        if not self.neutral or self._engine.black is None or self._card.network.kept:
             return None
         prepared = self._engine.prepare(self._tensor(image[None]))
         estimate = _estimate(prepared)

@@ -1,4 +1,5 @@
-"""What a query answers: values that show and print themselves, and need neither the gallery nor a model for it."""
+"""What a query answers: values that show and print themselves, and need no gallery for it; nor a model, but for what
+stands behind an imagined face when that is looked at first."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _faiss(versions: Versions) -> list[Finding]:
 
 def _identity() -> list[Finding]:
     """What says who somebody is, and what is stated of it."""
-    own = "the model's own network"
+    own = "the model's own network (that which comes along learned from rendered people alone; MIT, with attribution)"
     try:
         encoder = encoder_named(AUTO)
     except FaceEditError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,14 @@ import pytest
 from numpy.typing import NDArray
 
 from index.descriptors import DescriptorFile
-from index.errors import DescriptorShapeError, GalleryChangedError, GalleryError, ImageRowError, UnknownImageError
+from index.errors import (
+    DescriptorShapeError,
+    GalleryChangedError,
+    GalleryCorruptError,
+    GalleryError,
+    ImageRowError,
+    UnknownImageError,
+)
 from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
 from index.search.exact import Exact
 from index.truth import descriptor_slots, store
@@ -102,6 +111,17 @@ def test_one_to_another_model_must_be_given_up_first(gallery: Gallery) -> None:
     assert len(list(gallery.redescribing.waiting())) == 5
     gallery.redescribing.give_up()
     assert gallery.redescribing.under_way() is None and list(gallery.redescribing.waiting()) == list(gallery.faces())
+
+
+def test_what_was_changed_behind_our_back_does_not_become_the_gallery_s(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.redescribing.begin(NEW)
+    stage(gallery)
+    with closing(sqlite3.connect(gallery.folder / "gallery.db")) as connection:
+        connection.execute("UPDATE redescription SET model_digest = ?", ("f" * 64,))
+        connection.commit()
+    with pytest.raises(GalleryCorruptError, match="row of redescription"):
+        gallery.redescribing.finish()
+    assert gallery.config.model_digest != "f" * 64
 
 
 def test_it_does_not_take_over_before_every_image_is_described(gallery: Gallery) -> None:

@@ -183,10 +183,11 @@ def take_over(session: Connection) -> None:
 
 
 def _required(session: Connection) -> RedescriptionRow:
-    found = _row(session)
+    found = session.execute(_ROW).mappings().one_or_none()
     if found is None:
         raise GalleryError("no redescription is under way: begin one first")
-    return found
+    require_sealed("redescription", found)  # what it says becomes the gallery's own
+    return RedescriptionRow(**found)
 
 
 def _row(session: Connection) -> RedescriptionRow | None:
