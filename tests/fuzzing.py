@@ -481,7 +481,7 @@ def check_words(text: str) -> None:
     """A size, a knob, a set of sessions, an image by its name: a command says what is wrong with it."""
     from faceedit.training.knobs import turned
     from faceedit.training.recipes import RECIPES
-    from index.errors import UnknownImageError
+    from index.errors import AddressError, UnknownImageError
     from retrieval.choosing import chosen_ids
     from retrieval.search_requirements import parsed_size
 
@@ -493,7 +493,7 @@ def check_words(text: str) -> None:
     ):
         try:
             read(text)
-        except (FaceEditError, UnknownImageError, RequirementsError) as error:
+        except (FaceEditError, AddressError, UnknownImageError, RequirementsError) as error:
             require_line(error)
 
 

@@ -31,6 +31,7 @@ _POINTS = ",".join(f"{point}_{axis}" for point in POINTS for axis in "xy")
 FOUND = [
     ("words", "9" * 400),  # a size beyond what is a number
     ("words", "9" * 5_000),
+    ("words", "://"),  # no address of a store, and no name
     ("words", f"head={'9' * 400}"),  # a whole number that is no float
     ("settings", b"[" * 5_000),  # nested deeper than Python's own stack
     ("settings", b'{"source": "csv x", "crops": {}, "seed": []}'),  # a seed by which nothing can be looked up
