@@ -40,11 +40,15 @@ def behind(picture: Picture, itself: Moves) -> Floats:
     """(3,) float32 of 0..255: the median colour of what stands behind the person of (60, 60, 3) uint8 RGB. itself: how
     the person was imagined at the pose that the picture has. Ears and hair that an imagined face leaves out are taken
     for what is behind it, too: therefore one colour, and no picture of it."""
-    said = itself.said.astype(np.float32)
-    scores = np.exp(said[4:7] - said[4:7].max(0))
-    away = 1 - person(scores[2] / scores.sum(0), said[7:10])
+    away = 1 - alone(itself.said.astype(np.float32))
     least = min(_SURELY, float(np.sort(away, axis=None)[-_FEWEST]))
     return np.asarray(np.median(picture[away >= least], axis=0), np.float32)
+
+
+def alone(said: Floats) -> Floats:
+    """(H, W) as `person`, of what stage one's decoder said of each pixel (13, H, W), colours in 0..255."""
+    scores = np.exp(said[4:7] - said[4:7].max(0))
+    return person(scores[2] / scores.sum(0), said[7:10])
 
 
 def person(painted: Floats, colour: Floats) -> Floats:
@@ -55,6 +59,6 @@ def person(painted: Floats, colour: Floats) -> Floats:
     return np.asarray(1 - painted * np.exp(-far / _LIKE_GREY**2), np.float32)
 
 
-def standing(made: NDArray[np.float32], alone: Floats, colour: Floats) -> NDArray[np.float32]:
-    """A face (H, W, 3) imagined on neutral grey, before a colour (3,) of 0..255; alone (H, W): as `person` has it."""
-    return np.asarray(made + (1 - alone)[..., None] * (colour - NEUTRAL), np.float32)
+def standing(made: NDArray[np.float32], said: Floats, colour: Floats) -> NDArray[np.float32]:
+    """A face (H, W, 3) imagined on neutral grey, before a colour (3,) of 0..255; said (13, H, W), see `alone`."""
+    return np.asarray(made + (1 - alone(said))[..., None] * (colour - NEUTRAL), np.float32)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.backdrop import person, standing
-from faceedit.describes import Edit, Floats
+from faceedit.backdrop import standing
+from faceedit.describes import Edit, Floats, Moves
 from faceedit.errors import ImageError
 from faceedit.images import SIZE, Picture, resized
 
@@ -24,18 +24,23 @@ def enlarged(edit: Edit, crop: Picture, backdrop: Floats | None = None) -> Pictu
         return resized(edit.refined, side)
     # against stage one's own picture, not the moved one made small: sampling twice leaves halos along the outline
     corrected = edit.refined.astype(np.float32) - edit.generated
-    return _moved(edit, crop, corrected if edit.moves.kept else _smooth(corrected), backdrop)
+    corrected = corrected if edit.moves.kept else _smooth(corrected)
+    if side == SIZE:  # the networks' own: they sharpen what they move
+        made, said = edit.generated + corrected, edit.moves.said.astype(np.float32)
+    else:
+        made, said = _moved(edit.moves, crop, corrected)
+    shown = made if backdrop is None else standing(made, said, backdrop)
+    return np.ascontiguousarray(shown.round().clip(0, 255).astype(np.uint8))
 
 
-def _moved(edit: Edit, crop: Picture, corrected: NDArray[np.float32], backdrop: Floats | None) -> Picture:
-    """The crop (S, S, 3) as the moves say, and the correction (60, 60, 3)."""
+def _moved(moves: Moves, crop: Picture, corrected: NDArray[np.float32]) -> tuple[NDArray[np.float32], Floats]:
+    """The crop (S, S, 3) as the moves say, and the correction (60, 60, 3); and what they say there (13, S, S)."""
     import torch
     from torch.nn.functional import interpolate
 
-    from faceedit.networks import COLOUR, LIGHT, blended, invented, pixel_grid
+    from faceedit.networks import blended, invented, pixel_grid
 
-    moves, size = edit.moves, crop.shape[:2]
-    assert moves is not None
+    size = crop.shape[:2]
     with torch.inference_mode():
         source, said, more = (
             torch.from_numpy(np.ascontiguousarray(maps, np.float32))[None]
@@ -46,12 +51,7 @@ def _moved(edit: Edit, crop: Picture, corrected: NDArray[np.float32], backdrop: 
         made = maps[:, :3] + interpolate(more, size=size, mode="bicubic")
         if moves.kept:
             made = torch.where(invented(maps[:, 9:]), made, source)
-        pixels = made[0].permute(1, 2, 0).numpy()
-        if len(crop) == SIZE:  # the networks' own: they sharpen what they move
-            pixels = edit.generated + corrected
-        if backdrop is not None:
-            pixels = standing(pixels, person(maps[0, 11].numpy(), finer[0, COLOUR:LIGHT].numpy()), backdrop)
-    return np.ascontiguousarray(pixels.round().clip(0, 255).astype(np.uint8))
+        return made[0].permute(1, 2, 0).numpy(), finer[0].numpy()
 
 
 _BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16  # a standard deviation of one pixel

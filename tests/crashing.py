@@ -14,9 +14,7 @@ import resource
 import shutil
 import signal
 import sqlite3
-import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,6 +35,7 @@ from retrieval.face_search import FaceSearch
 from retrieval.redescribing import redescribe
 from retrieval.run_reports import IndexReport
 from tests.attacked import read_photograph
+from tests.forking import fork
 from tests.people import USUAL
 from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere
 
@@ -269,7 +268,7 @@ class Campaign:
             _slow_sync(np.random.default_rng(slowness))
             getattr(self, name)()
 
-        child = _fork(run)
+        child = fork(run)
         started = time.monotonic()
         deadline = started + float(self.rng.uniform(0, 1.2 * typical))
         while time.monotonic() < deadline:
@@ -302,7 +301,7 @@ class Campaign:
             )
             getattr(self, name)()
 
-        child = _fork(run)
+        child = fork(run)
         while (code := _ended(child)) is None:
             time.sleep(0.0005)
         self.count["faults" if code else "faults that came too late"] += 1
@@ -396,26 +395,9 @@ def _found(gallery: Gallery) -> list[tuple[str, int, float]]:
     return [(match.face.photo.sha256, match.face.number, match.distance) for match in gallery.search(query, 5)]
 
 
-def _fork(work: Callable[[], None], loud: bool = False) -> int:
-    """The process id of a child that does this."""
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        work()
-        code = 0
-    except BaseException:
-        if loud:
-            traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
 def _done(work: Callable[[], None]) -> None:
     """Do it in a child, without interruption."""
-    child = _fork(work, loud=True)
+    child = fork(work, loud=True)
     while (code := _ended(child)) is None:
         time.sleep(0.0005)
     assert code == 0

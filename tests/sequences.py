@@ -14,9 +14,7 @@ import pickle
 import random
 import shutil
 import signal
-import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from index.errors import GalleryLockedError
 from index.gallery import Gallery
 from index.search.plan import Planner, Rates, Requirements
 from retrieval.face_search import FaceSearch
+from tests.forking import fork
 from tests.stand_ins import KnowsPeople, ReadsHere
 
 SIZE = 16_384  # numbers of a descriptor: so many that engines are asked where some 50 faces or more pass
@@ -189,7 +188,7 @@ class Sequences:
                 time.sleep(0.1)
 
     def _killed(self, kind: Kind, do: Callable[[Kind, FaceSearch], None]) -> None:
-        child = _fork(lambda: self._opened(kind, do))
+        child = fork(lambda: self._opened(kind, do))
         time.sleep(self.chosen.uniform(0, 0.8))
         pid, _ = os.waitpid(child, os.WNOHANG)
         if pid == 0:
@@ -198,7 +197,7 @@ class Sequences:
             self.count[f"kills of {kind.name}"] += 1
 
     def _finished(self, work: Callable[[], object]) -> None:
-        child = _fork(work, loud=True)
+        child = fork(work, loud=True)
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status):
             raise SystemExit(f"a finding after {json.dumps(self.count)}: {', '.join(self.did)}")
@@ -301,22 +300,6 @@ def _save(path: Path, seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     noise[:4, :4] = (20 * (seed % 12), 100, 30)  # who it is
     Image.fromarray(noise).save(path)
-
-
-def _fork(work: Callable[[], object], loud: bool = False) -> int:
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        work()
-        code = 0
-    except BaseException:
-        if loud:
-            traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def main() -> None:

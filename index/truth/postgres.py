@@ -48,11 +48,9 @@ class Postgres:
         self._key = lock_key(server, "transaction")
         engine = create_engine(server.url, connect_args=_arguments(server), max_overflow=30)
         event.listen(engine, "checkout", _require_connected)
-        self._engine = engine
-        ours = {"descriptors": ServedDescriptors, "insert": _insert}
-        self._writer = engine.execution_options(**ours)
-        self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True, **ours)
-        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT", **ours)
+        self._writer = engine.execution_options(descriptors=ServedDescriptors, insert=_insert)
+        self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._alone = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -159,7 +157,7 @@ class Postgres:
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._writer.dispose()
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

@@ -55,8 +55,13 @@ def gallery(session: Connection) -> GalleryRow:
 
 def change(session: Connection, **columns: Any) -> None:
     """Write other values into the gallery's row. Raises as `gallery`."""
-    row = {**_sound(session), **columns}
-    session.execute(update(_GALLERY).values({**columns, "digest": stored(_GALLERY.name, row)[-1]}))
+    _write(session, _sound(session), columns)
+
+
+def _write(session: Connection, row: RowMapping, columns: dict[str, Any]) -> None:
+    """Other values into the gallery's row, which was read and is sound."""
+    digest = stored(_GALLERY.name, {**row, **columns})[-1]
+    session.execute(update(_GALLERY).values({**columns, "digest": digest}))
 
 
 def _sound(session: Connection) -> RowMapping:
@@ -188,9 +193,9 @@ def looked_at(row: RowMapping) -> State:
 
 def advance(session: Connection, *, removed: bool) -> None:
     """Begin the next generation."""
-    row = gallery(session)
-    come = {"generation": row.generation + 1, "removals": row.removals + int(removed)}
-    change(session, stamp=_stamp(), **come)
+    row = _sound(session)
+    come = {"generation": row["generation"] + 1, "removals": row["removals"] + int(removed)}
+    _write(session, row, {"stamp": _stamp(), **come})
 
 
 def _damaged(reason: str) -> GalleryCorruptError:
