@@ -8,23 +8,17 @@ This module must stay free of ray until a cluster is asked for.
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import socket
 import time
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from faceedit.errors import MissingPackageError, UsageError
 from index.stored import place_of
+from retrieval.cluster_connection import connect, first_line, load_ray, read_workers
 from retrieval.cluster_worker import Recipe, Worker
 from retrieval.describing import Content, Made
 from retrieval.errors import ClusterError
@@ -34,25 +28,11 @@ from retrieval.one_file import UNKNOWN, Read
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-HERE = "ray"
 PATIENCE = 300.0  # seconds without any worker, or for one to begin
-_ADDRESS = re.compile(r"ray://[A-Za-z0-9.\-\[\]:_]+:[0-9]{1,5}")
 _LOST = 2  # times that a part may take its worker with it
 _AT_ONCE = 2  # parts that a worker has
 _FEWEST = 16  # files of a part, where there are more
 _RECRUIT = 5.0  # seconds between looks for machines that came
-_REACH = 10.0  # seconds until a machine says that it is there
-_STORE = 200 * 2**20  # bytes that Ray on this machine alone keeps for results
-
-
-def read_workers(given: str) -> str:
-    """Where Ray is: 'ray' for this machine, or the cluster that $RAY_ADDRESS names, or ray://HOST:PORT. Raises
-    UsageError."""
-    if given != HERE and not _ADDRESS.fullmatch(given):
-        raise UsageError(
-            f"the workers are {given!r:.60}: say ray, for Ray on this machine or at $RAY_ADDRESS, or ray://HOST:10001"
-        )
-    return given
 
 
 @dataclass
@@ -94,17 +74,17 @@ class Cluster:
         self._looked = self._answered = 0.0
 
     def __enter__(self) -> Cluster:
-        ray = _ray()
+        ray = load_ray()
         if not ray.is_initialized():
             self._ours = True
-            self._connect()
+            connect(self._address)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Let the workers go, whatever they do: they hold nothing that could be lost."""
-        ray = _ray()
+        ray = load_ray()
         for actor in (*self._starting.values(), *(hand.actor for hand in self._hands)):
             ray.kill(actor)
         self._starting, self._hands = {}, []
@@ -124,7 +104,7 @@ class Cluster:
             running = [ref for hand in self._hands for ref in hand.parts]
             if not running and not again:
                 return
-            done, _ = _ray().wait([*running, *self._starting], num_returns=1, timeout=1.0)
+            done, _ = load_ray().wait([*running, *self._starting], num_returns=1, timeout=1.0)
             self._require_answers(bool(done))
             for ref in done:
                 if ref in self._starting:
@@ -147,7 +127,7 @@ class Cluster:
                 again.extend(islice(new, 0 if again else 1))
 
     def _finished(self, ref: Any, again: deque[_Part]) -> Iterator[tuple[list[Read], dict[Content, Made]]]:
-        ray = _ray()
+        ray = load_ray()
         hand = next((hand for hand in self._hands if ref in hand.parts), None)
         if hand is None:  # its worker is lost, and so it has been given back
             return
@@ -181,7 +161,7 @@ class Cluster:
         if now - self._looked < _RECRUIT and (self._hands or self._starting):
             return
         self._looked = now
-        ray, gpus = _ray(), self._gpus()
+        ray, gpus = load_ray(), self._gpus()
         of_each = max(1, int(ray.cluster_resources().get("CPU", 1)) // gpus) if gpus else 1
         kind = ray.remote(num_cpus=of_each, num_gpus=1 if gpus else 0, max_concurrency=_AT_ONCE)(Worker)
         room = min(self._wanted(), -(-files // _FEWEST)) - len(self._hands) - len(self._starting)
@@ -190,13 +170,13 @@ class Cluster:
             self._starting[actor.begin.remote()] = actor
 
     def _wanted(self) -> int:
-        return self._gpus() or max(1, int(_ray().cluster_resources().get("CPU", 1)))
+        return self._gpus() or max(1, int(load_ray().cluster_resources().get("CPU", 1)))
 
     def _gpus(self) -> int:
-        return 0 if self._recipe.device == "cpu" else int(_ray().cluster_resources().get("GPU", 0))
+        return 0 if self._recipe.device == "cpu" else int(load_ray().cluster_resources().get("GPU", 0))
 
     def _begun(self, ref: Any) -> None:
-        ray, actor = _ray(), self._starting.pop(ref)
+        ray, actor = load_ray(), self._starting.pop(ref)
         try:
             ray.get(ref)
         except ray.exceptions.RayTaskError as error:
@@ -206,7 +186,7 @@ class Cluster:
             self._failed += 1
             if self._failed > 2 * self._wanted() + 2:
                 raise ClusterError(
-                    f"the workers at {self._address} end while they begin ({_first_line(error)}): see Ray's own logs; "
+                    f"the workers at {self._address} end while they begin ({first_line(error)}): see Ray's own logs; "
                     "what was finished is kept"
                 ) from error
             return
@@ -223,44 +203,6 @@ class Cluster:
                 "what was finished is kept, so run this again when they are there"
             )
 
-    def _connect(self) -> None:
-        """Without a word on stderr: what Ray tells is not ours."""
-        ray = _ray()
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-        named = self._address if self._address != HERE else os.environ.get("RAY_ADDRESS")
-        if named in (None, "", "local"):
-            quiet |= {"include_dashboard": False, "object_store_memory": _STORE}
-        try:
-            _require_listening(named or "")
-            with warnings.catch_warnings(), _nothing_on_stderr():
-                warnings.simplefilter("ignore")
-                ray.init(address=named or "local", **quiet)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise ClusterError(
-                f"no Ray answers at {named or 'this machine'} ({_first_line(error)}): start it there with `ray start "
-                "--head`, of the same version of Ray and Python, or say --workers ray without $RAY_ADDRESS"
-            ) from error
-
-
-@contextmanager
-def _nothing_on_stderr() -> Iterator[None]:
-    """Ray's own libraries write there, without asking Python: that they heard how much they shall tell, for one."""
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _require_listening(address: str) -> None:
-    """Raise OSError where nobody listens at host:port, for which Ray would wait for minutes, and not silently."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
-
 
 def _unread(path: str) -> Read:
     """A file that is told as one that cannot be read."""
@@ -274,22 +216,4 @@ def _cause(error: Any) -> Exception:
     cause = getattr(error, "cause", None)
     if isinstance(cause, Exception) and hasattr(cause, "exit_code"):
         return cause
-    return ClusterError(f"a worker failed ({_first_line(cause or error)}): what was finished is kept")
-
-
-def _first_line(error: object) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]:.200}" if lines else type(error).__name__
-
-
-def _ray() -> Any:
-    """Ray itself, which tells nobody that it is used and takes no hook of its own. Raises MissingPackageError."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # of what its libraries write to stderr themselves
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            "describing by Ray needs ray, which is not installed: pip install -c constraints.txt '.[cpu,ray]'"
-        ) from error
-    return ray
+    return ClusterError(f"a worker failed ({first_line(cause or error)}): what was finished is kept")

@@ -197,7 +197,7 @@ class FaceSearch:
         require_whole(part, prune=prune, requirements=requirements)
         address = None
         if workers is not None:
-            from retrieval.cluster import read_workers
+            from retrieval.cluster_connection import read_workers
 
             address = read_workers(workers)
         looks, place = Looks(tuple(exclude), follow_links), place_of(folder)

@@ -130,6 +130,35 @@ def test_where_nobody_listens_one_line_says_so_at_once(photos: Path, tmp_path: P
         assert time.monotonic() - began < 60
 
 
+@pytest.mark.parametrize("fails", [1, 9])
+@pytest.mark.usefixtures("two_nodes")
+def test_a_head_that_starts_no_process_for_a_client_is_asked_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    """A busy head may not start it in the 30 seconds that Ray gives it, which says nothing of the next time."""
+    import ray
+
+    asked, begin = [], ray.init
+
+    def init(**wishes: Any) -> Any:
+        asked.append(wishes["address"])
+        if len(asked) <= fails:
+            raise ConnectionAbortedError(
+                "Initialization failure from server:\nTraceback (most recent call last):\n  ...\n"
+                "RuntimeError: Proxy failed to Connect to backend!\n"
+            )
+        return begin(**wishes)
+
+    monkeypatch.setattr(ray, "init", init)
+    if fails == 1:
+        assert index(tmp_path / "db", photos, workers="ray").described == 120
+        assert len(asked) == 2
+    else:
+        with pytest.raises(ClusterError, match=r"no Ray answers at .* \(RuntimeError: Proxy failed to Connect"):
+            index(tmp_path / "db", photos, workers="ray")
+        assert len(asked) == 3
+
+
 _PROGRAM = """
 import sys
 from cli.app import run

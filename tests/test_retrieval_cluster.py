@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from faceedit.errors import UsageError
-from retrieval.cluster import read_workers
+from retrieval.cluster_connection import read_workers
 from retrieval.cluster_worker import Recipe, Worker
 from retrieval.errors import ClusterError
 from retrieval.models import GivenModels, ModelFolders
