@@ -27,6 +27,8 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.\-]*)://([^/].*)", re.DOTALL)
 _COLLAPSED = re.compile(r"[a-z][a-z0-9+.\-]+:/[^/]")  # what a Path makes of an address
 _PLACE = re.compile(r"/([a-z][a-z0-9+.\-]*):/")
 _OURS = ("file", "local")
+_S3 = ("s3", "s3a")
+_KEYS = "$AWS_PROFILE, or $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"
 _BLOCK = 2**20  # bytes that are asked for at once
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 _TAGS = ("ETag", "etag", "md5Hash", "content_md5", "uid")
@@ -264,7 +266,7 @@ def _patience(address: str) -> dict[str, Any]:
     """How long S3 is waited for, unless fsspec's own settings say it: 10 s for a connection, a minute for bytes."""
     from fsspec.config import conf
 
-    if not address.startswith(("s3://", "s3a://")) or "config_kwargs" in conf.get("s3", {}):
+    if address.partition("://")[0] not in _S3 or "config_kwargs" in conf.get("s3", {}):
         return {}
     return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 1}}}
 
@@ -278,7 +280,19 @@ def _told(path: Stored) -> Iterator[None]:
     except (StoreError, FileNotFoundError):
         raise
     except Exception as error:
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        plain = re.sub(r"\?\S+", "?...", said.replace(str(path), ""))
-        kind = "no permission" if isinstance(error, PermissionError) else type(error).__name__
-        raise StoreError(EREMOTEIO, f"the store does not answer ({kind}: {plain:.200})", str(path)) from error
+        raise StoreError(EREMOTEIO, _refused(path, error), str(path)) from error
+
+
+def _refused(path: Stored, error: Exception) -> str:
+    """What a store said, and how to mend it where that is known: of a look at one file S3 says `Forbidden`, no more."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    plain = re.sub(r"\?\S+", "?...", said.replace(str(path), ""))[:200].rstrip(".")
+    scheme, _, key = str(path).partition("://")
+    holder, kind = key.partition("/")[0], type(error).__name__
+    if scheme in _S3 and isinstance(error, PermissionError):
+        rights = "list and read it (s3:ListBucket, s3:GetObject)"
+        return f"the bucket {holder} refuses (403: {plain}): let these keys {rights}, or give others by {_KEYS}"
+    if isinstance(error, PermissionError):
+        return f"{holder} refuses ({plain}): let these keys list and read it, or give others"
+    keys = f": give them by {_KEYS}, or say $FSSPEC_S3_ANON=true where none are needed"
+    return f"the store does not answer ({kind}: {plain}){keys if kind == 'NoCredentialsError' else ''}"

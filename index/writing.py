@@ -23,6 +23,7 @@ from index.values import GalleryConfig
 if TYPE_CHECKING:
     from index.search.reader import Reader
 
+ENDING = 600.0  # seconds that whoever has finished waits for a last turn: another may tell an engine of thousands
 SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
 _log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Writing(Reading):
         finally:
             self._claims -= 1
             lock.release()
-        with self.turn():
+        with self.turn(ENDING):
             """The engine learns of all that is left."""
 
     @contextmanager

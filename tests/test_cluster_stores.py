@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from PIL import Image
@@ -26,6 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 SECRET = "a-secret-of-tests"
+KEYS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
 COUNT = 40
 
 
@@ -62,6 +66,12 @@ def folder(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         key = f"{tmp_path.name}/{path.relative_to(tmp_path / 'photos').as_posix()}"
         s3.put_object(Bucket="faces", Key=key, Body=path.read_bytes())
     return f"s3://faces/{tmp_path.name}"
+
+
+def picture(seed: int) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(blob_face(seed, 0, 0)).save(content, "PNG")
+    return content.getvalue()
 
 
 def index(place: Path, photos: str | Path, **wishes: Any) -> Any:
@@ -104,6 +114,62 @@ def test_nothing_goes_where_s3_does_not_answer(s3: Any, folder: str, tmp_path: P
     assert described(tmp_path / "db") == before and len(before) == COUNT
 
 
+@pytest.fixture
+def guest(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Somebody whom S3 asks what he may do; what is called lets him do more."""
+    import boto3
+
+    iam = boto3.client("iam")
+    iam.create_user(UserName="guest")
+    key = iam.create_access_key(UserName="guest")["AccessKey"]
+
+    def let(*actions: str, but: str = "none") -> None:
+        allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        denied = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::faces/{but}"}
+        said = json.dumps({"Version": "2012-10-17", "Statement": [allowed, denied]})
+        _ask_for_rights(s3, False)
+        iam.put_user_policy(UserName="guest", PolicyName="let", PolicyDocument=said)
+        _ask_for_rights(s3, True)
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    _ask_for_rights(s3, True)
+    yield let
+    _ask_for_rights(s3, False)
+
+
+def _ask_for_rights(s3: Any, always: bool) -> None:
+    """Of every question from now on, or of none."""
+    place, after = f"{s3.meta.endpoint_url}/moto-api/reset-auth", b"0" if always else b"inf"
+    urlopen(Request(place, data=after, headers={"Content-Type": "text/plain"}), timeout=60).close()
+
+
+def test_a_bucket_that_refuses_is_named_and_how_to_mend_it(
+    s3: Any, folder: str, tmp_path: Path, guest: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "the bucket faces refuses (403: "
+    mend = "let these keys list and read it (s3:ListBucket, s3:GetObject), or give others by $AWS_PROFILE"
+    done = command(tmp_path, "index", folder)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert told in done.stderr and mend in done.stderr and not (tmp_path / "db").exists()
+    guest("s3:ListBucket", "s3:GetObject")
+    assert command(tmp_path, "index", folder).returncode == 3  # what is no picture
+    before = described(tmp_path / "db")
+    guest("s3:ListBucket")
+    done = command(tmp_path, "index", folder, "--prune", "--yes")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and told in done.stderr, done.stdout + done.stderr
+    _ask_for_rights(s3, False)
+    s3.put_object(Bucket="faces", Key=f"{tmp_path.name}/p0/0.png", Body=picture(1_000))
+    guest("s3:ListBucket", "s3:GetObject", but=f"{tmp_path.name}/p0/*")
+    done = command(tmp_path, "index", folder, "--prune", "--yes")
+    assert done.returncode == 3 and f"p0/0.png cannot be read ({told}" in done.stderr, done.stdout + done.stderr
+    assert described(tmp_path / "db") == before and len(before) == COUNT
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    done = command(tmp_path, "index", folder)
+    assert done.returncode == 1 and "Unable to locate credentials): give them by $AWS_PROFILE" in done.stderr
+
+
 def command(folder: Path, *arguments: str, endpoint: str | None = None) -> subprocess.CompletedProcess[str]:
     """What a command says, which never is a secret, and leaves none behind."""
     program = "import sys; from cli.app import run; from tests.stand_ins import stand_in_search as one; "
@@ -112,7 +178,8 @@ def command(folder: Path, *arguments: str, endpoint: str | None = None) -> subpr
     line = [sys.executable, "-c", program, *arguments, "--db", str(folder / "db")]
     done = subprocess.run(line, capture_output=True, text=True, env=environment, timeout=200)
     said = (done.stdout + done.stderr).encode() + b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
-    assert SECRET.encode() not in said and b"AKIAOFTESTS" not in said and b"Traceback" not in said, done.stderr
+    secrets = ("AKIAOFTESTS", SECRET, *(environment.get(f"AWS_{name}", SECRET) for name in KEYS))
+    assert not any(one.encode() in said for one in secrets) and b"Traceback" not in said, done.stderr
     return done
 
 

@@ -20,6 +20,7 @@ from index.search.engine_choice import open_engine
 from index.search.engine_following import drain
 from index.search.plan import Requirements
 from index.search.projected import EngineReader
+from index.search.reader import ATTEMPTS
 from index.truth.address import Server
 from index.truth.database import Database
 from index.values import FloatArray
@@ -408,6 +409,54 @@ def test_a_reader_sees_whole_answers_while_somebody_writes(
                 assert [match.face.id for match in found] == truth
                 answered += 1
         writing.result()
+    engine.close()
+    database.close()
+
+
+@pytest.mark.parametrize("where", [None, "identity = 'anna'"])
+def test_a_search_is_patient_with_those_who_write_again_and_again(
+    gallery: Gallery, server: Server, word: str, another: Callable[[], Engine], where: str | None
+) -> None:
+    built(gallery)
+    [query] = unit_vectors(1, SIZE, 4_711)
+    condition = None if where is None else parse(where)
+    far = gallery.search(query, COUNT, where=condition)[-1].face.id
+    asked: list[str] = []
+
+    def write(moment: str) -> None:
+        if moment == "have search":
+            asked.append(moment)
+            if len(asked) <= 2 * ATTEMPTS:
+                gallery.update_labels({far: Labels.given("hand", identity=f"p{len(asked)}")})
+
+    database = opened_on(server)
+    engine, model = Told(another(), write), (CONFIG.model_digest, SIZE)
+    reader = EngineReader(server.folder, database, model, engine, few=0, patience=600)
+    [found] = reader.search(query[None], 5, condition, (), None)
+    assert [match.face.id for match in found] == expected(gallery, query, 5, where)
+    # an engine in the database of the truth sees what the search sees: nothing can come between
+    assert len(asked) == (1 if word == "pgvector" else 2 * ATTEMPTS + 1)
+    asked.clear()
+    if word != "pgvector":
+        impatient = EngineReader(server.folder, database, model, engine, few=0, patience=0)
+        with pytest.raises(GalleryBusyError, match="5 times"):
+            impatient.search(query[None], 5, condition, (), None)
+    engine.close()
+    database.close()
+
+
+def test_who_is_removed_during_a_search_is_not_found(
+    gallery: Gallery, server: Server, another: Callable[[], Engine]
+) -> None:
+    built(gallery)
+    [query] = unit_vectors(1, SIZE, 4_711)
+    first = gallery.search(query, 1)[0].face.id
+    database = opened_on(server)
+    engine = Told(another(), At(0, lambda: gallery.remove([first]), "have search"))
+    reader = EngineReader(server.folder, database, (CONFIG.model_digest, SIZE), engine, few=0)
+    [found] = reader.search(query[None], 5, None, (), None)
+    assert first not in {match.face.id for match in found}
+    assert [match.face.id for match in found] == expected(gallery, query, 5, None)
     engine.close()
     database.close()
 

@@ -19,6 +19,7 @@ import pytest
 from index.errors import GalleryLockedError, GalleryStorageError
 from index.gallery import Gallery
 from index.truth.address import read_server
+from index.truth.database import PATIENCE
 from index.truth.rights import TURN, WHOLE, Right, claim
 from retrieval.face_search import FaceSearch
 from retrieval.run_reports import IndexReport
@@ -124,6 +125,24 @@ def test_galleries_of_one_database_do_not_wait_for_one_another(place: str) -> No
         for lock, database in zip(locks, databases, strict=True):
             lock.release()
             database.close()
+
+
+@pytest.mark.cluster
+def test_who_has_finished_waits_while_another_has_its_turn(known: str) -> None:
+    """Also for longer than anybody waits for a moment's turn: what it was to do is done."""
+    database = opened_on(read_server(known))
+    turn = database.lock(TURN)
+
+    def end() -> None:
+        time.sleep(PATIENCE + 1)
+        turn.release()
+
+    with Gallery.open(known) as gallery, ThreadPoolExecutor(1) as pool:
+        with gallery.claiming("a") as beside:
+            turn.acquire()
+            ending = pool.submit(end)
+        assert beside and ending.done()
+    database.close()
 
 
 @pytest.mark.cluster

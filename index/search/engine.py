@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from index.errors import EngineError
 from index.search.plan import ENGINE_FLAT, ENGINE_HNSW
 from index.truth.engine import EngineAbout
@@ -48,11 +50,20 @@ class Engine(Protocol):
         """Whether `search` can take this condition; attribute: the gallery's own, which in it means the label or,
         without one, what was decided."""
 
+    def in_truth(self) -> bool:
+        """Whether it lies in the truth's own database, where a search sees exactly what its session sees."""
+
     def search(
-        self, queries: FloatArray, length: int, effort: int, where: Condition | None, attribute: str
+        self,
+        queries: FloatArray,
+        length: int,
+        effort: int,
+        where: Condition | None,
+        attribute: str,
+        session: Connection | None = None,
     ) -> list[IdArray]:
         """For each reduced query (n, dimensions) the ids of the `length` nearest rows that pass, in any order. effort:
-        how far a graph is walked."""
+        how far a graph is walked; session: the transaction that reads the truth for this search."""
 
     def stamps(self, first: int, last: int) -> dict[int, int]:
         """The stamps of its rows with ids from one to another, both included, by id."""

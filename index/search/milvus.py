@@ -19,6 +19,7 @@ from threading import RLock
 from typing import Any, TypeVar
 
 import numpy as np
+from sqlalchemy import Connection
 
 from index.engines import LITE
 from index.errors import EngineError
@@ -152,8 +153,17 @@ class Milvus:
     def expresses(self, where: Condition, attribute: str) -> bool:
         return expression(where, attribute) is not None
 
+    def in_truth(self) -> bool:
+        return False
+
     def search(
-        self, queries: FloatArray, length: int, effort: int, where: Condition | None, attribute: str
+        self,
+        queries: FloatArray,
+        length: int,
+        effort: int,
+        where: Condition | None,
+        attribute: str,
+        session: Connection | None = None,
     ) -> list[IdArray]:
         def ask(some: FloatArray) -> list[IdArray]:
             most = min(length, LONGEST)

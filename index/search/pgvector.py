@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, bindparam, select, text
+from sqlalchemy.exc import DBAPIError
 
 from index.errors import EngineError, GalleryCorruptError, GalleryLockedError, GalleryStorageError
 from index.search.engine import HNSW
@@ -118,8 +119,17 @@ class PgVector:
     def expresses(self, where: Condition, attribute: str) -> bool:
         return True
 
+    def in_truth(self) -> bool:
+        return True
+
     def search(
-        self, queries: FloatArray, length: int, effort: int, where: Condition | None, attribute: str
+        self,
+        queries: FloatArray,
+        length: int,
+        effort: int,
+        where: Condition | None,
+        attribute: str,
+        session: Connection | None = None,
     ) -> list[IdArray]:
         query = select(_NEAR.c.id)
         if where is not None:
@@ -128,12 +138,11 @@ class PgVector:
         # A sum has no index: the graph gives up before it finds those that pass where they are not near the query.
         order = text(far if where is None else f"({far}) + 0")
         nearest = query.order_by(order).limit(bindparam("length"))
-        with self._reading() as session:
+        with self._reading() if session is None else _seeing(session) as seen:
             walk = {"view": str(min(_FARTHEST, max(effort, length))), "most": str(max(20_000, 50 * length))}
-            session.execute(_WALK, walk)
+            seen.execute(_WALK, walk)
             return [
-                np.fromiter(session.scalars(nearest, {"asked": _told(one), "length": length}), np.int64)
-                for one in queries
+                np.fromiter(seen.scalars(nearest, {"asked": _told(one), "length": length}), np.int64) for one in queries
             ]
 
     def stamps(self, first: int, last: int) -> dict[int, int]:
@@ -191,6 +200,16 @@ def _named(opened: Callable[[], Any]) -> Iterator[Connection]:
             yield session
     except (GalleryCorruptError, GalleryLockedError, GalleryStorageError) as error:
         raise EngineError(f"pgvector cannot be used: {error}") from error
+
+
+@contextmanager
+def _seeing(session: Connection) -> Iterator[Connection]:
+    """In the transaction of whoever asks. What goes wrong ends that transaction."""
+    try:
+        _see_types(session)
+        yield session
+    except DBAPIError as error:
+        raise EngineError(f"pgvector cannot be used: {' '.join(str(error.orig).split())}") from error
 
 
 def _copy(session: Connection, entries: Sequence[Entry]) -> None:

@@ -2,7 +2,8 @@
 
 A search sees one state of the truth. The engine names those that may be nearest; what it does not know as it is now,
 by the notes that are still in the outbox, comes from the truth; and all of them are compared in full there. Where
-labels or faces changed meanwhile, the engine may have been between two states, so the search is made again.
+anything was changed while an engine of its own was asked, it may have been between two states, so the search is made
+again; as where a face that was found has gone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,12 @@ from index.errors import EngineError, GalleryBusyError, GalleryEmptyError
 from index.search.engine import LONGEST, Engine, require_ours
 from index.search.exact import Part, scan
 from index.search.plan import size_text
-from index.search.reader import ATTEMPTS, Reader
+from index.search.reader import ATTEMPTS, OvertakenError, Reader
 from index.search.searcher import Found
 from index.search.shortlist import AT
 from index.truth import engine as engine_rows
 from index.truth import outbox, state, store
-from index.truth.database import Database
+from index.truth.database import PATIENCE, Database
 from index.truth.engine import EngineAbout, Seen
 from index.values import FloatArray, IdArray, Match
 from index.where import Condition
@@ -60,11 +62,18 @@ class EngineReader(Reader):
     """Searches by an engine; reads all else as a Reader does. May be shared by threads."""
 
     def __init__(
-        self, folder: Path, database: Database, model: tuple[str, int], engine: Engine, few: int = FEW
+        self,
+        folder: Path,
+        database: Database,
+        model: tuple[str, int],
+        engine: Engine,
+        few: int = FEW,
+        patience: float = PATIENCE,
     ) -> None:
-        """few: numbers that are rather read from the truth and compared in full than asked of the engine."""
+        """few: numbers that are rather read from the truth and compared in full than asked of the engine; patience:
+        seconds for which a search is made again, at least, where others write during it."""
         super().__init__(folder, database, model)
-        self._engine, self._few_numbers = engine, few
+        self._engine, self._few_numbers, self._patience = engine, few, patience
         self._in_engine: _Built | None = None
         self._told = ""
         self._down: tuple[float, EngineError] | None = None
@@ -99,24 +108,32 @@ class EngineReader(Reader):
 
     def _by_engine(self, asked: Asked) -> list[list[Match]] | None:
         """None where nothing was built there that can be used."""
-        for _ in range(ATTEMPTS):
-            with self._database.reading() as session:
-                seen = engine_rows.seen(session)
-                if seen.model != self._model:
-                    self.require_model(state.state(session))
-                built = self._usable(session, seen)
-                if built is None:
-                    return None
-                found = self._nearest(session, asked, built)
-                matches = self._matches(session, found)
-            with self._database.glance() as session:
-                now = engine_rows.seen(session)
-            if now == seen:
-                return matches
+        began, tries = time.monotonic(), 0
+        while tries < ATTEMPTS or time.monotonic() - began < self._patience:
+            tries += 1
+            with suppress(OvertakenError):
+                return self._answer(asked)
         raise GalleryBusyError(
-            f"images of the gallery {self._database.name} were changed {ATTEMPTS} times during one search; wait for "
+            f"images of the gallery {self._database.name} were changed {tries} times during one search; wait for "
             "the other process to finish and try again"
         )
+
+    def _answer(self, asked: Asked) -> list[list[Match]] | None:
+        """Of the state that one transaction sees. Raises OvertakenError where what was found has gone meanwhile."""
+        with self._database.reading() as session:
+            seen = engine_rows.seen(session)
+            if seen.model != self._model:
+                self.require_model(state.state(session))
+            built = self._usable(session, seen)
+            if built is None:
+                return None
+            found = self._nearest(session, asked, built)
+            matches = self._matches(session, found)
+        named = {match.face.id for one in matches for match in one}
+        with self._database.glance() as session:
+            if not outbox.are_there(session, list(named)):
+                raise OvertakenError
+        return matches
 
     def _usable(self, session: Connection, seen: Seen) -> _Built | None:
         """What was built and measured for the gallery's model. Raises EngineError where it is not there."""
@@ -126,7 +143,7 @@ class EngineReader(Reader):
                 return None
             require_ours(self._engine, about)
             self._in_engine = _Built(seen, about, state.attribute(session))
-        return self._in_engine
+        return replace(self._in_engine, seen=seen)
 
     def _nearest(self, session: Connection, asked: Asked, built: _Built) -> list[Found]:
         """For each query the nearest, compared in full."""
@@ -153,19 +170,32 @@ class EngineReader(Reader):
 
     def _named(self, session: Connection, asked: Asked, built: _Built) -> list[IdArray]:
         """For each query those that may be nearest, by the engine; all of them pass, but what changed since."""
-        about, attribute = built.about, built.attribute
-        reduced = asked.queries @ about.reduction
+        about = built.about
         length = max(about.length, about.length * asked.k // AT)
         if asked.where is None:
-            return self._engine.search(reduced, length, about.effort, None, attribute)
-        if not about.over and self._engine.expresses(asked.where, attribute):
-            return self._engine.search(reduced, length, about.effort, asked.where, attribute)
+            return self._ask(session, asked, built, length, None)
+        if not about.over and self._engine.expresses(asked.where, built.attribute):
+            return self._ask(session, asked, built, length, asked.where)
         passing = store.select_ids(session, asked.where)
         length = int(_MORE * length * store.count(session) / max(len(passing), 1))
         if length > LONGEST:
-            return [passing] * len(reduced)
-        found = self._engine.search(reduced, length, about.effort, None, attribute)
+            return [passing] * len(asked.queries)
+        found = self._ask(session, asked, built, length, None)
         return [np.intersect1d(one, passing) for one in found]
+
+    def _ask(
+        self, session: Connection, asked: Asked, built: _Built, length: int, where: Condition | None
+    ) -> list[IdArray]:
+        """What the engine says. Raises OvertakenError where it may have been told of what this transaction does not
+        see, so that it was between two states."""
+        about = built.about
+        reduced = asked.queries @ about.reduction
+        found = self._engine.search(reduced, length, about.effort, where, built.attribute, session)
+        if not self._engine.in_truth():
+            with self._database.glance() as now:
+                if engine_rows.seen(now) != built.seen:
+                    raise OvertakenError
+        return found
 
     def _enough(self, session: Connection, asked: Asked, candidates: list[IdArray]) -> list[IdArray]:
         """Where fewer came than are asked for, and more are there: all that pass. An engine may have lost some."""

@@ -36,8 +36,8 @@ FEW = 10  # one face in so many may be new or removed before an index is built a
 _T = TypeVar("_T")
 
 
-class _OvertakenError(Exception):
-    """Faces were removed while they were read."""
+class OvertakenError(Exception):
+    """What was read is not of one state, or has gone meanwhile: it is to be read again."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Reader:
             before = self.state().removals
             result = read()
             if self.state().removals != before:
-                raise _OvertakenError
+                raise OvertakenError
             return result
 
         return self.repeated(watched)
@@ -119,7 +119,7 @@ class Reader:
             self.require_model(before)
             try:
                 return read(before)
-            except _OvertakenError:
+            except OvertakenError:
                 if self.state() == before:  # by nobody
                     raise GalleryCorruptError(
                         f"the gallery {self._database.name} holds other images than its index finds: run `facesearch "
@@ -161,7 +161,7 @@ class Reader:
         with self._database.reading() as session:
             faces = {face.id: face for face in store.present(session, unique)}
             if len(faces) < len(unique) or state.state(session).model != self._model:
-                raise _OvertakenError
+                raise OvertakenError
         return [
             [Match(faces[id_], distance) for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)]
             for distances, ids in results
@@ -193,14 +193,14 @@ class Reader:
             if content is None:
                 now, content = self._records(session)
                 if now.removals != view.state.removals:  # the slots may be others
-                    raise _OvertakenError
+                    raise OvertakenError
             return content, None if where is None else store.select_ids(session, where)
 
     def _records(self, session: Connection) -> tuple[State, HalfArray]:
         """How far the gallery has come, and the descriptor file's records, of the model that the reader is for."""
         now, content = self._content.read(session)
         if now.model != self._model:
-            raise _OvertakenError
+            raise OvertakenError
         return now, content
 
     def require_descriptors(self, session: Connection) -> None:
@@ -221,7 +221,7 @@ class Reader:
                     view = self._view_by(self._load_or_build(), 1.0)  # much may have come while it was built
                     view = None if view is None else replace(view, prepared=there)
                 if view is None:
-                    raise _OvertakenError
+                    raise OvertakenError
                 self._view = view
             return self._view
 

@@ -31,6 +31,7 @@ COLUMNS: Mapping[str, str] = {
 _TOGETHER = 20_000  # descriptors in one value, which PostgreSQL keeps below 1 GB
 _NEXT = text("SELECT face_id, change FROM outbox ORDER BY change LIMIT :most")
 _PENDING = text("SELECT face_id FROM outbox ORDER BY face_id")
+_HOW_MANY = text("SELECT count(*) FROM face WHERE id = ANY(:ids)")
 _OF_SIZE = "FILTER (WHERE octet_length(content) = :bytes)"  # not for the planner, which would take it for rare
 _PACKED = (
     f"string_agg(int8send(face_id), ''::bytea) {_OF_SIZE}, string_agg(content, ''::bytea) {_OF_SIZE}, max(face_id)"
@@ -150,6 +151,12 @@ def passing_among(session: Connection, where: Condition, ids: IdArray) -> IdArra
         return ids
     those = select(FaceRow.id).where(FaceRow.id == any_(literal(ids.tolist(), ARRAY(BigInteger))))
     return ascending(session, that_pass(those, where, attribute(session)))
+
+
+def are_there(session: Connection, ids: list[int]) -> bool:
+    """Whether the gallery still holds all of these faces."""
+    there: int = session.scalar(_HOW_MANY, {"ids": ids}) or 0
+    return there == len(ids)
 
 
 def _ids(values: Any) -> IdArray:
