@@ -7,16 +7,16 @@
 of stage two, of whole pictures and within the face. --faces: data sets whose pictures are hidden in part, by the
 paper's black patterns and by what people have before their faces (faceedit/training/occluders.py): squared error of the
 hidden pixels, and the share of the others that changed. --people: recall@1 of each picture at its person's other poses
-in the gallery of all, as it is, under a black square of 30 % of its side, and with that completed; the pose model
-describes and turns. Only the test split counts, where there is one. Writes OUT/table.md, OUT/figures.json and sheets to
-look at.
+in the gallery of all, as it is, under a black square of 30 % of its side, with that completed, and as it would be under
+another of the lights; the pose model describes and turns. Only the test split counts, where there is one. Writes
+OUT/table.md, OUT/figures.json and sheets to look at.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ KINDS = {"black patterns": 1.0, "as people have them": 0.0}
 SQUARE, SHOWN = 18, 12  # pixels: 30 % of a crop's side; pictures of a sheet
 Pictures = NDArray[np.uint8]
 Row = tuple[str, dict[str, float]]
+Prepares = Callable[[Pictures], Pictures]
 
 
 def main() -> None:
@@ -70,13 +71,22 @@ def _measured(given: argparse.Namespace) -> Iterator[Row]:
                 sheet = given.out / f"{folder.name}_{data.name}_{kind.replace(' ', '_')}.png"
                 yield f"{folder.name}, {data.name}, {kind}", completed(editor, faces, black, given.seed, sheet)
     if given.people:
-        pose = Editor.load(given.pose)
-        manifest = read_manifest(given.people)
-        yield "as they are", {"recall@1": found(pose, None, manifest, given.seed, square=False)}
-        yield "under the square", {"recall@1": found(pose, None, manifest, given.seed)}
-        for folder in given.inpainting or [MODELS / "inpainting"]:
-            editor = Editor.load(folder)
-            yield f"completed by {folder.name}", {"recall@1": found(pose, editor, manifest, given.seed)}
+        pose, people = Editor.load(given.pose), read_manifest(given.people)
+        for title, prepare in _prepared(given):
+            yield title, {"recall@1": found(pose, prepare, people, given.seed)}
+
+
+def _prepared(given: argparse.Namespace) -> Iterator[tuple[str, Prepares]]:
+    """What happens to the pictures before they are asked about."""
+    yield "as they are", lambda pictures: pictures
+    yield "under the square", lambda pictures: under_a_square(pictures, given.seed)
+    for folder in given.inpainting or [MODELS / "inpainting"]:
+        editor = Editor.load(folder)
+        yield f"completed by {folder.name}", lambda pictures: complete(editor, under_a_square(pictures, given.seed))  # noqa: B023
+    for folder in given.illumination or [MODELS / "illumination"]:
+        editor = Editor.load(folder)
+        sheet = given.out / f"light_{editor.digest[:6]}_{given.people.name}.png"
+        yield f"under another light by {folder.name}", lambda pictures: lit(editor, pictures, given.seed, sheet)  # noqa: B023
 
 
 def some(manifest: Manifest, count: int, seed: int) -> Pictures:
@@ -133,17 +143,26 @@ def under_a_square(pictures: Pictures, seed: int) -> Pictures:
     return out
 
 
-def found(pose: Editor, inpainting: Editor | None, manifest: Manifest, seed: int, square: bool = True) -> float:
-    """Recall@1 of every picture at its person's other poses; right: person, expression or light, and pose."""
+def complete(inpainting: Editor, pictures: Pictures) -> Pictures:
+    targets = np.full(len(pictures), INPAINTING.index(0))
+    return np.stack([edit.refined for edit in inpainting.edit_many(pictures, targets)])
+
+
+def lit(illumination: Editor, pictures: Pictures, seed: int, sheet: Path) -> Pictures:
+    """Each under any of the lights."""
+    targets = np.random.default_rng(seed).integers(0, len(ILLUMINATION.values), len(pictures))
+    made = np.stack([edit.refined for edit in illumination.edit_many(pictures, targets)])
+    _write_sheet(sheet, [pictures, made])
+    return made
+
+
+def found(pose: Editor, prepare: Prepares, manifest: Manifest, seed: int) -> float:
+    """Recall@1 of every picture, prepared, at its person's other poses. Right are person, pose, and expression or
+    light."""
     match = default_match(manifest)
     test = load_test_set(manifest, pose.attribute, match)
     queries = choose_queries(test, pose.attribute, 2000, seed)
-    shown = test.pictures_of(queries)
-    if square:
-        shown = under_a_square(shown, seed)
-    if inpainting is not None:
-        complete = np.full(len(shown), INPAINTING.index(0))
-        shown = np.stack([edit.refined for edit in inpainting.edit_many(shown, complete)])
+    shown = prepare(test.pictures_of(queries))
     gallery = pose.describe(test.images).descriptors
     asked = np.stack([edit.descriptor for edit in pose.edit_many(shown, queries.targets)])
     likeness = asked @ gallery.T
