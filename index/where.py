@@ -78,6 +78,15 @@ class Both:
 Condition = Comparison | Not | Both
 
 
+def fields(condition: Condition) -> set[str]:
+    """What a condition asks of."""
+    if isinstance(condition, Not):
+        return fields(condition.condition)
+    if isinstance(condition, Both):
+        return set().union(*map(fields, condition.conditions))
+    return {condition.field}
+
+
 @dataclass(frozen=True)
 class _Token:
     kind: str  # number, text, word, sign, end

@@ -39,7 +39,9 @@ def whole(server: Server) -> Iterator[Whole]:
         ids = gallery.add(faces, vectors)
         engine = PgVector(database)
         engine.begin("0123", SIZE, FLAT)
-        engine.apply([Entry(id_, id_ % 7, EMPTY, vector) for id_, vector in zip(ids, vectors, strict=True)], [])
+        labels = [{**EMPTY, "identity": f"p{n % 50}", "decided": (-15, 0, 15)[n % 3]} for n in range(COUNT)]
+        told = zip(ids, labels, vectors, strict=True)
+        engine.apply([Entry(id_, id_ % 7, label, vector) for id_, label, vector in told], [])
         yield gallery, engine, vectors
     database.close()
 

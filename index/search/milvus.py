@@ -42,6 +42,7 @@ except ImportError as error:
     ) from error
 
 _OURS = re.compile(r"facesearch_([0-9a-f]{1,64})")  # the vectors' field, which carries the token
+_DETAILS = re.compile(r'\bdetails = "([^"]+)"')
 _PATIENCE = 10.0  # seconds until a server is said not to answer
 _BUILDING = 3_600.0  # seconds that an index may take
 _MOST_TEXT = 65_535  # bytes of a text in Milvus; a label has fewer
@@ -237,7 +238,9 @@ class Milvus:
             return ask()
         except (MilvusException, RpcError, OSError, ImportError) as error:
             self._client = self._field = None  # the next who asks loads the collection again, as after a restart
-            said = " ".join(str(getattr(error, "message", "") or error).split())[:200]
+            said = " ".join(str(getattr(error, "message", "") or error).split())
+            inner = _DETAILS.search(said)  # of what gRPC writes on several lines
+            said = (inner[1] if inner else said)[:200]
             raise EngineError(f"Milvus does not answer for {self._vectors} ({said}): {_mend(self._vectors)}") from error
 
 

@@ -1,7 +1,8 @@
 """pgvector: PostgreSQL itself searches the reduced descriptors, in a table `near` beside the gallery's own.
 
 Numbers have half precision, so that an index holds up to 4,000 of them. A face that goes takes its row along in the
-same transaction. Conditions are those of the truth, by the same compiler, in the same statement.
+same transaction. Conditions are those of the truth, by the same compiler, in the same statement. The labels that most
+of them ask of stand beside the numbers: to join another table for those that pass takes longer than to compare them.
 """
 
 from __future__ import annotations
@@ -16,20 +17,28 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, bindpara
 from sqlalchemy.exc import DBAPIError
 
 from index.errors import EngineError, GalleryCorruptError, GalleryLockedError, GalleryStorageError
+from index.labels import TEXT_LABELS
 from index.search.engine import HNSW
-from index.truth.conditions import that_pass
+from index.truth.conditions import expression, that_pass
 from index.truth.database import Database
-from index.truth.outbox import Entry
+from index.truth.outbox import COLUMNS, Entry
 from index.truth.schema import FaceRow
 from index.values import FloatArray, IdArray
-from index.where import Condition
+from index.where import Condition, fields
 
 MOST_DIMENSIONS = 4_000  # of half precision in an index
 _LINKS, _CONSTRUCTION = 16, 100  # of each node of the graph; looked at while it is built
 _FARTHEST = 1_000  # rows that a walk keeps in view at once
 _BUILDING = "512MB"  # of memory, or the graph is built on the disk
 _OURS = re.compile(r"facesearch ([0-9a-f]{1,64}) (\d{1,5})")  # a comment on the table: its token, numbers of a vector
-_NEAR = Table("near", MetaData(), Column("id", BigInteger))
+_LABELS = [Column(name, getattr(FaceRow, own).type) for name, own in COLUMNS.items()]
+_NEAR = Table("near", MetaData(), Column("id", BigInteger), *_LABELS)
+_OWN = {column.name: column for column in _NEAR.c}
+_COPIED = ("id", "stamp", *COLUMNS, "vector")
+_BEGIN = (  # of the very types that the truth has
+    f"CREATE TABLE near AS SELECT id, CAST(0 AS bigint) AS stamp, "
+    f"{', '.join(f'{own} AS {name}' for name, own in COLUMNS.items())} FROM face WITH NO DATA"
+)
 _EXTENSION = text(
     "SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace AS one ON one.oid = extnamespace "
     "WHERE extname = 'vector'"
@@ -45,9 +54,9 @@ _WALK = text(
     "set_config('hnsw.max_scan_tuples', :most, true)"
 )
 _MERGE = (
-    "INSERT INTO near (id, stamp, vector) SELECT id, stamp, vector FROM arrived WHERE EXISTS "
+    f"INSERT INTO near ({', '.join(_COPIED)}) SELECT {', '.join(_COPIED)} FROM arrived WHERE EXISTS "
     "(SELECT 1 FROM face WHERE face.id = arrived.id) "
-    "ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp, vector = excluded.vector"
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COPIED[1:])}"
 )
 
 
@@ -81,10 +90,11 @@ class PgVector:
         with self._writing() as session:
             require_extension(session, self._database.name)
             session.execute(text("DROP TABLE IF EXISTS near"))
+            session.execute(text(_BEGIN))
             session.execute(
                 text(
-                    "CREATE TABLE near (id bigint PRIMARY KEY REFERENCES face (id) ON DELETE CASCADE, "
-                    f"stamp bigint NOT NULL, vector halfvec({int(dimensions)}) NOT NULL)"
+                    f"ALTER TABLE near ADD COLUMN vector halfvec({int(dimensions)}) NOT NULL, ALTER COLUMN stamp SET "
+                    "NOT NULL, ADD PRIMARY KEY (id), ADD FOREIGN KEY (id) REFERENCES face (id) ON DELETE CASCADE"
                 )
             )
             session.execute(text("ALTER TABLE near ALTER COLUMN vector SET STORAGE PLAIN"))
@@ -132,7 +142,9 @@ class PgVector:
         session: Connection | None = None,
     ) -> list[IdArray]:
         query = select(_NEAR.c.id)
-        if where is not None:
+        if where is not None and fields(where) <= _OWN.keys():
+            query = query.where(expression(where, attribute, _OWN))
+        elif where is not None:
             query = that_pass(query.join(FaceRow, FaceRow.id == _NEAR.c.id), where, attribute)
         far = "near.vector <-> CAST(:asked AS halfvec)"
         # A sum has no index: the graph gives up before it finds those that pass where they are not near the query.
@@ -219,11 +231,12 @@ def _copy(session: Connection, entries: Sequence[Entry]) -> None:
     head = np.array([vectors.shape[1], 0], ">i2").tobytes()
     with (
         connection.cursor() as cursor,
-        cursor.copy("COPY arrived (id, stamp, vector) FROM STDIN (FORMAT BINARY)") as copy,
+        cursor.copy(f"COPY arrived ({', '.join(_COPIED)}) FROM STDIN (FORMAT BINARY)") as copy,
     ):
-        copy.set_types(["int8", "int8", "bytea"])
+        kinds = ["text" if name in TEXT_LABELS else "int8" for name in COLUMNS]
+        copy.set_types(["int8", "int8", *kinds, "bytea"])
         for one, vector in zip(entries, vectors, strict=True):
-            copy.write_row((one.id, one.stamp, head + vector.tobytes()))
+            copy.write_row((one.id, one.stamp, *(one.columns[name] for name in COLUMNS), head + vector.tobytes()))
 
 
 def _told(vector: FloatArray) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
 from index.truth.schema import Base, FaceRow, PhotoRow
 from index.values import path_forms
-from index.where import TEXTS, Both, Comparison, Condition, Not, Value
+from index.where import TEXTS, Both, Comparison, Condition, Not, Value, fields
 
 
 class _Hexadecimal(FunctionElement[str]):
@@ -69,41 +69,36 @@ def that_pass(query: Select[Any], where: Condition | None, attribute: str) -> Se
     a million faces that takes longer than all else."""
     if where is None:
         return query
-    if _asks_of_photos(where):
+    if not _OF_PHOTOS.isdisjoint(fields(where)):
         query = query.join(PhotoRow, PhotoRow.id == FaceRow.photo_id)
     return query.where(expression(where, attribute))
 
 
-def _asks_of_photos(where: Condition) -> bool:
-    if isinstance(where, Not):
-        return _asks_of_photos(where.condition)
-    if isinstance(where, Both):
-        return any(map(_asks_of_photos, where.conditions))
-    return where.field in _OF_PHOTOS
-
-
-def expression(condition: Condition, attribute: str) -> ColumnElement[bool]:
+def expression(
+    condition: Condition, attribute: str, columns: Mapping[str, ColumnElement[Any]] = _COLUMNS
+) -> ColumnElement[bool]:
     """What a condition says of a face joined with its photo.
 
-    attribute: the gallery's own. It means the label or, without one, what the network decided.
+    attribute: the gallery's own. It means the label or, without one, what the network decided. columns: of another
+    table, which has all that the condition asks of.
     """
     if isinstance(condition, Not):
-        return not_(expression(condition.condition, attribute))
+        return not_(expression(condition.condition, attribute, columns))
     if isinstance(condition, Both):
-        parts = [expression(part, attribute) for part in condition.conditions]
+        parts = [expression(part, attribute, columns) for part in condition.conditions]
         return and_(*parts) if condition.word == "and" else or_(*parts)
-    return _compared(condition, attribute)
+    return _compared(condition, attribute, columns)
 
 
-def _compared(given: Comparison, attribute: str) -> ColumnElement[bool]:
-    column = _COLUMNS[given.field]
+def _compared(given: Comparison, attribute: str, columns: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    column = columns[given.field]
     if given.operator == "null":
         missing: ColumnElement[bool] = column.is_(None)  # the label itself
         return missing
     if given.field not in TEXTS:
         known = given.field == attribute and LABEL_KINDS.get(given.field) is int
         return _ordered(
-            _number(func.coalesce(column, FaceRow.decided) if known else column), given.operator, given.values
+            _number(func.coalesce(column, columns["decided"]) if known else column), given.operator, given.values
         )
     values = [text_key(str(value)) if given.field in _BY_KEY else str(value) for value in given.values]
     if given.operator == "like":
