@@ -26,8 +26,10 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether two pictures show one person. The exit code is 0 where they do, and 4 where they do not."""
+    from index.stored import place_typed
     from retrieval.checks import require_file
 
+    one, other = place_typed(one), place_typed(other)
     for image in (one, other):
         require_file(image, "an image")
     with face_search(context, model=model, identity=identity, device=device) as faces:

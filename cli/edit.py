@@ -43,11 +43,13 @@ def edit(
     device: DeviceOption = "auto",
 ) -> None:
     """Imagine a face as asked. With --all-poses (or nothing asked) it is a strip of all seven."""
+    from index.stored import place_typed
     from retrieval.checks import require_file, require_picture_name
     from retrieval.wishes import asked_for
 
     asked = asked_for(pose, illumination, inpaint)
     attribute = swept(all_poses or not (asked or all_illuminations), all_illuminations, asked)
+    image = place_typed(image)
     require_file(image, "an image")
     require_picture_name(output, image)
     import numpy as np

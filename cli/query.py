@@ -78,10 +78,11 @@ def query(
     require_distinct(distinct)
     require_distance(max_distance)
     from faceedit.text import printable
+    from index.stored import place_typed
     from retrieval.answer_text import Format
     from retrieval.query_images import Asked
 
-    asked_of, condition = Asked(images or (), person, face), condition_of(where)
+    asked_of, condition = Asked([*map(place_typed, images or ())], person, face), condition_of(where)
     form = Format(one_of("table", json=as_json, jsonl=as_jsonl, csv=as_csv), attribute, several=asked_of.single is None)
     asked_of.require(sheet, as_json)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}

@@ -211,6 +211,15 @@ def place_of(given: str | os.PathLike[str]) -> Path:
     return Stored(f"/{found[1]}:", *(part for part in found[2].split("/") if part))
 
 
+def place_typed(typed: Path) -> Path:
+    """The same of what a command line has made a Path of, so that shells complete it: `s3:/bucket/x` is an address
+    where there is no such file. Raises AddressError."""
+    text = str(typed)
+    if isinstance(typed, Stored) or not _COLLAPSED.match(text) or typed.exists():
+        return typed
+    return place_of(text.replace(":/", "://", 1))
+
+
 def scan(place: str) -> AbstractContextManager[Iterator[Entry]]:
     """What `os.scandir` gives of a folder, here or in a store. Raises OSError."""
     if not is_address(place):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceedit.errors import UsageError
+from index.stored import place_of
 from retrieval.checks import require_file, require_picture_name
 from retrieval.kinds import find_images
 
@@ -57,7 +58,7 @@ class Asked:
                 names = (
                     line.removeprefix("\ufeff").rstrip("\r\n") for line in lines
                 )  # as lists of Windows begin and end
-                yield from (Path(name) for name in names if name)
+                yield from (place_of(name) for name in names if name)
             elif image.is_dir():
                 yield from find_images(image)
             else:

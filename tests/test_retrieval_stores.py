@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from index.errors import AddressError
@@ -21,67 +17,8 @@ from retrieval.answers import THERE, UNREADABLE
 from retrieval.errors import NoImagesError, PruneError
 from retrieval.face_search import FaceSearch
 from retrieval.run_reports import IndexReport
-from tests.conftest import blob_face
+from tests.failing_store import ROOT, Failing, failing_store, png  # noqa: F401
 from tests.stand_ins import HashEditor, ReadsHere
-
-ROOT = "failing://bucket/photos"
-
-
-class Failing(MemoryFileSystem):  # type: ignore[misc]
-    """A store in this process that may be told to answer nobody, or to break off within a file."""
-
-    protocol = ("failing",)
-    store: dict[str, Any] = {}  # noqa: RUF012
-    pseudo_dirs = [""]  # noqa: RUF012
-    down = False
-    breaks = ""
-
-    @classmethod
-    def _strip_protocol(cls, path: str) -> str:
-        return str(super()._strip_protocol(path.replace("failing://", "memory://")))
-
-    def info(self, path: str, **more: Any) -> Any:
-        self._answer()
-        return super().info(path, **more)
-
-    def ls(self, path: str, detail: bool = True, **more: Any) -> Any:
-        self._answer()
-        return super().ls(path, detail, **more)
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **more: Any) -> bytes:
-        self._answer()
-        if self.breaks and self.breaks in path:
-            raise ConnectionResetError("in the middle of https://host/key?secret=abc")
-        return bytes(super().cat_file(path, start, end, **more))
-
-    def _answer(self) -> None:
-        if type(self).down:
-            raise RuntimeError("nobody answers")
-
-
-fsspec.register_implementation("failing", Failing, clobber=True)
-
-
-def png(person: int, light: int = 0) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(blob_face(person, 0, light)).save(out, "PNG")
-    return out.getvalue()
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Six pictures of three people, and a text."""
-    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("FACESEARCH_STORES", raising=False)
-    Failing.store.clear()
-    Failing.pseudo_dirs[:] = [""]
-    Failing.down, Failing.breaks = False, ""
-    made = fsspec.filesystem("failing")
-    for n in range(6):
-        made.pipe_file(f"/bucket/photos/p{n % 3}/{n}.png", png(n))
-    made.pipe_file("/bucket/photos/read.me", b"no picture")
-    yield made
-    Failing.down = False
 
 
 def search(place: Path) -> FaceSearch:
