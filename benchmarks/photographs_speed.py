@@ -5,10 +5,12 @@
 REAL: a folder with photographs.csv (path, eye_left_x, ...) and photographs/. Of JPEGs of 2 and of 12 megapixels: an
 index beside a plain loop, which decodes one after the other in full, finds faces by benchmarks/plain_faces.py and
 describes by the same network; they take turns, so that other load on the machine falls on both. Then how much of the
-cores' time while indexing the decoder, the detector and the networks need: each picture is cut, and each batch
-described, once more in this process, on one thread. Then a folder of crops (the sample gallery's) taken as it is,
-beside the same looked at as `index` does. And the landmark network, by parts. Six minutes on two quiet cores; under
-load the times of computing are nearer to the truth than the clock.
+cores' time while indexing the decoder, the detector and the networks need (YuNet, the landmark network and the model's;
+the landmark network is told apart, and so is what is done for them besides: reading and hashing files, cutting out):
+each picture is cut once more by one process that reads, each batch described on one thread. The same of all
+photographs of REAL, since starting two processes is a cost of each run. Then a folder of crops (the sample gallery's)
+taken as it is, beside the same looked at as `index` does. And the landmark network, by parts. Eight minutes on two
+quiet cores; under load the times of computing are nearer to the truth than the clock.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -35,12 +39,15 @@ from faceedit.face_detector import SIDES, Face, FaceDetector, Faces
 from faceedit.images import read_photograph
 from faceedit.landmarks import LandmarkFinder, by_network
 from retrieval.face_search import FaceSearch
+from retrieval.one_file import Read, read_by
+from retrieval.reading import read_ahead
 
 CROPS = Path(__file__).resolve().parent.parent / "sample_db" / "gallery"
 WIDTHS = {2: 1414, 12: 3464}  # by megapixels, of pictures that are as high as 1.0 times that
 FACES = 40  # that the landmark network is timed with
 Timed = tuple[float, float]
 """Seconds by the clock, and of computing."""
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -63,17 +70,23 @@ def main() -> None:
 
 def photographs(given: argparse.Namespace) -> Iterator[str]:
     """Indexed beside the plain loop, and of what that consists."""
-    rows, editor = rows_of(given.real)[: given.count], Editor.load(MODEL)
+    rows, editor, db = rows_of(given.real), Editor.load(MODEL), given.out / "db"
     for megapixels, width in WIDTHS.items():
-        folder = given.out / f"{megapixels}"
-        folder.mkdir(parents=True, exist_ok=True)
-        for row in rows:
+        some, more = (given.out / f"{megapixels}" / name for name in ("some", "more"))
+        for number, row in enumerate(rows):
             image = of_width(read_photograph(given.real / row["path"]), width)
+            folder = some if number < given.count else more
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / Path(row["path"]).name).write_bytes(jpeg(image))
-        rounds = [(plain(folder, editor), indexed(folder, given.out / "db", editor)) for _ in range(given.rounds)]
-        yield f"{megapixels} megapixels, {len(rows)} photographs"
-        yield from _told("plain loop", "index", rounds, len(rows))
-        yield from _of_what(Parts.of(folder, editor), min(one[1] for one in rounds))
+        count = min(given.count, len(rows))
+        rounds = [(plain(some, editor), indexed(some, db, editor)) for _ in range(given.rounds)]
+        yield f"{megapixels} megapixels, {count} photographs"
+        yield from _told("plain loop", "index", rounds, count)
+        parts = Parts.of(some, editor)
+        yield from _of_what(parts, min(one[1] for one in rounds), count)
+        if more.is_dir():
+            yield f"  all {len(rows)} photographs:"
+            yield from _of_what(parts, indexed(some.parent, db, editor), len(rows))
 
 
 def plain(folder: Path, editor: Editor) -> Timed:
@@ -123,72 +136,95 @@ def _told(one: str, other: str, rounds: Sequence[tuple[Timed, Timed]], count: in
 
 @dataclass
 class Parts:
-    """Seconds of computing on one thread."""
+    """Seconds of computing on one thread, of one photograph."""
 
+    decoder: float = 0.0
     detector: float = 0.0
     landmarks: float = 0.0
-    cutting: float = 0.0
+    besides: float = 0.0
     describing: float = 0.0
-    crops: list[np.ndarray] = field(default_factory=list)
 
     @classmethod
     def of(cls, folder: Path, editor: Editor) -> Parts:
-        """Of the photographs in a folder: decoded and cut (`cutting` is what is left), and described."""
-        parts, detector = cls(), FaceDetector()
-        cropper = Cropper(load=lambda: _Counted(detector, parts), points=parts.found)
-        before = time.thread_time()
-        for path in sorted(folder.iterdir()):
-            parts.crops += [cut.crop for cut in cropper.cut(path, path.read_bytes()).faces]
-        parts.cutting = time.thread_time() - before - parts.detector - parts.landmarks
+        """The mean over the photographs in a folder."""
+        paths = sorted(folder.iterdir())
+        read = [one for some in read_ahead(paths, len(paths), 1, Counting()) for one in some]
+        crops = [face.crop for one in read for face in one.faces]
         torch.set_num_threads(1)
         before = time.thread_time()
-        for first in range(0, len(parts.crops), editor.batch):
-            editor.describe(np.stack(parts.crops[first : first + editor.batch]))
-        parts.describing = time.thread_time() - before
+        for first in range(0, len(crops), editor.batch):
+            editor.describe(np.stack(crops[first : first + editor.batch]))
+        described = time.thread_time() - before
         torch.set_num_threads(2)
-        return parts
-
-    def found(self, photograph: Image.Image, face: Face) -> Landmarks:
-        """By the landmark network."""
-        before = time.thread_time()
-        points = by_network(photograph, face)
-        self.landmarks += time.thread_time() - before
-        return points
+        each = np.mean([[float(text) for text in one.warnings] for one in read[1:]], axis=0)  # the first one loads
+        decoder, detector, landmarks, besides = each.tolist()
+        return cls(decoder, detector, landmarks, besides, described / len(paths))
 
     @property
-    def all(self) -> float:
-        return self.detector + self.landmarks + self.cutting + self.describing
+    def asked(self) -> float:
+        """Decoder, detector and networks."""
+        return self.decoder + self.detector + self.landmarks + self.describing
+
+
+class Counting:
+    """Reads a file as `index` does, in a process that reads, and says in place of warnings how long each part of that
+    takes: decoding (once more, as for the first look), the detector, the landmark network, and what is left."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, float] = {}
+
+    def __call__(self, path: Path, /) -> Read:
+        self._spent = dict.fromkeys(("decoder", "detector", "landmarks"), 0.0)
+        before = time.thread_time()
+        read = read_by(self._cropper, path)
+        whole, content = time.thread_time() - before, path.read_bytes()
+        self.timed("decoder", lambda: read_photograph(path, content=content, longest=SIDES[0]))
+        told = [*self._spent.values(), whole - sum(self._spent.values())]
+        return replace(read, warnings=tuple(map(str, told)))
+
+    @cached_property
+    def _cropper(self) -> Cropper:
+        """Made in the process that reads."""
+        return Cropper(load=lambda: _Counted(FaceDetector(), self), points=self._points)
+
+    def _points(self, photograph: Image.Image, face: Face) -> Landmarks:
+        return self.timed("landmarks", lambda: by_network(photograph, face))
+
+    def timed(self, part: str, work: Callable[[], T]) -> T:
+        """What a piece of work gives, its computing added to a part's."""
+        before = time.thread_time()
+        made = work()
+        self._spent[part] += time.thread_time() - before
+        return made
 
 
 class _Counted:
     """A detector whose computing is counted."""
 
-    def __init__(self, detector: FaceDetector, parts: Parts) -> None:
-        self._detector, self._parts = detector, parts
+    def __init__(self, detector: FaceDetector, counting: Counting) -> None:
+        self._detector, self._counting = detector, counting
 
     def faces(self, photograph: Image.Image, side: int = SIDES[0], /) -> Faces:
-        before = time.thread_time()
-        found = self._detector.faces(photograph, side)
-        self._parts.detector += time.thread_time() - before
-        return found
+        return self._counting.timed("detector", lambda: self._detector.faces(photograph, side))
 
     def standing(self, photograph: Image.Image, side: int, /) -> Faces:
-        before = time.thread_time()
-        found = self._detector.standing(photograph, side)
-        self._parts.detector += time.thread_time() - before
-        return found
+        return self._counting.timed("detector", lambda: self._detector.standing(photograph, side))
 
 
-def _of_what(parts: Parts, index: Timed) -> Iterator[str]:
-    each = 1000 / len(parts.crops)
+def _of_what(parts: Parts, index: Timed, count: int) -> Iterator[str]:
+    """Of an index of so many photographs."""
     yield (
-        f"  a face needs, on one thread: decoding and cutting {each * parts.cutting:.1f} ms, detector "
-        f"{each * parts.detector:.1f}, landmarks {each * parts.landmarks:.1f}, describing {each * parts.describing:.1f}"
+        f"  a photograph needs, on one thread: decoder {1000 * parts.decoder:.1f} ms, detector "
+        f"{1000 * parts.detector:.1f}, landmarks {1000 * parts.landmarks:.1f}, describing "
+        f"{1000 * parts.describing:.1f}; reading, hashing and cutting out besides {1000 * parts.besides:.1f}"
     )
     cores = os.cpu_count() or 1
+    by_clock, computed = (100 * count / seconds for seconds in (cores * index[0], index[1]))
     yield (
-        f"  of the {cores} cores' time while indexing that is {100 * parts.all / (cores * index[0]):.0f} %, of what "
-        f"indexing computed {100 * parts.all / index[1]:.0f} %"
+        f"  of the {cores} cores' {index[0]:.1f} s while indexing decoder, detector and networks are "
+        f"{by_clock * parts.asked:.0f} % ({by_clock * parts.landmarks:.0f} of it landmarks), the rest of reading "
+        f"{by_clock * parts.besides:.0f}; of the {index[1]:.1f} s that were computed {computed * parts.asked:.0f} % "
+        f"({computed * parts.landmarks:.0f}) and {computed * parts.besides:.0f}"
     )
 
 

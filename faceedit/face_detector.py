@@ -34,6 +34,7 @@ _SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
 _WEIGHTS = "face_detection_yunet_2023mar.onnx"
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 _FIRST_LOOKS = (160, 320)  # pixels, to see how a photograph lies, where that shows a face
+_TURNS = (0, 2, 1, 3)  # quarter turns, in which as few as can be follow a picture of another shape
 _SURE = 0.85  # so sure that no second look is needed
 _AROUND, _AGAIN = 2, 128  # of a second look: times the box, and pixels
 _LARGEST_BOX = 2  # times the longer side of the picture
@@ -99,8 +100,7 @@ class FaceDetector:
     def faces(self, photograph: Image.Image, side: int = SIDES[0], /) -> Faces:
         """The faces of an RGB photograph, EXIF orientation applied, at one size. One that lies on its side is set
         upright by the surest of its faces."""
-        pixels = _stretched(_bgr(self._scaled(np.asarray(photograph), side)))
-        scale = side / max(photograph.size)
+        pixels, scale = self._to_look_at(photograph, side)
         turns, seen = self._turned(pixels, scale, _FIRST_LOOKS if side == SIDES[0] else ())
         sure = self._sure(_plain(seen), np.ascontiguousarray(np.rot90(pixels, turns)), scale)
         upright = photograph.rotate(90 * turns, expand=True) if turns else photograph
@@ -108,16 +108,20 @@ class FaceDetector:
 
     def standing(self, photograph: Image.Image, side: int, /) -> Faces:
         """See `FindsFaces`."""
-        pixels = _stretched(_bgr(self._scaled(np.asarray(photograph), side)))
-        scale = side / max(photograph.size)
+        pixels, scale = self._to_look_at(photograph, side)
         seen = self._upright(pixels, scale)
         return Faces(photograph, 0, self._sure(_plain(seen), pixels, scale), _faint(seen))
+
+    def _to_look_at(self, photograph: Image.Image, side: int) -> tuple[Picture, float]:
+        """Its BGR pixels at one size, a dark one brighter, and how many of them it has for one of its own."""
+        pixels = self._cv2.cvtColor(self._scaled(np.asarray(photograph), side), self._cv2.COLOR_RGB2BGR)
+        return _stretched(np.asarray(pixels)), side / max(photograph.size)
 
     def _sure(self, found: Sequence[Face], pixels: Picture, scale: float) -> tuple[Face, ...]:
         """Those that stand a second look, the largest first."""
         sure = [face for face in found if face.score >= _SURE or self._is_found_again(face, pixels, scale)]
         if max(pixels.shape) > SIDES[0]:
-            self._detected_at_all(_LITTLE)
+            self._asked(self._fine, _LITTLE)
         return tuple(sorted(sure, key=lambda face: -face.area))
 
     def _turned(self, pixels: Picture, scale: float, looks: Sequence[int]) -> tuple[int, list[Face]]:
@@ -134,7 +138,8 @@ class FaceDetector:
         return _surest(found), found[_surest(found)]
 
     def _at_each_turn(self, pixels: Picture, scale: float) -> list[list[Face]]:
-        return [self._upright(np.rot90(pixels, turns), scale) for turns in range(4)]
+        seen = {turns: self._upright(np.rot90(pixels, turns), scale) for turns in _TURNS}
+        return [seen[turns] for turns in range(4)]
 
     def _upright(self, pixels: Picture, scale: float) -> list[Face]:
         """Faces, and what may be some."""
@@ -163,24 +168,33 @@ class FaceDetector:
 
     def _detected(self, pixels: Picture, scale: float) -> Iterator[Face]:
         """Faces of BGR pixels, in pixels before these were scaled."""
-        rows = self._detected_at_all(pixels)
+        small = max(pixels.shape) <= _FIRST_LOOKS[-1]
+        rows = self._asked(self._coarse if small else self._fine, pixels)
         for row in () if rows is None else rows.astype(float):
             left, top, width, height, *points = (row[:14] / scale).tolist()
             right_eye, left_eye, _, right_mouth, left_mouth = zip(points[::2], points[1::2], strict=True)
             landmarks = Landmarks(right_eye, left_eye, right_mouth, left_mouth)  # the person's right is to the left
             yield Face((left, top, width, height), landmarks, float(row[14]))
 
-    def _detected_at_all(self, pixels: Picture) -> NDArray[np.float32] | None:
-        """What the network says; it keeps the room that the last picture took, 400 MB at 2,560 pixels a side."""
-        self._network.setInputSize((pixels.shape[1], pixels.shape[0]))
+    def _asked(self, network: Any, pixels: Picture) -> NDArray[np.float32] | None:
+        """What a network says; it keeps the room that the last picture took, 400 MB at 2,560 pixels a side."""
+        network.setInputSize((pixels.shape[1], pixels.shape[0]))
         try:
-            rows: NDArray[np.float32] | None = self._network.detect(pixels)[1]
+            rows: NDArray[np.float32] | None = network.detect(pixels)[1]
         except self._cv2.error as error:
             raise self._none(error) from error
         return rows
 
     @cached_property
-    def _network(self) -> Any:
+    def _fine(self) -> Any:
+        return self._loaded()
+
+    @cached_property
+    def _coarse(self) -> Any:
+        """The same once more, for small looks: to make it ready for another size takes as long as such a look."""
+        return self._loaded()
+
+    def _loaded(self) -> Any:
         try:
             return yunet(self._weights, 320, _FAINT)
         except self._cv2.error as error:
@@ -284,10 +298,6 @@ def _missing(reason: str) -> MissingPackageError:
     return MissingPackageError(
         f"faces in photographs cannot be found ({reason}): in the folder of facesearch, pip install '.[photos]'"
     )
-
-
-def _bgr(pixels: Picture) -> Picture:
-    return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 def _plain(seen: Sequence[Face]) -> list[Face]:

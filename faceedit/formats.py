@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,8 +27,6 @@ MISSING = {
     "JPEG XL": "no decoder is at hand: convert them",
 }
 """Kinds of pictures that cannot be read here, and what would mend it."""
-DECODERS = f"Pillow {PIL.__version__}" + (f", pillow-heif {metadata.version('pillow-heif')}" if _HEIC else "")
-"""What reads pictures here: another one may read more."""
 
 _BEGINNINGS = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -84,6 +81,16 @@ def first_bytes(path: Path) -> bytes:
     """HEAD bytes of a file, or all where it has fewer. Raises OSError."""
     with path.open("rb", buffering=0) as file:
         return file.read(HEAD)
+
+
+@cache
+def decoders() -> str:
+    """What reads pictures here: another one may read more."""
+    if not _HEIC:
+        return f"Pillow {PIL.__version__}"
+    from importlib.metadata import version  # processes that read pictures need not know it
+
+    return f"Pillow {PIL.__version__}, pillow-heif {version('pillow-heif')}"
 
 
 @cache

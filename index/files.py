@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import glob
-import hashlib
 import os
 import re
 import shutil
@@ -30,15 +29,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MARK = ".facesearch-partial"  # in a folder that is being written, locked
 _DESCRIPTORS = re.compile(r"descriptors-(\d{1,18})\.f16")
 _INDEX = re.compile(r"(?:exact|search)-(\d{1,18})-([0-9a-f]{8})(?:\.faiss)?(\.\d+\.tmp)?")
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file's content, hexadecimal. Raises OSError."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            found.update(block)
-    return found.hexdigest()
 
 
 def descriptor_path(folder: Path, number: int) -> Path:

@@ -1,9 +1,11 @@
-"""How a file looks from outside: what tells that it has not changed, without reading it."""
+"""What tells whether a file has changed: how it looks from outside, without reading it, and its content's sha256."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 _LARGEST = 2**63 - 1  # that a database holds
 
@@ -34,6 +36,15 @@ class FileStamp:
             return False
         pairs = ((self.inode, other.inode), (self.ctime_ns, other.ctime_ns))
         return all(mine == theirs for mine, theirs in pairs if mine and theirs)
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's content, hexadecimal. Raises OSError."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def _bounded(number: int) -> int:

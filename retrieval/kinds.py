@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faceedit.formats import DECODERS, MISSING, SUFFIXES, first_bytes, kind_of
+from faceedit.formats import MISSING, SUFFIXES, decoders, first_bytes, kind_of
 from index.gallery import Gallery, Passed
 from index.stored import Entry, is_address, place_of, scan
 from retrieval.checks import is_unicode
@@ -160,7 +160,7 @@ def _pictures_of(names: Sequence[str], below: str, before: dict[str, Passed], fo
 def _kind(place: str, path: str, before: dict[str, Passed], found: Sorted) -> str | None:
     """As what a file is passed over; None for a picture. What is still true of it is taken out of `before`."""
     stamp, known = stamp_of(place), before.get(path)
-    if known and stamp and known.reader == DECODERS and known.stamp.same_as(stamp):
+    if known and stamp and known.reader == decoders() and known.stamp.same_as(stamp):
         del before[path]
         return known.kind
     kind = kind_of(first_bytes(place_of(place)), stamp.size if stamp else None)
@@ -169,7 +169,7 @@ def _kind(place: str, path: str, before: dict[str, Passed], found: Sorted) -> st
     kind = kind or _by_suffix(place)
     if stamp and is_unicode(path):
         before.pop(path, None)
-        found.new.append(Passed(path, kind, stamp, DECODERS))
+        found.new.append(Passed(path, kind, stamp, decoders()))
     return kind
 
 

@@ -13,16 +13,14 @@ from stat import S_ISREG
 from faceedit.cropping import ALIGNED, AUTO, Cropper, CropSettings, Cuts, detector_of
 from faceedit.errors import ImageError, MissingPackageError, NoFaceError
 from faceedit.face_detector import Face, FaceDetector, detector_digest
-from faceedit.formats import DECODERS
+from faceedit.formats import decoders
 from faceedit.glance import shows_somebody
 from faceedit.images import Picture
 from faceedit.landmarks import by_network, landmarks_digest
-from index.files import file_hash
-from index.stamps import FileStamp
+from index.stamps import FileStamp, file_hash
 from index.values import Place
 
 MOST_BYTES = 500_000_000  # of one file
-READER = f"{DECODERS}, for its pixels alone"  # files that an earlier one refused are tried again
 UNKNOWN = FileStamp()
 
 
@@ -90,6 +88,11 @@ class Crops:
 
     def __call__(self, path: Path, /) -> Read:
         return read_by(_cropper(self), path)
+
+
+def reader_name() -> str:
+    """What reads files here, whatever is cut out of them: files that an earlier one refused are tried again."""
+    return f"{decoders()}, for its pixels alone"
 
 
 def read(path: Path) -> Read:

@@ -17,9 +17,9 @@ from faceedit.describes import Edits, Who
 from faceedit.errors import UsageError
 from faceedit.images import Picture
 from index.errors import GalleryEmptyError
-from index.files import file_hash
 from index.gallery import FileStamp, Gallery, Match, Photo
 from index.labels import text_key
+from index.stamps import file_hash
 from index.where import Condition
 from retrieval.answers import CHANGED, GONE, THERE, UNREADABLE, Answer, First, Result, Step
 from retrieval.checks import is_unicode

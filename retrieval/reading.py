@@ -1,7 +1,7 @@
 """Read pictures ahead of whoever describes them: in worker processes, in order, never more than a few batches at once.
 
 A worker that a damaged file takes down with it (decoders are C) costs that file alone: every worker is asked for one
-file at a time. This module must stay free of torch: every worker imports it.
+file at a time.
 
 Workers of our own and not pebble's (5.2), which print tracebacks when a terminal's interrupt meets them while they
 start, and leave a script without a main guard with an error instead of its pictures.
@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -28,11 +28,14 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from retrieval.folder import stamp_of
-from retrieval.one_file import READER, Crops, Read, content_of, read
+from retrieval.one_file import Crops, Read, content_of, read, reader_name
+from retrieval.reading_process import serve
 
 FEW = 16  # so few pictures are read by one process
 _ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
-MOST_MEMORY = 3 * 2**30  # address space of a process that reads
+# glibc gives large pieces back to the system as soon as they are free, and takes them anew, all zeros, for the next
+# photograph: a fifth of the time. So a process keeps what it may need again, of larger pieces nothing.
+_KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20)}
 PATIENCE = 300.0  # seconds for one file
 _log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe once torch and Faiss are loaded
@@ -64,7 +67,7 @@ class FileReader:
 
     @cached_property
     def name(self) -> str:  # asked for every file that could not be read; it looks for packages and reads files
-        return f"{READER}; {self._crops.name}"
+        return f"{reader_name()}; {self._crops.name}"
 
     def content(self, path: Path, /) -> str | None:
         return content_of(path)
@@ -166,8 +169,9 @@ def _without_main(reader: object) -> Iterator[None]:
 def _one_thread() -> Iterator[None]:
     """Processes that begin now compute by one thread each: there are as many of them as processors, and libraries whose
     threads wait for work by turning round and round would take it from one another."""
-    before = {name: os.environ.get(name) for name in _ALONE}
-    os.environ.update(_ALONE)
+    now = _ALONE | _KEEPING
+    before = {name: os.environ.get(name) for name in now}
+    os.environ.update(now)
     try:
         yield
     finally:
@@ -227,7 +231,7 @@ class _Worker:
             if hasattr(signal, "pthread_sigmask"):  # inherited: a terminal's interrupt is for this process alone
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             ours, theirs = _SPAWN.Pipe()
-            self._process = _SPAWN.Process(target=_serve, args=(theirs, self._reader), daemon=True)
+            self._process = _SPAWN.Process(target=serve, args=(theirs, self._reader), daemon=True)
             try:
                 with _without_main(self._reader):
                     self._process.start()
@@ -258,27 +262,3 @@ def _unread(path: Path, reason: str) -> Read:
     if stamp is None:
         return Read(path, reason=reason, lasting=False)
     return Read(path, stamp=stamp, reason=reason)
-
-
-def _limit_memory() -> None:
-    """So that a file whose header claims any size is refused, where the system knows such a limit."""
-    try:
-        import resource
-    except ImportError:
-        return
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    if hard == resource.RLIM_INFINITY or hard > MOST_MEMORY:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, hard))
-
-
-def _serve(pipe: Connection[Read | None, Path], reader: Callable[[Path], Read]) -> None:
-    """In a worker: answer until the other end is closed, or its process gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _limit_memory()
-    try:
-        pipe.send(None)
-        while True:
-            pipe.send(reader(pipe.recv()))
-    except (EOFError, OSError):
-        return

@@ -22,7 +22,7 @@ from faceedit.face_detector import Faces
 from faceedit.images import SIZE, Picture
 from faceedit.landmarks import by_network
 from retrieval.face_search import FaceSearch
-from retrieval.one_file import READER, Crops, Read, content_of, read_by
+from retrieval.one_file import Crops, Read, content_of, read_by, reader_name
 
 
 class HashEditor:
@@ -119,9 +119,9 @@ class ReadsHere:
     """Reads files in this process, `most` at a time where that is given."""
 
     def __init__(
-        self, most: int | None = None, crops: Callable[[Path], Read] | None = None, name: str = READER
+        self, most: int | None = None, crops: Callable[[Path], Read] | None = None, name: str | None = None
     ) -> None:
-        self._most, self._crops, self._name = most, crops or believing(), name
+        self._most, self._crops, self._name = most, crops or believing(), name or reader_name()
         self._told = crops is None  # what becomes of pictures
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -136,6 +137,28 @@ def test_a_process_that_reads_computes_by_one_thread(pictures: list[Path]) -> No
     before = [os.environ.get(name) for name in THREADS]
     [[file]] = read_ahead(pictures[:1], 4, reader=say_threads)
     assert file.reason == "1 1 1" and [os.environ.get(name) for name in THREADS] == before
+
+
+def say_faults(path: Path) -> Read:
+    """How many pages the system has to give for 16 MB, after as many were free again."""
+    resource = pytest.importorskip("resource")
+    bytearray(b"1") * 2**24
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytearray(b"1") * 2**24
+    return Read(path, reason=str(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries keep what they like")
+def test_a_process_that_reads_keeps_the_room_of_the_last_picture(pictures: list[Path]) -> None:
+    [[file]] = read_ahead(pictures[:1], 4, reader=say_faults)
+    assert int(file.reason) < 100 and "MALLOC_TRIM_THRESHOLD_" not in os.environ  # of 4,096
+
+
+def test_a_process_that_reads_begins_with_little() -> None:
+    """Every one imports it anew."""
+    script = "import sys, retrieval.reading_process; print(*sorted({'torch', 'filelock', 'sqlite3'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_no_more_than_two_batches_are_read_ahead(pictures: list[Path]) -> None:

@@ -72,6 +72,13 @@ def test_every_face_is_found_the_largest_first(detector: FaceDetector) -> None:
 
 
 @pytest.mark.slow
+def test_what_was_looked_at_before_changes_nothing(detector: FaceDetector) -> None:
+    wanted = FaceDetector().faces(scene((900, 700), (300, 200, 240))).found
+    for before in (scene((300, 700)), scene((2600, 1200), (300, 200, 90)), scene((64, 64))):
+        detector.faces(before, 1280)
+        assert detector.faces(scene((900, 700), (300, 200, 240))).found == wanted
+
+
 def test_a_small_face_in_a_large_photograph_is_found(detector: FaceDetector) -> None:
     cuts = Cropper(load=lambda: detector).cut(Path("scene"), scene((4000, 3000), (2000, 1200, 120)))
     [cut] = cuts.faces

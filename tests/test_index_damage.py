@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from index.care.exported import DESCRIPTORS, FACES
 from index.care.restore import restore
 from index.errors import GalleryCorruptError, GalleryError, UnknownImageError
-from index.files import file_hash
 from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Problem
+from index.stamps import file_hash
 from tests.faces import new_face, numbered
 
 SIZE, COUNT = 8, 6

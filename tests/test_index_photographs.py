@@ -14,9 +14,9 @@ import pytest
 
 from index.care.restore import restore
 from index.errors import DuplicatePathError, GalleryCorruptError, ImageRowError
-from index.files import file_hash
 from index.gallery import CropPolicy, Face, FileStamp, Gallery, GalleryConfig, Labels, Place, Problem
 from index.labels import HAND
+from index.stamps import file_hash
 from index.where import parse
 from tests.faces import in_photograph, new_face, unit_vectors
 

@@ -17,8 +17,9 @@ import numpy as np
 from index.care.exported import ABOUT, DESCRIPTORS, FACES, FORMAT, HIDDEN, KEPT, PICTURES, PLACEMENTS
 from index.descriptors import RECORD_TYPE
 from index.errors import GalleryCorruptError, GalleryStorageError
-from index.files import file_hash, make_folders, new_folder_whole, require_new_folder
+from index.files import make_folders, new_folder_whole, require_new_folder
 from index.labels import LABELS
+from index.stamps import file_hash
 from index.stored import Stored
 from index.truth import descriptor_slots, hidden, kept, people, state, store
 from index.truth.database import Database

@@ -14,9 +14,8 @@ import numpy as np
 
 from index.descriptors import RECORD_TYPE, first_unsound
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
-from index.files import file_hash
 from index.labels import FOLDER, HAND, LABEL_KINDS, LABELS, LONGEST_LABEL, ORIGINS, Labels
-from index.stamps import FileStamp
+from index.stamps import FileStamp, file_hash
 from index.stored import place_of
 from index.values import (
     IDENTITY_LEVEL,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError
-from index.files import discard_indexes, file_hash, shortlist_path, shortlists
+from index.files import discard_indexes, shortlist_path, shortlists
 from index.search.exact import scan
 from index.search.faiss_files import (
     BROKEN,
@@ -33,6 +33,7 @@ from index.search.faiss_files import (
 from index.search.plan import HNSW, IVF
 from index.search.searcher import Found, Rows, rows_of
 from index.settings import read_settings, settings_text
+from index.stamps import file_hash
 from index.values import FloatArray, HalfArray, IdArray, State
 from index.whole import folder_written_whole, to_disk
 
