@@ -8,21 +8,17 @@ galleries.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
-from index.descriptors import checked_descriptors
+from index.changing import Changing, require_absolute
 from index.engines import FAISS
 from index.errors import (
     AddressError,
-    DescriptorShapeError,
     GalleryEmptyError,
     GalleryExistsError,
     GalleryNotFoundError,
@@ -43,7 +39,8 @@ from index.search.prepare import Prepared, plan_for, prepare
 from index.search.projected import EngineReader
 from index.search.reader import Reader
 from index.stamps import FileStamp
-from index.truth import changes, kept, passed, people, state, store
+from index.tidying import tidy
+from index.truth import state
 from index.truth.address import Address, Server, read_address
 from index.truth.database import Database
 from index.values import (
@@ -59,14 +56,10 @@ from index.values import (
     Place,
     Problem,
     Progress,
-    check_decision,
-    check_path,
-    check_photo,
-    check_place,
 )
 from index.vectors import read_vectors
 from index.where import Condition
-from index.writing import SEVERAL, Writing
+from index.writing import Writer
 
 if TYPE_CHECKING:  # what looks after a gallery is loaded by whoever calls it: a query waits for nothing of it
     from index.care.compact import Compaction
@@ -95,7 +88,7 @@ __all__ = [
 ]
 
 
-class Gallery(Writing):
+class Gallery(Changing):
     """The faces in the photos of one folder, described by one model.
 
     Reading needs no lock and may go on while another process writes. Writing takes the writer's
@@ -105,8 +98,9 @@ class Gallery(Writing):
 
     def __init__(self, folder: Path, database: Database, config: GalleryConfig) -> None:
         """Use `Gallery.create` or `Gallery.open` instead."""
-        engine = open_engine(read_vectors(config.vectors), database)
-        super().__init__(folder, database, config, _reader_of(folder, database, config, engine), engine)
+        self._engine = open_engine(read_vectors(config.vectors), database)
+        writer = Writer(folder, database, config, self._engine)
+        super().__init__(folder, database, config, _reader_of(folder, database, config, self._engine), writer)
 
     @classmethod
     def create(cls, place: Address | str, config: GalleryConfig) -> Gallery:
@@ -114,7 +108,7 @@ class Gallery(Writing):
 
         Raises GalleryExistsError when there is one already, ValueError for a relative image root, AddressError.
         """
-        _require_absolute(config.image_root)
+        require_absolute(config.image_root)
         place = read_address(place)
         require_possible(config.vectors, place if isinstance(place, Server) else None)
         make(place, config)
@@ -142,7 +136,7 @@ class Gallery(Writing):
         if self._engine is not None:
             self._engine.close()
         self._database.close()
-        self._give_back()
+        self._writer.give_back()
 
     def __enter__(self) -> Gallery:
         return self
@@ -167,95 +161,6 @@ class Gallery(Writing):
         """Another model that is to describe it."""
         return Redescribing(self._folder, self._database, self.writing, self._reopen)
 
-    def add(
-        self, faces: Sequence[Face], descriptors: NDArray[Any], *, replace: bool = False, returned: Sequence[int] = ()
-    ) -> list[int]:
-        """Add faces with their descriptors, all of them or none; their ids in the same order.
-
-        descriptors: (len(faces), descriptor_size), float32 or float16, stored in half precision.
-        replace: all those of the same paths are removed in the same step; the new ids differ. Several faces of one path
-        are those of one photo, and have different numbers. returned: ids of kept labels that the faces have again, so
-        that they need not be kept any more.
-        Raises DescriptorShapeError, DescriptorValueError, ImageRowError, DuplicatePathError,
-        GalleryLockedError.
-        """
-        array = checked_descriptors(descriptors, self._config.descriptor_size)
-        if len(array) != len(faces):
-            raise DescriptorShapeError(f"{len(array)} descriptors for {len(faces)} images; expected one for each")
-        self._check(faces)
-        if not faces:
-            return []
-        with self.turn():
-            with self._database.writing() as session:
-                self._reader.require_model(state.state(session))
-                ids = changes.add(session, self._folder, faces, array, replace, returned)
-            self._tidy()
-            self._tell_engine(SEVERAL)
-        return ids
-
-    def add_beside(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> list[int]:
-        """Add faces of photos that are here already; their ids. Raises as `add`, UnknownImageError for a photo that is
-        not here, DuplicatePathError for a face of a number that is."""
-        array = checked_descriptors(descriptors, self._config.descriptor_size)
-        for face in faces:
-            check_place(face)
-            check_decision(face.path, face.decision, self._config.values)
-        with self.turn():
-            with self._database.writing() as session:
-                self._reader.require_model(state.state(session))
-                ids = changes.add_beside(session, self._folder, faces, array)
-            self._tell_engine(SEVERAL)
-        return ids
-
-    def update_labels(self, labels: Mapping[int, Labels]) -> int:
-        """Give the faces with these ids new labels, all four of each; how many faces.
-
-        Neither descriptors nor the generation change. Raises UnknownImageError (then nothing is
-        changed), GalleryLockedError.
-        """
-        with self.turn(), self._database.writing() as session:
-            return store.update_labels(session, labels)
-
-    def move(self, faces: Sequence[Face], remove: Sequence[int] = ()) -> None:
-        """Note where the photos of faces are now, with their stamps and the faces' labels, all of it or nothing;
-        content, decisions and descriptors stay.
-
-        remove: faces that go in the same step, since others take their paths; what a hand said of them is kept. Raises
-        UnknownImageError, DuplicatePathError, ImageRowError, GalleryLockedError.
-        """
-        for face in faces:
-            check_path(face.path)
-        if not faces:
-            return
-        with self.turn():
-            with self._database.writing() as session:
-                changes.move(session, faces, remove)
-            self._tidy()
-
-    def note_problems(self, found: Sequence[Problem], gone: Sequence[str] = ()) -> None:
-        """Remember these files, and forget those at the paths in `gone`. Raises GalleryLockedError."""
-        if found or gone:
-            with self.turn(), self._database.writing() as session:
-                store.forget_problems(session, gone)
-                store.note_problems(session, found)
-
-    def note_passed(self, found: Sequence[Passed], gone: Sequence[str] = ()) -> None:
-        """Remember these files, which are no pictures that cannot be read, either, and forget those at the paths in
-        `gone`. Raises ImageRowError, GalleryLockedError."""
-        for one in found:
-            check_path(one.path)
-        if found or gone:
-            with self.turn(), self._database.writing() as session:
-                store.forget_problems(session, [one.path for one in found])
-                passed.note(session, found, gone)
-
-    def forget_kept(self) -> int:
-        """Forget the labels of all pruned images, and which persons a hand said that they show; of how many labels.
-        Raises GalleryLockedError."""
-        with self.turn(), self._database.writing() as session:
-            people.forget_absent(session)
-            return kept.forget_all(session)
-
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Check the database, each row and each descriptor against its hash, and the index against every descriptor."""
         from index.care.verify import verify
@@ -271,7 +176,7 @@ class Gallery(Writing):
 
         with self.writing():
             done = repair(self._folder, self._database)
-            self._tidy()
+            tidy(self._folder, self._database)
             if self._engine is not None:
                 engine_following.rebuild(self._database)
                 with suppress(GalleryEmptyError):
@@ -279,18 +184,6 @@ class Gallery(Writing):
         self._database.believe()
         self._reader.forget()
         return done
-
-    def describe(self, faces: Sequence[Face], descriptors: NDArray[Any]) -> None:
-        """Give images that wait for it what the model makes of them, all of it or nothing: decisions, places,
-        descriptors (n, size), and the content and stamp of their photos as they are now; ids and labels stay. Raises as
-        `add`, and UnknownImageError."""
-        array = checked_descriptors(descriptors, self._config.descriptor_size)
-        self._check(faces)
-        if not faces:
-            return
-        with self.turn(), self._database.writing() as session:
-            self._reader.require_model(state.state(session))
-            changes.describe(session, self._folder, faces, array)
 
     def export(
         self, target: Path, pictures: bool = False, progress: Callable[[int, int], None] | None = None
@@ -314,22 +207,10 @@ class Gallery(Writing):
                 if compact(self._folder, self._database):
                     discard_indexes(self._folder)
             finally:
-                self._tidy()
+                tidy(self._folder, self._database)
             self._database.vacuum()
         self._reader.forget()
         return Compaction(before, self.bytes)
-
-    def set_image_root(self, image_root: Path, below: str = "", out_of: str = "") -> None:
-        """Say where the images lie now; `image_root` is absolute. The paths below it are the same; or, where `below`
-        names a folder in it, those in that one; or, where `out_of` names one below the former root that holds them all,
-        those from there on: what the former undoes. Raises ValueError where it does not hold them all, or the folder
-        that names people lies above."""
-        _require_absolute(image_root)
-        for folder in filter(None, (below, out_of)):
-            check_path(folder)
-        with self.writing(), self._database.writing() as session:
-            changes.set_image_root(session, image_root, below, out_of)
-        self._config = changed(self._config, image_root=image_root)
 
     def copy(self, target: Address | str, progress: Progress | None = None, vectors: str = FAISS) -> Copied:
         """Make a gallery like this one in another folder or on a server: rows, ids and descriptors as they are; see
@@ -358,46 +239,6 @@ class Gallery(Writing):
             raise AddressError(f"{place} is the gallery itself: give another place to copy it to")
         if isinstance(place, Path) and place.resolve().is_relative_to(self._folder.resolve()):
             raise AddressError(f"{place} lies in the gallery's own folder: give another place to copy it to")
-
-    def set_crops(self, policy: CropPolicy) -> None:
-        """Remember what is done with pictures from now on; those that are here stay. Raises ValueError for what is no
-        such policy."""
-        with self.turn(), self._database.writing() as session:
-            state.set_crops(session, policy)
-
-    def set_identity_level(self, level: str) -> None:
-        """Remember which folder names a person from now on; labels stay. Raises ValueError for what is no level."""
-        with self.turn(), self._database.writing() as session:
-            state.set_identity_level(session, level)
-
-    def remove(self, ids: Iterable[int], *, keep_labels: bool = False, hide: Collection[int] = ()) -> int:
-        """Remove faces and erase their descriptors; how many. Their ids are never used again.
-
-        keep_labels: what a hand said of them is kept for when their content comes back; otherwise what was kept of it
-        goes, too. hide: those of them that do not come back with their photos. Unknown ids are passed over. Raises
-        GalleryLockedError.
-        """
-        going = list(ids)
-        if not going:
-            return 0
-        with self.turn():
-            with self._database.writing() as session:
-                removed = changes.remove(session, going, keep_labels, hide)
-            self._tidy()
-        self._database.fold()
-        return removed
-
-    def remove_person(self, identity: str, *, hide: bool = False) -> tuple[int, int]:
-        """Remove every face of this identity, as conditions compare it, and forget what is kept of it: how many faces,
-        and of how many pruned ones the labels. hide: they do not come back with their photos. What the database's log
-        still held of them goes, too, unless somebody is reading: then with the last who closes the gallery. Raises
-        GalleryLockedError."""
-        with self.turn():
-            with self._database.writing() as session:
-                gone = changes.remove_person(session, identity, hide)
-            self._tidy()
-        self._database.fold()
-        return gone
 
     def plan(self, requirements: Requirements | None = None, planner: Planner = USUAL) -> Plan:
         """How the gallery would be searched to keep to these requirements (None: those it was given last).
@@ -430,13 +271,6 @@ class Gallery(Writing):
         self._reader.forget()
         return prepared
 
-    def _check(self, faces: Sequence[Face]) -> None:
-        """Raise ImageRowError for what no row may say."""
-        for face in faces:
-            check_photo(face.photo)
-            check_place(face)
-            check_decision(face.path, face.decision, self._config.values)
-
     def _require_descriptors(self) -> None:
         with self._database.reading() as session:
             self._reader.require_descriptors(session)
@@ -444,13 +278,8 @@ class Gallery(Writing):
     def _reopen(self) -> None:
         """As another model describes it from now on."""
         with self._database.reading() as session:
-            self._config = state.config(session)
+            self._is_now(state.config(session))
         self._reader = _reader_of(self._folder, self._database, self._config, self._engine)
-
-
-def _require_absolute(image_root: Path) -> None:
-    if not image_root.is_absolute():
-        raise ValueError(f"image_root is {image_root}; expected an absolute path")
 
 
 def _reader_of(folder: Path, database: Database, config: GalleryConfig, engine: Engine | None) -> Reader:

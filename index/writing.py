@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
 
 from index.errors import EngineError, GalleryChangedError
-from index.reading import Reading
 from index.search.engine import Engine
 from index.search.engine_following import drain
 from index.tidying import tidy
@@ -20,23 +18,19 @@ from index.truth.database import PATIENCE, Database, Lock
 from index.truth.rights import TURN, claim
 from index.values import GalleryConfig
 
-if TYPE_CHECKING:
-    from index.search.reader import Reader
-
 ENDING = 600.0  # seconds that whoever has finished waits for a last turn: another may tell an engine of thousands
 SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
 _log = logging.getLogger(__name__)
 
 
-class Writing(Reading):
-    """The part of a `Gallery` that lets one write at a time, or several side by side."""
+class Writer:
+    """Lets one write into a gallery at a time, or several side by side; what it says holds for the gallery. May be
+    shared by threads."""
 
-    def __init__(
-        self, folder: Path, database: Database, config: GalleryConfig, reader: Reader, engine: Engine | None
-    ) -> None:
-        """engine: what is told of every change; None: nothing is."""
-        super().__init__(folder, database, config, reader)
-        self._engine = engine
+    def __init__(self, folder: Path, database: Database, config: GalleryConfig, engine: Engine | None) -> None:
+        """config: what the gallery is made for, as whoever has it open knows; engine: what is told of every change,
+        None: nothing is."""
+        self._folder, self._database, self.config, self._engine = folder, database, config, engine
         self._lock, self._turn = database.lock(), database.lock(TURN)
         self._claims = 0
         self._threads = RLock()
@@ -109,24 +103,12 @@ class Writing(Reading):
         with self.turn(ENDING):
             """The engine learns of all that is left."""
 
-    @contextmanager
-    def _held(self, lock: Lock, patience: float, wait: float | None = None) -> Iterator[None]:
-        lock.acquire(patience if wait is None else wait)
-        try:
-            if patience:
-                self._require_as_opened()
-            self._tidy()
-            yield
-            self._tell_engine(SEVERAL if self._claims else 1)
-        finally:
-            lock.release()
-
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
         """Let others write."""
         self._lock.release()
         self._turn.release()
 
-    def _tell_engine(self, least: int = 1) -> None:
+    def tell_engine(self, least: int = SEVERAL) -> None:
         """Let the engine learn of what changed, if that is so much. Where it does not answer, what was written stands,
         and waits for the next who writes."""
         if self._engine is None:
@@ -139,18 +121,25 @@ class Writing(Reading):
         except EngineError as error:
             _log.warning("%s; what changed is searched in the database until the engine has learned of it", error)
 
-    def _tidy(self) -> None:
-        """Zero the descriptors of removed faces and delete descriptor files that are not needed any more; also what a
-        crash left over."""
-        tidy(self._folder, self._database)
+    @contextmanager
+    def _held(self, lock: Lock, patience: float, wait: float | None = None) -> Iterator[None]:
+        lock.acquire(patience if wait is None else wait)
+        try:
+            if patience:
+                self._require_as_opened()
+            tidy(self._folder, self._database)  # what a crash left over
+            yield
+            self.tell_engine(SEVERAL if self._claims else 1)
+        finally:
+            lock.release()
 
     def _require_as_opened(self) -> None:
         if not (self._database.in_place and self._is_configured()):
             raise GalleryChangedError(
-                f"the gallery {self.name} was made anew, redescribed or relocated by another process meanwhile: run "
-                "this again"
+                f"the gallery {self._database.name} was made anew, redescribed or relocated by another process "
+                "meanwhile: run this again"
             )
 
     def _is_configured(self) -> bool:
         with self._database.reading() as session:
-            return state.is_for(session, self._config)
+            return state.is_for(session, self.config)
