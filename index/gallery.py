@@ -34,9 +34,9 @@ from index.redescribing import Redescribing, Redescription
 from index.search import engine_following, engine_prepare
 from index.search.engine import Engine
 from index.search.engine_choice import open_engine, require_possible
-from index.search.plan import USUAL, Plan, Planner, Requirements, read_requirements, write_requirements
-from index.search.prepare import Prepared, plan_for, prepare
-from index.search.projected import EngineReader
+from index.search.plan import USUAL, Plan, Planner, Prepared, Requirements, read_requirements, write_requirements
+from index.search.prepare import plan_for, prepare
+from index.search.projected import ByEngine
 from index.search.reader import Reader
 from index.stamps import FileStamp
 from index.tidying import tidy
@@ -284,4 +284,4 @@ class Gallery(Changing):
 
 def _reader_of(folder: Path, database: Database, config: GalleryConfig, engine: Engine | None) -> Reader:
     model = (config.model_digest, config.descriptor_size)
-    return Reader(folder, database, model) if engine is None else EngineReader(folder, database, model, engine)
+    return Reader(folder, database, model, None if engine is None else ByEngine(database, model, engine))

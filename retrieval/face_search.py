@@ -19,8 +19,7 @@ from index.errors import EngineError, GalleryEmptyError, GalleryError, RecallErr
 from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
 from index.named_stores import name_store
-from index.search.plan import Requirements, read_requirements
-from index.search.prepare import Prepared
+from index.search.plan import Prepared, Requirements, read_requirements
 from index.stored import place_of
 from index.truth.address import Address, Server, read_address
 from index.values import Hidden, Person

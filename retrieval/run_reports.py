@@ -9,8 +9,7 @@ from typing import Any
 
 from faceedit.formats import MISSING
 from faceedit.text import printable
-from index.search.plan import KINDS
-from index.search.prepare import Prepared
+from index.search.plan import KINDS, Prepared
 from retrieval.comparing import LeftOut
 from retrieval.kinds import counts_text
 from retrieval.label_rows import LabelRows

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from faceedit.errors import UsageError
-from index.search.plan import Requirements, make_plan, measure_rates, read_requirements
+from index.search.plan import Requirements, make_plan, read_requirements
+from index.search.rates import measure_rates
 from index.search.reduction import STEP
 
 _LONGEST = 30  # digits of a size

@@ -19,8 +19,9 @@ from index.search.engine import Engine
 from index.search.engine_choice import open_engine
 from index.search.engine_following import drain
 from index.search.plan import Requirements
-from index.search.projected import EngineReader
-from index.search.reader import ATTEMPTS
+from index.search.projected import ByEngine
+from index.search.reader import Reader
+from index.search.searcher import ATTEMPTS
 from index.truth.address import Server
 from index.truth.database import Database
 from index.values import FloatArray
@@ -151,7 +152,8 @@ def test_the_engine_itself_selects_the_same(
     assert gallery.lag == 0
     asked: list[str] = []
     engine, database = Told(another(), asked.append), opened_on(server)
-    reader = EngineReader(server.folder, database, (CONFIG.model_digest, SIZE), engine, few=0)
+    model = (CONFIG.model_digest, SIZE)
+    reader = Reader(server.folder, database, model, ByEngine(database, model, engine, few=0))
     queries = unit_vectors(3, SIZE, 4_711)
     for where in CONDITIONS:
         asked.clear()
@@ -393,7 +395,8 @@ def test_a_reader_sees_whole_answers_while_somebody_writes(
     truth, near = expected(gallery, query, 5, "identity = 'anna'"), expected(gallery, query, COUNT, None)
     others = [id_ for id_ in near if id_ not in staying]
     engine, database = another(), opened_on(server)
-    reader = EngineReader(server.folder, database, (CONFIG.model_digest, SIZE), engine, few=0)
+    model = (CONFIG.model_digest, SIZE)
+    reader = Reader(server.folder, database, model, ByEngine(database, model, engine, few=0))
 
     def write() -> None:
         for n in range(8):
@@ -434,14 +437,14 @@ def test_a_search_is_patient_with_those_who_write_again_and_again(
 
     database = opened_on(server)
     engine, model = Told(another(), write), (CONFIG.model_digest, SIZE)
-    reader = EngineReader(server.folder, database, model, engine, few=0, patience=600)
+    reader = Reader(server.folder, database, model, ByEngine(database, model, engine, few=0, patience=600))
     [found] = reader.search(query[None], 5, condition, (), None)
     assert [match.face.id for match in found] == expected(gallery, query, 5, where)
     # an engine in the database of the truth sees what the search sees: nothing can come between
     assert len(asked) == (1 if word == "pgvector" else 2 * ATTEMPTS + 1)
     asked.clear()
     if word != "pgvector":
-        impatient = EngineReader(server.folder, database, model, engine, few=0, patience=0)
+        impatient = Reader(server.folder, database, model, ByEngine(database, model, engine, few=0, patience=0))
         with pytest.raises(GalleryBusyError, match="5 times"):
             impatient.search(query[None], 5, condition, (), None)
     engine.close()
@@ -456,7 +459,8 @@ def test_who_is_removed_during_a_search_is_not_found(
     first = gallery.search(query, 1)[0].face.id
     database = opened_on(server)
     engine = Told(another(), At(0, lambda: gallery.remove([first]), "have search"))
-    reader = EngineReader(server.folder, database, (CONFIG.model_digest, SIZE), engine, few=0)
+    model = (CONFIG.model_digest, SIZE)
+    reader = Reader(server.folder, database, model, ByEngine(database, model, engine, few=0))
     [found] = reader.search(query[None], 5, None, (), None)
     assert first not in {match.face.id for match in found}
     assert [match.face.id for match in found] == expected(gallery, query, 5, None)

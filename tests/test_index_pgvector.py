@@ -15,7 +15,7 @@ from index.search.engine import FLAT, HNSW
 from index.search.pgvector import MOST_DIMENSIONS, PgVector
 from index.search.plan import Requirements
 from index.truth.address import Server, read_server
-from index.truth.outbox import Entry
+from index.truth.engine import Entry
 from index.where import Condition, parse
 from retrieval.face_search import FaceSearch
 from tests.copies import fill, tables

@@ -14,20 +14,9 @@ from numpy.typing import NDArray
 from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Condition, Face, Gallery, GalleryConfig
-from index.search.plan import (
-    EXACT,
-    FLAT,
-    HNSW,
-    IVF,
-    KINDS,
-    Planner,
-    Rates,
-    Requirements,
-    make_plan,
-    measure_rates,
-    read_requirements,
-)
+from index.search.plan import EXACT, FLAT, HNSW, IVF, KINDS, Planner, Rates, Requirements, make_plan, read_requirements
 from index.search.prepare import EFFORTS
+from index.search.rates import measure_rates
 from index.search.reduction import components, enough, shares
 from index.settings import read_settings, settings_text
 from index.values import HalfArray

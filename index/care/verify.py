@@ -18,8 +18,8 @@ from index.files import saved_indexes
 from index.search import exact, shortlist
 from index.search.exact import Exact
 from index.search.faiss_files import most_bytes
-from index.search.plan import read_requirements
-from index.search.shortlist import AT, Shortlist
+from index.search.plan import AT, read_requirements
+from index.search.shortlist import Shortlist
 from index.truth import descriptor_slots, redescribing, state, store
 from index.truth.database import Database, chunks
 from index.truth.schema import FaceRow, PhotoRow

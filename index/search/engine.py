@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 
 from index.errors import EngineError
 from index.search.plan import ENGINE_FLAT, ENGINE_HNSW
-from index.truth.engine import EngineAbout
-from index.truth.outbox import Entry
+from index.truth.engine import EngineAbout, Entry
 from index.values import FloatArray, IdArray
 from index.where import Condition
 

@@ -14,11 +14,9 @@ from index.errors import EngineError, GalleryEmptyError, RecallError
 from index.search.engine import FLAT, HNSW, LONGEST, Engine
 from index.search.engine_following import drain
 from index.search.exact import scan
-from index.search.plan import Option, Plan, Requirements
-from index.search.prepare import PLANNED, SAMPLE, Prepared
-from index.search.reduction import components, enough, shares
+from index.search.plan import AT, Option, Plan, Prepared, Requirements
+from index.search.reduction import PLANNED, SAMPLE, components, enough, shares
 from index.search.searcher import Found, merged
-from index.search.shortlist import AT
 from index.truth import engine as engine_rows
 from index.truth import outbox, state, store
 from index.truth.database import Database

@@ -25,7 +25,7 @@ from index.engines import LITE
 from index.errors import EngineError
 from index.search.engine import FLAT, LONGEST
 from index.search.milvus_conditions import FLAGGED, TEXTS, expression
-from index.truth.outbox import COLUMNS, Entry
+from index.truth.engine import COLUMNS, Entry
 from index.values import FloatArray, IdArray
 from index.vectors import Vectors
 from index.where import Condition

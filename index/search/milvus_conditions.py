@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from index.labels import LABEL_KINDS, TEXT_LABELS, text_key
-from index.truth.outbox import COLUMNS
+from index.truth.engine import COLUMNS
 from index.where import Both, Comparison, Condition, Not, Value
 
 TEXTS = frozenset(TEXT_LABELS)

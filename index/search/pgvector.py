@@ -21,7 +21,7 @@ from index.labels import TEXT_LABELS
 from index.search.engine import HNSW
 from index.truth.conditions import expression, that_pass
 from index.truth.database import Database
-from index.truth.outbox import COLUMNS, Entry
+from index.truth.engine import COLUMNS, Entry
 from index.truth.schema import FaceRow
 from index.values import FloatArray, IdArray
 from index.where import Condition, fields

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from index.errors import GalleryCorruptError, RequirementsError
-from index.search.faiss_files import faiss_module
 from index.settings import read_settings, settings_text
 from index.whole import written_whole
 
@@ -28,6 +26,7 @@ KINDS = {
     ENGINE_HNSW: "reduced descriptors along a graph of neighbours in the gallery's engine; the best again in full",
 }
 LINKS = 32  # of each node of the graph, twice as many at its bottom
+AT = 10  # neighbours that recall is measured at
 _PROBED = 0.05  # share of the cells' rows that a search of the IVF sees
 _WALK_MS = 2.0  # a search of the graph
 _RANK_MS = 1.0  # comparing a few hundred in full
@@ -36,7 +35,7 @@ SETTINGS = "search.json"
 
 @dataclass(frozen=True)
 class Requirements:
-    """What searching must keep to. recall: share of the ten nearest that are found; max_ms: of one search, the median,
+    """What searching must keep to. recall: share of the AT nearest that are found; max_ms: of one search, the median,
     without imagining the face; max_memory: bytes that the index may occupy, None for half of the machine's.
 
     Raises RequirementsError for values that nothing can keep to.
@@ -133,6 +132,49 @@ class Plan:
         )
 
 
+class Measured(Protocol):
+    """What was built to search by, as it was measured."""
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+
+    @property
+    def effort(self) -> int:
+        """Cells probed, or length of the walk through a graph."""
+
+    @property
+    def length(self) -> int:
+        """How many are compared in full, for AT results."""
+
+    @property
+    def recall(self) -> float:
+        """Share of the AT nearest that are found."""
+
+    @property
+    def milliseconds(self) -> float:
+        """Of one search, the median."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """plan: how the gallery is searched, and why; index: what was measured of it (None: every descriptor is compared);
+    built: whether it is new."""
+
+    plan: Plan
+    index: Measured | None
+    built: bool
+
+    @property
+    def kind(self) -> str:
+        return self.plan.require().kind if self.index is None else self.index.kind
+
+    @property
+    def recall(self) -> float:
+        """Share of the ten nearest that are found, as measured; 1 where every descriptor is compared."""
+        return 1.0 if self.index is None else self.index.recall
+
+
 def make_plan(
     count: int, size: int, dimensions: int, requirements: Requirements, rates: Rates, planner: Planner = USUAL
 ) -> Plan:
@@ -176,27 +218,6 @@ def _against(
     if ms > requirements.max_ms:
         reasons.append("too slow")
     return ", ".join(reasons), excluded
-
-
-@cache
-def measure_rates() -> Rates:
-    """This machine's rates, measured once a process, in half a second, on more than its caches hold."""
-    faiss = faiss_module()
-    random = np.random.default_rng(0)
-
-    def rate(kind: int, count: int, size: int) -> float:
-        index = faiss.IndexScalarQuantizer(size, kind, faiss.METRIC_L2)
-        vectors = random.random((count, size), np.float32)
-        index.train(vectors[:1000])
-        index.add(vectors)
-        seconds = []
-        for query in vectors[:5]:
-            started = time.perf_counter()
-            index.search(query[None], 100)
-            seconds.append(time.perf_counter() - started)
-        return count * size / (1000 * float(np.median(seconds)))
-
-    return Rates(rate(faiss.ScalarQuantizer.QT_fp16, 40_000, 768), rate(faiss.ScalarQuantizer.QT_8bit, 500_000, 96))
 
 
 def read_requirements(folder: Path) -> Requirements:

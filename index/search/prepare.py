@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from index.search import shortlist
 from index.search.exact import parts, scan
 from index.search.faiss_files import Index, faiss_module
 from index.search.plan import (
+    AT,
     EXACT,
     FLAT,
     HNSW,
@@ -28,45 +29,25 @@ from index.search.plan import (
     USUAL,
     Plan,
     Planner,
+    Prepared,
     Requirements,
     cells_for,
     make_plan,
-    measure_rates,
     read_requirements,
     write_requirements,
 )
-from index.search.reduction import STEP, components, enough, shares
-from index.search.shortlist import AT, About, Shortlist, checksum
+from index.search.rates import measure_rates
+from index.search.reduction import PLANNED, SAMPLE, STEP, components, enough, shares
+from index.search.shortlist import About, Shortlist, checksum
 from index.truth import descriptor_slots
 from index.truth.database import Database
-from index.truth.engine import EngineAbout
 from index.values import FloatArray, HalfArray, IdArray, Progress
 
-SAMPLE, PLANNED = 2_048, 1_024  # descriptors that the reduction is made from, and planned with
 QUERIES = 200  # that recall is measured with
 EFFORTS = {FLAT: (1,), IVF: (4, 8, 16, 32, 64, 128, 256, 512, 1024), HNSW: (64, 128, 256, 512, 1024)}
 _MARGIN = 0.25  # share of the misses that are allowed when an index is tuned
 STALE = 0.1  # share of images added since, from which on an index is built anew;
 MOST_NEW = 8_000_000  # or their numbers, which every search compares in full
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """plan: how the gallery is searched, and why; index: what was measured of it (None: every descriptor is compared);
-    built: whether it is new."""
-
-    plan: Plan
-    index: About | EngineAbout | None
-    built: bool
-
-    @property
-    def kind(self) -> str:
-        return self.plan.require().kind if self.index is None else self.index.kind
-
-    @property
-    def recall(self) -> float:
-        """Share of the ten nearest that are found, as measured; 1 where every descriptor is compared."""
-        return 1.0 if self.index is None else self.index.recall
 
 
 def plan_for(

@@ -13,18 +13,15 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Connection
 
 from index.errors import EngineError, GalleryBusyError, GalleryEmptyError
 from index.search.engine import LONGEST, Engine, require_ours
-from index.search.exact import Part, scan
-from index.search.plan import size_text
-from index.search.reader import ATTEMPTS, OvertakenError, Reader
-from index.search.searcher import Found
-from index.search.shortlist import AT
+from index.search.exact import scan
+from index.search.plan import AT, size_text
+from index.search.searcher import ATTEMPTS, Found, OvertakenError, matches
 from index.truth import engine as engine_rows
 from index.truth import outbox, state, store
 from index.truth.database import PATIENCE, Database
@@ -58,51 +55,45 @@ class _Built:
     attribute: str
 
 
-class EngineReader(Reader):
-    """Searches by an engine; reads all else as a Reader does. May be shared by threads."""
+class ByEngine:
+    """What a Reader asks first, where an engine searches the gallery. May be shared by threads."""
 
     def __init__(
-        self,
-        folder: Path,
-        database: Database,
-        model: tuple[str, int],
-        engine: Engine,
-        few: int = FEW,
-        patience: float = PATIENCE,
+        self, database: Database, model: tuple[str, int], engine: Engine, few: int = FEW, patience: float = PATIENCE
     ) -> None:
-        """few: numbers that are rather read from the truth and compared in full than asked of the engine; patience:
-        seconds for which a search is made again, at least, where others write during it."""
-        super().__init__(folder, database, model)
+        """model: as a Reader has it; few: numbers that are rather read from the truth and compared in full than asked
+        of the engine; patience: seconds for which a search is made again, at least, where others write during it."""
+        self._database, self._model = database, model
         self._engine, self._few_numbers, self._patience = engine, few, patience
         self._in_engine: _Built | None = None
         self._told = ""
         self._down: tuple[float, EngineError] | None = None
 
     def search(
-        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], part: Part | None
-    ) -> list[list[Match]]:
-        """As a Reader does. Where the engine does not answer, by this machine's copy of the descriptors, and that is
-        told once. Raises EngineError where that copy would be too large."""
-        if part is not None:  # no reduced descriptor says enough of a part
-            return super().search(queries, k, where, exclude, part)
+        self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int]
+    ) -> list[list[Match]] | None:
+        """As a Reader does. None: by this machine's copy of the descriptors, since nothing was built in the engine that
+        can be used, or it does not answer, which is told once. Raises EngineError where that copy would be too
+        large."""
         try:
             self._require_up()
             found = self._by_engine(Asked(queries, k + len(exclude), where))
         except EngineError as error:
             self._require_small(error)
-            found = None
+            return None
         if found is None:
-            return super().search(queries, k, where, exclude, part)
+            return None
         return [[match for match in one if match.face.id not in exclude][:k] for one in found]
 
-    def descriptors(self, ids: Sequence[int]) -> FloatArray:
-        """The descriptors of these faces, (len(ids), size). Raises UnknownImageError."""
+    def descriptors(self, ids: Sequence[int]) -> FloatArray | None:
+        """The descriptors of these faces, (len(ids), size); None where one of them is not sound. Raises
+        UnknownImageError."""
         with self._database.reading() as session:
             found, content = outbox.descriptors(session, np.unique(np.array(ids, np.int64)), self._model[1])
             if len(found) < len(set(ids)):
                 store.get(session, ids)
         if len(found) < len(set(ids)):  # there, and without a sound one
-            return super().descriptors(ids)
+            return None
         made: FloatArray = content[np.searchsorted(found, ids)].astype(np.float32)
         return made
 
@@ -123,17 +114,17 @@ class EngineReader(Reader):
         with self._database.reading() as session:
             seen = engine_rows.seen(session)
             if seen.model != self._model:
-                self.require_model(state.state(session))
+                state.require_model(state.state(session), self._model, self._database.name)
             built = self._usable(session, seen)
             if built is None:
                 return None
             found = self._nearest(session, asked, built)
-            matches = self._matches(session, found)
-        named = {match.face.id for one in matches for match in one}
+            answer = self._matches(session, found)
+        named = {match.face.id for one in answer for match in one}
         with self._database.glance() as session:
             if not outbox.are_there(session, list(named)):
                 raise OvertakenError
-        return matches
+        return answer
 
     def _usable(self, session: Connection, seen: Seen) -> _Built | None:
         """What was built and measured for the gallery's model. Raises EngineError where it is not there."""
@@ -211,13 +202,10 @@ class EngineReader(Reader):
             raise GalleryEmptyError(
                 f"the gallery {self._database.name} holds no images yet; index some before searching"
             )
-        return [
-            [Match(faces[id_], distance) for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)]
-            for distances, ids in found
-        ]
+        return matches(faces, found)
 
     def forget(self) -> None:
-        super().forget()
+        """Look again at what is built there, and whether it answers."""
         self._in_engine = self._down = None
 
     def _require_up(self) -> None:

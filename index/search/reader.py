@@ -12,32 +12,41 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection
 
-from index.errors import GalleryBusyError, GalleryChangedError, GalleryCorruptError, GalleryEmptyError
+from index.errors import GalleryBusyError, GalleryCorruptError, GalleryEmptyError
 from index.files import shortlists
 from index.search import exact, shortlist
 from index.search.exact import Exact, Part, Scan
 from index.search.plan import read_requirements
 from index.search.records import Records
-from index.search.searcher import Found, Rows, Searcher, both, merged, still_there, without
+from index.search.searcher import (
+    ATTEMPTS,
+    Found,
+    OvertakenError,
+    Rows,
+    Searcher,
+    both,
+    matches,
+    merged,
+    still_there,
+    without,
+)
 from index.search.shortlist import Shortlist
 from index.truth import descriptor_slots, state, store
 from index.truth.database import Database
 from index.values import FloatArray, HalfArray, IdArray, Match, State
 from index.where import Condition
 
-ATTEMPTS = 5
+if TYPE_CHECKING:
+    from index.search.projected import ByEngine
+
 FEW = 10  # one face in so many may be new or removed before an index is built anew
 
 _T = TypeVar("_T")
-
-
-class OvertakenError(Exception):
-    """What was read is not of one state, or has gone meanwhile: it is to be read again."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,15 @@ class _View:
 class Reader:
     """Searches a gallery and reads its descriptors; may be shared by threads."""
 
-    def __init__(self, folder: Path, database: Database, model: tuple[str, int]) -> None:
-        """model: the digest of the one that describes what is searched for, and its descriptors' size."""
+    def __init__(
+        self, folder: Path, database: Database, model: tuple[str, int], engine: ByEngine | None = None
+    ) -> None:
+        """model: the digest of the one that describes what is searched for, and its descriptors' size; engine: what is
+        asked first, None: nothing."""
         self._folder = folder
         self._database = database
         self._model = model
+        self._engine = engine
         self._building = RLock()
         self._view: _View | None = None
         self._content = Records(folder, model[1])
@@ -74,6 +87,8 @@ class Reader:
         """Let go of the indexes, and compare the descriptors again."""
         self._view = None
         self._content.forget()
+        if self._engine is not None:
+            self._engine.forget()
 
     def descriptors(self, ids: Sequence[int]) -> FloatArray:
         """The descriptors of these faces, (len(ids), size). Raises UnknownImageError."""
@@ -86,13 +101,19 @@ class Reader:
                 descriptor_slots.slots_of(session, ids)  # still there, so not zeroed
             return made
 
-        return self.repeated(read)
+        by_engine = None if self._engine is None else self._engine.descriptors(ids)
+        return self.repeated(read) if by_engine is None else by_engine
 
     def search(
         self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int], part: Part | None
     ) -> list[list[Match]]:
         """For each query (n, size) its k nearest among the faces that pass the condition. part: the numbers that are
-        compared, with those of every face."""
+        compared, with those of every face. Raises EngineError where an engine does not answer, and the gallery is too
+        large to be searched without it."""
+        if self._engine is not None and part is None:  # no reduced descriptor says enough of a part
+            found = self._engine.search(queries, k, where, exclude)
+            if found is not None:
+                return found
         return self._repeated(lambda now: self._search(now, queries, k, where, exclude, part), self._sound_state)
 
     def undisturbed(self, read: Callable[[], _T]) -> _T:
@@ -136,11 +157,7 @@ class Reader:
 
     def require_model(self, found: State) -> None:
         """Raise GalleryChangedError when another model describes the gallery since it was opened."""
-        if found.model != self._model:
-            raise GalleryChangedError(
-                f"the gallery {self._database.name} was described by another model meanwhile ({found.model[0][:12]}); "
-                "open it again, with that model"
-            )
+        state.require_model(found, self._model, self._database.name)
 
     def _sound_state(self) -> State:
         with self._database.glance() as session:
@@ -162,10 +179,7 @@ class Reader:
             faces = {face.id: face for face in store.present(session, unique)}
             if len(faces) < len(unique) or state.state(session).model != self._model:
                 raise OvertakenError
-        return [
-            [Match(faces[id_], distance) for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)]
-            for distances, ids in results
-        ]
+        return matches(faces, results)
 
     def _found(
         self, now: State, queries: FloatArray, k: int, where: Condition | None, part: Part | None

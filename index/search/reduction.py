@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from index.values import FloatArray
 
 ENERGY = 0.9  # share of the squared length that the first look should see
+SAMPLE, PLANNED = 2_048, 1_024  # descriptors that the reduction is made from, and planned with
 STEP, MOST = 32, 512  # numbers to choose from
 
 

@@ -30,14 +30,13 @@ from index.search.faiss_files import (
     unreadable,
     write_index,
 )
-from index.search.plan import HNSW, IVF
+from index.search.plan import AT, HNSW, IVF
 from index.search.searcher import Found, Rows, rows_of
 from index.settings import read_settings, settings_text
 from index.stamps import file_hash
 from index.values import FloatArray, HalfArray, IdArray, State
 from index.whole import folder_written_whole, to_disk
 
-AT = 10  # neighbours that recall is measured at
 _FURTHER = 32  # times as far at most when only some rows compete
 _CHECKED = 64  # slots whose bytes tell whether an index belongs to a descriptor file
 _INDEX, _REDUCTION, _IDS, _SLOTS, _ABOUT = "index.faiss", "reduction.npy", "ids.npy", "slots.npy", "about.json"

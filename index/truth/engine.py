@@ -9,7 +9,7 @@ commits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,17 @@ from index.engines import FAISS
 from index.errors import GalleryCorruptError
 
 if TYPE_CHECKING:  # who keeps rows needs no values
-    from index.values import FloatArray
+    from index.values import FloatArray, HalfArray
 
+COLUMNS: Mapping[str, str] = {
+    "identity": "identity_key",
+    "pose": "pose",
+    "illumination": "illumination",
+    "expression": "expression_key",
+    "decided": "decided",
+    "face": "number",
+}
+"""By the name that conditions have for it, a column of the table face that engines keep; the id besides."""
 _WORD = text("SELECT vectors FROM engine")
 _CREATE = text("INSERT INTO engine (id, vectors, changes) VALUES (1, :vectors, 0)")
 _ABOUT = text(
@@ -73,6 +82,18 @@ _WATCHED = (
     ("face", "UPDATE", "OLD TABLE AS before NEW TABLE AS after"),
 )
 _MOVING = text("SELECT set_config('facesearch.moving', 'on', true)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A face as an engine is to have it. stamp: another where anything of it is; columns: by the names of COLUMNS what
+    conditions compare, None for no label; vector: its descriptor, whole as the truth has it, or reduced as the engine
+    keeps it."""
+
+    id: int
+    stamp: int
+    columns: Mapping[str, int | str | None]
+    vector: FloatArray | HalfArray
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@ session; the caller commits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,13 @@ from sqlalchemy import ARRAY, BigInteger, Connection, any_, func, literal, selec
 from index.descriptors import RECORD_TYPE
 from index.truth.conditions import that_pass
 from index.truth.database import PAGE
+from index.truth.engine import COLUMNS, Entry
 from index.truth.many import ascending
 from index.truth.schema import FaceRow, GalleryRow, RecordRow
 from index.truth.state import attribute
-from index.values import FloatArray, HalfArray, IdArray
+from index.values import HalfArray, IdArray
 from index.where import Condition
 
-COLUMNS: Mapping[str, str] = {
-    "identity": "identity_key",
-    "pose": "pose",
-    "illumination": "illumination",
-    "expression": "expression_key",
-    "decided": "decided",
-    "face": "number",
-}
-"""By the name that conditions have for it, a column of the table face that engines keep; the id besides."""
 _TOGETHER = 20_000  # descriptors in one value, which PostgreSQL keeps below 1 GB
 _NEXT = text("SELECT face_id, change FROM outbox ORDER BY change LIMIT :most")
 _PENDING = text("SELECT face_id FROM outbox ORDER BY face_id")
@@ -58,18 +49,6 @@ _AFTER = text(
 _DESCRIBED = select(RecordRow.face_id).where(
     RecordRow.file == select(GalleryRow.file).scalar_subquery(), RecordRow.face_id.is_not(None)
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A face as an engine is to have it. stamp: another where anything of it is; columns: by the names of COLUMNS what
-    conditions compare, None for no label; vector: its descriptor, whole as the truth has it, or reduced as the engine
-    keeps it."""
-
-    id: int
-    stamp: int
-    columns: Mapping[str, int | str | None]
-    vector: FloatArray | HalfArray
 
 
 def next_notes(session: Connection, most: int) -> tuple[list[int], int]:

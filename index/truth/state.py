@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
-from index.errors import AddressError, GalleryCorruptError, GalleryVersionError
+from index.errors import AddressError, GalleryChangedError, GalleryCorruptError, GalleryVersionError
 from index.stored import place_of
 from index.truth import engine
 from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, insert_rows, is_sealed, stored, utc_now
@@ -113,6 +113,16 @@ def config(session: Connection) -> GalleryConfig:
         )
     except (AddressError, ValueError, TypeError) as error:
         raise _damaged(str(error)) from error
+
+
+def require_model(found: State, model: tuple[str, int], name: str) -> None:
+    """Raise GalleryChangedError where another model (digest, and size of its descriptors) describes the gallery of this
+    name by now."""
+    if found.model != model:
+        raise GalleryChangedError(
+            f"the gallery {name} was described by another model meanwhile ({found.model[0][:12]}); open it again, with "
+            "that model"
+        )
 
 
 def is_for(session: Connection, made_for: GalleryConfig) -> bool:
