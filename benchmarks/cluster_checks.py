@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from index.gallery import Gallery
-from index.search.exact import scan
+from index.search.scan import scan
 from index.where import parse
 from retrieval.face_search import FaceSearch
 

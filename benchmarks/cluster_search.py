@@ -31,8 +31,8 @@ from sqlalchemy import create_engine, text
 from benchmarks.search import PICTURES, Statistics, generated, measured
 from index.errors import GalleryNotFoundError
 from index.gallery import Decision, Face, Gallery, GalleryConfig, Labels
-from index.search.exact import scan
 from index.search.plan import Requirements, size_text
+from index.search.scan import scan
 from index.truth.address import Server, read_address
 from index.values import FloatArray, HalfArray, IdArray, Photo
 from index.where import parse

@@ -29,11 +29,12 @@ from numpy.typing import NDArray
 from faceedit.editor import Editor
 from faceedit.images import read_crops
 from faceedit.manifest import read_manifest
-from index.search.exact import build_index, nearest, scan
+from index.search.exact import build_index, nearest
 from index.search.plan import EXACT, Requirements, make_plan, size_text
 from index.search.prepare import build, dimensions_for
 from index.search.rates import measure_rates
 from index.search.reduction import components
+from index.search.scan import scan
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_db"
 PICTURES = 140  # of each person

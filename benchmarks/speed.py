@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import faceedit.engine
+import faceedit.folding
 from benchmarks.plain import Plain, PlainEditor, as_printed, describe_plainly, multiply_adds
 from faceedit.attributes import POSE
 from faceedit.editor import ALL, Described, Editor
@@ -257,11 +257,11 @@ def _agreement(mine: Described, plain: Described) -> tuple[float, float]:
 
 def _work(editor: Editor, images: NDArray[np.uint8]) -> float:
     """Multiply-adds that the engine does for one picture; the counter does not know fused operators."""
-    fused, faceedit.engine._FUSED = faceedit.engine._FUSED, False
+    fused, faceedit.folding._FUSED = faceedit.folding._FUSED, False
     try:
         return multiply_adds(editor.describe, images) / len(images)
     finally:
-        faceedit.engine._FUSED = fused
+        faceedit.folding._FUSED = fused
 
 
 def _product_rate(precision: torch.dtype, device: str) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.exact import scan
+from index.search.scan import scan
 
 WHO, LOOK, EACH, BLOCK, SHARE = 128, 775, 20, 50_000, 0.2
 Floats = NDArray[np.float32]

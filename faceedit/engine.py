@@ -9,7 +9,6 @@ it; ReLU is applied where the convolution writes. Weights are converted to the p
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceedit.devices import has_bf16
-from faceedit.identity import Residual
+from faceedit.folding import Convolution, Step, folded, run
 from faceedit.modelfile import Networks
 from faceedit.networks import (
     Describer,
@@ -27,14 +26,12 @@ from faceedit.networks import (
     GenerationNetwork,
     MixingGenerationNetwork,
     RefinementNetwork,
-    UnpoolConvolution,
     blended,
     corrected,
     joined,
     sharpened,
 )
 
-Step = Callable[[Tensor], Tensor]
 _LAST = torch.channels_last
 
 
@@ -126,17 +123,17 @@ class _Paper:
         fusion = network.fusion
         self._encode: list[Step] = [
             *folded(network.image_encoder, precision),
-            _Convolution(fusion.first.weight[:, :64], None, 1, 1, False, precision),
+            Convolution(fusion.first.weight[:, :64], None, 1, 1, False, precision),
         ]
         table = fusion.attribute_half(network.attribute_encoder.maps())  # (n_a, 128, 30, 30)
         self._table = table.to(precision).contiguous(memory_format=_LAST)
         self._make = [*folded(fusion.rest, precision), *folded(network.decoder, precision)]
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
-        return _run(self._encode, source), None  # (B, 128, 30, 30)
+        return run(self._encode, source), None  # (B, 128, 30, 30)
 
     def make(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
-        return _run(self._make, prepared.encoded[rows] + self._table[values])
+        return run(self._make, prepared.encoded[rows] + self._table[values])
 
 
 class _Mixing:
@@ -153,12 +150,12 @@ class _Mixing:
         self._decode = folded(decoder.layers if isinstance(decoder, FlowDecoder) else decoder, precision)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
-        near = _run(self._see, source)
-        encoded = _run(self._encode, near).flatten(2).transpose(1, 2) + self._places  # (B, 225, width)
+        near = run(self._see, source)
+        encoded = run(self._encode, near).flatten(2).transpose(1, 2) + self._places  # (B, 225, width)
         return encoded, near if self._still else None
 
     def make(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
-        return _run(self._decode, self._mixed(prepared.encoded, rows, values))
+        return run(self._decode, self._mixed(prepared.encoded, rows, values))
 
     def _mixed(self, encoded: Tensor, rows: Tensor, values: Tensor) -> Tensor:
         tokens = encoded[rows] + self._attributes[values]
@@ -181,10 +178,10 @@ class _Moving(_Mixing):
 
     def make(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
         mixed = self._mixed(prepared.encoded, rows, values)
-        said = _run(self._decode, mixed)
+        said = run(self._decode, mixed)
         if prepared.near is not None:
-            said = said + _run(self._near, torch.cat([prepared.near[rows], said], 1))
-        return joined(said, _run(self._light, mixed))
+            said = said + run(self._near, torch.cat([prepared.near[rows], said], 1))
+        return joined(said, run(self._light, mixed))
 
     def begun(self, source: Tensor) -> Tensor:
         """The sources (B, 3, 60, 60), ready to be moved."""
@@ -211,13 +208,13 @@ class _Refinement:
         first, *image_encoder = network.encoder.image_encoder
         assert isinstance(first, nn.Conv2d)
         self._skip, self._kept = network.skip, network.kept
-        self._source = _Convolution(first.weight[:, :3], first.bias, 1, 1, False, precision)
-        self._generated = _Convolution(first.weight[:, 3:], None, 1, 1, False, precision)
+        self._source = Convolution(first.weight[:, :3], first.bias, 1, 1, False, precision)
+        self._generated = Convolution(first.weight[:, 3:], None, 1, 1, False, precision)
         self._encode = [*folded(image_encoder, precision), *folded(network.encoder.rest, precision)]
-        self._last: _Convolution | None = None
+        self._last: Convolution | None = None
         decoder = network.decoder
         if isinstance(decoder, DetailDecoder):
-            self._last = _Convolution(decoder.last.weight, decoder.last.bias, 1, 1, False, precision)
+            self._last = Convolution(decoder.last.weight, decoder.last.bias, 1, 1, False, precision)
         self._decode = folded(decoder.up if isinstance(decoder, DetailDecoder) else decoder, precision)
         self._precision = precision
 
@@ -225,10 +222,10 @@ class _Refinement:
         return self._source(source)
 
     def features(self, half: Tensor, first: Tensor) -> Tensor:
-        return _run(self._encode, self._generated(first.to(self._precision)).add_(half))
+        return run(self._encode, self._generated(first.to(self._precision)).add_(half))
 
     def picture(self, half: Tensor, rows: Tensor, features: Tensor, first: Tensor) -> Tensor:
-        made = _run(self._decode, features)
+        made = run(self._decode, features)
         if self._last is not None:  # the first layer again: to keep it would take more memory than all else
             near = self._generated(first.to(self._precision)).add_(half[rows]).relu_()
             return corrected(self._last(torch.cat([made, near], 1)).float(), first, self._kept)
@@ -247,7 +244,7 @@ class _Describer:
             if self._describer.look_back:
                 assert prepared.seen is not None
                 features = torch.cat([features, prepared.seen[rows]], 1)
-            features = _run(self._head, features)
+            features = run(self._head, features)
         refined = F.normalize(features.float().flatten(1), dim=1)
         return self._describer.joined(refined, None if prepared.who is None else prepared.who[rows], values)
 
@@ -270,123 +267,15 @@ class _Looker:
     def __call__(self, source: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         if self._begin is None:
             return None, None, None
-        seen = _run(self._begin, source)
+        seen = run(self._begin, source)
         who = estimate = None
         if self._out is not None:
-            mirrored = _run(self._begin, source.flip(3))
+            mirrored = run(self._begin, source.flip(3))
             who = F.normalize(self._named(seen) + self._named(mirrored), dim=1)
         if self._estimate is not None:
-            estimate = self._weight * _run(self._estimate, seen).float().log_softmax(1)
+            estimate = self._weight * run(self._estimate, seen).float().log_softmax(1)
         return seen, who, estimate
 
     def _named(self, seen: Tensor) -> Tensor:
         assert self._end is not None and self._out is not None
-        return F.normalize(self._out(_run(self._end, seen).flatten(1)).float(), dim=1)
-
-
-class _Convolution:
-    """A convolution, and perhaps ReLU while it writes."""
-
-    def __init__(
-        self, weight: Tensor, bias: Tensor | None, stride: int, padding: int, relu: bool, precision: torch.dtype
-    ) -> None:
-        self._weight = weight.detach().to(precision).contiguous(memory_format=_LAST)
-        self._bias = None if bias is None else bias.detach().to(precision)
-        self._stride, self._padding, self._relu = stride, padding, relu
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self._relu and _can_fuse(x):
-            two = [self._padding] * 2, [self._stride] * 2, [1, 1]
-            made: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self._weight, self._bias, *two, 1, "relu", [], "")
-            return made
-        made = F.conv2d(x, self._weight, self._bias, self._stride, self._padding)
-        return made.relu_() if self._relu else made
-
-
-class _Unpooling:
-    """Unpooling, a convolution, and perhaps ReLU: a transposed convolution of stride 2."""
-
-    def __init__(self, module: UnpoolConvolution, relu: bool, precision: torch.dtype) -> None:
-        kernel = module.convolution.weight.flip(2, 3).transpose(0, 1)
-        self._weight = kernel.detach().to(precision).contiguous()
-        assert module.convolution.bias is not None
-        self._bias, self._relu = module.convolution.bias.detach().to(precision), relu
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self._relu and _can_fuse(x):
-            two = [1, 1], [1, 1], [2, 2], [1, 1]  # padding, output padding, stride, dilation
-            made: Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(
-                x, self._weight, self._bias, *two, 1, "relu", [], ""
-            )
-            return made
-        made = F.conv_transpose2d(x, self._weight, self._bias, stride=2, padding=1, output_padding=1)
-        return made.relu_() if self._relu else made
-
-
-def folded(modules: Iterable[nn.Module], precision: torch.dtype) -> list[Step]:
-    """The steps of a sequence of modules, each convolution together with the batch normalisation and the ReLU that
-    follow it."""
-    steps: list[Step] = []
-    todo = list(_flat(modules))
-    while todo:
-        module = todo.pop(0)
-        if isinstance(module, Residual):
-            steps.append(_Sum(folded(module.layers, precision)))
-            continue
-        norm = todo.pop(0) if todo and isinstance(todo[0], nn.BatchNorm2d) else None
-        convolves = isinstance(module, nn.Conv2d | UnpoolConvolution)
-        relu = bool(convolves and todo and isinstance(todo[0], nn.ReLU))
-        if relu:
-            todo.pop(0)
-        if isinstance(module, UnpoolConvolution):
-            steps.append(_Unpooling(module, relu, precision))
-        elif isinstance(module, nn.Conv2d):
-            weight, bias = _normalised(module, norm)
-            steps.append(_Convolution(weight, bias, int(module.stride[0]), int(module.padding[0]), relu, precision))
-        else:
-            steps.append(F.relu_ if isinstance(module, nn.ReLU) else module.to(precision))
-    return steps
-
-
-@dataclass(frozen=True)
-class _Sum:
-    """What goes in, and what the steps make of it."""
-
-    steps: Sequence[Step]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return _run(self.steps, x).add_(x)
-
-
-def _flat(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
-    """The modules, and those of sequences among them in their place."""
-    for module in modules:
-        if isinstance(module, nn.Sequential):
-            yield from _flat(module)
-        else:
-            yield module
-
-
-def _normalised(module: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of a convolution with the batch normalisation behind it."""
-    if norm is None:
-        return module.weight, module.bias
-    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    before = 0 if module.bias is None else module.bias
-    return module.weight * scale[:, None, None, None], norm.bias + (before - norm.running_mean) * scale
-
-
-def _run(steps: Sequence[Step], x: Tensor) -> Tensor:
-    for step in steps:
-        x = step(x)
-    return x
-
-
-def _can_fuse(x: Tensor) -> bool:
-    return x.device.type == "cpu" and _FUSED
-
-
-_FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and bool(
-    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-)
+        return F.normalize(self._out(run(self._end, seen).flatten(1)).float(), dim=1)

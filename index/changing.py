@@ -11,26 +11,18 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from index.checks import check_decision, check_photo, check_place
+from index.config import CropPolicy, GalleryConfig
 from index.descriptors import checked_descriptors, record_hashes
 from index.errors import DescriptorShapeError
 from index.labels import Labels
+from index.paths import check_path
 from index.reading import Reading
 from index.tidying import tidy
-from index.truth import descriptor_slots, hidden, kept, passed, people, places, state, store
+from index.truth import descriptor_slots, hidden, kept, passed, people, places, problems, state, store
 from index.truth.database import Database
 from index.truth.rows import redecided, require_known
-from index.values import (
-    CropPolicy,
-    Face,
-    FloatArray,
-    GalleryConfig,
-    Passed,
-    Problem,
-    check_decision,
-    check_path,
-    check_photo,
-    check_place,
-)
+from index.values import Face, FloatArray, Passed, Problem
 
 if TYPE_CHECKING:
     from index.search.reader import Reader
@@ -38,7 +30,8 @@ if TYPE_CHECKING:
 
 
 class Changing(Reading):
-    """A `Gallery` as far as rows and descriptors are read and changed."""
+    """A `Gallery` as far as rows and descriptors are read and changed. `writing`, `turn` and `claiming` are what its
+    `Writer` has."""
 
     def __init__(self, folder: Path, database: Database, config: GalleryConfig, reader: Reader, writer: Writer) -> None:
         super().__init__(folder, database, config, reader)
@@ -73,7 +66,7 @@ class Changing(Reading):
             with self._database.writing() as session:
                 self._reader.require_model(state.state(session))
                 removed = _remove_at(session, [face.path for face in faces]) if replace else 0
-                store.require_new(session, faces)
+                problems.forget(session, store.require_new(session, faces))
                 ids = store.insert_faces(session, faces)
                 self._put(session, ids, array)
                 kept.forget(session, returned)
@@ -181,8 +174,8 @@ class Changing(Reading):
         """Remember these files, and forget those at the paths in `gone`. Raises GalleryLockedError."""
         if found or gone:
             with self.turn(), self._database.writing() as session:
-                store.forget_problems(session, gone)
-                store.note_problems(session, found)
+                problems.forget(session, gone)
+                problems.note(session, found)
 
     def note_passed(self, found: Sequence[Passed], gone: Sequence[str] = ()) -> None:
         """Remember these files, which are no pictures that cannot be read, either, and forget those at the paths in
@@ -191,7 +184,7 @@ class Changing(Reading):
             check_path(one.path)
         if found or gone:
             with self.turn(), self._database.writing() as session:
-                store.forget_problems(session, [one.path for one in found])
+                problems.forget(session, [one.path for one in found])
                 passed.note(session, found, gone)
 
     def forget_kept(self) -> int:

@@ -8,7 +8,6 @@ galleries.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from index.changing import Changing, require_absolute
+from index.config import CropPolicy, GalleryConfig
 from index.engines import FAISS
 from index.errors import (
     AddressError,
@@ -30,6 +30,7 @@ from index.labels import Labels
 from index.named_stores import require_named
 from index.opening import make, opened
 from index.people import People
+from index.progress import Progress, Steps
 from index.redescribing import Redescribing, Redescription
 from index.search import engine_following, engine_prepare
 from index.search.engine import Engine
@@ -43,20 +44,7 @@ from index.tidying import tidy
 from index.truth import state
 from index.truth.address import Address, Server, read_address
 from index.truth.database import Database
-from index.values import (
-    CropPolicy,
-    Decision,
-    Face,
-    GalleryConfig,
-    Kept,
-    KnownFile,
-    Match,
-    Passed,
-    Photo,
-    Place,
-    Problem,
-    Progress,
-)
+from index.values import Decision, Face, Kept, KnownFile, Match, Passed, Photo, Place, Problem
 from index.vectors import read_vectors
 from index.where import Condition
 from index.writing import Writer
@@ -161,7 +149,7 @@ class Gallery(Changing):
         """Another model that is to describe it."""
         return Redescribing(self._folder, self._database, self.writing, self._reopen)
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
+    def verify(self, progress: Steps | None = None) -> Verification:
         """Check the database, each row and each descriptor against its hash, and the index against every descriptor."""
         from index.care.verify import verify
 
@@ -185,9 +173,7 @@ class Gallery(Changing):
         self._reader.forget()
         return done
 
-    def export(
-        self, target: Path, pictures: bool = False, progress: Callable[[int, int], None] | None = None
-    ) -> Exported:
+    def export(self, target: Path, pictures: bool = False, progress: Steps | None = None) -> Exported:
         """Write the gallery into the new folder `target` as plain files; see `index.care.exchange`;
         `index.care.restore` makes a gallery of them. Raises GalleryLockedError, GalleryExistsError,
         GalleryCorruptError."""

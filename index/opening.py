@@ -6,15 +6,16 @@ from pathlib import Path
 
 from index.care.row_checks import require_sound_rows
 from index.checked import forget
+from index.config import GalleryConfig
 from index.errors import GalleryNotFoundError
-from index.files import DATABASE, WriterLock
+from index.files import DATABASE
+from index.folders import WriterLock
 from index.plain import require_plain
 from index.truth import state
 from index.truth.address import Address, Server
 from index.truth.creating import create_files, require_finished
 from index.truth.database import PATIENCE, Database, SQLite
 from index.truth.own_tables import require_own_tables
-from index.values import GalleryConfig
 
 Opened = tuple[Path, Database, GalleryConfig]
 """The gallery's folder (of one on a server, where this machine derives of it), its rows, and what it was made for."""

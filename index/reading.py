@@ -3,20 +3,21 @@ writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
+from index.config import CropPolicy, GalleryConfig
 from index.descriptors import checked_descriptors
 from index.engines import FAISS
 from index.errors import ModelMismatchError
-from index.truth import descriptor_slots, engine, kept, known, passed, state, store
+from index.truth import descriptor_slots, engine, kept, known, pages, passed, problems, state, store
 from index.truth.database import Database
-from index.values import CropPolicy, Face, FloatArray, GalleryConfig, IdArray, Kept, KnownFile, Match, Passed, Problem
+from index.values import Face, FloatArray, IdArray, Kept, KnownFile, Match, Passed, Problem
 from index.where import Condition
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Reading:
 
     def faces(self, where: Condition | None = None, *, after: int = 0) -> Iterator[Face]:
         """The faces that pass the condition, by ascending id, read in pages. after: an id, to begin with the next."""
-        yield from self._pages(lambda session, last: store.page(session, where, after=last), after)
+        return pages.faces(self._database, lambda session, last: store.page(session, where, after=last), after)
 
     def ids(self, where: Condition | None = None, *, photos: bool = False) -> IdArray:
         """The ids (n,) of the faces that pass the condition, ascending; photos: of each photo only the first."""
@@ -109,7 +110,7 @@ class Reading:
 
     def known(self) -> dict[str, Face]:
         """The first face of every photo, by path."""
-        return {face.path: face for face in self._pages(store.first_of_photos)}
+        return {face.path: face for face in pages.faces(self._database, store.first_of_photos)}
 
     def several(self) -> set[str]:
         """The paths of photos that show several faces."""
@@ -155,14 +156,7 @@ class Reading:
 
     def photos(self) -> Iterator[list[tuple[int, str]]]:
         """Ids and paths of the photos with a face, by ascending id, in pages."""
-        last = 0
-        while True:
-            with self._database.reading() as session:
-                page = known.photos(session, last)
-            if not page:
-                return
-            yield page
-            last = page[-1][0]
+        return pages.pages(self._database, known.photos, itemgetter(0))
 
     def named_by_folder(self) -> Iterator[str]:
         """The paths of the photos whose identity is a folder's name."""
@@ -192,7 +186,7 @@ class Reading:
     def problems(self) -> list[Problem]:
         """The files that could not be read, by path."""
         with self._database.reading() as session:
-            return store.problems(session)
+            return problems.every(session)
 
     def passed(self) -> dict[str, Passed]:
         """The files that are no pictures by their content, by path."""
@@ -264,12 +258,3 @@ class Reading:
             raise ValueError(f"k is {k}; expected 1 or more results")
         queries = checked_descriptors(np.asarray(descriptors), self._config.descriptor_size)
         return self._reader.search(queries, k, where, exclude, part)
-
-    def _pages(self, read: Callable[[Connection, int], list[Face]], last: int = 0) -> Iterator[Face]:
-        while True:
-            with self._database.reading() as session:
-                page = read(session, last)
-            if not page:
-                return
-            yield from page
-            last = page[-1].id

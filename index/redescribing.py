@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from index.config import GalleryConfig
 from index.errors import GalleryError
 from index.files import discard_indexes
 from index.tidying import tidy
-from index.truth import redescribing
+from index.truth import pages, redescribing
 from index.truth.database import Database
 from index.truth.redescribing import Redescription
-from index.values import Face, FloatArray, GalleryConfig
+from index.values import Face, FloatArray
 
 __all__ = ["Redescribing", "Redescription"]
 
@@ -40,14 +41,7 @@ class Redescribing:
 
     def waiting(self) -> Iterator[Face]:
         """The faces that are yet to be described, by ascending id, read in pages."""
-        last = 0
-        while True:
-            with self._database.reading() as session:
-                page = redescribing.waiting(session, last)
-            if not page:
-                return
-            yield from page
-            last = page[-1].id
+        return pages.faces(self._database, redescribing.waiting)
 
     def begin(self, config: GalleryConfig) -> None:
         """Begin to describe all faces by the model that `config` names, or go on with it; the gallery stays as it is

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 
+from index.config import GalleryConfig
 from index.errors import EngineError, GalleryChangedError
 from index.search.engine import Engine
 from index.search.engine_following import drain
@@ -16,7 +17,6 @@ from index.truth import engine as engine_rows
 from index.truth import state
 from index.truth.database import PATIENCE, Database, Lock
 from index.truth.rights import TURN, claim
-from index.values import GalleryConfig
 
 ENDING = 600.0  # seconds that whoever has finished waits for a last turn: another may tell an engine of thousands
 SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished

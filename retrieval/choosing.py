@@ -11,8 +11,8 @@ import numpy as np
 from faceedit.errors import UsageError
 from index.errors import UnknownImageError
 from index.gallery import Gallery
+from index.paths import path_forms
 from index.stored import place_of
-from index.values import path_forms
 from index.where import LARGEST, Condition
 from retrieval.checks import is_unicode
 from retrieval.errors import NothingFoundError

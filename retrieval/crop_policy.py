@@ -9,8 +9,8 @@ from pathlib import Path
 from faceedit.cropping import ALIGNED, AUTO
 from faceedit.errors import UsageError
 from faceedit.face_detector import detector_digest
+from index.config import FACES, WHOSE
 from index.gallery import CropPolicy, Gallery
-from index.values import FACES, WHOSE
 from retrieval.one_file import Crops
 
 

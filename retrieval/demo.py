@@ -12,9 +12,10 @@ from faceedit.errors import FaceEditError
 from faceedit.face_detector import can_be_found
 from faceedit.images import write_picture
 from faceedit.modelfile import model_digest
+from index.progress import Progress
 from index.search.faiss_files import faiss_module
 from retrieval.checks import require_output_folder
-from retrieval.face_search import FaceSearch, Progress
+from retrieval.face_search import FaceSearch
 from retrieval.models import SAMPLE_DB
 from retrieval.scene import PEOPLE, has_people, write_party
 from retrieval.tables import counted

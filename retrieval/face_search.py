@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from index.errors import EngineError, GalleryEmptyError, GalleryError, RecallErr
 from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
 from index.named_stores import name_store
+from index.progress import Progress
 from index.search.plan import Prepared, Requirements, read_requirements
 from index.stored import place_of
 from index.truth.address import Address, Server, read_address
@@ -57,9 +58,6 @@ from retrieval.wishes import Selection, Where, asked_for, attribute_named, condi
 if TYPE_CHECKING:
     from index.care.copying import Copied
     from retrieval.cluster import Cluster
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
 
 
 class FaceSearch:

@@ -8,23 +8,22 @@ are near each other, so that the work grows with neighbours, not with pairs. Tie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.progress import Steps
 from index.values import FloatArray, IdArray
 
 NEIGHBOURS = 50  # of a face that are looked at
 _AT_ONCE = 2**25  # numbers of one block of products
 _NOBODY = -1
 
-Told = Callable[[int, int], None]
-
 
 def grouped(
-    vectors: FloatArray, first: IdArray, anchors: IdArray, new: NDArray[np.bool_], near: float, told: Told
+    vectors: FloatArray, first: IdArray, anchors: IdArray, new: NDArray[np.bool_], near: float, told: Steps
 ) -> IdArray:
     """(n,) the group of each face, by the lowest row in it.
 
@@ -41,7 +40,7 @@ def grouped(
 
 
 def neighbours(
-    vectors: FloatArray, asked: IdArray, near: float, told: Told, most: int = NEIGHBOURS
+    vectors: FloatArray, asked: IdArray, near: float, told: Steps, most: int = NEIGHBOURS
 ) -> Iterator[tuple[int, int]]:
     """Pairs of rows: each of those asked (m,) with its nearest ones, at most so many, that lie within a distance."""
     alike = 1 - near * near / 2

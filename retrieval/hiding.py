@@ -10,7 +10,8 @@ import numpy as np
 from faceedit.describes import Describes
 from faceedit.errors import UsageError
 from index.gallery import Face, Gallery
-from index.values import Hidden, path_forms
+from index.paths import path_forms
+from index.values import Hidden
 from retrieval.adding import Adding, photo_of, seen_as, seen_in
 from retrieval.describing import describe_contents
 from retrieval.folder import is_gone

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from faceedit.describes import Describes
 from index.gallery import Face, FileStamp, Gallery, Labels, Problem
+from index.progress import Steps
 from index.values import FILE
 from retrieval.adding import Adding
 from retrieval.comparing import Comparison
@@ -36,7 +37,7 @@ def index_folder(
     describer: Describes,
     images: Sequence[Path],
     labels: Mapping[Path, Labels] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Steps | None = None,
     prune: bool | Ask = False,
     retry: bool = False,
     reader: ReadsFiles | None = None,
@@ -59,7 +60,7 @@ def index_folder(
     files have gone, and keep what a hand said of them for when their content comes back; where something speaks against
     it, as when whole folders have gone or could not be read (unlisted), only if this says yes, which is asked before
     anything is described. Files that could not be read before are passed over until they change, unless retry.
-    identity_of: whom a row or a folder means where a photo shows several, one of `index.values.WHOSE`, which is
+    identity_of: whom a row or a folder means where a photo shows several, one of `index.config.WHOSE`, which is
     remembered; None: as before.
     shard: the part of the folder that the images are; others may describe the other parts meanwhile, since the gallery
     is locked only while a batch is kept; nothing is pruned. Without one, others may index other folders meanwhile where

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from faceedit.errors import ManifestError, UsageError
 from faceedit.manifest import COLUMNS, Manifest, read_manifest
+from index.config import WHOSE
 from index.labels import FILE, FOLDER, HAND, LABEL_KINDS, LABELS, LONGEST_LABEL, TEXT_LABELS, Labels
 from index.stored import is_address
-from index.values import WHOSE, Face, Kept
+from index.values import Face, Kept
 from retrieval.errors import RetrievalError
 from retrieval.label_rows import LabelRows, Row, matched
 from retrieval.levels import LAST, person_of
@@ -102,7 +103,7 @@ def require_named(images: Sequence[Path], labels: Mapping[Path, Labels]) -> None
 @dataclass(frozen=True)
 class Labelling:
     """The labels of the images below a root. manifest: by absolute path; level: which folder names a person;
-    identity_of: whom a row or a folder means in a photo with several faces, one of `index.values.WHOSE`."""
+    identity_of: whom a row or a folder means in a photo with several faces, one of `index.config.WHOSE`."""
 
     root: Path
     manifest: Mapping[Path, Labels] | None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from faceedit.errors import UsageError
 from faceedit.text import printable
+from index.config import IDENTITY_LEVEL
 from index.labels import text_key
-from index.values import IDENTITY_LEVEL
 from retrieval.tables import counted
 
 FIRST, LAST = "first", "last"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from faceedit.describes import Usual, Who
 from faceedit.errors import UsageError
 from index.gallery import Gallery
 from index.people import Known
+from index.progress import Steps
 from index.values import FloatArray, IdArray, Person, Placement, share_of
 from index.where import Comparison, Condition
 from retrieval.grouping import grouped
@@ -22,7 +23,6 @@ from retrieval.tables import aligned, counted, shown
 
 _PAGE = 5_000  # descriptors that are read at a time
 _NOBODY = -1
-Told = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Grouping:
         return told
 
 
-def group(gallery: Gallery, describer: TellsPeople, anew: bool, told: Told) -> Grouping:
+def group(gallery: Gallery, describer: TellsPeople, anew: bool, told: Steps) -> Grouping:
     """Group the faces that came since the last time, by what descriptors say of who it is; anew: all. What a hand said
     of persons stays, and so do the numbers of persons whose faces are mostly the same.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from faceedit.describes import Describes
 from faceedit.errors import UsageError
 from index.gallery import Face, Gallery
 from index.labels import HAND
+from index.progress import Steps
 from index.values import FloatArray
 from retrieval.adding import photo_of, seen_as, seen_in
 from retrieval.describing import describe_contents
@@ -27,7 +28,7 @@ def redescribe(
     gallery: Gallery,
     describer: Describes,
     drop: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Steps | None = None,
     reader: ReadsFiles | None = None,
 ) -> RedescribeReport:
     """Describe every image by this model, keeping ids and labels, and then make it the gallery's own.

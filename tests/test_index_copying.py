@@ -27,7 +27,7 @@ from index.errors import (
     GalleryStorageError,
     GalleryUnfinishedError,
 )
-from index.files import WriterLock
+from index.folders import WriterLock
 from index.gallery import Gallery, Labels
 from index.search.plan import read_requirements
 from index.truth.address import Address, Server, read_address

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from sqlalchemy import BigInteger, false, literal, select, union_all
 
+from index.config import GalleryConfig
 from index.errors import GalleryCorruptError, GalleryLockedError, GalleryStorageError
 from index.truth import state, store
 from index.truth.database import Database, SQLite
 from index.truth.many import ascending, numbers
-from index.values import GalleryConfig
 from tests.damage import full_disk
 from tests.faces import new_face
 from tests.servers import new_server, opened_on

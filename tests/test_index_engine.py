@@ -15,13 +15,13 @@ import pytest
 
 from index.errors import EngineError, GalleryBusyError, GalleryEmptyError, RecallError
 from index.gallery import Gallery, GalleryConfig, Labels
+from index.search.answering import ATTEMPTS
 from index.search.engine import Engine
 from index.search.engine_choice import open_engine
 from index.search.engine_following import drain
 from index.search.plan import Requirements
 from index.search.projected import ByEngine
 from index.search.reader import Reader
-from index.search.searcher import ATTEMPTS
 from index.truth.address import Server
 from index.truth.database import Database
 from index.values import FloatArray

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from index.config import GalleryConfig
 from index.labels import Labels
 from index.stamps import FileStamp
-from index.truth import kept, passed, state, store
+from index.truth import kept, passed, problems, state, store
 from index.truth.database import Database, SQLite
-from index.values import Face, GalleryConfig, Problem
+from index.values import Face, Problem
 from index.where import DAYS, FIELDS, NUMBERS, TEXTS, parse
 from tests.faces import in_photograph, new_face
 from tests.servers import new_server, opened_on
@@ -69,8 +70,8 @@ def engines(request: pytest.FixtureRequest, postgres: str, tmp_path_factory: pyt
             state.create(session, CONFIG)
             ids = store.insert_faces(session, faces)
             store.update_labels(session, {id_: Labels.given("hand", identity="Stra\u00dfe") for id_ in ids[:9]})
-            problems = [Problem(f"{text}.gif", FileStamp(), f"a NUL: \0{text}") for text in LETTERS]
-            store.note_problems(session, problems)
+            given = [Problem(f"{text}.gif", FileStamp(), f"a NUL: \0{text}") for text in LETTERS]
+            problems.note(session, given)
             store.remove(session, ids[20:30])
     texts = {text for face in faces for text in (face.path, face.labels.identity, face.photo.sha256) if text}
     yield Both(*both, tuple(sorted(texts)))
@@ -141,7 +142,7 @@ def test_what_is_listed_comes_in_the_same_order(engines: Both) -> None:
     found = []
     for database in (engines.sqlite, engines.postgres):
         with database.reading() as session:
-            paths = [(one.path, one.reason) for one in store.problems(session)]
+            paths = [(one.path, one.reason) for one in problems.every(session)]
             counts = store.count(session), store.count_photos(session), store.count_identities(session)
             found.append((paths, counts, store.paths(session), kept.count(session), passed.passed(session)))
     assert found[0] == found[1] and len(found[0][0]) > 20

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from index.descriptors import DescriptorFile, checked_descriptors
 from index.errors import DescriptorShapeError, DescriptorValueError, FaissMissingError, GalleryCorruptError
-from index.search.exact import build_index, index_ids, nearest, read_index, scan
+from index.search.exact import build_index, index_ids, nearest, read_index
 from index.search.faiss_files import write_index
+from index.search.scan import scan
 
 MOST = 10**6  # bytes of an index
 

@@ -24,7 +24,7 @@ from index.errors import (
     GalleryNotFoundError,
     GalleryStorageError,
 )
-from index.files import WriterLock
+from index.folders import WriterLock
 from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
 from index.labels import ORIGINS
 from tests.faces import new_face

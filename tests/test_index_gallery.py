@@ -24,7 +24,7 @@ from index.errors import (
 )
 from index.gallery import Face, Gallery, GalleryConfig, Labels, Match
 from index.labels import ORIGINS
-from index.truth.database import PAGE
+from index.truth.pages import PAGE
 from index.where import parse
 from tests.faces import new_face
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from index.config import GalleryConfig
 from index.errors import GalleryCorruptError, GalleryLockedError, GalleryNotFoundError, GalleryStorageError
 from index.truth import descriptor_slots, state, store
 from index.truth.address import Server, read_server
-from index.values import GalleryConfig
 from tests.faces import new_face, unit_vectors
 from tests.servers import administer, new_server, opened_on
 

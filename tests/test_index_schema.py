@@ -15,8 +15,11 @@ from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, String, 
 from sqlalchemy.engine import Engine
 
 from index.errors import GalleryCorruptError, GalleryError, GalleryExistsError, GalleryVersionError
+from index.files import DATABASE
 from index.gallery import Decision, FileStamp, Gallery, GalleryConfig, Labels, Passed, Problem
-from index.truth.schema import REVISION, SCHEMA_VERSION, Base, Hash, Numbers
+from index.truth import state
+from index.truth.database import SQLite
+from index.truth.schema import REVISION, SCHEMA_VERSION, Base, GalleryRow, Hash, Numbers
 from index.truth.upgrade import to_newest
 from tests.faces import in_photograph, new_face, unit_vectors
 
@@ -390,3 +393,24 @@ def test_a_database_without_a_gallery_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(GalleryCorruptError, match="creating it was interrupted"):
         Gallery.open(tmp_path / "g")
+
+
+# --- rows that were read ---
+
+
+@pytest.mark.parametrize("name", ["persons", "person"])  # a column, and what is none
+def test_a_row_that_was_read_takes_no_other_value(tmp_path: Path, name: str) -> None:
+    """Nothing would write it."""
+    Gallery.create(tmp_path / "db", CONFIG).close()
+    database = SQLite(tmp_path / "db" / DATABASE)
+    with database.reading() as session:
+        row = state.gallery(session)
+    with pytest.raises(AttributeError, match=f"{name} of a row of gallery"):
+        setattr(row, name, 17)
+    assert row.persons == 0
+    database.close()
+
+
+def test_no_row_has_what_is_no_column() -> None:
+    with pytest.raises(TypeError, match="person"):
+        GalleryRow(person=17)

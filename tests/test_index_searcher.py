@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from index.config import State
 from index.search import exact
-from index.search.exact import Scan, build_index, nearest, scan
+from index.search.exact import build_index, nearest
 from index.search.plan import FLAT, HNSW, IVF, Option, Plan, Requirements
 from index.search.prepare import build
+from index.search.scan import Scan, scan
 from index.search.searcher import Rows, Searcher
-from index.values import FloatArray, HalfArray, IdArray, State
+from index.values import FloatArray, HalfArray, IdArray
 
 SIZE, COUNT, PEOPLE, QUERIES = 768, 8_000, 400, 24  # more numbers than a shortlist would rather compare in full
 COPIES = slice(4_000, 4_005)  # rows with one descriptor

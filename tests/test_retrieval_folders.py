@@ -19,7 +19,7 @@ from faceedit.errors import ImageError, UsageError
 from faceedit.formats import HEAD, MISSING, kind_of
 from faceedit.images import read_crop
 from faceedit.sources.folders import list_folders
-from index.files import new_folder_whole
+from index.folders import new_folder_whole
 from index.stamps import FileStamp
 from index.values import Passed
 from retrieval.errors import NoImagesError

@@ -15,7 +15,7 @@ from facesearch.server.service import require_quiet
 from facesearch.server.settings import API
 from facesearch.server.shapes import BIGGEST, Changed, Faces, Name, PeoplePage, Person, Persons, Split
 from facesearch.server.showing import cursor_at, last_of
-from index.values import LARGEST_PERSON
+from index.limits import LARGEST_PERSON
 from index.values import Person as Known
 
 router = APIRouter(prefix=API, responses=RESPONSES)

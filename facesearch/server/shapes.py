@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from faceedit.attributes import TASKS
 from index.gallery import Face as GalleryFace
 from index.labels import LABELS, LONGEST_LABEL
-from index.values import LARGEST_PERSON
+from index.limits import LARGEST_PERSON
 from retrieval.answers import SHOWN, Answer, Result
 
 BIGGEST = 2**62

@@ -12,16 +12,8 @@ from sqlalchemy import Connection, text
 
 from index.checked import forget, look, note
 from index.errors import GalleryCorruptError, GalleryExistsError, GalleryStorageError
-from index.files import (
-    DATABASE,
-    UNFINISHED,
-    WriterLock,
-    descriptor_numbers,
-    descriptor_path,
-    discard_all,
-    discard_unfinished,
-    require_new_folder,
-)
+from index.files import DATABASE, UNFINISHED, descriptor_numbers, descriptor_path, discard_all, discard_unfinished
+from index.folders import WriterLock, require_new_folder
 from index.plain import require_plain
 from index.truth.address import Address, Server
 from index.truth.database import Database, SQLite

@@ -21,6 +21,7 @@ from index.care.row_checks import row_damage
 from index.descriptors import RECORD_TYPE
 from index.engines import FAISS
 from index.errors import GalleryBusyError, GalleryCorruptError, GalleryStorageError
+from index.progress import Progress
 from index.search.plan import SETTINGS, read_requirements, write_requirements
 from index.truth import engine
 from index.truth.database import Database
@@ -42,7 +43,7 @@ from index.truth.whole_tables import (
     pages,
     sums,
 )
-from index.values import HalfArray, IdArray, Progress
+from index.values import HalfArray, IdArray
 
 if TYPE_CHECKING:
     from index.care.copy_target import Target

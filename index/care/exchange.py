@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from errno import ENAMETOOLONG
@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 
 from index.care.exported import ABOUT, DESCRIPTORS, FACES, FORMAT, HIDDEN, KEPT, PICTURES, PLACEMENTS
+from index.config import GalleryConfig
 from index.descriptors import RECORD_TYPE
 from index.errors import GalleryCorruptError, GalleryStorageError
-from index.files import make_folders, new_folder_whole, require_new_folder
+from index.folders import make_folders, new_folder_whole, require_new_folder
 from index.labels import LABELS
+from index.progress import Steps
 from index.stamps import file_hash
 from index.stored import Stored
-from index.truth import descriptor_slots, hidden, kept, people, state, store
+from index.truth import descriptor_slots, hidden, kept, pages, people, state, store
 from index.truth.database import Database
 from index.truth.ids import last_id
-from index.values import Face, GalleryConfig, Photo
+from index.values import Face, Photo
 from index.whole import to_disk
 
 _BATCH = 500
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ class Exported:
     missing: list[str]
 
 
-def export(
-    folder: Path, database: Database, target: Path, pictures: bool, progress: Progress | None = None
-) -> Exported:
+def export(folder: Path, database: Database, target: Path, pictures: bool, progress: Steps | None = None) -> Exported:
     """Write the gallery of `folder` into the new folder `target`, all of it or nothing; the caller keeps writers out.
 
     pictures: copy the photos' files as well. Raises GalleryExistsError, GalleryCorruptError for a descriptor that is
@@ -95,9 +93,7 @@ def all_or_nothing(target: Path) -> Iterator[Path]:
         ) from error
 
 
-def _write_content(
-    folder: Path, database: Database, made: Path, config: GalleryConfig, progress: Progress | None
-) -> int:
+def _write_content(folder: Path, database: Database, made: Path, config: GalleryConfig, progress: Steps | None) -> int:
     with database.reading() as session:
         total = store.count(session)
     done = 0
@@ -191,14 +187,7 @@ def _copy_pictures(database: Database, root: Path, target: Path) -> list[str]:
 
 
 def _photos(database: Database) -> Iterator[Photo]:
-    last = 0
-    while True:
-        with database.reading() as session:
-            page = store.first_of_photos(session, last)
-        if not page:
-            return
-        yield from (face.photo for face in page)
-        last = page[-1].id
+    return (face.photo for face in pages.faces(database, store.first_of_photos))
 
 
 def _copied(source: Path, target: Path, photo: Photo) -> bool:

@@ -7,39 +7,19 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from index.care.exported_lines import face_of, hidden_of, kept_of, number_of, placement_of, text_of
+from index.config import IDENTITY_LEVEL, CropPolicy, GalleryConfig
 from index.descriptors import RECORD_TYPE, first_unsound
 from index.errors import GalleryCorruptError, GalleryError, GalleryNotFoundError, ImageRowError
-from index.labels import FOLDER, HAND, LABEL_KINDS, LABELS, LONGEST_LABEL, ORIGINS, Labels
-from index.stamps import FileStamp, file_hash
+from index.limits import LARGEST_ID, LARGEST_PERSON
+from index.stamps import file_hash
 from index.stored import place_of
-from index.values import (
-    IDENTITY_LEVEL,
-    LARGEST_ID,
-    LARGEST_PERSON,
-    MOST_FACES,
-    Box,
-    CropPolicy,
-    Decision,
-    Face,
-    GalleryConfig,
-    HalfArray,
-    Hidden,
-    Kept,
-    Photo,
-    Place,
-    Placement,
-    check_box,
-    check_decision,
-    check_hidden,
-    check_photo,
-    check_place,
-)
-from index.where import LARGEST
+from index.values import Face, HalfArray, Hidden, Kept, Photo, Placement
 
 FORMAT = 2
 ABOUT, FACES, DESCRIPTORS, PICTURES = "gallery.json", "faces.jsonl", "descriptors.npy", "pictures"
@@ -79,22 +59,22 @@ def read_export(source: Path, image_root: Path | None) -> Export:
         raise damaged(inside, "it is a link to another place")
     try:
         format_ = about["format"]
-        root = image_root or (inside.resolve() if inside.is_dir() else place_of(_text(about, "image_root")))
+        root = image_root or (inside.resolve() if inside.is_dir() else place_of(text_of(about, "image_root")))
         if not root.is_absolute():
             raise ValueError("expected an absolute image_root")
         values = about["values"]
         if not isinstance(values, list):
             raise ValueError(f"values are {values!r:.60}; expected a list")
-        attribute = _text(about, "task" if format_ == 1 else "attribute")
-        size = _number(about, "descriptor_size", 1)
+        attribute = text_of(about, "task" if format_ == 1 else "attribute")
+        size = number_of(about, "descriptor_size", 1)
         config = GalleryConfig(
-            _text(about, "model_digest"), attribute, tuple(values), size, root, encoder=about.get("encoder")
+            text_of(about, "model_digest"), attribute, tuple(values), size, root, encoder=about.get("encoder")
         )
-        shape = (_number(about, "images", 0), size)
-        last = _number(about, "last_id", 0, LARGEST_ID)
-        persons = 0 if format_ == 1 else _number(about, "persons", 0, LARGEST_PERSON)
+        shape = (number_of(about, "images", 0), size)
+        last = number_of(about, "last_id", 0, LARGEST_ID)
+        persons = 0 if format_ == 1 else number_of(about, "persons", 0, LARGEST_PERSON)
         sums = dict(about["sha256"])
-        level = _text(about, "identity_level") if "identity_level" in about else None
+        level = text_of(about, "identity_level") if "identity_level" in about else None
         if level is not None and not IDENTITY_LEVEL.fullmatch(level):
             raise ValueError(f"identity_level is {level!r:.60}; expected first, last or a number from 1 to 999")
         crops = CropPolicy(*(about.get(name) for name in ("faces", "detector", "identity_of")))
@@ -118,7 +98,7 @@ def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
                 line = _line(lines)
                 if line is None:
                     return
-                face, sha256 = _face(json.loads(line), export)
+                face, sha256 = face_of(json.loads(line), export)
                 if face.place and photographs.setdefault(face.path, face.photo) != face.photo:
                     raise ValueError(f"it says otherwise of {face.path:.100} than a line before")
                 if inside:
@@ -130,18 +110,18 @@ def read_faces(export: Export) -> Iterator[tuple[Face, str]]:
 
 def read_kept(export: Export) -> list[Kept]:
     """What a hand said of images that were pruned. Raises GalleryCorruptError."""
-    return list({(one.sha256, one.path, one.number): one for one in _read(export, KEPT, _kept)}.values())
+    return list({(one.sha256, one.path, one.number): one for one in _read(export, KEPT, kept_of)}.values())
 
 
 def read_placements(export: Export) -> list[Placement]:
     """What a hand said of which person a face is. Raises GalleryCorruptError."""
-    read = _read(export, PLACEMENTS, lambda given: _placement(given, export.persons))
+    read = _read(export, PLACEMENTS, lambda given: placement_of(given, export.persons))
     return list({(one.sha256, one.number): one for one in read}.values())
 
 
 def read_hidden(export: Export) -> list[Hidden]:
     """Which faces stay away. Raises GalleryCorruptError."""
-    return list(_read(export, HIDDEN, _hidden))
+    return list(_read(export, HIDDEN, hidden_of))
 
 
 def _read(export: Export, name: str, one_of: Callable[[Any], _T]) -> Iterator[_T]:
@@ -214,129 +194,6 @@ def _line(lines: BinaryIO) -> str | None:
     if len(line) > LONGEST:
         raise ValueError(f"it has over {LONGEST:,} bytes")
     return line.decode() if line else None
-
-
-def _face(given: Any, export: Export) -> tuple[Face, str]:
-    if export.format == 1:
-        given |= {"decided": export.config.values[_number(given, "candidate", 0)]}
-        given |= {"inode": 0, "ctime_ns": 0, "origins": _origins_before(given)}
-    place, number, size = _place(given)
-    photo = Photo(_text(given, "path"), _text(given, "sha256"), _stamp(given), *size)
-    decision = Decision(_number(given, "decided", -LARGEST), _errors(given))
-    check_photo(photo)
-    check_decision(photo.path, decision, export.config.values)
-    person = None if given.get("person") is None else _number(given, "person", 1, export.persons)
-    face = Face(photo, _labels(given), decision, _number(given, "id", 1, LARGEST_ID), number, place, person)
-    check_place(face)
-    return face, _text(given, "record_sha256")
-
-
-def _place(given: dict[str, Any]) -> tuple[Place | None, int, list[int]]:
-    """Where a face lies, its number, and the size of its photo; of one that is its photo's crop nothing is said."""
-    if "box" not in given:
-        return None, 1, []
-    size = [_number(given, name, 0) for name in ("width", "height", "turn")]
-    [score] = _floats([given["score"]])
-    return Place(_box(given), _floats(given["landmarks"]), score), _number(given, "number", 1), size
-
-
-def _box(given: dict[str, Any]) -> Box:
-    return _four(given["box"])
-
-
-def _four(given: Any) -> Box:
-    left, top, width, height = _floats(given)
-    return left, top, width, height
-
-
-def _floats(given: Any) -> tuple[float, ...]:
-    if not isinstance(given, list) or not all(type(one) in (int, float) for one in given):
-        raise ValueError(f"{given!r:.60} stands where a list of numbers belongs")
-    return tuple(map(float, given))
-
-
-def _kept(given: Any) -> Kept:
-    labels = _labels(given | {"origins": {name: HAND for name in LABELS if given[name] is not None}})
-    photo = Photo(_text(given, "path"), _text(given, "sha256"))
-    check_photo(photo)
-    if not photo.sha256 or labels == Labels():
-        raise ValueError("it says nothing of any content")
-    if "box" not in given:
-        return Kept(photo.path, photo.sha256, labels)
-    check_box(photo.path, _box(given))
-    return Kept(photo.path, photo.sha256, labels, number=_number(given, "number", 1), box=_box(given))
-
-
-def _stamp(given: dict[str, Any]) -> FileStamp:
-    size, inode = (_number(given, name, 0) for name in ("size", "inode"))
-    mtime_ns, ctime_ns = (_number(given, name, 1 - LARGEST) for name in ("mtime_ns", "ctime_ns"))
-    return FileStamp(size, mtime_ns, inode, ctime_ns)
-
-
-def _errors(given: dict[str, Any]) -> tuple[float | None, ...]:
-    errors = given["errors"]
-    if not isinstance(errors, list) or not all(error is None or type(error) in (int, float) for error in errors):
-        raise ValueError(f"errors are {errors!r:.60}; expected a list of numbers or null")
-    return tuple(None if error is None else float(error) for error in errors)
-
-
-def _placement(given: Any, persons: int) -> Placement:
-    number, person = _number(given, "number", 1, MOST_FACES), _number(given, "person", 1, persons)
-    sha256 = _text(given, "sha256")
-    check_photo(Photo("x", sha256))
-    if not sha256:
-        raise ValueError("it says nothing of any content")
-    box = _box(given) if "box" in given else None
-    if box is not None:
-        check_box("a face", box)
-    return Placement(sha256, number, box, person)
-
-
-def _hidden(given: Any) -> Hidden:
-    share = None if "share" not in given else _four(given["share"])
-    number, since = _number(given, "number", 1, MOST_FACES), _number(given, "since", 0)
-    hidden = Hidden(_text(given, "path"), _text(given, "sha256"), number, share, since)
-    check_hidden(hidden)
-    return hidden
-
-
-def _labels(given: dict[str, Any]) -> Labels:
-    labels = {name: given[name] for name in LABELS}
-    for name in LABELS:
-        if labels[name] is not None and LABEL_KINDS[name] is int:
-            _number(labels, name, 1 - LARGEST)
-        elif labels[name] is not None:
-            _text(labels, name, LONGEST_LABEL)
-    origins = tuple(given["origins"].get(name, "") for name in LABELS)
-    if not all(type(origin) is str and origin in ORIGINS for origin in origins) or set(given["origins"]) - set(LABELS):
-        raise ValueError(f"origins are {given['origins']!r:.60}")
-    return Labels(**labels, origins=origins)
-
-
-def _origins_before(given: dict[str, Any]) -> dict[str, str]:
-    """Where the labels of format 1 come from, which does not say it: a folder's name from the folder, others a file."""
-    origins = {name: "file" for name in LABELS if given[name] is not None}
-    if given["identity"] == PurePosixPath(given["path"]).parent.name:
-        origins["identity"] = FOLDER
-    return origins
-
-
-def _number(given: dict[str, Any], name: str, least: int, most: int = LARGEST - 1) -> int:
-    value = given[name]
-    if type(value) is not int or not least <= value <= most:
-        shown = value if type(value) is not int or value.bit_length() < 100 else "of many digits"
-        raise ValueError(f"{name} is {shown!r:.60}, which is no whole number from {least} to {most}")
-    return value
-
-
-def _text(given: dict[str, Any], name: str, most: int | None = None) -> str:
-    value = given[name]
-    if type(value) is not str:
-        raise ValueError(f"{name} is {value!r:.60}, which is no text")
-    if most is not None and len(value) > most:
-        raise ValueError(f"{name} is {value!r:.30}... of {len(value):,} characters; expected {most:,} at most")
-    value.encode()  # half a character is none
-    return value
 
 
 def _is_plain(path: Path) -> bool:

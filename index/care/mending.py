@@ -12,15 +12,18 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from index.care.row_checks import damaged_rows
+from index.checks import check_photo, check_place
 from index.descriptors import record_hash
 from index.errors import GalleryCorruptError, ImageRowError
 from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, Labels, text_key
+from index.limits import MOST_FACES
+from index.paths import check_path
 from index.stamps import FileStamp
 from index.truth import descriptor_slots, state
 from index.truth.ids import HIGHEST_ID, last_id, remember_last_ids
 from index.truth.rows import box_of, path_columns, photo_row, place_columns
 from index.truth.schema import Base, insert_rows, row_digest, stored
-from index.values import MOST_FACES, Decision, Face, Photo, Place, check_path, check_photo, check_place
+from index.values import Decision, Face, Photo, Place
 
 _Row = dict[str, Any]
 _MOST = 200  # damaged rows whose digest is tried, and values that are

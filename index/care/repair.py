@@ -16,7 +16,7 @@ from index.checked import forget
 from index.errors import GalleryCorruptError
 from index.files import discard_indexes
 from index.search.plan import SETTINGS, read_requirements
-from index.truth import descriptor_slots, hidden, redescribing, state, store
+from index.truth import descriptor_slots, hidden, problems, redescribing, state, store
 from index.truth.database import Database
 
 
@@ -50,7 +50,7 @@ def repair(folder: Path, database: Database) -> Repair:
         done.staged = redescribing.drop_damaged(session, folder)
         descriptor_slots.give_up(session, damaged)
         waiting = descriptor_slots.without_record(session)
-        store.wait(session, waiting)
+        problems.wait(session, waiting)
         descriptor_slots.erase_leftovers(session, folder)
         if waiting or doubtful:
             state.advance(session, removed=True)

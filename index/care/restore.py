@@ -3,7 +3,6 @@ a position) are still read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +21,9 @@ from index.care.exported import (
     require_sound,
 )
 from index.descriptors import record_hashes
-from index.files import DATABASE, require_new_folder
+from index.files import DATABASE
+from index.folders import require_new_folder
+from index.progress import Steps
 from index.truth import descriptor_slots, hidden, kept, people, state, store
 from index.truth.creating import create_files
 from index.truth.database import Database, SQLite
@@ -30,10 +31,8 @@ from index.truth.ids import reserve_ids
 
 _BATCH = 500
 
-Progress = Callable[[int, int], None]
 
-
-def restore(source: Path, folder: Path, image_root: Path | None, progress: Progress | None = None) -> None:
+def restore(source: Path, folder: Path, image_root: Path | None, progress: Steps | None = None) -> None:
     """Make the gallery `folder` of what `export` wrote, all of it or nothing; ids stay.
 
     image_root: where the images lie, absolute; None: in the export where it holds them, else where they lay. Raises
@@ -59,7 +58,7 @@ def restore(source: Path, folder: Path, image_root: Path | None, progress: Progr
             database.close()
 
 
-def _fill(database: Database, folder: Path, given: Export, progress: Progress | None) -> None:
+def _fill(database: Database, folder: Path, given: Export, progress: Steps | None) -> None:
     """Put the faces and descriptors of an export into the empty gallery of a folder."""
     faces, content = read_faces(given), given.content
     for start in range(0, len(content), _BATCH):

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Table, text
 
 from index.errors import GalleryCorruptError
 from index.labels import LABEL_KINDS, TEXT_LABELS, text_key
-from index.truth.database import PAGE, Database
+from index.truth.database import Database
 from index.truth.ids import last_ids_known
+from index.truth.pages import PAGE
 from index.truth.schema import TABLES, Base, row_digest
 from index.truth.shape import strange
 

@@ -15,20 +15,21 @@ from index.care.soundness import descriptor_pages
 from index.checked import damage as damage_to_checked
 from index.errors import GalleryCorruptError, GalleryError
 from index.files import saved_indexes
+from index.progress import Steps
 from index.search import exact, shortlist
 from index.search.exact import Exact
 from index.search.faiss_files import most_bytes
 from index.search.plan import AT, read_requirements
+from index.search.scan import scan
 from index.search.shortlist import Shortlist
 from index.truth import descriptor_slots, redescribing, state, store
-from index.truth.database import Database, chunks
+from index.truth.database import Database
+from index.truth.pages import chunks
 from index.truth.schema import FaceRow, PhotoRow
 from index.values import HalfArray, IdArray
 
 SAMPLE = 50  # faces whose neighbours are compared with what an index of reduced descriptors finds
 
-Progress = Callable[[int, int], None]
-"""progress(done, total)"""
 Compares = Callable[[list[str]], str]
 """Adds what is wrong to a list, and says how the gallery is searched."""
 
@@ -52,9 +53,7 @@ class Verification:
         return not self.findings
 
 
-def verify(
-    folder: Path, database: Database, progress: Progress | None = None, by: Compares | None = None
-) -> Verification:
+def verify(folder: Path, database: Database, progress: Steps | None = None, by: Compares | None = None) -> Verification:
     """Read everything and compare it; nothing is changed. by: compares what an engine has, in place of an index."""
     found = Verification()
     found.findings += row_damage(database)
@@ -80,7 +79,7 @@ def verify(
     return found
 
 
-def _verify_descriptors(folder: Path, database: Database, found: Verification, progress: Progress | None) -> None:
+def _verify_descriptors(folder: Path, database: Database, found: Verification, progress: Steps | None) -> None:
     for count, damaged in descriptor_pages(folder, database):
         found.checked += count - len(damaged)
         for path, id_ in _paths(database, list(damaged)):
@@ -148,7 +147,7 @@ def _verify_reduced(saved: Shortlist, content: HalfArray, ids: IdArray, slots: I
     """It finds as much of the nearest as it was measured to."""
     rows = np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)
     queries = content[slots[rows]].astype(np.float32)
-    truth = [found for _, found in exact.scan(content, slots, ids, queries, AT)]
+    truth = [found for _, found in scan(content, slots, ids, queries, AT)]
     got = [found for _, found in saved.search(content, queries, AT)]
     agreement = float(np.mean([np.isin(wanted, some).mean() for wanted, some in zip(truth, got, strict=True)]))
     name = f"{saved.about.kind} index of reduced descriptors"

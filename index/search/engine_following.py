@@ -13,12 +13,13 @@ import numpy as np
 from sqlalchemy import Connection
 
 from index.errors import EngineError
+from index.progress import Progress
 from index.search.engine import Engine, require_ours
 from index.truth import engine as engine_rows
 from index.truth import outbox, state
 from index.truth.database import Database
 from index.truth.engine import EngineAbout
-from index.values import FloatArray, HalfArray, Progress
+from index.values import FloatArray, HalfArray
 
 BATCH = 2_000  # faces that are passed on at a time
 SETTLED = 1_000  # from so many on an engine is to build its index at once

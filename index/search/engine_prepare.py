@@ -11,17 +11,18 @@ import numpy as np
 from sqlalchemy import Connection
 
 from index.errors import EngineError, GalleryEmptyError, RecallError
+from index.progress import Progress
 from index.search.engine import FLAT, HNSW, LONGEST, Engine
 from index.search.engine_following import drain
-from index.search.exact import scan
 from index.search.plan import AT, Option, Plan, Prepared, Requirements
 from index.search.reduction import PLANNED, SAMPLE, components, enough, shares
+from index.search.scan import scan
 from index.search.searcher import Found, merged
 from index.truth import engine as engine_rows
 from index.truth import outbox, state, store
 from index.truth.database import Database
 from index.truth.engine import EngineAbout
-from index.values import FloatArray, IdArray, Progress
+from index.values import FloatArray, IdArray
 from index.where import Both, Comparison, Condition
 
 QUERIES = 100  # that recall is measured with

@@ -15,8 +15,8 @@ import numpy as np
 
 from index.errors import GalleryEmptyError, RecallError
 from index.files import discard_indexes, exact_path
+from index.progress import Progress
 from index.search import shortlist
-from index.search.exact import parts, scan
 from index.search.faiss_files import Index, faiss_module
 from index.search.plan import (
     AT,
@@ -38,10 +38,11 @@ from index.search.plan import (
 )
 from index.search.rates import measure_rates
 from index.search.reduction import PLANNED, SAMPLE, STEP, components, enough, shares
+from index.search.scan import parts, scan
 from index.search.shortlist import About, Shortlist, checksum
 from index.truth import descriptor_slots
 from index.truth.database import Database
-from index.values import FloatArray, HalfArray, IdArray, Progress
+from index.values import FloatArray, HalfArray, IdArray
 
 QUERIES = 200  # that recall is measured with
 EFFORTS = {FLAT: (1,), IVF: (4, 8, 16, 32, 64, 128, 256, 512, 1024), HNSW: (64, 128, 256, 512, 1024)}

@@ -18,10 +18,11 @@ import numpy as np
 from sqlalchemy import Connection
 
 from index.errors import EngineError, GalleryBusyError, GalleryEmptyError
+from index.search.answering import ATTEMPTS, OvertakenError, matches
 from index.search.engine import LONGEST, Engine, require_ours
-from index.search.exact import scan
 from index.search.plan import AT, size_text
-from index.search.searcher import ATTEMPTS, Found, OvertakenError, matches
+from index.search.scan import scan
+from index.search.searcher import Found
 from index.truth import engine as engine_rows
 from index.truth import outbox, state, store
 from index.truth.database import PATIENCE, Database

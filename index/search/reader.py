@@ -17,28 +17,20 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from sqlalchemy import Connection
 
+from index.config import State
 from index.errors import GalleryBusyError, GalleryCorruptError, GalleryEmptyError
 from index.files import shortlists
 from index.search import exact, shortlist
-from index.search.exact import Exact, Part, Scan
+from index.search.answering import ATTEMPTS, OvertakenError, matches
+from index.search.exact import Exact
 from index.search.plan import read_requirements
 from index.search.records import Records
-from index.search.searcher import (
-    ATTEMPTS,
-    Found,
-    OvertakenError,
-    Rows,
-    Searcher,
-    both,
-    matches,
-    merged,
-    still_there,
-    without,
-)
+from index.search.scan import Part, Scan
+from index.search.searcher import Found, Rows, Searcher, both, merged, still_there, without
 from index.search.shortlist import Shortlist
 from index.truth import descriptor_slots, state, store
 from index.truth.database import Database
-from index.values import FloatArray, HalfArray, IdArray, Match, State
+from index.values import FloatArray, HalfArray, IdArray, Match
 from index.where import Condition
 
 if TYPE_CHECKING:

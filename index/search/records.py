@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, RowMapping
 
+from index.config import State
 from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError
 from index.files import descriptor_path
 from index.truth import descriptor_slots, state
-from index.values import HalfArray, State
+from index.values import HalfArray
 
 
 @dataclass(frozen=True)

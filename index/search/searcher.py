@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.values import Face, FloatArray, HalfArray, IdArray, Match, State
+from index.config import State
+from index.values import FloatArray, HalfArray, IdArray
 
 Found: TypeAlias = tuple[FloatArray, IdArray]
 """One query's results: Euclidean distances (m,) and ids (m,), nearest first, equals by id."""
 Rows: TypeAlias = NDArray[np.bool_]
 """Which rows of an index may be found, (n,)."""
-ATTEMPTS = 5  # at one search, where others change the gallery meanwhile
-
-
-class OvertakenError(Exception):
-    """What was read is not of one state, or has gone meanwhile: it is to be read again."""
 
 
 class Searcher(Protocol):
@@ -80,11 +76,3 @@ def without(exclude: Collection[int], result: Found, k: int) -> Found:
     distances, ids = result
     kept = np.flatnonzero(~np.isin(ids, list(exclude)))[:k]
     return distances[kept], ids[kept]
-
-
-def matches(faces: Mapping[int, Face], found: Sequence[Found]) -> list[list[Match]]:
-    """Results with their faces, by id."""
-    return [
-        [Match(faces[id_], distance) for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)]
-        for distances, ids in found
-    ]

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.checked import is_believed, look, note
+from index.config import State
 from index.errors import GalleryCorruptError
 from index.files import discard_indexes, shortlist_path, shortlists
-from index.search.exact import scan
 from index.search.faiss_files import (
     BROKEN,
     Index,
@@ -31,10 +31,11 @@ from index.search.faiss_files import (
     write_index,
 )
 from index.search.plan import AT, HNSW, IVF
+from index.search.scan import scan
 from index.search.searcher import Found, Rows, rows_of
 from index.settings import read_settings, settings_text
 from index.stamps import file_hash
-from index.values import FloatArray, HalfArray, IdArray, State
+from index.values import FloatArray, HalfArray, IdArray
 from index.whole import folder_written_whole, to_disk
 
 _FURTHER = 32  # times as far at most when only some rows compete

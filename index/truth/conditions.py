@@ -13,8 +13,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from index.labels import LABEL_KINDS, LABELS, TEXT_LABELS, text_key
+from index.paths import path_forms
 from index.truth.schema import Base, FaceRow, PhotoRow
-from index.values import path_forms
 from index.where import TEXTS, Both, Comparison, Condition, Not, Value, fields
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from index.checked import forget, look, note
+from index.config import GalleryConfig
 from index.errors import GalleryExistsError, unfinished
 from index.files import DATABASE, UNFINISHED, database_made_whole, discard_all
 from index.truth import state
 from index.truth.database import SQLite
-from index.values import GalleryConfig
 
 
 def require_finished(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -15,7 +15,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryStorageError
-from index.files import WriterLock, gallery_bytes
+from index.files import gallery_bytes
+from index.folders import WriterLock
 from index.truth.rights import WHOLE, Right
 from index.truth.sqlite_engine import engine_of
 from index.truth.sqlite_errors import FULL, named, named_errors
@@ -31,15 +32,7 @@ PRAGMAS = (
 )
 
 _LOOK = "SELECT 1 FROM sqlite_schema LIMIT 1"  # the first that touches the file, and tells whether it can be used
-PAGE = 1_000  # rows that are read at a time
-VARIABLES = 10_000  # in one statement; SQLite's own limit is 32,766
 _T = TypeVar("_T")
-
-
-def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """The items in parts that fit into one statement."""
-    for start in range(0, len(items), VARIABLES):
-        yield items[start : start + VARIABLES]
 
 
 class Lock(Protocol):

@@ -10,15 +10,17 @@ import numpy as np
 from sqlalchemy import Connection, Select, TextClause, delete, exists, func, select, text, update
 
 from index.checked import is_believed, look, note
+from index.config import State
 from index.descriptors import DescriptorFile, record_hashes
 from index.errors import GalleryCorruptError
 from index.files import descriptor_numbers, descriptor_path
-from index.truth.database import PAGE, Database, chunks
+from index.truth.database import Database
 from index.truth.many import ascending, numbers
+from index.truth.pages import PAGE, chunks
 from index.truth.rows import record_row, require_known
 from index.truth.schema import Base, FaceRow, GalleryRow, RecordRow, RedescriptionRow, insert_rows, require_sealed
 from index.truth.state import advance, change, gallery, state
-from index.values import HalfArray, IdArray, State
+from index.values import HalfArray, IdArray
 
 _MIX = (2_654_435_761, 40_503, 2_147_483_647)
 _CURRENT = select(GalleryRow.file).scalar_subquery()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.engine import RowMapping
 
-from index.truth.database import PAGE, chunks
+from index.truth.pages import PAGE, chunks
 from index.truth.rows import box_of, hidden_row
 from index.truth.schema import Base, HiddenRow, insert_rows, is_sealed
 from index.values import Face, Hidden, share_of

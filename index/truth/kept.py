@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.engine import RowMapping
 
 from index.labels import HAND, LABELS, Labels, text_key
-from index.truth.database import PAGE, chunks
+from index.truth.pages import PAGE, chunks
 from index.truth.rows import box_of, kept_row
 from index.truth.schema import Base, FaceRow, KeptRow, PhotoRow, insert_rows, is_sealed
 from index.values import Face, Kept

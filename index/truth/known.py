@@ -9,7 +9,7 @@ from sqlalchemy import Connection, exists, select
 
 from index.labels import FOLDER, LABELS
 from index.stamps import FileStamp
-from index.truth.database import PAGE, chunks
+from index.truth.pages import PAGE, chunks
 from index.truth.rows import FACES, PHOTOS, STAMP, face_of, origin_of, select_faces
 from index.truth.schema import FaceRow, PhotoRow
 from index.values import Face, KnownFile, Problem

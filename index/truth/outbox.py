@@ -11,9 +11,9 @@ from sqlalchemy import ARRAY, BigInteger, Connection, any_, func, literal, selec
 
 from index.descriptors import RECORD_TYPE
 from index.truth.conditions import that_pass
-from index.truth.database import PAGE
 from index.truth.engine import COLUMNS, Entry
 from index.truth.many import ascending
+from index.truth.pages import PAGE
 from index.truth.schema import FaceRow, GalleryRow, RecordRow
 from index.truth.state import attribute
 from index.values import HalfArray, IdArray

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, func, select
 
 from index.stamps import FileStamp
-from index.truth.database import PAGE, chunks
+from index.truth.pages import PAGE, chunks
 from index.truth.rows import passed_row
 from index.truth.schema import Base, PassedRow, insert_rows
 from index.values import Passed

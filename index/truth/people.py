@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, case, delete, exists, func, or
 
 from index.errors import UnknownPersonError
 from index.labels import FILE, FOLDER, HAND, SUGGESTION
-from index.truth.database import PAGE, chunks
+from index.truth.pages import PAGE, chunks
 from index.truth.rows import LETTER_OF, box_of, member_row, origin_of, placement_row
 from index.truth.schema import Base, FaceRow, GalleryRow, MemberRow, PhotoRow, PlacementRow, RecordRow, insert_rows
 from index.truth.state import change, gallery

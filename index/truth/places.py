@@ -6,11 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select
 
-from index.truth.database import chunks
-from index.truth.rows import path_columns
+from index.paths import check_path
+from index.truth.pages import chunks
+from index.truth.rows import path_columns, rewrite
 from index.truth.schema import Base, FaceRow
-from index.truth.store import rewrite
-from index.values import check_path
 
 _PHOTO, _PASSED, _KEPT, _HIDDEN = (Base.metadata.tables[name] for name in ("photo", "passed", "kept", "hidden"))
 

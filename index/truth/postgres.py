@@ -18,6 +18,7 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, MultipleResultsFound, NoResultFound
 
 from index.checked import forget
+from index.config import GalleryConfig
 from index.errors import GalleryError, GalleryExistsError, GalleryNotFoundError, ImageRowError, unfinished
 from index.files import discard_all
 from index.truth import state
@@ -28,7 +29,6 @@ from index.truth.postgres_errors import named, no_answer, psycopg
 from index.truth.postgres_lock import AdvisoryLock, keys_of
 from index.truth.rights import WHOLE, Right
 from index.truth.schema import TABLES
-from index.values import GalleryConfig
 
 _NUMBERED = ("photo", "face")  # tables whose ids are never given twice
 _INDEXES = text(

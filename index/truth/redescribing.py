@@ -9,10 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, exists, func, select, update
 
+from index.checks import check_decision, check_photo, check_place
+from index.config import GalleryConfig
 from index.descriptors import record_hash, record_hashes
 from index.errors import GalleryError
-from index.truth.database import PAGE, chunks
 from index.truth.descriptor_slots import insert_records, next_file, numbered_file, slots_in_use
+from index.truth.pages import PAGE, chunks
 from index.truth.rows import face_of, redecided, require_known, select_faces
 from index.truth.schema import (
     FaceRow,
@@ -28,7 +30,7 @@ from index.truth.schema import (
 )
 from index.truth.state import advance, change, gallery
 from index.truth.store import redecide
-from index.values import Face, FloatArray, GalleryConfig, check_decision, check_photo, check_place
+from index.values import Face, FloatArray
 
 _ROW = select(RedescriptionRow.__table__)
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Select, Table, select
 
 from index.errors import GalleryCorruptError, ImageRowError, UnknownImageError
 from index.labels import HAND, LABEL_KINDS, LABELS, ORIGINS, TEXT_LABELS, Labels, text_key
+from index.paths import check_path
 from index.stamps import FileStamp
-from index.truth.schema import Base, numbers_text, sealed
-from index.values import Box, Decision, Face, Hidden, Kept, Passed, Photo, Place, Placement, Problem, check_path
+from index.truth.pages import chunks
+from index.truth.schema import Base, numbers_text, require_sealed, sealed, stored, update_rows
+from index.values import Box, Decision, Face, Hidden, Kept, Passed, Photo, Place, Placement, Problem
 
 STAMP = ("size", "mtime_ns", "inode", "ctime_ns")
 SIZE = ("width", "height", "turn")
@@ -237,3 +239,17 @@ def require_known(ids: Sequence[int], found: Mapping[int, object]) -> None:
             f"the gallery holds no image {missing[0]} ({len(missing)} of {len(ids)} ids are "
             "unknown); expected ids that it gave and has not removed: list its images"
         )
+
+
+def rewrite(session: Connection, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
+    """Change these columns of these rows, whose digest changes with them; the ids of those that are there. Raises
+    GalleryCorruptError for a row that is not what was written: its new digest would hide that."""
+    done: dict[int, None] = {}
+    for some in chunks(list(changes)):
+        rows = session.execute(select(table).where(table.c.id.in_(some))).mappings().all()
+        for row in rows:
+            require_sealed(table.name, row)
+        new = [stored(table.name, {**row, **changes[row["id"]]}) for row in rows]
+        update_rows(session, table.name, new)
+        done.update(dict.fromkeys(row[0] for row in new))
+    return done

@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Column,
     Dialect,
     Float,
     ForeignKey,
@@ -33,6 +32,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.types import TypeDecorator
 
 from index.errors import GalleryCorruptError
+from index.truth.declaring import Declared, column
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapped
@@ -91,53 +91,10 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-_KINDS: dict[str, type[Any]] = {"int": Integer, "str": String}
+class Base(Declared):
+    """Of the gallery's tables."""
 
-
-class Base:
-    """Base of the gallery's tables: what a class says becomes a table, and its names that table's columns.
-
-    Rows are plain values. SQLAlchemy's own classes for them would be loaded by every command, a tenth of what a short
-    one takes, and double what a query takes. An object of such a class is one row that was read.
-    """
-
-    metadata: ClassVar[MetaData] = MetaData()
-    __table__: ClassVar[Table]
-    __tablename__: ClassVar[str]
-    __table_args__: ClassVar[tuple[Any, ...]] = ()
-
-    def __init_subclass__(cls) -> None:
-        said = {name: str(kind) for name, kind in cls.__annotations__.items()}
-        columns = [_named(name, kind, vars(cls).get(name)) for name, kind in said.items()]
-        *rules, options = cls.__table_args__ if cls.__table_args__ else ({},)
-        if not isinstance(options, dict):
-            rules, options = [*rules, options], {}
-        cls.__table__ = Table(cls.__tablename__, Base.metadata, *columns, *rules, **options)
-        for column in columns:
-            setattr(cls, column.name, column)
-
-    def __init__(self, **columns: Any) -> None:
-        vars(self).update(columns)
-
-    @classmethod
-    def __clause_element__(cls) -> Table:
-        """What statements about the class are about."""
-        return cls.__table__
-
-
-def _column(*said: Any, **options: Any) -> Any:
-    """A column, as far as its annotation does not say it."""
-    return said, options
-
-
-def _named(name: str, annotation: str, given: Any) -> Column[Any]:
-    """A column whose annotation is Mapped[KIND] or, where it may hold NULL, Mapped[KIND | None]."""
-    said, options = given or ((), {})
-    kind = annotation.removeprefix("Mapped[").removesuffix("]")
-    plain = kind.removesuffix(" | None")
-    if plain in _KINDS and not said:  # a foreign key has the type of what it leads to
-        said = (_KINDS[plain],)
-    return Column(name, *said, nullable=plain != kind, **options)
+    metadata = MetaData()
 
 
 class GalleryRow(Base):
@@ -146,19 +103,19 @@ class GalleryRow(Base):
     __tablename__ = "gallery"
     __table_args__ = (CheckConstraint("id = 1", name="only_one_gallery"),)
 
-    id: Mapped[int] = _column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = column(primary_key=True, autoincrement=False)
     schema_version: Mapped[int]
-    model_digest: Mapped[str] = _column(String(64))  # sha256, hexadecimal
+    model_digest: Mapped[str] = column(String(64))  # sha256, hexadecimal
     attribute: Mapped[str]
-    attribute_values: Mapped[list[int]] = _column(Numbers)
+    attribute_values: Mapped[list[int]] = column(Numbers)
     descriptor_size: Mapped[int]
     encoder: Mapped[str | None]  # of people, which has a part of every descriptor; None: the model's own network alone
     image_root: Mapped[str]  # absolute, with forward slashes
     identity_level: Mapped[str | None]  # which folder below it names a person: first, last or a number; None: not said
-    faces: Mapped[str | None]  # what is done with pictures, one of index.values.FACES; None: nobody said
+    faces: Mapped[str | None]  # what is done with pictures, one of index.config.FACES; None: nobody said
     detector: Mapped[str | None]  # sha256 of the network that finds faces, where it is not the one that comes along
-    identity_of: Mapped[str | None]  # whom a folder names, one of index.values.WHOSE; None: nobody said
-    grouped_by: Mapped[str | None] = _column(String(64))  # the model whose descriptors say who is in which person
+    identity_of: Mapped[str | None]  # whom a folder names, one of index.config.WHOSE; None: nobody said
+    grouped_by: Mapped[str | None] = column(String(64))  # the model whose descriptors say who is in which person
     persons: Mapped[int]  # the last number that a person was given
     file: Mapped[int]  # number of the descriptor file
     # One more with every add and remove. The random stamp changes with it, so that a database
@@ -166,8 +123,8 @@ class GalleryRow(Base):
     generation: Mapped[int]
     stamp: Mapped[str]
     removals: Mapped[int]  # how often faces were removed: only that disturbs a running read
-    created: Mapped[str] = _column(String)
-    digest: Mapped[int] = _column(BigInteger)
+    created: Mapped[str] = column(String)
+    digest: Mapped[int] = column(BigInteger)
 
 
 class PhotoRow(Base):
@@ -176,24 +133,24 @@ class PhotoRow(Base):
     __tablename__ = "photo"
     __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice
 
-    id: Mapped[int] = _column(_Long, primary_key=True)
-    path: Mapped[str] = _column(unique=True)  # relative to image_root, forward slashes
+    id: Mapped[int] = column(_Long, primary_key=True)
+    path: Mapped[str] = column(unique=True)  # relative to image_root, forward slashes
     path_key: Mapped[str | None]  # what `like` compares: composed, and without case; None: that is the path itself
-    sha256: Mapped[str | None] = _column(Hash, index=True)  # of the content that was described
-    size: Mapped[int] = _column(BigInteger)
-    mtime_ns: Mapped[int] = _column(BigInteger)
-    inode: Mapped[int] = _column(BigInteger)
-    ctime_ns: Mapped[int] = _column(BigInteger)
+    sha256: Mapped[str | None] = column(Hash, index=True)  # of the content that was described
+    size: Mapped[int] = column(BigInteger)
+    mtime_ns: Mapped[int] = column(BigInteger)
+    inode: Mapped[int] = column(BigInteger)
+    ctime_ns: Mapped[int] = column(BigInteger)
     width: Mapped[int]  # pixels, upright; 0: it was taken for a crop, as it is
     height: Mapped[int]
     turn: Mapped[int]  # quarter turns to the left that set it upright, besides its EXIF
-    added: Mapped[int] = _column(BigInteger)  # seconds since 1970
+    added: Mapped[int] = column(BigInteger)  # seconds since 1970
     reason: Mapped[str | None]  # why it could not be read when that was tried last
     reader: Mapped[str | None]  # what read it: another may do better
-    unread: Mapped[list[int] | None] = _column(Numbers)  # that file's size, mtime_ns, inode and ctime_ns
-    found: Mapped[int | None] = _column(BigInteger)  # when: seconds since 1970
+    unread: Mapped[list[int] | None] = column(Numbers)  # that file's size, mtime_ns, inode and ctime_ns
+    found: Mapped[int | None] = column(BigInteger)  # when: seconds since 1970
     faceless: Mapped[int]  # 1: that file could be read, and shows no face; else 0
-    digest: Mapped[int] = _column(BigInteger)
+    digest: Mapped[int] = column(BigInteger)
 
 
 class FaceRow(Base):
@@ -202,22 +159,22 @@ class FaceRow(Base):
     __tablename__ = "face"
     __table_args__ = (Index("face_of_photo", "photo_id", "number", unique=True), {"sqlite_autoincrement": True})
 
-    id: Mapped[int] = _column(_Long, primary_key=True)
-    photo_id: Mapped[int] = _column(ForeignKey("photo.id"))
+    id: Mapped[int] = column(_Long, primary_key=True)
+    photo_id: Mapped[int] = column(ForeignKey("photo.id"))
     number: Mapped[int]  # among the faces of its photo, from 1, the largest
-    box: Mapped[list[float] | None] = _column(Numbers)  # left, top, width, height; None: the photo is its crop
-    landmarks: Mapped[list[float] | None] = _column(Numbers)  # that it was cut out by, x and y
-    score: Mapped[float | None] = _column(Float)  # how sure the detector was, 0 to 1
+    box: Mapped[list[float] | None] = column(Numbers)  # left, top, width, height; None: the photo is its crop
+    landmarks: Mapped[list[float] | None] = column(Numbers)  # that it was cut out by, x and y
+    score: Mapped[float | None] = column(Float)  # how sure the detector was, 0 to 1
     identity: Mapped[str | None]
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
-    identity_key: Mapped[str | None] = _column(index=True)  # composed, and without case: what is compared
+    identity_key: Mapped[str | None] = column(index=True)  # composed, and without case: what is compared
     expression_key: Mapped[str | None]
     origins: Mapped[str]  # of the labels above, one letter each; index.truth.rows says which
     decided: Mapped[int]  # one of attribute_values
-    errors: Mapped[list[float | None]] = _column(Numbers)  # one per attribute value
-    digest: Mapped[int] = _column(BigInteger)
+    errors: Mapped[list[float | None]] = column(Numbers)  # one per attribute value
+    digest: Mapped[int] = column(BigInteger)
 
 
 class PassedRow(Base):
@@ -226,15 +183,15 @@ class PassedRow(Base):
 
     __tablename__ = "passed"
 
-    id: Mapped[int] = _column(_Long, primary_key=True)
-    path: Mapped[str] = _column(unique=True)  # relative to image_root, forward slashes
+    id: Mapped[int] = column(_Long, primary_key=True)
+    path: Mapped[str] = column(unique=True)  # relative to image_root, forward slashes
     kind: Mapped[str]  # what it is, as people call it
     reader: Mapped[str]  # what looked at it: another may read more
-    size: Mapped[int] = _column(BigInteger)
-    mtime_ns: Mapped[int] = _column(BigInteger)
-    inode: Mapped[int] = _column(BigInteger)
-    ctime_ns: Mapped[int] = _column(BigInteger)
-    digest: Mapped[int] = _column(BigInteger)
+    size: Mapped[int] = column(BigInteger)
+    mtime_ns: Mapped[int] = column(BigInteger)
+    inode: Mapped[int] = column(BigInteger)
+    ctime_ns: Mapped[int] = column(BigInteger)
+    digest: Mapped[int] = column(BigInteger)
 
 
 class KeptRow(Base):
@@ -243,17 +200,17 @@ class KeptRow(Base):
     __tablename__ = "kept"
     __table_args__ = (Index("kept_content", "sha256", "path", "number", unique=True),)
 
-    id: Mapped[int] = _column(_Long, primary_key=True)
-    sha256: Mapped[str] = _column(Hash)  # of the photo's content
+    id: Mapped[int] = column(_Long, primary_key=True)
+    sha256: Mapped[str] = column(Hash)  # of the photo's content
     path: Mapped[str]  # where it was, relative to image_root
     number: Mapped[int]  # of the face there
-    box: Mapped[list[float] | None] = _column(Numbers)
+    box: Mapped[list[float] | None] = column(Numbers)
     identity: Mapped[str | None]
     pose: Mapped[int | None]
     illumination: Mapped[int | None]
     expression: Mapped[str | None]
-    pruned: Mapped[int] = _column(BigInteger)  # seconds since 1970
-    digest: Mapped[int] = _column(BigInteger)
+    pruned: Mapped[int] = column(BigInteger)  # seconds since 1970
+    digest: Mapped[int] = column(BigInteger)
 
 
 class HiddenRow(Base):
@@ -263,13 +220,13 @@ class HiddenRow(Base):
     __tablename__ = "hidden"
     __table_args__ = (Index("hidden_content", "sha256", "path", "number", unique=True),)
 
-    id: Mapped[int] = _column(_Long, primary_key=True)
-    sha256: Mapped[str] = _column(Hash)  # of the photo's content
-    path: Mapped[str] = _column(index=True)  # relative to image_root
+    id: Mapped[int] = column(_Long, primary_key=True)
+    sha256: Mapped[str] = column(Hash)  # of the photo's content
+    path: Mapped[str] = column(index=True)  # relative to image_root
     number: Mapped[int]  # of the face there
-    share: Mapped[list[float] | None] = _column(Numbers)  # its box, in shares of the photo's sides
-    since: Mapped[int] = _column(BigInteger)  # seconds since 1970
-    digest: Mapped[int] = _column(BigInteger)
+    share: Mapped[list[float] | None] = column(Numbers)  # its box, in shares of the photo's sides
+    since: Mapped[int] = column(BigInteger)  # seconds since 1970
+    digest: Mapped[int] = column(BigInteger)
 
 
 class MemberRow(Base):
@@ -277,9 +234,9 @@ class MemberRow(Base):
 
     __tablename__ = "member"
 
-    face_id: Mapped[int] = _column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
-    person: Mapped[int | None] = _column(index=True)
-    digest: Mapped[int] = _column(BigInteger)
+    face_id: Mapped[int] = column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
+    person: Mapped[int | None] = column(index=True)
+    digest: Mapped[int] = column(BigInteger)
 
 
 class PlacementRow(Base):
@@ -288,12 +245,12 @@ class PlacementRow(Base):
     __tablename__ = "placement"
     __table_args__ = (Index("placement_content", "sha256", "number", unique=True),)
 
-    id: Mapped[int] = _column(_Long, primary_key=True)
-    sha256: Mapped[str] = _column(Hash)  # of the photo's content
+    id: Mapped[int] = column(_Long, primary_key=True)
+    sha256: Mapped[str] = column(Hash)  # of the photo's content
     number: Mapped[int]  # of the face there
-    box: Mapped[list[float] | None] = _column(Numbers)
+    box: Mapped[list[float] | None] = column(Numbers)
     person: Mapped[int]
-    digest: Mapped[int] = _column(BigInteger)
+    digest: Mapped[int] = column(BigInteger)
 
 
 class RecordRow(Base):
@@ -303,11 +260,11 @@ class RecordRow(Base):
     __tablename__ = "record"
     __table_args__ = (Index("record_face", "face_id", "file", unique=True), {"sqlite_with_rowid": False})
 
-    file: Mapped[int] = _column(primary_key=True, autoincrement=False)
-    slot: Mapped[int] = _column(_Long, primary_key=True, autoincrement=False)
-    face_id: Mapped[int | None] = _column(ForeignKey("face.id", ondelete="SET NULL"))
-    sha256: Mapped[str] = _column(Hash)  # of the bytes there
-    digest: Mapped[int] = _column(BigInteger)
+    file: Mapped[int] = column(primary_key=True, autoincrement=False)
+    slot: Mapped[int] = column(_Long, primary_key=True, autoincrement=False)
+    face_id: Mapped[int | None] = column(ForeignKey("face.id", ondelete="SET NULL"))
+    sha256: Mapped[str] = column(Hash)  # of the bytes there
+    digest: Mapped[int] = column(BigInteger)
 
 
 class RedescriptionRow(Base):
@@ -316,15 +273,15 @@ class RedescriptionRow(Base):
     __tablename__ = "redescription"
     __table_args__ = (CheckConstraint("id = 1", name="only_one_redescription"),)
 
-    id: Mapped[int] = _column(primary_key=True, autoincrement=False)
-    model_digest: Mapped[str] = _column(String(64))
+    id: Mapped[int] = column(primary_key=True, autoincrement=False)
+    model_digest: Mapped[str] = column(String(64))
     attribute: Mapped[str]
-    attribute_values: Mapped[list[int]] = _column(Numbers)
+    attribute_values: Mapped[list[int]] = column(Numbers)
     descriptor_size: Mapped[int]
     encoder: Mapped[str | None]
     file: Mapped[int]
-    begun: Mapped[str] = _column(String)
-    digest: Mapped[int] = _column(BigInteger)
+    begun: Mapped[str] = column(String)
+    digest: Mapped[int] = column(BigInteger)
 
 
 class StagedRow(Base):
@@ -333,21 +290,21 @@ class StagedRow(Base):
 
     __tablename__ = "staged"
 
-    face_id: Mapped[int] = _column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
-    sha256: Mapped[str | None] = _column(Hash)  # of the content; None: not known
-    size: Mapped[int] = _column(BigInteger)
-    mtime_ns: Mapped[int] = _column(BigInteger)
-    inode: Mapped[int] = _column(BigInteger)
-    ctime_ns: Mapped[int] = _column(BigInteger)
+    face_id: Mapped[int] = column(ForeignKey("face.id", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str | None] = column(Hash)  # of the content; None: not known
+    size: Mapped[int] = column(BigInteger)
+    mtime_ns: Mapped[int] = column(BigInteger)
+    inode: Mapped[int] = column(BigInteger)
+    ctime_ns: Mapped[int] = column(BigInteger)
     width: Mapped[int]
     height: Mapped[int]
     turn: Mapped[int]
-    box: Mapped[list[float] | None] = _column(Numbers)
-    landmarks: Mapped[list[float] | None] = _column(Numbers)
-    score: Mapped[float | None] = _column(Float)
+    box: Mapped[list[float] | None] = column(Numbers)
+    landmarks: Mapped[list[float] | None] = column(Numbers)
+    score: Mapped[float | None] = column(Float)
     decided: Mapped[int]
-    errors: Mapped[list[float | None]] = _column(Numbers)
-    digest: Mapped[int] = _column(BigInteger)
+    errors: Mapped[list[float | None]] = column(Numbers)
+    digest: Mapped[int] = column(BigInteger)
 
 
 TABLES: tuple[Table, ...] = tuple(Base.metadata.sorted_tables)
@@ -357,9 +314,7 @@ _COLUMNS = {table.name: tuple(c.name for c in table.columns if c.name != "digest
 _VALUES = {name: itemgetter(*columns) for name, columns in _COLUMNS.items()}
 _CONVERTED = {
     table.name: tuple(
-        (place, _STORED[type(column.type)])
-        for place, column in enumerate(table.columns)
-        if type(column.type) in _STORED
+        (place, _STORED[type(one.type)]) for place, one in enumerate(table.columns) if type(one.type) in _STORED
     )
     for table in TABLES
 }
@@ -387,7 +342,7 @@ def is_sealed(table: str, row: Mapping[str, Any] | RowMapping) -> bool:
 def require_sealed(table: str, row: Mapping[str, Any] | RowMapping) -> None:
     """Raise GalleryCorruptError for a row that is not what was written: whoever writes it anew would hide that."""
     if not is_sealed(table, row):
-        keys = [column.name for column in Base.metadata.tables[table].primary_key]
+        keys = [one.name for one in Base.metadata.tables[table].primary_key]
         named = ", ".join(f"{name} {row[name]!r}" for name in keys)
         where = f", {row['path']!r}," if "path" in row else ""
         raise GalleryCorruptError(

@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
+from index.config import IDENTITY_LEVEL, CropPolicy, GalleryConfig, State
 from index.errors import AddressError, GalleryChangedError, GalleryCorruptError, GalleryVersionError
 from index.stored import place_of
 from index.truth import engine
 from index.truth.schema import FIRST_FILE, SCHEMA_VERSION, GalleryRow, insert_rows, is_sealed, stored, utc_now
 from index.truth.upgrade import to_newest
-from index.values import IDENTITY_LEVEL, CropPolicy, GalleryConfig, State
 
 _DEEPEST = 999  # an identity level
 _GALLERY = GalleryRow.__table__

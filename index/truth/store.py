@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, delete, exists, func, select
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select
 
 from index.errors import DuplicatePathError, UnknownImageError
 from index.labels import Labels, text_key
-from index.stamps import FileStamp
 from index.truth.conditions import expression, that_pass
-from index.truth.database import PAGE, chunks
 from index.truth.ids import last_id
 from index.truth.many import ascending
+from index.truth.pages import PAGE, chunks
+from index.truth.photos import delete_without_faces, photo_ids, waiting_photos
 from index.truth.rows import (
     FACES,
     READ,
@@ -28,27 +27,16 @@ from index.truth.rows import (
     label_columns,
     path_columns,
     photo_row,
-    problem_columns,
     require_known,
+    rewrite,
     select_faces,
     stamp_columns,
 )
-from index.truth.schema import (
-    Base,
-    FaceRow,
-    GalleryRow,
-    PhotoRow,
-    RecordRow,
-    insert_rows,
-    require_sealed,
-    stored,
-    update_rows,
-)
+from index.truth.schema import Base, FaceRow, PhotoRow, insert_rows
 from index.truth.state import attribute
-from index.values import Face, IdArray, Photo, Problem
+from index.values import Face, IdArray
 from index.where import Condition
 
-WAITING = "its description was damaged: the next run over its folder describes it again"
 _ANY = select(FACES.id).limit(1)
 _PRESENT = select_faces().where(FACES.id.in_(bindparam("ids", expanding=True))).order_by(FACES.id)
 _PHOTO, _FACE = Base.metadata.tables["photo"], Base.metadata.tables["face"]
@@ -134,65 +122,12 @@ def remove(session: Connection, ids: Sequence[int]) -> int:
     for some in chunks([int(id_) for id_ in ids]):
         photos = list(session.scalars(select(FaceRow.photo_id).where(FaceRow.id.in_(some))))
         session.execute(delete(FaceRow).where(FaceRow.id.in_(some)))  # and, by cascade, what is staged
-        _delete_photos(session, photos)
+        delete_without_faces(session, photos)
         faceless = PhotoRow.id.not_in(select(FaceRow.photo_id).where(FaceRow.photo_id.in_(photos)))
         left = session.scalars(select(PhotoRow.id).where(PhotoRow.id.in_(photos), faceless))  # could not be read
         rewrite(session, _PHOTO, {id_: {"sha256": None, "width": 0, "height": 0, "turn": 0} for id_ in left})
         removed += len(photos)
     return removed
-
-
-def _delete_photos(session: Connection, ids: Sequence[int]) -> None:
-    """Delete those of these photos that show no face and can be read."""
-    without = PhotoRow.id.not_in(select(FaceRow.photo_id).where(FaceRow.photo_id.in_(ids)))
-    session.execute(delete(PhotoRow).where(PhotoRow.id.in_(ids), PhotoRow.reason.is_(None), without))
-
-
-def problems(session: Connection) -> list[Problem]:
-    """The files that could not be read, or show no face, by path."""
-    query = select(PhotoRow.path, PhotoRow.unread, PhotoRow.reason, PhotoRow.reader, PhotoRow.found, PhotoRow.faceless)
-    rows = session.execute(query.where(PhotoRow.reason.is_not(None)).order_by(PhotoRow.path))
-    return [
-        Problem(path, FileStamp(*unread or ()), reason or "", reader or "", _iso(found or 0), bool(faceless))
-        for path, unread, reason, reader, found, faceless in rows
-    ]
-
-
-def note_problems(session: Connection, found: Sequence[Problem]) -> None:
-    """Add these files, or replace what was known of their state. A face that one has stays as it was described."""
-    there = photo_ids(session, [problem.path for problem in found])
-    now, first = int(time.time()), last_id(session, "photo") + 1
-    columns = {problem.path: problem_columns(problem, now) for problem in found}
-    rewrite(session, _PHOTO, {there[path]: said for path, said in columns.items() if path in there})
-    new = [(Photo(path), said) for path, said in columns.items() if path not in there]
-    insert_rows(session, "photo", [photo_row(first + n, photo, now, said) for n, (photo, said) in enumerate(new)])
-
-
-def forget_problems(session: Connection, paths: Sequence[str]) -> None:
-    """Take these files for readable from now on, unless their faces wait to be described."""
-    ids = list(photo_ids(session, paths).values())
-    for some in chunks(ids):
-        query = select(PhotoRow.id).where(PhotoRow.id.in_(some), PhotoRow.reason.is_not(None))
-        unread = list(session.scalars(query.where(PhotoRow.id.not_in(_waiting_photos(some)))))
-        rewrite(session, _PHOTO, dict.fromkeys(unread, READ))
-        _delete_photos(session, unread)
-
-
-def wait(session: Connection, ids: Sequence[int]) -> None:
-    """Say of these faces, which have no descriptor, that they wait to be described again."""
-    now = int(time.time())
-    for some in chunks(ids):
-        photos = select(PhotoRow.id, PhotoRow.path).join(FaceRow, FaceRow.photo_id == PhotoRow.id)
-        rows = session.execute(photos.where(FaceRow.id.in_(some), PhotoRow.reason.is_(None))).all()
-        said = {id_: problem_columns(Problem(path, FileStamp(), WAITING), now) for id_, path in rows}
-        rewrite(session, _PHOTO, said)
-
-
-def _waiting_photos(ids: Sequence[int]) -> Select[Any]:
-    """Of these photos those with a face that has no descriptor."""
-    number = select(GalleryRow.file).scalar_subquery()
-    recorded = exists().where(RecordRow.face_id == FaceRow.id, RecordRow.file == number)
-    return select(FaceRow.photo_id).where(FaceRow.photo_id.in_(ids), ~recorded)
 
 
 def update_labels(session: Connection, labels: Mapping[int, Labels]) -> int:
@@ -218,7 +153,7 @@ def move(session: Connection, faces: Sequence[Face]) -> None:
     if any(holders.get(face.path, photos[face.id]) != photos[face.id] for face in faces):
         # no two photos may have one path, not even for a moment
         rewrite(session, _PHOTO, {id_: path_columns(f"//{id_}") for id_ in going})
-    waiting = [id_ for some in chunks(list(going)) for id_ in session.scalars(_waiting_photos(some))]
+    waiting = [id_ for some in chunks(list(going)) for id_ in session.scalars(waiting_photos(some))]
     read = dict.fromkeys(going - set(waiting), READ)
     places = {photos[face.id]: {**path_columns(str(face.path)), **stamp_columns(face.photo.stamp)} for face in faces}
     rewrite(session, _PHOTO, {id_: {**place, **read.get(id_, {})} for id_, place in places.items()})
@@ -236,15 +171,6 @@ def redecide(session: Connection, rows: Mapping[int, Mapping[str, Any]]) -> None
         for id_, row in rows.items()
     }
     rewrite(session, _PHOTO, files)
-
-
-def photo_ids(session: Connection, paths: Sequence[str]) -> dict[str, int]:
-    """The photos at those of these paths that the gallery knows."""
-    found: dict[str, int] = {}
-    for some in chunks(list(paths)):
-        query = select(PhotoRow.path, PhotoRow.id).where(PhotoRow.path.in_(some))
-        found.update((path, id_) for path, id_ in session.execute(query))
-    return found
 
 
 def ids_by_path(session: Connection, paths: Sequence[str]) -> dict[str, int]:
@@ -300,9 +226,9 @@ def contents(session: Connection, among: Collection[str]) -> set[str]:
     return {content for some in found for content in some if content}
 
 
-def require_new(session: Connection, faces: Sequence[Face]) -> None:
-    """Raise DuplicatePathError for a face given twice, or a path already in the gallery. Files at them that could not
-    be read are forgotten: now they can be."""
+def require_new(session: Connection, faces: Sequence[Face]) -> list[str]:
+    """Raise DuplicatePathError for a face given twice, or a path already in the gallery; the paths of files that are
+    known without a face: they could not be read, and now can be."""
     times = Counter((face.path, face.number) for face in faces)
     twice = [one for one, count in times.items() if count > 1]
     if twice:
@@ -317,7 +243,7 @@ def require_new(session: Connection, faces: Sequence[Face]) -> None:
             f"{path!r} is in the gallery already, as image {id_} ({len(present)} of {len(paths)} "
             "paths are); leave it out, remove the image first, or add with replace=True"
         )
-    forget_problems(session, known)
+    return known
 
 
 def ids_of_person(session: Connection, identity: str) -> list[int]:
@@ -368,21 +294,3 @@ def _photos_of(session: Connection, ids: Sequence[int]) -> dict[int, int]:
         rows = session.execute(select(FaceRow.id, FaceRow.photo_id).where(FaceRow.id.in_(some)))
         found.update((face, photo) for face, photo in rows)
     return found
-
-
-def rewrite(session: Connection, table: Table, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, None]:
-    """Change these columns of these rows, whose digest changes with them; the ids of those that are there. Raises
-    GalleryCorruptError for a row that is not what was written: its new digest would hide that."""
-    done: dict[int, None] = {}
-    for some in chunks(list(changes)):
-        rows = session.execute(select(table).where(table.c.id.in_(some))).mappings().all()
-        for row in rows:
-            require_sealed(table.name, row)
-        new = [stored(table.name, {**row, **changes[row["id"]]}) for row in rows]
-        update_rows(session, table.name, new)
-        done.update(dict.fromkeys(row[0] for row in new))
-    return done
-
-
-def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -15,7 +15,8 @@ from retrieval.models import ModelFolders
 
 if TYPE_CHECKING:
     from faceedit.knowing import AnyEditor
-    from retrieval.evaluation.evaluate import Evaluation, Progress
+    from index.progress import Progress
+    from retrieval.evaluation.evaluate import Evaluation
 
 _WORK = ".evaluation"  # in the folder of the report: the gallery, until all is measured
 

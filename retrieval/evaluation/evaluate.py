@@ -6,7 +6,7 @@ the one that `Editor.describe` decides for. What is asked, and what is right, sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from faceedit.cutouts import on_neutral
 from faceedit.describes import Edits, Usual
 from faceedit.manifest import Manifest
 from index.gallery import Gallery
+from index.progress import Progress
 from index.values import FloatArray
 from retrieval.evaluation.queries import (
     Bools,
@@ -42,7 +43,6 @@ from retrieval.evaluation.searching import (
 from retrieval.evaluation.who import Parts, measured
 
 OURS = "descriptor"
-Progress = Callable[[str, int, int], None]
 _CHUNK = 1024  # queries searched at a time
 _SAME = 500  # queries that ask for their own value
 

@@ -13,8 +13,9 @@ from faceedit.cropping import Cropper, Cuts
 from faceedit.errors import ManifestError, MissingPackageError, NoFaceError
 from faceedit.images import SIZE, Picture
 from faceedit.manifest import Manifest
+from index.checks import check_box
 from index.errors import ImageRowError
-from index.values import Box, check_box, share_of
+from index.values import Box, share_of
 from retrieval.same_faces import Seen, same_places
 
 BOX = "box"  # the column that says which of several faces a row means: left top width height, in pixels

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from faceedit.describes import Edits, Usual
 from faceedit.images import write_picture
 from faceedit.manifest import read_manifest
-from retrieval.evaluation.evaluate import OURS, Evaluation, Progress, evaluate_set
+from index.progress import Progress
+from retrieval.evaluation.evaluate import OURS, Evaluation, evaluate_set
 from retrieval.evaluation.pages import rendered
 from retrieval.evaluation.quality import per_pixel_mse, quality
 from retrieval.evaluation.queries import Bools, default_match, spread

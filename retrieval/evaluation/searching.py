@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from faceedit.describes import Describes
 from index.errors import GalleryError
 from index.gallery import Decision, Face, Gallery, Labels, Photo
-from index.search.exact import scan
+from index.progress import Steps
+from index.search.scan import scan
 from index.values import FloatArray
 from retrieval.describing import known_errors
 from retrieval.evaluation.queries import Rows
 from retrieval.opening import config_of
 
-Progress = Callable[[int, int], None]
 Pictures = NDArray[np.uint8]
 
 
 @contextmanager
 def gallery_of(
-    describer: Describes, pictures: Pictures, folder: Path | None = None, progress: Progress | None = None
+    describer: Describes, pictures: Pictures, folder: Path | None = None, progress: Steps | None = None
 ) -> Iterator[Gallery]:
     """A gallery of these pictures (N, 60, 60, 3), each at the path that is its row's number, with no label.
 
@@ -118,7 +118,7 @@ def _can_go_on(describer: Describes, contents: list[str], folder: Path) -> bool:
 
 
 def _describe(
-    describer: Describes, pictures: Pictures, contents: list[str], gallery: Gallery, progress: Progress | None
+    describer: Describes, pictures: Pictures, contents: list[str], gallery: Gallery, progress: Steps | None
 ) -> None:
     known = gallery.known().keys()
     todo = [row for row in range(len(pictures)) if str(row) not in known]
