@@ -46,6 +46,7 @@ STILL, OWN, NAMED = 1_200, 150, 30  # pictures that never change; of each writer
 CONDITIONS = (None, "decided != 45", "identity = 'still' and decided < 45", "path like 'still/%'", "decided = 0")
 PARTS = ("writer", "reader", "server", "session", "milvus")
 _GAP = 0.5  # seconds between two answers from which on it is told
+_ENDING = 1_800  # seconds in which a process must have ended: where others compute, a run takes minutes
 
 
 def editor() -> HashEditor:
@@ -268,7 +269,7 @@ class Parts:
     def end(self) -> None:
         (self.place.notes / "over").touch()
         for process in self.running.values():
-            process.join(300)
+            process.join(_ENDING)
             if process.exitcode != 0:
                 self.unexpected.append(f"{process.name} ended with {process.exitcode}")
 

@@ -4,16 +4,19 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from index.config import State
 from index.descriptors import DescriptorFile, checked_descriptors
 from index.errors import DescriptorShapeError, DescriptorValueError, FaissMissingError, GalleryCorruptError
-from index.search.exact import build_index, index_ids, nearest, read_index
+from index.search.exact import build, build_index, index_ids, nearest, read_index, save
 from index.search.faiss_files import write_index
 from index.search.scan import scan
 
@@ -250,3 +253,27 @@ def test_a_part_alone_is_compared_as_if_there_were_nothing_else() -> None:
             np.testing.assert_array_equal(nearest_ids, ids[np.argsort(far, kind="stable")[:10]])
     whole = scan(records, np.arange(300), ids, queries, 10)
     assert not np.array_equal(whole[0][1], scan(records, np.arange(300), ids, queries, 10, (4, 12))[0][1])
+
+
+def test_an_index_that_another_process_took_for_half_a_one_is_nothing_to_worry_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever saves one of the same state deletes all others of it, those that are being written among them."""
+    records, ids = unit_vectors(20_000, 64).astype(np.float16), np.arange(20_000)
+    made = build(State(3, "0" * 8, 0, ("a" * 64, 64)), records, ids, ids)
+
+    def delete() -> bool:
+        while saving.is_alive():
+            for half in tmp_path.glob("exact-3-*.tmp"):
+                with suppress(FileNotFoundError):
+                    half.unlink()
+                    return True
+        return False
+
+    taken = False
+    while not taken:  # it may have got its name before
+        saving = Thread(target=save, args=(tmp_path, made))
+        saving.start()
+        taken = delete()
+        saving.join()
+    assert caplog.text == "" and not list(tmp_path.glob("exact-*"))

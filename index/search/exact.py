@@ -74,7 +74,8 @@ def build(state: State, records: HalfArray, ids: IdArray, slots: IdArray) -> Exa
 def save(folder: Path, exact: Exact) -> None:
     """Write the index and delete those of earlier states.
 
-    A disk that refuses costs only time at the next start, so it is logged and not raised.
+    A disk that refuses costs only time at the next start, so it is logged and not raised. Who saves one of this state
+    or a later one meanwhile takes ours for what a crash left: that one is there, then.
     """
     if not os.access(folder, os.W_OK):
         return
@@ -84,7 +85,8 @@ def save(folder: Path, exact: Exact) -> None:
         note(folder, path, look(path))
         discard_indexes(folder, "exact", before=exact.state.generation, keep=path)
     except OSError as error:
-        _log.warning("the search index of %s is not saved: %s", folder, error)
+        if not (isinstance(error, FileNotFoundError) and folder.is_dir()):
+            _log.warning("the search index of %s is not saved: %s", folder, error)
 
 
 def load(folder: Path, state: State, ids: IdArray, slots: IdArray, size: int) -> Exact | None:
