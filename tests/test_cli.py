@@ -261,7 +261,7 @@ def test_what_cannot_be_said_on_stderr_ends_nothing(tmp_path: Path, streams: str
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without a device that is always full")
-@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("buffered", ["", slowly("1")])
 @pytest.mark.parametrize("arguments", ["--version", slowly("gallery --help"), "gallery list --db {} --jsonl"])
 def test_what_cannot_be_printed_is_one_line(
     listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, buffered: str
@@ -517,7 +517,9 @@ def test_a_picture_that_a_full_disk_refuses_leaves_what_was_there(quick: Command
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to limit files")
-@pytest.mark.parametrize("line", [*(" ".join(line) for line in READING), "label 1 --pose 15"])
+@pytest.mark.parametrize(
+    "line", [" ".join(READING[0]), *(slowly(" ".join(line)) for line in READING[1:]), "label 1 --pose 15"]
+)
 def test_where_no_file_may_grow_a_process_reads(listed: Path, tmp_path: Path, line: str) -> None:
     """In a process of its own, which finds none of what SQLite shares among processes."""
     copied = shutil.copytree(listed, tmp_path / "db")

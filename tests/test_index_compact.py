@@ -94,6 +94,7 @@ def test_an_empty_gallery_can_be_compacted(gallery: Gallery) -> None:
     np.testing.assert_array_equal(gallery.descriptors([id_]), vectors(77).astype(np.float16))
 
 
+@pytest.mark.slow
 def test_cut_off_anywhere_the_gallery_is_as_before(gallery: Gallery, tmp_path: Path) -> None:
     before, left = content(gallery), set()
     gallery.close()

@@ -143,6 +143,7 @@ def test_a_copy_goes_on_as_the_first_would_have(place: Place, first: str, second
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_a_copy_that_is_killed_again_and_again_goes_on_where_it_was(place: Place, kind: str) -> None:
     source, target = place("folder"), place(kind)
     fill(source)

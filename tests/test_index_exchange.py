@@ -113,6 +113,7 @@ def test_a_gallery_comes_back_as_it_was(gallery: Gallery, tmp_path: Path) -> Non
         assert again.add([new_face("new.png", 0, (None,) * 3)], vectors(9)) == [7]  # 6 was removed
 
 
+@pytest.mark.slow
 def test_a_gallery_of_many_pages_and_batches_comes_back(gallery: Gallery, tmp_path: Path) -> None:
     ids = gallery.add([new_face(f"{n}.png", 15) for n in range(2_200)], vectors(*range(10, 2_210)))
     gallery.remove(ids[7::10])

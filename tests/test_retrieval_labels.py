@@ -332,6 +332,7 @@ def test_names_that_are_one_anyway_are_not_told_of(faces: FaceSearch, tmp_path: 
     assert faces.index(put(tmp_path / "g", *names)).warnings() == []
 
 
+@pytest.mark.slow
 def test_folders_deep_in_one_another_are_compared_in_little_memory() -> None:
     names = [f"{'d/' * depth}1.png" for depth in range(1, 1_500)]
     tracemalloc.start()

@@ -34,6 +34,7 @@ def sequences(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_an_index_of_reduced_descriptors_answers_as_one_of_all_does(sequences: Run, tmp_path: Path) -> None:
     counted = sequences(
         f"exact,faiss,{tmp_path / 'exact'}", f"reduced,reduced,{tmp_path / 'reduced'}", seed=1, steps=6, kills=0.0

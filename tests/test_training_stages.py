@@ -202,6 +202,7 @@ def test_the_estimator_learns_which_value_each_source_has(people: PairSet) -> No
     assert seen == {True, False}
 
 
+@pytest.mark.slow
 def test_the_head_learns_among_one_persons_conditions_and_among_all_people(people: PairSet) -> None:
     material = material_of(people, sized(TINY_BEST, estimate=0.0))
     stage = HeadStage(material)
