@@ -130,8 +130,7 @@ def measured(photos: Path, how: str) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", _RUN, f"{folder}/db", str(photos), how]
         environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": None if how == "lose" else subprocess.DEVNULL}
-        process = subprocess.Popen(command, env=environment, text=True, **pipes)
+        process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
 
         def watch() -> None:
             while not stop.wait(0.25):
@@ -144,6 +143,8 @@ def measured(photos: Path, how: str) -> Cost:
         out, _ = process.communicate()
         stop.set()
         thread.join()
+    if process.returncode:
+        raise SystemExit(f"the run ended with {process.returncode}, {how}")
     photos_kept, twice, kept, wall = out.split()[-4:]
     assert photos_kept == kept, f"{photos_kept} photos, {kept} paths"
     own = sum(spent[one] for one in servers)

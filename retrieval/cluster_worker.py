@@ -17,7 +17,7 @@ from index.stored import StoreError, place_of
 from retrieval.describing import Content, Made, describe_contents
 from retrieval.errors import ClusterError
 from retrieval.models import Models
-from retrieval.one_file import Read, ReadFace
+from retrieval.one_file import Read
 from retrieval.reading import FileReader, ReadsFiles
 
 _NO_CROP = np.zeros((0, 0, 3), np.uint8)
@@ -96,4 +96,4 @@ def _sees(folder: Path) -> bool:
 
 
 def _without_crops(file: Read) -> Read:
-    return replace(file, faces=tuple(ReadFace(_NO_CROP, face.place) for face in file.faces))
+    return replace(file, faces=tuple(replace(face, crop=_NO_CROP) for face in file.faces))

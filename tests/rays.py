@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ import pytest
 from numpy.typing import NDArray
 
 from faceedit.describes import Described
-from retrieval.one_file import Crops, Read
+from faceedit.images import Picture
+from index.values import Place
+from retrieval.one_file import Crops, Read, ReadFace
 from retrieval.reading import FileReader
 from tests.conftest import ROOT
 from tests.stand_ins import HashEditor, believing
@@ -113,6 +115,19 @@ class Slow:
             (self.notes / str(os.getpid())).touch()
         time.sleep(self.seconds)
         return believing()(path)
+
+
+@dataclass(frozen=True)
+class Twofold:
+    """What sees two people in each photograph, one below the other, of whom the second stands on the head."""
+
+    def __call__(self, path: Path) -> Read:
+        read = believing()(path)
+        people = (self._one(face.crop[::step].copy(), n) for face in read.faces for n, step in enumerate((1, -1)))
+        return replace(read, faces=tuple(people), width=60, height=120)
+
+    def _one(self, crop: Picture, n: int) -> ReadFace:
+        return ReadFace(crop, Place((0, 60 * n, 60, 60), (20, 20, 40, 20, 22, 45, 38, 45), 0.9), n + 1)
 
 
 @dataclass(frozen=True)

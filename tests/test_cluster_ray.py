@@ -19,7 +19,7 @@ from index.gallery import Gallery
 from retrieval.errors import ClusterError
 from retrieval.face_search import FaceSearch
 from tests.conftest import ROOT, blob_face
-from tests.rays import Deadly, DeadlyReader, Noting, Otherwise, Slow, TwoNodes, two_nodes  # noqa: F401
+from tests.rays import Deadly, DeadlyReader, Noting, Otherwise, Slow, Twofold, TwoNodes, two_nodes  # noqa: F401
 from tests.stand_ins import HashEditor, ReadsHere
 from tests.test_retrieval_shards import everything
 
@@ -57,6 +57,14 @@ def test_two_nodes_make_what_one_process_makes(photos: Path, tmp_path: Path) -> 
     assert len(processes) == 2 and sum(processes.values()) == 120 and min(processes.values()) >= 16
     again = index(tmp_path / "two", photos, workers="ray")
     assert (again.described, again.unchanged) == (0, 120)
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_two_nodes_describe_photographs_of_several_people(photos: Path, tmp_path: Path) -> None:
+    one = index(tmp_path / "one", photos, reader=ReadsHere(crops=Twofold()))
+    two = index(tmp_path / "two", photos, reader=ReadsHere(crops=Twofold()), workers="ray")
+    assert two.described == one.described == 240
+    assert everything(str(tmp_path / "two")) == everything(str(tmp_path / "one"))
 
 
 def test_a_node_that_is_lost_costs_no_photograph(two_nodes: TwoNodes, photos: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -17,7 +17,7 @@ from retrieval.cluster_worker import Recipe, Worker
 from retrieval.errors import ClusterError
 from retrieval.models import GivenModels, ModelFolders
 from tests.conftest import blob_face
-from tests.rays import Slow
+from tests.rays import Slow, Twofold
 from tests.stand_ins import HashEditor, ReadsHere
 
 
@@ -48,6 +48,13 @@ def test_a_worker_tells_what_it_made_of_each_file_without_pictures(photos: Path)
     crops = np.stack([np.asarray(Image.open(photos / f"{n}.png")) for n in range(3)])
     expected = HashEditor().describe(crops).descriptors
     assert [made[file.sha256, 1].descriptor.tolist() for file in files[:3]] == expected.tolist()
+
+
+def test_several_faces_of_a_photograph_keep_their_numbers(photos: Path) -> None:
+    worker = Worker(pickle.loads(pickle.dumps(recipe(photos, reader=ReadsHere(crops=Twofold())))))
+    files, made = worker.describe([str(photos / "0.png"), str(photos / "1.png")])
+    assert [[face.number for face in file.faces] for file in files] == [[1, 2], [1, 2]]
+    assert made.keys() == {(file.sha256, number) for file in files for number in (1, 2)}
 
 
 @pytest.mark.parametrize(
