@@ -23,6 +23,7 @@ from faceedit.align import EYES, MOUTH, Landmarks, Point
 from faceedit.errors import MissingPackageError, UsageError
 from faceedit.files import package_folder
 from faceedit.images import Picture
+from faceedit.second_look import is_believed
 from faceedit.trial import reason, tried
 
 SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
@@ -35,8 +36,7 @@ _WEIGHTS = "face_detection_yunet_2023mar.onnx"
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 _FIRST_LOOKS = (160, 320)  # pixels, to see how a photograph lies, where that shows a face
 _TURNS = (0, 2, 1, 3)  # quarter turns, in which as few as can be follow a picture of another shape
-_SURE = 0.85  # so sure that no second look is needed
-_AROUND, _AGAIN = 2, 128  # of a second look: times the box, and pixels
+_SURE = 0.9  # so sure that no second look is needed
 _LARGEST_BOX = 2  # times the longer side of the picture
 _OVERLAP, _MOST = 0.3, 500  # of two boxes of one face; faces in a photograph
 _LITTLE: Picture = np.zeros((64, 64, 3), np.uint8)
@@ -119,10 +119,13 @@ class FaceDetector:
 
     def _sure(self, found: Sequence[Face], pixels: Picture, scale: float) -> tuple[Face, ...]:
         """Those that stand a second look, the largest first."""
-        sure = [face for face in found if face.score >= _SURE or self._is_found_again(face, pixels, scale)]
+        sure = [face for face in found if face.score >= _SURE or self._is_believed(face, pixels, scale)]
         if max(pixels.shape) > SIDES[0]:
             self._asked(self._fine, _LITTLE)
         return tuple(sorted(sure, key=lambda face: -face.area))
+
+    def _is_believed(self, face: Face, pixels: Picture, scale: float) -> bool:
+        return is_believed(scaled(face, scale, scale), pixels, lambda small: self._detected(small, 1.0))
 
     def _turned(self, pixels: Picture, scale: float, looks: Sequence[int]) -> tuple[int, list[Face]]:
         """The quarter turns to the left after which the surest upright face stands there, at the smallest size that
@@ -148,17 +151,6 @@ class FaceDetector:
             (pixels.shape[1] / scale, pixels.shape[0] / scale),
         )
         return [face for face in found if _is_upright(face.landmarks) and _lies_within(face, *sides)]
-
-    def _is_found_again(self, face: Face, pixels: Picture, scale: float) -> bool:
-        """Whether a look at the face alone shows it, too: patterns that are none seldom stand that."""
-        left, top, width, height = (scale * one for one in face.box)
-        side = round(_AROUND * max(width, height))
-        middle = (round(left + width / 2), round(top + height / 2))
-        patch = self._cv2.getRectSubPix(pixels, (side, side), middle)
-        return any(
-            abs(other.box[0] + other.box[2] / 2 - side / 2) < width / 3
-            for other in _plain(self._upright(self._scaled(patch, _AGAIN), _AGAIN / side))
-        )
 
     def _scaled(self, pixels: Picture, side: int) -> Picture:
         scale = side / max(pixels.shape[:2])

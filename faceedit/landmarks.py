@@ -53,16 +53,24 @@ class LandmarkFinder:
 
     def __call__(self, photograph: Image.Image, face: Face, /) -> Landmarks:
         """Those of a face that was detected in an upright RGB photograph, in its pixels."""
+        return self.judged(photograph, face)[0]
+
+    def judged(self, photograph: Image.Image, face: Face) -> tuple[Landmarks, float]:
+        """The same, and how spread over the places the points are, nats: 0 where each is at one, 5.5 where anywhere."""
         square = square_around(_points(face.landmarks)[None])[0]
-        found = np.asarray(self.places(self._seen(photograph, square)) @ square[:, :2].T + square[:, 2], np.float64)
-        return Landmarks(**{name: (float(x), float(y)) for name, (x, y) in zip(FOUND, found, strict=True)})
+        heat = self._heat(self._seen(photograph, square))
+        found = np.asarray(middles(heat)[0] @ square[:, :2].T + square[:, 2], np.float64)
+        points = {name: (float(x), float(y)) for name, (x, y) in zip(FOUND, found, strict=True)}
+        return Landmarks(**points), spread(heat)
 
     def places(self, seen: Picture) -> Floats:
         """Where the points FOUND lie in a square (64, 64, 3) uint8 RGB: (5, 2) x and y, as shares of its side."""
+        return np.asarray(middles(self._heat(seen))[0])
+
+    def _heat(self, seen: Picture) -> Floats:
         with self._one:
             self._network.setInput(self._cv2.dnn.blobFromImage(seen, 1 / 255))
-            heat = self._network.forward()
-        return np.asarray(middles(np.asarray(heat, np.float32))[0])
+            return np.array(self._network.forward(), np.float32)
 
     def _seen(self, photograph: Image.Image, square: Floats) -> Picture:
         """The square of a photograph as (64, 64, 3) uint8, averaged down; beyond the border that is repeated."""
@@ -84,13 +92,14 @@ class LandmarkFinder:
 
 
 @cache
-def _shipped() -> LandmarkFinder:
+def shipped_finder() -> LandmarkFinder:
+    """The network that comes along, loaded once."""
     return LandmarkFinder()
 
 
 def by_network(photograph: Image.Image, face: Face) -> Landmarks:
     """The landmarks of a detected face by the network that comes along, which is loaded with the first."""
-    return _shipped()(photograph, face)
+    return shipped_finder()(photograph, face)
 
 
 def landmarks_digest() -> str:
@@ -113,10 +122,21 @@ def square_around(points: NDArray[np.floating]) -> Floats:
 
 def middles(heat: Floats) -> Floats:
     """The mean place under the softmax of each map: (N, 5, 16, 16) -> (N, 5, 2) x and y, as shares of the side."""
-    likely = np.exp(heat - heat.max((2, 3), keepdims=True))
-    likely /= likely.sum((2, 3), keepdims=True)
+    likely = _likely(heat)
     places = (np.arange(CELLS, dtype=np.float32) + 0.5) / CELLS
     return np.stack([likely.sum(2) @ places, likely.sum(3) @ places], -1).astype(np.float32)
+
+
+def spread(heat: Floats) -> float:
+    """The mean entropy of what the softmax of each map (N, 5, 16, 16) says, nats, 0 to log(256)."""
+    likely = _likely(heat)
+    return float(-(likely * np.log(likely + 1e-9)).sum((2, 3)).mean())
+
+
+def _likely(heat: Floats) -> Floats:
+    """The softmax of each map."""
+    likely = np.exp(heat - heat.max((2, 3), keepdims=True))
+    return np.asarray(likely / likely.sum((2, 3), keepdims=True))
 
 
 def _points(landmarks: Landmarks) -> NDArray[np.float64]:
