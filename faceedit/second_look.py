@@ -30,6 +30,7 @@ _NEAR = 1 / 3  # of a box's sides, that the middle of the same face's may lie el
 _SPREAD, _APART = 0.28, 0.78  # what it takes from how surely a face is seen again, of a share of 1
 _SHARP = 30  # pixels of a box's height: of fewer, the points of a face are spread over more places, by their logarithm
 _LEAST = -0.57  # a tenth of the renders that the detector is not sure of have less, and seven eighths of what is none
+_CUT_OFF = 0.85  # how sure the detector is, at least, of what lies beyond the border in part: it is told of that
 
 Detected = Callable[[Picture], Iterable["Face"]]
 """What a detector sees in BGR pixels, in these pixels."""
@@ -38,10 +39,18 @@ Detected = Callable[[Picture], Iterable["Face"]]
 def is_believed(face: Face, pixels: Picture, detected: Detected) -> bool:
     """Whether a face that was detected in BGR pixels, upright and in these pixels, is one. Raises ModelFileError for a
     damaged landmark network."""
+    if not _shows_all_points(face, pixels):
+        return face.score >= _CUT_OFF  # there is nothing to look at again
     patch, there = _cut_out(face, pixels)
     again = float(np.mean([_seen_again(there, patch, side, detected) for side in _SIDES]))
     spread, apart = _doubts(there, patch)
     return again - _SPREAD * spread - _APART * apart >= _LEAST
+
+
+def _shows_all_points(face: Face, pixels: Picture) -> bool:
+    height, width = pixels.shape[:2]
+    points = (getattr(face.landmarks, name) for name in _POINTS)
+    return all(0 <= x <= width and 0 <= y <= height for x, y in points)
 
 
 def _cut_out(face: Face, pixels: Picture) -> tuple[Picture, Face]:
@@ -53,7 +62,7 @@ def _cut_out(face: Face, pixels: Picture) -> tuple[Picture, Face]:
     middle = (round(left + width / 2), round(top + height / 2))
     x, y = (one - side / 2 for one in middle)
     points = {name: (point[0] - x, point[1] - y) for name, point in face.landmarks.known().items()}
-    patch = np.asarray(cv2.getRectSubPix(pixels, (side, side), middle))
+    patch: Picture = np.asarray(cv2.getRectSubPix(pixels, (side, side), middle), np.uint8)
     return patch, replace(face, box=(left - x, top - y, width, height), landmarks=Landmarks(**points))
 
 
@@ -63,10 +72,10 @@ def _seen_again(face: Face, patch: Picture, side: int, detected: Detected) -> fl
 
     share = side / len(patch)
     how = cv2.INTER_AREA if share < 1 else cv2.INTER_LINEAR
-    small = np.asarray(cv2.resize(patch, (side, side), interpolation=how))
+    small: Picture = np.asarray(cv2.resize(patch, (side, side), interpolation=how), np.uint8)
     near = (_NEAR * share * face.box[2], _NEAR * share * face.box[3])
     both = (small, np.ascontiguousarray(small[:, ::-1]))
-    return sum(_surest(detected(one), side, near) for one in both) / 2
+    return float(np.mean([_surest(detected(one), side, near) for one in both]))
 
 
 def _surest(found: Iterable[Face], side: int, near: tuple[float, float]) -> float:
