@@ -23,7 +23,7 @@ from faceedit.align import EYES, MOUTH, Landmarks, Point
 from faceedit.errors import MissingPackageError, UsageError
 from faceedit.files import package_folder
 from faceedit.images import Picture
-from faceedit.second_look import is_believed
+from faceedit.second_look import is_believed, with_side
 from faceedit.trial import reason, tried
 
 SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
@@ -114,7 +114,7 @@ class FaceDetector:
 
     def _to_look_at(self, photograph: Image.Image, side: int) -> tuple[Picture, float]:
         """Its BGR pixels at one size, a dark one brighter, and how many of them it has for one of its own."""
-        pixels = self._cv2.cvtColor(self._scaled(np.asarray(photograph), side), self._cv2.COLOR_RGB2BGR)
+        pixels = self._cv2.cvtColor(with_side(np.asarray(photograph), side), self._cv2.COLOR_RGB2BGR)
         return _stretched(np.asarray(pixels)), side / max(photograph.size)
 
     def _sure(self, found: Sequence[Face], pixels: Picture, scale: float) -> tuple[Face, ...]:
@@ -132,7 +132,7 @@ class FaceDetector:
         shows one, and what is seen then; no face where there is none. looks: smaller sizes to begin with."""
         for look in looks:
             share = look / max(pixels.shape[:2])
-            found = self._at_each_turn(self._scaled(pixels, look), share * scale)
+            found = self._at_each_turn(with_side(pixels, look), share * scale)
             if any(map(_plain, found)):
                 turns = _surest(found)
                 seen = self._upright(np.rot90(pixels, turns), scale)
@@ -151,12 +151,6 @@ class FaceDetector:
             (pixels.shape[1] / scale, pixels.shape[0] / scale),
         )
         return [face for face in found if _is_upright(face.landmarks) and _lies_within(face, *sides)]
-
-    def _scaled(self, pixels: Picture, side: int) -> Picture:
-        scale = side / max(pixels.shape[:2])
-        how = self._cv2.INTER_AREA if scale < 1 else self._cv2.INTER_LINEAR
-        size = [max(1, round(scale * one)) for one in (pixels.shape[1], pixels.shape[0])]
-        return np.asarray(self._cv2.resize(pixels, size, interpolation=how))
 
     def _detected(self, pixels: Picture, scale: float) -> Iterator[Face]:
         """Faces of BGR pixels, in pixels before these were scaled."""

@@ -66,13 +66,19 @@ def _cut_out(face: Face, pixels: Picture) -> tuple[Picture, Face]:
     return patch, replace(face, box=(left - x, top - y, width, height), landmarks=Landmarks(**points))
 
 
-def _seen_again(face: Face, patch: Picture, side: int, detected: Detected) -> float:
-    """How surely a face in the middle of a patch is seen, 0 to 1, where that has so many pixels, plain and mirrored."""
+def with_side(pixels: Picture, side: int) -> Picture:
+    """Pixels, their longer side so many."""
     import cv2
 
-    share = side / len(patch)
-    how = cv2.INTER_AREA if share < 1 else cv2.INTER_LINEAR
-    small: Picture = np.asarray(cv2.resize(patch, (side, side), interpolation=how), np.uint8)
+    scale = side / max(pixels.shape[:2])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    size = [max(1, round(scale * one)) for one in (pixels.shape[1], pixels.shape[0])]
+    return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+
+
+def _seen_again(face: Face, patch: Picture, side: int, detected: Detected) -> float:
+    """How surely a face in the middle of a patch is seen, 0 to 1, where that has so many pixels, plain and mirrored."""
+    share, small = side / len(patch), with_side(patch, side)
     near = (_NEAR * share * face.box[2], _NEAR * share * face.box[3])
     both = (small, np.ascontiguousarray(small[:, ::-1]))
     return float(np.mean([_surest(detected(one), side, near) for one in both]))

@@ -27,5 +27,10 @@ def message(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
 
 
+def lines_of(error: object) -> list[str]:
+    """What an error says, line by line, without blank ones."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()]
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()

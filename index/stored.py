@@ -200,7 +200,7 @@ def place_of(given: str | os.PathLike[str]) -> Path:
         return given
     text = os.fspath(given)
     if not is_address(text):
-        if isinstance(given, Path) and _COLLAPSED.match(text) and not given.exists():
+        if isinstance(given, Path) and _was_address(given):
             raise AddressError(f"{text!r:.40} is an address: give it as text, not as a path")
         return Path(given)
     found = _ADDRESS.fullmatch(text)
@@ -214,10 +214,12 @@ def place_of(given: str | os.PathLike[str]) -> Path:
 def place_typed(typed: Path) -> Path:
     """The same of what a command line has made a Path of, so that shells complete it: `s3:/bucket/x` is an address
     where there is no such file. Raises AddressError."""
-    text = str(typed)
-    if isinstance(typed, Stored) or not _COLLAPSED.match(text) or typed.exists():
-        return typed
-    return place_of(text.replace(":/", "://", 1))
+    return place_of(str(typed).replace(":/", "://", 1)) if _was_address(typed) else typed
+
+
+def _was_address(path: Path) -> bool:
+    """Whether it is what a Path makes of an address, and no file is called that."""
+    return not isinstance(path, Stored) and _COLLAPSED.match(str(path)) is not None and not path.exists()
 
 
 def scan(place: str) -> AbstractContextManager[Iterator[Entry]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from faceedit.errors import MissingPackageError, UsageError
+from faceedit.text import lines_of
 from retrieval.errors import ClusterError
 
 HERE = "ray"
@@ -70,13 +71,13 @@ def load_ray() -> Any:
 
 def first_line(error: object) -> str:
     """The kind of an error and what it says first, for a line of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = lines_of(error)
     return f"{type(error).__name__}: {lines[0]:.200}" if lines else type(error).__name__
 
 
 def _reason(error: Exception) -> str:
     """Ray's clients are told the whole traceback of the head, of which the last line says what was wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = lines_of(error)
     return f"{lines[-1]:.200}" if isinstance(error, ConnectionAbortedError) and len(lines) > 1 else first_line(error)
 
 
