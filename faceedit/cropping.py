@@ -30,6 +30,7 @@ from faceedit.face_detector import (
 from faceedit.glance import shows_somebody
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, picture_size, read_crop, read_photograph
 from faceedit.landmarks import by_network
+from faceedit.lookalikes import Lookalike, moved, told_of
 from faceedit.seeking import Photograph, looked_for
 
 FACES = (AUTO, ALL, LARGEST_ONLY, ALIGNED) = ("auto", "all", "largest", "aligned")
@@ -87,11 +88,12 @@ class Cut:
 class Cuts:
     """The faces of a picture, the largest first. size: width and height of the upright photograph, pixels; turns: by
     how many quarter turns to the left it was set upright, besides its EXIF; size None: the picture was taken for a crop
-    as it is."""
+    as it is; lookalikes: what was taken for other faces in a photograph, and left out."""
 
     faces: tuple[Cut, ...]
     size: tuple[int, int] | None = None
     turns: int = 0
+    lookalikes: tuple[Lookalike, ...] = ()
 
 
 class Cropper:
@@ -200,7 +202,7 @@ class Cropper:
             # what hides a part of a face hides it from detectors
             return self._whole(given.name, given.content, told, found=lies)
         if not faces.found:
-            raise NoFaceError(f"no face is found in {given.name}: {_GIVE}")
+            raise _nobody(given, faces)
         wanted = faces.found[:1] if how.faces == LARGEST_ONLY else faces.found
         cuts = self._cut_out(given, replace(faces, found=wanted), amiss, larger)
         if not cuts.faces and crop:
@@ -208,7 +210,8 @@ class Cropper:
         told += amiss  # of a crop, whoever reads it tells
         if not cuts.faces:
             raise NoFaceError(
-                f"the face in {given.name} cannot be cut out: it lies too near the border, or is too small; {_GIVE}"
+                f"the face in {given.name} cannot be cut out: it lies too near the border, or is too small; {_GIVE}",
+                _as_given(given, faces),
             )
         return cuts
 
@@ -230,7 +233,9 @@ class Cropper:
         sides = [crop_side(cut.face.landmarks) for cut in cuts if cut.face is not None]
         if small := sum(side < _SMALLEST for side in sides):
             told.append(f"{small} of {len(found)} faces under {_SMALLEST} pixels: what is found by them may be others")
-        return Cuts(tuple(cuts), _turned(given.size, faces.turns), faces.turns)
+        size = _turned(given.size, faces.turns)
+        left_out = moved(faces.lookalikes, faces.photograph.size, 0, size)
+        return Cuts(tuple(cuts), size, faces.turns, left_out)
 
     def _fine_enough(self, given: Photograph, faces: Faces, larger: bool) -> tuple[Image.Image, tuple[Face, ...]]:
         """The upright photograph with as many pixels as the crop of its smallest face needs, if it has them."""
@@ -270,6 +275,17 @@ def detector_of(settings: CropSettings, weights: Path | None) -> Callable[[], Fi
     elif settings.faces in (ALL, LARGEST_ONLY):
         FaceDetector()
     return partial(FaceDetector, weights)
+
+
+def _nobody(given: Photograph, faces: Faces) -> NoFaceError:
+    left_out = _as_given(given, faces)
+    besides = f"; {told_of(left_out)}" if left_out else ""
+    return NoFaceError(f"no face is found in {given.name}{besides}: {_GIVE}", left_out)
+
+
+def _as_given(given: Photograph, faces: Faces) -> tuple[Lookalike, ...]:
+    """What was left out, in the photograph as it was before it was set upright."""
+    return moved(faces.lookalikes, faces.photograph.size, -faces.turns, given.size)
 
 
 def _turned(size: tuple[int, int], turns: int) -> tuple[int, int]:

@@ -17,6 +17,11 @@ FaceEditError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from faceedit.lookalikes import Lookalike
+
 
 class FaceEditError(Exception):
     """Base of every error a user of `faceedit` can cause. exit_code: what a command that it ends gives back."""
@@ -29,9 +34,14 @@ class ImageError(FaceEditError):
 
 
 class NoFaceError(ImageError):
-    """A photograph in which nobody is found."""
+    """A photograph in which nobody is found. lookalikes: what was taken for somebody in it, and left out, where it lies
+    in the photograph as it was given."""
 
     exit_code = 4
+
+    def __init__(self, text: str, lookalikes: tuple[Lookalike, ...] = ()) -> None:
+        super().__init__(text)
+        self.lookalikes = lookalikes
 
 
 class ManifestError(FaceEditError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +23,7 @@ from faceedit.align import EYES, MOUTH, Landmarks, Point
 from faceedit.errors import MissingPackageError, UsageError
 from faceedit.files import package_folder
 from faceedit.images import Picture
+from faceedit.lookalikes import SHAPE, UNSEEN, Lookalike
 from faceedit.second_look import is_believed, with_side
 from faceedit.trial import reason, tried
 
@@ -65,12 +66,31 @@ class Face:
 @dataclass(frozen=True)
 class Faces:
     """What was found. photograph: set upright, RGB; turns: by how many quarter turns to the left that took; found: the
-    faces, the largest first; faint: what may be others, or none, as far as so few pixels tell."""
+    faces, the largest first; faint: what may be others, or none, as far as so few pixels tell; lookalikes: what was
+    taken for others, and left out."""
 
     photograph: Image.Image
     turns: int
     found: tuple[Face, ...]
     faint: tuple[Face, ...] = ()
+    lookalikes: tuple[Lookalike, ...] = ()
+
+
+@dataclass
+class _Seen:
+    """What the detector says of one look. faces: upright ones, and what may be some; lookalikes: what can be none."""
+
+    faces: list[Face] = field(default_factory=list)
+    lookalikes: list[Lookalike] = field(default_factory=list)
+
+    @property
+    def plain(self) -> list[Face]:
+        """Those that are faces for sure enough."""
+        return [face for face in self.faces if face.score >= LEAST_SCORE]
+
+    @property
+    def faint(self) -> tuple[Face, ...]:
+        return tuple(face for face in self.faces if face.score < LEAST_SCORE)
 
 
 class FindsFaces(Protocol):
@@ -102,55 +122,65 @@ class FaceDetector:
         upright by the surest of its faces."""
         pixels, scale = self._to_look_at(photograph, side)
         turns, seen = self._turned(pixels, scale, _FIRST_LOOKS if side == SIDES[0] else ())
-        sure = self._sure(_plain(seen), np.ascontiguousarray(np.rot90(pixels, turns)), scale)
         upright = photograph.rotate(90 * turns, expand=True) if turns else photograph
-        return Faces(upright, turns, sure, _faint(seen))
+        sure, lookalikes = self._sure(seen, np.ascontiguousarray(np.rot90(pixels, turns)), scale)
+        return Faces(upright, turns, sure, seen.faint, lookalikes)
 
     def standing(self, photograph: Image.Image, side: int, /) -> Faces:
         """See `FindsFaces`."""
         pixels, scale = self._to_look_at(photograph, side)
         seen = self._upright(pixels, scale)
-        return Faces(photograph, 0, self._sure(_plain(seen), pixels, scale), _faint(seen))
+        sure, lookalikes = self._sure(seen, pixels, scale)
+        return Faces(photograph, 0, sure, seen.faint, lookalikes)
 
     def _to_look_at(self, photograph: Image.Image, side: int) -> tuple[Picture, float]:
         """Its BGR pixels at one size, a dark one brighter, and how many of them it has for one of its own."""
         pixels = self._cv2.cvtColor(with_side(np.asarray(photograph), side), self._cv2.COLOR_RGB2BGR)
         return _stretched(np.asarray(pixels)), side / max(photograph.size)
 
-    def _sure(self, found: Sequence[Face], pixels: Picture, scale: float) -> tuple[Face, ...]:
-        """Those that stand a second look, the largest first."""
-        sure = [face for face in found if face.score >= _SURE or self._is_believed(face, pixels, scale)]
+    def _sure(self, seen: _Seen, pixels: Picture, scale: float) -> tuple[tuple[Face, ...], tuple[Lookalike, ...]]:
+        """Those that stand a second look, the largest first, and what is left out."""
+        sure, lookalikes = list[Face](), [*seen.lookalikes]
+        for face in seen.plain:
+            if face.score >= _SURE or self._is_believed(face, pixels, scale):
+                sure.append(face)
+            else:
+                lookalikes.append(Lookalike(face.box, UNSEEN))
         if max(pixels.shape) > SIDES[0]:
             self._asked(self._fine, _LITTLE)
-        return tuple(sorted(sure, key=lambda face: -face.area))
+        return tuple(sorted(sure, key=lambda face: -face.area)), tuple(lookalikes)
 
     def _is_believed(self, face: Face, pixels: Picture, scale: float) -> bool:
         return is_believed(scaled(face, scale, scale), pixels, lambda small: self._detected(small, 1.0))
 
-    def _turned(self, pixels: Picture, scale: float, looks: Sequence[int]) -> tuple[int, list[Face]]:
+    def _turned(self, pixels: Picture, scale: float, looks: Sequence[int]) -> tuple[int, _Seen]:
         """The quarter turns to the left after which the surest upright face stands there, at the smallest size that
         shows one, and what is seen then; no face where there is none. looks: smaller sizes to begin with."""
         for look in looks:
             share = look / max(pixels.shape[:2])
             found = self._at_each_turn(with_side(pixels, look), share * scale)
-            if any(map(_plain, found)):
+            if any(one.plain for one in found):
                 turns = _surest(found)
                 seen = self._upright(np.rot90(pixels, turns), scale)
-                return turns, seen if _plain(seen) else found[turns]
+                return turns, seen if seen.plain else found[turns]
         found = self._at_each_turn(pixels, scale)
         return _surest(found), found[_surest(found)]
 
-    def _at_each_turn(self, pixels: Picture, scale: float) -> list[list[Face]]:
+    def _at_each_turn(self, pixels: Picture, scale: float) -> list[_Seen]:
         seen = {turns: self._upright(np.rot90(pixels, turns), scale) for turns in _TURNS}
         return [seen[turns] for turns in range(4)]
 
-    def _upright(self, pixels: Picture, scale: float) -> list[Face]:
-        """Faces, and what may be some."""
-        found, sides = (
-            self._detected(np.ascontiguousarray(pixels), scale),
-            (pixels.shape[1] / scale, pixels.shape[0] / scale),
-        )
-        return [face for face in found if _is_upright(face.landmarks) and _lies_within(face, *sides)]
+    def _upright(self, pixels: Picture, scale: float) -> _Seen:
+        """What lies in the picture: of one that is a line, a detector also says boxes that are nowhere."""
+        seen, sides = _Seen(), (pixels.shape[1] / scale, pixels.shape[0] / scale)
+        for face in self._detected(np.ascontiguousarray(pixels), scale):
+            if not _lies_within(face, *sides):
+                continue
+            if _is_upright(face.landmarks):
+                seen.faces.append(face)
+            elif face.score >= LEAST_SCORE:
+                seen.lookalikes.append(Lookalike(face.box, SHAPE))
+        return seen
 
     def _detected(self, pixels: Picture, scale: float) -> Iterator[Face]:
         """Faces of BGR pixels, in pixels before these were scaled."""
@@ -286,18 +316,9 @@ def _missing(reason: str) -> MissingPackageError:
     )
 
 
-def _plain(seen: Sequence[Face]) -> list[Face]:
-    """Those that are faces for sure enough."""
-    return [face for face in seen if face.score >= LEAST_SCORE]
-
-
-def _faint(seen: Sequence[Face]) -> tuple[Face, ...]:
-    return tuple(face for face in seen if face.score < LEAST_SCORE)
-
-
-def _surest(found: Sequence[Sequence[Face]]) -> int:
+def _surest(found: Sequence[_Seen]) -> int:
     """Which turn shows the surest face; 0 where none shows any."""
-    return int(np.argmax([max((face.score for face in _plain(faces)), default=0) for faces in found]))
+    return int(np.argmax([max((face.score for face in seen.plain), default=0) for seen in found]))
 
 
 def _stretched(pixels: Picture) -> Picture:

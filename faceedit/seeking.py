@@ -9,8 +9,9 @@ from pathlib import Path
 from PIL import Image
 
 from faceedit.colours import Told
-from faceedit.face_detector import SIDES, Face, Faces, FindsFaces, scaled
+from faceedit.face_detector import SIDES, Faces, FindsFaces, scaled
 from faceedit.images import read_photograph
+from faceedit.lookalikes import SMALL, Lookalike, apart, is_in, moved
 
 _MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size
 _LEAST = 14  # pixels of a face's height: of fewer, letters look like faces, and faces like one another
@@ -47,16 +48,24 @@ class Photograph:
 
 def looked_for(given: Photograph, detector: FindsFaces, told: Told) -> Faces:
     """The faces at the smallest size that shows any, and at finer ones while those may show others, who are smaller;
-    what is smaller than anybody can be known by is none."""
+    what is smaller than anybody can be known by is none. Of what is left out each place is told once, whatever it took
+    to find somebody, and none where somebody was found in the end."""
     faces = _large_enough(given, detector.faces(given.at(SIDES[0], told), SIDES[0]))
     for side, finer in pairwise(SIDES):
         if not faces.found and finer < _MUCH_LARGER * max(given.size):
-            faces = _large_enough(given, detector.faces(given.at(finer), finer))
+            faces = _after(faces, _large_enough(given, detector.faces(given.at(finer), finer)))
         elif faces.found and max(given.size) >= _FINER * finer and _may_show_smaller(faces, side):
             faces = _with_smaller(given, detector, faces, finer)
         elif faces.found:
             break
-    return faces
+    return replace(faces, lookalikes=apart(faces.lookalikes, [face.box for face in faces.found]))
+
+
+def _after(before: Faces, faces: Faces) -> Faces:
+    """What a look shows, with what an earlier one left out."""
+    turns, size = faces.turns - before.turns, faces.photograph.size
+    earlier = moved(before.lookalikes, before.photograph.size, turns, size)
+    return replace(faces, lookalikes=(*earlier, *faces.lookalikes))
 
 
 def _may_show_smaller(faces: Faces, side: int) -> bool:
@@ -67,7 +76,7 @@ def _may_show_smaller(faces: Faces, side: int) -> bool:
     if side == SIDES[0] and (len(faces.found) > 1 or small):
         return True
     return any(
-        one.box[3] * side <= _FAINT_HIGH * longest and not any(_is_in(one, face) for face in faces.found)
+        one.box[3] * side <= _FAINT_HIGH * longest and not any(is_in(one.box, face.box) for face in faces.found)
         for one in faces.faint
     )
 
@@ -78,25 +87,14 @@ def _with_smaller(given: Photograph, detector: FindsFaces, faces: Faces, side: i
     photograph = finer.rotate(90 * faces.turns, expand=True) if faces.turns else finer
     across, down = (new / old for new, old in zip(photograph.size, faces.photograph.size, strict=True))
     known, seen = [scaled(face, across, down) for face in faces.found], detector.standing(photograph, side)
-    more = [face for face in seen.found if not any(_is_in(face, other) for other in known)]
+    more = [face for face in seen.found if not any(is_in(face.box, other.box) for other in known)]
     together = tuple(sorted([*known, *more], key=lambda face: -face.area))
-    return _large_enough(given, Faces(photograph, faces.turns, together, seen.faint))
-
-
-def _is_in(face: Face, other: Face) -> bool:
-    """Whether the middle of one of both lies in the other."""
-    return any(
-        left <= x <= left + width and top <= y <= top + height
-        for (left, top, width, height), (x, y) in ((face.box, _middle_of(other)), (other.box, _middle_of(face)))
-    )
-
-
-def _middle_of(face: Face) -> tuple[float, float]:
-    left, top, width, height = face.box
-    return left + width / 2, top + height / 2
+    now = Faces(photograph, faces.turns, together, seen.faint, seen.lookalikes)
+    return _after(faces, _large_enough(given, now))
 
 
 def _large_enough(given: Photograph, faces: Faces) -> Faces:
     least = _LEAST * max(faces.photograph.size) / max(given.size)
     found, faint = (tuple(face for face in some if face.box[3] >= least) for some in (faces.found, faces.faint))
-    return replace(faces, found=found, faint=faint)
+    small = [Lookalike(face.box, SMALL) for face in faces.found if face.box[3] < least]
+    return replace(faces, found=found, faint=faint, lookalikes=(*faces.lookalikes, *small))

@@ -176,6 +176,7 @@ class _Run:
         new: list[Read] = []
         problems: list[Problem] = []
         for file in files:
+            self.report.lookalike_reasons.update(file.lookalikes)
             self.report.warned += [(file.path, "; ".join(file.warnings))] if file.warnings else []
             if not file.faces:
                 self._skip(file, problems)

@@ -12,6 +12,7 @@ from faceedit.align import POINTS, Landmarks, Point, align, crop_side, larger_si
 from faceedit.cropping import AUTO, Cropper
 from faceedit.errors import ImageError, LandmarkError, UsageError
 from faceedit.images import LARGEST, SIZE, Picture
+from faceedit.lookalikes import Lookalike
 from index.gallery import Face, Gallery
 from index.values import Box
 from retrieval.answers import THERE
@@ -37,12 +38,13 @@ class Seen:
 class Shown:
     """The faces in a picture, the largest first. size: width and height of the upright picture in pixels, None where
     the picture is a crop; turns: quarter turns to the left that set it upright, besides its EXIF; warnings: what is
-    amiss with its file."""
+    amiss with its file; lookalikes: what was taken for other faces, and left out."""
 
     faces: tuple[Seen, ...]
     size: tuple[int, int] | None = None
     turns: int = 0
     warnings: tuple[str, ...] = ()
+    lookalikes: tuple[Lookalike, ...] = ()
 
 
 def faces_in(cropper: Cropper, content: bytes) -> Shown:
@@ -53,7 +55,7 @@ def faces_in(cropper: Cropper, content: bytes) -> Shown:
         Seen(number, None if cut.face is None else cut.face.box, None if cut.face is None else cut.face.score)
         for number, cut in enumerate(cuts.faces, start=1)
     )
-    return Shown(seen, cuts.size, cuts.turns, tuple(told))
+    return Shown(seen, cuts.size, cuts.turns, tuple(told), cuts.lookalikes)
 
 
 def looked_at(gallery: Gallery, face: Face, size: int) -> Picture:

@@ -17,6 +17,7 @@ from faceedit.formats import decoders
 from faceedit.glance import shows_somebody
 from faceedit.images import Picture
 from faceedit.landmarks import by_network, landmarks_digest
+from faceedit.lookalikes import Lookalike
 from index.stamps import FileStamp, file_hash
 from index.values import Place
 
@@ -40,7 +41,8 @@ class Read:
 
     lasting: whether that reason lasts as long as the file stays as it is: what the system refuses, it may grant the
     next time; faceless: whether it is that no face is found; warnings: what is wrong with the file, and costs no pixel;
-    width, height, turn: of a photograph, as `index.values.Photo` has them."""
+    width, height, turn: of a photograph, as `index.values.Photo` has them; lookalikes: why each place in it that looks
+    like a face was left out."""
 
     path: Path
     faces: tuple[ReadFace, ...] = ()
@@ -53,6 +55,7 @@ class Read:
     width: int = 0
     height: int = 0
     turn: int = 0
+    lookalikes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -110,6 +113,7 @@ def read_by(cropper: Cropper, path: Path) -> Read:
     """Read one file once."""
     stamp, lasting, faceless = UNKNOWN, False, False
     told: list[str] = []
+    lookalikes: tuple[str, ...] = ()
     try:
         str(path).encode()
         stat = path.stat()  # before the content: a change from here on is seen by the next run
@@ -132,10 +136,12 @@ def read_by(cropper: Cropper, path: Path) -> Read:
     except OSError as error:
         reason = f"{path} cannot be read ({error.strerror or error}): the next run tries it again"
     except (ImageError, MissingPackageError) as error:
-        reason, lasting, faceless = str(error), True, isinstance(error, NoFaceError)
+        reason, lasting = str(error), True
+        if isinstance(error, NoFaceError):
+            faceless, lookalikes = True, _reasons(error.lookalikes)
     else:
         return _with_faces(Read(path, (), hashlib.sha256(content).hexdigest(), stamp, warnings=tuple(told)), cuts)
-    return Read(path, stamp=stamp, reason=reason, lasting=lasting, faceless=faceless)
+    return Read(path, stamp=stamp, reason=reason, lasting=lasting, faceless=faceless, lookalikes=lookalikes)
 
 
 def _with_faces(file: Read, cuts: Cuts) -> Read:
@@ -145,7 +151,12 @@ def _with_faces(file: Read, cuts: Cuts) -> Read:
         ReadFace(cut.crop, None if cut.face is None else _place(cut.face), number)
         for number, cut in enumerate(cuts.faces, 1)
     )
-    return replace(file, faces=faces, width=width, height=height, turn=cuts.turns)
+    left_out = _reasons(cuts.lookalikes)
+    return replace(file, faces=faces, width=width, height=height, turn=cuts.turns, lookalikes=left_out)
+
+
+def _reasons(lookalikes: tuple[Lookalike, ...]) -> tuple[str, ...]:
+    return tuple(one.reason for one in lookalikes)
 
 
 def _place(face: Face) -> Place:

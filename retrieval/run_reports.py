@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faceedit.formats import MISSING
+from faceedit.lookalikes import told as left_out_text
 from faceedit.text import printable
 from index.search.plan import KINDS, Prepared
 from retrieval.comparing import LeftOut
@@ -29,8 +30,9 @@ class IndexReport:
     pruned before, and have what a hand said of them again; hidden: faces that were left out, since somebody hid them;
     others: names of faces of which a hand said something, and
     whose files show another person now, or not that one: it is kept for when the content comes back; photos: how many
-    have a face in the gallery; faceless: those that were looked at and show none, with the reason; skipped: unreadable
-    files and folders with their reasons;
+    have a face in the gallery; faceless: those that were looked at and show none, with the reason;
+    lookalike_reasons: how many places in the photographs that were read look like faces and were left out, by the
+    reason; lookalikes: all of them; skipped: unreadable files and folders with their reasons;
     passed: files and folders, below the one that was indexed, that are no pictures or not to be looked at, and as what;
     warned: files that were read although something beside their pixels is damaged, and what that is.
     rows: how the labels' table and the images met, where one was given; same_names: names of folders that stand below
@@ -56,6 +58,7 @@ class IndexReport:
     others: list[str] = field(default_factory=list)
     photos: int = 0
     faceless: list[tuple[Path, str]] = field(default_factory=list)
+    lookalike_reasons: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     warned: list[tuple[Path, str]] = field(default_factory=list)
     rows: LabelRows | None = None
@@ -67,10 +70,15 @@ class IndexReport:
     search: Prepared | None = None
     not_searched: Exception | None = None
 
+    @property
+    def lookalikes(self) -> int:
+        return self.lookalike_reasons.total()
+
     def as_json(self) -> dict[str, Any]:
         """What `json.dumps` takes."""
         return {
             **{name: getattr(self, name) for name in _COUNTS},
+            "lookalike_reasons": dict(self.lookalike_reasons.most_common()),
             "skipped": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
             "without_face": [{"path": str(path), "reason": reason} for path, reason in self.faceless],
             "warnings": [{"path": str(path), "warning": warning} for path, warning in self.warned],
@@ -94,6 +102,8 @@ class IndexReport:
         told += self.rows.lines() if self.rows else []
         if self.faceless:
             told.append(f"{counted(len(self.faceless), 'photograph')} without a face; `gallery problems` lists them")
+        if self.lookalikes:
+            told.append(left_out_text(self.lookalike_reasons))
         if self.passed:
             told.append(f"passed over: {counts_text(self.passed)}; --verbose lists them")
         if self.search is not None and self.search.index is not None:
@@ -182,7 +192,7 @@ _TOLD = {
 }
 _COUNTS = (
     *("images", "photos", "described", "unchanged", "renamed", "duplicates", "changed", "relabelled", "vanished"),
-    *("pruned", "returned", "hidden"),
+    *("pruned", "returned", "hidden", "lookalikes"),
 )
 
 

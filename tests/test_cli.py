@@ -30,6 +30,7 @@ from retrieval.face_search import FaceSearch
 from retrieval.one_file import Read
 from tests.damage import full_disk
 from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere, stand_in_search
+from tests.test_lookalikes import mask, mask_and_person
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = tuple(
@@ -377,9 +378,37 @@ def test_index_says_what_it_did_as_json_and_does_it_once(quick: Command, photos:
     counts |= {"changed": 0, "renamed": 0, "duplicates": 0, "pruned": 0, "search": {"kind": "exact", "recall": 1.0}}
     counts |= {"labels": None, "same_names": [], "warnings": [], "photos": 4, "without_face": []}
     counts |= {"returned": 0, "hidden": 0, "passed_over": [], "passed_over_kinds": {}, "exclude_unmatched": []}
-    counts |= {"left_out": {"count": 0, "first": []}, "others": []}
+    counts |= {"left_out": {"count": 0, "first": []}, "others": [], "lookalikes": 0, "lookalike_reasons": {}}
     assert json.loads(first.out) == {**counts, "described": 4, "unchanged": 0}
     assert json.loads(second.out) == {**counts, "described": 0, "unchanged": 4}
+
+
+def test_what_looks_like_a_face_and_is_left_out_is_counted(quick: Command, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    (tmp_path / "photos").mkdir()
+    mask().save(tmp_path / "photos" / "mask.png")
+    mask_and_person().save(tmp_path / "photos" / "party.png")
+    reason = "not seen again at a second look"
+    told = quick("index", "photos", "--db", "db")
+    assert (
+        told.code == 0
+        and told.err == ""
+        and told.out.splitlines()[1:]
+        == [
+            "1 photograph without a face; `gallery problems` lists them",
+            f"2 places look like faces and were left out ({reason})",
+        ]
+    )
+    assert "left out" not in quick("index", "photos", "--db", "db").out  # nothing was read
+    as_json = json.loads(quick("index", "photos", "--db", "db2", "--json").out)
+    assert (as_json["lookalikes"], as_json["lookalike_reasons"]) == (2, {reason: 2})
+    one = rf"no face is found in \S*mask\.png; 1 place, at \d+,\d+, looks like a face and was left out \({reason}\)"
+    assert re.search(one, quick("gallery", "problems", "--db", "db").out)
+    refused = quick("query", "photos/mask.png", "--db", "db")
+    assert (refused.code, refused.out) == (4, "")
+    assert re.fullmatch(rf"facesearch: {one}: give a picture that shows one, or a crop of it\n", refused.err)
+    answered = quick("query", "photos/party.png", "--db", "db")
+    assert "left out" not in answered.out + answered.err
 
 
 def test_images_that_keep_an_earlier_description_are_told(quick: Command, photos: Path) -> None:

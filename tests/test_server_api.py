@@ -16,6 +16,9 @@ from facesearch.server.service import Service
 from facesearch.server.settings import Limits
 from retrieval.face_search import FaceSearch
 from tests.served import API, knowing, over, picture, serving, stand_in, write_faces
+from tests.stand_ins import HashEditor
+from tests.test_lookalikes import content as png
+from tests.test_lookalikes import mask, mask_and_person
 
 
 @pytest.fixture
@@ -109,6 +112,21 @@ def test_two_faces_are_compared_as_facesearch_compares_them(tmp_path: Path, phot
             assert own["same"] is True and own["distance"] < 1e-3
             wrong = client.post(f"{API}/compare", params={"other": 2, "of": 1, "false_accepts": 0.3})
             assert wrong.json()["code"] == "usage" and "choose one of 0.01, 0.001" in wrong.json()["hint"] + wrong.text
+
+
+def test_a_picture_says_which_faces_it_shows_and_what_looks_like_one(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    describer, reason = HashEditor(), "not seen again at a second look"
+    with FaceSearch(tmp_path / "none", describer=describer) as faces, serving(faces) as (client, _):
+        said = client.post(f"{API}/faces", content=png(mask_and_person())).json()
+        assert (said["size"], [face["number"] for face in said["faces"]], said["warnings"]) == ([800, 600], [1], [])
+        [one] = said["lookalikes"]
+        assert one["reason"] == reason and abs(one["box"][0] + one["box"][2] / 2 - 250) < 40
+        refused = client.post(f"{API}/faces", content=png(mask()))
+        assert refused.status_code == 422 and refused.json()["code"] == "no_face"
+        assert refused.json()["message"].endswith(f"looks like a face and was left out ({reason})")
+        crop = client.post(f"{API}/faces", content=picture()).json()
+        assert (crop["size"], len(crop["faces"]), crop["lookalikes"]) == (None, 1, [])
 
 
 def test_an_edit_needs_no_gallery(tmp_path: Path) -> None:

@@ -116,6 +116,11 @@ class SeenFace(BaseModel):
     score: float | None = Field(description="How sure the detector is, 0 to 1.")
 
 
+class Lookalike(BaseModel):
+    box: Box = Field(description="Left, top, width and height in pixels of the upright picture.")
+    reason: str
+
+
 class Detected(BaseModel):
     """The faces in an upload, the largest first."""
 
@@ -123,6 +128,7 @@ class Detected(BaseModel):
     turns: int = Field(description="Quarter turns to the left that set it upright, besides its EXIF.")
     faces: list[SeenFace]
     warnings: list[str]
+    lookalikes: list[Lookalike] = Field(description="Places that look like faces and were left out, and why.")
 
 
 class Labels(BaseModel):

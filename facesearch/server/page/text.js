@@ -202,7 +202,7 @@ export const T = {
     stop: "Stop",
     progress: (doing, done, of) => `${doing}: ${done.toLocaleString("en")} of ${of.toLocaleString("en")}`,
     outcome: {
-      index: (o) => [`${n(o.images, "face")} in the gallery: ${o.described} described, ${o.unchanged} unchanged, ${o.skipped.length} skipped${o.hidden ? `, ${o.hidden} left out since they are hidden` : ""}`, ...o.warnings_told, ...o.skipped.slice(0, 5).map((one) => `skipped: ${one.reason}`)],
+      index: (o) => [`${n(o.images, "face")} in the gallery: ${o.described} described, ${o.unchanged} unchanged, ${o.skipped.length} skipped${o.hidden ? `, ${o.hidden} left out since they are hidden` : ""}${o.lookalikes ? `, ${n(o.lookalikes, "place")} left out as no face` : ""}`, ...o.warnings_told, ...o.skipped.slice(0, 5).map((one) => `skipped: ${one.reason}`)],
       verify: (o) => o.lines,
       compact: (o) => [`${size(o.before)} before, ${size(o.after)} now`],
       export: (o) => [`${n(o.images, "face")} exported${o.missing.length ? `, ${o.missing.length} files not copied` : ""}`],
