@@ -1,7 +1,8 @@
 """What differs between photographs of one face and is drawn anew for every batch: background, exposure, white balance,
 gamma, misalignment, mirroring. Pictures come as a person on black with an alpha mask.
 
-Everything is torch on the training's device; values are 0..1 until `faceedit.training.batches` normalises them.
+Everything is torch on the training's device, and drawn where the generator lies; values are 0..1 until
+`faceedit.training.batches` normalises them.
 """
 
 from __future__ import annotations
@@ -72,6 +73,16 @@ class Take:
         return compressed(grainy(shown, self.knobs, self.random), self.knobs, self.random)
 
 
+def _even(random: torch.Generator, *shape: int) -> Tensor:
+    """Between 0 and 1, drawn where the generator lies."""
+    return torch.rand(shape, generator=random, device=random.device)
+
+
+def _normal(random: torch.Generator, *shape: int) -> Tensor:
+    """Of mean 0 and spread 1, drawn where the generator lies."""
+    return torch.randn(shape, generator=random, device=random.device)
+
+
 def composite(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
     """person (B, 3, H, W) on black, mask (B, 1, H, W), background (B, 3, H, W) or a number -> (B, 3, H, W)."""
     return person + (1 - mask) * background
@@ -79,10 +90,9 @@ def composite(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
 
 def tone(people: int, knobs: Augmentation, random: torch.Generator, device: str) -> tuple[Tensor, Tensor]:
     """Gamma (G, 1, 1, 1) and gain (G, 3, 1, 1) of each person's sitting: all its pictures share them."""
-    gamma = torch.exp(knobs.gamma * torch.randn(people, 1, 1, 1, generator=random))
+    gamma = torch.exp(knobs.gamma * _normal(random, people, 1, 1, 1))
     gain = torch.exp(
-        knobs.exposure * torch.randn(people, 1, 1, 1, generator=random)
-        + knobs.white_balance * torch.randn(people, 3, 1, 1, generator=random)
+        knobs.exposure * _normal(random, people, 1, 1, 1) + knobs.white_balance * _normal(random, people, 3, 1, 1)
     )
     return gamma.to(device), gain.to(device)
 
@@ -96,57 +106,53 @@ def toned(person: Tensor, mask: Tensor, gamma: Tensor, gain: Tensor) -> Tensor:
 def random_backgrounds(count: int, size: int, random: torch.Generator, device: str, textures: float = 0.0) -> Tensor:
     """(count, 3, size, size): plain walls (a quarter of them white or near it), gradients, and blurred rooms; a share
     `textures` of them with a pattern: leaves and stones, or stripes as of bricks, blinds and shelves."""
-    grey = torch.rand(count, 1, 1, 1, generator=random)
-    white = torch.rand(count, 1, 1, 1, generator=random) < 0.25
-    grey = torch.where(white, 0.85 + 0.15 * torch.rand(count, 1, 1, 1, generator=random), grey)
-    colour = grey + 0.35 * torch.rand(count, 1, 1, 1, generator=random) ** 2 * torch.randn(
-        count, 3, 1, 1, generator=random
-    )
-    axis = torch.linspace(-1, 1, size)
-    angle = 2 * math.pi * torch.rand(count, 1, 1, 1, generator=random)
-    slope = 0.25 * torch.rand(count, 1, 1, 1, generator=random) ** 2
+    grey = _even(random, count, 1, 1, 1)
+    white = _even(random, count, 1, 1, 1) < 0.25
+    grey = torch.where(white, 0.85 + 0.15 * _even(random, count, 1, 1, 1), grey)
+    colour = grey + 0.35 * _even(random, count, 1, 1, 1) ** 2 * _normal(random, count, 3, 1, 1)
+    axis = torch.linspace(-1, 1, size, device=random.device)
+    angle = 2 * math.pi * _even(random, count, 1, 1, 1)
+    slope = 0.25 * _even(random, count, 1, 1, 1) ** 2
     walls = colour + slope * (
         torch.cos(angle) * axis[None, None, None, :] + torch.sin(angle) * axis[None, None, :, None]
     )
-    coarse = torch.randn(count, 3, 6, 6, generator=random) * 0.5 + torch.randn(count, 1, 6, 6, generator=random)
+    coarse = _normal(random, count, 3, 6, 6) * 0.5 + _normal(random, count, 1, 6, 6)
     rooms = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
-    blocks = F.interpolate(torch.randn(count, 3, 5, 4, generator=random), size=(size, size), mode="nearest")
-    depth = 0.25 * torch.rand(count, 1, 1, 1, generator=random)
-    furnished = torch.rand(count, 1, 1, 1, generator=random) < 0.4
-    hard = torch.rand(count, 1, 1, 1, generator=random) < 0.35
+    blocks = F.interpolate(_normal(random, count, 3, 5, 4), size=(size, size), mode="nearest")
+    depth = 0.25 * _even(random, count, 1, 1, 1)
+    furnished = _even(random, count, 1, 1, 1) < 0.4
+    hard = _even(random, count, 1, 1, 1) < 0.35
     made = walls + furnished * depth * torch.where(hard, blocks, rooms)
     if textures > 0:
-        patterned = torch.rand(count, 1, 1, 1, generator=random) < textures
-        made = made + patterned * 0.3 * torch.rand(count, 1, 1, 1, generator=random) * _patterns(count, size, random)
+        patterned = _even(random, count, 1, 1, 1) < textures
+        made = made + patterned * 0.3 * _even(random, count, 1, 1, 1) * _patterns(count, size, random)
     return made.clamp(0, 1).to(device)
 
 
 def _patterns(count: int, size: int, random: torch.Generator) -> Tensor:
     """(count, 3, size, size) of about unit spread: noise of three scales, or waves that cross each other."""
-    noise = torch.zeros(count, 3, size, size)
+    noise = torch.zeros(count, 3, size, size, device=random.device)
     for places in (8, 20, size):
-        coarse = torch.randn(count, 1, places, places, generator=random) + 0.4 * torch.randn(
-            count, 3, places, places, generator=random
-        )
+        coarse = _normal(random, count, 1, places, places) + 0.4 * _normal(random, count, 3, places, places)
         noise += 0.6 * F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
-    axis = torch.linspace(0, 2 * math.pi, size)
-    waves = torch.zeros(count, 1, size, size)
+    axis = torch.linspace(0, 2 * math.pi, size, device=random.device)
+    waves = torch.zeros(count, 1, size, size, device=random.device)
     for _ in range(2):
-        across, down = (12 * torch.rand(2, count, 1, 1, 1, generator=random) ** 2).unbind(0)
-        phase = 2 * math.pi * torch.rand(count, 1, 1, 1, generator=random)
+        across, down = (12 * _even(random, 2, count, 1, 1, 1) ** 2).unbind(0)
+        phase = 2 * math.pi * _even(random, count, 1, 1, 1)
         waves += torch.sin(across * axis + down * axis[:, None] + phase)
-    return torch.where(torch.rand(count, 1, 1, 1, generator=random) < 0.5, noise, waves)
+    return torch.where(_even(random, count, 1, 1, 1) < 0.5, noise, waves)
 
 
 def misalignment(count: int, knobs: Augmentation, random: torch.Generator) -> Tensor:
     """(count, 2, 3) affine maps from a place in the misaligned picture to one in the aligned: a shift, a scale, a
     roll."""
-    angle = math.radians(knobs.roll) * torch.randn(count, generator=random)
-    scale = torch.exp(knobs.scale * torch.randn(count, generator=random))
-    theta = torch.zeros(count, 2, 3)
+    angle = math.radians(knobs.roll) * _normal(random, count)
+    scale = torch.exp(knobs.scale * _normal(random, count))
+    theta = torch.zeros(count, 2, 3, device=random.device)
     theta[:, 0, 0], theta[:, 0, 1] = scale * torch.cos(angle), -scale * torch.sin(angle)
     theta[:, 1, 0], theta[:, 1, 1] = scale * torch.sin(angle), scale * torch.cos(angle)
-    theta[:, :, 2] = 2 * knobs.shift * torch.randn(count, 2, generator=random).clamp(-2, 2)
+    theta[:, :, 2] = 2 * knobs.shift * _normal(random, count, 2).clamp(-2, 2)
     return theta
 
 
@@ -162,15 +168,15 @@ def focused(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> T
     weight = (kernel[:, None] * kernel).expand(pictures.shape[1], 1, 3, 3).to(pictures.device)
     padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
     soft = F.conv2d(padded, weight, groups=pictures.shape[1])
-    drawn = torch.rand(len(pictures), 1, 1, 1, generator=random).to(pictures.device)
+    drawn = _even(random, len(pictures), 1, 1, 1).to(pictures.device)
     sharp = (pictures + 0.7 * (pictures - soft)).clamp(0, 1)
     return torch.where(drawn < knobs.blur, soft, torch.where(drawn > 1 - knobs.sharpen, sharp, pictures))
 
 
 def grainy(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> Tensor:
     """The pictures (B, C, H, W) with a sensor's noise, from none to `knobs.noise`."""
-    strength = knobs.noise * torch.rand(len(pictures), 1, 1, 1, generator=random) ** 2
-    grain = torch.randn(pictures.shape, generator=random).to(pictures.device)
+    strength = knobs.noise * _even(random, len(pictures), 1, 1, 1) ** 2
+    grain = _normal(random, *pictures.shape).to(pictures.device)
     return (pictures + strength.to(pictures.device) * grain).clamp(0, 1)
 
 
@@ -182,12 +188,12 @@ def compressed(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -
     padded = F.pad(pictures, (0, across, 0, down), mode="replicate")
     blocks = padded.view(b, c, (h + down) // 8, 8, (w + across) // 8, 8).transpose(3, 4)
     cosine = _cosine_transform().to(pictures.device)
-    order = torch.arange(8.0)
-    step = 0.01 + 0.06 * torch.rand(b, 1, 1, 1, 1, 1, generator=random) ** 2
-    steps = (step * (1 + 0.35 * (order[:, None] + order))).to(pictures.device)
+    order = torch.arange(8.0, device=pictures.device)
+    step = 0.01 + 0.06 * _even(random, b, 1, 1, 1, 1, 1) ** 2
+    steps = step.to(pictures.device) * (1 + 0.35 * (order[:, None] + order))
     coarse = cosine.T @ ((cosine @ blocks @ cosine.T / steps).round() * steps) @ cosine
     stored = coarse.transpose(3, 4).reshape(b, c, h + down, w + across)[..., :h, :w].clamp(0, 1)
-    chosen = torch.rand(b, 1, 1, 1, generator=random).to(pictures.device) < knobs.compression
+    chosen = _even(random, b, 1, 1, 1).to(pictures.device) < knobs.compression
     return torch.where(chosen, stored, pictures)
 
 
@@ -201,5 +207,5 @@ def _cosine_transform() -> Tensor:
 
 def colourless(pictures: Tensor, share: float, random: torch.Generator) -> Tensor:
     """A share of the pictures (B, 3, H, W) in grey."""
-    chosen = torch.rand(len(pictures), 1, 1, 1, generator=random).to(pictures.device) < share
+    chosen = _even(random, len(pictures), 1, 1, 1).to(pictures.device) < share
     return torch.where(chosen, pictures.mean(1, keepdim=True), pictures)

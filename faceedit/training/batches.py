@@ -68,6 +68,10 @@ class Photographer:
         self, pairs: PairSet, normalisation: Normalisation, augmentation: Augmentation | None, device: str
     ) -> None:
         self._pairs, self._knobs, self._device = pairs, augmentation, device
+        self._images = _at(device, pairs.images)
+        self._masks, self._places, self._viewpoints = (
+            None if held is None else _at(device, held) for held in (pairs.masks, pairs.places, pairs.viewpoints)
+        )
         self._mean, self._std = normalisation.tensors(device)
         self._occludes = bool((pairs.groups >= len(pairs.images)).any())
 
@@ -82,12 +86,13 @@ class Photographer:
     def _augmented(
         self, knobs: Augmentation, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]
     ) -> Sitting:
-        random = _generator(draw)
+        random = _generator(draw, self._device)
+        side = random if random.device.type == "cpu" else _generator(draw, "cpu")  # nobody waits for the GPU to say it
         k = targets.shape[1]
         gamma, gain = tone(int(people.max()) + 1, knobs, random, self._device)
         mirror = self._pairs.mirror
-        mirrored = knobs.mirror and mirror is not None and float(torch.rand(1, generator=random)) < 0.5
-        of_source = torch.from_numpy(people)
+        mirrored = knobs.mirror and mirror is not None and float(torch.rand(1, generator=side)) < 0.5
+        of_source = torch.from_numpy(people).to(self._device)
         take = self._take(gamma[of_source], gain[of_source], knobs, random)
         shown = take.picture(*self._people(sources))
         wanted = self._as_sources(shown, sources, targets, take) if knobs.together else self._straight(targets, take)
@@ -119,15 +124,16 @@ class Photographer:
 
     def _truth(self, sources: Rows, targets: Rows, take: Take) -> Correspondence | None:
         """Of every target (S, K), side by side, in its source (S,) that was misaligned, maybe together with it."""
-        pairs = self._pairs
-        if pairs.places is None or pairs.viewpoints is None or pairs.mask_rows is None:
+        mask_rows, places, viewpoints = self._pairs.mask_rows, self._places, self._viewpoints
+        if mask_rows is None or places is None or viewpoints is None:
             return None
-        n, k = len(pairs.images), targets.shape[1]
-        source, target = (pairs.mask_rows[rows % n] for rows in (np.repeat(sources, k), targets.ravel()))
-        shown, wanted = (torch.from_numpy(pairs.places[rows]).to(self._device) for rows in (source, target))
-        viewpoints = torch.from_numpy(pairs.viewpoints[source]).to(self._device)
-        by = take.theta.repeat_interleave(k, 0).to(self._device)
-        truth = correspondence(wanted, shown, viewpoints).misaligned(by)
+        n, k = len(self._pairs.images), targets.shape[1]
+        source, target = (mask_rows[rows % n] for rows in (np.repeat(sources, k), targets.ravel()))
+        shown, wanted, seen_from = (
+            self._rows(held, rows) for held, rows in ((places, source), (places, target), (viewpoints, source))
+        )
+        by = take.theta.repeat_interleave(k, 0)
+        truth = correspondence(wanted, shown, seen_from).misaligned(by)
         return truth.shifted(by) if take.knobs.together else truth
 
     def portraits(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
@@ -136,12 +142,12 @@ class Photographer:
         knobs = self._knobs
         if knobs is None:
             return self._normalised(self._plain(rows, draw))
-        random = _generator(draw)
+        random = _generator(draw, self._device)
         gamma, gain = tone(len(rows), knobs, random, self._device)
         shown = self._take(gamma, gain, knobs, random).picture(*self._people(rows))
         shown = colourless(shown, knobs.grey, random)
         if knobs.mirror:
-            mirrored = torch.rand(len(rows), 1, 1, 1, generator=random).to(self._device) < 0.5
+            mirrored = torch.rand(len(rows), 1, 1, 1, generator=random, device=random.device) < 0.5
             shown = torch.where(mirrored, shown.flip(3), shown)
         return self._normalised(255 * shown)
 
@@ -159,23 +165,31 @@ class Photographer:
         """The pictures (R, 3, 60, 60), those of rows beyond the last under their occlusion; and what it hides
         (R, 60, 60) bool."""
         n = len(self._pairs.images)
-        hidden = torch.zeros(len(rows), SIZE, SIZE, dtype=torch.bool)
-        shown = shown.clone()
-        for i in np.flatnonzero(rows >= n):
-            before = occluder(np.random.default_rng([*draw, int(rows[i]) - n]))
-            cover = torch.from_numpy(before.cover).to(self._device)
-            colours = torch.from_numpy(before.colours).to(self._device).permute(2, 0, 1).float() / 255
-            shown[i] = (1 - cover) * shown[i] + cover * colours
-            hidden[i] = torch.from_numpy(before.hidden)
-        return shown, hidden.to(self._device)
+        hidden = torch.zeros(len(rows), SIZE, SIZE, dtype=torch.bool, device=self._device)
+        covered = np.flatnonzero(rows >= n)
+        if not len(covered):
+            return shown, hidden
+        before = [occluder(np.random.default_rng([*draw, int(row) - n])) for row in rows[covered]]
+        colours, cover, hides = (
+            torch.from_numpy(np.stack(each)).to(self._device)
+            for each in zip(*((o.colours, o.cover, o.hidden) for o in before), strict=True)
+        )
+        at, cover = torch.from_numpy(covered).to(self._device), cover[:, None]
+        hidden[at] = hides
+        laid = (1 - cover) * shown[at] + cover * (colours.permute(0, 3, 1, 2).float() / 255)
+        return shown.index_copy(0, at, laid), hidden
 
     def _people(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """People on black (R, 3, 60, 60) and their masks (R, 1, 60, 60), 0..1."""
-        assert self._pairs.masks is not None and self._pairs.mask_rows is not None
+        assert self._masks is not None and self._pairs.mask_rows is not None
         rows = rows % len(self._pairs.images)
-        person = torch.from_numpy(self._pairs.images[rows]).to(self._device).permute(0, 3, 1, 2).float() / 255
-        mask = torch.from_numpy(self._pairs.masks[self._pairs.mask_rows[rows]]).to(self._device)[:, None].float() / 255
+        person = self._rows(self._images, rows).permute(0, 3, 1, 2).float() / 255
+        mask = self._rows(self._masks, self._pairs.mask_rows[rows])[:, None].float() / 255
         return person, mask
+
+    def _rows(self, held: Tensor, rows: Rows) -> Tensor:
+        """Rows of what is held, on the training's device."""
+        return held[torch.from_numpy(rows).to(held.device)].to(self._device)
 
     def _plain(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
         pixels = torch.from_numpy(crops_at(self._pairs.images, rows, draw)).to(self._device)
@@ -185,5 +199,15 @@ class Photographer:
         return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
 
 
-def _generator(draw: tuple[int, ...]) -> torch.Generator:
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))
+def _generator(draw: tuple[int, ...], device: str) -> torch.Generator:
+    return torch.Generator(device).manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))
+
+
+_HELD = 0.25  # share of a GPU's memory that one kind of data may take there
+
+
+def _at(device: str, held: NDArray[np.generic]) -> Tensor:
+    """What batches are taken from: on the training's device where it fits, so that no batch waits for the way there."""
+    tensor = torch.from_numpy(held)
+    fits = device == "cuda" and held.nbytes < _HELD * torch.cuda.get_device_properties(0).total_memory
+    return tensor.to(device) if fits else tensor

@@ -28,8 +28,8 @@ class Comparison:
 
     @property
     def learnt(self) -> Tensor:
-        """(4 G,) bool: which of the pairs can be learnt."""
-        return torch.from_numpy(self.leads.ravel()).to(self.shot.targets.device)
+        """Rows (P,) of the 4 G pairs that can be learnt."""
+        return torch.from_numpy(np.flatnonzero(self.leads)).to(self.shot.targets.device)
 
 
 class Comparer:

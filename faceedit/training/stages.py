@@ -100,7 +100,7 @@ class First(NamedTuple):
         return self.maps[:, :3]
 
     def part(self, rows: Tensor) -> First:
-        """Of some of the pairs (N,) bool."""
+        """Of some of the pairs, by their numbers (P,)."""
         moved, truth = self.moved, self.truth
         return First(
             self.maps[rows],
