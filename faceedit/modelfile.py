@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from faceedit.describes import Usual
 from faceedit.errors import ModelFileError
@@ -87,6 +88,18 @@ class Model:
         return self.networks.describer
 
 
+class _NothingDrawn(TorchFunctionMode):
+    """Layers are made without the random weights that PyTorch gives them, since a file's come in their place."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (nn.init.kaiming_uniform_, nn.init.uniform_):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
 def new_networks(config: NetworkConfig) -> Networks:
     """The networks of these sizes, not initialised."""
     kind = GenerationNetwork if not config.mixing else FlowGenerationNetwork if config.flow else MixingGenerationNetwork
@@ -152,7 +165,8 @@ def load_model(folder: Path, about: tuple[ModelCard, str] | None = None) -> Mode
             f"{file} is not the file that {CARD} describes "
             f"(sha256 {found[:12]} instead of {checksum[:12]}): copy the model again"
         )
-    networks = new_networks(card.network)
+    with _NothingDrawn():
+        networks = new_networks(card.network)
     try:
         tensors = load_tensors(data)
         _require_fitting(tensors, networks)

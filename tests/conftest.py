@@ -60,7 +60,8 @@ def write_model(
     config: NetworkConfig | None = None,
     neutral: bool = False,
 ) -> Path:
-    """An untrained model of this seed, saved."""
+    """An untrained model of this seed, saved; by default one whose attribute encoder, most of the paper's weights, is
+    an eighth as wide."""
     import torch
 
     from faceedit.modelcard import ModelCard, Normalisation
@@ -68,7 +69,7 @@ def write_model(
     from faceedit.networks import NetworkConfig, initialise
 
     torch.set_num_threads(2)
-    config = config or NetworkConfig(attributes=len(space))
+    config = config or NetworkConfig(attributes=len(space), hidden=64)
     networks = new_networks(config)
     random = torch.Generator().manual_seed(seed)
     for network in networks:

@@ -27,7 +27,7 @@ def cropper() -> Cropper:
     return Cropper()
 
 
-def wall(size: tuple[int, int] = (800, 600)) -> Image.Image:
+def wall(size: tuple[int, int] = (400, 300)) -> Image.Image:
     return Image.new("RGB", size, WALL)
 
 
@@ -37,7 +37,7 @@ def noise() -> Image.Image:
 
 def animal() -> Image.Image:
     """Ears, eyes, a nose and whiskers, as one draws a cat."""
-    made = wall()
+    made = wall((800, 600))
     pen = ImageDraw.Draw(made)
     pen.ellipse((250, 150, 550, 430), (120, 100, 80))
     for left in (260, 450):
@@ -48,7 +48,7 @@ def animal() -> Image.Image:
     for height in (330, 345, 360):
         pen.line((280, height, 370, 345), (230, 230, 230), 2)
         pen.line((430, 345, 520, height), (230, 230, 230), 2)
-    return made
+    return made.reduce(2)
 
 
 def with_face(side: int, left: int, top: int, size: tuple[int, int] = (800, 600)) -> Image.Image:

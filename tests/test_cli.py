@@ -157,7 +157,7 @@ def test_every_argument_and_option_has_help(facesearch: Command, command: str) -
 
 
 def test_help_takes_little_of_the_processor() -> None:
-    """The process's own time, whatever else the machine does; the least of three, since caches may be cold."""
+    """The process's own time, whatever else the machine does; once of three times, since caches may be cold."""
     if sys.platform == "win32":
         pytest.skip("no resource module")
     import resource
@@ -168,7 +168,9 @@ def test_help_takes_little_of_the_processor() -> None:
         assert in_a_process("--help").returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(seconds) < 0.5
+        if seconds[-1] < 0.5:
+            return
+    raise AssertionError(f"it took {seconds} seconds")
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("gallery", "redescribe")])
@@ -220,7 +222,7 @@ def redirected(folder: Path, arguments: str, streams: str, first: str = "") -> s
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close streams")
 @pytest.mark.parametrize(
-    "closed", ["<&- >&- 2>&-", "2<note", "1<note", *map(slowly, ("2>&-", ">&-", "<&-", "0>>note"))]
+    "closed", ["<&- >&- 2>&-", *map(slowly, ("2<note", "1<note", "2>&-", ">&-", "<&-", "0>>note"))]
 )
 def test_a_closed_stream_is_as_if_it_led_nowhere(listed: Path, tmp_path: Path, closed: str) -> None:
     """So is one that is open the wrong way: a shell's script whose errors are closed hands itself on in their place."""
@@ -263,7 +265,7 @@ def test_what_cannot_be_said_on_stderr_ends_nothing(tmp_path: Path, streams: str
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without a device that is always full")
 @pytest.mark.parametrize("buffered", ["", slowly("1")])
-@pytest.mark.parametrize("arguments", ["--version", slowly("gallery --help"), "gallery list --db {} --jsonl"])
+@pytest.mark.parametrize("arguments", ["--version", *map(slowly, ("gallery --help", "gallery list --db {} --jsonl"))])
 def test_what_cannot_be_printed_is_one_line(
     listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, buffered: str
 ) -> None:
@@ -549,16 +551,15 @@ def test_a_picture_that_a_full_disk_refuses_leaves_what_was_there(quick: Command
 @pytest.mark.parametrize(
     "line", [" ".join(READING[0]), *(slowly(" ".join(line)) for line in READING[1:]), "label 1 --pose 15"]
 )
-def test_where_no_file_may_grow_a_process_reads(listed: Path, tmp_path: Path, line: str) -> None:
+def test_where_no_file_may_grow_a_process_reads(quick: Command, listed: Path, tmp_path: Path, line: str) -> None:
     """In a process of its own, which finds none of what SQLite shares among processes."""
     copied = shutil.copytree(listed, tmp_path / "db")
-    arguments = f"gallery {line} --db {copied}"
-    told = redirected(tmp_path, arguments, "", "ulimit -f 0;")
+    told = redirected(tmp_path, f"gallery {line} --db {copied}", "", "ulimit -f 0;")
     if line.startswith("label"):
         assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (1, "", 1)
     else:
         assert (told.returncode, told.stderr) == (0, "")
-        assert told.stdout.count("\n") == redirected(tmp_path, arguments, "").stdout.count("\n")
+        assert told.stdout.count("\n") == quick("gallery", *line.split(), "--db", copied).out.count("\n")
 
 
 def test_labels_from_a_manifest_appear_in_the_results(quick: Command, data_set: Path, tmp_path: Path) -> None:
@@ -733,7 +734,7 @@ def test_shrink_makes_a_model_that_answers_as_the_whole_one(
 ) -> None:
     made = facesearch("shrink", model_folder, "--out", "small")
     assert (made.code, made.err) == (0, "")
-    assert "2.0 MB instead of 16.8 MB" in made.out
+    assert "2.0 MB instead of 5.5 MB" in made.out
     again = facesearch("shrink", model_folder, "--out", "small")
     assert again.code == 1 and "holds a model already" in again.err
     assert facesearch("index", photos, "--db", "db", "--model", "small").code == 0

@@ -79,10 +79,10 @@ def test_type_checkers_see_every_name(tmp_path: Path) -> None:
 
 def test_importing_it_loads_nothing_heavy(tmp_path: Path) -> None:
     heavy = "{'torch', 'faiss', 'numpy', 'PIL', 'sqlalchemy', 'typer', 'rich'}"
-    done = python("-c", f"import sys, facesearch; print({heavy} & set(sys.modules))", folder=tmp_path)
-    assert done.stdout == "set()\n", done.stderr
-    code = "import sys; from facesearch import FaceSearch; print('torch' in sys.modules, 'numpy' in sys.modules)"
-    assert python("-c", code, folder=tmp_path).stdout == "False True\n"
+    code = f"import sys, facesearch; print({heavy} & set(sys.modules))"
+    code += "; from facesearch import FaceSearch; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = python("-c", code, folder=tmp_path)
+    assert done.stdout == "set()\nFalse True\n", done.stderr
 
 
 # --- a user's own files ---
@@ -123,10 +123,10 @@ def test_the_command_is_stopped_by_neither(beside: Path) -> None:
     command = Path(sys.executable).with_name("facesearch")
     if not command.exists():
         pytest.skip("facesearch is not installed")
-    for arguments in (["--version"], ["gallery", "info", "--db", "none"]):
-        done = subprocess.run([command, *arguments], cwd=beside, env=HERE, capture_output=True, text=True, check=False)
-        assert "a file of my own" not in done.stdout + done.stderr
-        assert done.returncode == (0 if arguments == ["--version"] else 1) and "Traceback" not in done.stderr
+    arguments = [str(command), "gallery", "info", "--db", "none"]
+    done = subprocess.run(arguments, cwd=beside, env=HERE, capture_output=True, text=True, check=False)
+    assert "a file of my own" not in done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "none holds no gallery" in done.stderr
 
 

@@ -46,7 +46,7 @@ def picture(width: int, height: int) -> Image.Image:
 
 def png(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, "PNG")
+    image.save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 

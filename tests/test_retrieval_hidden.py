@@ -56,7 +56,7 @@ def write(path: Path, seed: int, size: tuple[int, int] = (400, 240), corner: tup
     noise = np.random.default_rng(seed).integers(0, 256, (24, 40, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize(size)
     image.paste(corner, (0, 0, 2, 2))
-    image.save(path)
+    image.save(path, compress_level=1)
 
 
 @pytest.fixture

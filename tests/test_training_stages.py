@@ -50,6 +50,7 @@ TINY_BEST = replace(
     network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2, flow=False),
     **FEW,  # type: ignore[arg-type]
 )
+WITHOUT_CRITIC = replace(TINY_BEST, critic=0.0)  # whose optimiser takes two seconds to load
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +256,7 @@ def test_pictures_are_compared_in_one_persons_sitting_or_each_in_its_own(people:
             sittings.append(people.tolist())
             return super().sitting(sources, targets, values, people, draw)
 
-    material = material_of(people, TINY_BEST)
+    material = material_of(people, WITHOUT_CRITIC)
     material = replace(material, photographer=Recorder(people, EVEN, TINY_BEST.augmentation, "cpu"))
     values = [Comparer(material, 2, 2).comparison(3, step).shot.values for step in range(8)]
     for step, shared in enumerate(sittings):
@@ -385,6 +386,7 @@ def test_a_critic_is_as_loud_as_the_rest_of_the_loss() -> None:
     assert all(torch.equal(p, before[name]) for name, p in adversary.critic.named_parameters())
 
 
+@pytest.mark.slow
 def test_a_critic_of_one_seed_begins_the_same_and_leaves_others_draws_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -438,14 +440,14 @@ def test_without_contrast_stage_two_learns_from_other_pairs_than_stage_one(pairs
 
 
 def test_an_identity_lesson_counts_the_faces_whose_nearest_portrait_is_another_s(people: PairSet) -> None:
-    material = material_of(people, TINY_BEST)
+    material = material_of(people, WITHOUT_CRITIC)
     stage = IdentityStage(material)
-    assert stage.steps == TINY_BEST.steps_identity and len(stage.begin()) > 0
+    assert stage.steps == WITHOUT_CRITIC.steps_identity and len(stage.begin()) > 0
     lesson = stage.lesson(0)
     assert lesson.pairs == 4 and lesson.figure in (0, 0.25, 0.5, 0.75, 1)
-    both = replace(TINY_BEST, identity_people=1, identity_alone=1)
+    both = replace(WITHOUT_CRITIC, identity_people=1, identity_alone=1)
     assert IdentityStage(material_of(people, both)).lesson(0).pairs == 2 + 1
-    none = IdentityStage(material_of(people, replace(TINY_BEST, network=NetworkConfig(mixing=1))))
+    none = IdentityStage(material_of(people, replace(WITHOUT_CRITIC, network=NetworkConfig(mixing=1))))
     assert none.steps == 0 and none.begin() == []
 
 
