@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Context, Exit, Option
 
-from cli.options import DeviceOption, FaceOption, IdentityOption, JsonOption, ModelOption, face_search, warn_of
+from cli.options import DeviceOption, FaceOption, IdentityOption, JsonOption, ModelOption, face_search
+from cli.telling import show, warn_of
 
 
 def compare(
@@ -34,9 +34,8 @@ def compare(
         require_file(image, "an image")
     with face_search(context, model=model, identity=identity, device=device) as faces:
         sources = [faces.read(image, face=which) for image, which in ((one, face), (other, other_face))]
-        for source in sources:
-            warn_of(source)
+        warn_of(*sources)
         found = faces.compare(*sources, false_accepts=false_accepts)
-    print(json.dumps(found.as_json()) if as_json else found)
+    show(as_json, found.as_json(), [str(found)])
     if not found.same:
         raise Exit(4)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from typer import Exit
 
 from cli.options import JsonOption, ModelsOption
+from cli.telling import show
 
 
 def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
@@ -16,10 +16,8 @@ def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
     from retrieval.installation import examine
 
     found = examine(models)
-    if as_json:
-        print(json.dumps([asdict(finding) for finding in found]))
-    else:
-        width = max(len(finding.name) for finding in found)
-        print("\n".join(line for finding in found for line in finding.lines(width)))
+    width = max(len(finding.name) for finding in found)
+    lines = (line for finding in found for line in finding.lines(width))
+    show(as_json, [asdict(finding) for finding in found], lines)
     if any(finding.state == "broken" for finding in found):
         raise Exit(1)

@@ -19,8 +19,8 @@ from cli.options import (
     PoseOption,
     face_search,
     swept,
-    warn_of,
 )
+from cli.telling import warn_of
 from retrieval.tables import shown
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -27,8 +26,9 @@ from cli.options import (
     db_place,
     face_search,
 )
+from cli.telling import say, show, warn_not_searched
 from faceedit.errors import UsageError
-from faceedit.text import message, printable
+from faceedit.text import printable
 
 if TYPE_CHECKING:
     from cli.progress import ProgressBar
@@ -122,32 +122,17 @@ def index(
         if dry_run:
             _tell_gone(search.would_prune(images, **looks), as_json)
             return
-        wishes: dict[str, Any] = {
-            "prune": prune,
-            "sure": yes or _asked(bar),
-            "retry": retry,
-            "identity_level": identity_level,
-            "faces": faces,
-            "detector": detector,
-            "identity_of": identity_of,
-            "shard": shard,
-            "workers": workers,
-        }
-        report = search.index(images, labels, requirements=requirements, progress=bar.tell, **wishes, **looks)
-    for line in report.skipped_lines():
-        print(f"skipped: {line}", file=sys.stderr)
-    for line in report.passed_lines() if verbose else ():
-        print(f"passed over: {line}", file=sys.stderr)
-    if as_json:
-        print(json.dumps({"gallery": str(place), **report.as_json()}))
-    else:
-        print("\n".join(report.lines(place, time.monotonic() - started)))
-    for line in report.warnings():
-        print(f"warning: {line}", file=sys.stderr)
+        looks |= {"identity_level": identity_level, "faces": faces, "detector": detector, "identity_of": identity_of}
+        looks |= {"prune": prune, "sure": yes or _asked(bar), "retry": retry, "shard": shard, "workers": workers}
+        report = search.index(images, labels, requirements=requirements, progress=bar.tell, **looks)
+    say("skipped", report.skipped_lines())
+    say("passed over", report.passed_lines() if verbose else ())
+    lines = report.lines(place, time.monotonic() - started)
+    show(as_json, {"gallery": str(place), **report.as_json()}, lines)
+    say("warning", report.warnings())
     if report.not_searched is not None and requirements is not None:
         raise report.not_searched
-    if report.not_searched is not None:
-        print(f"warning: the gallery is searched as before: {message(str(report.not_searched))}", file=sys.stderr)
+    warn_not_searched(report.not_searched, "the gallery is searched as before")
     if report.skipped:
         raise Exit(3)
 
@@ -167,8 +152,6 @@ def _asked(bar: ProgressBar) -> Ask | bool:
 
 def _tell_gone(gone: Gone, as_json: bool) -> None:
     """What would be removed, as text or JSON; what speaks against it goes to stderr."""
-    if as_json:
-        print(json.dumps(gone.as_json()))
-    else:
-        print("".join(f"{printable(face.path)}\n" for face in gone.images), end="")
+    if as_json or gone.images:
+        show(as_json, gone.as_json(), (printable(face.path) for face in gone.images))
     print("\n".join(gone.warnings()), file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,9 +13,9 @@ from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
     from faceedit.attributes import AttributeSpace
+    from index.gallery import Gallery
     from index.truth.address import Address
     from retrieval.face_search import FaceSearch
-    from retrieval.source import Source
 
 Factory = Callable[..., "FaceSearch"]
 
@@ -98,6 +97,13 @@ def face_search(context: Context, db: str | Path | None = None, **options: Any) 
     return make(db_place(db), **options)
 
 
+def gallery_of(db: str | Path | None = None, damaged: bool = False) -> Gallery:
+    """The gallery of --db alone, for what needs no model."""
+    from index.gallery import Gallery
+
+    return Gallery.open(db_place(db), damaged=damaged)
+
+
 def db_place(given: str | Path | None) -> Address:
     """--db, else $FACESEARCH_DB, else .facesearch in the current folder. Raises AddressError."""
     from index.truth.address import read_address
@@ -129,19 +135,3 @@ def one_of(usual: str, **on: bool) -> str:
     if len(chosen) > 1:
         raise UsageError(f"--{' and --'.join(chosen)} together: choose one")
     return chosen[0] if chosen else usual
-
-
-def warn_of(source: Source) -> None:
-    """Say what is amiss with a picture's file, and costs no pixel."""
-    from faceedit.text import printable
-
-    for warning in source.warnings:
-        print(f"warning: {printable(f'{source.name}: {warning}')}", file=sys.stderr)
-
-
-def warn_not_searched(reason: Exception | None) -> None:
-    """Say why there is no new index; the gallery is searched all the same."""
-    if reason is not None:
-        from faceedit.text import message
-
-        print(f"warning: the index is not built anew: {message(str(reason))}", file=sys.stderr)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Context, Exit, Option
 
@@ -26,11 +25,8 @@ from cli.options import (
     face_search,
     one_of,
     swept,
-    warn_of,
 )
-
-if TYPE_CHECKING:
-    from retrieval.answers import Answer
+from cli.telling import say, warn_of
 
 
 def query(
@@ -69,7 +65,6 @@ def query(
     """Imagine a person as asked, and find them. One attribute is imagined after the other; what is found are the
     nearest real pictures. With nothing asked, they are those of whom it is, at any look. With --person all faces of
     that person say who it is."""
-    from faceedit.errors import ImageError
     from retrieval.checks import require_no_image
     from retrieval.wishes import asked_for, condition_of, require_distance, require_distinct
 
@@ -77,7 +72,6 @@ def query(
     attribute = swept(all_poses, all_illuminations, asked)
     require_distinct(distinct)
     require_distance(max_distance)
-    from faceedit.text import printable
     from index.stored import place_typed
     from retrieval.answer_text import Format
     from retrieval.query_images import Asked
@@ -87,19 +81,19 @@ def query(
     asked_of.require(sheet, as_json)
     wishes: dict[str, Any] = {"pose": pose, "illumination": illumination, "inpaint": inpaint}
     wishes |= {"where": condition, "distinct": distinct, "max_distance": max_distance}
-    found, answered, failures = False, 0, 0
+    found, answered, failures = False, 0, list[str]()
+
+    def skipped(reason: str) -> None:
+        failures.append(reason)
+        say("skipped", [reason])
+
     with face_search(context, db, model=model, models=models, identity=identity, device=device) as faces:
         if sheet is not None:
+            from faceedit.images import write_picture
+            from retrieval.sheets import answer_sheet
+
             require_no_image(sheet, faces.gallery.config.image_root)
-        for image in asked_of.each(sys.stdin):
-            try:
-                source = None if person is not None else faces.read(image, face=face)
-            except ImageError as error:
-                if asked_of.single is not None:
-                    raise
-                failures += 1
-                print(f"skipped: {printable(str(error))}", file=sys.stderr)
-                continue
+        for image, source in asked_of.sources(sys.stdin, lambda image: faces.read(image, face=face), skipped):
             if source is not None:
                 warn_of(source)
             if attribute is None:
@@ -112,21 +106,14 @@ def query(
             answered += 1
             found |= any(answer.results for answer in answers)
             if sheet is not None:
-                _write_sheet(answers, sheet)
+                write_picture(answer_sheet(answers), sheet)
     if failures:
-        print(f"warning: {failures:,} of the images could not be queried with", file=sys.stderr)
+        say("warning", [f"{len(failures):,} of the images could not be queried with"])
         raise Exit(3)
     if not answered:
-        print("nothing asked: no image was named on standard input", file=sys.stderr)
+        say("nothing asked", ["no image was named on standard input"])
         raise Exit(4)
     if not found:
         within = "" if max_distance is None else f", within a distance of {max_distance:g}"
-        print(f"nothing found: no picture of the gallery meets the conditions{within}", file=sys.stderr)
+        say("nothing found", [f"no picture of the gallery meets the conditions{within}"])
         raise Exit(4)
-
-
-def _write_sheet(answers: Sequence[Answer], path: Path) -> None:
-    from faceedit.images import write_picture
-    from retrieval.sheets import answer_sheet
-
-    write_picture(answer_sheet(answers), path)

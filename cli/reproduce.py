@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from cli.options import DeviceOption, ModelsOption
+from cli.telling import say
 from faceedit.errors import UsageError
 from faceedit.text import message
 from retrieval.checks import require_output_folder
@@ -48,8 +48,8 @@ def reproduce(
     require_own_report(out)
     with ProgressBar() as bar:
         content = measure(manifest, found, out, Settings(pairs, queries, seed), device, bar.tell)
-    for name, reason in not_measured(content).items():
-        print(f"warning: {name} is not measured: {message(reason)}", file=sys.stderr)
+    missed = not_measured(content).items()
+    say("warning", (f"{name} is not measured: {message(reason)}" for name, reason in missed))
     print("\n".join(summary(content)))
     print(f"{out / 'report.html'}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from typer import Argument, Option
 
 from cli.options import DeviceOption, KnobOption
 from cli.progress import ProgressBar, duration
+from cli.telling import say
 from retrieval.checks import require_output_folder
 
 
@@ -62,7 +62,7 @@ def train(
 
     options = {"steps_one": steps_one, "steps_two": steps_two, "contrast": contrast, "middle": middle}
     asked = Asked(attribute_named(task), data, out, recipe, options, knob or (), seed, start, device)
-    run, pairs = prepared(asked, resume, lambda note: print(f"note: {note}", file=sys.stderr), require_output_folder)
+    run, pairs = prepared(asked, resume, lambda note: say("note", [note]), require_output_folder)
     from faceedit.training.trainer import Progress
     from faceedit.training.trainer import train as train_model
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from faceedit.errors import UsageError
+from faceedit.errors import ImageError, UsageError
+from faceedit.text import printable
 from index.stored import place_of
 from retrieval.checks import require_file, require_picture_name
 from retrieval.kinds import find_images
+
+if TYPE_CHECKING:
+    from retrieval.source import Source
 
 _STANDARD_INPUT = Path("-")
 
@@ -47,6 +52,21 @@ class Asked:
                 require_file(image, "an image")
         if sheet is not None:
             require_picture_name(sheet, None if self.person is not None else self.single)
+
+    def sources(
+        self, lines: Iterable[str], read: Callable[[Path], Source], skipped: Callable[[str], None]
+    ) -> Iterator[tuple[Path, Source | None]]:
+        """Each of `each` with what is read there, a person with nothing. Of several images those that cannot be read
+        are told to `skipped`. Raises ImageError for the only one."""
+        for image in self.each(lines):
+            try:
+                source = None if self.person is not None else read(image)
+            except ImageError as error:
+                if self.single is not None:
+                    raise
+                skipped(printable(str(error)))
+            else:
+                yield image, source
 
     def each(self, lines: Iterable[str]) -> Iterator[Path]:
         """Every image that is meant, one at a time, or the name of the person; lines: of standard input, which are read

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from typer import Context, Option
 
-from cli.options import DbOption, ImagesArgument, WhereOption, face_search, warn_not_searched
+from cli.options import DbOption, ImagesArgument, WhereOption, face_search
+from cli.telling import warn_not_searched
 from faceedit.errors import UsageError
 from faceedit.text import printable
 from retrieval.tables import counted

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 from typer import Argument, Context, Exit, Option
 
-from cli.options import (
-    DbOption,
-    DetectorOption,
-    IdentityOption,
-    JsonOption,
-    ModelOption,
-    db_place,
-    face_search,
-    warn_not_searched,
-)
+from cli.options import DbOption, DetectorOption, IdentityOption, JsonOption, ModelOption, face_search, gallery_of
+from cli.telling import say, show, warn_not_searched
 from faceedit.errors import UsageError
 from faceedit.text import printable
 
@@ -25,17 +15,11 @@ from faceedit.text import printable
 def hidden(db: DbOption = None, as_json: JsonOption = False) -> None:
     """List the faces that stay away. They were removed, and later runs of `index` leave them out; `unhide` has them
     back."""
-    from index.gallery import Gallery
-
-    with Gallery.open(db_place(db)) as gallery:
+    with gallery_of(db) as gallery:
         found = gallery.hidden.all()
-    if as_json:
-        print(json.dumps([one.as_json() for one in found]))
-        return
-    if not found:
+    if not found and not as_json:
         raise Exit(4)
-    for one in found:
-        print(printable(one.name))
+    show(as_json, [one.as_json() for one in found], (printable(one.name) for one in found))
 
 
 def unhide(
@@ -55,8 +39,7 @@ def unhide(
         done = faces.unhide(*given, detector=detector)
     for line in done.lines():
         print(line)
-    for warning in done.warnings():
-        print(f"warning: {printable(warning)}", file=sys.stderr)
+    say("warning", map(printable, done.warnings()))
     warn_not_searched(done.not_searched)
     if done.stay:
         raise Exit(3)

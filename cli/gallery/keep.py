@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -23,10 +21,10 @@ from cli.options import (
     RecallOption,
     TaskOption,
     db_folder,
-    db_place,
     face_search,
-    warn_not_searched,
+    gallery_of,
 )
+from cli.telling import say, show, warn_not_searched
 from faceedit.text import printable
 
 
@@ -60,15 +58,11 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Check that a gallery is sound. The database, every descriptor against its hash, and the index against every
     descriptor."""
     from cli.progress import ProgressBar
-    from index.gallery import Gallery
     from retrieval.gallery_info import verification_lines
 
-    with Gallery.open(db_place(db), damaged=True) as gallery, ProgressBar("checking descriptors") as bar:
+    with gallery_of(db, damaged=True) as gallery, ProgressBar("checking descriptors") as bar:
         found = gallery.verify(bar.update)
-    if as_json:
-        print(json.dumps({**asdict(found), "sound": found.sound}))
-    else:
-        print("\n".join(verification_lines(found)))
+    show(as_json, {**asdict(found), "sound": found.sound}, verification_lines(found))
     if not found.sound:
         raise Exit(1)
 
@@ -76,10 +70,9 @@ def verify(db: DbOption = None, as_json: JsonOption = False) -> None:
 def repair(db: DbOption = None) -> None:
     """Mend what is damaged. No image goes: those whose descriptors or rows are damaged keep their ids and labels, and
     wait to be described again; indexes are built anew."""
-    from index.gallery import Gallery
     from retrieval.gallery_info import repair_lines
 
-    with Gallery.open(db_place(db), damaged=True) as gallery:
+    with gallery_of(db, damaged=True) as gallery:
         done = gallery.repair()
     print("\n".join(repair_lines(done)))
 
@@ -122,12 +115,10 @@ def redescribe(
             return
         with ProgressBar() as bar:
             report = faces.redescribe(drop=drop, detector=detector, progress=bar.tell)
-    if as_json:
-        print(json.dumps(report.as_json()))
-    else:
-        for path, reason in report.unread:
-            print(f"not described: {printable(reason if path in reason else f'{path}: {reason}')}", file=sys.stderr)
-        print("\n".join(report.lines(faces.place)))
+    if not as_json:
+        unread = (reason if path in reason else f"{path}: {reason}" for path, reason in report.unread)
+        say("not described", map(printable, unread))
+    show(as_json, report.as_json(), report.lines(faces.place))
     warn_not_searched(report.not_searched)
     if not report.finished:
         raise Exit(3)
@@ -144,14 +135,9 @@ def plan(
     from retrieval.search_requirements import requirements_of
 
     requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
-    from index.gallery import Gallery
     from retrieval.gallery_info import plan_lines
 
-    with Gallery.open(db_place(db)) as gallery:
+    with gallery_of(db) as gallery:
         made = gallery.plan(requirements)
-    chosen = made.chosen
-    if as_json:
-        print(json.dumps({**asdict(made), "chosen": chosen.kind if chosen else None}))
-    else:
-        print("\n".join(plan_lines(made)))
+    show(as_json, {**asdict(made), "chosen": made.chosen.kind if made.chosen else None}, plan_lines(made))
     made.require()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from itertools import chain, islice
 from typing import Annotated
 
 from typer import Context, Exit, Option
 
-from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, db_place, face_search, one_of
+from cli.options import DbOption, ImagesArgument, JsonOption, WhereOption, face_search, gallery_of, one_of
+from cli.telling import show as tell
 
 
 def info(context: Context, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Say what a gallery holds, and where. Also which model described it, and how it is searched."""
     with face_search(context, db) as faces:
         found = faces.info()
-    print(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
+    tell(as_json, found.as_json(), found.lines())
 
 
 def list_images(
@@ -30,10 +30,9 @@ def list_images(
     from retrieval.wishes import condition_of
 
     condition = condition_of(where)
-    from index.gallery import Gallery
     from retrieval.listing import listed
 
-    with Gallery.open(db_place(db)) as gallery:
+    with gallery_of(db) as gallery:
         found = islice(gallery.faces(condition), limit)
         first = list(islice(found, 1))
         if first or form == "csv":
@@ -45,21 +44,19 @@ def list_images(
 
 def show(images: ImagesArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show everything that is known of images."""
-    from index.gallery import Gallery
     from retrieval.choosing import chosen_ids
     from retrieval.listing import detail_lines, details
 
-    with Gallery.open(db_place(db)) as gallery:
+    with gallery_of(db) as gallery:
         rows = details(gallery, gallery.get(chosen_ids(gallery, images or (), None)))
-    print(json.dumps(rows) if as_json else detail_lines(rows))
+    tell(as_json, rows, [detail_lines(rows)])
 
 
 def problems(db: DbOption = None, as_json: JsonOption = False) -> None:
     """List the files that gave no image. They cannot be read, or show no face; `index` tries them again when they
     change."""
-    from index.gallery import Gallery
     from retrieval.listing import problem_lines
 
-    with Gallery.open(db_place(db)) as gallery:
+    with gallery_of(db) as gallery:
         for line in problem_lines(gallery.problems(), gallery.config.image_root, as_json):
             print(line)

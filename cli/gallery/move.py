@@ -8,7 +8,8 @@ from typing import Annotated
 
 from typer import Argument, Context, Exit, Option
 
-from cli.options import DbOption, db_place, face_search
+from cli.options import DbOption, db_place, face_search, gallery_of
+from cli.telling import say
 from faceedit.errors import UsageError
 from retrieval.checks import require_keepable, require_output_folder
 from retrieval.tables import counted, shown
@@ -35,8 +36,7 @@ def copy(
     with face_search(context, source) as faces, ProgressBar("copying") as bar:
         done = faces.copy(place, bar.tell, vectors=vectors)
     print("\n".join(copied_lines(done, shown(faces.place), shown(place))))
-    for line in copy_warnings(done, shown(faces.place)):
-        print(f"warning: {line}", file=sys.stderr)
+    say("warning", copy_warnings(done, shown(faces.place)))
 
 
 def export(
@@ -47,10 +47,9 @@ def export(
     """Write a gallery as plain files. These are gallery.json, faces.jsonl, descriptors.npy and perhaps pictures/."""
     require_output_folder(folder)
     from cli.progress import ProgressBar
-    from index.gallery import Gallery
     from retrieval.gallery_info import not_copied_lines
 
-    with Gallery.open(db_place(db)) as gallery, ProgressBar("exporting") as bar:
+    with gallery_of(db) as gallery, ProgressBar("exporting") as bar:
         done = gallery.export(folder, pictures, bar.update)
     print(f"{shown(folder)}: {counted(done.images, 'image')}" + (" with their pictures" if pictures else ""))
     for line in not_copied_lines(done):
@@ -91,7 +90,7 @@ def import_(
         print(f"{shown(place)}: {counted(len(gallery), 'image')}, whose files lie below {below}")
     if missing:
         where = "say where they are with `facesearch gallery relocate`"
-        print(f"warning: the files of {counted(missing, 'image')} are not there; {where}", file=sys.stderr)
+        say("warning", [f"the files of {counted(missing, 'image')} are not there; {where}"])
 
 
 def relocate(
@@ -108,4 +107,4 @@ def relocate(
         missing = faces.relocate(root)
         print(f"{shown(faces.place)}: images below {shown(place_of(root).resolve())}")
     if missing:
-        print(f"warning: the files of {counted(missing, 'image')} are not there", file=sys.stderr)
+        say("warning", [f"the files of {counted(missing, 'image')} are not there"])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Context, Exit, Option, Typer
 
 from cli.options import DbOption, IdentityOption, JsonOption, ModelOption, face_search
+from cli.telling import show
 
 if TYPE_CHECKING:
     from index.values import Person
@@ -41,15 +41,13 @@ def people(
     with face_search(context, db, model=model, identity=identity) as faces, ProgressBar() as bar:
         done = None if as_is else faces.group(anew=anew, progress=bar.tell)
         found = faces.people()
-    if as_json:
-        grouping = {} if done is None else {"grouping": done.as_json()}
-        print(json.dumps({**grouping, "people": [_json(person) for person in found]}))
-        return
-    for line in done.lines() if done else ():
-        print(line, file=sys.stderr)
-    if not found:
-        raise Exit(4)
-    print("\n".join(table(found)))
+    if not as_json:
+        for line in done.lines() if done else ():
+            print(line, file=sys.stderr)
+        if not found:
+            raise Exit(4)
+    grouping = {} if done is None else {"grouping": done.as_json()}
+    show(as_json, {**grouping, "people": [asdict(person) for person in found]}, table(found))
 
 
 @group.command()
@@ -91,8 +89,4 @@ def not_same(context: Context, persons: PersonsArgument, db: DbOption = None, as
 def _tell(persons: list[Person], as_json: bool) -> None:
     from retrieval.people import table
 
-    print(json.dumps([_json(one) for one in persons]) if as_json else "\n".join(table(persons)))
-
-
-def _json(person: Person) -> dict[str, Any]:
-    return asdict(person)
+    show(as_json, [asdict(one) for one in persons], table(persons))
