@@ -107,8 +107,13 @@ def query(
             found |= any(answer.results for answer in answers)
             if sheet is not None:
                 write_picture(answer_sheet(answers), sheet)
+    _require_all(len(failures), answered, found, max_distance)
+
+
+def _require_all(failures: int, answered: int, found: bool, max_distance: float | None) -> None:
+    """Leave with the code of what is missing, and say what it is."""
     if failures:
-        say("warning", [f"{len(failures):,} of the images could not be queried with"])
+        say("warning", [f"{failures:,} of the images could not be queried with"])
         raise Exit(3)
     if not answered:
         say("nothing asked", ["no image was named on standard input"])
