@@ -44,9 +44,8 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     results = {}
     for folder in given.model or [MODEL]:
-        editor: AnyEditor = Editor.load(folder)
-        if given.identity != "own":
-            editor = KnowingEditor(editor, encoder_named(given.identity))
+        own, encoder = Editor.load(folder), encoder_named(given.identity)
+        editor: AnyEditor = KnowingEditor(own, encoder) if encoder else own
         measured = evaluate_set(editor, read_manifest(given.real), MATCH, queries=10**9)
         results[str(folder)] = figures = groups_of(measured, genders(given.real / "people.csv"))
         print(folder, json.dumps(figures), flush=True)

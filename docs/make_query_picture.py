@@ -19,7 +19,7 @@ from retrieval.face_search import FaceSearch
 from retrieval.models import SAMPLE_DB
 
 TARGET = Path(__file__).with_name("query.png")
-SHOWN = ("0104_+00_06", "0113_-15_00", "0128_+15_06", "0136_+00_13_occluded")
+SHOWN = ("0104_+00_06", "0109_-30_13", "0128_+15_06", "0136_+00_13_occluded")
 
 
 def query_picture() -> tuple[bytes, list[Answer]]:

@@ -25,12 +25,12 @@ PEOPLE, LIGHTS = 40, ("0", "6", "9", "13")
 # identity number among the 40, pose and light of the picture to query with; pose, light and completion to ask for
 QUERIES = (
     (3, "0", "6", "30", "", ""),
-    (8, "-30", "13", "0", "", ""),
+    (8, "-30", "13", "0", "9", ""),
     (14, "45", "9", "-15", "", ""),
     (21, "-45", "0", "45", "", ""),
     (27, "15", "6", "", "13", ""),
     (35, "0", "13", "", "", "yes"),
-    (12, "-15", "0", "30", "9", ""),
+    (12, "-15", "0", "30", "", ""),
 )
 COLUMNS = ("path", "identity", "pose", "illumination")
 ASKED = ("ask_pose", "ask_illumination", "ask_inpaint")

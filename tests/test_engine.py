@@ -116,7 +116,7 @@ def test_pictures_are_described_as_plainly(name: str) -> None:
     plain = describe_plainly(Plain(model.networks), model, faces)
     mine = Editor(load_model(MODELS / name), "cpu", candidates=ALL).describe(faces)
     kept = model.card.network.kept  # then nearly all pixels are the source's own, and a hidden one more or less counts
-    assert np.allclose(mine.errors, plain.errors, rtol=0.05, atol=3 if kept else 0)
+    assert np.allclose(mine.errors, plain.errors, rtol=0.06, atol=4 if kept else 0)
     same = mine.best == plain.best
     assert same.mean() > 0.8  # these are no faces, so that two values are often as good
     assert (mine.descriptors * plain.descriptors).sum(1)[same].min() > 0.998

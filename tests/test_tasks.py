@@ -16,6 +16,7 @@ from faceedit.editor import Editor
 from faceedit.errors import AttributeValueError, TrainingError
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model, shrink_model
+from faceedit.networks import NetworkConfig
 from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
 from faceedit.training.recipes import PAPER
 from faceedit.training.run import TrainingRun
@@ -27,7 +28,15 @@ from tests.recipes import SMALL
 
 MATCH = ("identity", "illumination", "pose")
 TINY = replace(
-    SMALL, sources=2, targets=4, steps_one=3, steps_two=2, warmup=2, contrast_people=2, contrast_conditions=2
+    SMALL,
+    sources=2,
+    targets=4,
+    steps_one=3,
+    steps_two=2,
+    warmup=2,
+    contrast_people=2,
+    contrast_conditions=2,
+    network=NetworkConfig(hidden=64),  # as the models of tests have it
 )
 
 
