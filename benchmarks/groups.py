@@ -96,8 +96,8 @@ def cheeks(
         if people[row] not in found:
             lab = ImageCms.applyTransform(Image.fromarray(images[row]), to_lab)
             assert lab is not None
-            lightness, a, b = (np.asarray(band, np.uint8) for band in lab.split())
-            place = np.stack([lightness * (100 / 255), a.astype(np.int8), b.astype(np.int8)], -1).astype(np.float64)
+            lightness, a, b = (np.asarray(band, np.float64) for band in lab.split())
+            place = np.stack([lightness * (100 / 255), a - 128, b - 128], -1)  # bands hold grey as 128
             rows, both = CHEEKS
             found[str(people[row])] = np.concatenate([place[rows, columns].reshape(-1, 3) for columns in both]).mean(0)
     return found
