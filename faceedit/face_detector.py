@@ -39,7 +39,8 @@ _FIRST_LOOKS = (160, 320)  # pixels, to see how a photograph lies, where that sh
 _TURNS = (0, 2, 1, 3)  # quarter turns, in which as few as can be follow a picture of another shape
 _SURE = 0.9  # so sure that no second look is needed
 _LARGEST_BOX = 2  # times the longer side of the picture
-_OVERLAP, _MOST = 0.3, 500  # of two boxes of one face; faces in a photograph
+_OVERLAP, _MOST = 0.3, 500  # of two boxes of one face; places in a look that are asked about, the surest first
+_BOXES = 5000  # of a look, about four of each face, before those of one face are made one
 _LITTLE: Picture = np.zeros((64, 64, 3), np.uint8)
 _MOST_BYTES = 2**27  # of a detector's file
 _DARK = 60  # grey levels that 99 % of a photograph stay below which is looked at brighter
@@ -186,7 +187,7 @@ class FaceDetector:
         """Faces of BGR pixels, in pixels before these were scaled."""
         small = max(pixels.shape) <= _FIRST_LOOKS[-1]
         rows = self._asked(self._coarse if small else self._fine, pixels)
-        for row in () if rows is None else rows.astype(float):
+        for row in () if rows is None else rows[:_MOST].astype(float):
             left, top, width, height, *points = (row[:14] / scale).tolist()
             right_eye, left_eye, _, right_mouth, left_mouth = zip(points[::2], points[1::2], strict=True)
             landmarks = Landmarks(right_eye, left_eye, right_mouth, left_mouth)  # the person's right is to the left
@@ -283,9 +284,10 @@ def lies_by_the_rule(face: Face, photograph: Image.Image) -> bool:
     return max(map(abs, off)) <= _ELSEWHERE and _APART[0] <= (mouth[1] - eyes[1]) / side <= _APART[1]
 
 
-def yunet(weights: Path, side: int, least: float = LEAST_SCORE, most: int = _MOST) -> Any:
+def yunet(weights: Path, side: int, least: float = LEAST_SCORE, most: int = _BOXES) -> Any:
     """OpenCV's detector with these weights, for squares of so many pixels a side unless it is told otherwise; least:
-    how sure it is of a face, most: faces. Raises MissingPackageError without OpenCV, cv2.error for no YuNet."""
+    how sure it is of a face, most: boxes, of which each face has several until they are made one. Raises
+    MissingPackageError without OpenCV, cv2.error for no YuNet."""
     return _opencv().FaceDetectorYN.create(str(weights), "", (side, side), least, _OVERLAP, most)
 
 

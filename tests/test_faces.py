@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from faceedit.align import EYES, MOUTH, Landmarks, align
 from faceedit.cropping import Cropper, CropSettings, detector_of
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
-from faceedit.face_detector import Face, FaceDetector, Faces, lies_by_the_rule, scaled
+from faceedit.face_detector import LEAST_SCORE, Face, FaceDetector, Faces, lies_by_the_rule, scaled
 from faceedit.images import as_crop, read_photograph
 from tests.stand_ins import Sees
 from tests.test_people import write_encoder
@@ -69,6 +70,28 @@ def test_every_face_is_found_the_largest_first(detector: FaceDetector) -> None:
     assert len(faces.found) == len(places)
     for face, place in zip(faces.found, sorted(places, key=lambda place: -place[2]), strict=True):
         assert is_the_face(face, *place)
+
+
+def test_in_a_crowd_everybody_is_seen(detector: FaceDetector) -> None:
+    """A network says several boxes of each face, of which only so many are kept before they become one."""
+    places = [(left, top, 44) for top in range(0, 460, 48) for left in range(0, 590, 48)]
+    photograph = Image.new("RGB", (640, 512), SKY)
+    for (left, top, side), path in zip(places, cycle(PEOPLE), strict=False):
+        photograph.paste(Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC), (left, top))
+    seen = detector._detected(np.ascontiguousarray(np.asarray(photograph)[:, :, ::-1]), 1.0)
+    sure = [face for face in seen if face.score >= LEAST_SCORE]
+    assert len(places) == 130 and sum(any(is_the_face(face, *one) for face in sure) for one in places) >= 128
+
+
+def test_of_more_places_than_a_photograph_may_have_the_surest_are_asked_about() -> None:
+    pytest.importorskip("cv2")
+
+    class Sees600(FaceDetector):
+        def _asked(self, network: object, pixels: np.ndarray) -> np.ndarray:
+            return np.stack([np.full(15, share, np.float32) for share in np.linspace(0.9, 0.2, 600)])
+
+    seen = list(Sees600()._detected(np.zeros((640, 640, 3), np.uint8), 1.0))
+    assert len(seen) == 500 and seen[0].score > seen[-1].score > 0.3
 
 
 @pytest.mark.slow
