@@ -373,7 +373,11 @@ def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, 
         (still, guessing, "the descriptor has to be that of a trained model"),
         (still, lit, "stage one has to start"),
         (replace(still, whitening=0.0), first, "no descriptor head to learn or to whiten"),
-        (replace(SMALL, steps_one=0, steps_two=0), bare, "no descriptor head to learn or to whiten"),
+        (
+            replace(SMALL, steps_one=0, steps_two=0, network=bare.card.network),
+            bare,
+            "no descriptor head to learn or to whiten",
+        ),
         (still.turned(["neutral=off"]), first, "set --knob neutral=on"),
         (replace(still, steps_two=1), first, "fits"),
         (replace(still, steps_head=1, steps_identity=1), first, "fits"),
@@ -395,7 +399,9 @@ def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, 
 def test_weights_that_are_taken_keep_their_normalisation(cut_out: Path, tmp_path: Path, model_folder: Path) -> None:
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=False)
     start = load_model(model_folder)
-    tiny = replace(SMALL, sources=2, targets=3, steps_one=1, steps_two=1, warmup=0, contrast_people=2)
+    tiny = replace(
+        SMALL, sources=2, targets=3, steps_one=1, steps_two=1, warmup=0, contrast_people=2, network=start.card.network
+    )
     taken = train(TrainingRun(POSE, tiny, tmp_path / "taken", start=start), pairs)
     fresh = train(TrainingRun(POSE, tiny, tmp_path / "fresh"), pairs)
     assert taken.card.normalisation == start.card.normalisation != fresh.card.normalisation
