@@ -23,7 +23,7 @@ from tests.conftest import blob_face
 from tests.metadata_faults import faulty
 
 ROOT = Path(__file__).resolve().parent.parent
-MOST_BYTES = 2_000_000_000
+MOST_BYTES = 2_400_000_000
 pytestmark = pytest.mark.slow
 COUNT = 1_000  # mutated files, besides the ones that are made by hand
 FAULTY = 300  # files of which all but the metadata is sound
