@@ -210,7 +210,7 @@ def test_the_command_says_what_it_says_without_ray(
 
 @pytest.mark.usefixtures("two_nodes")
 def test_an_interrupt_ends_it_and_the_next_run_goes_on(photos: Path, tmp_path: Path) -> None:
-    process = started(tmp_path, 0.6, "index", "photos", "--db", "db", "--workers", "ray")
+    process = started(tmp_path, 2.0, "index", "photos", "--db", "db", "--workers", "ray")
     end = time.monotonic() + 120
     while time.monotonic() < end and images_in(tmp_path / "db") == 0:
         time.sleep(0.2)
