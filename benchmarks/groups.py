@@ -75,7 +75,7 @@ def groups_of(measured: Evaluation, gender: dict[str, str]) -> dict[str, float]:
     for word, labels in groups:
         figures |= {f"{word}{label}": _share(hits[labels == label]) for label in np.unique(labels)}
     wrong = people[first] != people[own]
-    skin = cheeks(test.images, people, test.values == list(values).index(0))
+    skin = cheeks(test.images, people, test.values == measured.space.index(0))
     apart = np.array([np.linalg.norm(skin[a] - skin[b]) for a, b in zip(people[first], people[own], strict=True)])
     return {
         **figures,

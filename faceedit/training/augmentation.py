@@ -73,7 +73,7 @@ class Take:
         return compressed(grainy(shown, self.knobs, self.random), self.knobs, self.random)
 
 
-def _even(random: torch.Generator, *shape: int) -> Tensor:
+def even(random: torch.Generator, *shape: int) -> Tensor:
     """Between 0 and 1, drawn where the generator lies."""
     return torch.rand(shape, generator=random, device=random.device)
 
@@ -106,26 +106,26 @@ def toned(person: Tensor, mask: Tensor, gamma: Tensor, gain: Tensor) -> Tensor:
 def random_backgrounds(count: int, size: int, random: torch.Generator, device: str, textures: float = 0.0) -> Tensor:
     """(count, 3, size, size): plain walls (a quarter of them white or near it), gradients, and blurred rooms; a share
     `textures` of them with a pattern: leaves and stones, or stripes as of bricks, blinds and shelves."""
-    grey = _even(random, count, 1, 1, 1)
-    white = _even(random, count, 1, 1, 1) < 0.25
-    grey = torch.where(white, 0.85 + 0.15 * _even(random, count, 1, 1, 1), grey)
-    colour = grey + 0.35 * _even(random, count, 1, 1, 1) ** 2 * _normal(random, count, 3, 1, 1)
+    grey = even(random, count, 1, 1, 1)
+    white = even(random, count, 1, 1, 1) < 0.25
+    grey = torch.where(white, 0.85 + 0.15 * even(random, count, 1, 1, 1), grey)
+    colour = grey + 0.35 * even(random, count, 1, 1, 1) ** 2 * _normal(random, count, 3, 1, 1)
     axis = torch.linspace(-1, 1, size, device=random.device)
-    angle = 2 * math.pi * _even(random, count, 1, 1, 1)
-    slope = 0.25 * _even(random, count, 1, 1, 1) ** 2
+    angle = 2 * math.pi * even(random, count, 1, 1, 1)
+    slope = 0.25 * even(random, count, 1, 1, 1) ** 2
     walls = colour + slope * (
         torch.cos(angle) * axis[None, None, None, :] + torch.sin(angle) * axis[None, None, :, None]
     )
     coarse = _normal(random, count, 3, 6, 6) * 0.5 + _normal(random, count, 1, 6, 6)
     rooms = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
     blocks = F.interpolate(_normal(random, count, 3, 5, 4), size=(size, size), mode="nearest")
-    depth = 0.25 * _even(random, count, 1, 1, 1)
-    furnished = _even(random, count, 1, 1, 1) < 0.4
-    hard = _even(random, count, 1, 1, 1) < 0.35
+    depth = 0.25 * even(random, count, 1, 1, 1)
+    furnished = even(random, count, 1, 1, 1) < 0.4
+    hard = even(random, count, 1, 1, 1) < 0.35
     made = walls + furnished * depth * torch.where(hard, blocks, rooms)
     if textures > 0:
-        patterned = _even(random, count, 1, 1, 1) < textures
-        made = made + patterned * 0.3 * _even(random, count, 1, 1, 1) * _patterns(count, size, random)
+        patterned = even(random, count, 1, 1, 1) < textures
+        made = made + patterned * 0.3 * even(random, count, 1, 1, 1) * _patterns(count, size, random)
     return made.clamp(0, 1).to(device)
 
 
@@ -138,10 +138,10 @@ def _patterns(count: int, size: int, random: torch.Generator) -> Tensor:
     axis = torch.linspace(0, 2 * math.pi, size, device=random.device)
     waves = torch.zeros(count, 1, size, size, device=random.device)
     for _ in range(2):
-        across, down = (12 * _even(random, 2, count, 1, 1, 1) ** 2).unbind(0)
-        phase = 2 * math.pi * _even(random, count, 1, 1, 1)
+        across, down = (12 * even(random, 2, count, 1, 1, 1) ** 2).unbind(0)
+        phase = 2 * math.pi * even(random, count, 1, 1, 1)
         waves += torch.sin(across * axis + down * axis[:, None] + phase)
-    return torch.where(_even(random, count, 1, 1, 1) < 0.5, noise, waves)
+    return torch.where(even(random, count, 1, 1, 1) < 0.5, noise, waves)
 
 
 def misalignment(count: int, knobs: Augmentation, random: torch.Generator) -> Tensor:
@@ -168,14 +168,14 @@ def focused(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> T
     weight = (kernel[:, None] * kernel).expand(pictures.shape[1], 1, 3, 3).to(pictures.device)
     padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
     soft = F.conv2d(padded, weight, groups=pictures.shape[1])
-    drawn = _even(random, len(pictures), 1, 1, 1).to(pictures.device)
+    drawn = even(random, len(pictures), 1, 1, 1).to(pictures.device)
     sharp = (pictures + 0.7 * (pictures - soft)).clamp(0, 1)
     return torch.where(drawn < knobs.blur, soft, torch.where(drawn > 1 - knobs.sharpen, sharp, pictures))
 
 
 def grainy(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -> Tensor:
     """The pictures (B, C, H, W) with a sensor's noise, from none to `knobs.noise`."""
-    strength = knobs.noise * _even(random, len(pictures), 1, 1, 1) ** 2
+    strength = knobs.noise * even(random, len(pictures), 1, 1, 1) ** 2
     grain = _normal(random, *pictures.shape).to(pictures.device)
     return (pictures + strength.to(pictures.device) * grain).clamp(0, 1)
 
@@ -189,11 +189,11 @@ def compressed(pictures: Tensor, knobs: Augmentation, random: torch.Generator) -
     blocks = padded.view(b, c, (h + down) // 8, 8, (w + across) // 8, 8).transpose(3, 4)
     cosine = _cosine_transform().to(pictures.device)
     order = torch.arange(8.0, device=pictures.device)
-    step = 0.01 + 0.06 * _even(random, b, 1, 1, 1, 1, 1) ** 2
+    step = 0.01 + 0.06 * even(random, b, 1, 1, 1, 1, 1) ** 2
     steps = step.to(pictures.device) * (1 + 0.35 * (order[:, None] + order))
     coarse = cosine.T @ ((cosine @ blocks @ cosine.T / steps).round() * steps) @ cosine
     stored = coarse.transpose(3, 4).reshape(b, c, h + down, w + across)[..., :h, :w].clamp(0, 1)
-    chosen = _even(random, b, 1, 1, 1).to(pictures.device) < knobs.compression
+    chosen = even(random, b, 1, 1, 1).to(pictures.device) < knobs.compression
     return torch.where(chosen, stored, pictures)
 
 
@@ -207,5 +207,5 @@ def _cosine_transform() -> Tensor:
 
 def colourless(pictures: Tensor, share: float, random: torch.Generator) -> Tensor:
     """A share of the pictures (B, 3, H, W) in grey."""
-    chosen = _even(random, len(pictures), 1, 1, 1).to(pictures.device) < share
+    chosen = even(random, len(pictures), 1, 1, 1).to(pictures.device) < share
     return torch.where(chosen, pictures.mean(1, keepdim=True), pictures)

@@ -18,6 +18,7 @@ from faceedit.training.augmentation import (
     Take,
     colourless,
     composite,
+    even,
     misalignment,
     random_backgrounds,
     tone,
@@ -147,7 +148,7 @@ class Photographer:
         shown = self._take(gamma, gain, knobs, random).picture(*self._people(rows))
         shown = colourless(shown, knobs.grey, random)
         if knobs.mirror:
-            mirrored = torch.rand(len(rows), 1, 1, 1, generator=random, device=random.device) < 0.5
+            mirrored = even(random, len(rows), 1, 1, 1) < 0.5
             shown = torch.where(mirrored, shown.flip(3), shown)
         return self._normalised(255 * shown)
 
