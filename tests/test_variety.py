@@ -261,7 +261,7 @@ def test_a_data_base_of_0_2_0_is_continued(face_model: Path, tmp_path: Path) -> 
     made = json.loads(file.read_text())
     for light in made["illuminations"]:
         light["flash"] = next(iter(light.pop("flashes")), None)
-        del light["tint"]
+        del light["tint"], light["by_camera"]
     file.write_text(json.dumps(made))
     _claim(tmp_path, head, SynthConfig(3))
     made["illuminations"][3]["room"] = 0.5
@@ -271,12 +271,12 @@ def test_a_data_base_of_0_2_0_is_continued(face_model: Path, tmp_path: Path) -> 
 
 
 def test_a_data_base_without_the_twenty_is_continued(face_model: Path, tmp_path: Path) -> None:
-    """As earlier releases made them: the pictures are the same."""
-    head, config = load_head(face_model), SynthConfig(2, variety=TINY)
+    """As earlier releases made them, with lamps by the head: the pictures are the same."""
+    head, config = load_head(face_model), SynthConfig(2, variety=replace(TINY, turning=False))
     _claim(tmp_path, head, config)
     file = tmp_path / "synth.json"
     made = json.loads(file.read_text())
-    assert made["variety"].pop("twenty") == 0
+    assert made["variety"].pop("twenty") == 0 and made["variety"].pop("turning") is False
     file.write_text(json.dumps(made))
     _claim(tmp_path, head, config)
     with pytest.raises(ManifestError, match="another seed, camera, variety"):
@@ -404,6 +404,33 @@ def test_the_validation_set_is_like_photographs(rendered: Path, tmp_path: Path) 
     assert set(made.columns["identity"]) == {"0002"} and len(set(made.columns["path"])) == 28
     corners = np.array([picture(tmp_path / "out", name)[0, 0] for name in made.columns["path"]])
     assert corners.std(0).min() > 5
+
+
+@pytest.mark.slow
+def test_a_sitter_turns_before_lamps_that_stay_by_the_camera(head: MorphableHead) -> None:
+    """By the head one of its halves is lit whatever way it looks; by the camera what is seen is lit alike."""
+    pytest.importorskip("embreex")
+    knobs = Variety(expressions=1, lights=6, studio=1, loose=0, sitting=0)
+    by_head, by_camera = (photograph_variety(head, 5, Camera(), replace(knobs, turning=on))[0] for on in (False, True))
+    assert np.array_equal(by_head.images[3], by_camera.images[3])  # who looks into the camera
+    assert not np.array_equal(by_head.images[0], by_camera.images[0])
+
+    def unlike(images: np.ndarray) -> np.ndarray:
+        """Of every light, how unlike in brightness the views from both sides are."""
+        sides = ((0, left), (6, right))
+        levels = np.array([[float(image[mask == 255].mean()) for image in images[pose]] for pose, mask in sides])
+        return np.asarray(np.abs(np.log(levels[0] / levels[1])))
+
+    left, right = by_head.masks[0], by_head.masks[6]
+    assert unlike(by_head.images).max() > 1.5 * unlike(by_camera.images).max()
+
+
+def test_only_lights_of_peoples_own_stay_by_the_camera() -> None:
+    rng = np.random.default_rng(3)
+    drawn = [sample_illumination(Variety(studio=0.5), rng) for _ in range(100)]
+    assert {light in ILLUMINATIONS for light in drawn} == {True, False}
+    assert all(light.by_camera != (light in ILLUMINATIONS) for light in drawn)
+    assert not any(sample_illumination(Variety(turning=False), rng).by_camera for _ in range(20))
 
 
 def test_lights_are_as_bright_as_a_photographer_has_them() -> None:

@@ -216,9 +216,9 @@ def _claim(out: Path, head: MorphableHead, config: SynthConfig) -> None:
 
 def _modern(key: str, value: Any) -> Any:
     """A setting as this version writes it: until 0.2.0 an illumination had one flash or none, and no tint; until 0.3.0
-    people had none of the twenty beside lights of their own."""
+    people had none of the twenty beside lights of their own, and all lamps stayed by the head."""
     if key == "variety" and isinstance(value, dict):
-        return {"twenty": 0, **value}
+        return {"twenty": 0, "turning": False, **value}
     if key != "illuminations" or not isinstance(value, list):
         return value
     lights = []
@@ -226,7 +226,7 @@ def _modern(key: str, value: Any) -> Any:
         if isinstance(light, dict) and "flash" in light:
             flashes = [light["flash"]] if light["flash"] else []
             light = {"room": light.get("room"), "flashes": flashes, "tint": [1.0, 1.0, 1.0]}
-        lights.append(light)
+        lights.append({"by_camera": False, **light} if isinstance(light, dict) else light)
     return lights
 
 

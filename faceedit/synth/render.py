@@ -110,7 +110,7 @@ class _View:
     """What each sample of one camera's crop sees of the head, in head coordinates."""
 
     def __init__(self, mesh: Mesh, scene: EmbreeScene, landmarks: Floats, turn: Floats, camera: Camera) -> None:
-        self._camera, self._side = camera, camera.size * camera.supersampling
+        self.turn, self._camera, self._side = turn, camera, camera.size * camera.supersampling
         self.viewpoint = Viewpoint.of(landmarks, turn, camera)
         origin, directions = self._rays(turn)
         hits = scene.run(np.tile(origin, (len(directions), 1)), directions, output=True)
@@ -188,13 +188,15 @@ def _shade(
     ambient = light.room * 0.5 * hemisphere * open_sky[:, None] ** (1.15 - 0.35 * surface.colour)
     radiance = surface.colour * ambient
     for flash in light.flashes:
-        radiance = radiance + _flash(scene, view, surface, flash, rng) * np.array(light.tint, np.float32)
+        direction = flash.direction @ view.turn if light.by_camera else flash.direction
+        radiance = radiance + _flash(scene, view, surface, flash, direction, rng) * np.array(light.tint, np.float32)
     return radiance
 
 
-def _flash(scene: EmbreeScene, view: _View, surface: Surface, flash: Light, rng: np.random.Generator) -> Floats:
-    """What one lamp adds to the radiance (hits, 3)."""
-    direction = flash.direction
+def _flash(
+    scene: EmbreeScene, view: _View, surface: Surface, flash: Light, direction: Floats, rng: np.random.Generator
+) -> Floats:
+    """What one lamp, in this direction (3,) from the head, adds to the radiance (hits, 3)."""
     lit = _lit(scene, view, direction, flash.spread, rng)
     cosine = view.normals @ direction
     skin = (view.parts == Part.FACE) | (view.parts == Part.HEAD)

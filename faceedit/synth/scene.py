@@ -1,7 +1,8 @@
 """The studio: seven cameras, twenty lights and what stands behind the head, as named parameters.
 
-As in Multi-PIE the lights belong to the room and do not turn with the camera, and the background belongs to the
-camera: one picture per pose, the same for everybody and under every light.
+As in Multi-PIE the twenty belong to the room and do not turn with the camera, and the background belongs to the camera:
+one picture per pose, the same for everybody and under every light. Other lights may stand by the camera, before which
+a sitter turns.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ class Light:
 class Illumination:
     """A light condition: the room's own light and the lamps; the twenty have one flash at most.
 
-    tint: the lamps' colour, red, green and blue about 1.
+    tint: the lamps' colour, red, green and blue about 1. by_camera: they stay where the camera is when the head turns,
+    and their places are seen from a head that looks into it.
     """
 
     room: float
     flashes: tuple[Light, ...] = ()
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    by_camera: bool = False
 
 
 def _flashes() -> tuple[Light, ...]:

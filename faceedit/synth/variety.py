@@ -59,7 +59,8 @@ class Variety:
     poses and expressions. twenty: how many of the twenty there are before these, each with their own: to learn what
     a light makes of a face. studio: share of set-ups that are free (several soft lamps, tinted) instead of one of the
     twenty; wide: these come from farther round and from above and below too, small and hard or as wide as a window;
-    exposed: they are as bright as a photographer would have them.
+    turning: they stay where the camera is when the sitter turns; the twenty stay by the head, as where cameras stand
+    around it; exposed: they are as bright as a photographer would have them.
     sitting: spread of the pitch in which a person sits, the same in all seven poses, degrees.
     loose: pictures beside the seven poses, to turn from and never to: yaw: anywhere within so many degrees; pitch,
     roll: spread, at most 15 degrees.
@@ -76,6 +77,7 @@ class Variety:
     twenty: int = 0
     studio: float = 0.8
     wide: bool = True
+    turning: bool = True
     exposed: bool = True
     sitting: float = 4.0
     loose: int = 5
@@ -179,7 +181,8 @@ def sample_illumination(variety: Variety, rng: np.random.Generator) -> Illuminat
             Light(rng.choice([-1, 1]) * rng.uniform(100, 150), rng.uniform(10, 50), rng.uniform(0.5, 2.0), 0.2)
         )
     red, green, blue = (float(v) for v in tint / tint.mean())
-    light = Illumination(room=float(rng.uniform(0.35, 1.0)), flashes=tuple(lamps), tint=(red, green, blue))
+    room = float(rng.uniform(0.35, 1.0))
+    light = Illumination(room, flashes=tuple(lamps), tint=(red, green, blue), by_camera=variety.turning)
     return _exposed(light, rng.uniform(0.75, 1.5)) if variety.exposed else light
 
 
