@@ -6,14 +6,12 @@ gate was missed, 130 interrupt. Those of errors stand on their classes.
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,22 +19,30 @@ from typer import Exit, Option
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from cli import compare, data, demo, doctor, edit, evaluate, index, query, reproduce, serve, shrink, synth, train
-from cli.gallery import group as gallery
-from cli.options import Factory
-from cli.streams import flush_output, open_streams
-from faceedit.errors import FaceEditError
+from cli import ask, data, doctor, index, measure, serve, train
+from cli.gallery import correct, keep, look, move, people
+from cli.options import Factory, group, made_by, stated
+from cli.start import flush_output, open_streams
 from faceedit.memory import keep_freed_memory
 from faceedit.text import message
+from retrieval.checks import require_working_folder
+from retrieval.errors import refusal
 
-_COMMANDS: dict[str, Callable[..., None]] = {
-    command.__name__: command
-    for command in (
-        *(demo.demo, index.index, query.query, compare.compare, edit.edit, serve.serve, evaluate.evaluate),
-        *(reproduce.reproduce, train.train, shrink.shrink, synth.synth, doctor.doctor),
-    )
-}
-_GROUPS = {"data": data.group, "gallery": gallery.group}
+_COMMANDS = (
+    *(serve.demo, index.index, ask.query, ask.compare, ask.edit, serve.serve, measure.evaluate, measure.reproduce),
+    *(train.train, train.shrink, data.synth, doctor.doctor),
+)
+_PEOPLE = group(people.merge, people.split, people.not_same, no_args_is_help=False)
+_PEOPLE.callback(invoke_without_command=True)(stated(people.people))
+_GALLERY = group(
+    *(keep.create, look.info, look.list_, look.show, correct.label, correct.remove, look.hidden, correct.unhide),
+    *(look.problems, keep.verify, keep.repair, keep.compact, keep.redescribe),
+    *(move.copy, move.export, move.import_, move.relocate, keep.plan),
+    help="Look at a gallery, correct it, and check it.",
+)
+_GALLERY.add_typer(_PEOPLE, name="people")
+_ABOUT_DATA = "Make a data set of photographs. They come from Multi-PIE, from folders or from a CSV."
+_GROUPS = {"data": group(data.import_, help=_ABOUT_DATA), "gallery": _GALLERY}
 
 _INTERRUPTED = "interrupted: what was finished is kept"
 
@@ -55,17 +61,7 @@ def facesearch(
     ] = False,
 ) -> None:
     """Find a person's photograph by the look you ask for: imagine the face, then search the gallery."""
-    _require_working_folder()
-
-
-def _require_working_folder() -> None:
-    """Raise FaceEditError where it has been deleted: relative paths lead nowhere, and torch ends the process."""
-    try:
-        Path.cwd()
-    except OSError as error:
-        raise FaceEditError(
-            f"the working folder is not there any more ({error.strerror}): change to one that is, and run this again"
-        ) from error
+    require_working_folder()
 
 
 def main() -> None:
@@ -96,9 +92,11 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
 
     factory: what makes the FaceSearch of a command; by default `retrieval.face_search.FaceSearch` itself.
     """
+    made_by.set(factory)
     try:
-        only = arguments[0] if arguments and arguments[0] in {*_COMMANDS, *_GROUPS} else None
-        code = int(_command(only)(arguments, standalone_mode=False, obj=factory) or 0)
+        known = {*_GROUPS, *(command.__name__ for command in _COMMANDS)}
+        only = arguments[0] if known & set(arguments[:1]) else None
+        code = int(_command(only)(arguments, standalone_mode=False) or 0)
         return _fail(_INTERRUPTED, code) if code == 130 else code  # Typer makes an interrupt an exit without a word
     except (typer.Abort, KeyboardInterrupt):
         return _fail(_INTERRUPTED, 130)
@@ -110,7 +108,7 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone
         return 1
     except OSError as error:
-        return _fail(_refused(error), 1)
+        return _fail(refusal(error), 1)
     except Exception as error:
         if not hasattr(error, "exit_code"):  # a mistake of ours
             raise
@@ -119,20 +117,16 @@ def run(arguments: list[str], factory: Factory | None = None) -> int:
 
 def _front(only: str | None = None) -> typer.Typer:
     """Every command by name; only: that one."""
-    made = typer.Typer(
+    made = group(
+        *(command for command in _COMMANDS if only in (None, command.__name__)),
         name="facesearch",
-        no_args_is_help=True,
-        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback()(facesearch)
-    for name, command in _COMMANDS.items():
+    for name, below in _GROUPS.items():
         if only in (None, name):
-            made.command()(command)
-    for name, group in _GROUPS.items():
-        if only in (None, name):
-            made.add_typer(group, name=name)
+            made.add_typer(below, name=name)
     return made
 
 
@@ -143,15 +137,6 @@ app = _front()
 def _command(only: str | None) -> Callable[..., Any]:
     """What Typer makes of signatures, once; to do so of all commands takes longer than most of them do."""
     return get_command(_front(only))
-
-
-def _refused(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
-        where = f" {error.filename}" if error.filename else ""
-        return f"the disk refuses{where} ({error.strerror}): make room or give another place; what was finished is kept"
-    if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
-        return f"{error.filename} may not be opened ({error.strerror}): check its permissions, and of the folders above"
-    return str(error)
 
 
 def _fail(text: str, code: int) -> int:

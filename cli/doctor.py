@@ -6,18 +6,16 @@ from dataclasses import asdict
 
 from typer import Exit
 
-from cli.options import JsonOption, ModelsOption
+from cli import options
 from cli.telling import show
 
 
-def doctor(models: ModelsOption = None, as_json: JsonOption = False) -> None:
+def doctor(models: options.Models = None, as_json: options.Json = False) -> None:
     """Say what is installed, and what is missing. It looks at versions, devices, OpenMP, SQLite, models and optional
     parts; exit code 1 when something is broken."""
-    from retrieval.installation import examine
+    from retrieval.installation import examine, lines_of
 
     found = examine(models)
-    width = max(len(finding.name) for finding in found)
-    lines = (line for finding in found for line in finding.lines(width))
-    show(as_json, [asdict(finding) for finding in found], lines)
+    show(as_json, [asdict(finding) for finding in found], lines_of(found))
     if any(finding.state == "broken" for finding in found):
         raise Exit(1)

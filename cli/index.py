@@ -5,105 +5,62 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from typer import Argument, Context, Exit, Option
+from typer import Exit
 
-from cli.options import (
-    CandidatesOption,
-    DbOption,
-    DescriptorOption,
-    DetectorOption,
-    DeviceOption,
-    IdentityOption,
-    JsonOption,
-    MaxMemoryOption,
-    MaxMsOption,
-    ModelOption,
-    RecallOption,
-    TaskOption,
-    db_folder,
-    db_place,
-    face_search,
-)
-from cli.telling import say, show, warn_not_searched
+from cli import options
+from cli.telling import ProgressBar, say, show
 from faceedit.errors import UsageError
-from faceedit.text import printable
-
-if TYPE_CHECKING:
-    from cli.progress import ProgressBar
-    from retrieval.pruning import Ask, Gone
 
 
 def index(
-    context: Context,
-    images: Annotated[
-        str, Argument(help="The folder of the gallery's images, or its address in a store: s3://bucket/folder.")
-    ],
-    db: DbOption = None,
-    labels: Annotated[
-        Path | None, Option(help="A manifest.csv that says path, identity, pose, ... of the images.")
-    ] = None,
-    task: TaskOption = None,
-    model: ModelOption = None,
-    descriptor: DescriptorOption = None,
-    candidates: CandidatesOption = "likely",
-    prune: Annotated[bool, Option("--prune", help="Remove the images whose files have gone.")] = False,
-    yes: Annotated[
-        bool, Option("--yes", help="Remove them also where whole folders have gone, without asking.")
-    ] = False,
-    dry_run: Annotated[bool, Option("--dry-run", help="Only say which --prune would remove.")] = False,
+    images: Annotated[str, "The folder of the gallery's images, or its address in a store: s3://bucket/folder."],
+    db: options.Db = None,
+    labels: Annotated[Path | None, "A manifest.csv that says path, identity, pose, ... of the images."] = None,
+    task: options.Task = None,
+    model: options.Model = None,
+    descriptor: options.Descriptor = None,
+    candidates: options.Candidates = "likely",
+    prune: Annotated[bool, "Remove the images whose files have gone."] = False,
+    yes: Annotated[bool, "Remove them also where whole folders have gone, without asking."] = False,
+    dry_run: Annotated[bool, "Only say which --prune would remove."] = False,
     exclude: Annotated[
-        list[str] | None,
-        Option(metavar="GLOB", help="Pass over files and folders of this name, or path below IMAGES or /."),
+        list[str] | None, "GLOB", "Pass over files and folders of this name, or path below IMAGES or /."
     ] = None,
-    follow_links: Annotated[
-        bool, Option("--follow-links", help="Look into folders that links lead to, into each once.")
-    ] = False,
-    verbose: Annotated[bool, Option("--verbose", help="List the files that are passed over.")] = False,
-    retry: Annotated[bool, Option("--retry", help="Try files again that could not be read before.")] = False,
+    follow_links: Annotated[bool, "Look into folders that links lead to, into each once."] = False,
+    verbose: Annotated[bool, "List the files that are passed over."] = False,
+    retry: Annotated[bool, "Try files again that could not be read before."] = False,
     identity_level: Annotated[
         str | None,
-        Option(
-            metavar="LEVEL",
-            help="Which folder below IMAGES names a person: first, last or a number. [default: as before, or last]",
-        ),
+        "LEVEL",
+        "Which folder below IMAGES names a person: first, last or a number. [default: as before, or last]",
     ] = None,
     faces: Annotated[
         str | None,
-        Option(
-            help="Take crops as they are and every face of a photograph (auto) or the largest; cut out all, also of "
-            "crops; or take every picture for a crop (aligned). [default: as before, or auto]"
-        ),
+        "Take crops as they are and every face of a photograph (auto) or the largest; cut out all, also of "
+        "crops; or take every picture for a crop (aligned). [default: as before, or auto]",
     ] = None,
-    detector: DetectorOption = None,
+    detector: options.Detector = None,
     identity_of: Annotated[
         str | None,
-        Option(
-            help="Let the folder's name belong to a photograph's only face, or to the largest of several, too. "
-            "[default: as before, or only]"
-        ),
+        "Let the folder's name belong to a photograph's only face, or to the largest of several, too. "
+        "[default: as before, or only]",
     ] = None,
     shard: Annotated[
         str | None,
-        Option(
-            metavar="N/COUNT",
-            help="Describe only this part of the files, 0/64 to 63/64; other processes may describe others meanwhile.",
-        ),
+        "N/COUNT",
+        "Describe only this part of the files, 0/64 to 63/64; other processes may describe others meanwhile.",
     ] = None,
     workers: Annotated[
-        str | None,
-        Option(
-            metavar="RAY",
-            help="Describe on the machines of a Ray cluster, ray://HOST:10001, or by Ray on this one: ray.",
-        ),
+        str | None, "RAY", "Describe on the machines of a Ray cluster, ray://HOST:10001, or by Ray on this one: ray."
     ] = None,
-    max_memory: MaxMemoryOption = None,
-    recall: RecallOption = None,
-    max_ms: MaxMsOption = None,
-    identity: IdentityOption = None,
-    device: DeviceOption = "auto",
-    as_json: JsonOption = False,
+    max_memory: options.MaxMemory = None,
+    recall: options.Recall = None,
+    max_ms: options.MaxMs = None,
+    identity: options.Identity = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
 ) -> None:
     """Describe a folder of images into a gallery. Every image is described under all candidate poses (or lights, for
     another task) and can be searched from then on."""
@@ -111,19 +68,24 @@ def index(
         raise UsageError("--dry-run says what --prune would remove: give both")
     if dry_run and shard is not None:
         raise UsageError("--dry-run looks at all of a folder, not at a shard: leave one of them out")
-    from cli.progress import ProgressBar
+    from retrieval.run_reports import unsearched
     from retrieval.search_requirements import requirements_of
 
+    started, place = time.monotonic(), options.place_of(db)
+    requirements = requirements_of(place, max_memory, recall, max_ms)
     looks: dict[str, Any] = {"exclude": exclude or (), "follow_links": follow_links}
-    started, place = time.monotonic(), db_place(db)
-    requirements = requirements_of(db_folder(db), max_memory, recall, max_ms)
-    options = {"attribute": task, "descriptor": descriptor, "candidates": candidates, "identity": identity}
-    with face_search(context, db, model=model, device=device, **options) as search, ProgressBar() as bar:
+    by = {"attribute": task, "descriptor": descriptor, "candidates": candidates, "identity": identity}
+    with options.face_search(db, model=model, device=device, **by) as search, ProgressBar() as bar:
         if dry_run:
-            _tell_gone(search.would_prune(images, **looks), as_json)
+            gone = search.would_prune(images, **looks)
+            if as_json or gone.images:
+                show(as_json, gone.as_json(), gone.lines())
+            print("\n".join(gone.warnings()), file=sys.stderr)
             return
+        somebody = sys.stdin.isatty() and sys.stderr.isatty()
+        sure = yes or (somebody and (lambda gone: bar.confirmed(f"{gone.text}. Remove them?")))
         looks |= {"identity_level": identity_level, "faces": faces, "detector": detector, "identity_of": identity_of}
-        looks |= {"prune": prune, "sure": yes or _asked(bar), "retry": retry, "shard": shard, "workers": workers}
+        looks |= {"prune": prune, "sure": sure, "retry": retry, "shard": shard, "workers": workers}
         report = search.index(images, labels, requirements=requirements, progress=bar.tell, **looks)
     say("skipped", report.skipped_lines())
     say("passed over", report.passed_lines() if verbose else ())
@@ -132,26 +94,6 @@ def index(
     say("warning", report.warnings())
     if report.not_searched is not None and requirements is not None:
         raise report.not_searched
-    warn_not_searched(report.not_searched, "the gallery is searched as before")
+    say("warning", unsearched(report.not_searched, "the gallery is searched as before"))
     if report.skipped:
         raise Exit(3)
-
-
-def _asked(bar: ProgressBar) -> Ask | bool:
-    """What asks on a terminal whether so much is to be removed; without one nobody can be asked."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-
-    def ask(gone: Gone) -> bool:
-        with bar.paused():
-            print(f"{gone.text}. Remove them? [y/N] ", end="", file=sys.stderr, flush=True)
-            return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-    return ask
-
-
-def _tell_gone(gone: Gone, as_json: bool) -> None:
-    """What would be removed, as text or JSON; what speaks against it goes to stderr."""
-    if as_json or gone.images:
-        show(as_json, gone.as_json(), (printable(face.path) for face in gone.images))
-    print("\n".join(gone.warnings()), file=sys.stderr)

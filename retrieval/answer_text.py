@@ -36,22 +36,22 @@ class Format:
             return json.dumps(self._content(query, answers))
         return "\n".join([*([printable(query)] if self.several else []), *table(answers, self.swept)])
 
-    def hint(self, query: str, answers: Sequence[Answer]) -> str:
-        """A warning where nothing is near at any asked value, else empty."""
+    def warnings(self, query: str, answers: Sequence[Answer]) -> list[str]:
+        """One where nothing is near at any asked value."""
         answers = [answer for answer in answers if answer.near is not None]
         if not answers or any(answer.near for answer in answers):
-            return ""
+            return []
         nearest = min((answer.first for answer in answers if answer.first), key=lambda first: first.distance)
         if nearest.by_who:
-            return (
-                f"warning: {printable(query)} is probably nobody of this gallery: in who it is the first result is "
+            return [
+                f"{printable(query)} is probably nobody of this gallery: in who it is the first result is "
                 f"{nearest.distance:.3f} away, beyond {nearest.limit:.3f}, and {nearest.usual}"
-            )
-        return (
-            f"warning: nothing is near {printable(query)}: the first result is {nearest.distance:.3f} away, and "
+            ]
+        return [
+            f"nothing is near {printable(query)}: the first result is {nearest.distance:.3f} away, and "
             f"{nearest.usual}; is it an aligned face (`facesearch data import` makes such crops), and is the person "
             "here?"
-        )
+        ]
 
     def _content(self, query: str, answers: Sequence[Answer]) -> dict[str, object]:
         contents = [{**answer.as_json(), "query": query} for answer in answers]

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from faceedit.errors import FaceEditError, UsageError
+from index.stored import place_typed
 
 _WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # pictures
 
@@ -16,6 +17,13 @@ def require_file(path: Path, what: str) -> None:
         raise FaceEditError(f"{path} does not exist: give the path of {what}")
     if not path.is_file():
         raise FaceEditError(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}: give the path of {what}")
+
+
+def require_image(typed: Path) -> Path:
+    """Where the picture lies that a command line names. Raises a FaceEditError unless it is a file there."""
+    place = place_typed(typed)
+    require_file(place, "an image")
+    return place
 
 
 def require_writable_parent(path: Path) -> None:
@@ -36,6 +44,16 @@ def require_output_folder(path: Path) -> None:
             pass
     except OSError as error:
         raise FaceEditError(f"cannot write into {path} ({error.strerror}): give a folder you may write to") from error
+
+
+def require_working_folder() -> None:
+    """Raise a FaceEditError where it has been deleted: relative paths lead nowhere, and torch ends the process."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise FaceEditError(
+            f"the working folder is not there any more ({error.strerror}): change to one that is, and run this again"
+        ) from error
 
 
 def require_picture_name(path: Path, source: Path | None = None) -> None:

@@ -1,4 +1,6 @@
-"""The errors of `retrieval`; each message says what was wrong and how to mend it."""
+"""The errors of `retrieval`, each with what was wrong and how to mend it; and what the system refuses, told so."""
+
+import errno
 
 
 class RetrievalError(Exception):
@@ -29,3 +31,13 @@ class NothingFoundError(RetrievalError):
     """No image is what was asked for."""
 
     exit_code = 4
+
+
+def refusal(error: OSError) -> str:
+    """What a disk or the system refuses, and how to mend it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
+        where = f" {error.filename}" if error.filename else ""
+        return f"the disk refuses{where} ({error.strerror}): make room or give another place; what was finished is kept"
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+        return f"{error.filename} may not be opened ({error.strerror}): check its permissions, and of the folders above"
+    return str(error)

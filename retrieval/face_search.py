@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from faceedit.cropping import Cropper
 from faceedit.describes import Edits
 from faceedit.errors import UsageError
@@ -19,11 +21,11 @@ from index.errors import EngineError, GalleryEmptyError, GalleryError, RecallErr
 from index.files import shortlists
 from index.gallery import CropPolicy, Gallery
 from index.named_stores import name_store
-from index.progress import Progress
+from index.progress import Progress, Steps
 from index.search.plan import Prepared, Requirements, read_requirements
 from index.stored import place_of
 from index.truth.address import Address, Server, read_address
-from index.values import Hidden, Person
+from index.values import Face, Hidden, Person
 from retrieval.answers import Answer, Step
 from retrieval.asking import asked_for_person
 from retrieval.checks import require_output_folder
@@ -47,12 +49,23 @@ from retrieval.pruning import Ask, Gone, refuse, would_go
 from retrieval.query import Question, answers, chain, decided, own_editor
 from retrieval.reading import FileReader, ReadsFiles
 from retrieval.redescribing import forget_redescription, redescribe, require_another
+from retrieval.restoring import Restored, restored
 from retrieval.run_reports import IndexReport, RedescribeReport
 from retrieval.search_requirements import require_possible
 from retrieval.shards import TURN, Shard, read_shard, require_whole
 from retrieval.source import AnyPicture, Source, read_source
 from retrieval.told import forget_told
-from retrieval.upkeep import KEEP, Compacted, Keep, Removal, correct_labels, relocate, removed_images, removed_person
+from retrieval.upkeep import (
+    KEEP,
+    Compacted,
+    Keep,
+    Removal,
+    correct_labels,
+    relocate,
+    removed_images,
+    removed_person,
+    would_remove,
+)
 from retrieval.wishes import Selection, Where, asked_for, attribute_named, condition_of, require_wish, swept
 
 if TYPE_CHECKING:
@@ -148,6 +161,18 @@ class FaceSearch:
         require_output_folder(self.folder)
         describer = self._models.to_describe(self._attribute, self._descriptor, None)
         return about(self._opening.create(describer, root, vectors))
+
+    def restore(
+        self,
+        exported: str | os.PathLike[str],
+        root: str | os.PathLike[str] | None = None,
+        progress: Steps | None = None,
+    ) -> Restored:
+        """Make this gallery of what `gallery.export` wrote into a folder; ids stay. root: where the images lie, if that
+        is elsewhere than it says there. Raises UsageError, GalleryExistsError, GalleryNotFoundError,
+        GalleryCorruptError, GalleryStorageError.
+        """
+        return restored(self.place, exported, root, progress)
 
     # --- pictures in ---
 
@@ -395,6 +420,24 @@ class FaceSearch:
         source = self.read(picture, size=size, face=face)
         return chain(source, asked, self._models.to_edit(asked))
 
+    def strip(
+        self,
+        picture: AnyPicture | Source,
+        attribute: str = "pose",
+        *,
+        pose: int | None = None,
+        illumination: int | None = None,
+        inpaint: bool = False,
+        size: int | None = None,
+        face: int | None = None,
+    ) -> Picture:
+        """The face at every value of one attribute, side by side in one picture, (H, n H, 3) uint8 RGB: each as `edit`
+        shows it. Raises as `edit`, and UsageError where that attribute is also wished for."""
+        wishes = swept(attribute, asked_for(pose, illumination, inpaint))
+        source = self.read(picture, size=size, face=face)
+        editors = self._models.to_edit(wishes[0])
+        return np.concatenate([chain(source, asked, editors)[-1].picture for asked in wishes], axis=1)
+
     def compare(
         self, one: AnyPicture | Source, other: AnyPicture | Source, *, false_accepts: float = FALSE_ACCEPTS
     ) -> Likeness:
@@ -519,6 +562,10 @@ class FaceSearch:
         forget_told(gallery.folder)
         return replace(removal, not_searched=self._prepared(None, progress)[1] if reduced else None)
 
+    def would_remove(self, *images: Meant, where: Where = None, identity: str | None = None) -> list[Face]:
+        """Which images `remove` would remove now; nothing is changed. Raises as `remove`."""
+        return would_remove(self.gallery, images, condition_of(where), identity)
+
     def hidden(self) -> list[Hidden]:
         """The faces that were removed and that later runs leave out, those first that were hidden first."""
         return self.gallery.hidden.all()
@@ -557,13 +604,16 @@ class FaceSearch:
         damaged, GalleryBusyError where it was changed in a way that a copy cannot follow, GalleryStorageError where a
         disk or a server refuses, EngineError, RecallError.
         """
-        done = self.gallery.copy(target, progress, vectors)
+        place = read_address(target) if isinstance(target, str) else target
+        if isinstance(place, Path):
+            require_output_folder(place)
+        done = self.gallery.copy(place, progress, vectors)
         if vectors != FAISS:
             try:
-                with Gallery.open(target) as made, suppress(GalleryEmptyError):
+                with Gallery.open(place) as made, suppress(GalleryEmptyError):
                     made.prepare(None, progress)
             except (EngineError, RecallError) as error:
-                raise type(error)(f"all of it was copied to {target}, but {error}") from error
+                raise type(error)(f"all of it was copied to {place}, but {error}") from error
         return done
 
     def compact(self, progress: Progress | None = None) -> Compacted:

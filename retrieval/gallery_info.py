@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from index.care.exchange import Exported
     from index.care.repair import Repair
     from index.care.verify import Verification
+    from index.truth.address import Address
 
 _FEW = 20  # lines that name what is missing
 
@@ -164,18 +165,20 @@ def _named(encoder: str | None) -> str:
     return "the model's own network" if encoder in (None, OWN) else f"the encoder {encoder}"
 
 
-def copied_lines(done: Copied, source: str, target: str) -> list[str]:
+def copied_lines(done: Copied, source: Address, target: Address) -> list[str]:
     """What a copy has made."""
-    lines = [f"{target}: {counted(done.faces, 'image')}, as in {source}"]
+    lines = [f"{shown(target)}: {counted(done.faces, 'image')}, as in {shown(source)}"]
     if not done.rows:
         return [*lines, "it was there already: every row and descriptor was compared"]
     return [*lines, *([f"{counted(done.before, 'row')} had been copied before, {done.rows:,} now"] * bool(done.before))]
 
 
-def copy_warnings(done: Copied, source: str) -> list[str]:
+def copy_warnings(done: Copied, source: Address) -> list[str]:
     """What is to be known of a copy."""
     anew = ["what had been copied before was of another state, and was copied anew"] * done.anew
-    changed = [f"{source} has been written to meanwhile: the copy is as it was when copying began"] * done.changed
+    changed = [
+        f"{shown(source)} has been written to meanwhile: the copy is as it was when copying began"
+    ] * done.changed
     return anew + changed
 
 

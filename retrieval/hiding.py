@@ -9,6 +9,7 @@ import numpy as np
 
 from faceedit.describes import Describes
 from faceedit.errors import UsageError
+from faceedit.text import printable
 from index.gallery import Face, Gallery
 from index.paths import path_forms
 from index.values import Hidden
@@ -20,7 +21,7 @@ from retrieval.labelling import ONLY, Labelling
 from retrieval.levels import LAST
 from retrieval.one_file import Read
 from retrieval.reading import ReadsFiles
-from retrieval.run_reports import IndexReport
+from retrieval.run_reports import IndexReport, unsearched
 from retrieval.same_faces import Seen, same_places
 from retrieval.tables import counted
 
@@ -51,7 +52,8 @@ class BroughtBack:
 
     def warnings(self) -> list[str]:
         """What was not done, and why."""
-        return [f"{name} stays hidden: its file cannot be read now; bring it back first" for name in self.stay]
+        stay = (f"{name} stays hidden: its file cannot be read now; bring it back first" for name in self.stay)
+        return [*map(printable, stay), *unsearched(self.not_searched)]
 
 
 class Hiding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
@@ -29,6 +29,12 @@ class Finding:
         """For people; width: characters that the longest name has."""
         told = [f"{self.state.ljust(8)}  {self.name.ljust(width)}  {message(self.about)}"]
         return told + ([f"{'':8}  {'':{width}}  -> {self.mend}"] if self.mend else [])
+
+
+def lines_of(findings: Sequence[Finding]) -> list[str]:
+    """All of them for people, aligned."""
+    width = max(len(finding.name) for finding in findings)
+    return [line for finding in findings for line in finding.lines(width)]
 
 
 def version_of(package: str) -> str:

@@ -38,6 +38,10 @@ class Gone:
         doubts = "; ".join(self.doubts[:_FEW]) + more
         return f"--prune would remove {len(self.images):,} of {counted(self.of, 'image')}: {doubts}"
 
+    def lines(self) -> list[str]:
+        """Which they are, for people."""
+        return [printable(face.path) for face in self.images]
+
     def as_json(self) -> dict[str, Any]:
         """What `json.dumps` takes."""
         return {"would_remove": [face.path for face in self.images], "of": self.of, "doubts": list(self.doubts)}

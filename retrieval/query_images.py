@@ -14,6 +14,7 @@ from retrieval.checks import require_file, require_picture_name
 from retrieval.kinds import find_images
 
 if TYPE_CHECKING:
+    from retrieval.answers import Answer
     from retrieval.source import Source
 
 _STANDARD_INPUT = Path("-")
@@ -83,3 +84,35 @@ class Asked:
                 yield from find_images(image)
             else:
                 yield image
+
+
+@dataclass
+class Outcome:
+    """tell: is told of pictures that cannot be read; failed: how many these are; answered: how many queries; found:
+    whether any found somebody."""
+
+    tell: Callable[[list[str]], None]
+    failed: int = 0
+    answered: int = 0
+    found: bool = False
+
+    def skip(self, reason: str) -> None:
+        """A picture that cannot be read."""
+        self.failed += 1
+        self.tell([reason])
+
+    def count(self, answers: Iterable[Answer]) -> None:
+        """One more query, and what was answered."""
+        self.answered += 1
+        self.found |= any(answer.results for answer in answers)
+
+    def missing(self, max_distance: float | None) -> tuple[str, list[str]] | None:
+        """What was not done or not found: what that is, and a line of it; None where nothing is missing."""
+        if self.failed:
+            return "warning", [f"{self.failed:,} of the images could not be queried with"]
+        if not self.answered:
+            return "nothing asked", ["no image was named on standard input"]
+        if not self.found:
+            within = "" if max_distance is None else f", within a distance of {max_distance:g}"
+            return "nothing found", [f"no picture of the gallery meets the conditions{within}"]
+        return None

@@ -9,13 +9,18 @@ from typing import Any
 
 from faceedit.formats import MISSING
 from faceedit.lookalikes import told as left_out_text
-from faceedit.text import printable
+from faceedit.text import message, printable
 from index.search.plan import KINDS, Prepared
 from retrieval.comparing import LeftOut
 from retrieval.kinds import counts_text
 from retrieval.label_rows import LabelRows
 from retrieval.levels import SameName, told
 from retrieval.tables import counted, held
+
+
+def unsearched(reason: Exception | None, what: str = "the index is not built anew") -> list[str]:
+    """Why there is no new index, where there is none; the gallery is searched all the same."""
+    return [] if reason is None else [f"{what}: {message(str(reason))}"]
 
 
 @dataclass
@@ -220,6 +225,15 @@ class RedescribeReport:
         """What `json.dumps` takes."""
         names = ("described", "before", "changed", "dropped", "unread", "finished")
         return {name: getattr(self, name) for name in names}
+
+    def unread_lines(self) -> list[str]:
+        """What could not be described, and why, a line each."""
+        told = (reason if path in reason else f"{path}: {reason}" for path, reason in self.unread)
+        return [printable(one) for one in told]
+
+    def warnings(self) -> list[str]:
+        """What is not as it was."""
+        return unsearched(self.not_searched)
 
     def lines(self, gallery: object) -> list[str]:
         """What was done, for people."""

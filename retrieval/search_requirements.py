@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from faceedit.errors import UsageError
 from index.search.plan import Requirements, make_plan, read_requirements
 from index.search.rates import measure_rates
 from index.search.reduction import STEP
+from index.truth.address import Address, Server
 
 _LONGEST = 30  # digits of a size
 
 
 def requirements_of(
-    gallery: Path, max_memory: str | None, recall: float | None, max_ms: float | None
+    gallery: Address, max_memory: str | None, recall: float | None, max_ms: float | None
 ) -> Requirements | None:
     """What is asked of a search, and for the rest what was asked of this gallery before; None where nothing is asked.
 
@@ -22,7 +22,7 @@ def requirements_of(
     """
     if max_memory is None and recall is None and max_ms is None:
         return None
-    usual = read_requirements(gallery)
+    usual = read_requirements(gallery.folder if isinstance(gallery, Server) else gallery)
     return Requirements(
         recall=usual.recall if recall is None else recall,
         max_ms=usual.max_ms if max_ms is None else max_ms,

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faceedit.errors import ImageError
-from faceedit.images import LARGEST, SIZE, Picture, read_large
+from faceedit.images import LARGEST, SIZE, Picture, read_large, write_picture
 from index.values import Face
 from retrieval.answers import SHOWN, Answer, Result, columns
 from retrieval.photographs import upright
@@ -54,6 +54,11 @@ def draw_sheet(rows: Sequence[Sequence[Cell]], side: int = SIDE, gap_after: int 
             caption = "\n".join(_fitted(line, font, side) for line in cell.caption.split("\n"))
             pen.multiline_text((x + frame, y + side + 2 * frame + 1), caption, _INK, font, spacing=2)
     return np.array(sheet, dtype=np.uint8)
+
+
+def write_answers(answers: Sequence[Answer], path: Path) -> None:
+    """The sheet of some answers, as a file. Raises ImageError."""
+    write_picture(answer_sheet(answers), path)
 
 
 def answer_sheet(answers: Sequence[Answer]) -> Picture:

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from faceedit.errors import UsageError
-from index.gallery import Gallery
+from faceedit.text import printable
+from index.gallery import Face, Gallery
 from index.labels import HAND, LABEL_KINDS, LONGEST_LABEL
+from index.search.plan import size_text
 from index.where import LARGEST, Comparison, Condition
 from retrieval.checks import is_unicode, require_keepable
 from retrieval.choosing import Meant, chosen_ids
 from retrieval.errors import NothingFoundError
 from retrieval.gallery_info import missing_files
 from retrieval.levels import FIRST, LAST
+from retrieval.run_reports import unsearched
+from retrieval.tables import counted
 
 if TYPE_CHECKING:
     from index.care.compact import Compaction
@@ -43,6 +47,16 @@ class Removal:
     forgotten: int = 0
     hidden: tuple[str, ...] = ()
 
+    def lines(self) -> list[str]:
+        """The same for people."""
+        also = f"; labels of {counted(self.forgotten, 'pruned image')} forgotten" if self.forgotten else ""
+        also += f"; {counted(len(self.hidden), 'face')} hidden from later runs" if self.hidden else ""
+        return [f"{counted(self.images, 'image')} removed, their descriptors erased{also}"]
+
+    def warnings(self) -> list[str]:
+        """What is not as it was."""
+        return unsearched(self.not_searched)
+
 
 @dataclass(frozen=True)
 class Compacted:
@@ -50,6 +64,15 @@ class Compacted:
 
     sizes: Compaction
     not_searched: Exception | None = None
+
+    def lines(self, gallery: object) -> list[str]:
+        """The same for people."""
+        before, after = size_text(self.sizes.before), size_text(self.sizes.after)
+        return [f"{printable(str(gallery))}: {before} before, {after} now, without the index"]
+
+    def warnings(self) -> list[str]:
+        """What is not as it was."""
+        return unsearched(self.not_searched)
 
 
 def correct_labels(
@@ -97,6 +120,17 @@ def _text(name: str, given: object) -> str | None:
     return given or None
 
 
+def would_remove(
+    gallery: Gallery, images: Sequence[Meant], where: Condition | None, identity: str | None
+) -> list[Face]:
+    """Which faces are meant to be removed, by name, by condition, or as all of a person. Raises UsageError,
+    UnknownImageError, NothingFoundError."""
+    if identity is not None:
+        _require_person(identity, alone=not images and where is None)
+        where = Comparison("identity", "=", (identity,))
+    return gallery.get(chosen_ids(gallery, images, where))
+
+
 def removed_images(gallery: Gallery, ids: Sequence[int], hide: bool | None) -> Removal:
     """Remove faces. hide: whether they stay away when their photos are read again; None: those of photos that stay,
     since others are in them."""
@@ -115,16 +149,20 @@ def _beside_others(gallery: Gallery, ids: Sequence[int]) -> list[int]:
 def removed_person(gallery: Gallery, identity: str, hide: bool, alone: bool) -> Removal:
     """Remove a person, and what is kept of it. hide: its faces stay away when their photos are read again; alone:
     whether nothing else was said to be removed. Raises UsageError, NothingFoundError."""
-    if not alone:
-        raise UsageError("an identity with paths or a condition: choose one")
-    if not identity or not is_unicode(identity):
-        raise UsageError(f"identity {identity!r} is no name: give one as `facesearch gallery list` shows it")
+    _require_person(identity, alone)
     named = gallery.faces(Comparison("identity", "=", (identity,))) if hide else ()
     names = tuple(face.name for face in named if face.photo.sha256)
     removed, forgotten = gallery.remove_person(identity, hide=hide)
     if not removed and not forgotten:
         raise NothingFoundError(f"nobody is called {identity!r}")
     return Removal(removed, forgotten=forgotten, hidden=names)
+
+
+def _require_person(identity: str, alone: bool) -> None:
+    if not alone:
+        raise UsageError("an identity with paths or a condition: choose one")
+    if not identity or not is_unicode(identity):
+        raise UsageError(f"identity {identity!r} is no name: give one as `facesearch gallery list` shows it")
 
 
 def relocate(gallery: Gallery, root: Path) -> int:

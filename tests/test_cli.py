@@ -14,15 +14,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer import Option
 from typer.main import get_command
 
 from cli.app import app, run
-from cli.options import Factory
+from cli.options import Factory, group
 from faceedit.cropping import Cropper, unseen
 from faceedit.describes import Accepted, Usual
 from faceedit.modelfile import load_model
@@ -193,6 +194,29 @@ def test_help_is_whole_sentences() -> None:
             assert text[0].isupper() and text.endswith("."), (one.name, one.help)
 
 
+def test_an_option_is_stated_by_its_help() -> None:
+    def command(
+        place: Annotated[str, "Where."],
+        out: Annotated[Path, "--out", "-o", "Into this."],
+        dry_run: Annotated[bool, "Only say it."] = False,
+        size: Annotated[str | None, "SIZE", "So much."] = None,
+        many: Annotated[int, Option(min=1, help="So many.")] = 2,
+        one: int = 1,
+    ) -> None:
+        """Do it."""
+
+    made: Any = get_command(group(command))
+    stated = {one.name: (one.opts, one.secondary_opts, one.metavar, one.help, one.required) for one in made.params}
+    assert {name: of for name, of in stated.items() if "completion" not in name} == {
+        "place": (["place"], [], None, "Where.", True),
+        "out": (["--out", "-o"], [], None, "Into this.", True),
+        "dry_run": (["--dry-run"], [], None, "Only say it.", False),
+        "size": (["--size"], [], "SIZE", "So much.", False),
+        "many": (["--many"], [], None, "So many.", False),
+        "one": (["--one"], [], None, None, False),
+    }
+
+
 def test_a_list_of_commands_cuts_none_short() -> None:
     def short(command: Any) -> list[str]:
         below = getattr(command, "commands", {})
@@ -283,7 +307,7 @@ def test_what_cannot_be_printed_is_one_line(
 def test_processes_that_we_start_have_all_streams(tmp_path: Path) -> None:
     child = "[sys.executable, '-c', 'import sys; sys.exit(None in (sys.stdin, sys.stderr))']"
     script = (
-        "from cli.streams import open_streams; open_streams(); import subprocess, sys; "
+        "from cli.start import open_streams; open_streams(); import subprocess, sys; "
         f"sys.exit(subprocess.run({child}).returncode)"
     )
     command = ["sh", "-c", f'"$0" -c "{script}" <&- 2>&-', sys.executable]
@@ -299,7 +323,7 @@ def modules_after(statement: str) -> set[str]:
 
 def test_help_imports_nothing_heavy() -> None:
     shown = modules_after("import cli.app; cli.app.run(['--help']); cli.app.run(['query', '--help'])")
-    assert "cli.query" in shown
+    assert "cli.ask" in shown
     assert not HEAVY & shown
     assert "numpy" in modules_after("import faceedit.images")  # the check sees what it looks for
 

@@ -391,7 +391,7 @@ def test_no_command_loads_torch() -> None:
     import sys
 
     root = Path(__file__).resolve().parent.parent
-    code = "import sys, cli.gallery.group, index.gallery; print({'torch', 'faiss', 'PIL'} & set(sys.modules))"
+    code = "import sys, cli.app, index.gallery; print({'torch', 'faiss', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -36,7 +36,7 @@ INSIDE = {  # in the files of these folders, none of these modules
     "cli": ("faceedit.training",),
     "benchmarks": ("cli",),
 }
-TRAINING = ("cli/train.py", "cli/synth.py")  # the commands that train, and that turn the knobs of a rendering
+TRAINING = ("cli/train.py", "cli/data.py")  # the commands that train, and that turn the knobs of a rendering
 WINGS = ("faceedit/training", "faceedit/synth", "faceedit/sources")  # of faceedit, which the runtime never imports
 
 

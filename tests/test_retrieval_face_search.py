@@ -254,7 +254,45 @@ def test_an_edit_needs_no_gallery(asked: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_a_strip_shows_each_value_as_an_edit_does(asked: Path, tmp_path: Path) -> None:
+    with FaceSearch(tmp_path / "none", describer=HashEditor()) as faces:
+        source = faces.read(asked)
+        values = HashEditor().attribute.values
+        edits = [faces.edit(source, pose=value)[-1].picture for value in values]
+        assert np.array_equal(faces.strip(source), np.concatenate(edits, axis=1))
+        assert faces.strip(asked, size=90).shape == (90, 90 * len(values), 3)
+        with pytest.raises(UsageError, match="pose 30 in a sweep over every pose: choose one"):
+            faces.strip(asked, pose=30)
+
+
 # --- upkeep ---
+
+
+def test_what_would_be_removed_is_what_remove_takes(faces: FaceSearch) -> None:
+    anna = [face.name for face in faces.would_remove(identity="anna")]
+    assert anna == ["anna/0.png", "anna/2.png", "anna/4.png"] and len(faces.gallery) == 6
+    assert [face.name for face in faces.would_remove("ben/1.png", 1)] == ["anna/0.png", "ben/1.png"]
+    assert [face.name for face in faces.would_remove(where="identity = 'anna'")] == anna
+    for given in ({"where": "id = 1"}, {"identity": ""}):
+        with pytest.raises(UsageError, match=r"choose one|is no name"):
+            faces.would_remove(**{"identity": "anna", **given})
+    assert faces.remove(identity="anna").images == len(anna)
+
+
+def test_an_exported_gallery_is_restored_and_searched(
+    faces: FaceSearch, photos: Path, asked: Path, tmp_path: Path
+) -> None:
+    faces.gallery.export(tmp_path / "out")
+    with FaceSearch(tmp_path / "again", describer=HashEditor(), reader=ReadsHere()) as again:
+        with pytest.raises(UsageError, match="nowhere is no folder: give the one that the images lie in"):
+            again.restore(tmp_path / "out", tmp_path / "nowhere")
+        done = again.restore(tmp_path / "out")
+        assert (done.images, done.image_root, done.missing, done.warnings()) == (6, photos, 0, [])
+        assert again.query(asked).as_json() == faces.query(asked).as_json()
+    photos.rename(tmp_path / "moved")
+    with FaceSearch(tmp_path / "third", describer=HashEditor()) as third:
+        gone = third.restore(str(tmp_path / "out"))
+        assert gone.missing == 6 and "relocate" in gone.warnings()[0]
 
 
 def test_images_are_labelled_and_removed_by_id_path_file_and_condition(faces: FaceSearch, photos: Path) -> None:

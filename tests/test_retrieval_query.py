@@ -190,8 +190,8 @@ def test_a_sweep_with_nobody_near_says_so_whatever_finds_nothing(photos: Path, a
         far, none = faces.query(asked, pose=30), faces.query(asked, pose=30, max_distance=0)
         assert far.first is not None
         near = replace(far, first=replace(far.first, usual=replace(known, nearly_all=2.0)))
-    assert form.hint("x.png", [none, far]).startswith("warning: nothing is near x.png: the first result is ")
-    assert form.hint("x.png", [none]) == form.hint("x.png", [far, near]) == ""
+    assert form.warnings("x.png", [none, far])[0].startswith("nothing is near x.png: the first result is ")
+    assert form.warnings("x.png", [none]) == form.warnings("x.png", [far, near]) == []
 
 
 def test_distinct_results_are_the_nearest_of_each(data_set: Path, tmp_path: Path) -> None:

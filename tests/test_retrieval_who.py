@@ -90,7 +90,7 @@ def test_somebody_who_is_not_there_is_told_by_who_whatever_was_asked(faces: Face
     for asked in (None, 30):
         told = faces.query(stranger, pose=asked)
         assert told.near is False
-        assert Format("table").hint("x.png", [told]).startswith("warning: x.png is probably nobody of this gallery: in")
+        assert Format("table").warnings("x.png", [told])[0].startswith("x.png is probably nobody of this gallery: in")
     by_look = faces.query(known, pose=30)
     assert by_look.first and by_look.first.by_who
     assert by_look.near == (by_look[0].identity == "anna")

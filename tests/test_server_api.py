@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from facesearch.server.errors import as_error
 from facesearch.server.service import Service
 from facesearch.server.settings import Limits
 from retrieval.face_search import FaceSearch
@@ -169,6 +171,12 @@ def test_message_and_hint_are_the_whole_sentence(still_client: TestClient, still
 
 
 # --- uploads ---
+
+
+def test_what_the_disk_refuses_is_told_as_the_command_tells_it() -> None:
+    told = as_error(OSError(errno.ENOSPC, "No space left on device", "x.db"))
+    assert told.message == "the disk refuses x.db (No space left on device)"
+    assert told.hint.startswith("make room or give another place")
 
 
 def test_uploads_are_limited_in_bytes_and_pixels(still: FaceSearch) -> None:

@@ -1,1 +1,1 @@
-"""facesearch gallery: a module for each thing that is done with a gallery; group.py names every command."""
+"""facesearch gallery: a module for each thing that is done with a gallery; cli/app.py names every command."""

@@ -1,84 +1,82 @@
-"""facesearch gallery: correct what it says of images, and remove what does not belong there."""
+"""facesearch gallery: correct what it says of images, remove what does not belong there, and have it back."""
 
 from __future__ import annotations
 
 import sys
 from typing import Annotated, Any
 
-from typer import Context, Option
+from typer import Argument, Exit
 
-from cli.options import DbOption, ImagesArgument, WhereOption, face_search
-from cli.telling import warn_not_searched
+from cli import options
+from cli.telling import ProgressBar, say
 from faceedit.errors import UsageError
 from faceedit.text import printable
 from retrieval.tables import counted
 
 
 def label(
-    context: Context,
-    images: ImagesArgument = None,
-    where: WhereOption = None,
-    person: Annotated[int | None, Option(help="Mean all faces of this person, by number.")] = None,
-    identity: Annotated[str | None, Option(help="Say who it is; empty for unknown.")] = None,
-    pose: Annotated[str | None, Option(help="Say the pose in degrees; empty for unknown.")] = None,
-    illumination: Annotated[str | None, Option(help="Say the number of the light; empty for unknown.")] = None,
-    expression: Annotated[str | None, Option(help="Say the expression; empty for unknown.")] = None,
-    db: DbOption = None,
+    images: options.Images = None,
+    where: options.Where = None,
+    person: Annotated[int | None, "Mean all faces of this person, by number."] = None,
+    identity: Annotated[str | None, "Say who it is; empty for unknown."] = None,
+    pose: Annotated[str | None, "Say the pose in degrees; empty for unknown."] = None,
+    illumination: Annotated[str | None, "Say the number of the light; empty for unknown."] = None,
+    expression: Annotated[str | None, "Say the expression; empty for unknown."] = None,
+    db: options.Db = None,
 ) -> None:
     """Correct the labels of images. Those that are not given stay."""
     given = {"identity": identity, "pose": pose, "illumination": illumination, "expression": expression}
     changes: dict[str, Any] = {name: text for name, text in given.items() if text is not None}
-    with face_search(context, db) as faces:
+    with options.face_search(db) as faces:
         done = faces.label(*(images or ()), where=where, person=person, **changes)
     print(f"{counted(done, 'image')} labelled")
 
 
 def remove(
-    context: Context,
-    images: ImagesArgument = None,
-    where: WhereOption = None,
-    identity: Annotated[str | None, Option(help="Remove this person, and all that is kept of it.")] = None,
-    kept: Annotated[bool, Option("--kept", help="Forget the labels that are kept of images that were pruned.")] = False,
+    images: options.Images = None,
+    where: options.Where = None,
+    identity: Annotated[str | None, "Remove this person, and all that is kept of it."] = None,
+    kept: Annotated[bool, "Forget the labels that are kept of images that were pruned."] = False,
     hide: Annotated[
         bool | None,
-        Option(
-            "--hide/--no-hide",
-            help="Whether later runs of index leave them out. [default: those whose photograph stays, with others]",
-        ),
+        "--hide/--no-hide",
+        "Whether later runs of index leave them out. [default: those whose photograph stays, with others]",
     ] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Only say which they are.")] = False,
-    db: DbOption = None,
+    dry_run: Annotated[bool, "Only say which they are."] = False,
+    db: options.Db = None,
 ) -> None:
     """Remove images, and erase their descriptors. The files themselves stay. By a photograph's path all its faces are
     meant, by party.jpg#2 the second."""
-    if kept:
-        _forget_kept(context, db, alone=not (images or where or identity or dry_run))
-        return
-    from retrieval.wishes import condition_of
-
-    condition = condition_of(where)
-    from cli.progress import ProgressBar
-    from index.where import Comparison
-    from retrieval.choosing import chosen_ids
-
-    with face_search(context, db) as faces, ProgressBar() as bar:
-        if dry_run:
-            condition = condition or (Comparison("identity", "=", (identity,)) if identity else None)
-            ids = chosen_ids(faces.gallery, images or (), condition)
-            for image in faces.gallery.get(ids):
-                print(printable(image.name))
-            print(f"{counted(len(ids), 'image')} would be removed", file=sys.stderr)
-            return
-        done = faces.remove(*(images or ()), where=condition, identity=identity, hide=hide, progress=bar.tell)
-    also = f"; labels of {counted(done.forgotten, 'pruned image')} forgotten" if done.forgotten else ""
-    if done.hidden:
-        also += f"; {counted(len(done.hidden), 'face')} hidden from later runs"
-    print(f"{counted(done.images, 'image')} removed, their descriptors erased{also}")
-    warn_not_searched(done.not_searched)
-
-
-def _forget_kept(context: Context, db: str | None, alone: bool) -> None:
-    if not alone:
+    if kept and (images or where or identity or dry_run):
         raise UsageError("--kept takes no images, and nothing besides: it forgets the labels of all that were pruned")
-    with face_search(context, db) as faces:
-        print(f"labels of {counted(faces.forget_kept(), 'pruned image')} forgotten")
+    with options.face_search(db) as faces, ProgressBar() as bar:
+        if kept:
+            print(f"labels of {counted(faces.forget_kept(), 'pruned image')} forgotten")
+        elif dry_run:
+            meant = faces.would_remove(*(images or ()), where=where, identity=identity)
+            print("\n".join(printable(face.name) for face in meant))
+            print(f"{counted(len(meant), 'image')} would be removed", file=sys.stderr)
+        else:
+            done = faces.remove(*(images or ()), where=where, identity=identity, hide=hide, progress=bar.tell)
+            print("\n".join(done.lines()))
+            say("warning", done.warnings())
+
+
+def unhide(
+    names: Annotated[list[str] | None, Argument(help="Hidden faces: party.jpg#2, or a path for all in it.")] = None,
+    everything: Annotated[bool, "--all", "All of them."] = False,
+    db: options.Db = None,
+    model: options.Model = None,
+    identity: options.Identity = None,
+    detector: options.Detector = None,
+) -> None:
+    """Let hidden faces come back. They are described again at once; labels that a hand gave them have gone."""
+    if everything == bool(names):
+        raise UsageError("say which hidden faces come back: their names, or --all")
+    with options.face_search(db, model=model, identity=identity) as faces:
+        given = [one.name for one in faces.hidden()] if everything else names or []
+        done = faces.unhide(*given, detector=detector)
+    print("\n".join(done.lines()))
+    say("warning", done.warnings())
+    if done.stay:
+        raise Exit(3)

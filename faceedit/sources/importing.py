@@ -26,6 +26,7 @@ from faceedit.sources.table import read_table
 from faceedit.text import cell, printable
 
 _RECORD_EVERY = 1000  # crops between two notes of what is done
+_LISTED = 20  # photographs told of by name; skipped.csv names all that were skipped
 _SHOWN = 3  # photographs named where none became a crop
 
 
@@ -44,7 +45,16 @@ class Imported:
         """What was asked for and could not be had."""
         return [entry for entry in self.skipped if not entry.expected]
 
-    def lines(self, most: int) -> list[str]:
+    @property
+    def text(self) -> str:
+        """What was made, on one line."""
+        problems = len(self.problems)
+        left_out = len(self.skipped) - problems
+        return (
+            f"{printable(str(self.manifest))}: {self.crops:,} crops; {problems:,} skipped, {left_out:,} not asked for"
+        )
+
+    def lines(self, most: int = _LISTED) -> list[str]:
         """What is amiss, for people: so many photographs of each kind by name, and how many more."""
         problems = [(entry.path, entry.reason) for entry in self.problems]
         told = []

@@ -39,7 +39,7 @@ from index.errors import (
     UnknownPersonError,
     WhereError,
 )
-from retrieval.errors import EvaluationError, NothingFoundError, PruneError, RetrievalError
+from retrieval.errors import EvaluationError, NothingFoundError, PruneError, RetrievalError, refusal
 
 LATER = 503
 STATUS: dict[type[Exception], int] = {
@@ -96,7 +96,7 @@ def full(what: str) -> RefusedError:
 def as_error(error: Exception) -> Error:
     """{code, message, hint} of an error that a user can cause."""
     code = error.code if isinstance(error, RefusedError) else _code(type(error))
-    said, _, mend = message(str(error)).rpartition(": ")
+    said, _, mend = message(refusal(error) if isinstance(error, OSError) else str(error)).rpartition(": ")
     return Error(code=code, message=said or mend, hint=mend if said else "")
 
 

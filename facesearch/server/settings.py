@@ -60,8 +60,10 @@ class Settings:
     """by which clients may call the server, besides its address"""
     root_path: str = ""
     """what a proxy takes off the path of a request"""
-    secure: bool = False
-    """it is reached by HTTPS"""
+    certfile: Path | None = None
+    """the certificate that it is reached by HTTPS with"""
+    keyfile: Path | None = None
+    """that certificate's key"""
     files_in_log: bool = False
     """the log may name files of users"""
     limits: Limits = field(default_factory=Limits)
@@ -77,9 +79,16 @@ class Settings:
             )
         if self.root_path and not self.root_path.startswith("/"):
             raise UsageError(f"the root path {self.root_path!r} begins with no slash: give one such as /faces")
+        if (self.certfile is None) != (self.keyfile is None):
+            raise UsageError("--certfile and --keyfile belong together: give both")
         for root in self.roots:
             if not root.is_dir():
                 raise UsageError(f"{root} is no folder: give one that holds pictures as --root")
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is reached by HTTPS."""
+        return self.certfile is not None
 
     @property
     def local(self) -> bool:

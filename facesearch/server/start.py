@@ -10,7 +10,6 @@ import ssl
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from threading import Timer
 from typing import Any
 
@@ -30,20 +29,13 @@ _LIMIT = 20.0  # and whatever else is under way: schedulers kill after 30
 _BACKLOG = 2_048
 
 
-def serve(
-    faces: FaceSearch,
-    settings: Settings,
-    listening: Callable[[str], None],
-    *,
-    demo: bool = False,
-    certificate: tuple[Path, Path] | None = None,
-) -> None:
+def serve(faces: FaceSearch, settings: Settings, listening: Callable[[str], None], *, demo: bool = False) -> None:
     """Serve a gallery until somebody interrupts.
 
-    listening: told the address once it answers. certificate: file and key, for HTTPS. Raises UsageError for an address
-    that cannot be listened at, or a certificate that cannot be used.
+    listening: told the address once it answers. Raises UsageError for an address that cannot be listened at, or a
+    certificate that cannot be used.
     """
-    tls = _tls(certificate)
+    tls = _tls(settings)
     log_to_stderr()
     with bind(settings.host, settings.port) as bound:
         app = make_app(service_of(faces, settings, demo=demo))
@@ -51,15 +43,16 @@ def serve(
         Server(app, settings, told, ending=_end_in_time, **tls).run(sockets=[bound])
 
 
-def _tls(certificate: tuple[Path, Path] | None) -> dict[str, Any]:
+def _tls(settings: Settings) -> dict[str, Any]:
     """What HTTPS needs. Raises UsageError for a certificate that cannot be used."""
-    if certificate is None:
+    if settings.certfile is None:
         return {}
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*certificate)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(settings.certfile, settings.keyfile)
     except (OSError, ValueError) as error:
         raise UsageError(f"the certificate cannot be used ({error}): give --certfile and --keyfile in PEM") from error
-    return {"ssl_certfile": certificate[0], "ssl_keyfile": certificate[1]}
+    return {"ssl_certfile": settings.certfile, "ssl_keyfile": settings.keyfile}
 
 
 def bind(host: str, port: int) -> socket.socket:
