@@ -23,9 +23,10 @@ from PIL import Image
 
 from faceedit.align import EYES, Landmarks, align, crop_side
 from faceedit.attributes import POSE
+from faceedit.decoding import read_photograph
 from faceedit.editor import Editor
 from faceedit.face_detector import FaceDetector
-from faceedit.images import read_crops, read_photograph
+from faceedit.images import read_crops
 from faceedit.landmarks import FOLDER, LandmarkFinder
 from faceedit.manifest import Manifest, read_manifest
 

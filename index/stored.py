@@ -1,7 +1,7 @@
 """Pictures in a store, such as S3: an address is a path, below which others lie, and is asked what a file is asked.
 
-fsspec knows the stores; it is loaded when one is asked, so that folders cost nothing. What a store refuses, for
-whatever reason, is a StoreError: the next try may go well, and nobody must believe that a file has gone or is damaged.
+fsspec knows the stores; it is loaded when one is asked, so that folders cost nothing. What they say of it is read by
+`index.store_answers`.
 """
 
 from __future__ import annotations
@@ -10,39 +10,26 @@ import io
 import os
 import re
 import stat
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
 from errno import EISDIR, ENOENT, EREMOTEIO, EROFS
-from hashlib import blake2b
 from pathlib import Path, PosixPath
 from typing import Any, TypeAlias
 
 from index.errors import AddressError
 from index.stamps import FileStamp
+from index.store_answers import StoreError, patience_with, stat_of, told_by
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.\-]*)://([^/].*)", re.DOTALL)
 _COLLAPSED = re.compile(r"[a-z][a-z0-9+.\-]+:/[^/]")  # what a Path makes of an address
 _PLACE = re.compile(r"/([a-z][a-z0-9+.\-]*):/")
 _OURS = ("file", "local")
-_S3 = ("s3", "s3a")
-_KEYS = "$AWS_PROFILE, or $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"
 _BLOCK = 2**20  # bytes that are asked for at once
-_TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
-_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "uid")
 _MISSING = (
     "pictures in a store need fsspec and what knows that store ({}): pip install -c constraints.txt '.[cpu,store]' for "
     "s3://, and for others what fsspec names"
 )
-
-
-class StoreError(OSError):
-    """A store that does not answer, or refuses: nothing is known of what lies there."""
-
-    def __str__(self) -> str:
-        return f"{self.filename}: {self.strerror}"
 
 
 class Stored(PosixPath):
@@ -76,10 +63,10 @@ class Stored(PosixPath):
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         """As it is now. Raises StoreError; FileNotFoundError only where the store, and what holds it, is there."""
-        with _told(self):
+        with told_by(self):
             system, key = self._system()
             try:
-                return _stat(system.info(key))
+                return stat_of(system.info(key))
             except FileNotFoundError:
                 self._require_holder(system, key)
                 raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(self)) from None
@@ -103,13 +90,13 @@ class Stored(PosixPath):
 
     def part(self, start: int | None, stop: int | None) -> bytes:
         """Bytes from one place to before another. Raises FileNotFoundError, StoreError."""
-        with _told(self):
+        with told_by(self):
             system, key = self._system()
             return bytes(system.cat_file(key, start=start, end=stop))
 
     def entries(self) -> Iterator[StoredEntry]:
         """What lies directly below it. Raises FileNotFoundError, StoreError."""
-        with _told(self):
+        with told_by(self):
             system, key = self._system()
             found = system.ls(key, detail=True)
         above = key.strip("/")
@@ -141,7 +128,7 @@ class Stored(PosixPath):
         try:
             from fsspec.core import url_to_fs
 
-            system, key = url_to_fs(str(self), **_patience(str(self)))
+            system, key = url_to_fs(str(self), **patience_with(str(self)))
         except (ImportError, ValueError) as error:
             raise StoreError(EREMOTEIO, _MISSING.format(str(error).partition("\n")[0]), str(self)) from error
         system.invalidate_cache()
@@ -182,7 +169,7 @@ class StoredEntry:
         return self.kind == "file"
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        return _stat(self.told)
+        return stat_of(self.told)
 
 
 Entry: TypeAlias = "os.DirEntry[str] | StoredEntry"
@@ -253,57 +240,3 @@ class _Content(io.RawIOBase):
         buffer[: len(content)] = content
         self._place += len(content)
         return len(content)
-
-
-def _stat(told: dict[str, Any]) -> os.stat_result:
-    """What a store tells of a file, as a disk tells it. inode: of its tag, which changes with the content. A store that
-    says neither when nor what has changed by now, so that the content has to say it."""
-    kind = stat.S_IFDIR if told["type"] == "directory" else stat.S_IFREG
-    tag = next((str(told[name]).strip('"') for name in _TAGS if told.get(name)), "")
-    seconds = next((_seconds(told[name]) for name in _TIMES if told.get(name)), 0 if tag else time.time_ns() // 10**9)
-    inode = int.from_bytes(blake2b(tag.encode(), digest_size=8).digest(), "big") >> 1 if tag else 0
-    values = (kind | 0o444, inode, 0, 1, 0, 0, int(told["size"] or 0), seconds, seconds, 0)
-    return os.stat_result(values, {"st_mtime": float(seconds), "st_mtime_ns": seconds * 10**9, "st_ctime_ns": 0})
-
-
-def _seconds(when: Any) -> int:
-    """Whole ones: a listing may know more of them than a look at the file does."""
-    if isinstance(when, str):
-        when = datetime.fromisoformat(when)
-    return int(when.timestamp() if isinstance(when, datetime) else when)
-
-
-def _patience(address: str) -> dict[str, Any]:
-    """How long S3 is waited for, unless fsspec's own settings say it: 10 s for a connection, a minute for bytes."""
-    from fsspec.config import conf
-
-    if address.partition("://")[0] not in _S3 or "config_kwargs" in conf.get("s3", {}):
-        return {}
-    return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 1}}}
-
-
-@contextmanager
-def _told(path: Stored) -> Iterator[None]:
-    """Whatever goes wrong with a store is a StoreError; libraries of stores raise what they like. What they say in
-    addresses behind a question mark may be a secret."""
-    try:
-        yield
-    except (StoreError, FileNotFoundError):
-        raise
-    except Exception as error:
-        raise StoreError(EREMOTEIO, _refused(path, error), str(path)) from error
-
-
-def _refused(path: Stored, error: Exception) -> str:
-    """What a store said, and how to mend it where that is known: of a look at one file S3 says `Forbidden`, no more."""
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    plain = re.sub(r"\?\S+", "?...", said.replace(str(path), ""))[:200].rstrip(".")
-    scheme, _, key = str(path).partition("://")
-    holder, kind = key.partition("/")[0], type(error).__name__
-    if scheme in _S3 and isinstance(error, PermissionError):
-        rights = "list and read it (s3:ListBucket, s3:GetObject)"
-        return f"the bucket {holder} refuses (403: {plain}): let these keys {rights}, or give others by {_KEYS}"
-    if isinstance(error, PermissionError):
-        return f"{holder} refuses ({plain}): let these keys list and read it, or give others"
-    keys = f": give them by {_KEYS}, or say $FSSPEC_S3_ANON=true where none are needed"
-    return f"the store does not answer ({kind}: {plain}){keys if kind == 'NoCredentialsError' else ''}"

@@ -13,7 +13,8 @@ import numpy as np
 
 from faceedit.describes import Describes
 from index.gallery import GalleryConfig
-from index.stored import StoreError, place_of
+from index.store_answers import StoreError
+from index.stored import place_of
 from retrieval.describing import Content, Made, describe_contents
 from retrieval.errors import ClusterError
 from retrieval.models import Models

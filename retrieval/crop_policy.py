@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faceedit.cropping import ALIGNED, AUTO
 from faceedit.errors import UsageError
-from faceedit.face_detector import detector_digest
+from faceedit.yunet import detector_digest
 from index.config import FACES, WHOSE
 from index.gallery import CropPolicy, Gallery
 from retrieval.one_file import Crops

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from faceedit.errors import FaceEditError
-from faceedit.face_detector import can_be_found
 from faceedit.images import write_picture
 from faceedit.modelfile import model_digest
+from faceedit.yunet import can_be_found
 from index.progress import Progress
 from index.search.faiss_files import faiss_module
 from retrieval.checks import require_output_folder

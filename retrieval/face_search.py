@@ -44,7 +44,8 @@ from retrieval.looking import Shown, faces_in, looked_at, read_known
 from retrieval.models import ModelFolders, given_models
 from retrieval.opening import Opening
 from retrieval.passing import Looks
-from retrieval.people import Grouping, group, kept_apart, merged, of_person, split
+from retrieval.people import Grouping, group
+from retrieval.people_by_hand import kept_apart, merged, of_person, split
 from retrieval.pruning import Ask, Gone, refuse, would_go
 from retrieval.query import Question, answers, chain, decided, own_editor
 from retrieval.reading import FileReader, ReadsFiles

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from faceedit.formats import SUFFIXES
 from index.stamps import FileStamp
-from index.stored import Entry, Stored, StoreError, is_address, place_of, scan
+from index.store_answers import StoreError
+from index.stored import Entry, Stored, is_address, place_of, scan
 from retrieval.errors import NoImagesError
 from retrieval.names import Names
 from retrieval.passing import USUAL, Looks

@@ -16,9 +16,9 @@ from retrieval.wishes import attribute_named
 
 if TYPE_CHECKING:
     from faceedit.editor import Editor
+    from faceedit.encoder import Encoder
     from faceedit.knowing import AnyEditor
     from faceedit.modelcard import ModelCard
-    from faceedit.people import Encoder
     from index.gallery import GalleryConfig
 
 SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"

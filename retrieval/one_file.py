@@ -12,12 +12,13 @@ from stat import S_ISREG
 
 from faceedit.cropping import ALIGNED, AUTO, Cropper, CropSettings, Cuts, detector_of
 from faceedit.errors import ImageError, MissingPackageError, NoFaceError
-from faceedit.face_detector import Face, FaceDetector, detector_digest
+from faceedit.face_detector import Face, FaceDetector
 from faceedit.formats import decoders
 from faceedit.glance import shows_somebody
 from faceedit.images import Picture
 from faceedit.landmarks import by_network, landmarks_digest
 from faceedit.lookalikes import Lookalike
+from faceedit.yunet import detector_digest
 from index.stamps import FileStamp, file_hash
 from index.values import Place
 

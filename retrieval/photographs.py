@@ -8,8 +8,8 @@ from PIL import Image
 
 from faceedit.colours import Told
 from faceedit.cropping import ALL, AUTO, Cropper, Cut
+from faceedit.decoding import read_photograph
 from faceedit.errors import NoFaceError
-from faceedit.images import read_photograph
 from index.values import Photo
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from faceedit.images import read_photograph
+from faceedit.decoding import read_photograph
 
 WIDTH, HEIGHT = 1400, 900
 PEOPLE = ("0104", "0109", "0113", "0115", "0122")

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceedit.cropping import Cropper
+from faceedit.decoding import read_photograph
 from faceedit.errors import ImageError, UsageError
-from faceedit.images import LARGEST, SIZE, Picture, as_crop, as_large, read_crop, read_large, read_photograph, resized
+from faceedit.images import LARGEST, SIZE, Picture, as_crop, as_large, read_crop, read_large, resized
 from index.stamps import FileStamp
 from index.stored import place_of
 from retrieval.folder import stamp_of

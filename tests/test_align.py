@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from faceedit.align import CHIN, EYES, MOUTH, Landmarks, align, landmarks_of
+from faceedit.decoding import read_photograph
 from faceedit.errors import LandmarkError
-from faceedit.images import read_photograph
 from tests.conftest import REAL_FACES
 
 MARKS = {"eye_left": (255, 0, 0), "eye_right": (0, 255, 0), "mouth": (0, 0, 255), "chin": (255, 255, 0)}

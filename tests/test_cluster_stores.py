@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from index.gallery import Gallery
-from index.stored import StoreError, place_of
+from index.store_answers import StoreError
+from index.stored import place_of
 from retrieval.face_search import FaceSearch
 from tests.conftest import ROOT, blob_face
 from tests.rays import Slow, TwoNodes, installed, two_nodes  # noqa: F401

@@ -14,10 +14,13 @@ import pytest
 from PIL import Image
 
 from faceedit.align import EYES, MOUTH, Landmarks, align
+from faceedit.crop_rule import lies_by_the_rule
 from faceedit.cropping import Cropper, CropSettings, detector_of
+from faceedit.decoding import read_photograph
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
-from faceedit.face_detector import LEAST_SCORE, Face, FaceDetector, Faces, lies_by_the_rule, scaled
-from faceedit.images import as_crop, read_photograph
+from faceedit.face_detector import Face, FaceDetector, Faces, scaled
+from faceedit.images import as_crop
+from faceedit.yunet import LEAST_SCORE
 from tests.stand_ins import Sees
 from tests.test_people import write_encoder
 

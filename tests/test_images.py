@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceedit.decoding import read_photograph
 from faceedit.errors import ImageError, ManifestError
-from faceedit.images import SIZE, as_crop, read_crop, read_photograph, write_picture
+from faceedit.images import SIZE, as_crop, read_crop, write_picture
 from faceedit.manifest import read_manifest
 from tests.conftest import blob_face
 

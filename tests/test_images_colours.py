@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from faceedit.images import read_crop, read_photograph
+from faceedit.decoding import read_photograph
+from faceedit.images import read_crop
 from tests.conftest import blob_face
 from tests.test_images_metadata import chunk
 

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from faceedit.align import EYES, MOUTH
+from faceedit.encoder import Wanted
 from faceedit.errors import FaceEditError, ImageError, MissingPackageError, UsageError
-from faceedit.people import Wanted, encoder_named, read_encoder, sface
+from faceedit.people import encoder_named, read_encoder, sface
 from tests.conftest import blob_face
 
 POINTS = [[20.0, 24.0], [44.0, 24.0], [32.0, 36.0], [22.0, 48.0], [42.0, 48.0]]

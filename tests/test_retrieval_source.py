@@ -15,8 +15,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from faceedit.decoding import read_photograph
 from faceedit.errors import UsageError
-from faceedit.images import SIZE, as_crop, read_crop, read_photograph
+from faceedit.images import SIZE, as_crop, read_crop
 from retrieval.source import AnyPicture, read_source
 from tests.conftest import blob_face
 

@@ -12,7 +12,8 @@ from PIL import Image
 from index.errors import AddressError
 from index.gallery import Gallery
 from index.labels import Labels
-from index.stored import StoreError, is_address, place_of
+from index.store_answers import StoreError
+from index.stored import is_address, place_of
 from retrieval.answers import THERE, UNREADABLE
 from retrieval.errors import NoImagesError, PruneError
 from retrieval.face_search import FaceSearch

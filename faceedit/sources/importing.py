@@ -16,7 +16,6 @@ from faceedit.align import POINTS, Landmarks
 from faceedit.colours import Told
 from faceedit.cropping import ALIGNED, ALL, Cropper, CropSettings, detector_of
 from faceedit.errors import ImageError, ImportSourceError, LandmarkError, NothingImportedError, UsageError
-from faceedit.face_detector import can_be_found
 from faceedit.files import make_folders, write_whole
 from faceedit.images import Picture
 from faceedit.landmarks import by_network, landmarks_digest
@@ -24,6 +23,7 @@ from faceedit.sources.landmark_columns import landmark_columns
 from faceedit.sources.listing import Listing, Photograph, Skipped
 from faceedit.sources.table import read_table
 from faceedit.text import cell, printable
+from faceedit.yunet import can_be_found
 
 _RECORD_EVERY = 1000  # crops between two notes of what is done
 _LISTED = 20  # photographs told of by name; skipped.csv names all that were skipped

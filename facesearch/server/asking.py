@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from faceedit.attributes import ILLUMINATION, POSE, TASKS
-from faceedit.images import LARGEST, SIZE, picture_size
+from faceedit.decoding import picture_size
+from faceedit.images import LARGEST, SIZE
 from facesearch.server.errors import RESPONSES, RefusedError
 from facesearch.server.service import Service, service, while_there
 from facesearch.server.settings import API

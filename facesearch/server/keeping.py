@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query
 from fastapi import Path as Place
 from fastapi.responses import StreamingResponse
 
-from faceedit.face_detector import can_be_found
+from faceedit.yunet import can_be_found
 from facesearch.server.asking import Served
 from facesearch.server.errors import RESPONSES, RefusedError
 from facesearch.server.jobs import Job as GalleryJob
