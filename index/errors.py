@@ -59,7 +59,12 @@ class GalleryVersionError(GalleryError):
 
 
 class GalleryLockedError(GalleryError):
-    """Another process (or another Gallery object) holds the right to write."""
+    """Another process (or another Gallery object) holds the right to write. in_turn: it has that for a moment, in turns
+    with others; else it has the gallery, or a folder, for as long as it takes."""
+
+    def __init__(self, text: str, in_turn: bool = False) -> None:
+        super().__init__(text)
+        self.in_turn = in_turn
 
 
 class GalleryBusyError(GalleryError):

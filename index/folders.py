@@ -60,6 +60,9 @@ class WriterLock:
                 raise _unwritable(self._holder, error) from error
             self._holder.unlink(missing_ok=True)  # what is written need not be here; the lock is held without a name
 
+    def let_claim(self) -> None:
+        """Nobody claims a part of a folder."""
+
     def require(self) -> None:
         """The system takes no lock away from a process."""
 

@@ -245,7 +245,7 @@ class Gallery(Changing):
         RequirementsError when no way of searching would keep to them, RecallError when the index does not: then it is
         not installed, and nothing changes. GalleryLockedError.
         """
-        with self.writing():
+        with self._writer.building():
             if self._engine is not None:
                 needs = requirements or read_requirements(self._folder)
                 made = engine_prepare.prepare(self._database, self._engine, needs, progress)

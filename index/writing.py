@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import RLock
 
 from index.config import GalleryConfig
-from index.errors import EngineError, GalleryChangedError
+from index.errors import EngineError, GalleryChangedError, GalleryLockedError
 from index.search.engine import Engine
 from index.search.engine_following import drain
 from index.tidying import tidy
@@ -18,7 +18,7 @@ from index.truth import state
 from index.truth.database import PATIENCE, Database, Lock
 from index.truth.rights import TURN, claim
 
-ENDING = 600.0  # seconds that whoever has finished waits for a last turn: another may tell an engine of thousands
+TURNS = 600.0  # seconds that a turn is waited for while others take theirs: one may tell an engine of thousands
 SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
 _log = logging.getLogger(__name__)
 
@@ -58,9 +58,20 @@ class Writer:
                 yield
 
     @contextmanager
+    def building(self) -> Iterator[None]:
+        """Keep other writers out for the length of the block, which changes nothing that they look at: others may claim
+        folders meanwhile, and wait for their turn to write. Raises as `writing`, also where folders are claimed."""
+        nested = self._lock.held
+        with self.writing():
+            if not nested:
+                self._lock.let_claim()
+            yield
+
+    @contextmanager
     def turn(self, patience: float = 0.0) -> Iterator[None]:
-        """Keep other writers out for the length of the block, which is a moment, and wait for them as long: where
-        several write side by side, for a turn of each, 10 seconds at least; else it is `writing`. Blocks may be nested.
+        """Keep other writers out for the length of the block, which is a moment. Where several write side by side, the
+        turns of others are waited for, 10 minutes at most, which is told after 10 seconds; who has all of the gallery,
+        10 seconds or those of `patience`. Where one writes at a time it is `writing`. Blocks may be nested.
 
         Raises as `writing`.
         """
@@ -74,7 +85,7 @@ class Writer:
                 held.require()
                 yield
                 return
-            with self._held(self._turn, patience, max(patience, PATIENCE)):
+            with self._held(self._turn, max(patience, PATIENCE)):
                 yield
 
     @contextmanager
@@ -84,14 +95,15 @@ class Writer:
         was read may be another the next moment, and is looked at again in the `turn` that writes. Where only one writes
         at a time, it is `writing`.
 
-        Raises GalleryLockedError, which names the holder; GalleryChangedError where another gallery was made of it.
+        Raises GalleryLockedError, which names the holder, after 10 seconds where that has all of the gallery;
+        GalleryChangedError where another gallery was made of it.
         """
         if not folder or not self._database.several_write:
             with self.writing():
                 yield False
             return
         lock = self._database.lock(claim(folder))
-        lock.acquire()
+        lock.acquire(PATIENCE)
         self._claims += 1
         try:
             self._require_as_opened()
@@ -100,7 +112,7 @@ class Writer:
         finally:
             self._claims -= 1
             lock.release()
-        with self.turn(ENDING):
+        with self.turn(TURNS):
             """The engine learns of all that is left."""
 
     def give_back(self) -> None:
@@ -122,8 +134,8 @@ class Writer:
             _log.warning("%s; what changed is searched in the database until the engine has learned of it", error)
 
     @contextmanager
-    def _held(self, lock: Lock, patience: float, wait: float | None = None) -> Iterator[None]:
-        lock.acquire(patience if wait is None else wait)
+    def _held(self, lock: Lock, patience: float) -> Iterator[None]:
+        _wait_for(lock, patience)
         try:
             if patience:
                 self._require_as_opened()
@@ -143,3 +155,14 @@ class Writer:
     def _is_configured(self) -> bool:
         with self._database.reading() as session:
             return state.is_for(session, self.config)
+
+
+def _wait_for(lock: Lock, patience: float) -> None:
+    """Take it, also where others have it longer than that, but each for a turn; then it is told who has it."""
+    try:
+        lock.acquire(patience)
+    except GalleryLockedError as error:
+        if not error.in_turn or patience >= TURNS:
+            raise
+        _log.warning("%s: waiting for up to %.0f minutes", str(error).partition("; ")[0], TURNS / 60)
+        lock.acquire(TURNS - patience)

@@ -82,9 +82,9 @@ class FaceSearch:
 
     May be shared by threads. Opening is guarded by a lock; the networks are not changed by use; a search sees the
     gallery as some moment's writers left it, and needs no lock; writers (index, label, remove, redescribe) wait for one
-    another, and other processes' are refused with GalleryLockedError. `close` only when no call is under way. What
-    another process makes of the gallery is seen by the next call; only one that is under way while it is redescribed or
-    made anew raises GalleryChangedError: ask again.
+    another, and other processes' are refused with GalleryLockedError; on a server they take turns, too, where they can
+    (docs/cluster.md). `close` only when no call is under way. What another process makes of the gallery is seen by the
+    next call; only one that is under way while it is redescribed or made anew raises GalleryChangedError: ask again.
     """
 
     def __init__(

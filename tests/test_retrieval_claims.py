@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from index.errors import GalleryLockedError, GalleryStorageError
 from index.gallery import Gallery
+from index.search.prepare import prepare
 from index.truth.address import read_server
 from index.truth.database import PATIENCE
 from index.truth.rights import TURN, WHOLE, Right, claim
@@ -146,6 +148,43 @@ def test_who_has_finished_waits_while_another_has_its_turn(known: str) -> None:
 
 
 @pytest.mark.cluster
+def test_a_hand_waits_while_another_has_its_turn_and_is_told_who(
+    known: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("index.writing.PATIENCE", 0.2)
+    database = opened_on(read_server(known))
+    turn = database.lock(TURN)
+    with search_in(known) as faces, ThreadPoolExecutor(1) as pool:
+        turn.acquire()
+        labelling = pool.submit(faces.label, "0.png", identity="anna")
+        time.sleep(1.5)
+        assert not labelling.done()
+        turn.release()
+        assert labelling.result() == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the gallery {known} is being written by process {os.getpid()} on {socket.gethostname()}: waiting for up to "
+        "10 minutes"
+    ]
+    database.close()
+
+
+@pytest.mark.cluster
+def test_a_hand_does_not_wait_for_long_for_who_has_all_of_the_gallery(
+    known: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A redescription, for one, takes hours."""
+    monkeypatch.setattr("index.writing.PATIENCE", 0.2)
+    database = opened_on(read_server(known))
+    whole = database.lock(WHOLE)
+    whole.acquire()
+    with search_in(known) as faces, pytest.raises(GalleryLockedError, match=f"written by process {os.getpid()} on "):
+        faces.label("0.png", identity="anna")
+    assert not caplog.records
+    whole.release()
+    database.close()
+
+
+@pytest.mark.cluster
 def test_who_waits_for_all_of_it_keeps_nobody_from_a_turn(place: str) -> None:
     database = opened_on(read_server(place))
     mine, whole, turn = database.lock(claim("a")), database.lock(WHOLE), database.lock(TURN)
@@ -177,6 +216,28 @@ def test_two_runs_over_different_folders_go_side_by_side(known: str, photos: Pat
     last = index(known, photos)
     assert (last.described, last.unchanged, last.search is not None) == (0, 20, True)
     assert everything(known) == together
+
+
+@pytest.mark.cluster
+def test_a_run_may_begin_while_another_builds_the_index(
+    known: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads meanwhile, and keeps nothing before that has ended."""
+
+    def slowly(*arguments: Any) -> Any:
+        monkeypatch.setattr("index.gallery.prepare", prepare)
+        others.append(pool.submit(index, known, photos / "b"))
+        time.sleep(2)
+        with Gallery.open(known) as gallery:
+            assert not others[0].done() and len(gallery) == 13
+        return prepare(*arguments)
+
+    others: list[Future[IndexReport]] = []
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr("index.gallery.prepare", slowly)
+        mine = index(known, photos / "a")
+    assert (mine.described, others[0].result().described) == (12, 6)
+    assert mine.search is not None and others[0].result().search is not None
 
 
 @pytest.mark.cluster

@@ -46,6 +46,10 @@ class Lock(Protocol):
         """Take it within so many seconds, or raise GalleryLockedError, which names the holder. Raises
         GalleryStorageError."""
 
+    def let_claim(self) -> None:
+        """Of all of the gallery, that is held: let others claim folders, who wait for their turn to write, as nobody
+        else does. Raises GalleryStorageError."""
+
     def require(self) -> None:
         """Raise GalleryStorageError where it was taken and is lost, as when a server was started again."""
 

@@ -26,8 +26,8 @@ from index.truth.address import Server
 from index.truth.database import PATIENCE, Lock
 from index.truth.postgres_descriptors import ServedDescriptors
 from index.truth.postgres_errors import named, no_answer, psycopg
-from index.truth.postgres_lock import AdvisoryLock, keys_of
-from index.truth.rights import WHOLE, Right
+from index.truth.postgres_lock import ALL, AdvisoryLock, keys_of
+from index.truth.rights import TURN, WHOLE, Right
 from index.truth.schema import TABLES
 
 _NUMBERED = ("photo", "face")  # tables whose ids are never given twice
@@ -79,7 +79,7 @@ class Postgres:
     def lock(self, right: Right = WHOLE) -> Lock:
         """A right to write into the gallery for longer than a transaction."""
         keys = keys_of(right, self.name, lambda what: lock_key(self._server, what))
-        return AdvisoryLock(self.name, _dsn(self._server), keys)
+        return AdvisoryLock(self.name, _dsn(self._server), keys, right == TURN, lock_key(self._server, ALL))
 
     @property
     def several_write(self) -> bool:
