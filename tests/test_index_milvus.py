@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,33 +16,85 @@ from index.vectors import read_vectors
 pytestmark = pytest.mark.cluster
 
 
+Answer = Callable[[str], bytes]
+LOADED = b"\x10\x64"  # a hundred of a hundred
+
+
 @pytest.fixture
-def slow() -> Iterator[str]:
-    """The word for a collection of a server that lets us in, and then says to each question that it takes too long."""
+def serving() -> Iterator[Callable[[Answer], tuple[str, Any]]]:
+    """Starts a server that lets us in and then answers each question by its name: the word for a collection there, and
+    the server."""
     pytest.importorskip("pymilvus", reason="pymilvus is not installed for tests: `make test-cluster` does so")
     import grpc
 
     class Answers(grpc.GenericRpcHandler):  # type: ignore[misc]  # whose types nobody tells
+        def __init__(self, answer: Answer) -> None:
+            self._answer = answer
+
         def service(self, asked: Any) -> Any:
-            return grpc.unary_unary_rpc_method_handler(lambda _, call: self.answer(asked.method, call))
+            return grpc.unary_unary_rpc_method_handler(lambda _, call: self._said(asked.method.split("/")[-1], call))
 
-        def answer(self, method: str, call: Any) -> bytes:
-            if not method.endswith("/Connect"):
-                call.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "it takes too long")
-            return b""
+        def _said(self, question: str, call: Any) -> bytes:
+            try:
+                return b"" if question == "Connect" else self._answer(question)
+            except TimeoutError as error:
+                return bytes(call.abort(grpc.StatusCode.DEADLINE_EXCEEDED, str(error)))
 
-    server = grpc.server(ThreadPoolExecutor(2), handlers=(Answers(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"milvus://127.0.0.1:{port}/faces"
-    server.stop(None).wait()
+    servers = []
+
+    def start(answer: Answer) -> tuple[str, Any]:
+        servers.append(grpc.server(ThreadPoolExecutor(2), handlers=(Answers(answer),)))
+        port = servers[-1].add_insecure_port("127.0.0.1:0")
+        servers[-1].start()
+        return f"milvus://127.0.0.1:{port}/faces", servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop(None).wait()
 
 
-def test_what_grpc_says_on_many_lines_is_told_in_a_word(slow: str) -> None:
+def too_long(question: str) -> bytes:
+    raise TimeoutError("it takes too long")
+
+
+def test_what_grpc_says_on_many_lines_is_told_in_a_word(serving: Callable[[Answer], tuple[str, Any]]) -> None:
     from index.search.milvus import Milvus
 
+    slow, _ = serving(too_long)
     with pytest.raises(EngineError) as raised:
         Milvus(read_vectors(slow)).token()
     assert str(raised.value) == (
         f"Milvus does not answer for {slow} (it takes too long): check that it runs, its address, and $MILVUS_TOKEN"
     )
+
+
+def test_one_that_was_killed_and_does_not_answer_yet_is_waited_for_a_moment(
+    serving: Callable[[Answer], tuple[str, Any]],
+) -> None:
+    """Others hang meanwhile who could be answered without it: at first, and whenever it is looked at again."""
+    from index.search.milvus import Milvus
+
+    word, server = serving(lambda question: LOADED if question == "GetLoadingProgress" else b"")
+    engine = Milvus(read_vectors(word))
+    with pytest.raises(EngineError, match="did not make"):
+        engine.token()
+    server.stop(None).wait()
+    with socket.create_server(("127.0.0.1", int(word.split(":")[-1].split("/")[0]))):  # listens, and says nothing
+        for _ in range(2):
+            began = time.monotonic()
+            with pytest.raises(EngineError, match="does not answer"):
+                engine.token()
+            assert time.monotonic() - began < 8
+    engine.close()
+
+
+def test_a_collection_that_is_being_loaded_is_waited_for_a_moment(serving: Callable[[Answer], tuple[str, Any]]) -> None:
+    """As after a restart: a large one takes minutes."""
+    from index.search.milvus import Milvus
+
+    word, _ = serving(lambda question: b"")
+    engine, began = Milvus(read_vectors(word)), time.monotonic()
+    with pytest.raises(EngineError, match="loading collection"):
+        engine.token()
+    assert time.monotonic() - began < 8
+    engine.close()

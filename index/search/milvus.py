@@ -44,6 +44,7 @@ except ImportError as error:
 _OURS = re.compile(r"facesearch_([0-9a-f]{1,64})")  # the vectors' field, which carries the token
 _DETAILS = re.compile(r'\bdetails = "([^"]+)"')
 _PATIENCE = 10.0  # seconds until a server is said not to answer
+_SOON = 3.0  # the same of one that hung up, or that loads the collection: it was started again, and that may take long
 _BUILDING = 3_600.0  # seconds that an index may take
 _MOST_TEXT = 65_535  # bytes of a text in Milvus; a label has fewer
 _TOGETHER = 1_000  # rows in a request
@@ -60,7 +61,10 @@ class Milvus:
         self._vectors, self._name = vectors, vectors.collection
         # Milvus Lite answers nothing while it merges what it holds, in this process: that is no server that has gone
         self._answering = _BUILDING if vectors.kind == LITE else 6 * _PATIENCE
+        self._loading = _BUILDING if vectors.kind == LITE else _SOON
         self._client: Any = None
+        self._former: Any = None
+        self._lost = False
         self._lock = RLock()
         self._field: str | None = None
         for name in ("pymilvus", "milvus_lite", "grpc"):
@@ -202,23 +206,46 @@ class Milvus:
         self._told(lambda: self._opened().drop_collection(self._name, timeout=_PATIENCE))
 
     def close(self) -> None:
-        with self._lock:
-            client, self._client, self._field = self._client, None, None
-            if client is not None:
-                with suppress(MilvusException, RpcError):
-                    client.close()
+        for _ in range(2):
+            self._drop()
 
     def _opened(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = MilvusClient(self._vectors.where, token=_secret(), timeout=_PATIENCE, **self._options())
+                self._client = self._connected()
                 if self._client.has_collection(self._name, timeout=_PATIENCE):
-                    self._client.load_collection(self._name)
+                    self._client.load_collection(self._name, timeout=self._loading)
+                self._lost = False
             return self._client
+
+    def _drop(self) -> None:
+        """Ask no more by this client; what others still ask by it is answered, until the next one is dropped, too."""
+        with self._lock:
+            former, self._former = self._former, self._client
+            self._client = self._field = None
+            if former is not None:
+                with suppress(MilvusException, RpcError):
+                    former.close()
+
+    def _connected(self) -> Any:
+        """A client of our own, not the one that all share: pymilvus looks for seconds whether that is still well.
+        It connects again as patiently as it did now: so it is told to be quick, and where somebody listens who has not
+        hung up before, it is tried again."""
+        deadline = time.monotonic() + (0 if self._lost else _PATIENCE)
+        while True:
+            began = time.monotonic()
+            try:
+                secret, options = _secret(), self._options()
+                return MilvusClient(self._vectors.where, token=secret, timeout=_SOON, dedicated=True, **options)
+            except MilvusException:
+                nobody = time.monotonic() - began < _SOON
+                if nobody or time.monotonic() > deadline:
+                    raise
 
     def _options(self) -> dict[str, Any]:
         """Milvus Lite hangs up on who asks every ten seconds whether it is still there, which is in this process."""
-        return {"grpc_options": {"grpc.keepalive_time_ms": _NEVER}} if self._vectors.kind == LITE else {}
+        quiet = {"grpc.keepalive_time_ms": _NEVER} if self._vectors.kind == LITE else {}
+        return {"grpc_options": {"grpc.min_reconnect_backoff_ms": round(1000 * _SOON), **quiet}}
 
     def _own_field(self) -> str:
         if self._field is None and self.token() is None:
@@ -237,7 +264,8 @@ class Milvus:
         try:
             return ask()
         except (MilvusException, RpcError, OSError, ImportError) as error:
-            self._client = self._field = None  # the next who asks loads the collection again, as after a restart
+            self._lost = True
+            self._drop()  # the next who asks loads the collection again, as after a restart
             said = " ".join(str(getattr(error, "message", "") or error).split())
             inner = _DETAILS.search(said)  # of what gRPC writes on several lines
             said = (inner[1] if inner else said)[:200]
