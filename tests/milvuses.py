@@ -52,13 +52,13 @@ def milvus_server() -> Iterator[str]:
     pytest that starts may delete."""
     if not (program().exists() and importlib.util.find_spec("pymilvus")):
         pytest.skip(NO_SERVER)
-    port = _free_port()
+    port = free_port()
     with TemporaryDirectory(prefix="facesearch-milvus-", ignore_cleanup_errors=True) as folder:
         command = [str(program()), "--proxy-port", str(port), "--data", folder]
         quiet = subprocess.DEVNULL
         with subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True) as process:
             try:
-                _wait(port, process)
+                wait_for(port, process)
                 yield f"milvus://127.0.0.1:{port}"
             finally:
                 with suppress(ProcessLookupError):
@@ -71,13 +71,14 @@ def collection(milvus_server: str) -> str:
     return f"{milvus_server}/test_{next(_numbers)}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens at."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
 
 
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """Until it answers, not only listens."""
     from pymilvus import MilvusClient
 
