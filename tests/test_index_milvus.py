@@ -6,8 +6,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 
 from index.errors import EngineError
@@ -21,7 +23,7 @@ LOADED = b"\x10\x64"  # a hundred of a hundred
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[[Answer], tuple[str, Any]]]:
+def serving() -> Iterator[Callable[..., tuple[str, Any]]]:
     """Starts a server that lets us in and then answers each question by its name: the word for a collection there, and
     the server."""
     pytest.importorskip("pymilvus", reason="pymilvus is not installed for tests: `make test-cluster` does so")
@@ -42,9 +44,9 @@ def serving() -> Iterator[Callable[[Answer], tuple[str, Any]]]:
 
     servers = []
 
-    def start(answer: Answer) -> tuple[str, Any]:
+    def start(answer: Answer, port: int = 0) -> tuple[str, Any]:
         servers.append(grpc.server(ThreadPoolExecutor(2), handlers=(Answers(answer),)))
-        port = servers[-1].add_insecure_port("127.0.0.1:0")
+        port = servers[-1].add_insecure_port(f"127.0.0.1:{port}")
         servers[-1].start()
         return f"milvus://127.0.0.1:{port}/faces", servers[-1]
 
@@ -57,7 +59,7 @@ def too_long(question: str) -> bytes:
     raise TimeoutError("it takes too long")
 
 
-def test_what_grpc_says_on_many_lines_is_told_in_a_word(serving: Callable[[Answer], tuple[str, Any]]) -> None:
+def test_what_grpc_says_on_many_lines_is_told_in_a_word(serving: Callable[..., tuple[str, Any]]) -> None:
     from index.search.milvus import Milvus
 
     slow, _ = serving(too_long)
@@ -69,7 +71,7 @@ def test_what_grpc_says_on_many_lines_is_told_in_a_word(serving: Callable[[Answe
 
 
 def test_one_that_was_killed_and_does_not_answer_yet_is_waited_for_a_moment(
-    serving: Callable[[Answer], tuple[str, Any]],
+    serving: Callable[..., tuple[str, Any]],
 ) -> None:
     """Others hang meanwhile who could be answered without it: at first, and whenever it is looked at again."""
     from index.search.milvus import Milvus
@@ -88,7 +90,7 @@ def test_one_that_was_killed_and_does_not_answer_yet_is_waited_for_a_moment(
     engine.close()
 
 
-def test_a_collection_that_is_being_loaded_is_waited_for_a_moment(serving: Callable[[Answer], tuple[str, Any]]) -> None:
+def test_a_collection_that_is_being_loaded_is_waited_for_a_moment(serving: Callable[..., tuple[str, Any]]) -> None:
     """As after a restart: a large one takes minutes."""
     from index.search.milvus import Milvus
 
@@ -97,4 +99,35 @@ def test_a_collection_that_is_being_loaded_is_waited_for_a_moment(serving: Calla
     with pytest.raises(EngineError, match="loading collection"):
         engine.token()
     assert time.monotonic() - began < 8
+    engine.close()
+
+
+def test_one_that_is_back_and_cannot_search_yet_is_waited_for_a_moment(serving: Callable[..., tuple[str, Any]]) -> None:
+    from pymilvus.grpc_gen import milvus_pb2, schema_pb2
+
+    from index.search.milvus import Milvus
+
+    fields = [schema_pb2.FieldSchema(name="facesearch_ab", data_type=schema_pb2.FloatVector)]
+    described = milvus_pb2.DescribeCollectionResponse(schema=schema_pb2.CollectionSchema(fields=fields))
+    recovered = Event()
+
+    def answer(question: str) -> bytes:
+        if question == "Search":
+            recovered.wait(30)
+        said = {"GetLoadingProgress": LOADED, "DescribeCollection": described.SerializeToString()}
+        return said.get(question, b"")
+
+    word, server = serving(answer)
+    engine, port = Milvus(read_vectors(word)), int(word.split(":")[-1].split("/")[0])
+    assert engine.token() == "ab"
+    server.stop(None).wait()
+    query = np.zeros((1, 4), np.float32)
+    with pytest.raises(EngineError, match="does not answer"):
+        engine.search(query, 10, 0, None, "pose")
+    serving(answer, port)
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="Deadline Exceeded"):
+        engine.search(query, 10, 0, None, "pose")
+    assert time.monotonic() - began < 8
+    recovered.set()
     engine.close()

@@ -64,7 +64,7 @@ class Milvus:
         self._loading = _BUILDING if vectors.kind == LITE else _SOON
         self._client: Any = None
         self._former: Any = None
-        self._lost = False
+        self._failed = 0  # times since it answered last
         self._lock = RLock()
         self._field: str | None = None
         for name in ("pymilvus", "milvus_lite", "grpc"):
@@ -140,6 +140,7 @@ class Milvus:
 
         if entries or gone:
             self._told(write)
+            self._failed = 0
 
     def settle(self) -> None:
         def wait() -> None:
@@ -180,8 +181,9 @@ class Milvus:
                 filter="" if where is None else expression(where, attribute) or "",
                 output_fields=["id"],
                 search_params={"metric_type": "L2", "params": {"ef": max(effort, most)}},
-                timeout=self._answering,
+                timeout=self._allowed,
             )
+            self._failed = 0
             return [_ids(one) for one in answer]
 
         starts = range(0, len(queries), _QUERIES)
@@ -215,8 +217,14 @@ class Milvus:
                 self._client = self._connected()
                 if self._client.has_collection(self._name, timeout=_PATIENCE):
                     self._client.load_collection(self._name, timeout=self._loading)
-                self._lost = False
             return self._client
+
+    @property
+    def _allowed(self) -> float:
+        """Seconds for a search: one that is back says that it has loaded the collection, and may search a while later;
+        twice as long each time, since it may be slow for good."""
+        few = self._loading * 2 ** min(self._failed - 1, 10)
+        return min(few, self._answering) if self._failed else self._answering
 
     def _drop(self) -> None:
         """Ask no more by this client; what others still ask by it is answered, until the next one is dropped, too."""
@@ -231,7 +239,7 @@ class Milvus:
         """A client of our own, not the one that all share: pymilvus looks for seconds whether that is still well.
         It connects again as patiently as it did now: so it is told to be quick, and where somebody listens who has not
         hung up before, it is tried again."""
-        deadline = time.monotonic() + (0 if self._lost else _PATIENCE)
+        deadline = time.monotonic() + (0 if self._failed else _PATIENCE)
         while True:
             began = time.monotonic()
             try:
@@ -245,7 +253,9 @@ class Milvus:
     def _options(self) -> dict[str, Any]:
         """Milvus Lite hangs up on who asks every ten seconds whether it is still there, which is in this process."""
         quiet = {"grpc.keepalive_time_ms": _NEVER} if self._vectors.kind == LITE else {}
-        return {"grpc_options": {"grpc.min_reconnect_backoff_ms": round(1000 * _SOON), **quiet}}
+        # another client's failures say nothing of now: gRPC would keep from connecting for up to two minutes after them
+        own = {"grpc.use_local_subchannel_pool": 1, "grpc.min_reconnect_backoff_ms": round(1000 * _SOON)}
+        return {"grpc_options": {**own, **quiet}}
 
     def _own_field(self) -> str:
         if self._field is None and self.token() is None:
@@ -264,7 +274,7 @@ class Milvus:
         try:
             return ask()
         except (MilvusException, RpcError, OSError, ImportError) as error:
-            self._lost = True
+            self._failed += 1
             self._drop()  # the next who asks loads the collection again, as after a restart
             said = " ".join(str(getattr(error, "message", "") or error).split())
             inner = _DETAILS.search(said)  # of what gRPC writes on several lines
