@@ -115,7 +115,7 @@ def test_one_that_is_back_and_cannot_search_yet_is_waited_for_a_moment(serving: 
         if question == "Search":
             recovered.wait(30)
         said = {"GetLoadingProgress": LOADED, "DescribeCollection": described.SerializeToString()}
-        return said.get(question, b"")
+        return bytes(said.get(question, b""))
 
     word, server = serving(answer)
     engine, port = Milvus(read_vectors(word)), int(word.split(":")[-1].split("/")[0])
