@@ -565,7 +565,8 @@ class FaceSearch:
 
     def would_remove(self, *images: Meant, where: Where = None, identity: str | None = None) -> list[Face]:
         """Which images `remove` would remove now; nothing is changed. Raises as `remove`."""
-        return would_remove(self.gallery, images, condition_of(where), identity)
+        condition = condition_of(where)  # before the gallery is opened, as `remove` reads it
+        return would_remove(self.gallery, images, condition, identity)
 
     def hidden(self) -> list[Hidden]:
         """The faces that were removed and that later runs leave out, those first that were hidden first."""

@@ -22,7 +22,7 @@ from PIL import Image
 from faceedit.describes import Described, Edit
 from faceedit.errors import ImageError, ModelFileError, UsageError
 from faceedit.images import Picture
-from index.errors import GalleryNotFoundError, RequirementsError, UnknownImageError
+from index.errors import GalleryNotFoundError, RequirementsError, UnknownImageError, WhereError
 from index.gallery import Gallery
 from index.search.plan import Requirements
 from retrieval.errors import NothingFoundError, RetrievalError
@@ -277,6 +277,14 @@ def test_what_would_be_removed_is_what_remove_takes(faces: FaceSearch) -> None:
         with pytest.raises(UsageError, match=r"choose one|is no name"):
             faces.would_remove(**{"identity": "anna", **given})
     assert faces.remove(identity="anna").images == len(anna)
+
+
+def test_a_condition_that_cannot_be_read_is_told_before_the_gallery_is_opened(tmp_path: Path) -> None:
+    with FaceSearch(tmp_path / "none", describer=HashEditor()) as faces:
+        with pytest.raises(WhereError, match="there is foo"):
+            faces.remove(where="foo = 3")
+        with pytest.raises(WhereError, match="there is foo"):
+            faces.would_remove(where="foo = 3")
 
 
 def test_an_exported_gallery_is_restored_and_searched(
