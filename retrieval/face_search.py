@@ -604,7 +604,7 @@ class FaceSearch:
 
         Raises AddressError, GalleryExistsError where there is another gallery, GalleryCorruptError where this one is
         damaged, GalleryBusyError where it was changed in a way that a copy cannot follow, GalleryStorageError where a
-        disk or a server refuses, EngineError, RecallError.
+        disk or a server refuses, FaceEditError for a folder that cannot be written, EngineError, RecallError.
         """
         place = read_address(target) if isinstance(target, str) else target
         if isinstance(place, Path):

@@ -146,8 +146,7 @@ def _labelled(served: Service, meant: Meant, labels: Labels) -> int:
 def _removed(served: Service, meant: Meant, hide: bool) -> dict[str, Any]:
     require_quiet(served)
     done = served.faces.remove(*(meant.ids or ()), where=meant.where, hide=hide)
-    warnings = [str(done.not_searched)] if done.not_searched else []
-    return {"faces": done.images, "hidden": done.hidden, "warnings": warnings}
+    return {"faces": done.images, "hidden": done.hidden, "warnings": done.warnings()}
 
 
 async def _picture(
