@@ -20,6 +20,7 @@ import psycopg
 
 from benchmarks.cluster_roles import READERS, WRITERS, Place, read, write
 from tests.milvuses import free_port, wait_for
+from tests.processes import children, descendants
 
 _ENDING = 1_800  # seconds in which a process must have ended: where others compute, a run takes minutes
 _TIMES = 5  # that a node of Ray is started, at most
@@ -92,7 +93,7 @@ def postgres() -> Iterator[Any]:
 
 def postgres_again(server: Any) -> str:
     pid = server.get_pid()
-    all_ = [pid, *_children(pid)]
+    all_ = [pid, *children(pid)]
     os.kill(pid, signal.SIGKILL)
     while any(map(_lives, all_)):
         time.sleep(0.02)
@@ -150,7 +151,7 @@ class MilvusServer:
         quiet = subprocess.DEVNULL
         self._wrapper = subprocess.Popen(command, stdout=quiet, stderr=quiet)
         wait_for(self.port, self._wrapper)
-        [self._pid] = _children(self._wrapper.pid)
+        [self._pid] = children(self._wrapper.pid)
         self._environment = dict(
             one.split("=", 1) for one in Path(f"/proc/{self._pid}/environ").read_text().split("\0") if one
         )
@@ -196,19 +197,19 @@ class RayNodes:
     def _added(self, processors: int) -> Any:
         """One more, tried again where Ray gave it up since it was not there within half a minute."""
         for again in reversed(range(_TIMES)):
-            before = _children(os.getpid())
+            before = children(os.getpid())
             try:
                 return self._cluster.add_node(wait=False, num_cpus=processors, **_OF_NODE)
             except Exception:  # Ray raises no other
                 if not again:
                     raise
-                _kill([pid for pid in _children(os.getpid()) if pid not in before])
+                _kill([pid for pid in children(os.getpid()) if pid not in before])
 
     def again(self, chosen: random.Random) -> str:
         """Kill the processes of a node, not those of the head, all at once."""
         node = self._nodes.pop(chosen.randrange(len(self._nodes)))
         pids = [info.process.pid for infos in node.all_processes.values() for info in infos]
-        actors = sum("ray::Worker" in _command(child) for pid in pids for child in _descendants(pid))
+        actors = sum("ray::Worker" in _command(child) for pid in pids for child in descendants(pid))
         _kill(pids)
         self._cluster.remove_node(node, allow_graceful=False)
         self._nodes.append(self._added(1))
@@ -238,22 +239,9 @@ def kinds_of_kills(
 # --- processes ---
 
 
-def _children(pid: int) -> list[int]:
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(one) for thread in threads for one in (thread / "children").read_text().split()]
-    except OSError:
-        return []
-
-
-def _descendants(pid: int) -> list[int]:
-    children = _children(pid)
-    return [*children, *(one for child in children for one in _descendants(child))]
-
-
 def _kill(pids: Iterable[int]) -> None:
     """Kill processes with all that they have started."""
-    for one in [each for pid in pids for each in (pid, *_descendants(pid))]:
+    for one in [each for pid in pids for each in (pid, *descendants(pid))]:
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
 

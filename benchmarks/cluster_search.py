@@ -36,6 +36,7 @@ from index.search.scan import scan
 from index.truth.address import Server, read_address
 from index.values import FloatArray, HalfArray, IdArray, Photo
 from index.where import parse
+from tests.processes import children, memory
 
 POSES = (-45, -30, -15, 0, 15, 30, 45)
 BATCH = 2_000
@@ -102,8 +103,7 @@ class Postmaster:
         if self._data is None:
             return []
         first = int((self._data / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        return [first, *map(int, children)]
+        return [first, *children(first)]
 
     def seconds(self) -> float:
         """Of computing of all processes, those that have ended among them."""
@@ -111,7 +111,7 @@ class Postmaster:
 
     def memory(self) -> int:
         """Bytes, shared ones once."""
-        return sum(_proportional(pid) for pid in self.pids())
+        return sum(map(memory, self.pids()))
 
     def used(self) -> Used:
         return Used(time.perf_counter(), time.process_time(), self.seconds())
@@ -314,14 +314,6 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:  # it has ended
         return ["0"] * 15
-
-
-def _proportional(pid: int) -> int:
-    try:
-        found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
-    except FileNotFoundError:
-        return 0
-    return 1024 * int(found[1]) if found else 0
 
 
 def _resident() -> int:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from tests.conftest import blob_face
 from tests.metadata_faults import faulty
+from tests.processes import descendants, memory
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_BYTES = 2_400_000_000
@@ -206,26 +207,9 @@ class Watched:
 
     def _watch(self) -> None:
         while self._process.poll() is None:
-            self.most = max(self.most, sum(_memory(pid) for pid in _family(self._process.pid)))
+            pids = [self._process.pid, *descendants(self._process.pid)]
+            self.most = max(self.most, sum(map(memory, pids)))
             time.sleep(0.02)
-
-
-def _family(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            children += (thread / "children").read_text().split()
-    except OSError:
-        return [pid]
-    return [pid, *(one for child in set(children) for one in _family(int(child)))]
-
-
-def _memory(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is measured through /proc")
