@@ -10,7 +10,7 @@ from typer import Exit, Option
 
 from cli import options
 from cli.telling import ProgressBar
-from faceedit.errors import MissingPackageError, UsageError
+from faceedit.errors import UsageError
 from retrieval.checks import require_output_folder
 
 
@@ -61,19 +61,12 @@ def synth(
     """Render people from a face model. At 7 poses under 20 lights: images, masks, backgrounds and manifest.csv."""
     if knob and not variety:
         raise UsageError("--knob without --variety: the paper's protocol has none")
-    try:
-        import embreex  # noqa: F401  # checked here, before workers start
-    except ImportError as error:
-        raise MissingPackageError(
-            "rendering needs embreex: in the folder of facesearch, pip install '.[synth]'"
-        ) from error
     from faceedit.synth.database import SynthConfig, render_database
     from faceedit.synth.variety import Variety
     from faceedit.training.knobs import turned
 
     chosen = turned(Variety(), knob or []) if variety else None
     config = SynthConfig(identities=identities, seed=int(variety) if seed is None else seed, variety=chosen)
-    pictures = identities * 7 * (chosen.expressions * chosen.lights if chosen else 20)
     with ProgressBar("rendering people") as bar:
         manifest = render_database(face_model, out, config, processes, bar.update)
-    print(f"{identities} people, {pictures:,} pictures: {manifest}")
+    print(f"{identities} people, {config.pictures:,} pictures: {manifest}")

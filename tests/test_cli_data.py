@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,28 @@ def test_a_wrong_import_gives_one_line_and_writes_nothing(
     printed = capsys.readouterr()
     assert printed.out == "" and len(printed.err.splitlines()) == 1 and words in printed.err
     assert not (tmp_path / "out").exists()
+
+
+def test_rendering_without_its_package_says_how_to_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "embreex", None)
+    assert run(["synth", "--face-model", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.splitlines() == [
+        "facesearch: rendering needs embreex: in the folder of facesearch, pip install '.[synth]'"
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_rendering_tells_how_many_pictures_there_are(
+    face_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("embreex")
+    out = tmp_path / "out"
+    knobs = [part for knob in ("twenty=2", "lights=1", "expressions=1", "loose=1") for part in ("--knob", knob)]
+    given = ["--face-model", str(face_model), "--out", str(out), "--identities", "2", "--processes", "1"]
+    assert run(["synth", *given, "--variety", *knobs]) == 0
+    assert len(list(out.glob("images/*/*.png"))) == 2 * (7 + 1) * (2 + 1)
+    assert capsys.readouterr().out == f"2 people, 48 pictures: {out / 'manifest.csv'}\n"

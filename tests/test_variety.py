@@ -292,6 +292,8 @@ def test_everybody_has_some_of_the_twenty_lights_and_their_own_beside_them() -> 
     assert len(set(people)) > 50 and {n for numbers in people for n in numbers} == set(range(22))
     assert numbered_lights(3, Variety(lights=2)) == (0, 1)  # none of the twenty: their own are numbered from the first
     assert SynthConfig(1).lights_of(1) == tuple(range(20))
+    assert SynthConfig(2).pictures == 2 * 7 * 20
+    assert SynthConfig(3, variety=some).pictures == 3 * (7 + some.loose) * some.expressions * 11
     with pytest.raises(ValueError, match="at most 20 lights"):
         Variety(twenty=21)
 

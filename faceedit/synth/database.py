@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from faceedit.errors import ManifestError
+from faceedit.errors import ManifestError, MissingPackageError
 from faceedit.files import write_whole
 from faceedit.synth.head import MorphableHead, load_head
 from faceedit.synth.places import save_places
@@ -68,6 +68,12 @@ class SynthConfig:
             return tuple(range(len(ILLUMINATIONS)))
         return numbered_lights(self.person_seed(number), self.variety)
 
+    @property
+    def pictures(self) -> int:
+        """How many are rendered of all people, those beside the poses too."""
+        once = len(POSES) if self.variety is None else (len(POSES) + self.variety.loose) * self.variety.expressions
+        return sum(once * len(self.lights_of(number)) for number in range(1, self.identities + 1))
+
     def person_seed(self, number: int) -> int:
         """The seed of identity 1..identities: people of different data set seeds never coincide."""
         return self.seed * 1_000_000 + number
@@ -82,9 +88,10 @@ def render_database(
 ) -> Path:
     """Render every identity that is not there yet and write the manifest; return the manifest's path.
 
-    progress(done, total) is called after each identity. Raises FaceModelError for an unusable model and ManifestError
-    when `out` holds a database that was made in another way.
+    progress(done, total) is called after each identity. Raises MissingPackageError without the extra `synth`,
+    FaceModelError for an unusable model and ManifestError when `out` holds a database that was made in another way.
     """
+    _require_renderer()
     head = load_head(face_model)
     if config.variety is not None:
         head.require_expressions()
@@ -102,6 +109,16 @@ def render_database(
         if progress:
             progress(done, config.identities)
     return _write_manifest(out, config)
+
+
+def _require_renderer() -> None:
+    """Before workers start, each of which would fail."""
+    try:
+        import embreex  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(
+            "rendering needs embreex: in the folder of facesearch, pip install '.[synth]'"
+        ) from error
 
 
 def _rendered(face_model: Path, out: Path, config: SynthConfig, todo: list[int], processes: int):  # type: ignore[no-untyped-def]
