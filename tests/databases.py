@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from index.gallery import Gallery
 from index.truth.database import Database, Lock, SQLite
@@ -21,25 +21,31 @@ class Crash(BaseException):
 
 class Stepped:
     """Another database, which calls `step` before and after each transaction and before each commit, with the name of
-    that moment: "read" and "have read", "write", "commit" and "have written"."""
+    that moment: "read" and "have read", "write", "commit" and "have written"; closely: also "answered", after each
+    statement of a transaction that reads."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, closely: bool = False) -> None:
+        self._database, self._closely = database, closely
         self.step: Step = lambda moment: None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         self.step("read")
         with self._database.reading() as session:
-            yield session
+            yield self._watched(session)
         self.step("have read")
 
     @contextmanager
     def glance(self) -> Iterator[Connection]:
         self.step("read")
         with self._database.glance() as session:
-            yield session
+            yield self._watched(session)
         self.step("have read")
+
+    def _watched(self, session: Connection) -> Connection:
+        if self._closely:
+            event.listen(session, "after_cursor_execute", lambda *_: self.step("answered"))
+        return session
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -92,26 +98,28 @@ class Stepped:
 
 
 @contextmanager
-def stepped(folder: Path) -> Iterator[tuple[Gallery, Stepped]]:
+def stepped(folder: Path, closely: bool = False) -> Iterator[tuple[Gallery, Stepped]]:
     """An existing gallery with such a database."""
     with Gallery.open(folder) as gallery:
         config = gallery.config
-    database = Stepped(SQLite(folder / "gallery.db"))
+    database = Stepped(SQLite(folder / "gallery.db"), closely)
     with Gallery(folder, database, config) as gallery:
         yield gallery, database
 
 
 class At:
-    """A step that does something once, when so many steps (of that name, where one is given) have gone by; later: how
-    many came after that."""
+    """A step that does something once, when so many steps (of that name, where one is given) have gone by; names: of
+    all of these; later: how many came after that."""
 
     def __init__(self, before: int, do: Callable[[], object], name: str = "") -> None:
         self._left, self._do, self._name = before, do, name
         self.done, self.later = False, 0
+        self.names: list[str] = []
 
     def __call__(self, moment: str) -> None:
         if self._name not in ("", moment):
             return
+        self.names.append(moment)
         self.later += self.done
         if self._left == 0 and not self.done:
             self.done = True

@@ -58,11 +58,8 @@ def png(person: int, light: int = 0) -> bytes:
     return out.getvalue()
 
 
-@pytest.fixture(name="store")
-def failing_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Six pictures of three people, and a text."""
-    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("FACESEARCH_STORES", raising=False)
+def fill() -> Any:
+    """The store of this process, with six pictures of three people, and a text."""
     Failing.store.clear()
     Failing.pseudo_dirs[:] = [""]
     Failing.down, Failing.breaks = False, ""
@@ -70,5 +67,13 @@ def failing_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
     for n in range(6):
         made.pipe_file(f"/bucket/photos/p{n % 3}/{n}.png", png(n))
     made.pipe_file("/bucket/photos/read.me", b"no picture")
-    yield made
+    return made
+
+
+@pytest.fixture(name="store")
+def failing_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """As `fill` makes it, for one test."""
+    monkeypatch.setenv("FACESEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("FACESEARCH_STORES", raising=False)
+    yield fill()
     Failing.down = False

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from functools import cache
@@ -23,6 +26,8 @@ from faceedit.images import SIZE, Picture
 from faceedit.landmarks import by_network
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Crops, Read, content_of, read_by, reader_name
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class HashEditor:
@@ -92,6 +97,19 @@ def stand_in_search(
     kept = {name: options[name] for name in ("candidates", "reader") if name in options}
     finder = Cropper(glance=unseen)
     return FaceSearch(folder, describer=editors, attribute=attribute, finder=finder, **{"reader": ReadsHere(), **kept})
+
+
+def told_lines(lines: str, *arguments: str, first: str = "") -> subprocess.CompletedProcess[str]:
+    """A command with `stand_in_search`, in a process of its own, to which standard input says these lines; first: what
+    that process does before."""
+    program = (
+        "import sys; from cli.app import run; from tests.stand_ins import stand_in_search\n"
+        f"{first}\n"
+        "sys.exit(run(sys.argv[1:], stand_in_search))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, input=lines, env=environment, capture_output=True, text=True, check=False)
 
 
 class Sees:

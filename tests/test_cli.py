@@ -30,7 +30,7 @@ from faceedit.modelfile import load_model
 from retrieval.face_search import FaceSearch
 from retrieval.one_file import Read
 from tests.damage import full_disk
-from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere, stand_in_search
+from tests.stand_ins import HashEditor, KnowsPeople, ReadsHere, stand_in_search, told_lines
 from tests.test_lookalikes import mask, mask_and_person
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -446,9 +446,7 @@ def test_images_that_keep_an_earlier_description_are_told(quick: Command, photos
     assert "likely" not in quick(*asked[:3], "db2", *asked[4:], "--candidates", "all").err
 
 
-def test_several_images_are_queried_one_after_the_other(
-    quick: Command, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_images_are_queried_one_after_the_other(quick: Command, photos: Path, tmp_path: Path) -> None:
     quick("index", photos, "--db", "db")
     good, bad = sorted(photos.rglob("*.png")), tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
@@ -471,10 +469,9 @@ def test_several_images_are_queried_one_after_the_other(
     assert {k: lines[0][k] for k in ("path", "identity")} == {
         k: answers[0]["results"][0][k] for k in ("path", "identity")
     }
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"\ufeff{good[0]}\r\n\n{good[1]}\n"))  # as Windows writes it
-    table = quick("query", "-", *asked)
-    assert table.code == 0
-    assert [line for line in table.out.splitlines() if line.startswith(str(photos))] == [str(good[0]), str(good[1])]
+    table = told_lines(f"\ufeff{good[0]}\r\n\n{good[1]}\n", "query", "-", *asked)  # as Windows writes it
+    assert (table.returncode, table.stderr) == (0, "")
+    assert [line for line in table.stdout.splitlines() if line.startswith(str(photos))] == [*map(str, good[:2])]
 
 
 def test_results_can_be_restricted_and_each_person_shown_once(quick: Command, photos: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,11 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.descriptors import DescriptorFile
 from index.errors import GalleryStorageError
 from index.gallery import Face, Gallery, GalleryConfig
-from index.values import HalfArray
-from tests.databases import Crash, CrashAt, stepped
+from tests.damage import full_disk
+from tests.databases import At, Crash, CrashAt, stepped
 from tests.faces import new_face, numbered
 
 SIZE = 16
@@ -121,38 +118,31 @@ def test_a_full_disk_is_found_out_before_anything_is_written(gallery: Gallery, m
     assert gallery.verify().sound and len(files(gallery)) == 1
 
 
-def test_a_disk_that_fills_up_meanwhile_changes_nothing(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_meanwhile_changes_nothing(gallery: Gallery) -> None:
     before = content(gallery)
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(GalleryStorageError, match=r"cannot be written anew \(No space left on device\)"):
+    with gallery.writing(), full_disk():
+        with pytest.raises(GalleryStorageError, match=r"cannot be written anew \(File too large\)"):
             gallery.compact()
     assert len(files(gallery)) == 1
     assert content(gallery) == before and gallery.verify().sound
 
 
-def test_a_reader_that_has_the_old_file_open_gets_right_answers(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = [face.id for face in gallery.faces()]
+def test_descriptors_are_right_at_whatever_moment_the_gallery_is_compacted(gallery: Gallery, tmp_path: Path) -> None:
+    """Also between the slots and their file, which is gone then."""
+    ids, later = [face.id for face in gallery.faces()], list[int]()
     expected = gallery.descriptors(ids)
-    with Gallery.open(gallery.folder) as reader:
-        records = DescriptorFile.records
-        done: list[bool] = []
-
-        def overtaken(file: DescriptorFile, committed: int) -> HalfArray:
-            if not done:
-                done.append(True)
-                gallery.compact()  # between the slots and their file: the file is gone
-            return records(file, committed)
-
-        monkeypatch.setattr(DescriptorFile, "records", overtaken)
-        np.testing.assert_array_equal(reader.descriptors(ids), expected)
-        assert [match.face.path for match in reader.search(vectors(6)[0], 1)] == ["6.jpg"]
+    gallery.close()
+    for moment in count():
+        shutil.copytree(gallery.folder, folder := tmp_path / str(moment))
+        with Gallery.open(folder) as other, stepped(folder, closely=True) as (reader, database):
+            database.step = at = At(moment, other.compact)
+            np.testing.assert_array_equal(reader.descriptors(ids), expected)
+            database.step = At(0, lambda: None)
+            assert [match.face.path for match in reader.search(vectors(6)[0], 1)] == ["6.jpg"]
+        if not at.done:
+            break
+        later.append(at.later)
+    assert len(later) > 6 and max(later) > len(later)  # it was read again
 
 
 def test_the_new_file_holds_what_is_left_in_the_order_that_it_had(gallery: Gallery) -> None:

@@ -3,11 +3,11 @@
 import os
 import resource
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from index.errors import DescriptorShapeError, DescriptorValueError, FaissMissin
 from index.search.exact import build, build_index, index_ids, nearest, read_index, save
 from index.search.faiss_files import write_index
 from index.search.scan import scan
+from tests.damage import full_disk
 
 MOST = 10**6  # bytes of an index
 
@@ -132,18 +133,11 @@ def test_another_kind_of_index_is_refused(tmp_path: Path) -> None:
         read_index(tmp_path / "index", MOST)
 
 
-def test_failed_write_keeps_the_old_index_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_keeps_the_old_index_and_leaves_nothing_behind(tmp_path: Path) -> None:
     path, ids = tmp_path / "index", np.arange(3, dtype=np.int64)
     write_index(build_index(unit_vectors(3, 4), ids), path)
     old = path.read_bytes()
-
-    def full(_: int) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="no space left"):
+    with full_disk(), pytest.raises(OSError, match="too large"):
         write_index(build_index(unit_vectors(3, 4, seed=1), ids), path)
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
@@ -228,10 +222,7 @@ def test_numbers_that_half_precision_cannot_hold_are_refused(value: float) -> No
 
 
 def test_missing_faiss_names_both_ways_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> Any:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr("index.search.faiss_files.import_module", absent)
+    monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(FaissMissingError, match=r"pip install \'\.\[cpu\]\', or \'\.\[gpu\]\'"):
         build_index(unit_vectors(2, 3), np.arange(2, dtype=np.int64))
 

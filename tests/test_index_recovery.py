@@ -19,6 +19,7 @@ from index.errors import (
     UnknownImageError,
 )
 from index.gallery import Face, FileStamp, Gallery, GalleryConfig
+from tests.damage import full_disk
 from tests.databases import At, Crash, CrashAt, stepped
 from tests.faces import new_face, numbered
 
@@ -166,16 +167,12 @@ def test_folder_of_a_deleted_database_can_be_used_again(gallery: Gallery) -> Non
         assert nearest_path(fresh, 0) == "3.jpg"
 
 
-def test_index_that_cannot_be_saved_still_answers(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError("no space left")
-
+def test_index_that_cannot_be_saved_still_answers(gallery: Gallery, caplog: pytest.LogCaptureFixture) -> None:
     gallery.add(rows(0, 1), vectors(0, 1))
-    monkeypatch.setattr("os.fsync", full)
-    assert nearest_path(gallery, 1) == "1.jpg"
-    assert "no space left" in caplog.text
+    with full_disk():
+        assert nearest_path(gallery, 1) == "1.jpg"
+    assert "is not saved" in caplog.text and "File too large" in caplog.text
+    assert saved_indexes(gallery) == []
 
 
 def test_failed_creation_leaves_room_for_the_next(tmp_path: Path) -> None:

