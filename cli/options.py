@@ -89,7 +89,10 @@ def _stated(parameter: Parameter) -> Parameter:
     if not isinstance(text, str):
         return parameter
     names = [name for name in before if name.startswith("-")]
-    named: dict[str, Any] = {"metavar": next((name for name in before if name not in names), None), "help": text}
+    metavar, *more = [name for name in before if name not in names] or [None]
+    if more:
+        raise TypeError(f"{parameter.name} states two metavars, {metavar!r} and {more[0]!r}: leave one out")
+    named: dict[str, Any] = {"metavar": metavar, "help": text}
     if kind is bool and not names:
         names = [f"--{parameter.name.replace('_', '-')}"]  # else there would be a --no-..., too
     is_argument = parameter.default is Parameter.empty and not names

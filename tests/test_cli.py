@@ -217,6 +217,14 @@ def test_an_option_is_stated_by_its_help() -> None:
     }
 
 
+def test_an_option_with_two_metavars_is_a_mistake_of_ours() -> None:
+    def command(size: Annotated[str | None, "SIZE", "NUMBER", "So much."] = None) -> None:
+        """Do it."""
+
+    with pytest.raises(TypeError, match="size states two metavars, 'SIZE' and 'NUMBER'"):
+        group(command)
+
+
 def test_a_list_of_commands_cuts_none_short() -> None:
     def short(command: Any) -> list[str]:
         below = getattr(command, "commands", {})
