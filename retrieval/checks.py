@@ -68,9 +68,16 @@ def require_picture_name(path: Path, source: Path | None = None) -> None:
 
 
 def require_no_image(path: Path, images: Path) -> None:
-    """Raise UsageError for an existing file among a gallery's images: writing there would lose it."""
-    if path.exists() and path.resolve().is_relative_to(images):
-        raise UsageError(f"{path} lies among the gallery's images and would be lost: name another file to write")
+    """Raise UsageError for a picture to write among a gallery's images: one that is there would be lost, and a new one
+    be taken for a photograph by the next `index`."""
+    places = path.resolve(), path.parent.resolve() / path.name  # a link there is read as what it leads to
+    if any(place.is_relative_to(images.resolve()) for place in places):
+        if path.exists():
+            raise UsageError(f"{path} lies among the gallery's images and would be lost: name another file to write")
+        raise UsageError(
+            f"{path} would lie among the gallery's images, and the next `facesearch index` would take it for one of "
+            f"them: name a file that is not below {images}"
+        )
 
 
 def require_keepable(folder: Path) -> None:

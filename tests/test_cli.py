@@ -657,7 +657,7 @@ def test_what_is_too_far_is_left_out_and_where_nothing_is_left_the_code_is_4(cal
         assert ask("query", one, *asked, "--max-distance", wrong).code == 2
 
 
-def test_a_sheet_is_not_drawn_over_a_picture_of_the_gallery(quick: Command, photos: Path) -> None:
+def test_a_sheet_is_not_drawn_among_the_pictures_of_the_gallery(quick: Command, photos: Path) -> None:
     quick("index", photos, "--db", "db")
     other = photos / "p1" / "p1_+00_00.png"
     before = other.read_bytes()
@@ -665,7 +665,15 @@ def test_a_sheet_is_not_drawn_over_a_picture_of_the_gallery(quick: Command, phot
     refused = quick(*asked, other)
     assert refused.code == 2 and "lies among the gallery's images and would be lost" in refused.err
     assert other.read_bytes() == before
-    assert quick(*asked, photos / "new.png").code == 0 and (photos / "new.png").is_file()
+    (photos.parent / "elsewhere.png").touch()
+    (photos / "link.png").symlink_to(photos.parent / "elsewhere.png")
+    (photos.parent / "same").symlink_to(photos)
+    for new in (photos / "new.png", photos / "p1" / "new.png", photos.parent / "same" / "new.png"):
+        refused = quick(*asked, new)
+        assert refused.code == 2 and not new.exists() and len(refused.err.splitlines()) == 1
+        assert "the next `facesearch index` would take it for one of them: name a file that is not below" in refused.err
+    assert quick(*asked, photos / "link.png").code == 2
+    assert quick(*asked, photos.parent / "photos.png").code == 0 and (photos.parent / "photos.png").is_file()
 
 
 def test_the_sheet_is_drawn_although_a_result_s_file_has_gone(quick: Command, photos: Path) -> None:
