@@ -106,10 +106,12 @@ def postgres_again(server: Any) -> str:
 
 
 def kill_session(server: Any, chosen: random.Random) -> str:
-    """Of the server's processes for ours."""
-    with psycopg.connect(server.get_uri()) as connection:
-        rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'facesearch %'")
-        pids = [pid for (pid,) in rows]
+    """Of the server's processes for ours, once there is one."""
+    pids: list[int] = []
+    while not pids:
+        with psycopg.connect(server.get_uri()) as connection:
+            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'facesearch %'")
+            pids = [pid for (pid,) in rows]
     os.kill(chosen.choice(pids), signal.SIGKILL)
     return "a session of PostgreSQL"
 
@@ -150,8 +152,12 @@ class MilvusServer:
         command = [str(program), "--proxy-port", str(self.port), "--data", str(folder)]
         quiet = subprocess.DEVNULL
         self._wrapper = subprocess.Popen(command, stdout=quiet, stderr=quiet)
-        wait_for(self.port, self._wrapper)
-        [self._pid] = children(self._wrapper.pid)
+        try:
+            wait_for(self.port, self._wrapper)
+            [self._pid] = children(self._wrapper.pid)
+        except BaseException:
+            _kill([self._wrapper.pid])
+            raise
         self._environment = dict(
             one.split("=", 1) for one in Path(f"/proc/{self._pid}/environ").read_text().split("\0") if one
         )
@@ -190,8 +196,12 @@ class RayNodes:
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster()
-        self._added(0)
-        self._nodes = [self._added(1) for _ in range(2)]
+        try:
+            self._added(0)
+            self._nodes = [self._added(1) for _ in range(2)]
+        except BaseException:
+            self._cluster.shutdown()
+            raise
         os.environ["RAY_ADDRESS"] = self._cluster.address
 
     def _added(self, processors: int) -> Any:

@@ -7,7 +7,7 @@ import json
 import random
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -145,27 +145,39 @@ def _by_hand(place: Place, name: str, faces: FaceSearch, chosen: random.Random) 
 
 @dataclass
 class Asking:
-    """What one reader saw since it wrote it down last."""
+    """What one reader saw since it wrote it down last. When it had its last answer stands on a file, for the one that
+    is started where this one is killed."""
 
+    place: Place
+    name: str
     answers: int = 0
-    last: float = field(default_factory=time.time)
     error: str = ""
     told: float = 0.0
 
-    def good(self, place: Place, name: str, seconds: float) -> None:
-        now = time.time()
-        if now - self.last > _GAP:
-            place.note(name, kind="gap", began=self.last, seconds=now - self.last, asked=seconds, error=self.error)
-        self.answers, self.last, self.error = self.answers + 1, now, ""
-        if now - self.told > 5:
-            place.note(name, kind="answers", count=self.answers)
-            self.answers, self.told = 0, now
+    def __post_init__(self) -> None:
+        self._mark = self.place.notes / f"{self.name}.last"
+        if not self._mark.exists():
+            self._mark.touch()
+        self.last = self._mark.stat().st_mtime
+
+    def good(self, seconds: float) -> None:
+        self.end(asked=seconds)
+        self._mark.touch()
+        self.answers, self.last, self.error = self.answers + 1, time.time(), ""
+        if self.last - self.told > 5:
+            self.place.note(self.name, kind="answers", count=self.answers)
+            self.answers, self.told = 0, self.last
+
+    def end(self, **said: Any) -> None:
+        """Note for how long there has been no answer, where that is long."""
+        if (seconds := time.time() - self.last) > _GAP:
+            self.place.note(self.name, kind="gap", began=self.last, seconds=seconds, error=self.error, **said)
 
 
 def read(place: Place, name: str, seed: int) -> None:
     """Ask until all is over, and check every answer."""
     chosen, looks = random.Random(f"{name} {seed} {time.time()}"), still_looks(place.photos)
-    asking = Asking()
+    asking = Asking(place, name)
     with ExitStack() as stack:
         gallery: Gallery | None = None
         while not place.is_over:
@@ -179,7 +191,8 @@ def read(place: Place, name: str, seed: int) -> None:
                 continue
             if wrong:
                 place.note(name, kind="wrong", wrong=wrong)
-            asking.good(place, name, time.time() - began)
+            asking.good(time.time() - began)
+    asking.end()
 
 
 def still_looks(photos: Path) -> dict[str, FloatArray]:

@@ -48,7 +48,7 @@ def serve(
     if demo and (db or model or models or identity):
         raise UsageError("--demo serves the sample by its own models: leave out --db, --identity, --model and --models")
     from facesearch.server.installed import serving
-    from facesearch.server.settings import Settings
+    from facesearch.server.settings import BRIEF, Settings
 
     names, roots = tuple(name or ()), tuple(root or ())
     settings = Settings(host, port, api_key, roots, names, root_path.rstrip("/"), certfile, keyfile, log_files)
@@ -57,7 +57,7 @@ def serve(
         with ProgressBar() as bar:
             faces = demo_of(device).search(bar.tell)
     else:
-        faces = options.face_search(db, identity=identity, model=model, models=models, device=device)
+        faces = options.face_search(db, identity=identity, model=model, models=models, device=device, patience=BRIEF)
 
     def told(address: str) -> None:
         print(f"{address}  (Ctrl-C ends it)", flush=True)

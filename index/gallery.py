@@ -47,7 +47,7 @@ from index.truth.database import Database
 from index.values import Decision, Face, Kept, KnownFile, Match, Passed, Photo, Place, Problem
 from index.vectors import read_vectors
 from index.where import Condition
-from index.writing import Writer
+from index.writing import PATIENT, Patience, Writer
 
 if TYPE_CHECKING:  # what looks after a gallery is loaded by whoever calls it: a query waits for nothing of it
     from index.care.compact import Compaction
@@ -84,15 +84,15 @@ class Gallery(Changing):
     side, each in a folder that it claims: `claiming`, and `turn`.
     """
 
-    def __init__(self, folder: Path, database: Database, config: GalleryConfig) -> None:
+    def __init__(self, folder: Path, database: Database, config: GalleryConfig, patience: Patience = PATIENT) -> None:
         """Use `Gallery.create` or `Gallery.open` instead."""
         self._engine = open_engine(read_vectors(config.vectors), database)
-        writer = Writer(folder, database, config, self._engine)
+        writer = Writer(folder, database, config, self._engine, patience)
         super().__init__(folder, database, config, _reader_of(folder, database, config, self._engine), writer)
 
     @classmethod
-    def create(cls, place: Address | str, config: GalleryConfig) -> Gallery:
-        """Make an empty gallery in a folder, which is created if need be, or on a server.
+    def create(cls, place: Address | str, config: GalleryConfig, *, patience: Patience = PATIENT) -> Gallery:
+        """Make an empty gallery in a folder, which is created if need be, or on a server; patience: as `open` has it.
 
         Raises GalleryExistsError when there is one already, ValueError for a relative image root, AddressError.
         """
@@ -100,16 +100,17 @@ class Gallery(Changing):
         place = read_address(place)
         require_possible(config.vectors, place if isinstance(place, Server) else None)
         make(place, config)
-        return cls.open(place)
+        return cls.open(place, patience=patience)
 
     @classmethod
-    def open(cls, place: Address | str, *, damaged: bool = False) -> Gallery:
-        """Open an existing gallery. damaged: also one whose rows are damaged, to verify or to repair it.
+    def open(cls, place: Address | str, *, damaged: bool = False, patience: Patience = PATIENT) -> Gallery:
+        """Open an existing gallery. damaged: also one whose rows are damaged, to verify or to repair it; patience: for
+        how long a change waits for its turn where several write.
 
         Raises GalleryNotFoundError, GalleryVersionError for one of another release, and GalleryCorruptError when the
         database is damaged, or a file is a link. Rows are looked at where the database is not as it was left.
         """
-        gallery = cls(*opened(read_address(place), damaged))
+        gallery = cls(*opened(read_address(place), damaged), patience)
         try:
             if not damaged:
                 require_named(gallery.config.image_root)

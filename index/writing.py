@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
@@ -18,19 +20,40 @@ from index.truth import state
 from index.truth.database import PATIENCE, Database, Lock
 from index.truth.rights import TURN, claim
 
-TURNS = 600.0  # seconds that a turn is waited for while others take theirs: one may tell an engine of thousands
 SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
+TURNS = 600.0  # seconds: one may tell an engine of thousands
+_DAY = 86_400.0
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that a hand waits for its turn to write. quiet: before it is told whom it waits for, and altogether where
+    that has all of the gallery; turns: altogether, where others take turns."""
+
+    quiet: float = PATIENCE
+    turns: float = TURNS
+
+
+PATIENT = Patience()
 
 
 class Writer:
     """Lets one write into a gallery at a time, or several side by side; what it says holds for the gallery. May be
     shared by threads."""
 
-    def __init__(self, folder: Path, database: Database, config: GalleryConfig, engine: Engine | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: Database,
+        config: GalleryConfig,
+        engine: Engine | None,
+        patience: Patience = PATIENT,
+    ) -> None:
         """config: what the gallery is made for, as whoever has it open knows; engine: what is told of every change,
         None: nothing is."""
         self._folder, self._database, self.config, self._engine = folder, database, config, engine
+        self._patience = patience
         self._lock, self._turn = database.lock(), database.lock(TURN)
         self._claims = 0
         self._threads = RLock()
@@ -54,24 +77,26 @@ class Writer:
                 self._lock.require()
                 yield
                 return
-            with self._held(self._lock, patience):
+            with self._held(self._lock, patience, patience):
                 yield
 
     @contextmanager
     def building(self) -> Iterator[None]:
         """Keep other writers out for the length of the block, which changes nothing that they look at: others may claim
         folders meanwhile, and wait for their turn to write. Raises as `writing`, also where folders are claimed."""
-        nested = self._lock.held
-        with self.writing():
-            if not nested:
-                self._lock.let_claim()
-            yield
+        with self._threads:
+            nested = self._lock.held
+            with self.writing():
+                if not nested:
+                    self._lock.let_claim()
+                yield
 
     @contextmanager
     def turn(self, patience: float = 0.0) -> Iterator[None]:
-        """Keep other writers out for the length of the block, which is a moment. Where several write side by side, the
-        turns of others are waited for, 10 minutes at most, which is told after 10 seconds; who has all of the gallery,
-        10 seconds or those of `patience`. Where one writes at a time it is `writing`. Blocks may be nested.
+        """Keep other writers out for the length of the block, which is a moment. Blocks may be nested. Where one writes
+        at a time it is `writing`. Where several write side by side, the turns of others are waited for, also those of
+        this process; after 10 seconds it is told whose. patience: of a run, seconds that it waits for who has all of
+        the gallery; turns it waits for as long as they take. 0: a hand, which waits as the gallery was opened to.
 
         Raises as `writing`.
         """
@@ -79,14 +104,23 @@ class Writer:
             with self.writing(patience):
                 yield
             return
-        with self._threads:
+        began, turns = time.monotonic(), _DAY if patience else self._patience.turns
+        if not self._threads.acquire(timeout=turns):
+            raise GalleryLockedError(
+                f"the gallery {self._database.name} is being written by others in this process, who wait for their "
+                "turn: try again when they have had it"
+            )
+        try:
             held = self._lock if self._lock.held else self._turn
             if held.held:
                 held.require()
                 yield
                 return
-            with self._held(self._turn, max(patience, PATIENCE)):
+            waited = time.monotonic() - began
+            with self._held(self._turn, max(patience, self._patience.quiet), max(turns - waited, 0)):
                 yield
+        finally:
+            self._threads.release()
 
     @contextmanager
     def claiming(self, folder: str) -> Iterator[bool]:
@@ -134,8 +168,8 @@ class Writer:
             _log.warning("%s; what changed is searched in the database until the engine has learned of it", error)
 
     @contextmanager
-    def _held(self, lock: Lock, patience: float) -> Iterator[None]:
-        _wait_for(lock, patience)
+    def _held(self, lock: Lock, patience: float, turns: float) -> Iterator[None]:
+        self._wait_for(lock, patience, turns)
         try:
             if patience:
                 self._require_as_opened()
@@ -144,6 +178,20 @@ class Writer:
             self.tell_engine(SEVERAL if self._claims else 1)
         finally:
             lock.release()
+
+    def _wait_for(self, lock: Lock, patience: float, turns: float) -> None:
+        """Take it within so many seconds of patience, or of turns, where others have it in turns; after a while it is
+        told who has it."""
+        quiet = self._patience.quiet
+        try:
+            lock.acquire(min(patience, turns, quiet))
+        except GalleryLockedError as error:
+            left = (turns if error.in_turn else patience) - quiet
+            if left <= 0:
+                raise
+            long = "until it has finished" if left > TURNS else f"for up to {max(1, (left + quiet) / 60):.0f} minutes"
+            _log.warning("%s: waiting %s", str(error).partition("; ")[0], long)
+            lock.acquire(left)
 
     def _require_as_opened(self) -> None:
         if not (self._database.in_place and self._is_configured()):
@@ -155,14 +203,3 @@ class Writer:
     def _is_configured(self) -> bool:
         with self._database.reading() as session:
             return state.is_for(session, self.config)
-
-
-def _wait_for(lock: Lock, patience: float) -> None:
-    """Take it, also where others have it longer than that, but each for a turn; then it is told who has it."""
-    try:
-        lock.acquire(patience)
-    except GalleryLockedError as error:
-        if not error.in_turn or patience >= TURNS:
-            raise
-        _log.warning("%s: waiting for up to %.0f minutes", str(error).partition("; ")[0], TURNS / 60)
-        lock.acquire(TURNS - patience)

@@ -26,6 +26,7 @@ from index.search.plan import Prepared, Requirements, read_requirements
 from index.stored import place_of
 from index.truth.address import Address, Server, read_address
 from index.values import Face, Hidden, Person
+from index.writing import PATIENT, Patience
 from retrieval.answers import Answer, Step
 from retrieval.asking import asked_for_person
 from retrieval.checks import require_output_folder
@@ -101,6 +102,7 @@ class FaceSearch:
         identity: str | None = None,
         reader: ReadsFiles | None = None,
         finder: Cropper | None = None,
+        patience: Patience = PATIENT,
     ) -> None:
         """
         folder: of the gallery, or its address on a server (docs/cluster.md).
@@ -114,7 +116,8 @@ class FaceSearch:
         or 'all'; see `faceedit.editor.Editor`.
         describer: models that were loaded already, one or one for each attribute, instead of what says which to load
         and how: together with models, model, device or descriptor it raises UsageError. reader: what reads the files of
-        a folder; finder: what finds the face in a photograph that is asked about.
+        a folder; finder: what finds the face in a photograph that is asked about. patience: for how long label, remove
+        and people by hand wait for their turn where several write (on a server); `index` waits as long as it takes.
         """
         self.place = read_address(os.fspath(folder) if not isinstance(folder, Server) else folder)
         self.folder = self.place.folder if isinstance(self.place, Server) else self.place
@@ -127,7 +130,7 @@ class FaceSearch:
                 describer, models=models, model=model, device=device, descriptor=descriptor, identity=identity
             )
         )
-        self._opening = Opening(self.place)
+        self._opening = Opening(self.place, patience)
 
     def __enter__(self) -> FaceSearch:
         return self
@@ -535,8 +538,9 @@ class FaceSearch:
         condition, gallery = condition_of(where), self.gallery
         if person is not None:
             condition = of_person(gallery, person, alone=not images and condition is None)
-        done = correct_labels(gallery, images, condition, labels)
-        gallery.people.suggest()
+        with gallery.turn():
+            done = correct_labels(gallery, images, condition, labels)
+            gallery.people.suggest()
         return done
 
     def remove(

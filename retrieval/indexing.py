@@ -74,12 +74,7 @@ def index_folder(
         level_now, whose = level or gallery.identity_level or LAST, gallery.crops.identity_of or ONLY
         labelling = Labelling(gallery.config.image_root, labels, level_now, identity_of or whose)
         run = _Run(gallery, describer, labelling, reader or FileReader(), shard, beside)
-        with run.turn():
-            if level is not None and (shard is None or level != gallery.identity_level):
-                run.name_by_level(level)
-            if identity_of not in (None, whose):
-                gallery.set_crops(replace(gallery.crops, identity_of=identity_of))
-                run.name_by_number()
+        run.rename(level, None if identity_of == whose else identity_of)
         todo = run.begin(images, retry, folder, unlisted)
         run.settle(prune, Places(gallery.config.image_root, looks, unlisted))
         done, total = len(images) - len(todo), len(images)
@@ -128,13 +123,27 @@ class _Run:
         """While others keep from writing: in the block nothing changes but by us."""
         return self._gallery.turn(TURN) if self._beside else nullcontext()
 
-    def name_by_level(self, level: str) -> None:
-        """Let folders of this level name the people from now on, also those that others named before."""
+    def rename(self, level: str | None, identity_of: str | None) -> None:
+        """Let folders of this level name people from now on, and mean these in photos that show several; None: as
+        before."""
+        if self._shard is not None and level == self._gallery.identity_level:
+            level = None
+        if level is None and identity_of is None:
+            return
+        with self.turn():
+            if level is not None:
+                self._name_by_level(level)
+            if identity_of is not None:
+                self._gallery.set_crops(replace(self._gallery.crops, identity_of=identity_of))
+                self._name_by_number()
+
+    def _name_by_level(self, level: str) -> None:
+        """Also those that folders of others named before."""
         self._change(self._gallery.faces(), lambda face: self._labelling.by_folder(face.path, face.labels))
         self._gallery.set_identity_level(level)
 
-    def name_by_number(self) -> None:
-        """Let folders mean whom the labelling says among several faces, also in photos that are known."""
+    def _name_by_number(self) -> None:
+        """Also in photos that are known."""
         first = self._gallery.faces_at(sorted(self._gallery.several())).values()
         self._change(first, self._labelling.by_number)
 

@@ -13,6 +13,7 @@ from index.errors import GalleryChangedError, GalleryExistsError, GalleryNotFoun
 from index.gallery import Gallery, GalleryConfig
 from index.truth.address import Address
 from index.truth.database import PATIENCE
+from index.writing import PATIENT, Patience
 from retrieval.checks import require_keepable
 from retrieval.errors import RetrievalError
 
@@ -20,8 +21,9 @@ from retrieval.errors import RetrievalError
 class Opening:
     """The gallery at a place, shared by threads: a lock guards that it is opened once."""
 
-    def __init__(self, place: Address) -> None:
-        self._place = place
+    def __init__(self, place: Address, patience: Patience = PATIENT) -> None:
+        """patience: for how long a change waits for its turn where several write."""
+        self._place, self._patience = place, patience
         self._gallery: Gallery | None = None
         self._lock = RLock()
 
@@ -39,7 +41,7 @@ class Opening:
             if self._gallery is not None and not self._gallery.as_opened:
                 self.close()
             if self._gallery is None:
-                self._gallery = Gallery.open(self._place)
+                self._gallery = Gallery.open(self._place, patience=self._patience)
             return self._gallery
 
     def existing(self) -> Gallery | None:
@@ -56,22 +58,24 @@ class Opening:
                     require_fitting(self._gallery, describer, image_root)
                     return self._gallery
             self.close()
-            self._gallery = open_gallery(self._place, describer, image_root)
+            self._gallery = open_gallery(self._place, describer, image_root, self._patience)
             return self._gallery
 
     def create(self, describer: Describes, image_root: Path, vectors: str) -> Gallery:
         """Make an empty one. Raises GalleryExistsError, AddressError, UsageError for a root that none can keep."""
         with self._lock:
             self.close()
-            self._gallery = create_gallery(self._place, describer, image_root, vectors)
+            self._gallery = create_gallery(self._place, describer, image_root, vectors, self._patience)
             return self._gallery
 
 
-def create_gallery(place: Address, describer: Describes, image_root: Path, vectors: str = FAISS) -> Gallery:
+def create_gallery(
+    place: Address, describer: Describes, image_root: Path, vectors: str = FAISS, patience: Patience = PATIENT
+) -> Gallery:
     """An empty gallery for this model and image root; vectors: what searches it, as `index.vectors` reads it."""
     root = image_root.resolve()
     require_keepable(root)
-    return Gallery.create(place, config_of(describer, root, vectors))
+    return Gallery.create(place, config_of(describer, root, vectors), patience=patience)
 
 
 def config_of(describer: Describes, root: Path, vectors: str = FAISS) -> GalleryConfig:
@@ -82,7 +86,7 @@ def config_of(describer: Describes, root: Path, vectors: str = FAISS) -> Gallery
     return GalleryConfig(*made_for, root, vectors, encoder)
 
 
-def open_gallery(place: Address, describer: Describes, image_root: Path) -> Gallery:
+def open_gallery(place: Address, describer: Describes, image_root: Path, patience: Patience = PATIENT) -> Gallery:
     """The gallery at a place, created for this model and image root where there is none.
 
     Raises ModelMismatchError for a gallery of another model, RetrievalError for one of another image root, UsageError
@@ -90,12 +94,12 @@ def open_gallery(place: Address, describer: Describes, image_root: Path) -> Gall
     """
     require_keepable(image_root.resolve())
     try:
-        gallery = Gallery.open(place)
+        gallery = Gallery.open(place, patience=patience)
     except GalleryNotFoundError:
         try:
-            return create_gallery(place, describer, image_root)
+            return create_gallery(place, describer, image_root, patience=patience)
         except GalleryExistsError:  # another process made it meanwhile
-            gallery = Gallery.open(place)
+            gallery = Gallery.open(place, patience=patience)
     try:
         require_fitting(gallery, describer, image_root)
     except BaseException:

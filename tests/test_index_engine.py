@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -417,6 +419,60 @@ def test_a_reader_sees_whole_answers_while_somebody_writes(
         writing.result()
     engine.close()
     database.close()
+
+
+def test_one_alone_asks_an_engine_again_that_was_silent_and_its_next_silence_is_told_too(
+    gallery: Gallery, server: Server, another: Callable[[], Engine], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asks it waits for it: the others are answered by a copy meanwhile."""
+    built(gallery)
+    [query] = unit_vectors(1, SIZE, 4_711)
+    asked: list[str] = []
+    silent, others_answered = Event(), Event()
+
+    def answer(moment: str) -> None:
+        if moment == "search":
+            asked.append(moment)
+            if silent.is_set():
+                assert others_answered.wait(60)
+                raise EngineError("it is silent")
+
+    engine, database, again = Told(another(), answer), opened_on(server), 1.0
+    model = (CONFIG.model_digest, SIZE)
+    reader = Reader(server.folder, database, model, ByEngine(database, model, engine, few=0, again=again))
+
+    def search(expected_asked: int) -> None:
+        [found] = reader.search(query[None], 5, None, (), None)
+        assert [match.face.id for match in found] == expected(gallery, query, 5, None)
+        assert len(asked) == expected_asked
+
+    silent.set()
+    others_answered.set()
+    for _ in range(2):
+        search(1)
+    time.sleep(again)
+    others_answered.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(search, 2)
+        while len(asked) < 2:
+            time.sleep(0.01)
+        for _ in range(5):
+            search(2)
+        assert not first.done()
+        others_answered.set()
+        first.result()
+    assert [record.getMessage() for record in caplog.records] == [SILENT]
+    silent.clear()
+    time.sleep(again)
+    search(3)
+    silent.set()
+    search(4)
+    assert [record.getMessage() for record in caplog.records] == [SILENT, SILENT]
+    engine.close()
+    database.close()
+
+
+SILENT = "it is silent; until then this machine searches by a copy of the descriptors"
 
 
 @pytest.mark.parametrize("where", [None, "identity = 'anna'"])

@@ -13,20 +13,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from index.errors import GalleryLockedError, GalleryStorageError
 from index.gallery import Gallery
-from index.search.prepare import prepare
+from index.search.plan import EXACT, FLAT, HNSW, IVF, Planner, Requirements
 from index.truth.address import read_server
-from index.truth.database import PATIENCE
 from index.truth.rights import TURN, WHOLE, Right, claim
+from index.writing import Patience
 from retrieval.face_search import FaceSearch
 from retrieval.run_reports import IndexReport
 from tests.servers import administer, new_address, opened_on
-from tests.stand_ins import HashEditor, ReadsHere
+from tests.stand_ins import HashEditor, ReadsHere, believing
 from tests.test_retrieval_shards import everything, index, save, search_in
 
 Progress = Callable[[str, int, int], None]
@@ -129,55 +130,85 @@ def test_galleries_of_one_database_do_not_wait_for_one_another(place: str) -> No
             database.close()
 
 
+SHORT = Patience(quiet=0.2)
+
+
+def until_told(log: pytest.LogCaptureFixture) -> list[str]:
+    """What somebody who waits is told, once that is so."""
+    deadline = time.monotonic() + 60
+    while not log.records and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return [record.getMessage() for record in log.records]
+
+
 @pytest.mark.cluster
-def test_who_has_finished_waits_while_another_has_its_turn(known: str) -> None:
-    """Also for longer than anybody waits for a moment's turn: what it was to do is done."""
+def test_who_has_finished_waits_as_long_as_another_has_its_turn_and_is_told_whose(
+    known: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A build of the index may take an hour: what this one was to do is done."""
     database = opened_on(read_server(known))
     turn = database.lock(TURN)
 
-    def end() -> None:
-        time.sleep(PATIENCE + 1)
+    def end() -> list[str]:
+        told = until_told(caplog)
         turn.release()
+        return told
 
-    with Gallery.open(known) as gallery, ThreadPoolExecutor(1) as pool:
+    with Gallery.open(known, patience=SHORT) as gallery, ThreadPoolExecutor(1) as pool:
         with gallery.claiming("a") as beside:
             turn.acquire()
             ending = pool.submit(end)
-        assert beside and ending.done()
+        assert beside and ending.result() == [f"{held_by_us(known)}: waiting until it has finished"]
     database.close()
 
 
 @pytest.mark.cluster
-def test_a_hand_waits_while_another_has_its_turn_and_is_told_who(
-    known: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("index.writing.PATIENCE", 0.2)
+def test_a_hand_waits_while_another_has_its_turn_and_is_told_who(known: str, caplog: pytest.LogCaptureFixture) -> None:
     database = opened_on(read_server(known))
     turn = database.lock(TURN)
-    with search_in(known) as faces, ThreadPoolExecutor(1) as pool:
+    with search_in(known, patience=SHORT) as faces, ThreadPoolExecutor(1) as pool:
         turn.acquire()
         labelling = pool.submit(faces.label, "0.png", identity="anna")
-        time.sleep(1.5)
+        assert until_told(caplog) == [f"{held_by_us(known)}: waiting for up to 10 minutes"]
         assert not labelling.done()
         turn.release()
         assert labelling.result() == 1
-    assert [record.getMessage() for record in caplog.records] == [
-        f"the gallery {known} is being written by process {os.getpid()} on {socket.gethostname()}: waiting for up to "
-        "10 minutes"
-    ]
     database.close()
+
+
+@pytest.mark.cluster
+def test_hands_of_one_process_wait_no_longer_than_one_of_them_would(known: str) -> None:
+    """As those of a server's clients, whose threads others need."""
+    database, count = opened_on(read_server(known)), 8
+    turn = database.lock(TURN)
+    turn.acquire()
+    with search_in(known, patience=Patience(0.5, 0.5)) as faces, ThreadPoolExecutor(count) as pool:
+        began = time.monotonic()
+        hands = [pool.submit(faces.label, "0.png", identity="anna") for _ in range(count)]
+        refused = [str(hand.exception()) for hand in hands]
+        assert time.monotonic() - began < 0.5 * count
+        assert all("is being written by" in text and "try again" in text for text in refused)
+        turn.release()
+        assert faces.label("0.png", identity="anna") == 1
+    database.close()
+
+
+def held_by_us(gallery: str) -> str:
+    return f"the gallery {gallery} is being written by process {os.getpid()} on {socket.gethostname()}"
 
 
 @pytest.mark.cluster
 def test_a_hand_does_not_wait_for_long_for_who_has_all_of_the_gallery(
-    known: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    known: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A redescription, for one, takes hours."""
-    monkeypatch.setattr("index.writing.PATIENCE", 0.2)
     database = opened_on(read_server(known))
     whole = database.lock(WHOLE)
     whole.acquire()
-    with search_in(known) as faces, pytest.raises(GalleryLockedError, match=f"written by process {os.getpid()} on "):
+    with (
+        search_in(known, patience=SHORT) as faces,
+        pytest.raises(GalleryLockedError, match=f"by process {os.getpid()} "),
+    ):
         faces.label("0.png", identity="anna")
     assert not caplog.records
     whole.release()
@@ -219,25 +250,33 @@ def test_two_runs_over_different_folders_go_side_by_side(known: str, photos: Pat
 
 
 @pytest.mark.cluster
-def test_a_run_may_begin_while_another_builds_the_index(
-    known: str, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It reads meanwhile, and keeps nothing before that has ended."""
+def test_a_run_reads_while_another_builds_the_index_and_keeps_it_afterwards(known: str, photos: Path) -> None:
+    """However long that takes."""
+    index(known, photos / "a")
+    others: list[Future[IndexReport]] = []
+    reading = Event()
 
-    def slowly(*arguments: Any) -> Any:
-        monkeypatch.setattr("index.gallery.prepare", prepare)
-        others.append(pool.submit(index, known, photos / "b"))
-        time.sleep(2)
+    def reads(path: Path) -> Any:
+        reading.set()
+        return believing()(path)
+
+    def run_beside() -> IndexReport:
+        with FaceSearch(known, describer=HashEditor(), reader=ReadsHere(most=3, crops=reads)) as faces:
+            return faces.index(photos / "b")
+
+    def told(what: str, done: int, of: int) -> None:
+        if others:
+            return
+        others.append(pool.submit(run_beside))
+        assert reading.wait(60)
         with Gallery.open(known) as gallery:
             assert not others[0].done() and len(gallery) == 13
-        return prepare(*arguments)
 
-    others: list[Future[IndexReport]] = []
-    with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr("index.gallery.prepare", slowly)
-        mine = index(known, photos / "a")
-    assert (mine.described, others[0].result().described) == (12, 6)
-    assert mine.search is not None and others[0].result().search is not None
+    flat = Planner({EXACT: 10**9, FLAT: 0, IVF: 10**9, HNSW: 10**9})
+    with ThreadPoolExecutor(1) as pool, Gallery.open(known) as gallery:
+        gallery.prepare(Requirements(recall=0.1, max_ms=10_000), told, flat)
+        report = others[0].result()
+    assert report.described == 6 and report.search is not None
 
 
 @pytest.mark.cluster

@@ -19,6 +19,7 @@ from PIL import Image
 from faceedit.errors import UsageError
 from index.errors import GalleryChangedError
 from index.gallery import Face, Gallery
+from index.writing import PATIENT, Patience
 from retrieval.face_search import FaceSearch
 from retrieval.run_reports import IndexReport
 from retrieval.shards import Shard, read_shard
@@ -61,7 +62,7 @@ def save(path: Path, seed: int) -> Path:
     return path
 
 
-def search_in(place: str, slow: float = 0.0) -> FaceSearch:
+def search_in(place: str, slow: float = 0.0, patience: Patience = PATIENT) -> FaceSearch:
     reader = ReadsHere(most=3, crops=None)
     if slow:
         read = believing()
@@ -71,7 +72,7 @@ def search_in(place: str, slow: float = 0.0) -> FaceSearch:
             return read(path)
 
         reader = ReadsHere(most=3, crops=slowly)
-    return FaceSearch(place, describer=HashEditor(), reader=reader)
+    return FaceSearch(place, describer=HashEditor(), reader=reader, patience=patience)
 
 
 def index(place: str, photos: Path, shard: str | None = None, **wishes: Any) -> IndexReport:

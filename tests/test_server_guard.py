@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -18,10 +19,12 @@ from facesearch.server.desk import Desk, shares
 from facesearch.server.errors import RefusedError
 from facesearch.server.guard import Keys, name_of
 from facesearch.server.jobs import Jobs
+from facesearch.server.reports import Reports
 from facesearch.server.roots import Roots
 from facesearch.server.service import while_there
 from facesearch.server.settings import Limits, Settings
 from facesearch.server.uploads import Uploads
+from index.gallery import Gallery
 from retrieval.answers import Answer
 from retrieval.face_search import FaceSearch
 from retrieval.query import Question
@@ -503,3 +506,29 @@ def test_what_was_uploaded_is_not_in_the_log(faces: FaceSearch, caplog: pytest.L
         client.get("/secret")
     told = " ".join(record.getMessage() for record in caplog.records if record.name == "facesearch.access")
     assert f"POST {API}/query 200" in told and "secret" not in told
+
+
+def test_what_keeps_all_threads_keeps_nobody_from_seeing_whether_the_server_is_well(faces: FaceSearch) -> None:
+    """As changes that wait for their turn; an orchestrator would end it."""
+    go, count = Event(), 60
+
+    class Slow(Reports):
+        def all(self) -> list[dict[str, object]]:
+            assert go.wait(60)
+            return []
+
+    with serving(faces) as (client, served), ThreadPoolExecutor(count) as pool:
+        served.reports = Slow(faces.folder)
+        kept = [pool.submit(client.get, f"{API}/reports") for _ in range(count)]
+        try:
+            looks = [client.get(name) for name in ("/healthz", "/readyz", "/metrics")]
+            assert [look.status_code for look in looks] == [200] * 3 and not any(one.done() for one in kept)
+        finally:
+            go.set()
+        assert {one.result().status_code for one in kept} == {200}
+
+
+def test_who_changes_what_another_process_writes_is_told_when_to_ask_again(faces: FaceSearch) -> None:
+    with serving(faces) as (client, _), Gallery.open(faces.folder) as another, another.writing():
+        said = client.patch(f"{API}/faces/1", json={"pose": 1})
+        assert (said.status_code, said.json()["code"], said.headers["Retry-After"]) == (409, "gallery_locked", "5")

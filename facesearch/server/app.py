@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
@@ -22,6 +23,7 @@ from facesearch.server.service import Service, service
 from facesearch.server.settings import API
 from facesearch.server.shapes import Key, Ready, Session
 from index.errors import GalleryNotFoundError
+from retrieval.face_search import FaceSearch
 
 ABOUT = """Find a person's photograph by the look you ask for. A picture is uploaded as the body of a request, or as the
 field `picture` of a form; what is wished for stands in the query. Nothing that is uploaded is kept."""
@@ -71,25 +73,21 @@ Served = Annotated[Service, Depends(service)]
 
 
 @state.get("/healthz", response_model=Ready, response_model_exclude_none=True)
-def healthz() -> Any:
+async def healthz() -> Any:
     """Whether the server answers at all."""
     return {"ready": True, "gallery": True}
 
 
 @state.get("/readyz", response_model=Ready, response_model_exclude_none=True)
-def readyz(served: Served) -> Any:
+async def readyz(served: Served) -> Any:
     """Whether the gallery can be opened; without one, pictures can be indexed."""
-    try:
-        gallery = served.faces.gallery
-        return {"ready": True, "gallery": len(gallery) >= 0, "lag": gallery.lag}
-    except GalleryNotFoundError:
-        return {"ready": True, "gallery": False}
+    return await served.look(partial(_readiness, served.faces))
 
 
 @state.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE.split(";")[0]: {}}}})
-def metrics(served: Served) -> Response:
+async def metrics(served: Served) -> Response:
     """Counters, as Prometheus reads them."""
-    return Response(served.metrics.text(), media_type=CONTENT_TYPE)
+    return Response(await served.look(served.metrics.text), media_type=CONTENT_TYPE)
 
 
 @session.get("/session", response_model=Session)
@@ -113,3 +111,11 @@ def close_session(request: Request, response: Response, served: Served) -> None:
     """Forget this session."""
     served.keys.close(request.headers)
     response.delete_cookie(COOKIE, path=served.settings.root_path or "/")
+
+
+def _readiness(faces: FaceSearch) -> dict[str, Any]:
+    try:
+        gallery = faces.gallery
+        return {"ready": True, "gallery": len(gallery) >= 0, "lag": gallery.lag}
+    except GalleryNotFoundError:
+        return {"ready": True, "gallery": False}

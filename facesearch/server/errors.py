@@ -42,6 +42,7 @@ from index.errors import (
 from retrieval.errors import EvaluationError, NothingFoundError, PruneError, RetrievalError, refusal
 
 LATER = 503
+_AGAIN: dict[type[Exception], int] = {GalleryLockedError: 5}  # seconds until another try
 STATUS: dict[type[Exception], int] = {
     UsageError: 422,
     AttributeValueError: 422,
@@ -102,11 +103,11 @@ def as_error(error: Exception) -> Error:
 
 def answer_to(error: Exception) -> JSONResponse:
     """The response that tells an error."""
-    refused = isinstance(error, RefusedError)
     status = error.status if isinstance(error, RefusedError) else status_of(error)
-    headers = {"Retry-After": str(error.later)} if refused and error.later else {}  # type: ignore[attr-defined]
-    if status == LATER and not headers:
-        headers = {"Retry-After": "1"}
+    later = error.later if isinstance(error, RefusedError) else _AGAIN.get(type(error))
+    if status == LATER and not later:
+        later = 1
+    headers = {"Retry-After": str(later)} if later else {}
     return JSONResponse(as_error(error).model_dump(), status, headers)
 
 
@@ -159,7 +160,7 @@ _MEANINGS = {
     403: "The request comes from another site.",
     404: "There is none, or no gallery yet.",
     408: "The request took too long to arrive.",
-    409: "The gallery cannot do that now.",
+    409: "The gallery cannot do that now; Retry-After says when to try again, where others write.",
     413: "The upload is too large.",
     421: "The server has another name.",
     422: "Something in the request is not as expected.",

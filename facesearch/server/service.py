@@ -31,6 +31,7 @@ from retrieval.face_search import FaceSearch
 
 _T = TypeVar("_T")
 _READERS = 2  # pictures that are decoded at one time
+_LOOKERS = 2  # looks at how the gallery is, at one time: threads of their own, whatever keeps the others
 _VAST = 4_000_000  # pixels of a picture whose memory is given back at once: that takes a moment
 
 
@@ -50,6 +51,7 @@ class Service:
     pictures: PictureCache
     metrics: Metrics
     readers: CapacityLimiter
+    lookers: CapacityLimiter
     room: Room
     demo: bool = False
     reading: int = 0
@@ -66,6 +68,10 @@ class Service:
                 return await run_sync(work if pixels < _VAST else partial(lightly, work), limiter=self.readers)
         finally:
             self.reading -= 1
+
+    async def look(self, work: Callable[[], _T]) -> _T:
+        """What `work` returns, which says how the gallery is; run in one of few threads for that alone."""
+        return await run_sync(work, limiter=self.lookers)
 
     def close(self) -> None:
         """End jobs and questions, and close the gallery."""
@@ -90,6 +96,7 @@ def service_of(faces: FaceSearch, settings: Settings, *, demo: bool = False) -> 
         pictures=PictureCache(faces.folder),
         metrics=metrics,
         readers=CapacityLimiter(_READERS),
+        lookers=CapacityLimiter(_LOOKERS),
         room=Room(limits.memory),
         demo=demo,
     )

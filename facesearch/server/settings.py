@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faceedit.errors import UsageError
+from index.writing import Patience
 
 API = "/api/v1"
 UPLOADING = tuple(f"{API}/{name}" for name in ("query", "sweep", "edit", "faces", "compare"))
 """Where pictures are posted to."""
 SHORTEST_KEY = 16  # characters: what is shorter is guessed
+BRIEF = Patience(5.0, 5.0)
+"""What a request that changes the gallery has, where others write: its thread could answer somebody else."""
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ _TOGETHER = 1_000  # rows in a request
 _QUERIES = 10  # in a request
 _NEVER = 2**31 - 1  # milliseconds
 _LINKS = {"M": 32, "efConstruction": 200}
+_FAILURES = (MilvusException, RpcError, OSError, ImportError)
 _T = TypeVar("_T")
 
 
@@ -65,16 +66,17 @@ class Milvus:
         self._client: Any = None
         self._former: Any = None
         self._failed = 0  # times since it answered last
+        self._refused: tuple[float, EngineError] | None = None  # when it could not be connected to last, and why
         self._lock = RLock()
         self._field: str | None = None
         for name in ("pymilvus", "milvus_lite", "grpc"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def token(self) -> str | None:
-        def ask() -> str | None:
-            if not self._opened().has_collection(self._name, timeout=_PATIENCE):
+        def ask(client: Any) -> str | None:
+            if not client.has_collection(self._name, timeout=_PATIENCE):
                 return None
-            fields = self._opened().describe_collection(self._name, timeout=_PATIENCE)["fields"]
+            fields = client.describe_collection(self._name, timeout=_PATIENCE)["fields"]
             found = [match for one in fields if (match := _OURS.fullmatch(one["name"]))]
             if len(found) != 1:
                 raise EngineError(
@@ -93,8 +95,8 @@ class Milvus:
             )
 
     def begin(self, token: str, dimensions: int, kind: str) -> None:
-        def make() -> None:
-            client, field = self._opened(), f"facesearch_{token}"
+        def make(client: Any) -> None:
+            field = f"facesearch_{token}"
             client.drop_collection(self._name, timeout=_PATIENCE)
             schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
             schema.add_field("id", DataType.INT64, is_primary=True)
@@ -106,7 +108,7 @@ class Milvus:
                 schema.add_field(f"has_{name}", DataType.BOOL)
             schema.add_field(field, DataType.FLOAT_VECTOR, dim=dimensions)
             client.create_collection(
-                self._name, schema=schema, index_params=self._index(field, kind), consistency_level="Bounded"
+                self._name, schema=schema, index_params=_index(client, field, kind), consistency_level="Bounded"
             )
             client.load_collection(self._name)
             self._field = field
@@ -114,20 +116,20 @@ class Milvus:
         self._told(make)
 
     def use(self, kind: str) -> None:
-        def change() -> None:
-            client, field = self._opened(), self._own_field()
+        def change(client: Any) -> None:
+            field = self._own_field()
             client.release_collection(self._name)
             for name in client.list_indexes(self._name, field_name=field):
                 client.drop_index(self._name, name)
-            client.create_index(self._name, self._index(field, kind))
+            client.create_index(self._name, _index(client, field, kind))
             client.load_collection(self._name)
 
         self._told(change)
         self.settle()
 
     def apply(self, entries: Sequence[Entry], gone: Sequence[int]) -> None:
-        def write() -> None:
-            client, field = self._opened(), self._own_field()
+        def write(client: Any) -> None:
+            field = self._own_field()
             for start in range(0, len(gone), _TOGETHER):
                 client.delete(self._name, ids=list(gone[start : start + _TOGETHER]), timeout=_PATIENCE)
             for start in range(0, len(entries), _TOGETHER):
@@ -143,8 +145,8 @@ class Milvus:
             self._failed = 0
 
     def settle(self) -> None:
-        def wait() -> None:
-            client, field = self._opened(), self._own_field()
+        def wait(client: Any) -> None:
+            field = self._own_field()
             client.flush(self._name)
             deadline = time.monotonic() + _BUILDING
             while time.monotonic() < deadline:
@@ -171,9 +173,9 @@ class Milvus:
         attribute: str,
         session: Connection | None = None,
     ) -> list[IdArray]:
-        def ask(some: FloatArray) -> list[IdArray]:
+        def ask(some: FloatArray, client: Any) -> list[IdArray]:
             most = min(length, LONGEST)
-            answer = self._opened().search(
+            answer = client.search(
                 self._name,
                 data=list(some),
                 anns_field=self._own_field(),
@@ -191,8 +193,8 @@ class Milvus:
         return [ids for some in found for ids in some]
 
     def stamps(self, first: int, last: int) -> dict[int, int]:
-        def read() -> dict[int, int]:
-            rows = self._opened().query(
+        def read(client: Any) -> dict[int, int]:
+            rows = client.query(
                 self._name,
                 filter=f"id >= {first} and id <= {last}",
                 output_fields=["id", "stamp"],
@@ -205,18 +207,28 @@ class Milvus:
         return self._told(read)
 
     def drop(self) -> None:
-        self._told(lambda: self._opened().drop_collection(self._name, timeout=_PATIENCE))
+        self._told(lambda client: client.drop_collection(self._name, timeout=_PATIENCE))
 
     def close(self) -> None:
         for _ in range(2):
             self._drop()
 
     def _opened(self) -> Any:
+        """The client, which is connected by one of those that ask at the same time; where it cannot be, all hear it."""
+        began = time.monotonic()
         with self._lock:
             if self._client is None:
-                self._client = self._connected()
-                if self._client.has_collection(self._name, timeout=_PATIENCE):
-                    self._client.load_collection(self._name, timeout=self._loading)
+                if self._refused is not None and self._refused[0] >= began:
+                    raise EngineError(str(self._refused[1]))
+                try:
+                    self._client = self._connected()
+                    if self._client.has_collection(self._name, timeout=_PATIENCE):
+                        self._client.load_collection(self._name, timeout=self._loading)
+                except _FAILURES as error:
+                    self._drop()
+                    self._failed += 1
+                    self._refused = time.monotonic(), self._silent(error)
+                    raise self._refused[1] from error
             return self._client
 
     @property
@@ -262,24 +274,30 @@ class Milvus:
             raise EngineError(f"{self._vectors} is not there any more: `facesearch gallery repair` builds it anew")
         return str(self._field)
 
-    def _index(self, field: str, kind: str) -> Any:
-        made = self._opened().prepare_index_params()
-        flat = kind == FLAT
-        made.add_index(
-            field, index_type="FLAT" if flat else "HNSW", metric_type="L2", params={} if flat else dict(_LINKS)
-        )
-        return made
-
-    def _told(self, ask: Callable[[], _T]) -> _T:
+    def _told(self, ask: Callable[[Any], _T]) -> _T:
+        """What `ask` says of a client. Where that fails, the next who asks connects anew and loads the collection, as
+        after a restart; of many that fail by one client, one counts."""
+        client = self._opened()
         try:
-            return ask()
-        except (MilvusException, RpcError, OSError, ImportError) as error:
-            self._failed += 1
-            self._drop()  # the next who asks loads the collection again, as after a restart
-            said = " ".join(str(getattr(error, "message", "") or error).split())
-            inner = _DETAILS.search(said)  # of what gRPC writes on several lines
-            said = (inner[1] if inner else said)[:200]
-            raise EngineError(f"Milvus does not answer for {self._vectors} ({said}): {_mend(self._vectors)}") from error
+            return ask(client)
+        except _FAILURES as error:
+            with self._lock:
+                if client is self._client:
+                    self._failed += 1
+                    self._drop()
+            raise self._silent(error) from error
+
+    def _silent(self, error: Exception) -> EngineError:
+        said = " ".join(str(getattr(error, "message", "") or error).split())
+        inner = _DETAILS.search(said)  # of what gRPC writes on several lines
+        said = (inner[1] if inner else said)[:200]
+        return EngineError(f"Milvus does not answer for {self._vectors} ({said}): {_mend(self._vectors)}")
+
+
+def _index(client: Any, field: str, kind: str) -> Any:
+    made, flat = client.prepare_index_params(), kind == FLAT
+    made.add_index(field, index_type="FLAT" if flat else "HNSW", metric_type="L2", params={} if flat else dict(_LINKS))
+    return made
 
 
 def _mend(vectors: Vectors) -> str:

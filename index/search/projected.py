@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 from sqlalchemy import Connection
@@ -32,7 +33,7 @@ from index.where import Condition
 
 FEW = 800_000
 _MOST_BYTES = 2_000_000_000  # of descriptors that this machine copies where the engine does not answer
-_RETRIED = 15.0  # seconds after which an engine that did not answer is asked again
+_AGAIN = 15.0  # seconds
 _MORE = 1.5  # times as many as a condition would need on average, where the engine does not look at it
 
 _log = logging.getLogger(__name__)
@@ -60,15 +61,23 @@ class ByEngine:
     """What a Reader asks first, where an engine searches the gallery. May be shared by threads."""
 
     def __init__(
-        self, database: Database, model: tuple[str, int], engine: Engine, few: int = FEW, patience: float = PATIENCE
+        self,
+        database: Database,
+        model: tuple[str, int],
+        engine: Engine,
+        few: int = FEW,
+        patience: float = PATIENCE,
+        again: float = _AGAIN,
     ) -> None:
         """model: as a Reader has it; few: numbers that are rather read from the truth and compared in full than asked
-        of the engine; patience: seconds for which a search is made again, at least, where others write during it."""
+        of the engine; patience: seconds for which a search is made again, at least, where others write during it;
+        again: those after which an engine that did not answer is asked again."""
         self._database, self._model = database, model
-        self._engine, self._few_numbers, self._patience = engine, few, patience
+        self._engine, self._few_numbers, self._patience, self._again = engine, few, patience, again
         self._in_engine: _Built | None = None
         self._told = ""
         self._down: tuple[float, EngineError] | None = None
+        self._lock = Lock()
 
     def search(
         self, queries: FloatArray, k: int, where: Condition | None, exclude: Collection[int]
@@ -183,6 +192,7 @@ class ByEngine:
         about = built.about
         reduced = asked.queries @ about.reduction
         found = self._engine.search(reduced, length, about.effort, where, built.attribute, session)
+        self._is_up()
         if not self._engine.in_truth():
             with self._database.glance() as now:
                 if engine_rows.seen(now) != built.seen:
@@ -207,23 +217,36 @@ class ByEngine:
 
     def forget(self) -> None:
         """Look again at what is built there, and whether it answers."""
-        self._in_engine = self._down = None
+        with self._lock:
+            self._in_engine = self._down = None
 
     def _require_up(self) -> None:
-        """Raise again what the engine said a moment ago: every search would wait for it as long."""
-        if self._down is not None and time.monotonic() - self._down[0] < _RETRIED:
-            raise self._down[1]
+        """Raise again what the engine said a moment ago: every search would wait for it as long. After a while one of
+        those that search asks it again, and the others have no part in its waiting."""
+        with self._lock:
+            if self._down is None:
+                return
+            when, error = self._down
+            if time.monotonic() - when < self._again:
+                raise error
+            self._down = time.monotonic(), error
+
+    def _is_up(self) -> None:
+        """It answered: if it falls silent again, that is told again."""
+        with self._lock:
+            self._down, self._told = None, ""
 
     def _require_small(self, error: EngineError) -> None:
         """Raise it unless this machine can search without the engine; then it is told, once."""
         with self._database.reading() as session:
             needed = 2 * self._model[1] * store.count(session)
-        if self._down is None or self._down[1] is not error:
-            self._down = time.monotonic(), error
+        with self._lock:
+            if self._down is None or self._down[1] is not error:
+                self._down = time.monotonic(), error
+            told, self._told = self._told, str(error)
         self._in_engine = None
         if needed > _MOST_BYTES:
             copied = size_text(needed)
             raise EngineError(f"{error}; this machine would have to copy {copied} of descriptors") from error
-        if self._told != str(error):
-            self._told = str(error)
+        if told != str(error):
             _log.warning("%s; until then this machine searches by a copy of the descriptors", error)

@@ -30,6 +30,7 @@ from index.truth.postgres_lock import ALL, AdvisoryLock, keys_of
 from index.truth.rights import TURN, WHOLE, Right
 from index.truth.schema import TABLES
 
+_ALIVE = {"idle": 60, "interval": 10, "count": 3}  # seconds, and times that nobody answers
 _NUMBERED = ("photo", "face")  # tables whose ids are never given twice
 _INDEXES = text(
     "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
@@ -229,11 +230,14 @@ def lock_key(server: Server, what: str) -> int:
 
 
 def _arguments(server: Server) -> dict[str, str | int]:
-    """How psycopg connects: to the gallery's own schema, saying who we are, and giving up on a dead server."""
+    """How psycopg connects: to the gallery's own schema, saying who we are, and giving up on a dead server, as that
+    does on us: the locks of a machine that was lost would be held for the hours of TCP."""
+    ours = {"connect_timeout": 10, **{f"keepalives_{name}": value for name, value in _ALIVE.items()}}
+    theirs = "".join(f" -ctcp_keepalives_{name}={value}" for name, value in _ALIVE.items())
     return {
-        "options": f"-csearch_path={server.schema}",
+        "options": f"-csearch_path={server.schema}{theirs}",
         "application_name": f"facesearch {os.getpid()} on {socket.gethostname()}"[:63],
-        **({} if "connect_timeout" in server.url.query else {"connect_timeout": 10}),
+        **{name: value for name, value in ours.items() if name not in server.url.query},
     }
 
 
