@@ -24,6 +24,7 @@ from tests.processes import children, descendants
 
 _ENDING = 1_800  # seconds in which a process must have ended: where others compute, a run takes minutes
 _TIMES = 5  # that a node of Ray is started, at most
+_WORKING = 60.0  # seconds that are waited for one to have work
 _OF_NODE = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 
@@ -216,17 +217,30 @@ class RayNodes:
                 _kill([pid for pid in children(os.getpid()) if pid not in before])
 
     def again(self, chosen: random.Random) -> str:
-        """Kill the processes of a node, not those of the head, all at once."""
-        node = self._nodes.pop(chosen.randrange(len(self._nodes)))
-        pids = [info.process.pid for infos in node.all_processes.values() for info in infos]
-        actors = sum("ray::Worker" in _command(child) for pid in pids for child in descendants(pid))
-        _kill(pids)
+        """Kill the processes of a node, not those of the head, all at once: of one that has some of our workers, as
+        soon as there is one."""
+        deadline = time.monotonic() + _WORKING
+        while not (busy := [node for node in self._nodes if _workers(node)]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        node = chosen.choice(busy or self._nodes)
+        actors = _workers(node)
+        _kill(_processes(node))
+        self._nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
         self._nodes.append(self._added(1))
         return f"a Ray node ({actors} of our workers)"
 
     def end(self) -> None:
         self._cluster.shutdown()
+
+
+def _processes(node: Any) -> list[int]:
+    return [info.process.pid for infos in node.all_processes.values() for info in infos]
+
+
+def _workers(node: Any) -> int:
+    """How many of ours run on a node."""
+    return sum("ray::Worker" in _command(child) for pid in _processes(node) for child in descendants(pid))
 
 
 def kinds_of_kills(
