@@ -113,6 +113,7 @@ def kill_session(server: Any, chosen: random.Random) -> str:
         with psycopg.connect(server.get_uri()) as connection:
             rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'facesearch %'")
             pids = [pid for (pid,) in rows]
+        time.sleep(0.02)
     os.kill(chosen.choice(pids), signal.SIGKILL)
     return "a session of PostgreSQL"
 

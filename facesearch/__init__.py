@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from index.errors import WhereError as WhereError
     from index.gallery import Gallery as Gallery
     from index.values import Face as Face
+    from index.writing import Patience as Patience
     from retrieval.answers import Answer as Answer
     from retrieval.answers import Result as Result
     from retrieval.errors import ClusterError as ClusterError
@@ -97,6 +98,7 @@ _FROM = {
     "ModelMismatchError": "index.errors",
     "NoImagesError": "retrieval.errors",
     "NothingFoundError": "retrieval.errors",
+    "Patience": "index.writing",
     "PruneError": "retrieval.errors",
     "RecallError": "index.errors",
     "RequirementsError": "index.errors",
@@ -144,6 +146,7 @@ __all__ = [
     "NoFaceError",
     "NoImagesError",
     "NothingFoundError",
+    "Patience",
     "PruneError",
     "RecallError",
     "RequirementsError",

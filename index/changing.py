@@ -44,6 +44,11 @@ class Changing(Reading):
         another process has made it anew, redescribed or relocated it: then it is to be opened again."""
         return self._writer.as_opened
 
+    @property
+    def several_write(self) -> bool:
+        """Whether several write side by side, in turns, as on a server."""
+        return self._database.several_write
+
     def add(
         self, faces: Sequence[Face], descriptors: NDArray[Any], *, replace: bool = False, returned: Sequence[int] = ()
     ) -> list[int]:

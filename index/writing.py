@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from index.truth.rights import TURN, claim
 
 SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
 TURNS = 600.0  # seconds: one may tell an engine of thousands
-_DAY = 86_400.0
+_DAY, _MOMENT = 86_400.0, 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -33,6 +33,10 @@ class Patience:
 
     quiet: float = PATIENCE
     turns: float = TURNS
+
+    def __post_init__(self) -> None:
+        if min(self.quiet, self.turns) < 0:
+            raise ValueError(f"quiet {self.quiet}, turns {self.turns}: expected 0 or more seconds each")
 
 
 PATIENT = Patience()
@@ -92,11 +96,12 @@ class Writer:
                 yield
 
     @contextmanager
-    def turn(self, patience: float = 0.0) -> Iterator[None]:
+    def turn(self, patience: float = 0.0, alive: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Keep other writers out for the length of the block, which is a moment. Blocks may be nested. Where one writes
         at a time it is `writing`. Where several write side by side, the turns of others are waited for, also those of
         this process; after 10 seconds it is told whose. patience: of a run, seconds that it waits for who has all of
         the gallery; turns it waits for as long as they take. 0: a hand, which waits as the gallery was opened to.
+        alive: called every 10 seconds of waiting; what it raises ends that.
 
         Raises as `writing`.
         """
@@ -117,7 +122,7 @@ class Writer:
                 yield
                 return
             waited = time.monotonic() - began
-            with self._held(self._turn, max(patience, self._patience.quiet), max(turns - waited, 0)):
+            with self._held(self._turn, max(patience, self._patience.quiet), max(turns - waited, 0), alive):
                 yield
         finally:
             self._threads.release()
@@ -146,8 +151,9 @@ class Writer:
         finally:
             self._claims -= 1
             lock.release()
-        with self.turn(TURNS):
-            """The engine learns of all that is left."""
+        if self._engine is not None and self._engine_waits(1):
+            with self.turn(TURNS):
+                """It learns of all that is left."""
 
     def give_back(self) -> None:
         """Let others write."""
@@ -157,19 +163,23 @@ class Writer:
     def tell_engine(self, least: int = SEVERAL) -> None:
         """Let the engine learn of what changed, if that is so much. Where it does not answer, what was written stands,
         and waits for the next who writes."""
-        if self._engine is None:
+        if self._engine is None or not self._engine_waits(least):
             return
-        with self._database.glance() as session:
-            if not engine_rows.waits(session, least):
-                return
         try:
             drain(self._database, self._engine)
         except EngineError as error:
             _log.warning("%s; what changed is searched in the database until the engine has learned of it", error)
 
+    def _engine_waits(self, least: int) -> bool:
+        """Whether so many changed faces wait for it to learn of them."""
+        with self._database.glance() as session:
+            return engine_rows.waits(session, least)
+
     @contextmanager
-    def _held(self, lock: Lock, patience: float, turns: float) -> Iterator[None]:
-        self._wait_for(lock, patience, turns)
+    def _held(
+        self, lock: Lock, patience: float, turns: float, alive: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        self._wait_for(lock, patience, turns, alive)
         try:
             if patience:
                 self._require_as_opened()
@@ -179,19 +189,26 @@ class Writer:
         finally:
             lock.release()
 
-    def _wait_for(self, lock: Lock, patience: float, turns: float) -> None:
+    def _wait_for(self, lock: Lock, patience: float, turns: float, alive: Callable[[], None]) -> None:
         """Take it within so many seconds of patience, or of turns, where others have it in turns; after a while it is
         told who has it."""
-        quiet = self._patience.quiet
-        try:
-            lock.acquire(min(patience, turns, quiet))
-        except GalleryLockedError as error:
-            left = (turns if error.in_turn else patience) - quiet
-            if left <= 0:
-                raise
-            long = "until it has finished" if left > TURNS else f"for up to {max(1, (left + quiet) / 60):.0f} minutes"
-            _log.warning("%s: waiting %s", str(error).partition("; ")[0], long)
-            lock.acquire(left)
+        began, quiet = time.monotonic(), self._patience.quiet
+        wait, told = min(patience, turns, quiet), ""
+        while True:
+            try:
+                lock.acquire(wait)
+            except GalleryLockedError as error:
+                most = turns if error.in_turn else patience
+                wait = min(most - (time.monotonic() - began), quiet)
+                if wait < _MOMENT:
+                    raise
+                if not told:
+                    told = str(error).partition("; ")[0]
+                    long = "until it has finished" if most > TURNS else f"for up to {max(1, round(most / 60))} minutes"
+                    _log.warning("%s: waiting %s", told, long)
+                alive()
+            else:
+                return
 
     def _require_as_opened(self) -> None:
         if not (self._database.in_place and self._is_configured()):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,9 +38,10 @@ def read_crops(
     return (policy if crops.faces == ALIGNED else replace(policy, detector=own)), crops
 
 
-def keep_crops(gallery: Gallery, policy: CropPolicy) -> bool:
-    """Remember it; whether pictures are read in another way than before."""
+def keep_crops(gallery: Gallery, policy: CropPolicy, turn: Callable[[], AbstractContextManager[None]]) -> bool:
+    """Remember it, in a turn, where it is another; whether pictures are read in another way than before."""
     before = gallery.crops
     if policy != before:
-        gallery.set_crops(policy)
+        with turn():
+            gallery.set_crops(policy)
     return (before.faces or AUTO, before.detector) != (policy.faces or AUTO, policy.detector)

@@ -244,9 +244,10 @@ class FaceSearch:
         gallery = self._opening.fitting(describer, place)
         if part is not None:
             found = part.of(found, below_root(place.resolve(), gallery.config.image_root))
-        with nullcontext() if part is None else gallery.turn(TURN):
-            otherwise = keep_crops(gallery, policy)
         told, unlisted = partial(progress or _silent, "describing images"), {path for path, _ in found.refused}
+        beside = part is not None or gallery.several_write
+        turn = partial(gallery.turn, TURN, partial(told, 0, len(found.pictures))) if beside else nullcontext
+        otherwise = keep_crops(gallery, policy, turn)
         ask = prune and (sure or refuse)
         reader = self._reader.cropping(crops)
         with nullcontext() if address is None else self._cluster(address, describer, gallery, reader) as source:
@@ -260,8 +261,9 @@ class FaceSearch:
                 source=source,
             )
         report.otherwise = report.unchanged if otherwise else 0
-        with nullcontext() if part is None else gallery.turn(TURN):
-            gallery.note_passed(found.new, found.gone)
+        if found.new or found.gone:
+            with turn():
+                gallery.note_passed(found.new, found.gone)
         report.rows = None if named is None else rows
         report.skipped += found.refused
         report.passed = found.passed
@@ -538,10 +540,7 @@ class FaceSearch:
         condition, gallery = condition_of(where), self.gallery
         if person is not None:
             condition = of_person(gallery, person, alone=not images and condition is None)
-        with gallery.turn():
-            done = correct_labels(gallery, images, condition, labels)
-            gallery.people.suggest()
-        return done
+        return correct_labels(gallery, images, condition, labels)
 
     def remove(
         self,

@@ -73,18 +73,22 @@ def index_folder(
     with nullcontext(True) if shard is not None else gallery.claiming(_claim(gallery, folder, bool(alone))) as beside:
         level_now, whose = level or gallery.identity_level or LAST, gallery.crops.identity_of or ONLY
         labelling = Labelling(gallery.config.image_root, labels, level_now, identity_of or whose)
-        run = _Run(gallery, describer, labelling, reader or FileReader(), shard, beside)
+        done, total = 0, len(images)
+
+        def alive() -> None:
+            if progress:
+                progress(done, total)
+
+        run = _Run(gallery, describer, labelling, reader or FileReader(), shard, beside, alive)
         run.rename(level, None if identity_of == whose else identity_of)
         todo = run.begin(images, retry, folder, unlisted)
         run.settle(prune, Places(gallery.config.image_root, looks, unlisted))
-        done, total = len(images) - len(todo), len(images)
-        if progress:
-            progress(done, total)
+        done = len(images) - len(todo)
+        alive()
         for files, made in (source or Here(run.reader, describer.batch)).ahead(todo):
             run.keep(files, made)
             done += len(files)
-            if progress:
-                progress(done, total)
+            alive()
         run.end()
     return run.report
 
@@ -97,7 +101,7 @@ def _claim(gallery: Gallery, folder: Path | None, alone: bool) -> str:
 
 class _Run:
     """One run over a folder: what the gallery knows, and what became of each file. shard: the part of it that is this
-    one's; beside: whether other runs write into the gallery meanwhile."""
+    one's; beside: whether other runs write into the gallery meanwhile; alive: called while they are waited for."""
 
     def __init__(
         self,
@@ -107,9 +111,10 @@ class _Run:
         reader: ReadsFiles,
         shard: Shard | None = None,
         beside: bool = False,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.report, self.reader = IndexReport(), reader
-        self._gallery, self._shard, self._beside = gallery, shard, beside
+        self._gallery, self._shard, self._beside, self._alive = gallery, shard, beside, alive
         self._root = gallery.config.image_root
         self._labelling = labelling
         self._missing: list[Face] = []
@@ -121,7 +126,7 @@ class _Run:
 
     def turn(self) -> AbstractContextManager[None]:
         """While others keep from writing: in the block nothing changes but by us."""
-        return self._gallery.turn(TURN) if self._beside else nullcontext()
+        return self._gallery.turn(TURN, self._alive) if self._beside else nullcontext()
 
     def rename(self, level: str | None, identity_of: str | None) -> None:
         """Let folders of this level name people from now on, and mean these in photos that show several; None: as
@@ -316,16 +321,23 @@ class _Run:
 
     def _relabel(self, names: list[str]) -> None:
         """Give the faces in files that stay their new labels; without a manifest the labels they have stay."""
+        if not self._labelled_otherwise(names):
+            return
         with self.turn():
-            changed = {}
-            for name, face in self._gallery.faces_at(names).items():
-                given = self._labelling.given(name)
-                meant = self._labelling.means(face.number, name in self._several)
-                if given is not None and meant and face.labels != given:
-                    changed[face.id] = given
-                    self.report.relabelled += not says_the_same(given, face.labels)
-            if changed:
-                self._gallery.update_labels(changed)
+            found = self._labelled_otherwise(names)
+            self.report.relabelled += sum(not says_the_same(given, face.labels) for face, given in found)
+            self._gallery.update_labels({face.id: given for face, given in found})
+
+    def _labelled_otherwise(self, names: list[str]) -> list[tuple[Face, Labels]]:
+        """The faces in these files that the manifest gives other labels than they have, and which."""
+        given = {name: self._labelling.given(name) for name in names}
+        return [
+            (face, labels)
+            for name, face in self._gallery.faces_at(names).items()
+            if (labels := given[name]) is not None
+            and self._labelling.means(face.number, name in self._several)
+            and face.labels != labels
+        ]
 
     def _name(self, file: Read) -> str:
         return str(file.path).removeprefix(above_names(self._root))

@@ -78,7 +78,8 @@ class Compacted:
 def correct_labels(
     gallery: Gallery, images: Sequence[Meant], where: Condition | None, labels: Mapping[str, object]
 ) -> int:
-    """Give the images that are meant these labels by hand; how many. None or empty text takes one away.
+    """Give the images that are meant these labels by hand; how many. None or empty text takes one away. Other faces of
+    those people have their names as suggestions.
 
     Raises UsageError where none is given, or one that a gallery cannot hold.
     """
@@ -90,9 +91,12 @@ def correct_labels(
     if not changes:
         *first, last = (f"--{name}" for name in LABEL_KINDS)
         raise UsageError(f"say what to change: {', '.join(first)} or {last}")
+    chosen_ids(gallery, images, where, one_each=True)  # what is not there is told before anything is waited for
     with gallery.turn():
         found = gallery.get(chosen_ids(gallery, images, where, one_each=True))
-        return gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})
+        done = gallery.update_labels({face.id: face.labels.changed(HAND, **changes) for face in found})
+        gallery.people.suggest()
+    return done
 
 
 def _whole_number(name: str, given: object) -> int | None:

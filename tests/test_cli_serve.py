@@ -10,10 +10,13 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.app import run
+from facesearch.server.settings import BRIEF
+from retrieval.face_search import FaceSearch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,6 +47,18 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
         port = taken.getsockname()[1]
         assert run(["serve", "--db", str(tmp_path / "db"), "--port", str(port)]) == 2
     assert f"cannot listen at 127.0.0.1, port {port}" in capsys.readouterr().err
+
+
+def test_requests_wait_for_their_turn_as_briefly_as_a_server_may(tmp_path: Path) -> None:
+    given: dict[str, object] = {}
+
+    def made(place: Any, **options: Any) -> FaceSearch:
+        given.update(options)
+        return FaceSearch(place, **options)
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run(["serve", "--db", str(tmp_path / "db"), "--port", str(taken.getsockname()[1])], made) == 2
+    assert given["patience"] == BRIEF and BRIEF.turns <= 10
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(tmp_path: Path) -> None:

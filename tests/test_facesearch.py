@@ -41,6 +41,7 @@ def test_the_names_are_these_in_order() -> None:
         "Face",
         "FaceSearch",
         "Gallery",
+        "Patience",
         "Result",
     ]
     assert facesearch.__all__ == sorted(facesearch.__all__) == dir(facesearch)

@@ -451,10 +451,13 @@ def test_one_alone_asks_an_engine_again_that_was_silent_and_its_next_silence_is_
     for _ in range(2):
         search(1)
     time.sleep(again)
+    [found] = reader.search(query[None], 5, parse("identity = 'nobody'"), (), None)  # which asks no engine
+    assert not found and len(asked) == 1
     others_answered.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(search, 2)
-        while len(asked) < 2:
+        deadline = time.monotonic() + 60
+        while len(asked) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         for _ in range(5):
             search(2)

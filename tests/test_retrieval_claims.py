@@ -8,20 +8,23 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from faceedit.errors import UsageError
 from index.errors import GalleryLockedError, GalleryStorageError
 from index.gallery import Gallery
 from index.search.plan import EXACT, FLAT, HNSW, IVF, Planner, Requirements
 from index.truth.address import read_server
+from index.truth.database import Lock
 from index.truth.rights import TURN, WHOLE, Right, claim
 from index.writing import Patience
 from retrieval.face_search import FaceSearch
@@ -118,6 +121,18 @@ def test_which_rights_exclude_each_other(place: str, first: Right, second: Right
 
 
 @pytest.mark.cluster
+def test_a_server_gives_up_on_a_machine_that_was_lost_within_a_minute_and_a_half(place: str) -> None:
+    """Else what that had locked stays locked for hours."""
+    database = opened_on(read_server(place))
+    with database.glance() as session:
+        rows = session.execute(text("SELECT name, reset_val::int FROM pg_settings WHERE name LIKE 'tcp%'"))
+        alive: dict[str, int] = {name: value for name, value in rows}
+    database.close()
+    idle, interval, count = (alive[f"tcp_keepalives_{name}"] for name in ("idle", "interval", "count"))
+    assert 0 < idle + interval * count <= 90 and 0 < alive["tcp_user_timeout"] <= 90_000
+
+
+@pytest.mark.cluster
 def test_galleries_of_one_database_do_not_wait_for_one_another(place: str) -> None:
     server = read_server(place)
     for right in (WHOLE, TURN, claim("a")):
@@ -141,25 +156,95 @@ def until_told(log: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in log.records]
 
 
-@pytest.mark.cluster
-def test_who_has_finished_waits_as_long_as_another_has_its_turn_and_is_told_whose(
-    known: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A build of the index may take an hour: what this one was to do is done."""
+@contextmanager
+def turn_of_another(known: str) -> Iterator[Lock]:
+    """Somebody else has its turn in the block, until it is given back."""
     database = opened_on(read_server(known))
     turn = database.lock(TURN)
+    turn.acquire()
+    try:
+        yield turn
+    finally:
+        turn.release()
+        database.close()
+
+
+@pytest.mark.cluster
+def test_who_has_finished_waits_as_long_as_another_has_its_turn_and_is_told_whose(
+    place: str, photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A build of the index may take an hour, and the engine has to learn of what this one did."""
+    with search_in(place) as faces:
+        faces.create(photos, "pgvector")
+        faces.index(photos)
 
     def end() -> list[str]:
         told = until_told(caplog)
         turn.release()
         return told
 
-    with Gallery.open(known, patience=SHORT) as gallery, ThreadPoolExecutor(1) as pool:
+    with Gallery.open(place, patience=SHORT) as gallery, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         with gallery.claiming("a") as beside:
-            turn.acquire()
+            gallery.remove([next(gallery.faces()).id])
+            assert beside and gallery.lag == 1
+            turn = stack.enter_context(turn_of_another(place))
             ending = pool.submit(end)
-        assert beside and ending.result() == [f"{held_by_us(known)}: waiting until it has finished"]
-    database.close()
+        assert ending.result() == [f"{held_by_us(place)}: waiting until it has finished"] and gallery.lag == 0
+
+
+@pytest.mark.cluster
+def test_who_has_finished_waits_for_nobody_where_nothing_is_left_to_do(known: str) -> None:
+    with Gallery.open(known, patience=SHORT) as gallery, ExitStack() as stack:
+        began = time.monotonic()
+        with gallery.claiming("a"):
+            stack.enter_context(turn_of_another(known))
+        assert time.monotonic() - began < SHORT.quiet
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("notes", ["", "notes"])
+def test_a_run_waits_for_its_turns_however_impatient_hands_are(
+    known: str, photos: Path, notes: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For that which it begins with, how faces are cut out, and for that which it ends with, files passed over."""
+    if notes:
+        (photos / "b" / "notes.txt").write_text(notes)
+    wishes: dict[str, Any] = {} if notes else {"faces": "aligned"}
+
+    with turn_of_another(known) as turn, ThreadPoolExecutor(1) as pool:
+        with search_in(known, patience=Patience(0.2, 0.2)) as faces:
+            running = pool.submit(faces.index, photos / "b", **wishes)
+            assert until_told(caplog) == [f"{held_by_us(known)}: waiting until it has finished"]
+            turn.release()
+            assert running.result().described == 6
+
+
+@pytest.mark.cluster
+def test_a_run_that_waits_can_be_given_up(known: str, photos: Path) -> None:
+    """As a job of a server, by what its progress raises."""
+
+    class GivenUpError(Exception):
+        pass
+
+    def told(what: str, done: int, of: int) -> None:
+        calls.append(done)
+        if len(calls) > 4:
+            raise GivenUpError
+
+    calls: list[int] = []
+    with turn_of_another(known), search_in(known, patience=SHORT) as faces, pytest.raises(GivenUpError):
+        faces.index(photos / "b", progress=told)
+    assert set(calls) == {0}
+    assert index(known, photos / "b").described == 6
+
+
+@pytest.mark.cluster
+def test_a_hand_that_asks_for_nonsense_is_told_at_once(known: str) -> None:
+    with turn_of_another(known), search_in(known) as faces:
+        with pytest.raises(UsageError, match="no whole number"):
+            faces.label("0.png", pose="abc")
+        with pytest.raises(UsageError, match=r"holds no image 'nobody\.png'"):
+            faces.label("nobody.png", identity="anna")
 
 
 @pytest.mark.cluster
@@ -254,10 +339,13 @@ def test_a_run_reads_while_another_builds_the_index_and_keeps_it_afterwards(know
     """However long that takes."""
     index(known, photos / "a")
     others: list[Future[IndexReport]] = []
+    read: list[Path] = []
     reading = Event()
 
     def reads(path: Path) -> Any:
-        reading.set()
+        read.append(path)
+        if len(read) == 3:  # a batch
+            reading.set()
         return believing()(path)
 
     def run_beside() -> IndexReport:

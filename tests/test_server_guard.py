@@ -532,3 +532,19 @@ def test_who_changes_what_another_process_writes_is_told_when_to_ask_again(faces
     with serving(faces) as (client, _), Gallery.open(faces.folder) as another, another.writing():
         said = client.patch(f"{API}/faces/1", json={"pose": 1})
         assert (said.status_code, said.json()["code"], said.headers["Retry-After"]) == (409, "gallery_locked", "5")
+
+
+def test_a_gallery_that_hangs_is_told_after_a_while_by_those_who_look(faces: FaceSearch) -> None:
+    """As where its database does: then even looks have no threads left."""
+    go = Event()
+    with serving(faces, Limits(look_seconds=0.2)) as (client, served):
+        served.metrics.gauge("hangs", "Nothing.", lambda: float(go.wait(60)))
+        try:
+            for _ in range(3):
+                said = client.get("/metrics")
+                assert (said.status_code, said.json()["code"]) == (503, "not_answering")
+            assert said.headers["Retry-After"] == "5"
+            assert (client.get("/readyz").status_code, client.get("/healthz").status_code) == (503, 200)
+        finally:
+            go.set()
+        assert client.get("/readyz").status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import nan
@@ -15,7 +16,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from facesearch.server.desk import Desk
-from facesearch.server.errors import RefusedError, full
+from facesearch.server.errors import LATER, RefusedError, full
 from facesearch.server.guard import Keys
 from facesearch.server.imagined import Imagined
 from facesearch.server.jobs import Jobs
@@ -51,7 +52,7 @@ class Service:
     pictures: PictureCache
     metrics: Metrics
     readers: CapacityLimiter
-    lookers: CapacityLimiter
+    lookers: ThreadPoolExecutor
     room: Room
     demo: bool = False
     reading: int = 0
@@ -70,13 +71,20 @@ class Service:
             self.reading -= 1
 
     async def look(self, work: Callable[[], _T]) -> _T:
-        """What `work` returns, which says how the gallery is; run in one of few threads for that alone."""
-        return await run_sync(work, limiter=self.lookers)
+        """What `work` returns, which says how the gallery is; run in one of few threads for that alone. Raises
+        RefusedError where that takes too long, as where a database hangs."""
+        look = self.lookers.submit(work)
+        done, _ = await asyncio.wait({asyncio.wrap_future(look)}, timeout=self.settings.limits.look_seconds)
+        if not done:
+            look.cancel()  # one that has begun keeps its thread: there are no more of them than that
+            raise RefusedError(LATER, "not_answering", "the gallery does not answer: see whether its database does", 5)
+        return look.result()
 
     def close(self) -> None:
         """End jobs and questions, and close the gallery."""
         self.jobs.close()
         self.desk.close()
+        self.lookers.shutdown(wait=False, cancel_futures=True)
         self.faces.close()
 
 
@@ -96,7 +104,7 @@ def service_of(faces: FaceSearch, settings: Settings, *, demo: bool = False) -> 
         pictures=PictureCache(faces.folder),
         metrics=metrics,
         readers=CapacityLimiter(_READERS),
-        lookers=CapacityLimiter(_LOOKERS),
+        lookers=ThreadPoolExecutor(_LOOKERS, "looks"),
         room=Room(limits.memory),
         demo=demo,
     )

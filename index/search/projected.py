@@ -57,6 +57,15 @@ class _Built:
     attribute: str
 
 
+@dataclass(frozen=True)
+class _Silence:
+    """When an engine was asked that did not answer, and what it said; before: the same, of one look earlier."""
+
+    since: float
+    error: EngineError
+    before: _Silence | None = None
+
+
 class ByEngine:
     """What a Reader asks first, where an engine searches the gallery. May be shared by threads."""
 
@@ -76,7 +85,7 @@ class ByEngine:
         self._engine, self._few_numbers, self._patience, self._again = engine, few, patience, again
         self._in_engine: _Built | None = None
         self._told = ""
-        self._down: tuple[float, EngineError] | None = None
+        self._down: _Silence | None = None
         self._lock = Lock()
 
     def search(
@@ -85,12 +94,15 @@ class ByEngine:
         """As a Reader does. None: by this machine's copy of the descriptors, since nothing was built in the engine that
         can be used, or it does not answer, which is told once. Raises EngineError where that copy would be too
         large."""
+        look: _Silence | None = None
         try:
-            self._require_up()
+            look = self._look()
             found = self._by_engine(Asked(queries, k + len(exclude), where))
         except EngineError as error:
             self._require_small(error)
             return None
+        finally:
+            self._give_back(look)
         if found is None:
             return None
         return [[match for match in one if match.face.id not in exclude][:k] for one in found]
@@ -220,16 +232,22 @@ class ByEngine:
         with self._lock:
             self._in_engine = self._down = None
 
-    def _require_up(self) -> None:
+    def _look(self) -> _Silence | None:
         """Raise again what the engine said a moment ago: every search would wait for it as long. After a while one of
-        those that search asks it again, and the others have no part in its waiting."""
+        those that search may ask it again, and has this look; the others have no part in its waiting."""
         with self._lock:
             if self._down is None:
-                return
-            when, error = self._down
-            if time.monotonic() - when < self._again:
-                raise error
-            self._down = time.monotonic(), error
+                return None
+            if time.monotonic() - self._down.since < self._again:
+                raise self._down.error
+            self._down = _Silence(time.monotonic(), self._down.error, self._down)
+            return self._down
+
+    def _give_back(self, look: _Silence | None) -> None:
+        """Another may have it, where the engine was not asked by it."""
+        with self._lock:
+            if look is not None and self._down is look:
+                self._down = look.before
 
     def _is_up(self) -> None:
         """It answered: if it falls silent again, that is told again."""
@@ -241,8 +259,8 @@ class ByEngine:
         with self._database.reading() as session:
             needed = 2 * self._model[1] * store.count(session)
         with self._lock:
-            if self._down is None or self._down[1] is not error:
-                self._down = time.monotonic(), error
+            if self._down is None or self._down.error is not error:
+                self._down = _Silence(time.monotonic(), error)
             told, self._told = self._told, str(error)
         self._in_engine = None
         if needed > _MOST_BYTES:

@@ -30,7 +30,8 @@ from index.truth.postgres_lock import ALL, AdvisoryLock, keys_of
 from index.truth.rights import TURN, WHOLE, Right
 from index.truth.schema import TABLES
 
-_ALIVE = {"idle": 60, "interval": 10, "count": 3}  # seconds, and times that nobody answers
+_ALIVE = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 3}  # seconds, and times unanswered
+_UNANSWERED = 90_000  # milliseconds that the other side may take to say it has what was sent
 _NUMBERED = ("photo", "face")  # tables whose ids are never given twice
 _INDEXES = text(
     "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
@@ -232,8 +233,8 @@ def lock_key(server: Server, what: str) -> int:
 def _arguments(server: Server) -> dict[str, str | int]:
     """How psycopg connects: to the gallery's own schema, saying who we are, and giving up on a dead server, as that
     does on us: the locks of a machine that was lost would be held for the hours of TCP."""
-    ours = {"connect_timeout": 10, **{f"keepalives_{name}": value for name, value in _ALIVE.items()}}
-    theirs = "".join(f" -ctcp_keepalives_{name}={value}" for name, value in _ALIVE.items())
+    ours = {"connect_timeout": 10, **_ALIVE, "tcp_user_timeout": _UNANSWERED}
+    theirs = "".join(f" -ctcp_{name}={value}" for name, value in {**_ALIVE, "user_timeout": _UNANSWERED}.items())
     return {
         "options": f"-csearch_path={server.schema}{theirs}",
         "application_name": f"facesearch {os.getpid()} on {socket.gethostname()}"[:63],

@@ -150,6 +150,8 @@ def _taken(connection: psycopg.Connection, key: Key, deadline: float) -> bool:
 
 def _waited(connection: psycopg.Connection, lock: str, number: int, seconds: float) -> bool:
     connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{max(1, round(1000 * seconds))}",))
+    with suppress(psycopg.Error):  # before PostgreSQL 14, or where its system cannot: then it waits in vain for us, too
+        connection.execute("SET client_connection_check_interval = 10000")
     try:
         connection.execute(lock, (number,))
     except psycopg.errors.LockNotAvailable:
