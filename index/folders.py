@@ -7,7 +7,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -40,11 +40,11 @@ class WriterLock:
         """Whether this object holds the lock."""
         return bool(self._lock.is_locked)
 
-    def acquire(self, patience: float = 0.0) -> None:
-        """Take the lock within so many seconds, or raise GalleryLockedError naming the holder's process id. Raises
-        GalleryStorageError where nothing can be written."""
+    def acquire(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> None:
+        """Take the lock within so many seconds, or raise GalleryLockedError naming the holder's process id. alive:
+        called every second until then. Raises GalleryStorageError where nothing can be written."""
         try:
-            self._lock.acquire(timeout=patience)
+            self._wait(patience, alive)
         except Timeout as error:
             raise GalleryLockedError(
                 f"the gallery {self._folder} is being written by process {self._named()}; only one "
@@ -59,6 +59,15 @@ class WriterLock:
                 self._lock.release()
                 raise _unwritable(self._holder, error) from error
             self._holder.unlink(missing_ok=True)  # what is written need not be here; the lock is held without a name
+
+    def _wait(self, patience: float, alive: Callable[[], None] | None) -> None:
+        while alive is not None and patience > 1:
+            with suppress(Timeout):
+                self._lock.acquire(timeout=1)
+                return
+            alive()
+            patience -= 1
+        self._lock.acquire(timeout=patience)
 
     def let_claim(self) -> None:
         """Nobody claims a part of a folder."""

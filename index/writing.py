@@ -22,7 +22,7 @@ from index.truth.rights import TURN, claim
 
 SEVERAL = 5_000  # changed faces that an engine learns of before a writer has finished
 TURNS = 600.0  # seconds: one may tell an engine of thousands
-_DAY, _MOMENT = 86_400.0, 0.05
+_DAY, _LONG, _MOMENT = 86_400.0, 120.0, 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -69,9 +69,9 @@ class Writer:
         return self._lock.held or self._turn.held or (self._database.in_place and self._is_configured())
 
     @contextmanager
-    def writing(self, patience: float = 0.0) -> Iterator[None]:
+    def writing(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> Iterator[None]:
         """Keep other writers out for the length of the block; blocks may be nested. patience: seconds to wait for
-        others that take turns with this one.
+        others that take turns with this one; alive: as `turn` has it.
 
         Raises GalleryLockedError, with the holder's process id, when another one is writing; where it was waited for,
         GalleryChangedError when that made another gallery of it.
@@ -81,7 +81,7 @@ class Writer:
                 self._lock.require()
                 yield
                 return
-            with self._held(self._lock, patience, patience):
+            with self._held(self._lock, patience, patience, alive):
                 yield
 
     @contextmanager
@@ -96,17 +96,17 @@ class Writer:
                 yield
 
     @contextmanager
-    def turn(self, patience: float = 0.0, alive: Callable[[], None] = lambda: None) -> Iterator[None]:
+    def turn(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> Iterator[None]:
         """Keep other writers out for the length of the block, which is a moment. Blocks may be nested. Where one writes
         at a time it is `writing`. Where several write side by side, the turns of others are waited for, also those of
         this process; after 10 seconds it is told whose. patience: of a run, seconds that it waits for who has all of
         the gallery; turns it waits for as long as they take. 0: a hand, which waits as the gallery was opened to.
-        alive: called every 10 seconds of waiting; what it raises ends that.
+        alive: called every second after that; what it raises ends the waiting.
 
         Raises as `writing`.
         """
         if not self._database.several_write:
-            with self.writing(patience):
+            with self.writing(patience, alive):
                 yield
             return
         began, turns = time.monotonic(), _DAY if patience else self._patience.turns
@@ -176,9 +176,7 @@ class Writer:
             return engine_rows.waits(session, least)
 
     @contextmanager
-    def _held(
-        self, lock: Lock, patience: float, turns: float, alive: Callable[[], None] = lambda: None
-    ) -> Iterator[None]:
+    def _held(self, lock: Lock, patience: float, turns: float, alive: Callable[[], None] | None) -> Iterator[None]:
         self._wait_for(lock, patience, turns, alive)
         try:
             if patience:
@@ -189,26 +187,20 @@ class Writer:
         finally:
             lock.release()
 
-    def _wait_for(self, lock: Lock, patience: float, turns: float, alive: Callable[[], None]) -> None:
+    def _wait_for(self, lock: Lock, patience: float, turns: float, alive: Callable[[], None] | None) -> None:
         """Take it within so many seconds of patience, or of turns, where others have it in turns; after a while it is
-        told who has it."""
-        began, quiet = time.monotonic(), self._patience.quiet
-        wait, told = min(patience, turns, quiet), ""
-        while True:
-            try:
-                lock.acquire(wait)
-            except GalleryLockedError as error:
-                most = turns if error.in_turn else patience
-                wait = min(most - (time.monotonic() - began), quiet)
-                if wait < _MOMENT:
-                    raise
-                if not told:
-                    told = str(error).partition("; ")[0]
-                    long = "until it has finished" if most > TURNS else f"for up to {max(1, round(most / 60))} minutes"
-                    _log.warning("%s: waiting %s", told, long)
-                alive()
-            else:
-                return
+        told who has it, and then waited for without losing one's place."""
+        quiet = min(patience, turns, self._patience.quiet)
+        try:
+            lock.acquire(quiet)
+        except GalleryLockedError as error:
+            most = turns if error.in_turn else patience
+            if most - quiet < _MOMENT:
+                raise
+            how = f"{most / 60:.0f} minutes" if most >= _LONG else f"{most:.0f} seconds"
+            long = "until it has finished" if most > TURNS else f"for up to {how}"
+            _log.warning("%s: waiting %s", str(error).partition("; ")[0], long)
+            lock.acquire(most - quiet, alive)
 
     def _require_as_opened(self) -> None:
         if not (self._database.in_place and self._is_configured()):

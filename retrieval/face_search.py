@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -245,9 +245,12 @@ class FaceSearch:
         if part is not None:
             found = part.of(found, below_root(place.resolve(), gallery.config.image_root))
         told, unlisted = partial(progress or _silent, "describing images"), {path for path, _ in found.refused}
-        beside = part is not None or gallery.several_write
-        turn = partial(gallery.turn, TURN, partial(told, 0, len(found.pictures))) if beside else nullcontext
-        otherwise = keep_crops(gallery, policy, turn)
+        beside, count = part is not None or gallery.several_write, len(found.pictures)
+
+        def turn(done: int) -> AbstractContextManager[None]:
+            return gallery.turn(TURN, partial(told, done, count)) if beside else nullcontext()
+
+        otherwise = keep_crops(gallery, policy, partial(turn, 0))
         ask = prune and (sure or refuse)
         reader = self._reader.cropping(crops)
         with nullcontext() if address is None else self._cluster(address, describer, gallery, reader) as source:
@@ -262,7 +265,7 @@ class FaceSearch:
             )
         report.otherwise = report.unchanged if otherwise else 0
         if found.new or found.gone:
-            with turn():
+            with turn(count):
                 gallery.note_passed(found.new, found.gone)
         report.rows = None if named is None else rows
         report.skipped += found.refused

@@ -228,7 +228,7 @@ def test_a_run_that_waits_can_be_given_up(known: str, photos: Path) -> None:
 
     def told(what: str, done: int, of: int) -> None:
         calls.append(done)
-        if len(calls) > 4:
+        if len(calls) > 2:
             raise GivenUpError
 
     calls: list[int] = []
@@ -236,6 +236,39 @@ def test_a_run_that_waits_can_be_given_up(known: str, photos: Path) -> None:
         faces.index(photos / "b", progress=told)
     assert set(calls) == {0}
     assert index(known, photos / "b").described == 6
+
+
+@pytest.mark.cluster
+def test_who_waits_longer_has_its_turn_earlier(known: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Else of many that write some wait for ever."""
+    order: list[str] = []
+
+    def had(gallery: Gallery, name: str, patience: float) -> None:
+        with gallery.turn(patience, lambda: None):
+            order.append(name)
+
+    with turn_of_another(known) as turn, Gallery.open(known, patience=SHORT) as one, Gallery.open(known) as other:
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(had, one, "first", 600.0)
+            until_told(caplog)
+            second = pool.submit(had, other, "second", 600.0)
+            time.sleep(1.5)  # longer than anybody waits without a word
+            turn.release()
+            first.result()
+            second.result()
+    assert order == ["first", "second"]
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("quiet", [0.0, 0.01])
+def test_who_wants_to_be_told_at_once_waits_none_the_less(known: str, quiet: float) -> None:
+    with turn_of_another(known) as turn, search_in(known, patience=Patience(quiet)) as faces:
+        with ThreadPoolExecutor(1) as pool:
+            labelling = pool.submit(faces.label, "0.png", identity="anna")
+            time.sleep(0.5)
+            assert not labelling.done()
+            turn.release()
+            assert labelling.result() == 1
 
 
 @pytest.mark.cluster

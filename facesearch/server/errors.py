@@ -167,7 +167,7 @@ _MEANINGS = {
     429: "Too many wrong keys.",
     500: "The gallery or a model is damaged.",
     501: "An optional package is not installed.",
-    503: "Too much is asked at one time; Retry-After says when to try again.",
+    503: "Too much is asked at one time, or the database hangs; Retry-After says when to try again.",
     507: "The disk is full, or may not be written to.",
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -74,11 +74,13 @@ class Service:
         """What `work` returns, which says how the gallery is; run in one of few threads for that alone. Raises
         RefusedError where that takes too long, as where a database hangs."""
         look = self.lookers.submit(work)
-        done, _ = await asyncio.wait({asyncio.wrap_future(look)}, timeout=self.settings.limits.look_seconds)
+        said = asyncio.wrap_future(look)
+        done, _ = await asyncio.wait({said}, timeout=self.settings.limits.look_seconds)
         if not done:
             look.cancel()  # one that has begun keeps its thread: there are no more of them than that
+            said.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody asks it any more
             raise RefusedError(LATER, "not_answering", "the gallery does not answer: see whether its database does", 5)
-        return look.result()
+        return said.result()
 
     def close(self) -> None:
         """End jobs and questions, and close the gallery."""

@@ -45,7 +45,7 @@ class Limits:
     """and for how long"""
     jobs: int = 20
     """jobs that wait"""
-    look_seconds: float = 5.0
+    look_seconds: float = 3.0
     """that a look at how the gallery is may take"""
 
 

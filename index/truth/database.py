@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -42,9 +42,9 @@ class Lock(Protocol):
     def held(self) -> bool:
         """Whether this object holds it."""
 
-    def acquire(self, patience: float = 0.0) -> None:
-        """Take it within so many seconds, or raise GalleryLockedError, which names the holder. Raises
-        GalleryStorageError."""
+    def acquire(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> None:
+        """Take it within so many seconds, or raise GalleryLockedError, which names the holder. alive: called every
+        second until then; what it raises ends the waiting. Raises GalleryStorageError."""
 
     def let_claim(self) -> None:
         """Of all of the gallery, that is held: let others claim folders, who wait for their turn to write, as nobody

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _HOLDERS = """SELECT application_name, activity.pid FROM pg_locks JOIN pg_stat_a
 ALL = "gallery"  # what the lock stands for that whoever has all of it has alone
 _AGAIN = 0.05  # seconds until a key is tried again
 WHILE, AGAIN, NEVER = "while", "again", "never"
+Alive = Callable[[], None] | None
 _WAIT = "wait for it to finish, or stop it, and try again"
 
 
@@ -83,15 +85,16 @@ class AdvisoryLock:
                 "one may have written since: run this again"
             ) from error
 
-    def acquire(self, patience: float = 0.0) -> None:
+    def acquire(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> None:
         """Take the lock within so many seconds, or raise GalleryLockedError naming the holder's process and machine.
+        alive: called every second until then.
         Raises GalleryStorageError where the server does not answer."""
         if self.held:
             return
         connection: psycopg.Connection | None = None
         try:
             connection = psycopg.connect(**self._where, autocommit=True)
-            refused = _refused(connection, self._keys, time.monotonic() + patience)
+            refused = _refused(connection, self._keys, time.monotonic() + patience, alive)
             if refused is None:
                 self._connection, connection = connection, None
                 return
@@ -129,9 +132,9 @@ def _end(connection: psycopg.Connection) -> None:
     connection.close()
 
 
-def _refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: float) -> Key | None:
+def _refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: float, alive: Alive) -> Key | None:
     """Which of the keys cannot be had until then; None: all are held."""
-    while (refused := next((key for key in keys if not _taken(connection, key, deadline)), None)) is not None:
+    while (refused := next((key for key in keys if not _taken(connection, key, deadline, alive)), None)) is not None:
         left = deadline - time.monotonic()
         if left <= 0 or refused.wait != AGAIN:
             return refused
@@ -140,23 +143,39 @@ def _refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: floa
     return None
 
 
-def _taken(connection: psycopg.Connection, key: Key, deadline: float) -> bool:
+def _taken(connection: psycopg.Connection, key: Key, deadline: float, alive: Alive) -> bool:
     kind = "_shared" if key.shared else ""
     if connection.execute(f"SELECT pg_try_advisory_lock{kind}(%s)", (key.number,)).fetchone() == (True,):
         return True
     left = deadline - time.monotonic() if key.wait == WHILE else 0
-    return left > 0 and _waited(connection, f"SELECT pg_advisory_lock{kind}(%s)", key.number, left)
+    return left > 0 and _waited(connection, f"SELECT pg_advisory_lock{kind}({key.number})", left, alive)
 
 
-def _waited(connection: psycopg.Connection, lock: str, number: int, seconds: float) -> bool:
+def _waited(connection: psycopg.Connection, lock: str, seconds: float, alive: Alive) -> bool:
     connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{max(1, round(1000 * seconds))}",))
     with suppress(psycopg.Error):  # before PostgreSQL 14, or where its system cannot: then it waits in vain for us, too
         connection.execute("SET client_connection_check_interval = 10000")
     try:
-        connection.execute(lock, (number,))
+        if alive is None:
+            connection.execute(lock)
+        else:
+            _execute(connection, lock, alive)
     except psycopg.errors.LockNotAvailable:
         return False
     return True
+
+
+def _execute(connection: psycopg.Connection, lock: str, alive: Callable[[], None]) -> None:
+    """Wait in one statement, so that nobody who came later is before us, and be heard of meanwhile."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(connection.execute, lock)
+        try:
+            while waiting not in wait([waiting], timeout=1).done:
+                alive()
+        except BaseException:
+            connection.cancel()
+            raise
+        waiting.result()
 
 
 def _told(holder: tuple[Any, ...] | None) -> str:
