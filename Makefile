@@ -63,7 +63,7 @@ test: develop
 	@$(MAKE) --no-print-directory -j 2 lint fast
 
 fast: develop
-	$(ONE) $(BIN)/python -m pytest -q -m "not slow and not cluster" -n 2 --dist loadfile
+	$(ONE) $(BIN)/python -m pytest -q -m "not slow and not cluster" -n 3 --dist worksteal
 
 test-all: lint
 	$(ONE) $(BIN)/python -m pytest -q -m "not cluster" -n 2 --dist loadfile
