@@ -57,8 +57,8 @@ ONE := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
 # What is compiled is kept: else every process that tests start compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Types and style, which take one core, beside the tests. Two processes on two cores: each more loads and makes again
-# what tests share.
+# Types and style, which take one core, beside the tests: three processes on two cores, since tests wait for one another's
+# disks and clocks too, and each takes from the others what it has not begun.
 test: develop
 	@$(MAKE) --no-print-directory -j 2 lint fast
 
