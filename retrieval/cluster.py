@@ -8,13 +8,15 @@ This module must stay free of ray until a cluster is asked for.
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from index.stored import place_of
@@ -72,12 +74,15 @@ class Cluster:
         self._starting: dict[Any, ActorHandle[Any]] = {}
         self._failed = 0  # starts in a row
         self._looked = self._answered = 0.0
+        self._interrupts = 0
+        self._notes = False  # whether they are counted
 
     def __enter__(self) -> Cluster:
         ray = load_ray()
         if not ray.is_initialized():
             self._ours = True
             connect(self._address)
+        self._note_interrupts()
         return self
 
     def __exit__(
@@ -85,6 +90,8 @@ class Cluster:
     ) -> None:
         """Let the workers go, whatever they do: they hold nothing that could be lost."""
         ray = load_ray()
+        if self._notes:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         for actor in (*self._starting.values(), *(hand.actor for hand in self._hands)):
             ray.kill(actor)
         self._starting, self._hands = {}, []
@@ -99,6 +106,8 @@ class Cluster:
         again, new = deque[_Part](), self._parts(paths)
         self._answered = time.monotonic()
         while True:
+            if self._interrupts:
+                raise KeyboardInterrupt
             self._recruit(len(paths))
             self._hand_out(again, new)
             running = [ref for hand in self._hands for ref in hand.parts]
@@ -111,6 +120,18 @@ class Cluster:
                     self._begun(ref)
                 else:
                     yield from self._finished(ref, again)
+
+    def _note_interrupts(self) -> None:
+        """Heed Ctrl-C for sure: what it raises where Ray forgets an object is lost there."""
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            self._interrupts += 1
+            signal.default_int_handler(number, frame)
+
+        ours = threading.current_thread() is threading.main_thread()
+        self._notes = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._notes:
+            signal.signal(signal.SIGINT, interrupt)
 
     def _parts(self, paths: Sequence[Path]) -> Iterator[_Part]:
         size = max(_FEWEST, min(self._recipe.batch, len(paths) // (4 * max(1, self._wanted()))))

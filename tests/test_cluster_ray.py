@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -225,6 +226,28 @@ def test_an_interrupt_ends_it_and_the_next_run_goes_on(photos: Path, tmp_path: P
     assert report.described == 120 - there
     with Gallery.open(tmp_path / "db") as gallery:
         assert len(gallery) == 120 and gallery.verify().sound
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_an_interrupt_that_is_lost_where_it_came_ends_it_too(photos: Path, tmp_path: Path) -> None:
+    """As what it raises while Ray forgets an object: nobody hears of that."""
+    kept: list[int] = []
+
+    def told(what: str, done: int, of: int) -> None:
+        if done:
+            kept.append(done)
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            index(tmp_path / "db", photos, workers="ray", progress=told)
+        assert len(kept) == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    there = images_in(tmp_path / "db")
+    assert there > 0 and index(tmp_path / "db", photos).described == 120 - there
 
 
 def stand_in_editor() -> HashEditor:
