@@ -7,13 +7,14 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from index.errors import GalleryError, GalleryExistsError, GalleryLockedError, GalleryStorageError
+from index.progress import Alive
 from index.whole import replaced, sync_folder, umask
 
 _LOCK = "gallery.lock"
@@ -40,7 +41,7 @@ class WriterLock:
         """Whether this object holds the lock."""
         return bool(self._lock.is_locked)
 
-    def acquire(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> None:
+    def acquire(self, patience: float = 0.0, alive: Alive | None = None) -> None:
         """Take the lock within so many seconds, or raise GalleryLockedError naming the holder's process id. alive:
         called every second until then. Raises GalleryStorageError where nothing can be written."""
         try:
@@ -60,7 +61,7 @@ class WriterLock:
                 raise _unwritable(self._holder, error) from error
             self._holder.unlink(missing_ok=True)  # what is written need not be here; the lock is held without a name
 
-    def _wait(self, patience: float, alive: Callable[[], None] | None) -> None:
+    def _wait(self, patience: float, alive: Alive | None) -> None:
         while alive is not None and patience > 1:
             with suppress(Timeout):
                 self._lock.acquire(timeout=1)

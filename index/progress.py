@@ -8,3 +8,6 @@ Progress = Callable[[str, int, int], None]
 """progress(what, done, total)"""
 Steps = Callable[[int, int], None]
 """progress(done, total), where there is one thing to do"""
+
+Alive = Callable[[], None]
+"""Called now and then while something is waited for; what it raises ends the waiting."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from threading import RLock
 
 from index.config import GalleryConfig
 from index.errors import EngineError, GalleryChangedError, GalleryLockedError
+from index.progress import Alive
 from index.search.engine import Engine
 from index.search.engine_following import drain
 from index.tidying import tidy
@@ -69,7 +70,7 @@ class Writer:
         return self._lock.held or self._turn.held or (self._database.in_place and self._is_configured())
 
     @contextmanager
-    def writing(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> Iterator[None]:
+    def writing(self, patience: float = 0.0, alive: Alive | None = None) -> Iterator[None]:
         """Keep other writers out for the length of the block; blocks may be nested. patience: seconds to wait for
         others that take turns with this one; alive: as `turn` has it.
 
@@ -96,7 +97,7 @@ class Writer:
                 yield
 
     @contextmanager
-    def turn(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> Iterator[None]:
+    def turn(self, patience: float = 0.0, alive: Alive | None = None) -> Iterator[None]:
         """Keep other writers out for the length of the block, which is a moment. Blocks may be nested. Where one writes
         at a time it is `writing`. Where several write side by side, the turns of others are waited for, also those of
         this process; after 10 seconds it is told whose. patience: of a run, seconds that it waits for who has all of
@@ -176,7 +177,7 @@ class Writer:
             return engine_rows.waits(session, least)
 
     @contextmanager
-    def _held(self, lock: Lock, patience: float, turns: float, alive: Callable[[], None] | None) -> Iterator[None]:
+    def _held(self, lock: Lock, patience: float, turns: float, alive: Alive | None) -> Iterator[None]:
         self._wait_for(lock, patience, turns, alive)
         try:
             if patience:
@@ -187,7 +188,7 @@ class Writer:
         finally:
             lock.release()
 
-    def _wait_for(self, lock: Lock, patience: float, turns: float, alive: Callable[[], None] | None) -> None:
+    def _wait_for(self, lock: Lock, patience: float, turns: float, alive: Alive | None) -> None:
         """Take it within so many seconds of patience, or of turns, where others have it in turns; after a while it is
         told who has it, and then waited for without losing one's place."""
         quiet = min(patience, turns, self._patience.quiet)

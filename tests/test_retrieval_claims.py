@@ -282,25 +282,23 @@ def test_a_hand_that_asks_for_nonsense_is_told_at_once(known: str) -> None:
 
 @pytest.mark.cluster
 def test_a_hand_waits_while_another_has_its_turn_and_is_told_who(known: str, caplog: pytest.LogCaptureFixture) -> None:
-    database = opened_on(read_server(known))
-    turn = database.lock(TURN)
-    with search_in(known, patience=SHORT) as faces, ThreadPoolExecutor(1) as pool:
-        turn.acquire()
+    with turn_of_another(known) as turn, search_in(known, patience=SHORT) as faces, ThreadPoolExecutor(1) as pool:
         labelling = pool.submit(faces.label, "0.png", identity="anna")
         assert until_told(caplog) == [f"{held_by_us(known)}: waiting for up to 10 minutes"]
         assert not labelling.done()
         turn.release()
         assert labelling.result() == 1
-    database.close()
 
 
 @pytest.mark.cluster
 def test_hands_of_one_process_wait_no_longer_than_one_of_them_would(known: str) -> None:
     """As those of a server's clients, whose threads others need."""
-    database, count = opened_on(read_server(known)), 8
-    turn = database.lock(TURN)
-    turn.acquire()
-    with search_in(known, patience=Patience(0.5, 0.5)) as faces, ThreadPoolExecutor(count) as pool:
+    count, patience = 8, Patience(0.5, 0.5)
+    with (
+        turn_of_another(known) as turn,
+        search_in(known, patience=patience) as faces,
+        ThreadPoolExecutor(count) as pool,
+    ):
         began = time.monotonic()
         hands = [pool.submit(faces.label, "0.png", identity="anna") for _ in range(count)]
         refused = [str(hand.exception()) for hand in hands]
@@ -308,7 +306,6 @@ def test_hands_of_one_process_wait_no_longer_than_one_of_them_would(known: str) 
         assert all("is being written by" in text and "try again" in text for text in refused)
         turn.release()
         assert faces.label("0.png", identity="anna") == 1
-    database.close()
 
 
 def held_by_us(gallery: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -17,6 +17,7 @@ from index.checked import is_believed, look, note
 from index.errors import GalleryCorruptError, GalleryStorageError
 from index.files import gallery_bytes
 from index.folders import WriterLock
+from index.progress import Alive
 from index.truth.rights import WHOLE, Right
 from index.truth.sqlite_engine import engine_of
 from index.truth.sqlite_errors import FULL, named, named_errors
@@ -42,7 +43,7 @@ class Lock(Protocol):
     def held(self) -> bool:
         """Whether this object holds it."""
 
-    def acquire(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> None:
+    def acquire(self, patience: float = 0.0, alive: Alive | None = None) -> None:
         """Take it within so many seconds, or raise GalleryLockedError, which names the holder. alive: called every
         second until then; what it raises ends the waiting. Raises GalleryStorageError."""
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from index.errors import GalleryLockedError, GalleryStorageError
+from index.progress import Alive
 from index.truth.postgres_errors import named, no_answer, psycopg
 from index.truth.rights import Right
 
@@ -26,7 +27,6 @@ _HOLDERS = """SELECT application_name, activity.pid FROM pg_locks JOIN pg_stat_a
 ALL = "gallery"  # what the lock stands for that whoever has all of it has alone
 _AGAIN = 0.05  # seconds until a key is tried again
 WHILE, AGAIN, NEVER = "while", "again", "never"
-Alive = Callable[[], None] | None
 _WAIT = "wait for it to finish, or stop it, and try again"
 
 
@@ -85,7 +85,7 @@ class AdvisoryLock:
                 "one may have written since: run this again"
             ) from error
 
-    def acquire(self, patience: float = 0.0, alive: Callable[[], None] | None = None) -> None:
+    def acquire(self, patience: float = 0.0, alive: Alive | None = None) -> None:
         """Take the lock within so many seconds, or raise GalleryLockedError naming the holder's process and machine.
         alive: called every second until then.
         Raises GalleryStorageError where the server does not answer."""
@@ -132,7 +132,7 @@ def _end(connection: psycopg.Connection) -> None:
     connection.close()
 
 
-def _refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: float, alive: Alive) -> Key | None:
+def _refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: float, alive: Alive | None) -> Key | None:
     """Which of the keys cannot be had until then; None: all are held."""
     while (refused := next((key for key in keys if not _taken(connection, key, deadline, alive)), None)) is not None:
         left = deadline - time.monotonic()
@@ -143,7 +143,7 @@ def _refused(connection: psycopg.Connection, keys: Sequence[Key], deadline: floa
     return None
 
 
-def _taken(connection: psycopg.Connection, key: Key, deadline: float, alive: Alive) -> bool:
+def _taken(connection: psycopg.Connection, key: Key, deadline: float, alive: Alive | None) -> bool:
     kind = "_shared" if key.shared else ""
     if connection.execute(f"SELECT pg_try_advisory_lock{kind}(%s)", (key.number,)).fetchone() == (True,):
         return True
@@ -151,7 +151,7 @@ def _taken(connection: psycopg.Connection, key: Key, deadline: float, alive: Ali
     return left > 0 and _waited(connection, f"SELECT pg_advisory_lock{kind}({key.number})", left, alive)
 
 
-def _waited(connection: psycopg.Connection, lock: str, seconds: float, alive: Alive) -> bool:
+def _waited(connection: psycopg.Connection, lock: str, seconds: float, alive: Alive | None) -> bool:
     connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{max(1, round(1000 * seconds))}",))
     with suppress(psycopg.Error):  # before PostgreSQL 14, or where its system cannot: then it waits in vain for us, too
         connection.execute("SET client_connection_check_interval = 10000")
@@ -165,7 +165,7 @@ def _waited(connection: psycopg.Connection, lock: str, seconds: float, alive: Al
     return True
 
 
-def _execute(connection: psycopg.Connection, lock: str, alive: Callable[[], None]) -> None:
+def _execute(connection: psycopg.Connection, lock: str, alive: Alive) -> None:
     """Wait in one statement, so that nobody who came later is before us, and be heard of meanwhile."""
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(connection.execute, lock)
