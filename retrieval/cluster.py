@@ -90,13 +90,17 @@ class Cluster:
     ) -> None:
         """Let the workers go, whatever they do: they hold nothing that could be lost."""
         ray = load_ray()
-        if self._notes:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        for actor in (*self._starting.values(), *(hand.actor for hand in self._hands)):
-            ray.kill(actor)
-        self._starting, self._hands = {}, []
-        if self._ours:
-            ray.shutdown()
+        try:
+            for actor in (*self._starting.values(), *(hand.actor for hand in self._hands)):
+                ray.kill(actor)
+            self._starting, self._hands = {}, []
+            if self._ours:
+                ray.shutdown()
+        finally:
+            if self._notes:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._interrupts and error is None:  # it came with the last part, or since
+            raise KeyboardInterrupt
 
     def ahead(self, paths: Sequence[Path], /) -> Iterator[tuple[list[Read], dict[Content, Made]]]:
         """All of the files in parts, as they are done. Raises ClusterError where no worker is left or can begin, and

@@ -250,6 +250,22 @@ def test_an_interrupt_that_is_lost_where_it_came_ends_it_too(photos: Path, tmp_p
     assert there > 0 and index(tmp_path / "db", photos).described == 120 - there
 
 
+@pytest.mark.usefixtures("two_nodes")
+def test_an_interrupt_that_is_lost_with_the_last_part_ends_it_too(photos: Path, tmp_path: Path) -> None:
+    def told(what: str, done: int, of: int) -> None:
+        if done == of:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            index(tmp_path / "db", photos, workers="ray", progress=told)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def stand_in_editor() -> HashEditor:
     """The one of `stand_in_search`."""
     return HashEditor("stand-in", descriptor_size=28_800)
