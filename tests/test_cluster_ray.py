@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -239,13 +240,9 @@ def test_an_interrupt_that_is_lost_where_it_came_ends_it_too(photos: Path, tmp_p
             with suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            index(tmp_path / "db", photos, workers="ray", progress=told)
-        assert len(kept) == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with interrupted():
+        index(tmp_path / "db", photos, workers="ray", progress=told)
+    assert len(kept) == 1
     there = images_in(tmp_path / "db")
     assert there > 0 and index(tmp_path / "db", photos).described == 120 - there
 
@@ -257,10 +254,17 @@ def test_an_interrupt_that_is_lost_with_the_last_part_ends_it_too(photos: Path, 
             with suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
 
+    with interrupted():
+        index(tmp_path / "db", photos, workers="ray", progress=told)
+
+
+@contextmanager
+def interrupted() -> Iterator[None]:
+    """The block ends as Ctrl-C ends it, and leaves Python's own handler in its place."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            index(tmp_path / "db", photos, workers="ray", progress=told)
+            yield
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
