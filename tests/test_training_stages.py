@@ -39,6 +39,7 @@ from faceedit.training.stages import (
     picture_loss,
     reconstruction_loss,
 )
+from faceedit.training.trainer import Progress, train
 from tests.conftest import placed_pairs
 from tests.recipes import SMALL
 
@@ -210,7 +211,7 @@ def test_the_head_learns_among_one_persons_conditions_and_among_all_people(peopl
     stage.begin()
     compared = Comparer(material, 2, 2).comparison(3, 1)
     with torch.no_grad():
-        d = stage.descriptors(compared.shot, stage.middle(compared.shot))
+        d = stage.descriptors(stage.frozen(compared))
         lesson = stage.lesson(1)
     assert d.shape == (4, 2, 2, 16) and len(set(compared.people.tolist())) == 2
     expected = 0.0
@@ -245,6 +246,48 @@ def test_a_head_learns_a_batch_by_heart_on_networks_that_stand_still(people: Pai
     chance = (np.log(8) + np.log(4)) / 2 + (np.log(4) + np.log(2)) / 2 + np.log(7) / 2  # all, one person's own, value
     assert np.log(2) * 0.9 < float(lesson.loss.detach()) < 0.3 * chance
     assert all(torch.equal(p, before[name]) for name, p in material.networks.refinement.named_parameters())
+
+
+@pytest.mark.slow
+def test_comparisons_that_are_kept_are_made_once_and_are_gone_with_the_last_update(
+    people: PairSet, tmp_path: Path
+) -> None:
+    run = TrainingRun(POSE, replace(WITHOUT_CRITIC, head_kept=2, steps_head=5), tmp_path)
+    stage = HeadStage(Material.of(run, people, begin(run)))
+    files = tmp_path / "kept"
+    files.mkdir()
+    (files / "0.safetensors").write_bytes(b"another run's")
+    stage.begin()
+    learned = [stage.lesson(step) for step in range(4)]
+    assert sorted(file.name for file in files.iterdir()) == ["0.safetensors", "1.safetensors"]
+    anew = HeadStage(material_of(people, WITHOUT_CRITIC))
+    anew.begin()
+    expected = sorted(float(anew.lesson(number).loss.detach()) for number in range(2))
+    for once in (learned[:2], learned[2:]):
+        assert sorted(float(lesson.loss.detach()) for lesson in once) == pytest.approx(expected, rel=0.02)
+    assert len({float(lesson.loss.detach()) for lesson in learned}) == 2
+    learned[3].loss.backward()  # type: ignore[no-untyped-call]
+    stage.lesson(4)
+    assert not files.exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_among_kept_comparisons_equals_one_that_never_stopped(
+    people: PairSet, tmp_path: Path
+) -> None:
+    few = {"steps_identity": 1, "steps_one": 1, "steps_two": 1, "steps_head": 6, "steps_whitening": 2, "head_kept": 2}
+    recipe = replace(WITHOUT_CRITIC, **few)  # type: ignore[arg-type]
+    whole, cut = (TrainingRun(POSE, recipe, tmp_path / name, checkpoint_every=3) for name in ("whole", "cut"))
+
+    def stop(progress: Progress) -> None:
+        if (progress.stage, progress.step) == (3, 4):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(cut, people, report=stop)
+    assert (tmp_path / "cut" / "kept").exists()
+    assert train(cut, people, resume=True).digest == train(whole, people).digest
+    assert not (tmp_path / "cut" / "kept").exists()
 
 
 def test_pictures_are_compared_in_one_persons_sitting_or_each_in_its_own(people: PairSet) -> None:

@@ -54,8 +54,9 @@ _LOUD = (
 
 @dataclass(frozen=True)
 class Variety:
-    """expressions: how many faces each person makes; the first is calm, the second smiles, more are anything.
-    quiet: how far even a calm face is from the model's neutral one. lights: set-ups for each person, the same for all
+    """expressions: how many faces each person makes; the first is calm, the second smiles, more are anything. faint:
+    share of smiles that are hardly there, with closed lips. quiet: how far even a calm face is from the model's neutral
+    one. lights: set-ups for each person, the same for all
     poses and expressions. twenty: how many of the twenty there are before these, each with their own: to learn what
     a light makes of a face. studio: share of set-ups that are free (several soft lamps, tinted) instead of one of the
     twenty; wide: these come from farther round and from above and below too, small and hard or as wide as a window;
@@ -72,6 +73,7 @@ class Variety:
     both. glare: glasses mirror and are tinted. shine: moist skin has narrow highlights."""
 
     expressions: int = 2
+    faint: float = 0.3
     quiet: float = 0.18
     lights: int = 3
     twenty: int = 0
@@ -133,12 +135,14 @@ def sample_expression(number: int, variety: Variety, names: Sequence[str], rng: 
     for shape in rng.choice(_QUIET, size=4, replace=False):
         add(str(shape), variety.quiet * rng.random())
     if number == 1:
-        smile = rng.uniform(0.45, 1.0)
+        faint = rng.random() < variety.faint
+        smile = rng.uniform(0.12, 0.45) if faint else rng.uniform(0.45, 1.0)
         for shape in _SMILE:
             add(shape, smile * (1.0 if shape == "mouthSmile" else rng.uniform(0.1, 0.7)))
-        add("jawOpen", rng.uniform(0, 0.16) * (rng.random() < 0.6))
-        if rng.random() < 0.6:  # teeth
-            add("mouthUpperUp", rng.uniform(0.2, 0.6))
+        if not faint:
+            add("jawOpen", rng.uniform(0, 0.16) * (rng.random() < 0.6))
+            if rng.random() < 0.6:  # teeth
+                add("mouthUpperUp", rng.uniform(0.2, 0.6))
     elif number > 1:
         for shape in rng.choice(_LOUD, size=3, replace=False):
             add(str(shape), rng.uniform(0.3, 0.9))

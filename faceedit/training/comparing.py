@@ -18,13 +18,19 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Pictures of G groups at two values each. shot: 2 G sources, asked for both values; leads (G, from, to) whether
-    the one value leads to the other; people (G,) whose they are."""
+class Compared:
+    """G groups at two values each. leads (G, from, to) whether the one value leads to the other; people (G,) whose they
+    are."""
 
-    shot: Sitting
     leads: NDArray[np.bool_]
     people: Rows
+
+
+@dataclass(frozen=True)
+class Comparison(Compared):
+    """With their pictures. shot: 2 G sources, asked for both values."""
+
+    shot: Sitting
 
     @property
     def learnt(self) -> Tensor:
@@ -51,10 +57,10 @@ class Comparer:
         _, sittings = np.unique(whose, return_inverse=True)
         together = np.repeat(sittings, 2) if step % 4 < 2 else np.arange(2 * len(rows))
         shot = self._material.shot(stage, step, rows.ravel(), both, np.repeat(values, 2, axis=0), together)
-        return Comparison(shot, self._material.pairs.leads[values[:, :, None], values[:, None, :]], whose)
+        return Comparison(self._material.pairs.leads[values[:, :, None], values[:, None, :]], whose, shot)
 
 
-def contrast_of(compared: Comparison, d: Tensor, scale: float, own_alone: bool = False) -> Tensor:
+def contrast_of(compared: Compared, d: Tensor, scale: float, own_alone: bool = False) -> Tensor:
     """Over both values `to`, of descriptors d (G, from, to, D): turned there; described there as a gallery picture;
     and described where it came from, which is wrong. A mean over four directions; own_alone: only one person's own are
     look-alikes."""
@@ -68,7 +74,7 @@ def contrast_of(compared: Comparison, d: Tensor, scale: float, own_alone: bool =
     return loss / 4
 
 
-def missed(compared: Comparison, d: Tensor) -> float:
+def missed(compared: Compared, d: Tensor) -> float:
     """Share of turned descriptors of d (G, from, to, D) that are nearer to another's than to their own stored one."""
     wrong: list[Tensor] = []
     for to in range(2):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from faceedit.devices import autocast
-from faceedit.training.batches import Sitting
 from faceedit.training.comparing import Comparer, Comparison, contrast_of, missed
+from faceedit.training.frozen import Frozen, FrozenComparisons
 from faceedit.training.losses import value_loss
 from faceedit.training.stages import Lesson, Material, Pace
 from faceedit.training.whitening import whitening
@@ -24,24 +24,29 @@ class _Descriptors:
         self._describer = material.networks.describer
         self._comparer = Comparer(material, self._recipe.head_people, self._recipe.head_conditions)
 
-    def middle(self, shot: Sitting) -> Tensor | None:
-        """What the identity network sees half-way in the sources; None: nothing that learns looks at it."""
-        describer = self._describer
-        if describer.identity is None or not (describer.look_back or describer.estimator):
-            return None
-        with autocast(self._material.run.device):
-            return describer.identity.half_way(shot.sources)
-
-    def descriptors(self, shot: Sitting, middle: Tensor | None) -> Tensor:
-        """(G, from, to, D) of what a comparison shows, and what was seen half-way."""
-        networks, repeated = self._material.networks, shot.sources.repeat_interleave(shot.values.shape[1], 0)
+    def frozen(self, compared: Comparison) -> Frozen:
+        """What stands still makes of it."""
+        networks, shot = self._material.networks, compared.shot
+        repeated = shot.sources.repeat_interleave(shot.values.shape[1], 0)
         with torch.no_grad():
             maps = self._material.first_stage(shot).maps.contiguous(memory_format=torch.channels_last)
             with autocast(self._material.run.device):
                 features = networks.refinement.features(repeated, maps)
+        return Frozen(compared.leads, compared.people, features, self._middle(shot.sources), shot.values)
+
+    @torch.no_grad()
+    def _middle(self, sources: Tensor) -> Tensor | None:
+        describer = self._describer
+        if describer.identity is None or not (describer.look_back or describer.estimator):
+            return None
         with autocast(self._material.run.device):
-            described = self._describer.refined(features, middle)
-        return described.view(len(shot.sources) // 2, 2, 2, -1)
+            return describer.identity.half_way(sources)
+
+    def descriptors(self, frozen: Frozen) -> Tensor:
+        """(G, from, to, D) of what a comparison shows."""
+        with autocast(self._material.run.device):
+            described = self._describer.refined(frozen.features, frozen.middle)
+        return described.view(len(frozen.people), 2, 2, -1)
 
 
 class HeadStage(_Descriptors):
@@ -51,29 +56,40 @@ class HeadStage(_Descriptors):
     number, metric, digits, averaged = 3, "training_head_error", 4, False
     pace = Pace()
 
+    def __init__(self, material: Material) -> None:
+        super().__init__(material)
+        run, count = material.run, self._recipe.head_kept
+        self._kept = FrozenComparisons(run.out / "kept", count, run.seed, run.device, self._made) if count else None
+
     @property
     def steps(self) -> int:
         return self._recipe.updates_of_descriptors
 
     def begin(self) -> list[nn.Parameter]:
+        if self._kept is not None:
+            self._kept.forget()
         return self._material.only(self._describer.head, self._describer.estimator)
 
     def lesson(self, step: int) -> Lesson:
-        compared = self._comparer.comparison(self.number, step)
-        middle = self.middle(compared.shot)
-        d = self.descriptors(compared.shot, middle)
-        loss = self._value_loss(compared.shot, middle)
+        frozen = self._made(step) if self._kept is None else self._kept.frozen(step)
+        if self._kept is not None and step + 1 == self.steps:
+            self._kept.forget()
+        d = self.descriptors(frozen)
+        loss = self._value_loss(frozen)
         if self._describer.head is not None:
-            loss = loss + contrast_of(compared, d, _SCALE, own_alone=True) + contrast_of(compared, d, _SCALE)
-        return Lesson(loss, missed(compared, d.detach()), int(compared.leads.sum()))
+            loss = loss + contrast_of(frozen, d, _SCALE, own_alone=True) + contrast_of(frozen, d, _SCALE)
+        return Lesson(loss, missed(frozen, d.detach()), int(frozen.leads.sum()))
 
-    def _value_loss(self, shot: Sitting, middle: Tensor | None) -> Tensor:
+    def _made(self, number: int) -> Frozen:
+        return self.frozen(self._comparer.comparison(self.number, number))
+
+    def _value_loss(self, frozen: Frozen) -> Tensor:
         """Each source is turned to both values, of which one is its own."""
-        if self._describer.estimator is None or middle is None:
-            return shot.sources.new_zeros(())
-        own = shot.values.view(-1, 2, 2).diagonal(dim1=1, dim2=2).flatten()
+        if self._describer.estimator is None or frozen.middle is None:
+            return frozen.features.new_zeros((), dtype=torch.float32)
+        own = frozen.values.view(-1, 2, 2).diagonal(dim1=1, dim2=2).flatten()
         with autocast(self._material.run.device):
-            scores = self._describer.estimator(middle)
+            scores = self._describer.estimator(frozen.middle)
         return _VALUE * value_loss(scores, own)
 
 
@@ -97,8 +113,8 @@ class Whitening(_Descriptors):
     @torch.no_grad()
     def compare(self, step: int) -> tuple[float, int]:
         """Note another batch: the mean squared distance of imagined and stored descriptors, of how many pairs."""
-        compared: Comparison = self._comparer.comparison(self.number, step)
-        d = self.descriptors(compared.shot, self.middle(compared.shot)).cpu().double()
+        compared = self._comparer.comparison(self.number, step)
+        d = self.descriptors(self.frozen(compared)).cpu().double()
         unlike = torch.cat([(d[:, 1 - to, to] - d[:, to, to])[compared.leads[:, 1 - to, to]] for to in range(2)])
         self._noise += unlike.T @ unlike
         return float(unlike.square().sum(1).mean()) if len(unlike) else 0.0, len(unlike)

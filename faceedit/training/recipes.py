@@ -15,7 +15,7 @@ _NEEDS = {  # at least one of these
     **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "perceptual_two"), ("identity",)),
     **dict.fromkeys(("steps_identity", "identity_people", "identity_alone"), ("identity",)),
     **dict.fromkeys(("whitening", "steps_whitening"), ("head",)),
-    **dict.fromkeys(("steps_head", "head_people", "head_conditions"), ("head", "estimate")),
+    **dict.fromkeys(("steps_head", "head_people", "head_conditions", "head_kept"), ("head", "estimate")),
     **dict.fromkeys(("flows", "blend", "smooth", "still"), ("flow",)),
     "kept": ("still",),
 }
@@ -62,9 +62,11 @@ class Recipe:
     critic that tells made patches from real ones, which sets in late where stage two learns; average: keep, after
     either stage, its weights averaged over the updates with so much of the average before (0: as the last one left
     them). steps_head: updates, last, of the descriptor's head and the value estimator alone, by head_people people
-    under head_conditions conditions in a batch; whitening: then make each direction of the head's descriptors count for
-    less, the more those of the imagined and of the stored picture differ along it in steps_whitening batches, with so
-    many times the mean variance added in each (0: leave them).
+    under head_conditions conditions in a batch; head_kept: only so many batches are made, and what stands still makes
+    of them lies in the folder of the run while they are learned from again and again (0: another for each update);
+    whitening: then make each direction of the head's descriptors count for less, the more those of the imagined and of
+    the stored picture differ along it in steps_whitening batches, with so many times the mean variance added in each
+    (0: leave them).
     Where the network moves pixels (needs a data set that says what each pixel shows): flows, blend, smooth: weights of
     how far both flows are from their truth, of which source a pixel is taken from, and of how rough the flows are.
     """
@@ -108,6 +110,7 @@ class Recipe:
     steps_head: int = 1_000
     head_people: int = 40
     head_conditions: int = 4
+    head_kept: int = 0
     whitening: float = 0.0
     steps_whitening: int = 100
     flows: float = 0.0
