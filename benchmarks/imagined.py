@@ -8,7 +8,8 @@ SSIM, squared error. An outside judge (SFace, which takes no part in training) s
 for, among everybody photographed at that pose with that expression; a detector (YuNet) says how far the face is
 turned: from where the nose is between the eyes, in degrees of a scale that is set on the photographs themselves. Beside
 the imagined faces, both stages' and what is shown of them (`faceedit.enlarging`), stand the source as it is and its
-mirror image. Writes OUT/table.md, OUT/figures.json.
+mirror image; and, where everybody was photographed with two expressions, a photograph of the right person at the right
+pose with another expression, which says how far the judges can be trusted. Writes OUT/table.md, OUT/figures.json.
 """
 
 from __future__ import annotations
@@ -106,6 +107,16 @@ def turns(manifest: Manifest, poses: tuple[int, ...]) -> Turns:
     return Turns(pairs[:, 0], pairs[:, 1], values[pairs[:, 1]])
 
 
+def other_faces(manifest: Manifest) -> NDArray[np.int64]:
+    """(M,) of each picture the row of one of the same person at the same pose with another expression; -1: none."""
+    column = zip(manifest.columns["identity"], manifest.labels("pose"), manifest.columns["expression"], strict=True)
+    keys = [((who, pose), face) for who, pose, face in column]
+    there: dict[tuple[str, str], list[int]] = {}
+    for row, (place, _) in enumerate(keys):
+        there.setdefault(place, []).append(row)
+    return np.array([next((r for r in there[place] if keys[r][1] != face), -1) for place, face in keys])
+
+
 Imagine = Callable[[Pictures, NDArray[np.int64]], dict[str, Pictures]]
 
 
@@ -124,8 +135,8 @@ def by_editor(editor: Editor) -> Imagine:
 
 
 def measure(imagine: Imagine, judge: Judge, manifest: Manifest, poses: tuple[int, ...]) -> dict[str, dict[str, Any]]:
-    """Every figure of the unturned and the mirrored source, and of what `imagine` makes of it, by name; and in
-    `by_turn` for each source's and target's pose."""
+    """Every figure of the unturned and the mirrored source, of `other_faces` where all have one, and of what `imagine`
+    makes of the source, by name; and in `by_turn` for each source's and target's pose."""
     shown = read_crops(manifest.paths())
     photographs = [np.asarray(Image.open(path).convert("RGB")) for path in manifest.paths()]
     turned = turns(manifest, poses)
@@ -134,7 +145,11 @@ def measure(imagine: Imagine, judge: Judge, manifest: Manifest, poses: tuple[int
         raise SystemExit("the detector misses a photograph: choose another set, or another detector")
     truth = Truth(manifest, turned, true_faces, judge.names(photographs, true_faces))
     sources = shown[turned.sources]
-    made = {"source": sources, "mirrored source": sources[:, :, ::-1], **imagine(sources, turned.targets)}
+    made = {"source": sources, "mirrored source": sources[:, :, ::-1]}
+    others = other_faces(manifest)[turned.truths]
+    if (others >= 0).all():
+        made["another photograph"] = shown[others]
+    made |= imagine(sources, turned.targets)
     figures = {}
     for name, pictures in made.items():
         each = truth.compared(pictures, judge) | _likeness(quality(pictures, shown[turned.truths]))

@@ -10,7 +10,7 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from benchmarks.imagined import Judge, _framed, measure, noses, table, turns, yaws  # noqa: E402
+from benchmarks.imagined import Judge, _framed, measure, noses, other_faces, table, turns, yaws  # noqa: E402
 from faceedit.manifest import Manifest  # noqa: E402
 
 POSES = (-45, -30, -15, 0, 15, 30, 45)
@@ -74,7 +74,18 @@ def test_the_right_person_at_the_right_pose_is_seen_to_be_that(manifest: Manifes
     assert figures["source"]["first"] == 1 and figures["source"]["pose_right"] == 0
     assert figures["source"]["sharpness"] == pytest.approx(1, abs=0.1)
     assert set(figures["imagined"]["by_turn"]) == {f"{a} to {b}" for a in SHOWN for b in SHOWN if a != b}
-    assert table(figures).count("\n") == 2 + 3
+    assert table(figures).count("\n") == 2 + 4
+
+
+def test_a_photograph_with_another_expression_says_what_the_judges_are_worth(manifest: Manifest) -> None:
+    columns = manifest.columns
+    for row, other in enumerate(other_faces(manifest)):
+        assert all(columns[name][row] == columns[name][other] for name in ("identity", "pose"))
+        assert columns["expression"][row] != columns["expression"][other]
+    another = judged(manifest, lambda made: made)["another photograph"]
+    assert another["first"] == another["pose_right"] == 1 and another["ssim"] < 0.2, "two pictures of noise"
+    calm = manifest.where("expression", "calm")
+    assert (other_faces(calm) == -1).all() and "another photograph" not in judged(calm, lambda made: made)
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ class Variety:
     both. glare: glasses mirror and are tinted. shine: moist skin has narrow highlights."""
 
     expressions: int = 2
-    faint: float = 0.3
+    faint: float = 0.0
     quiet: float = 0.18
     lights: int = 3
     twenty: int = 0
@@ -104,10 +104,10 @@ class Variety:
     shine: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.expressions, self.lights) < 1 or not 0 <= self.studio <= 1:
+        if min(self.expressions, self.lights) < 1 or not 0 <= self.studio <= 1 or not 0 <= self.faint <= 1:
             raise ValueError(
-                f"expressions {self.expressions}, lights {self.lights}, studio {self.studio}: expected at least one of "
-                "the first two, and a share in 0..1"
+                f"expressions {self.expressions}, lights {self.lights}, studio {self.studio}, faint {self.faint}: "
+                "expected at least one of the first two, and shares in 0..1"
             )
         if self.loose < 0 or not 0 <= self.twenty <= len(ILLUMINATIONS):
             raise ValueError(
@@ -135,7 +135,7 @@ def sample_expression(number: int, variety: Variety, names: Sequence[str], rng: 
     for shape in rng.choice(_QUIET, size=4, replace=False):
         add(str(shape), variety.quiet * rng.random())
     if number == 1:
-        faint = rng.random() < variety.faint
+        faint = variety.faint > 0 and rng.random() < variety.faint
         smile = rng.uniform(0.12, 0.45) if faint else rng.uniform(0.45, 1.0)
         for shape in _SMILE:
             add(shape, smile * (1.0 if shape == "mouthSmile" else rng.uniform(0.1, 0.7)))
