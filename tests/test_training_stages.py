@@ -13,6 +13,7 @@ from torch import nn
 
 from faceedit.attributes import INPAINTING, POSE, AttributeSpace
 from faceedit.devices import autocast
+from faceedit.errors import TrainingError
 from faceedit.manifest import read_manifest
 from faceedit.modelcard import ModelCard, Normalisation
 from faceedit.modelfile import Model, new_networks, save_model
@@ -254,7 +255,7 @@ def test_comparisons_that_are_kept_are_made_once_and_are_gone_with_the_last_upda
 ) -> None:
     run = TrainingRun(POSE, replace(WITHOUT_CRITIC, head_kept=2, steps_head=5), tmp_path)
     stage = HeadStage(Material.of(run, people, begin(run)))
-    files = tmp_path / "kept"
+    files = tmp_path / "checkpoint.kept"
     files.mkdir()
     (files / "0.safetensors").write_bytes(b"another run's")
     stage.begin()
@@ -269,6 +270,14 @@ def test_comparisons_that_are_kept_are_made_once_and_are_gone_with_the_last_upda
     learned[3].loss.backward()  # type: ignore[no-untyped-call]
     stage.lesson(4)
     assert not files.exists()
+    more = replace(run, recipe=replace(run.recipe, head_kept=10**11))  # than there are updates
+    stage = HeadStage(Material.of(more, people, begin(more)))
+    stage.begin()
+    assert stage.lesson(0).pairs == learned[0].pairs and len(list(files.iterdir())) == 1
+    stage.begin()
+    files.write_bytes(b"in the way")
+    with pytest.raises(TrainingError, match="lower head_kept"):
+        stage.lesson(0)
 
 
 @pytest.mark.slow
@@ -285,9 +294,9 @@ def test_a_run_that_goes_on_among_kept_comparisons_equals_one_that_never_stopped
 
     with pytest.raises(InterruptedError):
         train(cut, people, report=stop)
-    assert (tmp_path / "cut" / "kept").exists()
+    assert (tmp_path / "cut" / "checkpoint.kept").exists()
     assert train(cut, people, resume=True).digest == train(whole, people).digest
-    assert not (tmp_path / "cut" / "kept").exists()
+    assert not (tmp_path / "cut" / "checkpoint.kept").exists()
 
 
 def test_pictures_are_compared_in_one_persons_sitting_or_each_in_its_own(people: PairSet) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from faceedit.errors import TrainingError
 from faceedit.training.comparing import Compared
 
 
@@ -35,7 +37,7 @@ class FrozenComparisons:
         self._folder, self._count, self._seed, self._device, self._make = folder, count, seed, device, make
 
     def frozen(self, step: int) -> Frozen:
-        """What a step learns from."""
+        """What a step learns from. Raises TrainingError when it cannot be written."""
         order = np.random.default_rng([self._seed, step // self._count, 4]).permutation(self._count)
         number = int(order[step % self._count])
         file = self._folder / f"{number}.safetensors"
@@ -56,8 +58,11 @@ def _write(made: Frozen, file: Path) -> None:
     tensors = {name: tensor.float().clamp(max=_LARGEST).half() for name, tensor in activations.items()}
     tensors["values"] = made.values
     tensors |= {"leads": torch.from_numpy(made.leads), "people": torch.from_numpy(made.people)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, file)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{file} cannot be written ({error}): make room there, or lower head_kept") from error
 
 
 def _read(file: Path, device: str) -> Frozen:

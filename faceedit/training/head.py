@@ -58,8 +58,10 @@ class HeadStage(_Descriptors):
 
     def __init__(self, material: Material) -> None:
         super().__init__(material)
-        run, count = material.run, self._recipe.head_kept
-        self._kept = FrozenComparisons(run.out / "kept", count, run.seed, run.device, self._made) if count else None
+        run, count = material.run, min(self._recipe.head_kept, self.steps)
+        self._kept = (
+            FrozenComparisons(run.out / "checkpoint.kept", count, run.seed, run.device, self._made) if count else None
+        )
 
     @property
     def steps(self) -> int:
