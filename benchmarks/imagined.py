@@ -109,12 +109,13 @@ def turns(manifest: Manifest, poses: tuple[int, ...]) -> Turns:
 
 def other_faces(manifest: Manifest) -> NDArray[np.int64]:
     """(M,) of each picture the row of one of the same person at the same pose with another expression; -1: none."""
-    column = zip(manifest.columns["identity"], manifest.labels("pose"), manifest.columns["expression"], strict=True)
-    keys = [((who, pose), face) for who, pose, face in column]
-    there: dict[tuple[str, str], list[int]] = {}
-    for row, (place, _) in enumerate(keys):
-        there.setdefault(place, []).append(row)
-    return np.array([next((r for r in there[place] if keys[r][1] != face), -1) for place, face in keys])
+    columns = manifest.columns["identity"], manifest.labels("pose"), manifest.columns["expression"]
+    rows = list(enumerate(zip(*columns, strict=True)))
+
+    def other(who: str, pose: str, face: str) -> int:
+        return next((row for row, own in rows if own[:2] == (who, pose) and own[2] != face), -1)
+
+    return np.array([other(*own) for _, own in rows])
 
 
 Imagine = Callable[[Pictures, NDArray[np.int64]], dict[str, Pictures]]

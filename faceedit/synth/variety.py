@@ -55,13 +55,13 @@ _LOUD = (
 @dataclass(frozen=True)
 class Variety:
     """expressions: how many faces each person makes; the first is calm, the second smiles, more are anything. faint:
-    share of smiles that are hardly there, with closed lips. quiet: how far even a calm face is from the model's neutral
-    one. lights: set-ups for each person, the same for all
-    poses and expressions. twenty: how many of the twenty there are before these, each with their own: to learn what
-    a light makes of a face. studio: share of set-ups that are free (several soft lamps, tinted) instead of one of the
-    twenty; wide: these come from farther round and from above and below too, small and hard or as wide as a window;
-    turning: they stay where the camera is when the sitter turns; the twenty stay by the head, as where cameras stand
-    around it; exposed: they are as bright as a photographer would have them.
+    share of smiles that are hardly there, with closed lips. quiet: how far even a calm face is from the model's
+    neutral one. lights: set-ups for each person, the same for all poses and expressions. twenty: how many of the
+    twenty there are before these, each with their own: to learn what a light makes of a face. studio: share of set-ups
+    that are free (several soft lamps, tinted) instead of one of the twenty; wide: these come from farther round and
+    from above and below too, small and hard or as wide as a window; turning: they stay where the camera is when the
+    sitter turns; the twenty stay by the head, as where cameras stand around it; exposed: they are as bright as a
+    photographer would have them.
     sitting: spread of the pitch in which a person sits, the same in all seven poses, degrees.
     loose: pictures beside the seven poses, to turn from and never to: yaw: anywhere within so many degrees; pitch,
     roll: spread, at most 15 degrees.

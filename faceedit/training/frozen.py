@@ -30,7 +30,7 @@ class Frozen(Compared):
 
 class FrozenComparisons:
     """So many comparisons, one file of half-precision numbers each, in an order that is drawn anew whenever all have
-    been seen. They are made again by a run that goes on, the same to the bit."""
+    been seen; 0: another for each step, and no file. They are made again by a run that goes on, the same to the bit."""
 
     def __init__(self, folder: Path, count: int, seed: int, device: str, make: Callable[[int], Frozen]) -> None:
         """make: what the comparison of a number comes to."""
@@ -38,6 +38,8 @@ class FrozenComparisons:
 
     def frozen(self, step: int) -> Frozen:
         """What a step learns from. Raises TrainingError when it cannot be written."""
+        if not self._count:
+            return self._make(step)
         order = np.random.default_rng([self._seed, step // self._count, 4]).permutation(self._count)
         number = int(order[step % self._count])
         file = self._folder / f"{number}.safetensors"

@@ -59,23 +59,20 @@ class HeadStage(_Descriptors):
     def __init__(self, material: Material) -> None:
         super().__init__(material)
         run, count = material.run, min(self._recipe.head_kept, self.steps)
-        self._kept = (
-            FrozenComparisons(run.out / "checkpoint.kept", count, run.seed, run.device, self._made) if count else None
-        )
+        self._compared = FrozenComparisons(run.out / "checkpoint.kept", count, run.seed, run.device, self._made)
 
     @property
     def steps(self) -> int:
         return self._recipe.updates_of_descriptors
 
     def begin(self) -> list[nn.Parameter]:
-        if self._kept is not None:
-            self._kept.forget()
+        self._compared.forget()
         return self._material.only(self._describer.head, self._describer.estimator)
 
     def lesson(self, step: int) -> Lesson:
-        frozen = self._made(step) if self._kept is None else self._kept.frozen(step)
-        if self._kept is not None and step + 1 == self.steps:
-            self._kept.forget()
+        frozen = self._compared.frozen(step)
+        if step + 1 == self.steps:
+            self._compared.forget()
         d = self.descriptors(frozen)
         loss = self._value_loss(frozen)
         if self._describer.head is not None:
