@@ -125,7 +125,7 @@ def by_editor(editor: Editor) -> Imagine:
     """Both stages' pictures by a model, and what is shown of them."""
 
     def imagine(pictures: Pictures, values: NDArray[np.int64]) -> dict[str, Pictures]:
-        edits = editor.edit_many(pictures, values)
+        edits = editor.edit_many(pictures, values, to_show=True)
         return {
             "stage one": np.stack([edit.generated for edit in edits]),
             "stage two": np.stack([edit.refined for edit in edits]),

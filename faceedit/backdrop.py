@@ -3,13 +3,10 @@ looked at they get back a plain colour of what did."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.describes import Edits, Floats, Moves
+from faceedit.describes import Floats, Moves
 from faceedit.images import Picture
 
 NEUTRAL = 127.5  # the grey, of 0..255
@@ -18,22 +15,6 @@ _LIKE_GREY = (
 )  # a painted colour this far from it is mostly the person's (chosen on renders of people who were not learnt from)
 _SURELY = 0.9  # what is less likely behind the person does not count
 _FEWEST = 20  # pixels of 60 x 60 that count where hardly any is
-
-
-class Backdrop:
-    """What stands behind the person of a picture (60, 60, 3) uint8 RGB. It is looked at when it is first asked for."""
-
-    def __init__(self, editor: Edits, picture: Picture) -> None:
-        self._editor, self._picture = editor, picture
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Sent elsewhere, or stored, it is the colour and no model."""
-        return {"colour": self.colour}
-
-    @cached_property
-    def colour(self) -> Floats | None:
-        """(3,) of 0..255; None where faces do not stand on neutral grey."""
-        return self._editor.backdrop(self._picture)
 
 
 def behind(picture: Picture, itself: Moves) -> Floats:

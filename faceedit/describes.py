@@ -153,9 +153,10 @@ class Edits(Describes, Protocol):
     def edit(self, image: Picture, value: int, /) -> Edit:
         """The face of (60, 60, 3) uint8 under a value. Raises AttributeValueError for an unknown one."""
 
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /) -> list[Edit]:
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /, to_show: bool = False) -> list[Edit]:
         """Each face of (N, 60, 60, 3) uint8 under its own value, as `edit` makes it; values (N,) are positions in the
-        attribute space."""
+        attribute space. to_show: pictures that are worth more time, since somebody looks at them; descriptors are the
+        same."""
 
     def backdrop(self, image: Picture, /) -> Floats | None:
         """(3,) of 0..255: the plain colour of what stands behind the person of (60, 60, 3) uint8; None where what it

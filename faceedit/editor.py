@@ -113,7 +113,7 @@ class Editor:
             describer = Describer(NetworkConfig())
             self.digest = hashlib.sha256(f"{model.digest} {PAPER}".encode()).hexdigest()
         self._descriptor_size = int(describer.size)
-        self._engine = Engine(model.networks, self._device, describer)
+        self._engine = Engine(model.networks, self._device, describer, mirror=model.card.task.mirrored)
         self._mean, self._std = model.card.normalisation.tensors(self._device)
 
     @classmethod
@@ -199,18 +199,24 @@ class Editor:
         return self.edit_many(image[None], np.array([self.attribute.index(attribute)]))[0]
 
     @torch.inference_mode()
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
-        """Each picture (N, 60, 60, 3) under its own value; values (N,) are positions in the attribute space."""
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], to_show: bool = False) -> list[Edit]:
+        """See `faceedit.describes.Edits`. to_show: a network that moves pixels says where they lie for the mirror image
+        as well, and the pictures are made by the mean of both."""
         edits: list[Edit] = []
         for start in range(0, len(images), self._pairs):
             part = slice(start, start + self._pairs)
-            prepared = self._engine.prepare(self._tensor(images[part]))
+            source = self._tensor(images[part])
+            prepared = self._engine.prepare(source)
             rows, asked = self._pairs_of(np.stack([np.arange(len(prepared)), values[part]], 1))
             said = self._engine.said(prepared, rows, asked)
             first = self._engine.shown(prepared, rows, said)
             features = self._engine.features(prepared, rows, first)
-            second = self._engine.second(prepared, rows, features, first)
             described = self._engine.describe(prepared, rows, asked, features).cpu().numpy()
+            if to_show and self._engine.looks_twice:
+                said = self._engine.agreed(prepared, source, rows, asked, said)
+                first = self._engine.shown(prepared, rows, said)
+                features = self._engine.features(prepared, rows, first)
+            second = self._engine.second(prepared, rows, features, first)
             pixels = self._pixels(first[:, :3]), self._pixels(second)
             stages = zip(*pixels, described, self._moves(said), strict=True)
             edits.extend(Edit(*stage) for stage in stages)

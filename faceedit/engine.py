@@ -9,7 +9,8 @@ it; ReLU is applied where the convolution writes. Weights are converted to the p
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -61,9 +62,15 @@ class Engine:
     """
 
     def __init__(
-        self, networks: Networks, device: str, describer: Describer | None = None, precision: torch.dtype | None = None
+        self,
+        networks: Networks,
+        device: str,
+        describer: Describer | None = None,
+        precision: torch.dtype | None = None,
+        mirror: Sequence[int] | None = None,
     ) -> None:
-        """describer: what makes descriptors, where that is not the networks' own, whose estimate counts still."""
+        """describer: what makes descriptors, where that is not the networks' own, whose estimate counts still. mirror:
+        position of each value in a mirrored picture, where pictures can be mirrored."""
         self.device = device
         self.precision = precision or (torch.bfloat16 if has_bf16(device) else torch.float32)
         generation = copy.deepcopy(networks.generation).eval().to(device)
@@ -75,6 +82,8 @@ class Engine:
             used = own if describer is None else copy.deepcopy(describer).eval().to(device)
             self._describer = _Describer(used, self.precision)
             self._looker = _Looker(own, self.precision, whole=used.identity is not None)
+        turns = isinstance(self._generation, _Moving) and not networks.generation.config.still
+        self._mirror = torch.tensor(mirror, device=device) if mirror is not None and turns else None
 
     def prepare(self, source: Tensor) -> Prepared:
         """Normalised sources (B, 3, 60, 60)."""
@@ -95,6 +104,20 @@ class Engine:
     def said(self, prepared: Prepared, rows: Tensor, values: Tensor) -> Tensor:
         """What stage one's decoder says: a picture (P, 3, 60, 60), or (P, 13, 60, 60), how pixels are moved."""
         return self._generation.make(prepared, rows, values).float()
+
+    @property
+    def looks_twice(self) -> bool:
+        """Whether `agreed` says anything that `said` does not."""
+        return self._mirror is not None
+
+    def agreed(self, prepared: Prepared, source: Tensor, rows: Tensor, values: Tensor, said: Tensor) -> Tensor:
+        """What stage one's decoder `said` of the normalised sources (B, 3, 60, 60), in the mean with what it says of
+        their mirror images, turned back: nearer the truth where pixels are moved by either alone."""
+        if self._mirror is None:
+            return said
+        seen = source.to(self.precision).flip(3).contiguous(memory_format=_LAST)
+        mirrored = replace(prepared, encoded=self._generation.encode(seen)[0])
+        return (said + turned_back(self.said(mirrored, rows, self._mirror[values]))) / 2
 
     def shown(self, prepared: Prepared, rows: Tensor, said: Tensor) -> Tensor:
         """What stage one makes of what its decoder said, as `first`."""
@@ -190,6 +213,14 @@ class _Moving(_Mixing):
     def moved(self, source: Tensor, said: Tensor) -> Tensor:
         """(P, 12, 60, 60): the sources (P, 3, 60, 60) as the decoder (P, 13, 60, 60) says."""
         return blended(source, said, self._grid, self.black, self._kept).maps
+
+
+def turned_back(said: Tensor) -> Tensor:
+    """Of what stage one said of mirrored sources (N, 13, 60, 60), the same of those as they are: both flows lead the
+    other way across."""
+    other = said.flip(3)
+    other[:, [0, 2]] *= -1
+    return other
 
 
 def _generation(network: nn.Module, precision: torch.dtype) -> _Paper | _Mixing:

@@ -85,9 +85,9 @@ class KnowingEditor:
         """See `faceedit.describes.Edits`."""
         return self.edit_many(image[None], np.array([self.attribute.index(attribute)]))[0]
 
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], to_show: bool = False) -> list[Edit]:
         """As `Editor.edit_many`."""
-        edits = self._editor.edit_many(images, values)
+        edits = self._editor.edit_many(images, values, to_show)
         if not edits:
             return edits
         joined = self._joined(self._encoded(images), np.stack([edit.descriptor for edit in edits]))

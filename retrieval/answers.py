@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, overload
 from PIL import Image
 
 from faceedit.attributes import TASKS, AttributeSpace
-from faceedit.backdrop import Backdrop
 from faceedit.describes import Edit, Usual
 from faceedit.enlarging import enlarged
 from faceedit.images import Picture
+from faceedit.sitter import Sitter
 from index.labels import SUGGESTION
 from retrieval.tables import aligned, called, shown
 
@@ -32,14 +32,14 @@ SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
 
 @dataclass(frozen=True)
 class Step:
-    """One edit of a chain: which attribute was given which value, what came out, and of what it was made; backdrop:
-    what stands behind the person there, where that is known."""
+    """One edit of a chain: which attribute was given which value, what came out, by which is searched, and of what it
+    was made; sitter: where faces are imagined on neutral grey, who is shown."""
 
     attribute: AttributeSpace
     value: int
     edit: Edit = field(repr=False, compare=False)
     before: Source | Step = field(repr=False, compare=False)
-    backdrop: Backdrop | None = field(default=None, repr=False, compare=False)
+    sitter: Sitter | None = field(default=None, repr=False, compare=False)
 
     @property
     def text(self) -> str:
@@ -48,10 +48,17 @@ class Step:
 
     @cached_property
     def picture(self) -> Picture:
-        """(S, S, 3) uint8 RGB to look at, as large as what it was made of, 60 to 240; what the networks made is
-        `edit.refined`. A face that was imagined on neutral grey stands before a plain colour of what was behind the
-        person. It is made when it is first asked for; a model that moves no pixels makes nothing finer."""
-        return enlarged(self.edit, self.before.picture, self.backdrop.colour if self.backdrop else None)
+        """(S, S, 3) uint8 RGB to look at, as large as what it was made of, 60 to 240; what is searched by was made
+        with `edit.refined`. A face that is imagined on neutral grey is imagined once more, with more care, and stands
+        before a plain colour of what was behind the person. It is made when it is first asked for; a model that moves
+        no pixels makes nothing finer."""
+        if self.sitter is None:
+            return enlarged(self.edit, self.before.picture)
+        return enlarged(self.sitter.portrait(self.value), self.before.picture, self.sitter.behind)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Sent elsewhere, or stored, it has its picture and no model."""
+        return {**vars(self), "picture": self.picture, "sitter": None}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
-from faceedit.backdrop import Backdrop
 from faceedit.describes import Edits, Who
 from faceedit.errors import UsageError
 from faceedit.images import Picture
+from faceedit.sitter import Sitter
 from index.errors import GalleryEmptyError
 from index.gallery import FileStamp, Gallery, Match, Photo
 from index.labels import text_key
@@ -149,9 +149,9 @@ def _take_step(
     """One more step of each chain."""
     crops = np.stack([one.edit.refined if isinstance(one, Step) else one.crop for one in before])
     places = np.array([editor.attribute.index(value) for value in values], np.int64)
-    behind = {id(one): Backdrop(editor, crop) for one, crop in zip(before, crops, strict=True)}  # a sweep's is one
+    sitters = {id(one): Sitter(editor, crop) for one, crop in zip(before, crops, strict=True)}  # a sweep's is one
     for value, one, edit, steps in zip(values, before, editor.edit_many(crops, places), made, strict=True):
-        steps.append(Step(editor.attribute, value, edit, one, behind[id(one)]))
+        steps.append(Step(editor.attribute, value, edit, one, sitters[id(one)] if editor.neutral else None))
 
 
 def decided(source: Picture, attribute: AttributeSpace, editors: Mapping[str, Edits]) -> int:

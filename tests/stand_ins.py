@@ -68,7 +68,7 @@ class HashEditor:
         refined = (moved * (1 - 0.02 * at)).astype(np.uint8)
         return Edit(moved, refined, self._descriptor(image, str(value)))
 
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /) -> list[Edit]:
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /, to_show: bool = False) -> list[Edit]:
         self.edited.append(len(images))
         places = zip(images, values.tolist(), strict=True)
         return [self.edit(image, self.attribute.values[place]) for image, place in places]

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
 import pytest
 
-from faceedit.backdrop import Backdrop, behind, person
+from faceedit.backdrop import behind, person
 from faceedit.describes import Edit, Moves
 from faceedit.editor import Editor
 from faceedit.enlarging import enlarged
 from faceedit.images import Picture, read_crop
-from retrieval.answers import Step
-from retrieval.query import chains
-from retrieval.source import Source
 from tests.conftest import ROOT
-from tests.stand_ins import HashEditor
 
 UNIT = np.ones(1, np.float32)
 WALL = (30, 90, 200)
@@ -102,26 +96,3 @@ def test_the_shipped_model_tells_what_is_behind_rendered_people() -> None:
 
 def test_a_face_that_is_not_on_grey_has_no_backdrop() -> None:
     assert Editor.load(ROOT / "sample_db" / "models" / "inpainting", "cpu").backdrop(before_wall()) is None
-
-
-def test_a_step_shows_it_looks_once_for_all_of_a_sweep_and_sends_no_model() -> None:
-    class Neutral(HashEditor):
-        looked = 0
-
-        def backdrop(self, image: Picture) -> np.ndarray:  # type: ignore[override]
-            Neutral.looked += 1
-            return np.array(WALL, np.float32)
-
-        def edit_many(self, images, values, /) -> list[Edit]:  # type: ignore[no-untyped-def]
-            return [on_grey()] * len(images)
-
-    source = Source(before_wall(), None, before_wall())
-    steps = [made[0] for made in chains([(source, {"pose": pose}) for pose in (-15, 0, 15)], {"pose": Neutral()})]
-    assert Neutral.looked == 0  # nobody looked at a picture
-    for step in steps:
-        assert np.abs(step.picture[:5, :5].astype(int) - WALL).max() <= 2
-    assert Neutral.looked == 1
-    sent: Step = pickle.loads(pickle.dumps(steps[0]))
-    np.testing.assert_array_equal(sent.picture, steps[0].picture)
-    assert vars(sent.backdrop) == {"colour": pytest.approx(np.array(WALL))}
-    assert isinstance(steps[0].backdrop, Backdrop)

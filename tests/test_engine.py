@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.plain import Plain, describe_plainly, multiply_adds
+from faceedit.attributes import POSE
 from faceedit.editor import ALL, Editor
-from faceedit.engine import Engine
+from faceedit.engine import Engine, turned_back
 from faceedit.modelfile import Networks, load_model, new_networks
-from faceedit.networks import GenerationNetwork, NetworkConfig, compact, initialise
+from faceedit.networks import FlowGenerationNetwork, GenerationNetwork, NetworkConfig, blended, compact, initialise
+from faceedit.training.correspondence import mirrored_flow
 from tests.conftest import blob_face
 
 MODELS = Path(__file__).resolve().parent.parent / "sample_db" / "models"
@@ -51,14 +53,19 @@ def largest_difference(a: torch.Tensor, b: torch.Tensor, share: float = 1) -> fl
     return float((a - b).abs().flatten().quantile(share) / b.abs().max())
 
 
+def smooth_pictures(count: int) -> torch.Tensor:
+    """(count, 3, 60, 60), as smooth as pictures are."""
+    coarse = torch.randn(count, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    return F.interpolate(coarse, size=(60, 60), mode="bicubic")
+
+
 def compare(networks: Networks, tolerance: float, precision: torch.dtype, share: float = 1) -> None:
     """Every output of the engine for three sources under some values each, beside the plain networks'; share: of the
     values that keep to the tolerance."""
     n = networks.generation.config.attributes
     plain = Plain(networks)
     engine = Engine(networks, "cpu", precision=precision)
-    coarse = torch.randn(3, 3, 12, 12, generator=torch.Generator().manual_seed(1))
-    sources = F.interpolate(coarse, size=(60, 60), mode="bicubic")  # as smooth as pictures are
+    sources = smooth_pictures(3)
     rows, values = torch.tensor([2, 0, 0, 1, 2]), torch.tensor([0, n - 1, 0, 1, n - 1])
     with torch.inference_mode():
         expected = plain(sources[rows], torch.eye(n)[values])
@@ -97,6 +104,38 @@ def test_shipped_weights_give_the_plain_networks_answers(name: str) -> None:
     compare(networks, 1e-4, torch.float32)
     config = networks.generation.config  # a twentieth of a pixel shows along edges, and so does whether one is hidden
     compare(networks, 0.1 if config.flow else 0.05, torch.bfloat16, 0.999 if config.kept else 1)
+
+
+def test_what_both_sides_agree_on_is_the_mean_of_what_is_said_of_each() -> None:
+    networks = untrained(CONFIGS["moved pixels"])
+    plain = Plain(networks).generation
+    assert isinstance(plain, FlowGenerationNetwork)
+    engine = Engine(networks, "cpu", precision=torch.float32, mirror=POSE.mirrored)
+    sources = smooth_pictures(2)
+    rows, values = torch.tensor([1, 0, 1]), torch.tensor([0, 2, 5])
+    with torch.inference_mode():
+        prepared = engine.prepare(sources)
+        said = engine.agreed(prepared, sources, rows, values, engine.said(prepared, rows, values))
+        made = blended(sources[rows], said, plain.grid, plain.black)
+        one = plain.moved(sources[rows], values[:, None])
+        other = plain.moved(sources[rows].flip(3), 6 - values[:, None])
+        mirrored = engine.prepare(sources.flip(3))
+        turned = engine.agreed(mirrored, sources.flip(3), rows, 6 - values, engine.said(mirrored, rows, 6 - values))
+    assert largest_difference(made.flow, (one.flow + mirrored_flow(other.flow)) / 2) < 1e-4
+    assert largest_difference(made.mirrored, (one.mirrored + mirrored_flow(other.mirrored)) / 2) < 1e-4
+    assert largest_difference(made.scores, (one.scores + other.scores.flip(3)) / 2) < 1e-4
+    assert largest_difference(turned_back(turned), said) < 1e-4  # which side one begins with makes no difference
+
+
+@pytest.mark.parametrize("name", ["paper", "mixing"])
+def test_what_moves_no_pixels_says_the_same_however_often_it_looks(name: str) -> None:
+    engine = Engine(untrained(CONFIGS[name]), "cpu", precision=torch.float32, mirror=POSE.mirrored)
+    sources, rows, values = smooth_pictures(1), torch.tensor([0]), torch.tensor([2])
+    assert not engine.looks_twice
+    with torch.inference_mode():
+        prepared = engine.prepare(sources)
+        said = engine.said(prepared, rows, values)
+        assert torch.equal(engine.agreed(prepared, sources, rows, values, said), said)
 
 
 def test_networks_stay_as_they_were() -> None:

@@ -191,7 +191,7 @@ def _turn_and_search(editor: Edits, test: LabelledSet, queries: Queries, gallery
     parts: list[_Turned] = []
     for start in range(0, len(queries), _CHUNK):
         chunk = queries.part(slice(start, start + _CHUNK))
-        edits = editor.edit_many(test.pictures_of(chunk), chunk.targets)
+        edits = editor.edit_many(test.pictures_of(chunk), chunk.targets, to_show=True)
         asked = np.stack([edit.descriptor for edit in edits])
         found = nearest_rows(gallery, asked, test.own_rows(chunk), RANKS[-1])
         generated, refined = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
