@@ -74,7 +74,7 @@ def test_the_right_person_at_the_right_pose_is_seen_to_be_that(manifest: Manifes
     assert figures["source"]["first"] == 1 and figures["source"]["pose_right"] == 0
     assert figures["source"]["sharpness"] == pytest.approx(1, abs=0.1)
     assert set(figures["imagined"]["by_turn"]) == {f"{a} to {b}" for a in SHOWN for b in SHOWN if a != b}
-    assert table(figures).count("\n") == 2 + 4
+    assert table(figures).count("\n") == 2 + 5
 
 
 def test_a_photograph_with_another_expression_says_what_the_judges_are_worth(manifest: Manifest) -> None:
@@ -86,6 +86,18 @@ def test_a_photograph_with_another_expression_says_what_the_judges_are_worth(man
     assert another["first"] == another["pose_right"] == 1 and another["ssim"] < 0.2, "two pictures of noise"
     calm = manifest.where("expression", "calm")
     assert (other_faces(calm) == -1).all() and "another photograph" not in judged(calm, lambda made: made)
+
+
+def test_a_face_at_the_mean_pose_is_right_as_often_as_people_stand_near_it(manifest: Manifest) -> None:
+    """Three of four look ahead, the fourth 24 degrees aside, so that the mean is 6 from three and 18 from one."""
+    assert judged(manifest, lambda made: made)["the mean pose"] == {"pose_right": 1}
+    for expression in ("calm", "smiling"):
+        path = manifest.root / f"d0{expression}.png"
+        picture = cv2.imread(str(path))
+        picture[0, 0, 1] += 24
+        cv2.imwrite(str(path), picture)
+    right = judged(manifest, lambda made: made)["the mean pose"]["pose_right"]
+    assert right == pytest.approx((1 + 1 + 0.75) / 3, abs=1e-3)
 
 
 @pytest.mark.slow
