@@ -128,7 +128,7 @@ def by_editor(editor: Editor) -> Imagine:
     """Both stages' pictures by a model, and what is shown of them."""
 
     def imagine(pictures: Pictures, values: NDArray[np.int64]) -> dict[str, Pictures]:
-        edits = editor.edit_many(pictures, values, to_show=True)
+        edits = editor.portraits(pictures, values)
         return {
             "stage one": np.stack([edit.generated for edit in edits]),
             "stage two": np.stack([edit.refined for edit in edits]),
@@ -140,7 +140,7 @@ def by_editor(editor: Editor) -> Imagine:
 
 def measure(imagine: Imagine, judge: Judge, manifest: Manifest, poses: tuple[int, ...]) -> dict[str, dict[str, Any]]:
     """Every figure of the unturned and the mirrored source, of `other_faces` where all have one, and of what `imagine`
-    makes of the source, by name; and in `by_turn` for each source's and target's pose."""
+    makes of the source, by name; in `by_turn` for each source's and target's pose; and `Truth.at_the_mean`."""
     shown = read_crops(manifest.paths())
     photographs = [np.asarray(Image.open(path).convert("RGB")) for path in manifest.paths()]
     turned = turns(manifest, poses)

@@ -125,7 +125,7 @@ class PlainEditor(Editor):
         return describe_plainly(self._plain, self._model, images)
 
     @torch.inference_mode()
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], to_show: bool = False) -> list[Edit]:
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
         edits: list[Edit] = []
         codes = torch.eye(len(self.attribute))
         for start in range(0, len(images), 16):

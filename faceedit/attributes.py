@@ -53,9 +53,11 @@ class AttributeSpace:
     @property
     def mirrored(self) -> tuple[int, ...] | None:
         """Position of each value in a mirrored picture: a face at -30 degrees becomes one at 30. None where that cannot
-        be said, as of a database's lights."""
+        be said, as of a database's lights, or of poses to one side."""
         if self.name != "pose":
             return tuple(range(len(self))) if self.occlusion else None
+        if any(-value not in self.values for value in self.values):
+            return None
         return tuple(self.values.index(-value) for value in self.values)
 
     def scores(

@@ -153,10 +153,17 @@ class Edits(Describes, Protocol):
     def edit(self, image: Picture, value: int, /) -> Edit:
         """The face of (60, 60, 3) uint8 under a value. Raises AttributeValueError for an unknown one."""
 
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /, to_show: bool = False) -> list[Edit]:
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /) -> list[Edit]:
         """Each face of (N, 60, 60, 3) uint8 under its own value, as `edit` makes it; values (N,) are positions in the
-        attribute space. to_show: pictures that are worth more time, since somebody looks at them; descriptors are the
-        same."""
+        attribute space."""
+
+    @property
+    def portrays(self) -> bool:
+        """Whether `portraits` are other pictures than `edit_many` makes."""
+
+    def portraits(self, images: NDArray[np.uint8], values: NDArray[np.int64], /) -> list[Edit]:
+        """The same faces for somebody to look at: better pictures, which take more time. Their descriptors are of these
+        pictures, without an encoder's part: nothing is searched by them."""
 
     def backdrop(self, image: Picture, /) -> Floats | None:
         """(3,) of 0..255: the plain colour of what stands behind the person of (60, 60, 3) uint8; None where what it

@@ -198,10 +198,22 @@ class Editor:
         """The face of (60, 60, 3) uint8 under an attribute value. Raises AttributeValueError for an unknown value."""
         return self.edit_many(image[None], np.array([self.attribute.index(attribute)]))[0]
 
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
+        """Each picture (N, 60, 60, 3) under its own value; values (N,) are positions in the attribute space."""
+        return self._edits(images, values, agreed=False)
+
+    @property
+    def portrays(self) -> bool:
+        """Whether `portraits` are other pictures than `edit_many` makes."""
+        return self._engine.mirrors
+
+    def portraits(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
+        """See `faceedit.describes.Edits`. A network that moves pixels says where they lie for mirror images as well;
+        they are moved by the mean."""
+        return self._edits(images, values, agreed=True)
+
     @torch.inference_mode()
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], to_show: bool = False) -> list[Edit]:
-        """See `faceedit.describes.Edits`. to_show: a network that moves pixels says where they lie for the mirror image
-        as well, and the pictures are made by the mean of both."""
+    def _edits(self, images: NDArray[np.uint8], values: NDArray[np.int64], agreed: bool) -> list[Edit]:
         edits: list[Edit] = []
         for start in range(0, len(images), self._pairs):
             part = slice(start, start + self._pairs)
@@ -209,14 +221,12 @@ class Editor:
             prepared = self._engine.prepare(source)
             rows, asked = self._pairs_of(np.stack([np.arange(len(prepared)), values[part]], 1))
             said = self._engine.said(prepared, rows, asked)
+            if agreed:
+                said = self._engine.agreed(said, prepared, source, rows, asked)
             first = self._engine.shown(prepared, rows, said)
             features = self._engine.features(prepared, rows, first)
-            described = self._engine.describe(prepared, rows, asked, features).cpu().numpy()
-            if to_show and self._engine.looks_twice:
-                said = self._engine.agreed(prepared, source, rows, asked, said)
-                first = self._engine.shown(prepared, rows, said)
-                features = self._engine.features(prepared, rows, first)
             second = self._engine.second(prepared, rows, features, first)
+            described = self._engine.describe(prepared, rows, asked, features).cpu().numpy()
             pixels = self._pixels(first[:, :3]), self._pixels(second)
             stages = zip(*pixels, described, self._moves(said), strict=True)
             edits.extend(Edit(*stage) for stage in stages)

@@ -106,13 +106,13 @@ class Engine:
         return self._generation.make(prepared, rows, values).float()
 
     @property
-    def looks_twice(self) -> bool:
+    def mirrors(self) -> bool:
         """Whether `agreed` says anything that `said` does not."""
         return self._mirror is not None
 
-    def agreed(self, prepared: Prepared, source: Tensor, rows: Tensor, values: Tensor, said: Tensor) -> Tensor:
-        """What stage one's decoder `said` of the normalised sources (B, 3, 60, 60), in the mean with what it says of
-        their mirror images, turned back: nearer the truth where pixels are moved by either alone."""
+    def agreed(self, said: Tensor, prepared: Prepared, source: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+        """The mean of what stage one's decoder `said` of normalised sources (B, 3, 60, 60) and of what it says of their
+        mirror images: nearer the truth than either. Where nothing mirrored can be asked, what it said."""
         if self._mirror is None:
             return said
         seen = source.to(self.precision).flip(3).contiguous(memory_format=_LAST)

@@ -85,9 +85,9 @@ class KnowingEditor:
         """See `faceedit.describes.Edits`."""
         return self.edit_many(image[None], np.array([self.attribute.index(attribute)]))[0]
 
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], to_show: bool = False) -> list[Edit]:
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
         """As `Editor.edit_many`."""
-        edits = self._editor.edit_many(images, values, to_show)
+        edits = self._editor.edit_many(images, values)
         if not edits:
             return edits
         joined = self._joined(self._encoded(images), np.stack([edit.descriptor for edit in edits]))
@@ -95,6 +95,14 @@ class KnowingEditor:
             Edit(edit.generated, edit.refined, descriptor, edit.moves)
             for edit, descriptor in zip(edits, joined, strict=True)
         ]
+
+    @property
+    def portrays(self) -> bool:
+        return self._editor.portrays
+
+    def portraits(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
+        """See `faceedit.describes.Edits`."""
+        return self._editor.portraits(images, values)
 
     def backdrop(self, image: Picture) -> Floats | None:
         """See `faceedit.describes.Edits`."""

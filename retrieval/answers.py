@@ -1,5 +1,5 @@
-"""What a query answers: values that show and print themselves, and need no gallery for it; nor a model, but for what
-stands behind an imagined face when that is looked at first."""
+"""What a query answers: values that show and print themselves, and need no gallery for it; nor a model, but for an
+imagined face when that is looked at first."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ SHOWN = ("pose", "illumination")  # what a gallery may know of a picture
 
 @dataclass(frozen=True)
 class Step:
-    """One edit of a chain: which attribute was given which value, what came out, by which is searched, and of what it
-    was made; sitter: where faces are imagined on neutral grey, who is shown."""
+    """One edit of a chain: which attribute was given which value, what came out, and of what it was made; sitter: who
+    is shown; None where a step came from elsewhere, with its picture."""
 
     attribute: AttributeSpace
     value: int
@@ -48,16 +48,16 @@ class Step:
 
     @cached_property
     def picture(self) -> Picture:
-        """(S, S, 3) uint8 RGB to look at, as large as what it was made of, 60 to 240; what is searched by was made
-        with `edit.refined`. A face that is imagined on neutral grey is imagined once more, with more care, and stands
-        before a plain colour of what was behind the person. It is made when it is first asked for; a model that moves
-        no pixels makes nothing finer."""
+        """(S, S, 3) uint8 RGB to look at, as large as what it was made of, 60 to 240; made when it is first asked for.
+        A model that moves pixels makes it with more care than `edit.refined`, by which is searched, and as fine as it
+        is large; a face that is imagined on neutral grey stands before a plain colour of what was behind the person."""
         if self.sitter is None:
             return enlarged(self.edit, self.before.picture)
-        return enlarged(self.sitter.portrait(self.value), self.before.picture, self.sitter.behind)
+        shown = self.sitter.portrait(self.value, self.edit)
+        return enlarged(shown, self.before.picture, self.sitter.behind)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Sent elsewhere, or stored, it has its picture and no model."""
+        """Sent elsewhere, stored or copied, it has its picture, and no model to make another."""
         return {**vars(self), "picture": self.picture, "sitter": None}
 
 

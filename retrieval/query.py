@@ -147,11 +147,12 @@ def _take_step(
     editor: Edits, values: Sequence[int], before: Sequence[Source | Step], made: Sequence[list[Step]]
 ) -> None:
     """One more step of each chain."""
-    crops = np.stack([one.edit.refined if isinstance(one, Step) else one.crop for one in before])
+    seen = [one.edit.refined if isinstance(one, Step) else one.crop for one in before]
+    crops = np.stack(seen)
     places = np.array([editor.attribute.index(value) for value in values], np.int64)
-    sitters = {id(one): Sitter(editor, crop) for one, crop in zip(before, crops, strict=True)}  # a sweep's is one
+    sitters = {id(one): Sitter(editor, crop) for one, crop in zip(before, seen, strict=True)}  # a sweep's is one
     for value, one, edit, steps in zip(values, before, editor.edit_many(crops, places), made, strict=True):
-        steps.append(Step(editor.attribute, value, edit, one, sitters[id(one)] if editor.neutral else None))
+        steps.append(Step(editor.attribute, value, edit, one, sitters[id(one)]))
 
 
 def decided(source: Picture, attribute: AttributeSpace, editors: Mapping[str, Edits]) -> int:

@@ -68,10 +68,17 @@ class HashEditor:
         refined = (moved * (1 - 0.02 * at)).astype(np.uint8)
         return Edit(moved, refined, self._descriptor(image, str(value)))
 
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /, to_show: bool = False) -> list[Edit]:
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], /) -> list[Edit]:
         self.edited.append(len(images))
         places = zip(images, values.tolist(), strict=True)
         return [self.edit(image, self.attribute.values[place]) for image, place in places]
+
+    @property
+    def portrays(self) -> bool:
+        return False
+
+    def portraits(self, images: NDArray[np.uint8], values: NDArray[np.int64], /) -> list[Edit]:
+        return self.edit_many(images, values)
 
     def backdrop(self, image: Picture) -> None:
         """Nothing stands before neutral grey."""

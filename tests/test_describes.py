@@ -80,6 +80,15 @@ def test_several_edits_at_once_are_what_each_is_alone(describer: Edits) -> None:
         assert np.abs(made.refined.astype(int) - alone.refined).max() <= 4
 
 
+def test_portraits_are_edits_to_look_at(describer: Edits) -> None:
+    places = np.array([0, 5, 3])
+    edits, shown = describer.edit_many(FACES, places), describer.portraits(FACES, places)
+    assert len(shown) == 3 and describer.portraits(FACES[:0], places[:0]) == []
+    for plain, portrait in zip(edits, shown, strict=True):
+        assert portrait.refined.shape == (60, 60, 3) and portrait.refined.dtype == np.uint8
+        assert describer.portrays or np.array_equal(portrait.refined, plain.refined)
+
+
 def test_an_unknown_value_is_refused(describer: Edits) -> None:
     with pytest.raises(AttributeValueError, match="pose 31 is not one of -45"):
         describer.edit(FACES[0], 31)

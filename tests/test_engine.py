@@ -115,12 +115,12 @@ def test_what_both_sides_agree_on_is_the_mean_of_what_is_said_of_each() -> None:
     rows, values = torch.tensor([1, 0, 1]), torch.tensor([0, 2, 5])
     with torch.inference_mode():
         prepared = engine.prepare(sources)
-        said = engine.agreed(prepared, sources, rows, values, engine.said(prepared, rows, values))
+        said = engine.agreed(engine.said(prepared, rows, values), prepared, sources, rows, values)
         made = blended(sources[rows], said, plain.grid, plain.black)
         one = plain.moved(sources[rows], values[:, None])
         other = plain.moved(sources[rows].flip(3), 6 - values[:, None])
         mirrored = engine.prepare(sources.flip(3))
-        turned = engine.agreed(mirrored, sources.flip(3), rows, 6 - values, engine.said(mirrored, rows, 6 - values))
+        turned = engine.agreed(engine.said(mirrored, rows, 6 - values), mirrored, sources.flip(3), rows, 6 - values)
     assert largest_difference(made.flow, (one.flow + mirrored_flow(other.flow)) / 2) < 1e-4
     assert largest_difference(made.mirrored, (one.mirrored + mirrored_flow(other.mirrored)) / 2) < 1e-4
     assert largest_difference(made.scores, (one.scores + other.scores.flip(3)) / 2) < 1e-4
@@ -131,11 +131,11 @@ def test_what_both_sides_agree_on_is_the_mean_of_what_is_said_of_each() -> None:
 def test_what_moves_no_pixels_says_the_same_however_often_it_looks(name: str) -> None:
     engine = Engine(untrained(CONFIGS[name]), "cpu", precision=torch.float32, mirror=POSE.mirrored)
     sources, rows, values = smooth_pictures(1), torch.tensor([0]), torch.tensor([2])
-    assert not engine.looks_twice
+    assert not engine.mirrors
     with torch.inference_mode():
         prepared = engine.prepare(sources)
         said = engine.said(prepared, rows, values)
-        assert torch.equal(engine.agreed(prepared, sources, rows, values, said), said)
+        assert torch.equal(engine.agreed(said, prepared, sources, rows, values), said)
 
 
 def test_networks_stay_as_they_were() -> None:

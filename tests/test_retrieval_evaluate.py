@@ -84,12 +84,16 @@ class TableEditor(Editor):
     def attribute(self) -> AttributeSpace:
         return POSE
 
+    @property
+    def portrays(self) -> bool:
+        return False
+
     def describe(self, images: NDArray[np.uint8]) -> Described:
         rows = [self._rows[picture.tobytes()] for picture in images]
         errors = np.ones((len(rows), len(POSE)), np.float32)
         return Described(self.vectors[rows], self._values[rows], errors)
 
-    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64], to_show: bool = False) -> list[Edit]:
+    def edit_many(self, images: NDArray[np.uint8], values: NDArray[np.int64]) -> list[Edit]:
         rows = [self._rows[picture.tobytes()] for picture in images]
         answers = [int(self._answers[row, value]) for row, value in zip(rows, values, strict=True)]
         return [Edit(self._pictures[row], self._pictures[row], self.vectors[row]) for row in answers]

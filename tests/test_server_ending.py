@@ -31,7 +31,7 @@ from retrieval.face_search import FaceSearch
 from tests.stand_ins import HashEditor
 
 class Slow(HashEditor):
-    def edit_many(self, images, values, /, to_show=False):
+    def edit_many(self, images, values, /):
         print("begun", flush=True)
         time.sleep(float(sys.argv[1]))
         return super().edit_many(images, values)

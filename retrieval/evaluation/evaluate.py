@@ -52,8 +52,9 @@ class Evaluation:
     """Everything measured. decided (N,): the position of the value that each gallery picture was taken to have;
     occluded_decided (Q,): the same of occluded queries, described as gallery pictures, else (0,); hits: by method,
     (Q, 10) whether each rank holds a correct picture; truths (Q,): a correct row of each query; nearest (Q, 10),
-    distances (Q,) of the first of them, generated and refined (Q, 60, 60, 3): the method's own results; who: how far
-    first results and strangers lie by what says who it is alone, where the descriptors have such a part."""
+    distances (Q,) of the first of them: the method's own results; generated and refined (Q, 60, 60, 3): both stages'
+    portraits of what was searched by; who: how far first results and strangers lie by what says who it is alone, where
+    the descriptors have such a part."""
 
     test: LabelledSet
     queries: Queries
@@ -191,10 +192,12 @@ def _turn_and_search(editor: Edits, test: LabelledSet, queries: Queries, gallery
     parts: list[_Turned] = []
     for start in range(0, len(queries), _CHUNK):
         chunk = queries.part(slice(start, start + _CHUNK))
-        edits = editor.edit_many(test.pictures_of(chunk), chunk.targets, to_show=True)
+        sources = test.pictures_of(chunk)
+        edits = editor.edit_many(sources, chunk.targets)
+        shown = editor.portraits(sources, chunk.targets) if editor.portrays else edits
         asked = np.stack([edit.descriptor for edit in edits])
         found = nearest_rows(gallery, asked, test.own_rows(chunk), RANKS[-1])
-        generated, refined = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
+        generated, refined = (np.stack([getattr(edit, stage) for edit in shown]) for stage in ("generated", "refined"))
         parts.append(_Turned(found, distances_to(gallery, asked, found[:, 0]), generated, refined))
         report("queries", start + len(chunk), len(queries))
     return _Turned(*(np.concatenate([getattr(p, one.name) for p in parts]) for one in fields(_Turned)))
