@@ -56,7 +56,7 @@ def stages_figure(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDA
     part = pairs.part(chosen)
     shown = test.pictures_of(part)
     rows = []
-    for i, picture, edit in zip(chosen, shown, editor.portraits(shown, part.targets), strict=True):
+    for i, picture, edit in zip(chosen, shown, editor.edit_many(shown, part.targets), strict=True):
         truth = test.images[truths[i]]
         one, two = (float(per_pixel_mse(p[None], truth[None])[0]) for p in (edit.generated, edit.refined))
         rows.append(
@@ -80,7 +80,7 @@ def values_figure(editor: Editor, test: LabelledSet, people: int, name: str, see
     for i in spread(test.identities[candidates], people, _random(seed)):
         row = int(candidates[i])
         source = test.images[row]
-        edits = editor.portraits(np.repeat(source[None], len(space), 0), np.arange(len(space)))
+        edits = editor.edit_many(np.repeat(source[None], len(space), 0), np.arange(len(space)))
         made = [cell(edit.refined, str(value)) for edit, value in zip(edits, space.values, strict=True)]
         rows.append([cell(source, f"input, {space.values[test.values[row]]}"), *made])
         own = [held.get((int(test.keys[row]), v)) for v in range(len(space))]

@@ -104,7 +104,7 @@ def _errors(editor: Editor, test: LabelledSet, pairs: Queries, truths: NDArray[n
     for start in range(0, len(pairs), _STEP):
         part = slice(start, min(start + _STEP, len(pairs)))
         sources, own = test.pictures_of(pairs.part(part)), test.images[truths[part]]
-        edits = editor.portraits(sources, pairs.targets[part])
+        edits = editor.edit_many(sources, pairs.targets[part])
         if editor.neutral:  # both on grey, as the edits are
             sources, own = (test.cut_out(rows) for rows in (test.rows_of(pairs.part(part)), truths[part]))
         first, second = (np.stack([getattr(edit, stage) for edit in edits]) for stage in ("generated", "refined"))
