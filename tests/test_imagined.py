@@ -10,7 +10,9 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from benchmarks.imagined import Judge, _framed, measure, noses, other_faces, table, turns, yaws  # noqa: E402
+from benchmarks.imagined import Judge, _framed, by_editor, measure, noses, other_faces, table, turns, yaws  # noqa: E402
+from faceedit.describes import Edit  # noqa: E402
+from faceedit.editor import Editor  # noqa: E402
 from faceedit.manifest import Manifest  # noqa: E402
 
 POSES = (-45, -30, -15, 0, 15, 30, 45)
@@ -122,6 +124,23 @@ def test_a_flat_picture_is_not_sharp(manifest: Manifest) -> None:
 
     own = judged(manifest, flat)["imagined"]
     assert own["sharpness"] < 0.05 and own["ssim"] < 0.1 < own["cosine"]
+
+
+def test_a_model_is_judged_by_its_portraits() -> None:
+    class Portraitist:
+        def portraits(self, pictures: np.ndarray, values: np.ndarray) -> list[Edit]:
+            unit = np.ones(1, np.float32)
+            return [
+                Edit(picture + np.uint8(1), picture + np.uint8(value), unit)
+                for picture, value in zip(pictures, values, strict=True)
+            ]
+
+        def backdrop(self, picture: np.ndarray) -> None:
+            """Nothing is left out."""
+
+    made = by_editor(cast(Editor, Portraitist()))(np.full((2, 60, 60, 3), 7, np.uint8), np.array([3, 5]))
+    levels = {name: pictures[:, 0, 0, 0].tolist() for name, pictures in made.items()}
+    assert levels == {"stage one": [8, 8], "stage two": [10, 12], "shown": [10, 12]}
 
 
 def test_noses_are_measured_along_the_eyes_whatever_the_roll() -> None:
