@@ -44,7 +44,7 @@ class PlainUnpoolConvolution(nn.Module):
 
 class Plain(nn.Module):
     """A model's networks as printed: sources (B, 3, 60, 60) normalised and one-hot attributes (B, n_a) ->
-    stage one, stage two (B, 3, 60, 60) and descriptors (B, D)."""
+    stage one, stage two (B, 3, 60, 60) and descriptors (B, D'), without the colour."""
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()
@@ -110,7 +110,8 @@ def describe_plainly(plain: Plain, model: Model, images: NDArray[np.uint8], batc
         table = errors.view(b, n).numpy()
         estimate = plain.describer.estimate(source[::n])
         best = space.decide(table, None if estimate is None else estimate.numpy())
-        parts.append((described.view(b, n, -1)[torch.arange(b), torch.from_numpy(best)].numpy(), best, table))
+        own = described.view(b, n, -1)[torch.arange(b), torch.from_numpy(best)]
+        parts.append((plain.describer.tinted(own, pixels).numpy(), best, table))
     return Described(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -132,6 +133,7 @@ class PlainEditor(Editor):
             part = slice(start, start + 16)
             made = self._plain(self._model.card.normalisation.applied(images[part], "cpu"), codes[values[part]])
             first, second, described = made
+            described = self._plain.describer.tinted(described, self._unnormalised(second))
             stages = zip(self._pixels(first), self._pixels(second), described.numpy(), strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits

@@ -28,7 +28,7 @@ from retrieval.evaluation.searching import nearest_vectors
 ESTIMATES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)
 CANDIDATES = (0.1, 0.2, 0.3, 0.4)
-Parts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Parts = tuple[NDArray[np.float32], ...]
 
 
 def main() -> None:
@@ -69,20 +69,28 @@ def main() -> None:
 
 
 def _parts(model: Model, descriptors: NDArray[np.float32]) -> Parts:
-    """Identity, head and code of descriptors (N, D), each of length 1."""
+    """Identity, head and code of descriptors (N, D), each of length 1, and what is left: the colour with its share."""
     config = model.card.network
-    identity, head, code = np.split(descriptors, [config.identity, config.identity + config.head], axis=1)
-    rest = 1 - config.candidate
+    ends = np.cumsum([config.identity, config.head, config.attributes])
+    identity, head, code, colour = np.split(descriptors, ends, axis=1)
+    all_but_colour = 1 - config.colour
+    rest = all_but_colour * (1 - config.candidate)
     return (
         identity / math.sqrt(rest * config.share),
         head / math.sqrt(rest * (1 - config.share)),
-        code / math.sqrt(config.candidate),
+        code / math.sqrt(all_but_colour * config.candidate),
+        colour,
     )
 
 
 def _joined(parts: Parts, share: float, candidate: float) -> NDArray[np.float32]:
+    """Descriptors of the parts by these shares; the colour keeps its own."""
+    *three, colour = parts
     weights = (1 - candidate) * share, (1 - candidate) * (1 - share), candidate
-    return np.concatenate([math.sqrt(w) * part for w, part in zip(weights, parts, strict=True)], axis=1)
+    rest = math.sqrt(1 - float((colour[0] ** 2).sum()))
+    return np.concatenate(
+        [*(rest * math.sqrt(w) * part for w, part in zip(weights, three, strict=True)), colour], axis=1
+    )
 
 
 @torch.inference_mode()

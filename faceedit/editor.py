@@ -22,7 +22,7 @@ from faceedit.errors import UsageError
 from faceedit.images import NEUTRAL, Picture, require_crops
 from faceedit.modelcard import ModelCard
 from faceedit.modelfile import Model, load_model, new_networks
-from faceedit.networks import COLOUR, DESCRIPTOR_SIZE, LIGHT, SIZE, Describer, NetworkConfig, count_parameters
+from faceedit.networks import COLOUR, DESCRIPTOR_SIZE, LIGHT, Describer, NetworkConfig, count_parameters
 
 __all__ = ["Candidates", "Described", "Edit", "Editor"]
 
@@ -31,8 +31,6 @@ DESCRIPTORS = (LEARNED, PAPER)
 WHO = "who"  # the part of a descriptor that says who it is, where distances are told by kind
 LIKELY, ALL = "likely", "all"
 CANDIDATES = (LIKELY, ALL)
-_FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: eyes at 21, chin at 54 (align.py)
-_SOFT = 0.3  # width of its edge
 _UNLIKELY, _BEHIND = 2.0, 0.5  # margins of log error within which a value can still win:
 # by the estimate of the value, before anything is made of it; by stage one's error, before it is refined
 _SURELY, _HARDLY = 16.0, 0.02  # grey levels from neutral that count as person; the weight of neutral grey itself
@@ -70,13 +68,6 @@ def require_candidates(name: str) -> str:
     return name
 
 
-def face_window() -> Floats:
-    """(60, 60) in 0..1: where aligned crops show the face. At 45 degrees a quarter of it lies behind the profile."""
-    down, across = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
-    distance = np.hypot((across - _FACE[0]) / _FACE[2], (down - _FACE[1]) / _FACE[3])
-    return np.asarray(np.clip((1 - distance) / _SOFT + 0.5, 0, 1), np.float32)
-
-
 def reconstruction_errors(made: Tensor, pictures: Tensor, neutral: bool) -> Tensor:
     """(P,) per-pixel squared error of candidates (P, 3, 60, 60) for pictures (P, 3, 60, 60), all in 0..255.
 
@@ -112,7 +103,7 @@ class Editor:
         if require_descriptor(descriptor) == PAPER and describer.size != DESCRIPTOR_SIZE:
             describer = Describer(NetworkConfig())
             self.digest = hashlib.sha256(f"{model.digest} {PAPER}".encode()).hexdigest()
-        self._descriptor_size = int(describer.size)
+        self._descriptor_size, self._tinted = int(describer.size), describer.tinted
         self._engine = Engine(model.networks, self._device, describer, mirror=model.card.task.mirrored)
         self._mean, self._std = model.card.normalisation.tensors(self._device)
 
@@ -226,9 +217,9 @@ class Editor:
             first = self._engine.shown(prepared, rows, said)
             features = self._engine.features(prepared, rows, first)
             second = self._engine.second(prepared, rows, features, first)
-            described = self._engine.describe(prepared, rows, asked, features).cpu().numpy()
+            described = self._tinted(self._engine.describe(prepared, rows, asked, features), self._unnormalised(second))
             pixels = self._pixels(first[:, :3]), self._pixels(second)
-            stages = zip(*pixels, described, self._moves(said), strict=True)
+            stages = zip(*pixels, described.cpu().numpy(), self._moves(said), strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
 
@@ -256,8 +247,8 @@ class Editor:
         second = self._engine.second(prepared, rows, features, first)
         errors = self._errors(source, rows, second).cpu().numpy()
         best = int(self.attribute.decide(errors[None], _estimate(prepared))[0])
-        described = self._engine.describe(prepared, rows, values, features).cpu().numpy()
-        return Candidates(described, errors, self._pixels(second), best)
+        described = self._tinted(self._engine.describe(prepared, rows, values, features), self._unnormalised(second))
+        return Candidates(described.cpu().numpy(), errors, self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
@@ -302,6 +293,7 @@ class Editor:
         own = np.flatnonzero(pairs[:, 1] == best[pairs[:, 0]])  # one of each picture, in their order
         rows, values = self._pairs_of(pairs[own])
         described = self._engine.describe(prepared, rows, values, features[own])
+        described = self._tinted(described, self._unnormalised(source))
         return Described(described.cpu().numpy(), best, errors)
 
     def _likely(self, count: int, estimate: Floats | None) -> NDArray[np.bool_]:
@@ -340,8 +332,12 @@ class Editor:
         return self._card.normalisation.applied(images, self._device)
 
     def _pixels(self, values: Tensor) -> NDArray[np.uint8]:
-        pixels = (values * self._std + self._mean).round().clamp(0, 255).to(torch.uint8)
+        pixels = self._unnormalised(values).round().clamp(0, 255).to(torch.uint8)
         return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
+
+    def _unnormalised(self, values: Tensor) -> Tensor:
+        """Pictures as the networks see them, in 0..255."""
+        return values * self._std + self._mean
 
     def _moves(self, said: Tensor) -> list[Moves] | list[None]:
         """Of N pictures, what the decoder said of them (N, 13, 60, 60), with colours as pixels have them."""
@@ -356,8 +352,7 @@ class Editor:
 
     def _errors(self, source: Tensor, rows: Tensor, made: Tensor) -> Tensor:
         """(P,) per-pixel squared error between pictures made (P, ...) and the sources in these rows of (B, ...)."""
-        shown = (source * self._std + self._mean)[rows]
-        return reconstruction_errors((made * self._std + self._mean), shown, self._card.neutral)
+        return reconstruction_errors(self._unnormalised(made), self._unnormalised(source)[rows], self._card.neutral)
 
 
 def _estimate(prepared: Prepared) -> Floats | None:

@@ -47,6 +47,7 @@ _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, w
         "flow": False,
         "still": False,
         "kept": False,
+        "colour": 0.0,
     },
 }
 WEIGHTS = "model.safetensors"

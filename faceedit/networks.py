@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceedit.complexion import CODE, chroma_codes, complexion
 from faceedit.identity import MIDDLE, IdentityNetwork
 
 HEAD_WIDTH = 32  # channels of each attention head
@@ -42,7 +43,8 @@ class NetworkConfig:
     the source is seen everywhere (0: none, the paper's local network); width: of their channels; head: size of a
     learned descriptor on top of the refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of
     the identity network's part of the descriptor (0: no such network); candidate: share of the descriptor's squared
-    length that says which value the picture has (0: none); share: the identity part's share of the rest; skip: the
+    length that says which value the picture has (0: none); share: the identity part's share of the rest; colour: the
+    share of all that says which colour the face has (0: none); skip: the
     refinement's picture is the generation's plus a correction; look_back: the head also sees what the identity network
     saw in the source; estimate: how much an estimate of the value, from what the identity network saw, weighs against
     the reconstruction errors when the value of a picture is decided (0: there is none); flow: stage one says where each
@@ -62,6 +64,7 @@ class NetworkConfig:
     identity: int = 0
     share: float = 0.5
     candidate: float = 0.0
+    colour: float = 0.0
     skip: bool = False
     look_back: bool = False
     estimate: float = 0.0
@@ -79,8 +82,8 @@ class NetworkConfig:
             raise ValueError(f"mixing, head and identity must be 0 or more, got {self}")
         if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
             raise ValueError(f"width must be a multiple of {HEAD_WIDTH}, got {self.width}")
-        if not (0 <= self.share <= 1 and 0 <= self.candidate < 1):
-            raise ValueError(f"share and candidate must be in 0..1, got {self}")
+        if not (0 <= self.share <= 1 and 0 <= self.candidate < 1 and 0 <= self.colour < 1):
+            raise ValueError(f"share, candidate and colour must be in 0..1, got {self}")
         if self.look_back and not (self.head and self.identity):
             raise ValueError(f"look_back needs a head and an identity network, got {self}")
         if self.estimate < 0 or (self.estimate and not self.identity):
@@ -657,11 +660,12 @@ class ValueEstimator(nn.Module):
 class Describer(nn.Module):
     """What a picture under a candidate value is searched by: the paper's descriptor, or a learned one of three parts:
     who the identity network took the source for, what a head makes of the refinement's descriptor layer (and of what
-    the identity network saw half-way), and the value itself."""
+    the identity network saw half-way), and the value itself; and maybe the colour of the face (`tinted`)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.share, self.candidate, self.look_back = config.share, config.candidate, config.look_back
+        self.colour = config.colour
         self.register_buffer("codes", _codes(config.attributes), persistent=False)
         self.head = DescriptorHead(config.head, config.look_back) if config.head else None
         self.identity = IdentityNetwork(config.identity) if config.identity else None
@@ -695,6 +699,14 @@ class Describer(nn.Module):
         code = self.codes[values]
         return torch.cat([math.sqrt(1 - self.candidate) * refined, math.sqrt(self.candidate) * code], 1)
 
+    def tinted(self, described: Tensor, pictures: Tensor) -> Tensor:
+        """Descriptors (B, D') with the colour of the faces described, on pictures (B, 3, 60, 60) of 0..255, where
+        that is a part of them: (B, D)."""
+        if self.colour == 0:
+            return described
+        code = chroma_codes(complexion(pictures))
+        return torch.cat([math.sqrt(1 - self.colour) * described, math.sqrt(self.colour) * code], 1)
+
     def refined(self, features: Tensor, middle: Tensor | None) -> Tensor:
         """The part that comes of the refinement, of length 1 (B K, D'): the descriptor layer's activation
         (B K, 128, 15, 15) itself or its head. middle: what the identity network saw half-way in the sources, (B, 128,
@@ -712,7 +724,7 @@ class Describer(nn.Module):
         """D: values in a descriptor."""
         seen = DESCRIPTOR_SIZE if self.head is None else self.head.size
         value = len(self.codes) if self.candidate else 0
-        return seen + (0 if self.identity is None else self.identity.size) + value
+        return seen + (0 if self.identity is None else self.identity.size) + value + (CODE if self.colour else 0)
 
     codes: Tensor
 

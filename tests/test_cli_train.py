@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.app import run
+from faceedit.complexion import CODE
 from faceedit.editor import LEARNED, PAPER
 from index.gallery import Gallery
 
@@ -57,7 +58,7 @@ def test_train_best_index_and_query_with_either_descriptor(
         capsys.readouterr()
         assert run(["query", query, "--pose", "30", "--db", str(db), "--model", str(out), "--json"]) == 0
         assert len(json.loads(capsys.readouterr().out)["results"]) == 5
-    assert sizes == {LEARNED: 31, PAPER: 28_800}
+    assert sizes == {LEARNED: 31 + CODE, PAPER: 28_800}
     assert run(["index", str(cut_out / "images"), "--db", str(tmp_path / PAPER), "--model", str(out)]) == 0  # as before
     mixed = ["index", str(cut_out / "images"), "--db", str(tmp_path / LEARNED), "--model", str(out)]
     assert run([*mixed, "--descriptor", PAPER]) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from faceedit.editor import face_window
+from faceedit.complexion import face_window
 from retrieval.evaluation.quality import quality
 
 

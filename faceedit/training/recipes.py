@@ -229,14 +229,32 @@ BEST = Recipe(
     blend=1.0,
     smooth=0.03,
     network=NetworkConfig(
-        mixing=4, head=512, identity=256, share=0.7, candidate=0.3, skip=True, look_back=True, estimate=0.2, flow=True
+        mixing=4,
+        head=512,
+        identity=256,
+        share=0.7,
+        candidate=0.3,
+        colour=0.04,
+        skip=True,
+        look_back=True,
+        estimate=0.2,
+        flow=True,
     ),
 )
 
 _OF_TASK = {  # what the recipes that move pixels do otherwise where nothing moves
-    "illumination": ("still=on", "together=on", "neutral=off", "blend=0", "keep=0", "critic=0", "squared_two=1"),
+    "illumination": (
+        "colour=0",
+        "still=on",
+        "together=on",
+        "neutral=off",
+        "blend=0",
+        "keep=0",
+        "critic=0",
+        "squared_two=1",
+    ),
     "inpainting": (
-        *("still=on", "kept=on", "together=on", "neutral=off", "keep=0", "critic=0", "squared_two=1"),
+        *("colour=0", "still=on", "kept=on", "together=on", "neutral=off", "keep=0", "critic=0", "squared_two=1"),
         *("include_same=off", "targets=1", "sources=384"),
     ),
 }

@@ -1,6 +1,6 @@
 """How good imagined pictures are beside the real ones: squared error, structural similarity and sharpness.
 
-`quality` looks at the face only, within `faceedit.editor.face_window`, so that models that keep the background and
+`quality` looks at the face only, within `faceedit.complexion.face_window`, so that models that keep the background and
 models that leave it out can be compared.
 """
 
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceedit.editor import face_window
+from faceedit.complexion import face_window
 
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _RADIUS, _SIGMA = 5, 1.5  # of the 11 x 11 window of Wang et al. 2004
