@@ -61,7 +61,7 @@ def main() -> None:
         for share in SHARES:
             cells = []
             for candidate in CANDIDATES:
-                wanted, held = (_joined(parts, share, candidate) for parts in (asked, stored))
+                wanted, held = (_joined(parts, share, candidate, config.colour) for parts in (asked, stored))
                 nearest = nearest_vectors(held, wanted, test.own_rows(queries), 5)
                 hits = right_results(test, queries, nearest)
                 cells.append(f"{recall(hits, 1):.3f}, {recall(hits, 5):.3f}")
@@ -69,28 +69,24 @@ def main() -> None:
 
 
 def _parts(model: Model, descriptors: NDArray[np.float32]) -> Parts:
-    """Identity, head and code of descriptors (N, D), each of length 1, and what is left: the colour with its share."""
+    """Identity, head, code and colour of descriptors (N, D), each of length 1; the colour may have no numbers."""
     config = model.card.network
     ends = np.cumsum([config.identity, config.head, config.attributes])
-    identity, head, code, colour = np.split(descriptors, ends, axis=1)
-    all_but_colour = 1 - config.colour
-    rest = all_but_colour * (1 - config.candidate)
-    return (
-        identity / math.sqrt(rest * config.share),
-        head / math.sqrt(rest * (1 - config.share)),
-        code / math.sqrt(all_but_colour * config.candidate),
-        colour,
+    weighed = zip(
+        np.split(descriptors, ends, axis=1), _weights(config.share, config.candidate, config.colour), strict=True
     )
+    return tuple(part / math.sqrt(weight) if part.size else part for part, weight in weighed)
 
 
-def _joined(parts: Parts, share: float, candidate: float) -> NDArray[np.float32]:
-    """Descriptors of the parts by these shares; the colour keeps its own."""
-    *three, colour = parts
-    weights = (1 - candidate) * share, (1 - candidate) * (1 - share), candidate
-    rest = math.sqrt(1 - float((colour[0] ** 2).sum()))
-    return np.concatenate(
-        [*(rest * math.sqrt(w) * part for w, part in zip(weights, three, strict=True)), colour], axis=1
-    )
+def _joined(parts: Parts, share: float, candidate: float, colour: float) -> NDArray[np.float32]:
+    weights = _weights(share, candidate, colour)
+    return np.concatenate([math.sqrt(w) * part for w, part in zip(weights, parts, strict=True)], axis=1)
+
+
+def _weights(share: float, candidate: float, colour: float) -> tuple[float, float, float, float]:
+    """Shares of the squared length that identity, head, code and colour have."""
+    rest = (1 - colour) * (1 - candidate)
+    return rest * share, rest * (1 - share), (1 - colour) * candidate, colour
 
 
 @torch.inference_mode()

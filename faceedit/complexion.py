@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def face_window() -> NDArray[np.float32]:
 
 def complexion(pictures: Tensor) -> Tensor:
     """(N, 2) the median a* and b* (CIE 1976, sRGB under D65) of the skin on crops (N, 3, 60, 60) of 0..255."""
-    rgb = pictures.flatten(2)[:, :, _skin(pictures.device)].float().clamp(0, 255) / 255
+    rgb = pictures.flatten(2)[:, :, torch.from_numpy(_skin()).to(pictures.device)].float().clamp(0, 255) / 255
     linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     ratios = torch.einsum("xc,ncp->nxp", rgb.new_tensor(_TO_XYZ), linear) / rgb.new_tensor(_WHITE)[:, None]
     x, y, z = torch.where(ratios > 216 / 24389, ratios.pow(1 / 3), ratios * (24389 / 27 / 116) + 16 / 116).unbind(1)
@@ -46,13 +47,15 @@ def chroma_codes(chromas: Tensor) -> Tensor:
     return torch.cat([phases.cos(), phases.sin()], 1) * weights.sqrt().repeat(2)
 
 
-def _skin(device: torch.device) -> Tensor:
+@cache
+def _skin() -> NDArray[np.int64]:
     """Which of the 3,600 pixels."""
     where = face_window() > 0.5
     where[: _SKIN.start], where[_SKIN.stop :] = False, False
-    return torch.from_numpy(np.flatnonzero(where)).to(device)
+    return np.flatnonzero(where)
 
 
+@cache
 def _frequencies() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(K, 2) and their weights (K,), of sum 1."""
     squares, weights = np.polynomial.laguerre.laggauss(_RINGS)

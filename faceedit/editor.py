@@ -217,9 +217,9 @@ class Editor:
             first = self._engine.shown(prepared, rows, said)
             features = self._engine.features(prepared, rows, first)
             second = self._engine.second(prepared, rows, features, first)
-            described = self._tinted(self._engine.describe(prepared, rows, asked, features), self._unnormalised(second))
+            described = self._described(prepared, rows, asked, features, second)
             pixels = self._pixels(first[:, :3]), self._pixels(second)
-            stages = zip(*pixels, described.cpu().numpy(), self._moves(said), strict=True)
+            stages = zip(*pixels, described, self._moves(said), strict=True)
             edits.extend(Edit(*stage) for stage in stages)
         return edits
 
@@ -247,8 +247,8 @@ class Editor:
         second = self._engine.second(prepared, rows, features, first)
         errors = self._errors(source, rows, second).cpu().numpy()
         best = int(self.attribute.decide(errors[None], _estimate(prepared))[0])
-        described = self._tinted(self._engine.describe(prepared, rows, values, features), self._unnormalised(second))
-        return Candidates(described.cpu().numpy(), errors, self._pixels(second), best)
+        described = self._described(prepared, rows, values, features, second)
+        return Candidates(described, errors, self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
         """Gallery pictures (N, 60, 60, 3): each keeps the descriptor of the value that reconstructs it best (the
@@ -292,9 +292,13 @@ class Editor:
 
         own = np.flatnonzero(pairs[:, 1] == best[pairs[:, 0]])  # one of each picture, in their order
         rows, values = self._pairs_of(pairs[own])
-        described = self._engine.describe(prepared, rows, values, features[own])
-        described = self._tinted(described, self._unnormalised(source))
-        return Described(described.cpu().numpy(), best, errors)
+        return Described(self._described(prepared, rows, values, features[own], source), best, errors)
+
+    def _described(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor, seen: Tensor) -> Floats:
+        """Descriptors (P, D) of the descriptor layer's activation, with the colour of the faces seen (P, 3, 60, 60)."""
+        described = self._engine.describe(prepared, rows, values, features)
+        found: Floats = self._tinted(described, self._unnormalised(seen)).cpu().numpy()
+        return found
 
     def _likely(self, count: int, estimate: Floats | None) -> NDArray[np.bool_]:
         """(count, n_a) the values that can win by their estimate (count, n_a)."""

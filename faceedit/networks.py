@@ -39,19 +39,19 @@ class NetworkConfig:
     decoder's second convolution (1 is the literal reading of the paper); attribute_relu: ReLU after the second
     fully connected layer, which the paper leaves open; compact: the attribute encoder's n_a possible outputs instead
     of its weights, for use but not for training.
-    Beyond the paper: mixing: transformer blocks between the generation's encoder and decoder, so that every part of
-    the source is seen everywhere (0: none, the paper's local network); width: of their channels; head: size of a
-    learned descriptor on top of the refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of
-    the identity network's part of the descriptor (0: no such network); candidate: share of the descriptor's squared
-    length that says which value the picture has (0: none); share: the identity part's share of the rest; colour: the
-    share of all that says which colour the face has (0: none); skip: the
-    refinement's picture is the generation's plus a correction; look_back: the head also sees what the identity network
-    saw in the source; estimate: how much an estimate of the value, from what the identity network saw, weighs against
-    the reconstruction errors when the value of a picture is decided (0: there is none); flow: stage one says where each
-    pixel lies in the source instead of painting it, and stage two sees what was moved; needs mixing and skip; still:
-    what it shows lies where it lies in the source, so that only mirrored places are moved to, and how much brighter it
-    becomes is said of each pixel; kept: what stage one takes from the source stays as it is, to the bit, in both
-    stages, and stage two changes the rest alone; needs still."""
+    Beyond the paper: mixing: transformer blocks between the generation's encoder and decoder, so that every part of the
+    source is seen everywhere (0: none, the paper's local network); width: of their channels; head: size of a learned
+    descriptor on top of the refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of the
+    identity network's part of the descriptor (0: no such network); candidate: share of the descriptor's squared length
+    that says which value the picture has (0: none); share: the identity part's share of the rest; colour: the share of
+    all that says which colour the face has (0: none); skip: the refinement's picture is the generation's plus a
+    correction; look_back: the head also sees what the identity network saw in the source; estimate: how much an
+    estimate of the value, from what the identity network saw, weighs against the reconstruction errors when the value
+    of a picture is decided (0: there is none); flow: stage one says where each pixel lies in the source instead of
+    painting it, and stage two sees what was moved; needs mixing and skip; still: what it shows lies where it lies in
+    the source, so that only mirrored places are moved to, and how much brighter it becomes is said of each pixel; kept:
+    what stage one takes from the source stays as it is, to the bit, in both stages, and stage two changes the rest
+    alone; needs still."""
 
     attributes: int = 7
     hidden: int = 512

@@ -242,21 +242,10 @@ BEST = Recipe(
     ),
 )
 
+_STILL = ("colour=0", "still=on", "together=on", "neutral=off", "keep=0", "critic=0", "squared_two=1")
 _OF_TASK = {  # what the recipes that move pixels do otherwise where nothing moves
-    "illumination": (
-        "colour=0",
-        "still=on",
-        "together=on",
-        "neutral=off",
-        "blend=0",
-        "keep=0",
-        "critic=0",
-        "squared_two=1",
-    ),
-    "inpainting": (
-        *("colour=0", "still=on", "kept=on", "together=on", "neutral=off", "keep=0", "critic=0", "squared_two=1"),
-        *("include_same=off", "targets=1", "sources=384"),
-    ),
+    "illumination": (*_STILL, "blend=0"),
+    "inpainting": (*_STILL, "kept=on", "include_same=off", "targets=1", "sources=384"),
 }
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST)}
