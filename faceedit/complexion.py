@@ -40,8 +40,9 @@ def complexion(pictures: Tensor) -> Tensor:
 
 def chroma_codes(chromas: Tensor) -> Tensor:
     """(N, CODE) of length 1 for chromas (N, 2): up to a distance d of two _NEAR the inner product of two is exp(-d^2 /
-    2 _NEAR^2), and small beyond, by frequencies of the Gaussian on a few rings (Rahimi, Recht, NIPS 2007; here by
-    Gauss-Laguerre quadrature)."""
+    2 _NEAR^2) within 0.05, up to five _NEAR at most 0.1, up to eleven at most 0.35, and nowhere there below -0.4; some
+    beyond are alike by chance (0.66 at 25, 0.89 at 48.5). By frequencies of the Gaussian on a few rings (Rahimi,
+    Recht, NIPS 2007; here by Gauss-Laguerre quadrature)."""
     frequencies, weights = (torch.from_numpy(of).to(chromas) for of in _frequencies())
     phases = chromas @ frequencies.T
     return torch.cat([phases.cos(), phases.sin()], 1) * weights.sqrt().repeat(2)

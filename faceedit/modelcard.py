@@ -26,7 +26,7 @@ CARD = "model.json"
 FORMAT = 7
 # 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral;
 # 4: width, skip, look_back, estimate; 5: flow; 6: still, kept; 7: colour
-_READABLE = (1, 2, 3, 4, 5, 6, 7)
+_READABLE = range(1, FORMAT + 1)
 LONGEST_CARD = 1 << 20  # bytes
 _LARGEST_VALUE = 2**31  # of an attribute, either way
 _LONGEST_WORD = 100  # characters

@@ -82,8 +82,11 @@ class NetworkConfig:
             raise ValueError(f"mixing, head and identity must be 0 or more, got {self}")
         if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
             raise ValueError(f"width must be a multiple of {HEAD_WIDTH}, got {self.width}")
-        if not (0 <= self.share <= 1 and 0 <= self.candidate < 1 and 0 <= self.colour < 1):
-            raise ValueError(f"share, candidate and colour must be in 0..1, got {self}")
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share must be in 0..1, got {self.share}")
+        for name in ("candidate", "colour"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 0 or more and below 1, got {getattr(self, name)}")
         if self.look_back and not (self.head and self.identity):
             raise ValueError(f"look_back needs a head and an identity network, got {self}")
         if self.estimate < 0 or (self.estimate and not self.identity):

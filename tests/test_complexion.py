@@ -23,9 +23,11 @@ def flat(*colours: tuple[int, int, int]) -> torch.Tensor:
 
 
 def test_chromas_are_those_of_the_standard() -> None:
-    """Of pure red, green and blue, and of a dark grey (Lindbloom's calculator, sRGB under D65)."""
-    found = complexion(flat((255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9)))
-    expected = torch.tensor([[80.09, 67.20], [-86.18, 83.18], [79.19, -107.86], [0.0, 0.0]])
+    """Of pure red, green and blue, of a dark grey, and of skins (Lindbloom's calculator, sRGB under D65)."""
+    found = complexion(flat((255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9), (180, 130, 110), (96, 60, 40)))
+    expected = torch.tensor(
+        [[80.09, 67.20], [-86.18, 83.18], [79.19, -107.86], [0.0, 0.0], [16.64, 18.44], [13.46, 18.83]]
+    )
     assert torch.allclose(found, expected, atol=0.05)
 
 
@@ -53,7 +55,28 @@ def test_codes_are_as_alike_as_chromas_are_near() -> None:
     alike = {distance: (code @ codes[0][0]) for distance, code in codes.items()}
     for distance in (0, 1, 2, 3, 4):
         assert (alike[distance] - math.exp(-(distance**2) / 8)).abs().max() < 0.05
-    assert max(float(alike[distance].max()) for distance in (5, 8, 12)) < 0.3
+    beyond = {distance: (chroma_codes(start + distance * around) @ codes[0][0]) for distance in range(4, 23)}
+    assert max(float(beyond[distance].max()) for distance in range(4, 11)) < 0.1
+    assert max(float(of.max()) for of in beyond.values()) < 0.35
+    assert min(float(of.min()) for of in beyond.values()) > -0.4
+
+
+def test_galleries_hold_these_numbers() -> None:
+    """No digest of a model says how the colour is told: with other numbers galleries would be searched wrongly."""
+    down, across = torch.meshgrid(torch.arange(60.0), torch.arange(60.0), indexing="ij")
+    slopes = torch.stack([120 + 2 * across, 60 + 1.5 * down + 0.5 * across, 200 - 2 * down]).round()[None]
+    assert torch.allclose(complexion(slopes), torch.tensor([[20.2824, 7.3001]]), atol=1e-3)
+    expected = [
+        *(-0.09841, 0.29674, 0.37622, -0.35841, -0.12398, -0.20946, 0.15520, 0.09366, -0.13820, 0.05585, -0.14566),
+        *(0.15025, 0.36411, -0.23282, -0.02675, -0.11748, -0.35621, -0.31366, -0.01795, -0.12504, 0.07285, -0.14591),
+        *(0.05649, -0.04277),
+    ]
+    assert torch.allclose(chroma_codes(torch.tensor([[15.0, 18.0]]))[0], torch.tensor(expected), atol=2e-5)
+
+
+def test_beyond_white_is_white() -> None:
+    """The networks imagine pictures that are not within 0..255; they are shown, and compared, as pixels have it."""
+    assert torch.allclose(complexion(flat((300, 128, -20))), complexion(flat((255, 128, 0))))
 
 
 def test_a_descriptor_has_its_share_of_colour_and_length_one() -> None:
@@ -68,8 +91,8 @@ def test_a_descriptor_has_its_share_of_colour_and_length_one() -> None:
 
 
 def test_the_share_is_a_share() -> None:
-    for wrong in (-0.1, 1.0):
-        with pytest.raises(ValueError, match="colour must be in"):
+    for wrong in (-0.1, 1.0, math.nan):
+        with pytest.raises(ValueError, match=rf"^colour must be 0 or more and below 1, got {wrong}$"):
             NetworkConfig(colour=wrong)
 
 
@@ -92,3 +115,17 @@ def test_gallery_and_query_say_colour_alike() -> None:
         np.testing.assert_allclose(descriptor[-CODE:], math.sqrt(0.5) * code, atol=0.05)
     np.testing.assert_allclose(stored[:-CODE], math.sqrt(0.5) * plain.describe(picture[None]).descriptors[0], atol=1e-3)
     assert editor.who is not None and plain.who is not None and editor.who.start == plain.who.start
+
+
+def test_an_imagined_face_says_its_own_colour() -> None:
+    """Not that of the picture that it was imagined from, of which another side is seen."""
+    editor, picture = with_colour(0.5), blob_face(1, 0, 0)
+    code, *others = (
+        chroma_codes(complexion(torch.from_numpy(shown.copy()).permute(2, 0, 1)[None].float()))[0].numpy()
+        for shown in (picture, *editor.candidates(picture).refined)
+    )
+    assert np.abs(others[0] - code).max() > 0.5
+    for value, (descriptor, other) in enumerate(zip(editor.candidates(picture).descriptors, others, strict=True)):
+        asked = editor.edit(picture, editor.attribute.values[value]).descriptor
+        for found in (descriptor, asked):
+            np.testing.assert_allclose(found[-CODE:], math.sqrt(0.5) * other, atol=0.05)

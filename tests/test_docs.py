@@ -16,6 +16,9 @@ from typer.main import get_command
 from cli.app import app
 from docs.make_commands import commands_page
 from docs.make_house import house_page
+from faceedit.modelcard import read_card
+from faceedit.modelfile import model_digest
+from faceedit.networks import Describer
 from facesearch import FaceSearch
 from tests.test_facesearch import SIX_LINES
 
@@ -192,6 +195,16 @@ def test_every_make_target_that_is_named_exists(name: str) -> None:
 @pytest.mark.parametrize(("name", "page"), [("docs/commands.md", commands_page), ("docs/house.md", house_page)])
 def test_generated_pages_are_what_they_are_generated_from(name: str, page: Callable[[], str]) -> None:
     assert text_of(name) == page(), f"{name} is out of date: run `make docs`"
+
+
+def test_descriptors_of_the_pages_are_those_of_the_model_that_comes_along() -> None:
+    """Its digest, how many numbers, alone and with sface, and what those of the sample gallery take."""
+    pose = ROOT / "sample_db" / "models" / "pose"
+    size, galleries = Describer(read_card(pose)[0].network).size, text_of("docs/galleries.md")
+    assert f"described by  model {model_digest(pose)[:12]} for pose, {size} numbers an image" in galleries
+    assert f"the learned one of {size}\nnumbers" in galleries and f"images, descriptors of {size} numbers" in galleries
+    assert f"*  exact   {1_114 * size * 2 / 1e6:.2f} MB" in galleries
+    assert f"the descriptor, {size} numbers ({size + 128} with sface)" in text_of("docs/privacy.md")
 
 
 def test_the_readme_is_short() -> None:

@@ -124,6 +124,15 @@ def far(folder: Path, **changed: object) -> None:
         (lambda folder: change(folder, lambda card: card["task"].update(file="../../x")), "does not know"),
         (lambda folder: change(folder, lambda card: card["network"].update(skip="no")), "expected true or false"),
         (lambda folder: change(folder, lambda card: card["network"].update(share="0.5")), "expected a finite number"),
+        (
+            lambda folder: change(folder, lambda card: card["network"].update(share=2)),
+            r"\(share must be in 0..1, got 2\)",
+        ),
+        (
+            lambda folder: change(folder, lambda card: card["network"].update(colour="x")),
+            "'colour' is 'x'; expected a f",
+        ),
+        (lambda folder: change(folder, lambda card: card["network"].update(colour=2)), r"\(colour must .* 1, got 2\)"),
         (lambda folder: change(folder, lambda card: card["normalisation"].update(mean="abc")), "expected a list"),
         (lambda folder: change(folder, lambda card: card["normalisation"].update(std=[1e30, 1, 1])), "grey levels"),
         (lambda folder: far(folder, half=0.7), "expected ascending numbers of 0 to 2"),
