@@ -16,7 +16,7 @@ _FACE = (29.5, 35.0, 17.0, 20.0)  # an ellipse, centre and half axes in pixels: 
 _SOFT = 0.3  # width of its edge
 _SKIN = slice(22, 50)  # rows: below the brows, above the chin's edge
 _NEAR = 2.0  # chromas so far apart are hardly alike any more, of CIE 1976 a* and b*; chosen on renders
-_RINGS, _ANGLES = 2, 6
+_RINGS, _ANGLES = 4, 6  # so that pictures whose colours are far apart have nothing to do with each other
 CODE = 2 * _RINGS * _ANGLES  # numbers
 _TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 _WHITE = (0.95047, 1.0, 1.08883)  # D65
@@ -39,10 +39,10 @@ def complexion(pictures: Tensor) -> Tensor:
 
 
 def chroma_codes(chromas: Tensor) -> Tensor:
-    """(N, CODE) of length 1 for chromas (N, 2): up to a distance d of two _NEAR the inner product of two is exp(-d^2 /
-    2 _NEAR^2) within 0.05, up to five _NEAR at most 0.1, up to eleven at most 0.35, and nowhere there below -0.4; some
-    beyond are alike by chance (0.66 at 25, 0.89 at 48.5). By frequencies of the Gaussian on a few rings (Rahimi,
-    Recht, NIPS 2007; here by Gauss-Laguerre quadrature)."""
+    """(N, CODE) of length 1 for chromas (N, 2): up to a distance d of three and a half _NEAR the inner product is
+    exp(-d^2 / 2 _NEAR^2) within 0.04; beyond, where that is 0, it is between -0.36 and 0.5 by chance, the nearer to 0
+    the more rings there are. By frequencies of the Gaussian on a few rings (Rahimi, Recht, NIPS 2007; here by
+    Gauss-Laguerre quadrature)."""
     frequencies, weights = (torch.from_numpy(of).to(chromas) for of in _frequencies())
     phases = chromas @ frequencies.T
     return torch.cat([phases.cos(), phases.sin()], 1) * weights.sqrt().repeat(2)

@@ -48,17 +48,15 @@ def test_codes_are_as_alike_as_chromas_are_near() -> None:
     start = torch.tensor([[15.0, 18.0]], dtype=torch.float64)
     angles = torch.arange(0, 2 * math.pi, 0.1, dtype=torch.float64)
     around = torch.stack([angles.cos(), angles.sin()], 1)
-    codes = {distance: chroma_codes(start + distance * around) for distance in (0, 1, 2, 3, 4, 5, 8, 12)}
+    codes = {distance: chroma_codes(start + distance * around) for distance in range(31)}
     for code in codes.values():
         assert code.shape == (len(angles), CODE)
         assert torch.allclose(code.norm(dim=1), torch.ones(len(angles), dtype=torch.float64))
     alike = {distance: (code @ codes[0][0]) for distance, code in codes.items()}
-    for distance in (0, 1, 2, 3, 4):
-        assert (alike[distance] - math.exp(-(distance**2) / 8)).abs().max() < 0.05
-    beyond = {distance: (chroma_codes(start + distance * around) @ codes[0][0]) for distance in range(4, 23)}
-    assert max(float(beyond[distance].max()) for distance in range(4, 11)) < 0.1
-    assert max(float(of.max()) for of in beyond.values()) < 0.35
-    assert min(float(of.min()) for of in beyond.values()) > -0.4
+    for distance in range(8):
+        assert (alike[distance] - math.exp(-(distance**2) / 8)).abs().max() < 0.04
+    beyond = torch.stack([alike[distance] for distance in range(8, 31)])
+    assert -0.36 < float(beyond.min()) < 0 < float(beyond.max()) < 0.5 and float(beyond.square().mean().sqrt()) < 0.2
 
 
 def test_galleries_hold_these_numbers() -> None:
@@ -67,9 +65,62 @@ def test_galleries_hold_these_numbers() -> None:
     slopes = torch.stack([120 + 2 * across, 60 + 1.5 * down + 0.5 * across, 200 - 2 * down]).round()[None]
     assert torch.allclose(complexion(slopes), torch.tensor([[20.2824, 7.3001]]), atol=1e-3)
     expected = [
-        *(-0.09841, 0.29674, 0.37622, -0.35841, -0.12398, -0.20946, 0.15520, 0.09366, -0.13820, 0.05585, -0.14566),
-        *(0.15025, 0.36411, -0.23282, -0.02675, -0.11748, -0.35621, -0.31366, -0.01795, -0.12504, 0.07285, -0.14591),
-        *(0.05649, -0.04277),
+        *(
+            0.30645,
+            -0.26281,
+            -0.31337,
+            0.18561,
+            -0.31526,
+            -0.01005,
+            0.13992,
+            -0.23967,
+            0.1274,
+            0.24376,
+            -0.09754,
+            -0.23704,
+        ),
+        *(
+            -0.06644,
+            -0.01066,
+            -0.07864,
+            -0.0318,
+            0.07463,
+            0.07752,
+            -0.00749,
+            0.00903,
+            -0.00491,
+            -0.00516,
+            -0.00108,
+            -0.00734,
+        ),
+        *(
+            -0.08131,
+            0.17737,
+            0.04823,
+            0.25705,
+            -0.03375,
+            -0.3169,
+            -0.19998,
+            0.04613,
+            0.20818,
+            0.01232,
+            0.22373,
+            -0.05817,
+        ),
+        *(
+            -0.04547,
+            0.0798,
+            -0.01724,
+            0.07396,
+            -0.03019,
+            0.02173,
+            -0.00581,
+            0.00289,
+            0.00811,
+            -0.00795,
+            -0.00942,
+            -0.006,
+        ),
     ]
     assert torch.allclose(chroma_codes(torch.tensor([[15.0, 18.0]]))[0], torch.tensor(expected), atol=2e-5)
 
