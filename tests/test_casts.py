@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.casts import AS_THEY_ARE, GREY, HALF, LIGHTS, ROWS, changes, colourless
+from benchmarks.casts import AS_THEY_ARE, GREY, HALF, LIGHTS, ROWS, changes, colourless, differences
 from faceedit.complexion import CODE, complexion
 from faceedit.networks import Describer, NetworkConfig
 from tests.conftest import blob_face
@@ -40,3 +40,9 @@ def test_without_colour_descriptors_are_what_they_were_before_it() -> None:
     tinted = Describer(config).tinted(before, torch.from_numpy(PICTURES).permute(0, 3, 1, 2).float())
     assert tinted.shape == (3, 24 + CODE)
     assert colourless(tinted.numpy(), 0.3) == pytest.approx(before.numpy(), abs=1e-6)
+
+
+def test_chromas_are_compared_within_people_and_between_them() -> None:
+    chromas = np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]], np.float32)
+    own, others = differences(chromas, np.array(["a", "a", "b"]))
+    assert own.tolist() == [5.0] and sorted(others.tolist()) == pytest.approx([1.0, 18**0.5])
