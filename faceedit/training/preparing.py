@@ -53,6 +53,7 @@ def prepared(
     from faceedit.modelfile import load_model
     from faceedit.training.pairs import load_pairs
     from faceedit.training.run import TrainingRun
+    from faceedit.yunet import require_detector
 
     run = TrainingRun(
         asked.space,
@@ -66,5 +67,8 @@ def prepared(
     )
     run.require_startable(resume)
     require(asked.out)
-    placed, augmented = recipe.network.flow, recipe.augmentation is not None
-    return run, load_pairs(given.manifest, asked.space, augmented, placed=placed)
+    placed, drawn = recipe.network.flow, recipe.augmentation
+    detected = placed and drawn is not None and drawn.detected > 0 and not drawn.together
+    if detected:
+        require_detector()
+    return run, load_pairs(given.manifest, asked.space, drawn is not None, placed=placed, detected=detected)

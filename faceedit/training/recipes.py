@@ -18,13 +18,15 @@ _NEEDS = {  # at least one of these
     **dict.fromkeys(("steps_head", "head_people", "head_conditions", "head_kept"), ("head", "estimate")),
     **dict.fromkeys(("flows", "blend", "smooth", "still"), ("flow",)),
     "kept": ("still",),
+    **dict.fromkeys(("frame_shift", "frame_scale", "frame_turn"), ("framed",)),
+    "detected": ("flow",),
 }
 _GOES_WITH = {  # no network has it alone
     "identity": ("look_back=off", "estimate=0"),
     "head": ("look_back=off",),
     "mixing": ("flow=off", "still=off", "kept=off"),
     "skip": ("flow=off", "still=off", "kept=off"),
-    "flow": ("still=off", "kept=off"),
+    "flow": ("still=off", "kept=off", "detected=0"),
     "still": ("kept=off",),
 }
 
