@@ -263,6 +263,8 @@ def test_an_index_that_another_process_took_for_half_a_one_is_nothing_to_worry_a
 
     taken = False
     while not taken:  # it may have got its name before
+        for whole in tmp_path.glob("exact-*"):
+            whole.unlink()
         saving = Thread(target=save, args=(tmp_path, made))
         saving.start()
         taken = delete()
