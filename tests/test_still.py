@@ -279,7 +279,7 @@ def test_what_is_photographed_together_differs_in_its_light_alone(placed: Path) 
     assert torch.equal(other.sources, made.sources) and not torch.equal(other.targets[0], made.targets[0])
     assert made.truth is not None
     inner = made.truth.seen[0] & (made.truth.flow[0].abs().amax(-1) < 0.8)
-    assert inner.any() and (made.truth.flow[0] - pixel_grid()).abs()[inner].max() < 0.003
+    assert inner.any() and (made.truth.flow[0] - pixel_grid()).abs()[inner].max() < 2 / 60  # a pixel's half, each way
 
 
 def test_what_people_have_before_their_faces_is_of_every_kind_and_lies_on_the_face() -> None:

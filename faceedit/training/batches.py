@@ -168,7 +168,9 @@ class Photographer:
             self._rows(held, rows) for held, rows in ((places, source), (places, target), (viewpoints, source))
         )
         truth = correspondence(wanted, shown, seen_from).misaligned(take.theta.repeat_interleave(k, 0))
-        return truth if moved is None else truth.shifted(moved)
+        if moved is None:
+            return truth
+        return truth.shifted(moved) if take.knobs.together else truth.reframed(moved)
 
     def portraits(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
         """Sources (R, 3, 60, 60) that have nothing in common but who is on them: each has its own background, light,

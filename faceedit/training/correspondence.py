@@ -33,7 +33,17 @@ class Correspondence(NamedTuple):
         return self._replace(flow=misaligned_flow(self.flow, theta), mirrored=misaligned_flow(self.mirrored, theta))
 
     def shifted(self, theta: Tensor) -> Correspondence:
-        """The same of targets that were misaligned by theta (N, 2, 3): flows between those of the pixels around, all
+        """The same of targets that were misaligned by theta (N, 2, 3), each field of the nearest pixel."""
+        fields = [field.float().view(*field.shape[:3], -1).permute(0, 3, 1, 2) for field in self]
+        grid = F.affine_grid(theta, [len(theta), 1, *self.exists.shape[1:]], align_corners=False)
+        moved = F.grid_sample(torch.cat(fields, 1), grid, mode="nearest", padding_mode="border", align_corners=False)
+        parts = torch.split(moved.permute(0, 2, 3, 1), [field.shape[1] for field in fields], -1)
+        return Correspondence._make(
+            part.reshape(own.shape).to(own.dtype) for own, part in zip(self, parts, strict=True)
+        )
+
+    def reframed(self, theta: Tensor) -> Correspondence:
+        """The same of targets that were cut otherwise, by theta (N, 2, 3): flows between those of pixels around, all
         else of the nearest pixel; at the border of the person or the picture, where some of these are not, nothing is
         known."""
         grid = F.affine_grid(theta, [len(theta), 1, *self.exists.shape[1:]], align_corners=False)
