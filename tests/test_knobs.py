@@ -9,7 +9,7 @@ import pytest
 from faceedit.errors import UsageError
 from faceedit.synth.variety import Variety
 from faceedit.training.knobs import knobs_of, turned
-from faceedit.training.recipes import BEST
+from faceedit.training.recipes import BEST, RECIPES
 from tests.recipes import SMALL
 
 
@@ -111,3 +111,10 @@ def test_what_was_asked_for_does_not_go_silently() -> None:
         BEST.turned(["identity=0", "estimate=1"])
     with pytest.raises(UsageError, match="look_back needs a head and an identity network"):
         SMALL.turned(["look_back=on"])
+
+
+def test_every_recipe_can_be_without_what_a_knob_takes_along() -> None:
+    """Also one without augmentation, which has none of its knobs."""
+    for recipe in RECIPES.values():
+        for name in ("flow", "mixing", "skip", "still"):
+            assert not knobs_of(recipe.turned([f"{name}={'0' if name == 'mixing' else 'off'}"]))[name]

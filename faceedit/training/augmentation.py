@@ -63,6 +63,11 @@ class Augmentation:
                 "at most 1"
             )
 
+    @property
+    def reframes(self) -> bool:
+        """Whether some sittings are cut by other points than ours."""
+        return self.framed + self.detected > 0
+
 
 @dataclass(frozen=True)
 class Take:

@@ -103,7 +103,7 @@ class Photographer:
         mirrored = knobs.mirror and mirror is not None and float(torch.rand(1, generator=side)) < 0.5
         of_source = torch.from_numpy(people).to(self._device)
         first, framed = None, None
-        if knobs.framed + knobs.detected and not knobs.together:
+        if knobs.reframes and not knobs.together:
             frames = framing(int(people.max()) + 1, knobs, random).of(of_source)
             first = self._framed(frames, sources)
             framed = self._framed(frames.of(torch.arange(len(sources)).repeat_interleave(k)), targets.ravel())
@@ -180,7 +180,7 @@ class Photographer:
             return self._normalised(self._plain(rows, draw))
         random = _generator(draw, self._device)
         gamma, gain = tone(len(rows), knobs, random, self._device)
-        framed = self._framed(framing(len(rows), knobs, random), rows) if knobs.framed + knobs.detected else None
+        framed = self._framed(framing(len(rows), knobs, random), rows) if knobs.reframes else None
         shown = self._take(gamma, gain, framed, knobs, random).picture(*self._people(rows))
         shown = colourless(shown, knobs.grey, random)
         if knobs.mirror:

@@ -26,7 +26,7 @@ _GOES_WITH = {  # no network has it alone
     "head": ("look_back=off",),
     "mixing": ("flow=off", "still=off", "kept=off"),
     "skip": ("flow=off", "still=off", "kept=off"),
-    "flow": ("still=off", "kept=off", "detected=0"),
+    "flow": ("still=off", "kept=off"),
     "still": ("kept=off",),
 }
 
