@@ -73,15 +73,9 @@ def align(photograph: Image.Image, landmarks: Landmarks, size: int = SIZE, uprig
     # the photograph's x and y of a crop's (column, row): the eyes' middle plus multiples of two vectors per pixel
     roll = _roll(landmarks) if upright else 0.0
     down, right = (-math.sin(roll), math.cos(roll)), (math.cos(roll), math.sin(roll))
-    eyes, mouth = landmarks.eyes, landmarks.mouth
     side = _side(landmarks, down)
     _check(photograph, landmarks, side)
-    centre_offset = _along(eyes, mouth, right) / 2
-    corner = (
-        eyes[0] + (centre_offset - side / 2) * right[0] - EYES * side * down[0],
-        eyes[1] + (centre_offset - side / 2) * right[1] - EYES * side * down[1],
-    )
-    return _sample(photograph, corner, right, down, side, size)
+    return _sample(photograph, _corner(landmarks, side, right, down), right, down, side, size)
 
 
 def larger_side(landmarks: Landmarks) -> int:
@@ -92,6 +86,16 @@ def larger_side(landmarks: Landmarks) -> int:
 def crop_side(landmarks: Landmarks) -> float:
     """How many pixels of the photograph a side of the crop has."""
     return _side(landmarks, (0.0, 1.0))
+
+
+def crop_corner(landmarks: Landmarks) -> Point:
+    """Where in the photograph the upper left corner of the crop is, as it is cut upright."""
+    return _corner(landmarks, crop_side(landmarks), (1.0, 0.0), (0.0, 1.0))
+
+
+def _corner(landmarks: Landmarks, side: float, right: Point, down: Point) -> Point:
+    eyes, offset = landmarks.eyes, _along(landmarks.eyes, landmarks.mouth, right) / 2 - side / 2
+    return (eyes[0] + offset * right[0] - EYES * side * down[0], eyes[1] + offset * right[1] - EYES * side * down[1])
 
 
 def _side(landmarks: Landmarks, down: Point) -> float:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.align import EYES, MOUTH
+from faceedit.align import Landmarks, crop_corner, crop_side
 from faceedit.errors import TrainingError
 from faceedit.images import SIZE, Picture
 from faceedit.yunet import opencv, shipped_weights, yunet
@@ -58,16 +58,17 @@ def looked_at(pictures: NDArray[np.uint8], masks: NDArray[np.uint8]) -> NDArray[
         faces = detector.detect(_framed(picture.clip(0, 255).astype(np.uint8)))[1]
         if faces is not None:
             points = (faces[faces[:, 14].argmax(), 4:14].reshape(5, 2) - _AROUND) / _SHOWN
-            found[i] = _frame(points[:2].mean(0), points[3:].mean(0))
+            right_eye, left_eye, _, right_mouth, left_mouth = map(tuple, points.tolist())
+            found[i] = _frame(Landmarks(right_eye, left_eye, right_mouth, left_mouth))  # the person's right is left
     return found
 
 
-def _frame(eyes: NDArray[np.floating], mouth: NDArray[np.floating]) -> tuple[float, float, float]:
-    """Of the middles (x, y) of eyes and mouth, as shares of our crop."""
-    side = float(mouth[1] - eyes[1]) / (MOUTH - EYES)
+def _frame(landmarks: Landmarks) -> tuple[float, float, float]:
+    """Of points in shares of our crop."""
+    side, (left, top) = crop_side(landmarks), crop_corner(landmarks)
     if not _LEAST < side < _MOST:
         return 0.0, 0.0, 0.0
-    return side, float(eyes[0] + mouth[0]) - 1, float(2 * (eyes[1] - EYES * side) + side - 1)
+    return side, 2 * left + side - 1, 2 * top + side - 1
 
 
 def _framed(picture: Picture) -> Picture:
