@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from faceedit.cropping import FACES
 from faceedit.editor import Editor
 from faceedit.knowing import AnyEditor, KnowingEditor
 from faceedit.manifest import read_manifest
@@ -40,13 +41,14 @@ def main() -> None:
     parser.add_argument("--model", type=Path, action="append", default=[])
     parser.add_argument("--identity", default="own")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--faces", choices=FACES, help="what is done with crops; default: as index does")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     results = {}
     for folder in given.model or [MODEL]:
         own, encoder = Editor.load(folder), encoder_named(given.identity)
         editor: AnyEditor = KnowingEditor(own, encoder) if encoder else own
-        measured = evaluate_set(editor, read_manifest(given.real), MATCH, queries=10**9)
+        measured = evaluate_set(editor, read_manifest(given.real), MATCH, queries=10**9, faces=given.faces)
         results[str(folder)] = figures = groups_of(measured, genders(given.real / "people.csv"))
         print(folder, json.dumps(figures), flush=True)
     (given.out / "figures.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

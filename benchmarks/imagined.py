@@ -2,8 +2,9 @@
 
     python benchmarks/imagined.py --sface FILE --yunet FILE --real FOLDER --model FOLDER --out OUT
 
-FOLDER of --real: a manifest of aligned crops of people at several poses, with expressions. Every picture is turned to
-each other pose of its person and expression, and compared with the photograph taken there, within the face: sharpness,
+FOLDER of --real: a manifest of crops of people at several poses, with expressions. They are taken as `facesearch index`
+takes them, or, with --faces aligned, as they lie. Every picture is turned to each other pose of its person and
+expression, and compared with the photograph taken there, within the face: sharpness,
 SSIM, squared error. An outside judge (SFace, which takes no part in training) says whom it takes each imagined face
 for, among everybody photographed at that pose with that expression; a detector (YuNet) says how far the face is
 turned: from where the nose is between the eyes, in degrees of a scale that is set on the photographs themselves. Beside
@@ -29,10 +30,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from faceedit.cropping import AUTO, FACES, Cropper, CropSettings
 from faceedit.editor import Editor
 from faceedit.enlarging import enlarged
-from faceedit.images import read_crops
 from faceedit.manifest import Manifest, read_manifest
+from retrieval.evaluation.pictures import labelled_crops
 from retrieval.evaluation.quality import Quality, quality
 
 Pictures = NDArray[np.uint8]
@@ -138,10 +140,12 @@ def by_editor(editor: Editor) -> Imagine:
     return imagine
 
 
-def measure(imagine: Imagine, judge: Judge, manifest: Manifest, poses: tuple[int, ...]) -> dict[str, dict[str, Any]]:
+def measure(
+    imagine: Imagine, judge: Judge, manifest: Manifest, poses: tuple[int, ...], faces: str = AUTO
+) -> dict[str, dict[str, Any]]:
     """Every figure of the unturned and the mirrored source, of `other_faces` where all have one, and of what `imagine`
     makes of the source, by name; in `by_turn` for each source's and target's pose; and `Truth.at_the_mean`."""
-    shown = read_crops(manifest.paths())
+    shown = labelled_crops(manifest, Cropper(CropSettings(faces=faces)))
     photographs = [np.asarray(Image.open(path).convert("RGB")) for path in manifest.paths()]
     turned = turns(manifest, poses)
     true_faces = judge.faces(photographs)
@@ -241,10 +245,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("sface", "yunet", "real", "model", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--faces", choices=FACES, default=AUTO)
     given = parser.parse_args()
     editor = Editor.load(given.model)
     manifest = read_manifest(given.real, ("path", "identity", "pose", "expression"))
-    figures = measure(by_editor(editor), Judge(given.sface, given.yunet), manifest, editor.attribute.values)
+    figures = measure(
+        by_editor(editor), Judge(given.sface, given.yunet), manifest, editor.attribute.values, given.faces
+    )
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     (given.out / "table.md").write_text(table(figures), encoding="utf-8")

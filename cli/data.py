@@ -22,7 +22,7 @@ def import_(
     size: Annotated[int, Option(min=8, max=1024, help="Make crops with so many pixels a side.")] = 60,
     upright: Annotated[bool, "Also turn each face until its eyes are level."] = False,
     faces: Annotated[
-        str, "Without landmarks, cut out the only face (auto) or the largest, or take all as aligned."
+        str, "Without landmarks, cut out the only face (auto) or the largest, or take all as aligned crops."
     ] = "auto",
     detector: options.Detector = None,
     sessions: Annotated[str, "Take these sessions of Multi-PIE, such as 1 or 1,2."] = "1",

@@ -38,8 +38,9 @@ def index(
     ] = None,
     faces: Annotated[
         str | None,
-        "Take crops as they are and every face of a photograph (auto) or the largest; cut out all, also of "
-        "crops; or take every picture for a crop (aligned). [default: as before, or auto]",
+        "Take crops as they are, cut anew where others cut them, and every face of a photograph (auto) or the "
+        "largest; cut out all, also of crops; or take every picture for a crop as it is (aligned). "
+        "[default: as before, or auto]",
     ] = None,
     detector: options.Detector = None,
     identity_of: Annotated[

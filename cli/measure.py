@@ -22,6 +22,11 @@ def evaluate(
         str | None,
         "Let these columns agree in a right result. [default: identity,illumination,pose; expression, session]",
     ] = None,
+    faces: Annotated[
+        str | None,
+        "Take pictures as index does (auto, all or largest), or as crops as they are (aligned). "
+        "[default: auto, aligned where there are masks]",
+    ] = None,
     gate: Annotated[float | None, Option(min=0, max=1, help="Exit with 5 when recall@1 is below this.")] = None,
     record: Annotated[bool, "Write the figures, and how far right results lie, into model.json."] = False,
     descriptor: options.Descriptor = None,
@@ -33,7 +38,7 @@ def evaluate(
     from retrieval.evaluation.data_set import Asked, measure_on
     from retrieval.models import ModelFolders
 
-    asked = Asked(data, task, descriptor, queries, seed, match)
+    asked = Asked(data, task, descriptor, queries, seed, match, faces)
     with ProgressBar() as bar:
         measured = measure_on(ModelFolders(None, model, device, candidates, identity), asked, out, bar.tell)
     print("\n".join(measured.lines()))

@@ -21,6 +21,7 @@ from faceedit.images import LARGEST, SIZE, Picture
 EYES, MOUTH, CHIN = 0.35, 0.70, 0.90  # heights in the crop, from the top
 _LARGEST, _SMALLEST = 3.0, 8.0  # a crop's side may be that many photographs, or that few pixels
 _SLACK = 1.0  # pixels that a point may lie beyond the border, or from another
+_BELOW = 0.15  # of the way from the eyes to the chin, that this may lie below the border: pictures end at chins
 _NEAREST = 0.05  # of eyes and mouth to one another, of the way between them: in profile, eyes are four times as far
 _SAMPLES = 4  # per pixel of the crop and direction; a finer photograph is averaged down first
 POINTS = ("eye_left", "eye_right", "mouth_left", "mouth_right")  # and perhaps "chin"
@@ -186,7 +187,8 @@ def _require_places(landmarks: Landmarks, wide: int, high: int) -> None:
     meant another photograph, or made them up."""
     points = landmarks.known()
     for name, (x, y) in points.items():
-        if not (-_SLACK <= x <= wide + _SLACK and -_SLACK <= y <= high + _SLACK):
+        below = max(_SLACK, _BELOW * (y - landmarks.eyes[1])) if name == "chin" else _SLACK
+        if not (-_SLACK <= x <= wide + _SLACK and -_SLACK <= y <= high + below):
             raise LandmarkError(
                 f"the landmark {name} at {_text((x, y))} lies outside the photograph of {wide} x {high} pixels: give x "
                 "and y in pixels of the upright photograph"

@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 from PIL import Image
 
 from faceedit.align import Landmarks, align, crop_side, larger_side
 from faceedit.colours import Told
-from faceedit.crop_rule import SMALL, is_square, lies_by_the_rule, may_be_crop
+from faceedit.crop_rule import SMALL, SURE, is_cut_by, is_square, lies_by_the_rule, may_be_crop
 from faceedit.decoding import picture_size, read_photograph
 from faceedit.errors import LandmarkError, MissingPackageError, NoFaceError, UsageError
 from faceedit.face_detector import SIDES, Face, FaceDetector, Faces, FindsFaces, require_detector, scaled
-from faceedit.glance import shows_somebody
+from faceedit.glance import face_in, shows_somebody
 from faceedit.images import LARGEST, SIZE, Picture, as_crop, read_crop
 from faceedit.landmarks import by_network
 from faceedit.lookalikes import Lookalike, moved, told_of
@@ -49,9 +50,9 @@ def detected(photograph: Image.Image, face: Face) -> Landmarks:
 @dataclass(frozen=True)
 class CropSettings:
     """size: side of the crops, pixels; upright: turn each face until its eyes are level; faces: one of FACES, what is
-    done where nobody knows landmarks. auto: a face that lies as a crop has it is taken as it is, else every face is cut
-    out; all: every face is, also of what may be a crop; largest: as auto, but of several that one alone; aligned: every
-    picture counts as a crop and is cut to its central square."""
+    done where nobody knows landmarks. auto: a face that lies as a crop has it is taken as it is, and cut anew where it
+    is plain that others cut it; every other face is cut out; all: every face is, also of what may be a crop; largest:
+    as auto, but of several that one alone; aligned: every picture counts as a crop and is cut to its central square."""
 
     size: int = SIZE
     upright: bool = False
@@ -65,8 +66,8 @@ class CropSettings:
 @dataclass(frozen=True)
 class Cut:
     """One crop, (size, size, 3) uint8 RGB. face: where it lies in the upright photograph, and the points that it was
-    cut by; None: the whole picture is the crop; larger: the same as large as the photograph has it, 60 to 240, where
-    that was asked for; seen: whether somebody is to be seen in it."""
+    cut by; None: the whole picture is a crop, which may have been cut anew; larger: the same as large as the photograph
+    has it, 60 to 240, where that was asked for; seen: whether somebody is to be seen in it."""
 
     crop: Picture = field(repr=False)
     face: Face | None = None
@@ -129,7 +130,8 @@ class Cropper:
         told = [] if told is None else told
         size = picture_size(name if content is None else content)
         if self._is_crop_by_its_size(size):
-            return self._whole(name, content, told, size)
+            again = None if self.settings.faces == ALIGNED else self._cut_anew(name, content, told, larger)
+            return again or self._whole(name, content, told, size)
         try:
             detector = self._detect()
         except MissingPackageError as error:
@@ -182,12 +184,38 @@ class Cropper:
             told.append(NOBODY)
         return Cuts((Cut(crop, seen=seen),))
 
+    def _cut_anew(self, name: Path, content: bytes | Image.Image | None, told: Told, larger: bool) -> Cuts | None:
+        """A small crop, where it is plain that it was cut by other points; None: it is as it should be, or nobody
+        knows."""
+        amiss = Told()
+        photograph = read_photograph(name, content=content, told=amiss)
+        side = min(photograph.size)
+        left, top = (photograph.width - side) // 2, (photograph.height - side) // 2
+        face = face_in(np.asarray(photograph.crop((left, top, left + side, top + side))))
+        points = None if face is None else self._points_of_others(photograph, face.moved(left, top))
+        if points is None:
+            return None
+        try:
+            large = align(photograph, points, larger_side(points)) if larger else None
+            cuts = Cuts((Cut(align(photograph, points, self.settings.size), larger=large),))
+        except LandmarkError:
+            return None
+        told += amiss
+        return cuts
+
+    def _points_of_others(self, photograph: Image.Image, face: Face) -> Landmarks | None:
+        """Where our points are of a face that lies about as in a crop, if it is plain that others cut it; else None."""
+        if face.score < SURE:
+            return None
+        points = self._points(photograph, face)
+        return None if is_cut_by(points, *photograph.size) else points
+
     def _found(self, given: Photograph, detector: FindsFaces, told: Told, larger: bool) -> Cuts:
         """What a detector's answer means."""
         amiss, how = Told(), self.settings
         faces = looked_for(given, detector, amiss)
         crop = how.faces != ALL and may_be_crop(*given.size)
-        lies = len(faces.found) == 1 and not faces.turns and lies_by_the_rule(faces.found[0], faces.photograph)
+        lies = len(faces.found) == 1 and not faces.turns and self._is_whole(faces.photograph, faces.found[0])
         if how.faces != ALL and not how.upright and (lies or (crop and not faces.found)):
             # what hides a part of a face hides it from detectors
             return self._whole(given.name, given.content, told, found=lies)
@@ -204,6 +232,10 @@ class Cropper:
                 _as_given(given, faces),
             )
         return cuts
+
+    def _is_whole(self, photograph: Image.Image, face: Face) -> bool:
+        """Whether the picture is the crop of its only face, as far as anybody can tell."""
+        return lies_by_the_rule(face, photograph) and self._points_of_others(photograph, face) is None
 
     def _cut_out(self, given: Photograph, faces: Faces, told: Told, larger: bool) -> Cuts:
         photograph, found = self._fine_enough(given, faces, larger)

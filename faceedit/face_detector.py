@@ -46,6 +46,12 @@ class Face:
         """Square pixels."""
         return self.box[2] * self.box[3]
 
+    def moved(self, across: float, down: float) -> Face:
+        """The same face so many pixels farther to the right and down, as in a picture of which this one is a part."""
+        left, top, width, height = self.box
+        points = {name: (x + across, y + down) for name, (x, y) in self.landmarks.known().items()}
+        return Face((left + across, top + down, width, height), Landmarks(**points), self.score)
+
 
 @dataclass(frozen=True)
 class Faces:
@@ -170,11 +176,8 @@ class FaceDetector:
         """Faces of BGR pixels, in pixels before these were scaled."""
         small = max(pixels.shape) <= _FIRST_LOOKS[-1]
         rows = self._asked(self._coarse if small else self._fine, pixels)
-        for row in () if rows is None else rows[:_MOST].astype(float):
-            left, top, width, height, *points = (row[:14] / scale).tolist()
-            right_eye, left_eye, _, right_mouth, left_mouth = zip(points[::2], points[1::2], strict=True)
-            landmarks = Landmarks(right_eye, left_eye, right_mouth, left_mouth)  # the person's right is to the left
-            yield Face((left, top, width, height), landmarks, float(row[14]))
+        for row in () if rows is None else rows[:_MOST]:
+            yield face_of(row, scale)
 
     def _asked(self, network: Any, pixels: Picture) -> NDArray[np.float32] | None:
         """What a network says; it keeps the room that the last picture took, 400 MB at 2,560 pixels a side."""
@@ -216,6 +219,15 @@ def require_detector(weights: Path) -> None:
 
 def _no_detector(weights: Path, said: str) -> UsageError:
     return UsageError(f"{weights} is no YuNet that OpenCV can run ({said}): give another")
+
+
+def face_of(row: NDArray[np.float32], scale: float) -> Face:
+    """The face of a row (15,) of YuNet's answer: a box, five points and how sure it is; scale: pixels that it saw for
+    one of the picture's."""
+    left, top, width, height, *points = (row[:14].astype(float) / scale).tolist()
+    right_eye, left_eye, _, right_mouth, left_mouth = zip(points[::2], points[1::2], strict=True)
+    landmarks = Landmarks(right_eye, left_eye, right_mouth, left_mouth)  # the person's right is to the left
+    return Face((left, top, width, height), landmarks, float(row[14]))
 
 
 def scaled(face: Face, across: float, down: float) -> Face:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from faceedit.align import Landmarks
 from faceedit.images import Picture
 from faceedit.landmarks import shipped_finder
 
@@ -61,9 +59,8 @@ def _cut_out(face: Face, pixels: Picture) -> tuple[Picture, Face]:
     side = max(round(_AROUND * max(width, height)), 2)
     middle = (round(left + width / 2), round(top + height / 2))
     x, y = (one - side / 2 for one in middle)
-    points = {name: (point[0] - x, point[1] - y) for name, point in face.landmarks.known().items()}
     patch: Picture = np.asarray(cv2.getRectSubPix(pixels, (side, side), middle), np.uint8)
-    return patch, replace(face, box=(left - x, top - y, width, height), landmarks=Landmarks(**points))
+    return patch, face.moved(-x, -y)
 
 
 def with_side(pixels: Picture, side: int) -> Picture:

@@ -472,6 +472,7 @@ class FaceSearch:
         queries: int = 2_000,
         seed: int = 0,
         match: Sequence[str] | None = None,
+        faces: str | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """How often the right picture is found on a labelled data set, by the model of this gallery, or that of a new
@@ -479,13 +480,14 @@ class FaceSearch:
 
         data: a folder with a manifest.csv, or the file. queries: so many, chosen by `seed`. match: columns that agree
         in a right result, by default identity, illumination and pose, and expression and session where it has them.
+        faces: what is done with pictures, as `index` has it; None: as there, but crops under masks stay as they are.
         Raises ManifestError, EvaluationError, ImageError, ModelFileError.
         """
         from retrieval.evaluation.report import figures_of
 
         existing = self._opening.existing()
         describer = self._models.to_describe(self._attribute, self._descriptor, existing.config if existing else None)
-        return figures_of(describer, Path(data), queries, seed, match, progress)
+        return figures_of(describer, Path(data), queries, seed, match, progress, faces)
 
     # --- people ---
 

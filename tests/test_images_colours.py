@@ -116,7 +116,7 @@ def test_a_profile_that_says_srgb_changes_no_pixel() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for mine in (srgb, profile(b"RGB ", 2.2, D50_SRGB)):  # the second within 2 of 255 but for the darkest
         found = of(saved(Image.fromarray(FACE), icc_profile=mine))[0]
-        assert np.abs(found.astype(int) - FACE).max() <= (0 if mine == srgb else 8)
+        assert np.abs(found.astype(int) - FACE).max() <= (0 if mine == srgb else 9)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "I;16", "P", "RGBA"])

@@ -24,7 +24,8 @@ _WORK = ".evaluation"  # in the folder of the report: the gallery, until all is 
 @dataclass(frozen=True)
 class Asked:
     """task: what the model is for, None for whatever it is; descriptor: the kind, None for the model's own; match:
-    columns that agree in a right result, with commas between them, None for those that the data set has."""
+    columns that agree in a right result, with commas between them, None for those that the data set has; faces: what
+    is done with its pictures, see `retrieval.evaluation.queries.load_test_set`."""
 
     data: Path
     task: str | None = None
@@ -32,6 +33,7 @@ class Asked:
     queries: int = 2_000
     seed: int = 0
     match: str | None = None
+    faces: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def measure_on(models: ModelFolders, asked: Asked, out: Path, progress: Progress
 
     columns = default_match(manifest) if asked.match is None else columns
     editor = models.to_describe(asked.task, asked.descriptor, None)
-    chosen: dict[str, Any] = {"queries": asked.queries, "seed": asked.seed}
+    chosen: dict[str, Any] = {"queries": asked.queries, "seed": asked.seed, "faces": asked.faces}
     evaluation = evaluate_set(editor, manifest, columns, **chosen, progress=progress, cache=out / _WORK)
     shutil.rmtree(out / _WORK)
     about = {"model": model_digest(folder)[:12], "data": manifest.root.resolve().name, "seed": asked.seed}

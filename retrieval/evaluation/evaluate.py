@@ -109,10 +109,11 @@ def evaluate_set(
     seed: int = 0,
     progress: Progress | None = None,
     cache: Path | None = None,
+    faces: str | None = None,
 ) -> Evaluation:
     """`evaluate` on the test pictures of a manifest, with so many random queries. match: columns that agree in a right
-    result. Raises ManifestError, EvaluationError."""
-    test = load_test_set(manifest, editor.attribute, match)
+    result; faces: see `load_test_set`. Raises ManifestError, EvaluationError, UsageError."""
+    test = load_test_set(manifest, editor.attribute, match, faces)
     return evaluate(editor, test, choose_queries(test, editor.attribute, queries, seed), match, progress, cache)
 
 

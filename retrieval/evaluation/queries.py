@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.attributes import AttributeSpace
+from faceedit.cropping import ALIGNED, AUTO, Cropper, CropSettings
 from faceedit.cutouts import on_neutral
 from faceedit.errors import ManifestError
 from faceedit.manifest import Manifest
@@ -89,11 +90,21 @@ def default_match(manifest: Manifest) -> tuple[str, ...]:
     return (*MATCH, *(name for name in KNOWN if name in manifest.columns))
 
 
-def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str]) -> LabelledSet:
+def load_test_set(
+    manifest: Manifest, space: AttributeSpace, match: Sequence[str], faces: str | None = None
+) -> LabelledSet:
     """The manifest's test split, or all of it where there is no split column.
 
-    Raises ManifestError for a missing column, EvaluationError for an empty test set.
+    faces: what is done with the pictures (`faceedit.cropping.FACES`); None: where masks lie over them they are crops as
+    they are, else what `index` does. Raises ManifestError for a missing column, EvaluationError for an empty test set,
+    UsageError for what there is none of.
     """
+    masked = "mask" in manifest.columns
+    if masked and faces not in (None, ALIGNED):
+        raise EvaluationError(
+            f"the masks in {manifest.root} lie over its pictures as they are: leave --faces {faces} out"
+        )
+    cropper = Cropper(CropSettings(faces=faces or (ALIGNED if masked else AUTO)))
     if space.name not in match and not space.occlusion:
         raise EvaluationError(f"--match {','.join(match)} leaves out {space.name}, which the queries ask for: add it")
     manifest.require(("path", "identity", *match))
@@ -110,7 +121,7 @@ def load_test_set(manifest: Manifest, space: AttributeSpace, match: Sequence[str
         )
     others = [manifest.labels(name) for name in match if name != space.name]
     return LabelledSet(
-        images=labelled_crops(manifest),
+        images=labelled_crops(manifest, cropper),
         values=np.array([space.values.index(int(v)) for v in values], np.int64),
         keys=_numbered(list(zip(*others, strict=True)) if others else [()] * len(manifest)),
         identities=_numbered(list(manifest.columns["identity"])),

@@ -48,13 +48,19 @@ def write_report(evaluation: Evaluation, out: Path, about: dict[str, Any]) -> di
 
 
 def figures_of(
-    editor: Edits, data: Path, queries: int, seed: int, match: Sequence[str] | None, progress: Progress | None
+    editor: Edits,
+    data: Path,
+    queries: int,
+    seed: int,
+    match: Sequence[str] | None,
+    progress: Progress | None,
+    faces: str | None = None,
 ) -> dict[str, Any]:
     """What report.json would hold of a data set; nothing is written. See `FaceSearch.evaluate`."""
     columns = tuple(match or ())
     manifest = read_manifest(data, required=("path", "identity", *columns))
     columns = default_match(manifest) if match is None else columns
-    evaluation = evaluate_set(editor, manifest, columns, queries=queries, seed=seed, progress=progress)
+    evaluation = evaluate_set(editor, manifest, columns, queries=queries, seed=seed, progress=progress, faces=faces)
     about = {"model": editor.digest[:12], "data": manifest.root.resolve().name, "seed": seed}
     return {**measure(evaluation), "about": about}
 
