@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.cut_by_others import limits, passport
 from faceedit.align import CHIN, EYES, MOUTH, Landmarks, align
 from faceedit.attributes import POSE
 from faceedit.crop_rule import is_cut_by
@@ -94,12 +96,12 @@ def test_a_passport_photograph_is_no_crop() -> None:
         assert apart(one.crop, read_crop(path)) < 0.4 * apart(as_crop(picture), read_crop(path))
 
 
-def points_of(size: int, larger: float = 1.01, across: float = 0.0, down: float = 0.0, chin: bool = True) -> Landmarks:
+def points_of(size: int, larger: float = 1.01, across: float = 0.0, down: float = 0.0) -> Landmarks:
     """Whose crop has so many times a square's side, its middle so many sides from the square's."""
     side, corner = larger * size, (1 - larger) / 2 * size
     places = [(0.35, EYES), (0.65, EYES), (0.4, MOUTH), (0.6, MOUTH), (0.5, CHIN)]
     where = [(corner + across * size + side * x, corner + down * size + side * y) for x, y in places]
-    return Landmarks(*where[:4], where[4] if chin else None)
+    return Landmarks(*where)
 
 
 @pytest.mark.parametrize(("size", "share"), [(60, 1.0), (119, 1.0), (120, 0.5), (800, 0.5)])
@@ -107,10 +109,9 @@ def points_of(size: int, larger: float = 1.01, across: float = 0.0, down: float 
 def test_where_points_must_lie_for_a_crop_to_be_theirs(size: int, share: float, sign: int) -> None:
     assert is_cut_by(points_of(size), size, size)
     for name, usual, most in (("larger", 1.01, 0.07), ("across", 0.0, 0.03), ("down", 0.0, 0.03)):
-        near, far = ({name: usual + sign * share * most * times} for times in (0.95, 1.05))
-        assert is_cut_by(points_of(size, **near), size, size)
-        assert not is_cut_by(points_of(size, **far), size, size)
-        assert is_cut_by(points_of(size, chin=False, **far), size, size)  # five points tell nothing
+        near, far = (points_of(size, **{name: usual + sign * share * most * times}) for times in (0.95, 1.05))
+        assert is_cut_by(near, size, size) and not is_cut_by(far, size, size)
+        assert is_cut_by(replace(far, chin=None), size, size)  # five points tell nothing
 
 
 def test_the_square_of_a_picture_that_is_none_is_in_its_middle() -> None:
@@ -161,3 +162,24 @@ def test_a_face_is_moved_with_its_points() -> None:
     moved = face.moved(3, -2)
     assert moved.box == pytest.approx((face.box[0] + 3, face.box[1] - 2, *face.box[2:])) and moved.score == face.score
     assert moved.landmarks.eyes == pytest.approx((face.landmarks.eyes[0] + 3, face.landmarks.eyes[1] - 2))
+
+
+def test_a_passport_photograph_has_a_head_of_34_of_its_45_millimetres(tmp_path: Path) -> None:
+    pixels = np.zeros((900, 900, 3), np.uint8)
+    pixels[380:421] = 200  # from the eyes to the chin there are 110 pixels, so that a head has 220
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    mouth = 400 + 110 * (MOUTH - EYES) / (CHIN - EYES)
+    points = {"eye_left": (420, 400), "eye_right": (480, 400), "mouth_left": (430, mouth), "mouth_right": (470, mouth)}
+    row = {f"{name}_{axis}": str(value) for name, at in points.items() for axis, value in zip("xy", at, strict=True)}
+    made = passport(tmp_path / "x.png", row)
+    assert made.size == pytest.approx((220 * 35 / 34, 220 * 45 / 34), abs=1)
+    eyes = np.flatnonzero(np.asarray(made)[:, 0, 0]).mean()
+    assert eyes == pytest.approx(110 + 0.08 * made.height, abs=1.5)
+
+
+def test_the_limits_leave_crops_of_ours_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    limits(PICTURES, 60)
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [row[0].strip() for row in rows[1:]] == ["---", "as they are", "something before the face", "a black square"]
+    plain, hidden = rows[2], rows[3]
+    assert float(plain[-1]) <= 0.05 and float(plain[-2]) > 0.9 and float(hidden[-2]) < float(plain[-2])
