@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceedit.align import CHIN, EYES, MOUTH, crop_corner, crop_side, landmarks_of
-from faceedit.crop_rule import SURE, is_cut_by
+from faceedit.crop_rule import SURE, is_cut_by, lies_by_the_rule
 from faceedit.glance import face_in
 from faceedit.images import Picture, read_crop
 from faceedit.landmarks import by_network
@@ -68,9 +68,10 @@ def said_of(picture: Picture) -> NDArray[np.float64]:
     if face is None:
         return np.array([0.0, np.nan, np.nan, np.nan, 0.0])
     size = len(picture)
-    points = by_network(Image.fromarray(picture), face)
+    shown = Image.fromarray(picture)
+    points = by_network(shown, face)
     side, (left, top) = crop_side(points) / size, crop_corner(points)
-    anew = face.score >= SURE and not is_cut_by(points, size, size)
+    anew = face.score >= SURE and lies_by_the_rule(face, shown) and not is_cut_by(points, size, size)
     return np.array([face.score, side, left / size + side / 2 - 0.5, top / size + side / 2 - 0.5, anew])
 
 

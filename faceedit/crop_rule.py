@@ -11,7 +11,7 @@ from faceedit.align import EYES, MOUTH, Landmarks, crop_corner, crop_side
 from faceedit.face_detector import Face
 from faceedit.images import SIZE
 
-SMALL = 256  # pixels; a square of up to that many is taken for a crop without a look at it
+SMALL = 256  # pixels; a square of up to that many is taken for a crop after a glance
 _LARGEST_CROP = 512  # a larger square is taken for a photograph
 _SQUARE = 1.1  # a crop's longer side is at most so many times the shorter
 # Of a crop's side: how far eyes and mouth may lie elsewhere, and how far apart they are. Nearly all crops of renders

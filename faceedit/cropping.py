@@ -78,8 +78,8 @@ class Cut:
 @dataclass(frozen=True)
 class Cuts:
     """The faces of a picture, the largest first. size: width and height of the upright photograph, pixels; turns: by
-    how many quarter turns to the left it was set upright, besides its EXIF; size None: the picture was taken for a crop
-    as it is; lookalikes: what was taken for other faces in a photograph, and left out."""
+    how many quarter turns to the left it was set upright, besides its EXIF; size None: the picture is a crop, as it
+    lies or cut anew; lookalikes: what was taken for other faces in a photograph, and left out."""
 
     faces: tuple[Cut, ...]
     size: tuple[int, int] | None = None
@@ -97,21 +97,29 @@ class Cropper:
         load: Callable[[], FindsFaces] | None = None,
         points: Points | None = None,
         glance: Glances | None = None,
+        believes: Callable[[], bool] | None = None,
     ) -> None:
         """load: makes the detector, instead of the one that comes along; raises MissingPackageError where it cannot be
         had. points: by which a face is cut out; None: by the landmark network, or by those of a detector that was
-        given. glance: whether a picture that is taken for a crop as it is shows somebody; None: by the detector that
-        comes along, or as whoever gives another says."""
+        given. glance: whether a picture that is taken for a crop as it is shows somebody, and every crop is believed to
+        lie as it should; None: the detector that comes along looks, at both, unless another is given. believes:
+        whether crops are believed all the same; asked where one would be cut anew."""
         self.settings = settings or CropSettings()
         self._load = load or FaceDetector
         self._points = points or (by_network if load is None else detected)
         self._glance = glance or (shows_somebody if load is None else unseen)
+        self._believes = believes or (lambda: False)
         self._detector: FindsFaces | None = None
         self._one = Lock()
 
     def having(self, faces: str) -> Cropper:
         """The same, for another of FACES, with the same detector."""
-        return Cropper(replace(self.settings, faces=faces), self._detect, self._points, self._glance)
+        settings = replace(self.settings, faces=faces)
+        return Cropper(settings, self._detect, self._points, self._glance, self._believes)
+
+    def believing(self, crops: Callable[[], bool]) -> Cropper:
+        """The same, which asks whether crops are believed to lie as they should before it cuts one anew."""
+        return Cropper(self.settings, self._detect, self._points, self._glance, crops)
 
     def _detect(self) -> FindsFaces:
         with self._one:
@@ -130,7 +138,8 @@ class Cropper:
         told = [] if told is None else told
         size = picture_size(name if content is None else content)
         if self._is_crop_by_its_size(size):
-            again = None if self.settings.faces == ALIGNED else self._cut_anew(name, content, told, larger)
+            looks = self._glance is shows_somebody and self.settings.faces != ALIGNED
+            again = self._cut_anew(name, content, told, larger) if looks else None
             return again or self._whole(name, content, told, size)
         try:
             detector = self._detect()
@@ -191,8 +200,11 @@ class Cropper:
         photograph = read_photograph(name, content=content, told=amiss)
         side = min(photograph.size)
         left, top = (photograph.width - side) // 2, (photograph.height - side) // 2
-        face = face_in(np.asarray(photograph.crop((left, top, left + side, top + side))))
-        points = None if face is None else self._points_of_others(photograph, face.moved(left, top))
+        square = photograph.crop((left, top, left + side, top + side))
+        face = face_in(np.asarray(square)) if side >= _FEWEST else None
+        if face is None or not lies_by_the_rule(face, square):  # several may be in it
+            return None
+        points = self._points_of_others(photograph, face.moved(left, top))
         if points is None:
             return None
         try:
@@ -208,23 +220,25 @@ class Cropper:
         if face.score < SURE:
             return None
         points = self._points(photograph, face)
-        return None if is_cut_by(points, *photograph.size) else points
+        return None if is_cut_by(points, *photograph.size) or self._believes() else points
 
     def _found(self, given: Photograph, detector: FindsFaces, told: Told, larger: bool) -> Cuts:
         """What a detector's answer means."""
         amiss, how = Told(), self.settings
         faces = looked_for(given, detector, amiss)
         crop = how.faces != ALL and may_be_crop(*given.size)
-        lies = len(faces.found) == 1 and not faces.turns and self._is_whole(faces.photograph, faces.found[0])
-        if how.faces != ALL and not how.upright and (lies or (crop and not faces.found)):
+        alone = how.faces != ALL and not how.upright and len(faces.found) == 1 and not faces.turns
+        lies = alone and lies_by_the_rule(faces.found[0], faces.photograph)
+        as_it_is = lies and self._points_of_others(faces.photograph, faces.found[0]) is None
+        if as_it_is or (crop and not how.upright and not faces.found):
             # what hides a part of a face hides it from detectors
-            return self._whole(given.name, given.content, told, found=lies)
+            return self._whole(given.name, given.content, told, found=as_it_is)
         if not faces.found:
             raise _nobody(given, faces)
         wanted = faces.found[:1] if how.faces == LARGEST_ONLY else faces.found
         cuts = self._cut_out(given, replace(faces, found=wanted), amiss, larger)
-        if not cuts.faces and crop:
-            return self._whole(given.name, given.content, told)
+        if not cuts.faces and (crop or lies):
+            return self._whole(given.name, given.content, told, found=lies)
         told += amiss  # of a crop, whoever reads it tells
         if not cuts.faces:
             raise NoFaceError(
@@ -232,10 +246,6 @@ class Cropper:
                 _as_given(given, faces),
             )
         return cuts
-
-    def _is_whole(self, photograph: Image.Image, face: Face) -> bool:
-        """Whether the picture is the crop of its only face, as far as anybody can tell."""
-        return lies_by_the_rule(face, photograph) and self._points_of_others(photograph, face) is None
 
     def _cut_out(self, given: Photograph, faces: Faces, told: Told, larger: bool) -> Cuts:
         photograph, found = self._fine_enough(given, faces, larger)

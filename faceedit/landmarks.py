@@ -108,6 +108,11 @@ def landmarks_digest() -> str:
     return _pinned(FOLDER)
 
 
+def require_landmarks() -> None:
+    """Raise ModelFileError unless the network that comes along is there, and whole."""
+    _checked(FOLDER)
+
+
 def square_around(points: NDArray[np.floating]) -> Floats:
     """What the network sees of faces whose eyes and corners of the mouth a detector says: (N, 4, 2) -> (N, 2, 3) affine
     maps from shares of the square to the picture. It stands upright by the eyes."""

@@ -7,6 +7,7 @@ from numbers import Integral
 
 import numpy as np
 
+from faceedit.cropping import Cropper
 from faceedit.describes import Who
 from faceedit.errors import ImageError, UsageError
 from index.gallery import Gallery
@@ -26,14 +27,14 @@ PICTURES = 5
 
 
 def asked_for_person(
-    gallery: Gallery, who: Who | None, person: int | str, asked: Sequence[Asked], selection: Selection
+    gallery: Gallery, who: Who | None, person: int | str, asked: Sequence[Asked], selection: Selection, finder: Cropper
 ) -> list[Question]:
     """Questions for a person, each with something else asked: who it is, by the mean of all its faces; how it looks, by
-    the edits of up to five, those nearest to that mean whose files can be read. Raises UsageError, NothingFoundError,
-    ImageError where no file of it can."""
+    the edits of up to five, those nearest to that mean whose files can be read. finder: see `read_known`. Raises
+    UsageError, NothingFoundError, ImageError where no file of it can."""
     ids = faces_of(gallery, person)
     mean, order = _mean(gallery, who, ids)
-    first, *others = _pictures(gallery, [ids[row] for row in order], PICTURES)
+    first, *others = _pictures(gallery, [ids[row] for row in order], PICTURES, finder)
     sought = Sought(str(person), tuple(others), mean)
     return [Question(first, one, selection, sought) for one in asked]
 
@@ -65,7 +66,7 @@ def _mean(gallery: Gallery, who: Who | None, ids: list[int]) -> tuple[FloatArray
     return mean, np.argsort(-(said @ mean), kind="stable").tolist()
 
 
-def _pictures(gallery: Gallery, ids: list[int], most: int) -> list[Source]:
+def _pictures(gallery: Gallery, ids: list[int], most: int, finder: Cropper) -> list[Source]:
     """The first so many of these faces that can be read. Raises ImageError with the reason of the first, where none."""
     found: list[Source] = []
     refused: ImageError | None = None
@@ -73,7 +74,7 @@ def _pictures(gallery: Gallery, ids: list[int], most: int) -> list[Source]:
         if len(found) == most:
             break
         try:
-            found.append(read_known(gallery, face))
+            found.append(read_known(gallery, face, finder))
         except ImageError as error:
             refused = refused or error
     if not found:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faceedit.cropping import Cropper
+from faceedit.cropping import ALIGNED, Cropper
 from faceedit.describes import Edits
 from faceedit.errors import UsageError
 from faceedit.images import Picture
@@ -122,7 +122,8 @@ class FaceSearch:
         self.place = read_address(os.fspath(folder) if not isinstance(folder, Server) else folder)
         self.folder = self.place.folder if isinstance(self.place, Server) else self.place
         self._attribute, self._descriptor, self._all = attribute, descriptor, candidates == "all"
-        self._reader, self._finder = reader or FileReader(), finder or Cropper()
+        self._reader = reader or FileReader()
+        self._finder = (finder or Cropper()).believing(self._believes_crops)
         self._models = (
             ModelFolders(models, model, device, candidates, identity)
             if describer is None
@@ -206,10 +207,10 @@ class FaceSearch:
         outermost), which is remembered. prune: remove what has gone; sure: also where whole folders have gone, or most
         of the gallery, or what says whether to. retry: try files again that could not be read before. exclude: globs of
         names, or of paths below the folder, that are passed over; follow_links: look into folders that links lead to.
-        faces: what is done with pictures: auto (a crop is taken as it is, of a photograph every face), all, largest or
-        aligned (every picture is a crop); detector: another YuNet's ONNX file; identity_of: to whom a folder's name, or
-        a row of the manifest, belongs where a photograph shows several: only (to nobody) or largest. All three are
-        remembered.
+        faces: what is done with pictures: auto (a crop is taken as it is, or cut anew where others cut it; of a
+        photograph every face), all, largest or aligned (every picture is a crop as it is); detector: another YuNet's
+        ONNX file; identity_of: to whom a folder's name, or a row of the manifest, belongs where a photograph shows
+        several: only (to nobody) or largest. All three are remembered.
         requirements: what a search must keep to, remembered for the next time; where no index does,
         `IndexReport.not_searched` says why. shard: only this part of the files, such as '3/64': other processes may
         describe the other parts meanwhile; nothing is pruned or prepared, for which a run over all of it comes last.
@@ -336,7 +337,14 @@ class FaceSearch:
         """A face of the gallery by its id, to ask several things of it: as `read` reads a picture. Raises
         UnknownImageError, ImageError for a file that is not there, or not the one that was described."""
         gallery = self.gallery
-        return read_known(gallery, gallery.get([face])[0], size)
+        return read_known(gallery, gallery.get([face])[0], self._finder, size)
+
+    def _believes_crops(self) -> bool:
+        """Whether the gallery, if there is one, takes every picture for a crop as it is: so are queries that are."""
+        with suppress(GalleryError):
+            existing = self._opening.existing()
+            return existing is not None and existing.crops.faces == ALIGNED
+        return False
 
     def faces_in(self, content: bytes) -> Shown:
         """Which faces a picture's file shows, and where, the largest first. Raises NoFaceError, MissingPackageError for
@@ -647,7 +655,8 @@ class FaceSearch:
         if person is None or picture is not None or face is not None:
             raise UsageError("say whom to ask for: a picture, or a person of the gallery by name or number")
         gallery = self.gallery
-        return asked_for_person(gallery, own_editor(gallery, self._models)[1].who, person, wishes, selection)
+        who = own_editor(gallery, self._models)[1].who
+        return asked_for_person(gallery, who, person, wishes, selection, self._finder)
 
     def _cluster(self, address: str, describer: Edits, gallery: Gallery, reader: ReadsFiles) -> Cluster:
         """What reads and describes elsewhere, as this object would here."""

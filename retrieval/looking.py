@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from faceedit.align import POINTS, Landmarks, Point, align, crop_side, larger_side
-from faceedit.cropping import AUTO, Cropper
+from faceedit.cropping import ALIGNED, AUTO, Cropper
 from faceedit.errors import ImageError, LandmarkError, UsageError
 from faceedit.images import LARGEST, SIZE, Picture
 from faceedit.lookalikes import Lookalike
@@ -68,11 +68,12 @@ def looked_at(gallery: Gallery, face: Face, size: int) -> Picture:
     return np.array(image, np.uint8)
 
 
-def read_known(gallery: Gallery, face: Face, size: int | None = None) -> Source:
-    """A face of the gallery, cut out as it was when it was described. Raises UsageError, ImageError."""
+def read_known(gallery: Gallery, face: Face, finder: Cropper, size: int | None = None) -> Source:
+    """A face of the gallery, cut out as it was when it was described. finder: cuts crops of others anew, as they were
+    then. Raises UsageError, ImageError."""
     path = described_file(gallery, face)
     if face.place is None:
-        return read_source(path, size)
+        return read_source(path, size, finder=None if gallery.crops.faces == ALIGNED else finder)
     known, photo = _landmarks(face.place.landmarks), face.photo
     own = max(photo.width, photo.height, 1)
     photograph = upright(path, photo, round(own * min(1.0, LARGEST / max(crop_side(known), 1.0))))

@@ -16,9 +16,9 @@ from faceedit.face_detector import Face, FaceDetector
 from faceedit.formats import decoders
 from faceedit.glance import shows_somebody
 from faceedit.images import Picture
-from faceedit.landmarks import by_network, landmarks_digest
+from faceedit.landmarks import by_network, landmarks_digest, require_landmarks
 from faceedit.lookalikes import Lookalike
-from faceedit.yunet import detector_digest
+from faceedit.yunet import can_be_found, detector_digest
 from index.stamps import FileStamp, file_hash
 from index.values import Place
 
@@ -87,8 +87,11 @@ class Crops:
         return f"faces {self.faces} by {by}"
 
     def require(self) -> None:
-        """Raise UsageError for what cannot be done, MissingPackageError where an extra is needed for it."""
+        """Raise UsageError for what cannot be done, MissingPackageError where an extra is needed for it, ModelFileError
+        for a damaged landmark network: no picture is to blame for that."""
         detector_of(CropSettings(faces=self.faces), self.detector)
+        if self.faces != ALIGNED and can_be_found():
+            require_landmarks()
 
     def __call__(self, path: Path, /) -> Read:
         return read_by(_cropper(self), path)
@@ -100,7 +103,7 @@ def reader_name() -> str:
 
 
 def read(path: Path) -> Read:
-    """Read one file once: a crop as it is, a photograph with all its faces."""
+    """Read one file once: a crop, or a photograph with all its faces."""
     return Crops()(path)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +12,23 @@ import pytest
 from PIL import Image
 
 from benchmarks.cut_by_others import limits, passport
+from faceedit import cropping, landmarks
 from faceedit.align import CHIN, EYES, MOUTH, Landmarks, align
 from faceedit.attributes import POSE
 from faceedit.crop_rule import is_cut_by
 from faceedit.cropping import ALIGNED, Cropper, CropSettings, Cuts
-from faceedit.errors import LandmarkError, UsageError
+from faceedit.errors import LandmarkError, ModelFileError, UsageError
 from faceedit.glance import face_in
 from faceedit.images import as_crop, read_crop
 from faceedit.manifest import read_manifest
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.pictures import labelled_crops
 from retrieval.evaluation.queries import load_test_set
+from retrieval.face_search import FaceSearch
+from retrieval.one_file import Crops
+from retrieval.reading import FileReader
 from retrieval.source import read_source
+from tests.stand_ins import HashEditor
 
 PICTURES = Path(__file__).resolve().parent.parent / "sample_db" / "gallery"
 CROPS = sorted(PICTURES.glob("*/*.png"))
@@ -72,6 +79,86 @@ def test_crops_of_ours_are_taken_as_they_are() -> None:
     chosen = CROPS[::9]
     same = [np.array_equal(cut(Image.open(path)).faces[0].crop, read_crop(path)) for path in chosen]
     assert len(same) > 100 and np.mean(same) > 0.96
+
+
+def test_so_is_one_that_is_no_square_or_larger_or_of_largest() -> None:
+    square = np.asarray(cut_by_others(FRONTAL[1], 1.15))
+    wide = Image.fromarray(np.pad(square, ((0, 0), (0, 20), (0, 0)), mode="edge")[:, ::-1])
+    for picture in (Image.fromarray(square), wide):
+        for faces, size in (("auto", 60), ("largest", 60), ("auto", 240)):
+            [one] = Cropper(CropSettings(size, faces=faces)).cut(Path("x.png"), picture).faces
+            truth = as_crop(Image.open(FRONTAL[1]).convert("RGB"), size)
+            truth = truth if picture is not wide else truth[:, ::-1]
+            assert one.crop.shape == (size, size, 3)
+            assert apart(one.crop, truth) < 0.5 * apart(as_crop(picture, size), truth)
+
+
+def test_what_is_amiss_with_its_file_is_told_once() -> None:
+    stream = io.BytesIO()
+    cut_by_others(FRONTAL[1], 1.15).save(stream, "JPEG", quality=95)
+    told: list[str] = []
+    [one] = Cropper().cut(Path("x.jpg"), stream.getvalue()[:-2], told, larger=True).faces  # without its end
+    assert one.larger is not None and len(told) == 1 and "end" in told[0]
+
+
+def test_of_two_people_in_a_small_square_nobody_is_cut_out() -> None:
+    for first, second in pairwise(FRONTAL):
+        both = Image.new("RGB", (256, 256), (120, 150, 180))
+        for left, path in ((4, first), (132, second)):
+            both.paste(Image.open(path).convert("RGB").resize((120, 120)), (left, 60))
+        assert np.array_equal(cut(both).faces[0].crop, as_crop(both))
+
+
+@pytest.mark.parametrize("side", [12, 256])
+def test_where_it_cannot_be_cut_anew_it_is_taken_as_it_is(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*given: object) -> None:
+        raise LandmarkError("too near the border")
+
+    told: list[str] = []
+    picture = cut_by_others(FRONTAL[1], 1.25, side=side)
+    if side > 12:
+        monkeypatch.setattr(cropping, "align", refused)
+    [one] = Cropper().cut(Path("x.png"), picture, told).faces
+    assert np.array_equal(one.crop, as_crop(picture)) and len(told) == (side == 12)
+    portrait = cut_by_others(FRONTAL[1], 0.85, side=600)
+    monkeypatch.setattr(cropping, "align", refused)
+    assert np.array_equal(cut(portrait).faces[0].crop, as_crop(portrait))
+
+
+def test_a_glance_says_where_a_face_is_in_the_pixels_that_it_was_given() -> None:
+    for size in (60, 240):
+        face = face_in(as_crop(Image.open(FRONTAL[1]).convert("RGB"), size))
+        assert face is not None
+        assert face.landmarks.eyes[1] / size == pytest.approx(EYES, abs=0.06)
+        assert face.landmarks.mouth[1] / size == pytest.approx(MOUTH, abs=0.08)
+
+
+def test_a_gallery_reads_its_own_faces_as_they_were_described_and_queries_likewise(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number, path in enumerate(FRONTAL[:3]):
+        cut_by_others(path, 1.2).save(tmp_path / "photos" / f"{number}.png")
+    for faces in ("auto", ALIGNED):
+        with FaceSearch(tmp_path / faces, describer=HashEditor(), reader=FileReader()) as opened:
+            opened.index(tmp_path / "photos", faces=faces)
+            for face in opened.gallery.faces():
+                path = tmp_path / "photos" / face.path
+                described = Crops(faces)(path).crop
+                assert described is not None
+                assert np.array_equal(described, as_crop(Image.open(path))) == (faces == ALIGNED)
+                for source in (opened.read_face(face.id), opened.read(path), opened.read(np.array(Image.open(path)))):
+                    assert np.array_equal(source.crop, described)
+
+
+def test_a_damaged_landmark_network_is_no_picture_s_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / landmarks.CARD).write_bytes((landmarks.FOLDER / landmarks.CARD).read_bytes())
+    (tmp_path / "models" / landmarks.NETWORK).write_bytes(b"nothing")
+    monkeypatch.setattr(landmarks, "FOLDER", tmp_path / "models")
+    with pytest.raises(
+        ModelFileError, match=r"is not the network that landmarks\.json names: install facesearch again"
+    ):
+        Crops().require()
+    Crops(ALIGNED).require()
 
 
 def test_nobody_cuts_anew_what_is_told_to_be_aligned_or_hidden_in_part() -> None:
@@ -151,6 +238,8 @@ def test_a_chin_may_lie_a_little_below_the_border() -> None:
     photograph = Image.fromarray(np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8))
     eyes = ((35.0, 40.0), (65.0, 40.0), (40.0, 80.0), (60.0, 80.0))
     assert align(photograph, Landmarks(*eyes, (50.0, 109.0))).shape == (60, 60, 3)
+    with pytest.raises(LandmarkError, match="the landmark mouth_left at"):
+        align(photograph, Landmarks((35.0, 60.0), (65.0, 60.0), (40.0, 104.0), (60.0, 99.0), (50.0, 105.0)))
     for chin in ((50.0, 115.0), (-5.0, 99.0)):
         with pytest.raises(LandmarkError, match=r"the landmark chin at .* lies outside the photograph of 100 x 100"):
             align(photograph, Landmarks(*eyes, chin))

@@ -25,6 +25,7 @@ from faceedit.sources.table import read_table
 from faceedit.text import cell, printable
 from faceedit.yunet import can_be_found
 
+_CUT = "crops of others anew"  # by which rule a face is cut out: by another one, crops are made once more
 _RECORD_EVERY = 1000  # crops between two notes of what is done
 _LISTED = 20  # photographs told of by name; skipped.csv names all that were skipped
 _SHOWN = 3  # photographs named where none became a crop
@@ -211,7 +212,8 @@ class _Record:
 def _made_of(photograph: Photograph, points: Landmarks | None, settings: CropSettings) -> str:
     stat = photograph.path.stat()
     finds = landmarks_digest() if points is None and settings.faces != ALIGNED else None
-    parts = (str(photograph.path.absolute()), stat.st_size, stat.st_mtime_ns, points, settings, finds)
+    cut = _CUT if finds else None
+    parts = (str(photograph.path.absolute()), stat.st_size, stat.st_mtime_ns, points, settings, finds, cut)
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -23,8 +23,9 @@ _READERS = 4  # threads
 
 
 def labelled_crops(manifest: Manifest, cropper: Cropper | None = None) -> NDArray[np.uint8]:
-    """(N, 60, 60, 3): crops as they are, of a photograph the face that the row's box means, or else the largest. Raises
-    ImageError for a picture that cannot be read, ManifestError where no face is found, or none in that box."""
+    """(N, 60, 60, 3): crops, cut anew where others cut them, of a photograph the face that the row's box means, or else
+    the largest. Raises ImageError for a picture that cannot be read, ManifestError where no face is found, or none in
+    that box."""
     paths, cropper = manifest.paths(), cropper or Cropper()
     boxes = [_box(path, cell) for path, cell in zip(paths, manifest.columns.get(BOX, ("",) * len(paths)), strict=True)]
     out = np.empty((len(paths), SIZE, SIZE, 3), np.uint8)
