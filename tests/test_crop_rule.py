@@ -154,9 +154,7 @@ def test_a_damaged_landmark_network_is_no_picture_s_fault(tmp_path: Path, monkey
     (tmp_path / "models" / landmarks.CARD).write_bytes((landmarks.FOLDER / landmarks.CARD).read_bytes())
     (tmp_path / "models" / landmarks.NETWORK).write_bytes(b"nothing")
     monkeypatch.setattr(landmarks, "FOLDER", tmp_path / "models")
-    with pytest.raises(
-        ModelFileError, match=r"is not the network that landmarks\.json names: install facesearch again"
-    ):
+    with pytest.raises(ModelFileError, match=r"not the network that landmarks\.json names: install facesearch again"):
         Crops().require()
     Crops(ALIGNED).require()
 
