@@ -211,9 +211,8 @@ class _Record:
 
 def _made_of(photograph: Photograph, points: Landmarks | None, settings: CropSettings) -> str:
     stat = photograph.path.stat()
-    finds = landmarks_digest() if points is None and settings.faces != ALIGNED else None
-    cut = _CUT if finds else None
-    parts = (str(photograph.path.absolute()), stat.st_size, stat.st_mtime_ns, points, settings, finds, cut)
+    finds = (landmarks_digest(), _CUT) if points is None and settings.faces != ALIGNED else None
+    parts = (str(photograph.path.absolute()), stat.st_size, stat.st_mtime_ns, points, settings, finds)
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
