@@ -245,8 +245,9 @@ class Campaign:
 
     def _damage(self) -> None:
         """To a descriptor or to a row."""
-        file = sorted(self.db.glob("descriptors-*"))[0] if list(self.db.glob("descriptors-*")) else None
-        if file is not None and file.stat().st_size and self.rng.random() < 0.5:
+        files = [path for path in sorted(self.db.glob("descriptors-*")) if path.stat().st_size]
+        if files and self.rng.random() < 0.5:  # also of a redescription under way
+            file = files[int(self.rng.integers(len(files)))]
             content = bytearray(file.read_bytes())
             content[int(self.rng.integers(len(content)))] ^= 16
             file.write_bytes(content)

@@ -266,3 +266,21 @@ def test_others_who_had_it_open_are_told_that_another_model_describes_it(gallery
         with pytest.raises(GalleryChangedError):
             other.add([new_face("new.jpg", 0, (None,) * 3)], vectors(8, 50))
         assert len(list(other.faces())) == 5
+
+
+def test_bytes_of_no_image_are_found_and_erased_also_where_the_next_model_writes(gallery: Gallery) -> None:
+    """Else they would come to light once that model has taken over."""
+    gallery.redescribing.begin(NEW)
+    stage(gallery, 4)
+    gallery.remove([2])
+    path = gallery.folder / "descriptors-2.f16"
+    content = bytearray(path.read_bytes())
+    assert not content[24:48].strip(b"\0")
+    content[30] = 7
+    path.write_bytes(content)
+    assert gallery.verify().findings[0].startswith("a descriptor file holds bytes of no image")
+    gallery.repair()
+    assert gallery.verify().sound and not path.read_bytes()[24:48].strip(b"\0")
+    stage(gallery)
+    gallery.redescribing.finish()
+    assert gallery.verify().sound

@@ -122,7 +122,7 @@ def _guesses(session: Connection, folder: Path, name: str, row: _Row) -> Mapping
     here = [row["slot"]] if isinstance(row["slot"], int) and 0 <= row["slot"] < len(content) else []
     return {
         "face_id": descriptor_slots.without_record(session),
-        "slot": descriptor_slots.unnamed(session, len(content)),
+        "slot": descriptor_slots.unnamed(session, state.gallery(session).file, len(content)),
         "file": list(descriptor_slots.files_in_use(session, folder)),
         "sha256": [bytes.fromhex(record_hash(content[slot])) for slot in here],
     }

@@ -68,7 +68,7 @@ def verify(folder: Path, database: Database, progress: Steps | None = None, by: 
             found.findings += redescribing.damage(session, folder)
             if descriptor_slots.leftovers(session, folder):
                 found.findings.append(
-                    "the descriptor file holds bytes of no image: run `facesearch gallery repair`, which erases them"
+                    "a descriptor file holds bytes of no image: run `facesearch gallery repair`, which erases them"
                 )
     if found.findings:
         found.index = "the index is not compared with what is damaged"

@@ -193,30 +193,34 @@ def give_up_lost(session: Connection) -> None:
     session.execute(update(RecordRow).where(lost).values(face_id=None))
 
 
-def unnamed(session: Connection, count: int) -> list[int]:
-    """Those of the first `count` slots of the descriptor file of which no record says anything; of a file that is far
-    too long for its records, not all."""
+def unnamed(session: Connection, file: int, count: int) -> list[int]:
+    """Those of the first `count` slots of a file of which no record says anything; of a file that is far too long for
+    its records, not all."""
     rows = session.scalar(select(func.count()).select_from(RecordRow)) or 0
     count = min(count, 10 * rows + 1_000)
-    named = _plain(session, select(RecordRow.slot).where(RecordRow.file == _CURRENT, _readable(session)))
+    named = _plain(session, select(RecordRow.slot).where(RecordRow.file == file, _readable(session)))
     slots, free = _numbers(slot for (slot,) in named), np.ones(count, np.bool_)
     free[slots[slots < count]] = False
     found: list[int] = np.flatnonzero(free).tolist()
     return found
 
 
-def leftovers(session: Connection, folder: Path) -> list[int]:
-    """The slots that hold bytes of no face, although there is nothing to be erased any more."""
-    number, content = gallery(session).file, descriptor_file(session, folder).whole()
-    free = unnamed(session, min(slots_in_use(session, number), len(content)))
-    return [slot for slot in free if content[slot].any()]
+def leftovers(session: Connection, folder: Path) -> dict[int, list[int]]:
+    """The slots that hold bytes of no face, although there is nothing to be erased any more, by the number of their
+    file; also of the file of a redescription under way, which is to become the gallery's."""
+    found = {}
+    for number, file in files_in_use(session, folder).items():
+        content = file.whole()
+        free = unnamed(session, number, min(slots_in_use(session, number), len(content)))
+        if slots := [slot for slot in free if content[slot].any()]:
+            found[number] = slots
+    return found
 
 
 def erase_leftovers(session: Connection, folder: Path) -> None:
     """Note such slots as ones that are to be erased."""
-    number = gallery(session).file
-    rows = [record_row(number, slot, None, "00" * 32) for slot in leftovers(session, folder)]
-    insert_rows(session, "record", rows)
+    for number, slots in leftovers(session, folder).items():
+        insert_rows(session, "record", [record_row(number, slot, None, "00" * 32) for slot in slots])
 
 
 def erased(session: Connection, file: int, slots: Sequence[int]) -> None:
