@@ -4,6 +4,7 @@ the attribute through its fully connected layers, one module after the other in 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -111,6 +112,9 @@ def describe_plainly(plain: Plain, model: Model, images: NDArray[np.uint8], batc
         estimate = plain.describer.estimate(source[::n])
         best = space.decide(table, None if estimate is None else estimate.numpy())
         own = described.view(b, n, -1)[torch.arange(b), torch.from_numpy(best)]
+        if plain.describer.soft:
+            code = plain.describer.code(torch.from_numpy(best), estimate)
+            own = torch.cat([own[:, :-n], math.sqrt(plain.describer.candidate) * code], 1)
         parts.append((plain.describer.tinted(own, pixels).numpy(), best, table))
     return Described(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 

@@ -217,7 +217,7 @@ class Editor:
             first = self._engine.shown(prepared, rows, said)
             features = self._engine.features(prepared, rows, first)
             second = self._engine.second(prepared, rows, features, first)
-            described = self._described(prepared, rows, asked, features, second)
+            described = self._described(prepared, rows, asked, features, second, asked=True)
             pixels = self._pixels(first[:, :3]), self._pixels(second)
             stages = zip(*pixels, described, self._moves(said), strict=True)
             edits.extend(Edit(*stage) for stage in stages)
@@ -247,7 +247,7 @@ class Editor:
         second = self._engine.second(prepared, rows, features, first)
         errors = self._errors(source, rows, second).cpu().numpy()
         best = int(self.attribute.decide(errors[None], _estimate(prepared))[0])
-        described = self._described(prepared, rows, values, features, second)
+        described = self._described(prepared, rows, values, features, second, asked=True)
         return Candidates(described, errors, self._pixels(second), best)
 
     def describe(self, images: NDArray[np.uint8]) -> Described:
@@ -292,11 +292,15 @@ class Editor:
 
         own = np.flatnonzero(pairs[:, 1] == best[pairs[:, 0]])  # one of each picture, in their order
         rows, values = self._pairs_of(pairs[own])
-        return Described(self._described(prepared, rows, values, features[own], source), best, errors)
+        descriptors = self._described(prepared, rows, values, features[own], source, asked=False)
+        return Described(descriptors, best, errors)
 
-    def _described(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor, seen: Tensor) -> Floats:
-        """Descriptors (P, D) of the descriptor layer's activation, with the colour of the faces seen (P, 3, 60, 60)."""
-        described = self._engine.describe(prepared, rows, values, features)
+    def _described(
+        self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor, seen: Tensor, asked: bool
+    ) -> Floats:
+        """Descriptors (P, D) of the descriptor layer's activation, with the colour of the faces seen (P, 3, 60, 60);
+        asked: see `Engine.describe`."""
+        described = self._engine.describe(prepared, rows, values, features, asked)
         found: Floats = self._tinted(described, self._unnormalised(seen)).cpu().numpy()
         return found
 

@@ -134,9 +134,10 @@ class Engine:
         """Stage two (P, 3, 60, 60) float32, normalised, of the descriptor layer's activation and stage one."""
         return self._refinement.picture(prepared.half, rows, features, first)
 
-    def describe(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
-        """Descriptors (P, D) float32 of the descriptor layer's activation."""
-        return self._describer.make(prepared, rows, values, features)
+    def describe(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor, asked: bool) -> Tensor:
+        """Descriptors (P, D) float32 of the descriptor layer's activation. asked: the sources are to be seen under
+        these values; else that is what was decided of them."""
+        return self._describer.make(prepared, rows, values, features, asked)
 
 
 class _Paper:
@@ -270,14 +271,15 @@ class _Describer:
         self._describer = describer
         self._head = None if describer.head is None else folded(describer.head.layers, precision)
 
-    def make(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor) -> Tensor:
+    def make(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor, asked: bool) -> Tensor:
         if self._head is not None:
             if self._describer.look_back:
                 assert prepared.seen is not None
                 features = torch.cat([features, prepared.seen[rows]], 1)
             features = run(self._head, features)
         refined = F.normalize(features.float().flatten(1), dim=1)
-        return self._describer.joined(refined, None if prepared.who is None else prepared.who[rows], values)
+        who, estimate = (None if of is None else of[rows] for of in (prepared.who, prepared.estimate))
+        return self._describer.joined(refined, who, self._describer.code(values, None if asked else estimate))
 
 
 class _Looker:

@@ -48,6 +48,7 @@ _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, w
         "still": False,
         "kept": False,
         "colour": 0.0,
+        "soft": False,
     },
 }
 WEIGHTS = "model.safetensors"

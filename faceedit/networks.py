@@ -47,11 +47,12 @@ class NetworkConfig:
     all that says which colour the face has (0: none); skip: the refinement's picture is the generation's plus a
     correction; look_back: the head also sees what the identity network saw in the source; estimate: how much an
     estimate of the value, from what the identity network saw, weighs against the reconstruction errors when the value
-    of a picture is decided (0: there is none); flow: stage one says where each pixel lies in the source instead of
-    painting it, and stage two sees what was moved; needs mixing and skip; still: what it shows lies where it lies in
-    the source, so that only mirrored places are moved to, and how much brighter it becomes is said of each pixel; kept:
-    what stage one takes from the source stays as it is, to the bit, in both stages, and stage two changes the rest
-    alone; needs still."""
+    of a picture is decided (0: there is none); soft: what a described picture's descriptor says of its value is as sure
+    as that estimate, instead of what was decided, and needs it and a share for candidate; flow: stage one says where
+    each pixel lies in the source instead of painting it, and stage two sees what was moved; needs mixing and skip;
+    still: what it shows lies where it lies in the source, so that only mirrored places are moved to, and how much
+    brighter it becomes is said of each pixel; kept: what stage one takes from the source stays as it is, to the bit, in
+    both stages, and stage two changes the rest alone; needs still."""
 
     attributes: int = 7
     hidden: int = 512
@@ -68,6 +69,7 @@ class NetworkConfig:
     skip: bool = False
     look_back: bool = False
     estimate: float = 0.0
+    soft: bool = False
     flow: bool = False
     still: bool = False
     kept: bool = False
@@ -91,6 +93,8 @@ class NetworkConfig:
             raise ValueError(f"look_back needs a head and an identity network, got {self}")
         if self.estimate < 0 or (self.estimate and not self.identity):
             raise ValueError(f"estimate must be 0 or more and needs an identity network, got {self}")
+        if self.soft and not (self.estimate and self.candidate):
+            raise ValueError(f"soft needs an estimate and a share for candidate, got {self}")
         if self.flow and not (self.mixing and self.skip):
             raise ValueError(f"flow needs mixing and skip, got {self}")
         if (self.still and not self.flow) or (self.kept and not self.still):
@@ -668,7 +672,7 @@ class Describer(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.share, self.candidate, self.look_back = config.share, config.candidate, config.look_back
-        self.colour = config.colour
+        self.soft, self.colour = config.soft, config.colour
         self.register_buffer("codes", _codes(config.attributes), persistent=False)
         self.head = DescriptorHead(config.head, config.look_back) if config.head else None
         self.identity = IdentityNetwork(config.identity) if config.identity else None
@@ -691,15 +695,24 @@ class Describer(nn.Module):
         if self.identity is not None:
             who = self.identity.both(source, seen).repeat_interleave(values.shape[1], 0)
         refined = self.refined(features, None if seen is None else seen.middle)
-        return self.joined(refined, who, values.flatten())
+        return self.joined(refined, who, self.codes[values.flatten()])
 
-    def joined(self, refined: Tensor, who: Tensor | None, values: Tensor) -> Tensor:
-        """One descriptor (B, D) of its parts: of the refinement, the identity network's (B, I), and values (B,)."""
+    def code(self, values: Tensor, estimate: Tensor | None = None) -> Tensor:
+        """(B, n_a) of length 1: what descriptors say of their value. values (B,): which one was asked for, or decided;
+        estimate (B, n_a): of a picture that is described, as `estimate` has it. Where that counts (`soft`), a picture
+        between two poses says of both that it is near, as sure as the estimate is where the value is decided (soft
+        assignment, Philbin et al., CVPR 2008)."""
+        if estimate is None or not self.soft:
+            return self.codes[values]
+        return F.normalize(estimate.float().softmax(1) @ self.codes, dim=1)
+
+    def joined(self, refined: Tensor, who: Tensor | None, code: Tensor) -> Tensor:
+        """One descriptor (B, D) of its parts: of the refinement, the identity network's (B, I), and the value's code
+        (B, n_a)."""
         if who is not None:
             refined = torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * refined], 1)
         if self.candidate == 0:
             return refined
-        code = self.codes[values]
         return torch.cat([math.sqrt(1 - self.candidate) * refined, math.sqrt(self.candidate) * code], 1)
 
     def tinted(self, described: Tensor, pictures: Tensor) -> Tensor:

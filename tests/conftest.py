@@ -215,7 +215,7 @@ def learned_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from faceedit.networks import NetworkConfig
 
     config = NetworkConfig(
-        mixing=1, width=64, head=16, identity=8, candidate=0.2, skip=True, look_back=True, estimate=0.5
+        mixing=1, width=64, head=16, identity=8, candidate=0.2, skip=True, look_back=True, estimate=0.5, soft=True
     )
     return write_model(tmp_path_factory.mktemp("learned"), 3, config=config, neutral=True)
 

@@ -88,6 +88,30 @@ def test_an_estimate_has_its_say(learned_model_folder: Path, faces: np.ndarray) 
     assert [editor.candidates(face).best for face in faces] == described.best.tolist()
 
 
+def test_a_described_picture_says_its_value_as_surely_as_the_estimate(
+    learned_model_folder: Path, faces: np.ndarray
+) -> None:
+    """And an edit, whose value was asked for, says it outright. All other parts are the same."""
+    soft, firm = load_model(learned_model_folder), load_model(learned_model_folder)
+    firm.describer.soft = False
+    wanted, found = (Editor(model, "cpu").describe(faces) for model in (firm, soft))
+    assert (wanted.best == found.best).all()
+    rest = np.s_[:, : wanted.descriptors.shape[1] - 7]
+    np.testing.assert_array_equal(found.descriptors[rest], wanted.descriptors[rest])
+    codes, share = soft.describer.codes.numpy(), np.sqrt(soft.card.network.candidate)
+    np.testing.assert_allclose(wanted.descriptors[:, -7:], share * codes[wanted.best], atol=1e-3)
+    mean, std = soft.card.normalisation.tensors("cpu")
+    with torch.inference_mode():
+        estimate = soft.describer.estimate((torch.from_numpy(faces).permute(0, 3, 1, 2).float() - mean) / std)
+    assert estimate is not None
+    said = estimate.softmax(1).numpy() @ codes
+    said /= np.linalg.norm(said, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.descriptors[:, -7:], share * said, atol=5e-3)
+    assert np.abs(found.descriptors - wanted.descriptors).max() > 0.02  # the control
+    edit = Editor(soft, "cpu").edit_many(faces[:1], np.array([2]))[0]
+    np.testing.assert_allclose(edit.descriptor[-7:], share * codes[2], atol=1e-3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pose", "illumination", "inpainting"])
 def test_values_that_cannot_win_are_left_out(name: str) -> None:

@@ -73,7 +73,7 @@ def compare(networks: Networks, tolerance: float, precision: torch.dtype, share:
         first = engine.first(prepared, rows, values)
         features = engine.features(prepared, rows, first)
         second = engine.second(prepared, rows, features, first)
-        made = (first[:, :3], second, engine.describe(prepared, rows, values, features))
+        made = (first[:, :3], second, engine.describe(prepared, rows, values, features, asked=True))
         estimate = plain.describer.estimate(sources)
     assert len(prepared) == 3
     for result, wanted in zip(made, expected, strict=True):

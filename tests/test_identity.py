@@ -102,3 +102,24 @@ def test_a_descriptors_parts_weigh_what_share_says() -> None:
     assert codes.argmax(1).tolist() == [0, 3, 6, 2]
     likeness = codes @ codes.T
     assert float(likeness[1, 3]) > 0.6 > 0.1 > float(likeness[0, 2])  # 3 beside 2; 0 far from 6
+
+
+def test_a_picture_between_two_values_is_near_both() -> None:
+    """As sure as the estimate is; what is asked for is said outright, and where the estimate does not count, so is what
+    was decided."""
+    sure = torch.tensor([[0.0, 0, 0, 200, 0, 0, 0]])
+    between = torch.tensor([[-200.0, -200, -200, 0, 0, -200, -200]])
+    soft = describer(head=16, identity=12, candidate=0.2, estimate=0.5, soft=True)
+    asked, decided = torch.arange(7), torch.tensor([3])
+    wanted = soft.code(asked)
+    assert torch.allclose(soft.code(decided, sure), wanted[3:4], atol=1e-6)
+    said = soft.code(decided, between)
+    likeness = (said @ wanted.T)[0]
+    assert float(said.norm()) == pytest.approx(1, abs=1e-6)
+    assert float(likeness[3]) == pytest.approx(float(likeness[4]), abs=1e-6)
+    assert 0.85 < float(likeness[3]) < 1 and float(likeness[3]) > float(likeness[2]) > float(likeness[1])
+    firm = describer(head=16, identity=12, candidate=0.2, estimate=0.5)
+    assert torch.equal(firm.code(decided, between), wanted[3:4])
+    for missing in ({"candidate": 0.2}, {"estimate": 0.5}):
+        with pytest.raises(ValueError, match="soft needs an estimate and a share for candidate"):
+            NetworkConfig(head=16, identity=12, soft=True, **missing)  # type: ignore[arg-type]

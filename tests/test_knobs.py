@@ -94,15 +94,25 @@ def test_no_two_knobs_have_one_name_and_none_is_the_task_s() -> None:
 
 
 @pytest.mark.parametrize(
-    "knobs", [("identity=0",), ("head=0",), ("head=0", "identity=0"), ("network.mixing=0",), ("skip=off",)]
+    "knobs",
+    [
+        ("identity=0",),
+        ("head=0",),
+        ("head=0", "identity=0"),
+        ("network.mixing=0",),
+        ("skip=off",),
+        ("estimate=0",),
+        ("candidate=0",),
+    ],
 )
 def test_every_part_of_the_network_can_be_left_out(knobs: tuple[str, ...]) -> None:
     """What needs it goes with it."""
     network = BEST.turned(knobs).network_for(7)
     names = [knob.partition("=")[0].rpartition(".")[2] for knob in knobs]
     assert all(getattr(network, name) == 0 for name in names)
-    assert network.look_back == (names in (["mixing"], ["skip"]))
-    assert (network.estimate > 0) == ("identity" not in names)
+    assert network.look_back == (names in (["mixing"], ["skip"], ["estimate"], ["candidate"]))
+    assert (network.estimate > 0) == (names not in (["identity"], ["head", "identity"], ["estimate"]))
+    assert network.soft == (network.estimate > 0 and network.candidate > 0)
     assert network.flow == (names not in (["mixing"], ["skip"]))
 
 

@@ -221,7 +221,7 @@ def test_best_is_a_recipe_with_the_documented_parts() -> None:
     best = recipe_named("best")
     network = best.network_for(7)
     assert (network.mixing, network.head, network.identity) == (4, 512, 256)
-    assert network.skip and network.look_back and network.flow and network.estimate > 0
+    assert network.skip and network.look_back and network.flow and network.soft and network.estimate > 0
     assert best.augmentation is not None and best.beside and min(best.flows, best.blend, best.smooth) > 0
     assert min(best.keep, best.critic, best.average, best.contrast, best.steps_head, best.whitening) > 0
     assert recipe_named("paper").network_for(7) == NetworkConfig(attributes=7)

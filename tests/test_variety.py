@@ -141,6 +141,9 @@ def test_training_reads_places_and_loose_pictures(rendered: Path) -> None:
 def test_heads_are_exactly_at_a_pose_or_anywhere() -> None:
     rng, knobs = np.random.default_rng(0), Variety()
     assert sample_attitude(-30, 4.0, knobs, rng).tolist() == [-30, 4, 0]
+    about = np.stack([sample_attitude(-30, 4.0, replace(knobs, stray=6.0), rng) for _ in range(400)])
+    assert np.abs(about.mean(0) - [-30, 4, 0]).max() < 1
+    assert about.std(0) == pytest.approx([6, 3, 3], rel=0.15)
     free = np.stack([sample_attitude(None, 4.0, knobs, rng) for _ in range(400)])
     assert (np.abs(free).max(0) <= [55, 15, 15]).all() and (np.abs(free).max(0) > [50, 12, 12]).all()
     assert abs(free[:, 1].mean() - 4) < 1

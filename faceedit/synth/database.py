@@ -235,7 +235,7 @@ def _modern(key: str, value: Any) -> Any:
     """A setting as this version writes it: until 0.2.0 an illumination had one flash or none, and no tint; until 0.3.0
     people had none of the twenty beside lights of their own, and all lamps stayed by the head."""
     if key == "variety" and isinstance(value, dict):
-        return {"twenty": 0, "turning": False, **value}
+        return {"twenty": 0, "turning": False, "stray": 0.0, **value}
     if key != "illuminations" or not isinstance(value, list):
         return value
     lights = []

@@ -62,7 +62,8 @@ class Variety:
     from above and below too, small and hard or as wide as a window; turning: they stay where the camera is when the
     sitter turns; the twenty stay by the head, as where cameras stand around it; exposed: they are as bright as a
     photographer would have them.
-    sitting: spread of the pitch in which a person sits, the same in all seven poses, degrees.
+    sitting: spread of the pitch in which a person sits, the same in all seven poses, degrees. stray: how far people
+    are from the pose that they are asked for: spread of the yaw, degrees; of pitch and roll half of it.
     loose: pictures beside the seven poses, to turn from and never to: yaw: anywhere within so many degrees; pitch,
     roll: spread, at most 15 degrees.
     clothing: necklines and patterns instead of one plain colour. detail: strength of fine skin texture. asymmetry: how
@@ -82,6 +83,7 @@ class Variety:
     turning: bool = True
     exposed: bool = True
     sitting: float = 4.0
+    stray: float = 0.0
     loose: int = 5
     yaw: float = 55.0
     pitch: float = 6.0
@@ -150,9 +152,13 @@ def sample_expression(number: int, variety: Variety, names: Sequence[str], rng: 
 
 
 def sample_attitude(pose: int | None, pitch: float, variety: Variety, rng: np.random.Generator) -> Floats:
-    """Yaw, pitch and roll in degrees of a person who sits at this pitch: exactly at a pose, or (None) anywhere."""
+    """Yaw, pitch and roll in degrees of a person who sits at this pitch: at a pose, exactly but for the variety's
+    `stray`, or (None) anywhere."""
     if pose is not None:
-        return np.array([pose, pitch, 0.0], np.float32)
+        if not variety.stray:
+            return np.array([pose, pitch, 0.0], np.float32)
+        off = variety.stray * np.array([1, 0.5, 0.5]) * rng.normal(size=3)
+        return np.array([pose + off[0], *np.clip([pitch + off[1], off[2]], -_TILT, _TILT)], np.float32)
     tilt = rng.normal(size=2) * [variety.pitch, variety.roll]
     yaw = rng.uniform(-variety.yaw, variety.yaw)
     return np.array([yaw, *np.clip([pitch + tilt[0], tilt[1]], -_TILT, _TILT)], np.float32)

@@ -22,7 +22,9 @@ _NEEDS = {  # at least one of these
     "detected": ("flow",),
 }
 _GOES_WITH = {  # no network has it alone
-    "identity": ("look_back=off", "estimate=0"),
+    "identity": ("look_back=off", "estimate=0", "soft=off"),
+    "estimate": ("soft=off",),
+    "candidate": ("soft=off",),
     "head": ("look_back=off",),
     "mixing": ("flow=off", "still=off", "kept=off"),
     "skip": ("flow=off", "still=off", "kept=off"),
@@ -240,6 +242,7 @@ BEST = Recipe(
         skip=True,
         look_back=True,
         estimate=0.2,
+        soft=True,
         flow=True,
     ),
 )
