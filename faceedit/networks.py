@@ -30,6 +30,7 @@ LARGEST = {
     "head": 32_768,
     "identity": 8_192,
 }  # sizes that a network may have: ten times and more of any that was trained
+MOST_SURE = 100  # times as much as an error's logarithm that an estimate may weigh
 REST = 8_000_000  # weights at most of all parts whose sizes are fixed
 
 
@@ -48,11 +49,11 @@ class NetworkConfig:
     correction; look_back: the head also sees what the identity network saw in the source; estimate: how much an
     estimate of the value, from what the identity network saw, weighs against the reconstruction errors when the value
     of a picture is decided (0: there is none); soft: what a described picture's descriptor says of its value is as sure
-    as that estimate, instead of what was decided, and needs it and a share for candidate; flow: stage one says where
-    each pixel lies in the source instead of painting it, and stage two sees what was moved; needs mixing and skip;
-    still: what it shows lies where it lies in the source, so that only mirrored places are moved to, and how much
-    brighter it becomes is said of each pixel; kept: what stage one takes from the source stays as it is, to the bit, in
-    both stages, and stage two changes the rest alone; needs still."""
+    as that estimate, weighed so (a smaller weight: less sure), instead of what was decided; needs it and a share for
+    candidate; flow: stage one says where each pixel lies in the source instead of painting it, and stage two sees what
+    was moved; needs mixing and skip; still: what it shows lies where it lies in the source, so that only mirrored
+    places are moved to, and how much brighter it becomes is said of each pixel; kept: what stage one takes from the
+    source stays as it is, to the bit, in both stages, and stage two changes the rest alone; needs still."""
 
     attributes: int = 7
     hidden: int = 512
@@ -91,8 +92,8 @@ class NetworkConfig:
                 raise ValueError(f"{name} must be 0 or more and below 1, got {getattr(self, name)}")
         if self.look_back and not (self.head and self.identity):
             raise ValueError(f"look_back needs a head and an identity network, got {self}")
-        if self.estimate < 0 or (self.estimate and not self.identity):
-            raise ValueError(f"estimate must be 0 or more and needs an identity network, got {self}")
+        if not 0 <= self.estimate <= MOST_SURE or (self.estimate and not self.identity):
+            raise ValueError(f"estimate must be 0 to {MOST_SURE} and needs an identity network, got {self}")
         if self.soft and not (self.estimate and self.candidate):
             raise ValueError(f"soft needs an estimate and a share for candidate, got {self}")
         if self.flow and not (self.mixing and self.skip):
@@ -699,9 +700,9 @@ class Describer(nn.Module):
 
     def code(self, values: Tensor, estimate: Tensor | None = None) -> Tensor:
         """(B, n_a) of length 1: what descriptors say of their value. values (B,): which one was asked for, or decided;
-        estimate (B, n_a): of a picture that is described, as `estimate` has it. Where that counts (`soft`), a picture
-        between two poses says of both that it is near, as sure as the estimate is where the value is decided (soft
-        assignment, Philbin et al., CVPR 2008)."""
+        estimate (B, n_a): of a picture that is described, weighed as `estimate` has it. Where that counts (`soft`), a
+        picture between two poses says of both that it is near, as sure as the estimate is where the value is decided
+        (soft assignment, Philbin et al., CVPR 2008)."""
         if estimate is None or not self.soft:
             return self.codes[values]
         return F.normalize(estimate.float().softmax(1) @ self.codes, dim=1)

@@ -110,6 +110,7 @@ def test_a_described_picture_says_its_value_as_surely_as_the_estimate(
     assert np.abs(found.descriptors - wanted.descriptors).max() > 0.02  # the control
     edit = Editor(soft, "cpu").edit_many(faces[:1], np.array([2]))[0]
     np.testing.assert_allclose(edit.descriptor[-7:], share * codes[2], atol=1e-3)
+    np.testing.assert_allclose(Editor(soft, "cpu").candidates(faces[0]).descriptors[:, -7:], share * codes, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -120,6 +120,8 @@ def test_a_picture_between_two_values_is_near_both() -> None:
     assert 0.85 < float(likeness[3]) < 1 and float(likeness[3]) > float(likeness[2]) > float(likeness[1])
     firm = describer(head=16, identity=12, candidate=0.2, estimate=0.5)
     assert torch.equal(firm.code(decided, between), wanted[3:4])
+    with pytest.raises(ValueError, match="estimate must be 0 to 100"):
+        NetworkConfig(head=16, identity=12, estimate=1e299)
     for missing in ({"candidate": 0.2}, {"estimate": 0.5}):
         with pytest.raises(ValueError, match="soft needs an estimate and a share for candidate"):
             NetworkConfig(head=16, identity=12, soft=True, **missing)  # type: ignore[arg-type]

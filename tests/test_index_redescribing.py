@@ -271,16 +271,24 @@ def test_others_who_had_it_open_are_told_that_another_model_describes_it(gallery
 def test_bytes_of_no_image_are_found_and_erased_also_where_the_next_model_writes(gallery: Gallery) -> None:
     """Else they would come to light once that model has taken over."""
     gallery.redescribing.begin(NEW)
-    stage(gallery, 4)
+    faces = list(gallery.redescribing.waiting())[3::-1]  # in slots that are other faces' in the other file
+    gallery.redescribing.stage(redescribed(faces), vectors(12, *range(4)))
     gallery.remove([2])
-    path = gallery.folder / "descriptors-2.f16"
-    content = bytearray(path.read_bytes())
-    assert not content[24:48].strip(b"\0")
-    content[30] = 7
-    path.write_bytes(content)
-    assert gallery.verify().findings[0].startswith("a descriptor file holds bytes of no image")
-    gallery.repair()
-    assert gallery.verify().sound and not path.read_bytes()[24:48].strip(b"\0")
+    places = {"descriptors-1.f16": slice(16, 32), "descriptors-2.f16": slice(48, 72)}
+
+    def damage(name: str) -> None:
+        content = bytearray((gallery.folder / name).read_bytes())
+        assert not content[places[name]].strip(b"\0")
+        content[places[name].start + 6] = 7
+        (gallery.folder / name).write_bytes(content)
+
+    for names in (["descriptors-2.f16"], list(places)):
+        for name in names:
+            damage(name)
+        assert gallery.verify().findings[0].startswith("a descriptor file holds bytes of no image")
+        gallery.repair()
+        assert gallery.verify().sound
+        assert not any((gallery.folder / name).read_bytes()[place].strip(b"\0") for name, place in places.items())
     stage(gallery)
     gallery.redescribing.finish()
     assert gallery.verify().sound

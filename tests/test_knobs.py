@@ -103,6 +103,8 @@ def test_no_two_knobs_have_one_name_and_none_is_the_task_s() -> None:
         ("skip=off",),
         ("estimate=0",),
         ("candidate=0",),
+        ("estimate=0.0",),
+        ("candidate=0.0",),
     ],
 )
 def test_every_part_of_the_network_can_be_left_out(knobs: tuple[str, ...]) -> None:

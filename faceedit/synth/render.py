@@ -58,7 +58,7 @@ def _jittered(camera: Camera, rng: np.random.Generator) -> Iterator[Floats]:
 
 
 def photograph_variety(head: MorphableHead, seed: int, camera: Camera, variety: Variety) -> list[Photographs]:
-    """Render the person of this seed making each of the variety's faces, exactly at all poses and then at
+    """Render the person of this seed making each of the variety's faces, at all poses and then at
     `variety.loose` others, under lights of their own, on black. Raises FaceModelError where the head has no expression
     shapes."""
     head.require_expressions()

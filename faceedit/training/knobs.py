@@ -71,6 +71,14 @@ def _set(settings: Any, values: dict[str, Value]) -> Any:
     return replace(settings, **changed)
 
 
+def is_off(text: str) -> bool:
+    """Whether this value leaves a knob's part out, a number's or a switch's: 'off', '0', '0.0', ..."""
+    try:
+        return float(text) == 0
+    except ValueError:
+        return text.lower() in OFF
+
+
 def _parsed(text: str, before: Value) -> Value:
     if isinstance(before, bool):
         if text.lower() not in (*ON, *OFF):

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from faceedit.errors import UsageError
 from faceedit.networks import NetworkConfig
 from faceedit.training.augmentation import Augmentation
-from faceedit.training.knobs import OFF, knobs_of, turned
+from faceedit.training.knobs import is_off, knobs_of, turned
 
 _NEEDS = {  # at least one of these
     **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "perceptual_two"), ("identity",)),
@@ -155,7 +155,7 @@ class Recipe:
         """A copy with knobs set by texts NAME=VALUE; what needs a part of the network that is left out goes with it,
         where it is not set itself. Raises UsageError as `faceedit.training.knobs.turned` does."""
         given = {text.partition("=")[0].strip().rpartition(".")[2]: text.partition("=")[2].strip() for text in knobs}
-        left_out = [name for name in _GOES_WITH if given.get(name, "").lower() in OFF]
+        left_out = [name for name in _GOES_WITH if is_off(given.get(name, ""))]
         with_it = {text for name in left_out for text in _GOES_WITH[name] if text.partition("=")[0] not in given}
         return turned(self, knobs, also=sorted(with_it))
 
