@@ -80,9 +80,11 @@ class NetworkConfig:
             if getattr(self, name) > most:
                 raise ValueError(f"{name} is over {most:,}, the most that a network may have")
         if min(self.attributes, self.hidden, self.middle) < 1:
-            raise ValueError(f"network sizes must be at least 1, got {self}")
+            raise ValueError(f"network sizes must be at least 1, got {self._said('attributes', 'hidden', 'middle')}")
         if min(self.mixing, self.head, self.identity) < 0:
-            raise ValueError(f"mixing, head and identity must be 0 or more, got {self}")
+            raise ValueError(
+                f"mixing, head and identity must be 0 or more, got {self._said('mixing', 'head', 'identity')}"
+            )
         if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
             raise ValueError(f"width must be a multiple of {HEAD_WIDTH}, got {self.width}")
         if not 0 <= self.share <= 1:
@@ -91,15 +93,21 @@ class NetworkConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 0 or more and below 1, got {getattr(self, name)}")
         if self.look_back and not (self.head and self.identity):
-            raise ValueError(f"look_back needs a head and an identity network, got {self}")
+            raise ValueError(f"look_back needs a head and an identity network, got {self._said('head', 'identity')}")
         if not 0 <= self.estimate <= MOST_SURE or (self.estimate and not self.identity):
-            raise ValueError(f"estimate must be 0 to {MOST_SURE} and needs an identity network, got {self}")
+            said = self._said("estimate", "identity")
+            raise ValueError(f"estimate must be 0 to {MOST_SURE} and needs an identity network, got {said}")
         if self.soft and not (self.estimate and self.candidate):
-            raise ValueError(f"soft needs an estimate and a share for candidate, got {self}")
+            raise ValueError(
+                f"soft needs an estimate and a share for candidate, got {self._said('estimate', 'candidate')}"
+            )
         if self.flow and not (self.mixing and self.skip):
-            raise ValueError(f"flow needs mixing and skip, got {self}")
+            raise ValueError(f"flow needs mixing and skip, got {self._said('mixing', 'skip')}")
         if (self.still and not self.flow) or (self.kept and not self.still):
-            raise ValueError(f"still needs flow, and kept needs still, got {self}")
+            raise ValueError(f"still needs flow, and kept needs still, got {self._said('flow', 'still', 'kept')}")
+
+    def _said(self, *names: str) -> str:
+        return ", ".join(f"{name} {getattr(self, name)}" for name in names)
 
     @property
     def least_weights(self) -> int:
