@@ -220,9 +220,10 @@ class Campaign:
 
     def before(self, name: str) -> None:
         """Damage that is repaired; a folder that has moved; people who are to be corrected."""
-        if name == "correct":
+        if name in ("correct", "repair"):
             _done(self.group)
         if name == "repair":
+            _done(self.correct)  # so that there is what a hand said, to be damaged
             self.ids = self._ids()
             self._damage()
         if name == "relocate":
