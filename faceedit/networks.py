@@ -704,20 +704,21 @@ class Describer(nn.Module):
         if self.identity is not None:
             who = self.identity.both(source, seen).repeat_interleave(values.shape[1], 0)
         refined = self.refined(features, None if seen is None else seen.middle)
-        return self.joined(refined, who, self.codes[values.flatten()])
+        return self.joined(refined, who, self.code(values.flatten()))
 
     def code(self, values: Tensor, estimate: Tensor | None = None) -> Tensor:
-        """(B, n_a) of length 1: what descriptors say of their value. values (B,): which one was asked for, or decided;
+        """(B, n_a) of length 1, or (B, 0) where descriptors do not say their value. values (B,): asked for, or decided;
         estimate (B, n_a): of a picture that is described, weighed as `estimate` has it. Where that counts (`soft`), a
         picture between two poses says of both that it is near, as sure as the estimate is where the value is decided
         (soft assignment, Philbin et al., CVPR 2008)."""
+        if self.candidate == 0:
+            return self.codes.new_zeros(len(values), 0)
         if estimate is None or not self.soft:
             return self.codes[values]
         return F.normalize(estimate.float().softmax(1) @ self.codes, dim=1)
 
     def joined(self, refined: Tensor, who: Tensor | None, code: Tensor) -> Tensor:
-        """One descriptor (B, D) of its parts: of the refinement, the identity network's (B, I), and the value's code
-        (B, n_a)."""
+        """One descriptor (B, D) of its parts: of the refinement, the identity network's (B, I), and the `code`."""
         if who is not None:
             refined = torch.cat([math.sqrt(self.share) * who, math.sqrt(1 - self.share) * refined], 1)
         if self.candidate == 0:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from faceedit.attributes import POSE
-from faceedit.editor import ALL, DESCRIPTORS, Editor
+from faceedit.attributes import ILLUMINATION, POSE
+from faceedit.editor import ALL, DESCRIPTORS, PAPER, Editor
 from faceedit.errors import AttributeValueError, FaceEditError, ImageError, UsageError
 from faceedit.images import read_crop
 from faceedit.modelfile import load_model
-from tests.conftest import blob_face
+from faceedit.networks import NetworkConfig
+from tests.conftest import blob_face, write_model
 
 SAMPLE_DB = Path(__file__).resolve().parent.parent / "sample_db"
 
@@ -86,6 +87,15 @@ def test_an_estimate_has_its_say(learned_model_folder: Path, faces: np.ndarray) 
     assert (described.best != described.errors.argmin(1)).any()
     editor = Editor(model, "cpu")
     assert [editor.candidates(face).best for face in faces] == described.best.tolist()
+
+
+def test_the_papers_descriptor_says_no_value_of_however_many_there_are(tmp_path: Path, faces: np.ndarray) -> None:
+    config = NetworkConfig(
+        attributes=20, mixing=1, width=32, head=16, identity=8, candidate=0.2, skip=True, estimate=0.5, soft=True
+    )
+    editor = Editor(load_model(write_model(tmp_path, 3, space=ILLUMINATION, config=config)), "cpu", descriptor=PAPER)
+    assert editor.describe(faces).descriptors.shape == (6, 28_800)
+    assert editor.edit_many(faces[:1], np.array([19]))[0].descriptor.shape == (28_800,)
 
 
 def test_a_described_picture_says_its_value_as_surely_as_the_estimate(
