@@ -193,7 +193,8 @@ class _Bench:
         return row
 
     def _recipe(self, part: str, variant: Variant) -> Recipe:
-        given, none = self._given, {"steps_identity": 0, "steps_one": 0, "steps_two": 0, "steps_head": 0}
+        given = self._given
+        none = dict.fromkeys(("steps_identity", "steps_one", "steps_two", "steps_head", "steps_last"), 0)
         recipe = replace(BEST.turned(variant.knobs), **none)  # type: ignore[arg-type]
         if part == "identity":
             return replace(recipe, steps_identity=given.steps_identity, whitening=0.0)

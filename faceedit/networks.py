@@ -649,10 +649,20 @@ class DescriptorHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)  # type: ignore[no-any-return]
 
-    def transform(self, by: Tensor) -> None:
-        """Multiply all descriptors from now on by (size, size), as part of the last layer."""
+    def hidden(self, features: Tensor) -> Tensor:
+        """What the last layer sees (B, 4096)."""
+        return self.layers[:-1](features)  # type: ignore[no-any-return]
+
+    @property
+    def last(self) -> nn.Linear:
+        """The last layer."""
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
+        return last
+
+    def transform(self, by: Tensor) -> None:
+        """Multiply all descriptors from now on by (size, size), as part of the last layer."""
+        last = self.last
         with torch.no_grad():
             last.weight.copy_(by @ last.weight.to(by.dtype))
             last.bias.copy_(by @ last.bias.to(by.dtype))
@@ -739,11 +749,15 @@ class Describer(nn.Module):
         15, 15); the head that looks back needs it."""
         if self.head is None:
             return descriptor(features)
-        if self.look_back:
-            assert middle is not None
-            repeated = middle.repeat_interleave(len(features) // len(middle), 0)
-            features = torch.cat([features, repeated.to(features.dtype)], 1)
-        return F.normalize(self.head(features).float(), dim=1)
+        return F.normalize(self.head(self.seen(features, middle)).float(), dim=1)
+
+    def seen(self, features: Tensor, middle: Tensor | None) -> Tensor:
+        """What the head sees (B K, C, 15, 15), of the same as `refined`."""
+        if not self.look_back:
+            return features
+        assert middle is not None
+        repeated = middle.repeat_interleave(len(features) // len(middle), 0)
+        return torch.cat([features, repeated.to(features.dtype)], 1)
 
     @property
     def size(self) -> int:

@@ -31,6 +31,8 @@ TINY = (
     "identity=8",
     "candidate=0.2",
     "whitening=0",
+    "steps_last=2",
+    "last_people=2",
 )
 
 

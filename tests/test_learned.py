@@ -12,13 +12,14 @@ import torch
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE
 from faceedit.devices import autocast
 from faceedit.editor import LEARNED, PAPER, Editor, reconstruction_errors
-from faceedit.errors import TrainingError, UsageError
+from faceedit.errors import ManifestError, TrainingError, UsageError
 from faceedit.images import NEUTRAL
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import Model, load_model, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
 from faceedit.training.batches import EVEN, Photographer
 from faceedit.training.comparing import Comparer
+from faceedit.training.last_layer import Shown, of_one_value
 from faceedit.training.pairs import PairSet, load_pairs
 from faceedit.training.recipes import BEST, Recipe, recipe_named
 from faceedit.training.run import TrainingRun, begin
@@ -48,6 +49,8 @@ TINY_BEST = replace(
     head_conditions=2,
     warmup=0,
     whitening=0.0,
+    steps_last=0,
+    last_people=2,
     network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2, flow=False),
 )
 
@@ -151,25 +154,26 @@ def sized(recipe: Recipe, **sizes: float) -> Recipe:
 @pytest.mark.parametrize("beside", [True, False])
 def test_best_trains_every_stage_and_resumes_to_the_bit(cut_out: Path, tmp_path: Path, beside: bool) -> None:
     pairs = placed_pairs(load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True))
-    recipe = sized(replace(TINY_BEST, whitening=0.1, steps_whitening=2, beside=beside), flow=True)
+    recipe = sized(replace(TINY_BEST, whitening=0.1, steps_whitening=2, steps_last=3, beside=beside), flow=True)
 
     def run_of(out: Path) -> TrainingRun:
         return TrainingRun(POSE, recipe, out, seed=1, checkpoint_every=1)
 
     stages: list[int] = []
     whole = train(run_of(tmp_path / "whole"), pairs, report=lambda p: stages.append(p.stage))
-    assert stages == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert stages == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5]
     assert whole.card.neutral and set(whole.card.metrics) == {
         "training_identity_error",
         "training_mse_stage1",
         "training_mse_stage2",
         "training_head_error",
+        "training_last_layer_error",
     }
 
     class Stop(Exception):
         pass
 
-    for run_number, stop in enumerate((1, 2, 1, 1, 1)):  # within each stage, twice where the critic learns
+    for run_number, stop in enumerate((1, 2, 1, 1, 1, 2, 0)):  # within each stage, twice where two things learn
         left = iter(range(stop))
 
         def halt(progress: Progress, left: object = left) -> None:
@@ -226,6 +230,7 @@ def test_best_is_a_recipe_with_the_documented_parts() -> None:
     assert network.skip and network.look_back and network.flow and network.soft and network.estimate > 0
     assert best.augmentation is not None and best.beside and min(best.flows, best.blend, best.smooth) > 0
     assert min(best.keep, best.critic, best.average, best.contrast, best.steps_head, best.whitening) > 0
+    assert best.steps_last > 0
     assert recipe_named("paper").network_for(7) == NetworkConfig(attributes=7)
 
 
@@ -356,6 +361,54 @@ def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> No
     noises = noise, noise_of(again, pairs)
     flatness = [float(torch.linalg.cond(n + 0.01 * n.diagonal().mean() * torch.eye(16))) for n in noises]
     assert flatness[1] < 0.7 * flatness[0]  # differences are more alike in all directions
+
+
+@pytest.mark.slow
+def test_the_last_layer_learns_alone_on_a_finished_model(cut_out: Path, tmp_path: Path) -> None:
+    """What the imagined picture's descriptor is told apart by: fewer are nearer to another's."""
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
+    none = {"steps_identity": 0, "steps_one": 0, "steps_two": 0, "steps_head": 0}
+    still = replace(TINY_BEST, **none, steps_last=60, learning_rate=1e-2)  # type: ignore[arg-type]
+    run = TrainingRun(POSE, still, tmp_path / "last", start=first)
+    run.require_startable(resume=False)
+    errors: list[float] = []
+    made = train(run, pairs, report=lambda progress: errors.append(progress.loss))
+    assert not still.learns_pictures and TINY_BEST.learns_pictures
+    assert changed_between(first, made) == {"head.layers.5.weight", "head.layers.5.bias"}
+    assert np.mean(errors[-10:]) < 0.8 * np.mean(errors[:10])
+
+
+def test_pictures_of_no_pose_are_left_out_where_nothing_learns_from_them(cut_out: Path) -> None:
+    manifest = read_manifest(cut_out)
+    poses = ("", *manifest.columns["pose"][1:])
+    manifest = replace(manifest, columns={**manifest.columns, "pose": poses})
+    with pytest.raises(ManifestError, match="pose"):
+        load_pairs(manifest, POSE, cut_out=True)
+    pairs = load_pairs(manifest, POSE, cut_out=True, loosely=True)
+    assert set(pairs.groups[pairs.groups >= 0].tolist()) == set(range(1, len(manifest)))
+
+
+def test_what_is_turned_to_a_value_is_sought_among_what_is_stored_there() -> None:
+    """Of two people with two conditions at three values, one of whom lacks a picture."""
+
+    def shown(person: float, rows: list[tuple[int, int, int]]) -> Shown:
+        hidden = torch.tensor([[[person, own, group], [person, asked, group]] for group, own, asked in rows])
+        return Shown(
+            groups=np.array([group for group, _, _ in rows]),
+            values=np.array([(own, asked) for _, own, asked in rows]),
+            hidden=hidden.half(),
+            who=torch.full((len(rows), 1), person),
+        )
+
+    a = shown(1.0, [(4, 0, 2), (4, 2, 0), (5, 0, 1), (5, 1, 2), (5, 2, 2)])
+    b = shown(2.0, [(9, 0, 2), (9, 1, 2), (7, 2, 1), (7, 1, 2)])  # of 9 there is no picture at 2
+    turned, stored, own = of_one_value([a, b], 2)
+    assert stored[0].tolist() == [[1, 2, 4], [1, 2, 5], [2, 2, 7]] and stored[1].flatten().tolist() == [1, 1, 2]
+    assert turned[0].tolist() == [[1, 2, 4], [1, 2, 5], [2, 2, 7]] and turned[1].flatten().tolist() == [1, 1, 2]
+    assert own.tolist() == [0, 1, 2]
+    nobody = of_one_value([b], 0)
+    assert len(nobody[2]) == 0 and nobody[1][0].tolist() == [[2, 0, 9]]
 
 
 @pytest.mark.slow

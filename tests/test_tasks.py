@@ -17,7 +17,7 @@ from faceedit.errors import AttributeValueError, TrainingError
 from faceedit.manifest import read_manifest
 from faceedit.modelfile import load_model, shrink_model
 from faceedit.networks import NetworkConfig
-from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, load_pairs
+from faceedit.training.pairs import ContrastSampler, PairSampler, PairSet, PersonSampler, load_pairs
 from faceedit.training.recipes import PAPER
 from faceedit.training.run import TrainingRun
 from faceedit.training.trainer import train
@@ -108,6 +108,29 @@ def test_look_alikes_of_occluded_faces_are_other_pictures(lights: Path) -> None:
     assert (values == [0, 1]).all()
     assert len({int(row) for row in rows.min(1)}) == 8
     assert (rows.max(1) == rows.min(1) + len(pairs.images)).all()
+
+
+@pytest.mark.parametrize("space", [POSE, ILLUMINATION, INPAINTING], ids=lambda s: s.name)
+def test_of_a_person_every_picture_is_shown_with_another_one_of_its_conditions(
+    space: AttributeSpace, lights: Path
+) -> None:
+    pairs = loaded(lights, space)
+    sampler = PersonSampler(pairs, seed=3)
+    value, people = sampler.batch(0, 2)
+    assert len(set(people.tolist())) == 2 and value in range(len(space))
+    asked = {sampler.batch(number, 1)[0] for number in range(40)}
+    assert asked == ({0} if space.occlusion else set(np.flatnonzero((pairs.groups >= 0).any(0))))  # nobody is occluded
+    person = int(people[0])
+    groups, values, rows = sampler.person(person, 1_000)
+    assert (pairs.people[groups] == person).all()
+    assert len(groups) == (pairs.groups[pairs.people == person] >= 0).sum()
+    np.testing.assert_array_equal(rows, pairs.groups[groups[:, None], values])
+    assert (rows >= 0).all() and len(set(zip(groups.tolist(), values[:, 0].tolist(), strict=True))) == len(groups)
+    turned = values[:, 0] != values[:, 1]
+    assert (turned == (values[:, 0] == 1)).all() if space.occlusion else turned.all()
+    assert pairs.leads[values[:, 0], values[:, 1]].all()
+    few, of_few, _ = sampler.person(person, 3)
+    assert len(few) == 3 and set(zip(few, of_few[:, 0], strict=True)) <= set(zip(groups, values[:, 0], strict=True))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from faceedit.devices import autocast
+from faceedit.training.batches import Sitting
 from faceedit.training.comparing import Comparer, Comparison, contrast_of, missed
 from faceedit.training.frozen import Frozen, FrozenComparisons
 from faceedit.training.losses import value_loss
@@ -16,7 +17,7 @@ from faceedit.training.whitening import whitening
 _SCALE, _VALUE = 16.0, 0.5  # of the contrasts, and what the estimate weighs beside each of them
 
 
-class _Descriptors:
+class Descriptors:
     """What is compared of the refinement's part of descriptors, which all stands still but the head."""
 
     def __init__(self, material: Material) -> None:
@@ -26,16 +27,20 @@ class _Descriptors:
 
     def frozen(self, compared: Comparison) -> Frozen:
         """What stands still makes of it."""
-        networks, shot = self._material.networks, compared.shot
-        repeated = shot.sources.repeat_interleave(shot.values.shape[1], 0)
-        with torch.no_grad():
-            maps = self._material.first_stage(shot).maps.contiguous(memory_format=torch.channels_last)
-            with autocast(self._material.run.device):
-                features = networks.refinement.features(repeated, maps)
-        return Frozen(compared.leads, compared.people, features, self._middle(shot.sources), shot.values)
+        shot = compared.shot
+        return Frozen(compared.leads, compared.people, self.features(shot), self.middle(shot.sources), shot.values)
 
     @torch.no_grad()
-    def _middle(self, sources: Tensor) -> Tensor | None:
+    def features(self, shot: Sitting) -> Tensor:
+        """The descriptor layer's activation (S K, 128, 15, 15) of S sources under K values each, side by side."""
+        repeated = shot.sources.repeat_interleave(shot.values.shape[1], 0)
+        maps = self._material.first_stage(shot).maps.contiguous(memory_format=torch.channels_last)
+        with autocast(self._material.run.device):
+            return self._material.networks.refinement.features(repeated, maps)
+
+    @torch.no_grad()
+    def middle(self, sources: Tensor) -> Tensor | None:
+        """What the identity network sees half-way (S, 128, 15, 15), where that is looked at."""
         describer = self._describer
         if describer.identity is None or not (describer.look_back or describer.estimator):
             return None
@@ -49,7 +54,7 @@ class _Descriptors:
         return described.view(len(frozen.people), 2, 2, -1)
 
 
-class HeadStage(_Descriptors):
+class HeadStage(Descriptors):
     """Stage 3: the head tells apart one person's conditions, and all people; the estimator tells the values of sources.
     figure: share of edits whose own stored picture is not the nearest one."""
 
@@ -92,7 +97,7 @@ class HeadStage(_Descriptors):
         return _VALUE * value_loss(scores, own)
 
 
-class Whitening(_Descriptors):
+class Whitening(Descriptors):
     """After stage 3: how the descriptors of one picture differ, the imagined one's and the stored one's, over some
     batches; then the head is changed so that this counts for less."""
 

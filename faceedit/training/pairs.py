@@ -64,11 +64,17 @@ class PairSet:
 
 
 def load_pairs(
-    manifest: Manifest, space: AttributeSpace, cut_out: bool = False, placed: bool = False, detected: bool = False
+    manifest: Manifest,
+    space: AttributeSpace,
+    cut_out: bool = False,
+    placed: bool = False,
+    detected: bool = False,
+    loosely: bool = False,
 ) -> PairSet:
     """Read every picture of a manifest and group them for one attribute. cut_out: people on black, with their masks, so
     that training can choose the background; placed: these with each pixel's place on the head, and with the pictures of
-    no value in particular; detected: these with how a detector would have cut them, of which each takes 10 ms.
+    no value in particular; detected: these with how a detector would have cut them, of which each takes 10 ms; loosely:
+    pictures of no value in particular are left out if they are not `placed`, instead of being refused.
 
     Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
     a single pair.
@@ -78,7 +84,7 @@ def load_pairs(
         require_masks(manifest)
     if placed:
         _require_places(manifest)
-    groups, first, loose = group_rows(manifest, space, loosely=placed)
+    groups, first, loose = group_rows(manifest, space, loosely=placed or loosely)
     if not ((groups >= 0).sum(1) >= 2).any():
         raise TrainingError(
             f"the manifest in {manifest.root} holds no two pictures that share {' and '.join(space.shared)} "
@@ -307,3 +313,37 @@ class FaceSampler:
 def _pictures(pairs: PairSet, groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Every row of these groups, of whatever value or none."""
     return np.concatenate([table[groups].ravel() for table in (pairs.groups, pairs.loose) if table is not None])
+
+
+class PersonSampler:
+    """Everything that there is of some people, by their numbers: to tell apart what each one's pictures differ in."""
+
+    def __init__(self, pairs: PairSet, seed: int) -> None:
+        self._pairs, self._seed = pairs, seed
+        self._held = pairs.groups >= 0
+        turns = pairs.leads & ~np.eye(len(pairs.leads), dtype=bool)
+        reached = self._held & (self._held.astype(np.int64) @ turns > 0)  # (G, n_a) another picture leads there
+        everybody = np.unique(pairs.people)
+        self._of_value = [np.intersect1d(everybody, pairs.people[reached[:, value]]) for value in range(len(turns))]
+        self._values = np.flatnonzero([len(people) > 0 for people in self._of_value])
+        self._turns = turns
+
+    def batch(self, number: int, people: int) -> tuple[int, NDArray[np.int64]]:
+        """The position of a value, and so many people (P,), or fewer, who have pictures that lead there."""
+        rng = np.random.default_rng([self._seed, number, 5])
+        value = int(rng.choice(self._values))
+        return value, rng.permutation(self._of_value[value])[:people]
+
+    def person(self, person: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Groups (P,) of one person's pictures, at most so many, the positions (P, 2) of each one's own value and of
+        another one that it leads to and that the group has, or its own where there is none, and the rows (P, 2) of
+        both."""
+        rng = np.random.default_rng([self._seed, person, 6])
+        slots = np.argwhere(self._held & (self._pairs.people == person)[:, None])
+        slots = slots[np.sort(rng.permutation(len(slots))[:most])]
+        values = np.stack([[own, self._another(rng, group, own)] for group, own in slots])
+        return slots[:, 0], values, self._pairs.groups[slots[:, :1], values]
+
+    def _another(self, rng: np.random.Generator, group: int, own: int) -> int:
+        others = np.flatnonzero(self._held[group] & self._turns[own])
+        return int(rng.choice(others)) if len(others) else own

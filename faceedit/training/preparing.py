@@ -48,7 +48,8 @@ def prepared(
     """The run and its pairs. resume: go on from the checkpoint in the folder; require: raises where nothing can be
     written into that folder. Raises ManifestError, TrainingError, UsageError, ModelFileError, ImageError."""
     recipe = asked.chosen(tell)
-    given = read_training_set(asked.data, asked.space, loose=recipe.network.flow and not recipe.network.still)
+    placed, drawn = recipe.network.flow and recipe.learns_pictures, recipe.augmentation
+    given = read_training_set(asked.data, asked.space, loose=placed and not recipe.network.still)
     from faceedit.devices import choose_device
     from faceedit.modelfile import load_model
     from faceedit.training.pairs import load_pairs
@@ -67,8 +68,8 @@ def prepared(
     )
     run.require_startable(resume)
     require(asked.out)
-    placed, drawn = recipe.network.flow, recipe.augmentation
     detected = placed and drawn is not None and drawn.detected > 0 and not drawn.together
     if detected:
         require_detector()
-    return run, load_pairs(given.manifest, asked.space, drawn is not None, placed=placed, detected=detected)
+    loosely, cut_out = recipe.network.flow, drawn is not None
+    return run, load_pairs(given.manifest, asked.space, cut_out, placed=placed, detected=detected, loosely=loosely)

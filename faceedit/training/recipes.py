@@ -14,7 +14,7 @@ from faceedit.training.knobs import is_off, knobs_of, turned
 _NEEDS = {  # at least one of these
     **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "perceptual_two"), ("identity",)),
     **dict.fromkeys(("steps_identity", "identity_people", "identity_alone"), ("identity",)),
-    **dict.fromkeys(("whitening", "steps_whitening"), ("head",)),
+    **dict.fromkeys(("whitening", "steps_whitening", "steps_last", "last_people", "last_studio"), ("head",)),
     **dict.fromkeys(("steps_head", "head_people", "head_conditions", "head_kept"), ("head", "estimate")),
     **dict.fromkeys(("flows", "blend", "smooth", "still"), ("flow",)),
     "kept": ("still",),
@@ -70,7 +70,9 @@ class Recipe:
     of them lies in the folder of the run while they are learned from again and again (0: another for each update);
     whitening: then make each direction of the head's descriptors count for less, the more those of the imagined and of
     the stored picture differ along it in steps_whitening batches, with so many times the mean variance added in each
-    (0: leave them).
+    (0: leave them). steps_last: updates, after that, of the head's last layer alone, which tells apart everything that
+    last_people people have at one value; last_studio: share of all people whose pictures are then as they lie in the
+    data set.
     Where the network moves pixels (needs a data set that says what each pixel shows): flows, blend, smooth: weights of
     how far both flows are from their truth, of which source a pixel is taken from, and of how rough the flows are.
     """
@@ -117,19 +119,24 @@ class Recipe:
     head_kept: int = 0
     whitening: float = 0.0
     steps_whitening: int = 100
+    steps_last: int = 0
+    last_people: int = 24
+    last_studio: float = 0.5
     flows: float = 0.0
     blend: float = 0.0
     smooth: float = 0.0
 
     def __post_init__(self) -> None:
         counts = ("sources", "targets", "contrast_people", "contrast_conditions", "identity_people", "steps_whitening")
-        small = [name for name in (*counts, "head_people", "head_conditions") if getattr(self, name) < 1]
+        small = [name for name in (*counts, "head_people", "head_conditions", "last_people") if getattr(self, name) < 1]
         if small:
             raise ValueError(f"{', '.join(small)} must be at least 1")
         if not 0 <= self.average < 1:
             raise ValueError("average must be at least 0 and below 1")
         if self.whitening < 0:
             raise ValueError("whitening must be 0 or more")
+        if not 0 <= self.last_studio <= 1:
+            raise ValueError("last_studio must be in 0..1")
 
     @property
     def first(self) -> PictureWeights:
@@ -150,6 +157,11 @@ class Recipe:
     def learns_refinement(self) -> bool:
         """Whether all of stage two learns, not only its decoder, or nothing of it."""
         return (self.steps_one if self.beside else self.steps_two) > 0
+
+    @property
+    def learns_pictures(self) -> bool:
+        """Whether anything learns that makes pictures."""
+        return self.steps_one > 0 or self.steps_two > 0
 
     def turned(self, knobs: Sequence[str]) -> Recipe:
         """A copy with knobs set by texts NAME=VALUE; what needs a part of the network that is left out goes with it,
@@ -229,6 +241,7 @@ BEST = Recipe(
     steps_head=3_400,
     whitening=0.1,
     steps_whitening=120,
+    steps_last=3_000,
     flows=4.0,
     blend=1.0,
     smooth=0.03,

@@ -135,7 +135,8 @@ class TrainingRun:
     def _require_refinement(self) -> None:
         """Without an update of stage two, or with its decoder alone, it is that of a finished model."""
         recipe = self.recipe
-        if not (recipe.steps_two or recipe.updates_of_descriptors or (recipe.whitening and self.config.head)):
+        of_head = self.config.head and (recipe.whitening or recipe.steps_last)
+        if not (recipe.steps_two or recipe.updates_of_descriptors or of_head):
             raise TrainingError(
                 "no update of stage two, and no descriptor head to learn or to whiten: set --steps-two above 0"
             )

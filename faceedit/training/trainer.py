@@ -1,5 +1,6 @@
 """Training: the identity network, where there is one; stage one; stage two on what stage one makes, after it or beside
-it; then the descriptor's head and its whitening, where it has one. Resumable to the bit on one machine."""
+it; then the descriptor's head, its whitening and its last layer, where it has one. Resumable to the bit on one
+machine."""
 
 from __future__ import annotations
 
@@ -16,22 +17,24 @@ from faceedit.modelfile import Model, save_model
 from faceedit.training import checkpoint
 from faceedit.training.averages import Averages
 from faceedit.training.head import HeadStage, Whitening
+from faceedit.training.last_layer import LastLayerStage
 from faceedit.training.pairs import PairSet
 from faceedit.training.recipes import Recipe
 from faceedit.training.run import TrainingRun, began_with, begin
 from faceedit.training.second_stage import BesideStage, PolishingStage, RefinementStage
 from faceedit.training.stages import GenerationStage, IdentityStage, Material, Pace, Stage
 
-_TITLES = ("identity", "stage one", "stage two", "descriptor", "whitening")
-_FIGURES = ("error {:.3f}", "MSE {:.0f}", "MSE {:.0f}", "error {:.3f}", "distance {:.3f}")
+_TITLES = ("identity", "stage one", "stage two", "descriptor", "whitening", "last layer")
+_FIGURES = ("error {:.3f}", "MSE {:.0f}", "MSE {:.0f}", "error {:.3f}", "distance {:.3f}", "error {:.3f}")
 _WHITENING = 4  # which learns by no loss
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. stage: 0 is the identity network, 3 the descriptor's head, 4 its whitening; mse: per-pixel
-    squared error in 0..255 units, in stages 0 and 3 the top-1 error among the batch's faces or pictures, in stage 4 the
-    squared distance of imagined and stored descriptors, averaged over about the last 100 steps."""
+    """Where training stands. stage: 0 is the identity network, 3 the descriptor's head, 4 its whitening, 5 its last
+    layer; mse: per-pixel squared error in 0..255 units, in stages 0, 3 and 5 the top-1 error among the batch's faces or
+    pictures, in stage 4 the squared distance of imagined and stored descriptors, averaged over about the last 100
+    steps."""
 
     stage: int
     step: int
@@ -99,7 +102,7 @@ class Trainer:
         self._networks: dict[str, nn.Module] = dict(material.networks._asdict())
         if self._adversary is not None:
             self._networks["critic"] = self._adversary.critic
-        self._stages = stages_of(material)
+        self._stages = {stage.number: stage for stage in stages_of(material)}
         self._whitening = Whitening(material)
         self._place = checkpoint.Place(0 if self._stages[0].steps else 1, 0, 0.0)
         self._checkpoint = checkpoint.Checkpoint(self._run.out / "checkpoint", _settings(material))
@@ -116,15 +119,14 @@ class Trainer:
 
     def updates(self) -> Iterator[Progress]:
         """Every remaining update of all stages, and the comparisons of the whitening."""
-        while self._place.stage < len(self._stages):
-            stage = self._stages[self._place.stage]
-            yield from self._stage_updates(stage)
-            self._averages.put()
-            if stage.steps:
-                self._note({stage.metric: round(self._place.average, stage.digits)})
-            self._next_stage()
-        if self._place.stage == self._whitening.number:
-            yield from self._comparisons()
+        while self._place.stage < len(_TITLES):
+            if self._place.stage == _WHITENING:
+                yield from self._comparisons()
+            elif stage := self._stages.get(self._place.stage):
+                yield from self._stage_updates(stage)
+                self._averages.put()
+                if stage.steps:
+                    self._note({stage.metric: round(self._place.average, stage.digits)})
             self._next_stage()
 
     def _stage_updates(self, stage: Stage) -> Iterator[Progress]:
@@ -163,7 +165,7 @@ class Trainer:
 
     def _begin_stage(self) -> None:
         """Make ready what the current stage trains, or the last one did, with what changes and averages it."""
-        stage = self._stages[min(self._place.stage, len(self._stages) - 1)]
+        stage = self._stages[max(number for number in self._stages if number <= self._place.stage)]
         learning = stage.begin()
         self._optimiser = optimiser_of(learning, self._run.recipe, stage.pace)
         self._averages = Averages(learning, self._run.recipe.average if stage.averaged and stage.steps else 0.0)
@@ -176,7 +178,7 @@ class Trainer:
 
     def _next_stage(self) -> None:
         self._place = replace(self._place, stage=self._place.stage + 1, step=0, average=0.0)
-        if self._place.stage < len(self._stages):
+        if self._place.stage in self._stages:
             self._begin_stage()
         self._save()
 
@@ -201,9 +203,10 @@ class Trainer:
 
 
 def stages_of(material: Material) -> tuple[Stage, ...]:
-    """The stages of a run, by their numbers; the last one only where there is a head or an estimator."""
+    """The stages of a run; the last ones only where there is a head or, of these the former, an estimator."""
     config = material.run.config
-    last = (HeadStage(material),) if config.head or config.estimate else ()
+    last: tuple[Stage, ...] = (HeadStage(material),) if config.head or config.estimate else ()
+    last = (*last, LastLayerStage(material)) if config.head else last
     if material.run.recipe.beside:
         return IdentityStage(material), BesideStage(material), PolishingStage(material), *last
     return IdentityStage(material), GenerationStage(material), RefinementStage(material), *last
