@@ -99,6 +99,8 @@ def test_best_without_places_says_what_to_do(
         "width=100",
         "estimate=-1",
         "average=1",
+        "last_people=0",
+        "last_studio=2",
     ],
 )
 def test_an_impossible_knob_is_one_line(

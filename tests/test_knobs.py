@@ -9,7 +9,7 @@ import pytest
 from faceedit.errors import UsageError
 from faceedit.synth.variety import Variety
 from faceedit.training.knobs import knobs_of, turned
-from faceedit.training.recipes import BEST, RECIPES
+from faceedit.training.recipes import BEST, PAPER, RECIPES
 from tests.recipes import SMALL
 
 
@@ -73,6 +73,15 @@ def test_knobs_that_do_nothing_are_told() -> None:
     assert BEST.turned(["head=0"]).idle(["steps_head", "steps_whitening"]) == [
         "steps_whitening has no effect without head"
     ]
+
+
+def test_places_are_needed_by_all_that_learns_but_the_last_layer() -> None:
+    none = ("steps_identity", "steps_one", "steps_two", "steps_head")
+    last = BEST.turned([f"{name}=0" for name in none])
+    assert BEST.sees_places and not last.sees_places and last.steps_last > 0
+    assert all(last.turned([f"{name}=1"]).sees_places for name in none)
+    assert last.turned(["framed=0.3"]).sees_places  # by where a face looks
+    assert not BEST.turned(["flow=off"]).sees_places and not PAPER.sees_places
 
 
 def test_no_two_knobs_have_one_name_and_none_is_the_task_s() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from faceedit.attributes import ILLUMINATION, INPAINTING, POSE
 from faceedit.devices import autocast
@@ -19,8 +20,8 @@ from faceedit.modelfile import Model, load_model, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
 from faceedit.training.batches import EVEN, Photographer
 from faceedit.training.comparing import Comparer
-from faceedit.training.last_layer import Shown, of_one_value
-from faceedit.training.pairs import PairSet, load_pairs
+from faceedit.training.last_layer import LastLayerStage, Shown, of_one_value
+from faceedit.training.pairs import PairSet, PersonSampler, load_pairs
 from faceedit.training.recipes import BEST, Recipe, recipe_named
 from faceedit.training.run import TrainingRun, begin
 from faceedit.training.second_stage import two_stages
@@ -374,9 +375,65 @@ def test_the_last_layer_learns_alone_on_a_finished_model(cut_out: Path, tmp_path
     run.require_startable(resume=False)
     errors: list[float] = []
     made = train(run, pairs, report=lambda progress: errors.append(progress.loss))
-    assert not still.learns_pictures and TINY_BEST.learns_pictures
     assert changed_between(first, made) == {"head.layers.5.weight", "head.layers.5.bias"}
     assert np.mean(errors[-10:]) < 0.8 * np.mean(errors[:10])
+
+
+def test_a_lesson_in_which_nobody_was_turned_teaches_nothing(
+    cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    run = TrainingRun(POSE, replace(TINY_BEST, steps_last=1), tmp_path)
+    stage = LastLayerStage(Material.of(run, pairs, begin(run)))
+    monkeypatch.setattr(PersonSampler, "_another", lambda self, rng, group, own: own)
+    learning = stage.begin()
+    lesson = stage.lesson(0)
+    lesson.loss.backward()  # type: ignore[no-untyped-call]
+    assert lesson.pairs == 0 and all(bool((p.grad == 0).all()) for p in learning if p.grad is not None)
+
+
+@pytest.mark.parametrize("identity", [8, 0])
+def test_a_lesson_of_the_last_layer_is_what_it_says(
+    cut_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identity: int
+) -> None:
+    """Against one edit after the other, by what `Describer.refined` makes of all layers."""
+    monkeypatch.setattr("faceedit.training.last_layer._DROPPED", 0.0)
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    sizes = {} if identity else {"identity": 0, "look_back": False, "estimate": 0.0, "soft": False}
+    recipe = sized(replace(TINY_BEST, steps_last=1, perceptual=0.0, perceptual_two=0.0), **sizes)
+    material = Material.of(TrainingRun(POSE, recipe, tmp_path), pairs, begin(TrainingRun(POSE, recipe, tmp_path)))
+    stage = LastLayerStage(material)
+    stage.begin()
+    lesson = stage.lesson(0)
+    sampler = PersonSampler(pairs, 0)
+    value, people = sampler.batch(0, recipe.last_people)
+    studio = Photographer(pairs, material.normalisation, None, "cpu")
+    turned: list[tuple[tuple[int, int], Tensor, Tensor]] = []
+    stored: list[tuple[tuple[int, int], Tensor, Tensor]] = []
+    for person in people.tolist():
+        groups, values, rows = sampler.person(person, 1_000)
+        taken = studio if person % 2 == 0 else material.photographer
+        shot = taken.sitting(rows[:, 0], rows, values, np.zeros(len(rows), np.int64), (0, 5, person))
+        describer = material.networks.describer
+        with torch.no_grad(), autocast("cpu"):
+            features = two_stages(material, shot).features
+            net = describer.identity
+            parts = describer.refined(features, None if net is None else net.half_way(shot.sources)).view(-1, 2, 16)
+            who = torch.zeros(len(rows), 1) if net is None else net.both(shot.sources)
+        for i, (own, asked) in enumerate(shot.values.tolist()):
+            if own == value:
+                stored.append(((person, int(groups[i])), parts[i, 0].float(), who[i].float()))
+            elif asked == value:
+                turned.append(((person, int(groups[i])), parts[i, 1].float(), who[i].float()))
+    share = recipe.network.share if identity else 0.0
+    losses = []
+    for key, part, who_it_is in turned:
+        alone = torch.stack([part @ other for _, other, _ in stored])
+        both = (1 - share) * alone + share * torch.stack([who_it_is @ other for _, _, other in stored])
+        own = [other for other, _, _ in stored].index(key)
+        losses.append(-(40 * both).log_softmax(0)[own] - 0.3 * (30 * alone).log_softmax(0)[own])
+    assert lesson.pairs == len(turned) > 1
+    assert float(lesson.loss.detach()) == pytest.approx(float(torch.stack(losses).mean()), rel=0.03)
 
 
 def test_pictures_of_no_pose_are_left_out_where_nothing_learns_from_them(cut_out: Path) -> None:
@@ -427,11 +484,11 @@ def test_only_a_finished_model_is_whitened_alone(cut_out: Path, tmp_path: Path, 
         (sized(still, estimate=0.0, soft=False), first, "the descriptor has to be that of a trained model"),
         (still, guessing, "the descriptor has to be that of a trained model"),
         (still, lit, "stage one has to start"),
-        (replace(still, whitening=0.0), first, "no descriptor head to learn or to whiten"),
+        (replace(still, whitening=0.0), first, "no descriptor head to learn, to whiten or"),
         (
             replace(SMALL, steps_one=0, steps_two=0, network=bare.card.network),
             bare,
-            "no descriptor head to learn or to whiten",
+            "no descriptor head to learn, to whiten or",
         ),
         (still.turned(["neutral=off"]), first, "set --knob neutral=on"),
         (replace(still, steps_two=1), first, "fits"),

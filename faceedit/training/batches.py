@@ -76,10 +76,9 @@ class Photographer:
         self, pairs: PairSet, normalisation: Normalisation, augmentation: Augmentation | None, device: str
     ) -> None:
         self._pairs, self._knobs, self._device = pairs, augmentation, device
-        self._images = _at(device, pairs.images)
-        self._masks, self._places, self._viewpoints, self._detected = (
-            None if held is None else _at(device, held)
-            for held in (pairs.masks, pairs.places, pairs.viewpoints, pairs.detected)
+        self._images, self._masks, self._places, self._viewpoints, self._detected = (
+            None if held is None or augmentation is None else _at(device, held)  # plain ones are taken as they lie
+            for held in (pairs.images, pairs.masks, pairs.places, pairs.viewpoints, pairs.detected)
         )
         self._mean, self._std = normalisation.tensors(device)
         self._occludes = bool((pairs.groups >= len(pairs.images)).any())
@@ -222,7 +221,7 @@ class Photographer:
 
     def _people(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """People on black (R, 3, 60, 60) and their masks (R, 1, 60, 60), 0..1."""
-        assert self._masks is not None and self._pairs.mask_rows is not None
+        assert self._images is not None and self._masks is not None and self._pairs.mask_rows is not None
         rows = rows % len(self._pairs.images)
         person = self._rows(self._images, rows).permute(0, 3, 1, 2).float() / 255
         mask = self._rows(self._masks, self._pairs.mask_rows[rows])[:, None].float() / 255

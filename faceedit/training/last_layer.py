@@ -39,8 +39,8 @@ class LastLayerStage(Descriptors):
     """Stage 5: among all pictures that some people have at one value, each that another was turned into is told from
     the others by who it is and by the head's part, as it is searched; and by the head's part alone, since people in
     photographs are recognised less surely than those who are learned from. What stands still makes of a person is made
-    once: of some people's pictures as they lie in the data set, as in one studio; of the others' in a sitting of their
-    own. figure: share of turned pictures whose own stored one is not the nearest."""
+    once, and kept: of some people's pictures as they were rendered, as in one studio; of the others' in a sitting of
+    their own. figure: share of turned pictures whose own stored one is not the nearest."""
 
     number, metric, digits, averaged = 5, "training_last_layer_error", 4, False
     pace = Pace(rate=0.2)
@@ -66,6 +66,8 @@ class LastLayerStage(Descriptors):
         assert head is not None
         value, people = self._people.batch(step, self._recipe.last_people)
         turned, stored, own = of_one_value([self._shown(person) for person in people.tolist()], value)
+        if not len(own):  # of people with few pictures, none may have been turned there
+            return Lesson(0 * head.last.bias.sum(), 0.0, 0)
         draw = np.random.default_rng([self._material.run.seed, self.number, step])
         kept = torch.from_numpy(draw.random(turned[0].shape[1]) >= _DROPPED).to(device) / (1 - _DROPPED)
         with autocast(device):

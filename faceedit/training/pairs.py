@@ -329,7 +329,8 @@ class PersonSampler:
         self._turns = turns
 
     def batch(self, number: int, people: int) -> tuple[int, NDArray[np.int64]]:
-        """The position of a value, and so many people (P,), or fewer, who have pictures that lead there."""
+        """The position of a value, and so many people (P,), or fewer, who have pictures that lead there (if a sitting
+        is not mirrored)."""
         rng = np.random.default_rng([self._seed, number, 5])
         value = int(rng.choice(self._values))
         return value, rng.permutation(self._of_value[value])[:people]

@@ -48,7 +48,7 @@ def prepared(
     """The run and its pairs. resume: go on from the checkpoint in the folder; require: raises where nothing can be
     written into that folder. Raises ManifestError, TrainingError, UsageError, ModelFileError, ImageError."""
     recipe = asked.chosen(tell)
-    placed, drawn = recipe.network.flow and recipe.learns_pictures, recipe.augmentation
+    placed, drawn = recipe.sees_places, recipe.augmentation
     given = read_training_set(asked.data, asked.space, loose=placed and not recipe.network.still)
     from faceedit.devices import choose_device
     from faceedit.modelfile import load_model

@@ -71,8 +71,8 @@ class Recipe:
     whitening: then make each direction of the head's descriptors count for less, the more those of the imagined and of
     the stored picture differ along it in steps_whitening batches, with so many times the mean variance added in each
     (0: leave them). steps_last: updates, after that, of the head's last layer alone, which tells apart everything that
-    last_people people have at one value; last_studio: share of all people whose pictures are then as they lie in the
-    data set.
+    last_people people have at one value; last_studio: share of all people whose pictures then are as they were
+    rendered, on black where they are cut out, instead of in a sitting drawn for them.
     Where the network moves pixels (needs a data set that says what each pixel shows): flows, blend, smooth: weights of
     how far both flows are from their truth, of which source a pixel is taken from, and of how rough the flows are.
     """
@@ -159,9 +159,11 @@ class Recipe:
         return (self.steps_one if self.beside else self.steps_two) > 0
 
     @property
-    def learns_pictures(self) -> bool:
-        """Whether anything learns that makes pictures."""
-        return self.steps_one > 0 or self.steps_two > 0
+    def sees_places(self) -> bool:
+        """Whether what learns needs to know which place of the head each pixel shows: all but the last layer does,
+        and whoever cuts pictures by where a face looks."""
+        more = max(self.steps_identity, self.steps_one, self.steps_two, self.updates_of_descriptors) > 0
+        return self.network.flow and (more or (self.augmentation is not None and self.augmentation.reframes))
 
     def turned(self, knobs: Sequence[str]) -> Recipe:
         """A copy with knobs set by texts NAME=VALUE; what needs a part of the network that is left out goes with it,

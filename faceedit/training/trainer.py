@@ -133,7 +133,7 @@ class Trainer:
         speed = _Speed(self._place.step, stage.steps)
         while self._place.step < stage.steps:
             loss, figure, pairs = self._update(stage)
-            keep = min(0.99, self._place.step / (self._place.step + 1))
+            keep = min(0.99, self._place.step / (self._place.step + 1)) if pairs else 1.0
             self._step_to(keep * self._place.average + (1 - keep) * figure)
             if self._place.step % self._run.checkpoint_every == 0:
                 self._save()
