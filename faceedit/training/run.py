@@ -138,8 +138,8 @@ class TrainingRun:
         of_head = self.config.head and (recipe.whitening or recipe.steps_last)
         if not (recipe.steps_two or recipe.updates_of_descriptors or of_head):
             raise TrainingError(
-                "no update of stage two, and no descriptor head to learn, to whiten or to go on with its last layer: set "
-                "--steps-two above 0"
+                "no update of stage two, and no descriptor head to learn, to whiten or to go on with its last layer: "
+                "set --steps-two above 0"
             )
         if recipe.steps_one:
             raise TrainingError(
