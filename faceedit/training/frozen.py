@@ -55,9 +55,14 @@ class FrozenComparisons:
 _LARGEST = torch.finfo(torch.float16).max
 
 
+def halved(activations: Tensor) -> Tensor:
+    """In half precision, at most the largest number that it has."""
+    return activations.float().clamp(max=_LARGEST).half()
+
+
 def _write(made: Frozen, file: Path) -> None:
     activations = {"features": made.features} | ({} if made.middle is None else {"middle": made.middle})
-    tensors = {name: tensor.float().clamp(max=_LARGEST).half() for name, tensor in activations.items()}
+    tensors = {name: halved(tensor) for name, tensor in activations.items()}
     tensors["values"] = made.values
     tensors |= {"leads": torch.from_numpy(made.leads), "people": torch.from_numpy(made.people)}
     try:

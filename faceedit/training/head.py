@@ -28,7 +28,7 @@ class Descriptors:
     def frozen(self, compared: Comparison) -> Frozen:
         """What stands still makes of it."""
         shot = compared.shot
-        return Frozen(compared.leads, compared.people, self.features(shot), self.middle(shot.sources), shot.values)
+        return Frozen(compared.leads, compared.people, self.features(shot), self._middle(shot.sources), shot.values)
 
     @torch.no_grad()
     def features(self, shot: Sitting) -> Tensor:
@@ -39,8 +39,7 @@ class Descriptors:
             return self._material.networks.refinement.features(repeated, maps)
 
     @torch.no_grad()
-    def middle(self, sources: Tensor) -> Tensor | None:
-        """What the identity network sees half-way (S, 128, 15, 15), where that is looked at."""
+    def _middle(self, sources: Tensor) -> Tensor | None:
         describer = self._describer
         if describer.identity is None or not (describer.look_back or describer.estimator):
             return None

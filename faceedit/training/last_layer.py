@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from faceedit.devices import autocast
 from faceedit.training.batches import Photographer
+from faceedit.training.frozen import halved
 from faceedit.training.head import Descriptors
 from faceedit.training.pairs import PersonSampler
 from faceedit.training.stages import Lesson, Material, Pace
@@ -20,7 +21,6 @@ _SCALE = 40.0  # of the likeness of who it is and of the head's part
 _ALONE, _SCALE_ALONE = 0.3, 30.0  # what the head's part counts beside it, and the scale of its likeness
 _DROPPED = 0.2  # share of what the last layer sees that a lesson goes without (Srivastava et al., JMLR 2014)
 _PICTURES = 256  # of one person at most
-_LARGEST = torch.finfo(torch.float16).max
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,11 @@ class LastLayerStage(Descriptors):
         shot = taken_by.shot(self.number, person, rows[:, 0], rows, values, together)
         assert describer.head is not None
         with autocast(self._material.run.device):
-            seen = describer.seen(self.features(shot), self.middle(shot.sources))
-            hidden = describer.head.hidden(seen).float().clamp(max=_LARGEST).half()
             identity = describer.identity
-            who = hidden.new_zeros(len(groups), 0) if identity is None else identity.both(shot.sources)
+            seen = None if identity is None else identity.features(shot.sources)
+            middle = None if seen is None else seen.middle
+            hidden = halved(describer.head.hidden(describer.seen(self.features(shot), middle)))
+            who = hidden.new_zeros(len(groups), 0) if identity is None else identity.both(shot.sources, seen)
         return Shown(groups, shot.values.cpu().numpy(), hidden.view(len(groups), 2, -1), who.float())
 
 
