@@ -58,10 +58,11 @@ def faces_of(gallery: Gallery, person: int | str) -> list[int]:
 
 
 def _mean(gallery: Gallery, who: Who | None, ids: list[int]) -> tuple[FloatArray | None, list[int]]:
-    """The mean of what these faces say of who it is, (d,), and their rows, the nearest to it first."""
-    if who is None:
+    """The mean of what these faces say of who it is, (d,), None where none says it, and their rows, the nearest to it
+    first."""
+    said = None if who is None else parts(gallery, ids, who)
+    if said is None or not said.any():
         return None, list(range(len(ids)))
-    said = parts(gallery, ids, who)
     mean = said.mean(0)
     return mean, np.argsort(-(said @ mean), kind="stable").tolist()
 

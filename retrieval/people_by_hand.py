@@ -63,13 +63,15 @@ def split(gallery: Gallery, describer: TellsPeople, person: int, faces: Sequence
 
 def _nearer(vectors: FloatArray, many: int) -> list[bool]:
     """Of the faces (n, d) behind the first `many`, whether each is far nearer to those than to the others: by less than
-    half of the mean squared distance."""
-    away, rest = vectors[:many], vectors[many:]
-    if len(rest) < 2:
-        return [False] * len(rest)
+    half of the mean squared distance. Those of no length are near to nobody."""
+    says = [bool(one.any()) for one in vectors]
+    away, rest = vectors[:many][says[:many]], vectors[many:][says[many:]]
+    if not len(away) or len(rest) < 2:
+        return [False] * len(says[many:])
     alike = (rest @ rest.sum(0) - (rest * rest).sum(1)) / (len(rest) - 1)
     nearer: list[bool] = (2 * (2 - 2 * rest @ away.mean(0)) < 2 - 2 * alike).tolist()
-    return nearer if not all(nearer) else [False] * len(rest)
+    of_those = iter(nearer if not all(nearer) else [False] * len(nearer))
+    return [said and next(of_those) for said in says[many:]]
 
 
 def kept_apart(gallery: Gallery, persons: Iterable[int]) -> list[Person]:

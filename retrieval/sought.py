@@ -15,7 +15,8 @@ from retrieval.source import Source
 @dataclass(frozen=True)
 class Sought:
     """name: what people call it; others: further pictures of the person, whose edits count like the first one's; who
-    (d,): the mean of what all its faces say of who it is, None where descriptors have no such part."""
+    (d,): the mean of what all its faces say of who it is, None where descriptors have no such part, or all wait to be
+    made again."""
 
     name: str
     others: tuple[Source, ...] = ()

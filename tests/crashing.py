@@ -27,7 +27,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from faceedit.errors import UsageError
-from index.errors import GalleryEmptyError, GalleryNotFoundError, UnknownImageError
+from index.errors import GalleryEmptyError, GalleryNotFoundError
 from index.gallery import Gallery
 from index.labels import HAND
 from index.where import parse
@@ -190,8 +190,7 @@ class Campaign:
             kind = self.rng.random()
             if one == other or kind < 0.4:
                 if len(theirs) > 1:
-                    with suppress(UnknownImageError):  # one of them awaits being described again: to be mended
-                        faces.split(one, theirs[0])
+                    faces.split(one, theirs[0])
             elif kind < 0.7:
                 with suppress(UsageError):  # two names
                     faces.merge(one, other)

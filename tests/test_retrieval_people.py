@@ -268,6 +268,43 @@ def test_faces_that_are_somebody_else_stay_so_and_what_is_like_them_goes_along(p
             faces.split(person, *sorted(names("a")))
 
 
+def test_split_and_asked_for_are_persons_some_of_whose_descriptors_wait_to_be_made_again(
+    photos: Path, tmp_path: Path
+) -> None:
+    with search(tmp_path / "db") as faces:
+        faces.index(photos)
+        faces.group()
+        ids = {face.path: face.id for face in faces.gallery.faces()}
+        person = who(faces)["a0.png"]
+    assert person is not None
+    given_up(tmp_path / "db", ids["a1.png"], ids["a2.png"])
+    with search(tmp_path / "db") as faces:
+        assert faces.gallery.undescribed() == {ids["a1.png"], ids["a2.png"]}
+        made, along = faces.split(person, "a1.png")  # what waits says nothing: neither what goes nor what stays
+        assert (made.faces, along) == (1, 0)
+        made, along = faces.split(person, "a0.png")
+        assert (made.faces, along) == (1, 0) and together(faces) >= {names("a", 2, 3), names("a", 0)}
+        assert [one.path.name for one in faces.query(person=person, k=2)][:1] != ["a2.png"]
+    given_up(tmp_path / "db", ids["a3.png"])
+    with search(tmp_path / "db") as faces:
+        assert faces.query(person=person, k=1)[0].path.name == "a0.png"  # by its pictures, nobody else is as like them
+        faces.index(photos)
+        assert not faces.gallery.undescribed() and together(faces) >= {names("a", 2, 3), names("a", 0), names("a", 1)}
+
+
+def given_up(folder: Path, *ids: int) -> None:
+    """The descriptors of these faces are damaged, which is found and mended."""
+    with Gallery.open(folder) as gallery:
+        size = gallery.config.descriptor_size
+    content = bytearray((folder / "descriptors-1.f16").read_bytes())
+    for face in ids:
+        content[(face - 1) * 2 * size + 5] ^= 16
+    (folder / "descriptors-1.f16").write_bytes(content)
+    with Gallery.open(folder, damaged=True) as gallery:
+        gallery.repair()
+        assert gallery.undescribed() >= set(ids)
+
+
 def test_persons_who_are_not_the_same_are_never_joined(faces: FaceSearch, photos: Path) -> None:
     faces.group()
     one, other = who(faces)["a0.png"], who(faces)["b0.png"]
