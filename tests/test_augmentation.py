@@ -4,34 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from faceedit.attributes import INPAINTING, POSE
 from faceedit.cutouts import on_neutral
 from faceedit.errors import ManifestError
-from faceedit.images import NEUTRAL, read_crops
+from faceedit.images import NEUTRAL
 from faceedit.manifest import Manifest, read_manifest
 from faceedit.modelcard import Normalisation
-from faceedit.networks import pixel_grid
-from faceedit.synth.scene import rotation
 from faceedit.training.augmentation import (
     Augmentation,
-    Frames,
-    as_sharp,
     colourless,
     composite,
     compressed,
     focused,
-    framing,
     grainy,
     misaligned,
     misalignment,
-    one_after_another,
     random_backgrounds,
     tone,
     toned,
@@ -189,129 +181,6 @@ def test_a_shift_is_a_share_of_the_picture() -> None:
     moved = misaligned(spot, misalignment(len(spot), replace(OFF, shift=0.03), generator()))
     columns = (moved.sum((1, 2)) * torch.arange(60)).sum(1) / moved.sum((1, 2, 3))
     assert float(columns.std()) == pytest.approx(0.03 * 60, rel=0.25)
-
-
-def test_what_was_moved_is_made_as_sharp_as_it_was() -> None:
-    shown = torch.from_numpy(read_crops(sorted((GALLERY / "0104").glob("*.png")))).permute(0, 3, 1, 2) / 255
-    maps = framing(len(shown), Augmentation(framed=1.0), generator(3)).maps(torch.zeros(len(shown)))
-
-    def sharpness(pictures: torch.Tensor) -> float:
-        edges = 4 * pictures[..., 1:-1, 1:-1] - pictures[..., 2:, 1:-1] - pictures[..., :-2, 1:-1]
-        return float((edges - pictures[..., 1:-1, 2:] - pictures[..., 1:-1, :-2]).square().mean())
-
-    moved = misaligned(shown, maps, "bicubic")
-    assert sharpness(moved) < 0.9 * sharpness(shown) < sharpness(as_sharp(moved)) < 1.15 * sharpness(shown)
-
-
-def test_what_was_not_moved_stays_to_the_bit(pairs: PairSet) -> None:
-    """Half of the sittings are framed; the others' targets are neither moved nor sharpened."""
-    rows = np.repeat(pairs.groups[:1, 3], 60)
-    plain, framed = (
-        Photographer(pairs, PLAIN, k, "cpu")
-        .sitting(rows, rows[:, None], np.zeros((60, 1), np.int64), np.arange(60), (0, 4))
-        .targets
-        for k in (OFF, replace(OFF, framed=0.5))
-    )
-    same = (plain == framed).all(-1).all(-1).all(-1)
-    assert 15 < int(same.sum()) < 45 and (plain - framed).abs().amax((1, 2, 3))[~same].min() > 2
-
-
-def test_two_moves_are_one() -> None:
-    shown = F.interpolate(torch.rand(4, 3, 8, 8, generator=generator()), size=(60, 60), mode="bicubic")
-    first, second = (misalignment(4, replace(OFF, shift=0.02, scale=0.1, roll=8), generator(seed)) for seed in (1, 2))
-    inner = (slice(None), slice(None), slice(15, 45), slice(15, 45))
-    both = misaligned(shown, one_after_another(first, second))
-    assert torch.allclose(both[inner], misaligned(misaligned(shown, first), second)[inner], atol=0.02)
-    assert not torch.allclose(both[inner], misaligned(misaligned(shown, second), first)[inner], atol=0.04)
-
-
-def test_a_share_of_sittings_is_framed_otherwise() -> None:
-    knobs = replace(OFF, framed=0.6, frame_scale=0.05, frame_shift=0.02, frame_turn=0.03)
-    frames = framing(2000, knobs, generator())
-    framed = frames.scale != 1
-    assert float(framed.float().mean()) == pytest.approx(0.6, abs=0.05)
-    assert torch.equal(framed, frames.down != 0) and torch.equal(framed, frames.ahead != 0)
-    spreads = [float(each[framed].std()) for each in (frames.scale.log(), frames.down, frames.ahead)]
-    assert spreads == [pytest.approx(0.05, rel=0.15), pytest.approx(0.04, rel=0.15), pytest.approx(0.06, rel=0.15)]
-    straight, aside = frames.maps(torch.zeros(2000)), frames.maps(torch.full((2000,), -0.5))
-    assert torch.equal(straight[:, 0, 2], torch.zeros(2000)) and torch.equal(aside[:, 0, 2], -0.5 * frames.ahead)
-    assert torch.equal(aside[:, 1, 2], frames.down) and torch.equal(aside[:, 0, 0], frames.scale)
-
-
-def test_pictures_of_a_sitting_are_framed_alike(placed_cut_out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sources and targets are moved by the same, and where what a target shows lies in its source is still true."""
-    pairs = load_pairs(read_manifest(placed_cut_out), POSE, placed=True)
-    rows, targets = pairs.groups[:4, 0], pairs.groups[:4, :3]
-    values, people = np.tile(np.arange(3), (4, 1)), np.array([0, 1, 1, 2])
-    knobs = replace(OFF, framed=1.0)
-    aside = torch.tensor([0.1, 0.1, 0.1])
-    frames = Frames(torch.tensor([0.9, 1.1, 1.0]), torch.tensor([0.05, 0.0, -0.08]), aside, torch.zeros(3) > 0)
-    monkeypatch.setattr("faceedit.training.batches.framing", lambda *_: frames)
-    made, plain = (
-        Photographer(pairs, PLAIN, k, "cpu").sitting(rows, targets, values, people, (0, 2)) for k in (knobs, OFF)
-    )
-    theta = frames.of(torch.from_numpy(people)).maps(torch.zeros(4))  # these look ahead, whatever their label says
-    alike = (slice(None), slice(None), slice(8, 52), slice(8, 52))
-    assert torch.allclose(made.sources[alike], misaligned(plain.sources, theta)[alike], atol=1)
-    wanted = 255 * as_sharp(misaligned(plain.targets / 255, theta.repeat_interleave(3, 0), "bicubic"))
-    assert torch.allclose(made.targets[alike], wanted[alike], atol=2)
-    assert made.truth is not None and made.truth.seen.float().mean() > 0.2
-    still = made.truth.flow - pixel_grid()  # nothing moves between these pictures, framed or not
-    assert still[made.truth.exists].abs().max() < 1e-3
-
-
-def test_how_a_picture_was_cut_says_nothing_of_its_lens(pairs: PairSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def kept(*given: Any) -> Frames:
-        seen.append(framing(*given))
-        return seen[-1]
-
-    monkeypatch.setattr("faceedit.training.batches.framing", kept)
-    rows, n = np.repeat(pairs.groups[:1, 3], 300), 300
-    blurred, sharp = (
-        Photographer(pairs, PLAIN, replace(OFF, framed=0.5, blur=blur), "cpu")
-        .sitting(rows, rows[:, None], np.zeros((n, 1), np.int64), np.arange(n), (0, 4))
-        .sources
-        for blur in (0.5, 0.0)
-    )
-    framed, soft = seen[0].scale != 1, (blurred - sharp).abs().amax((1, 2, 3)) > 1
-    assert torch.equal(seen[0].scale, seen[1].scale)
-    shares = [float(each.float().mean()) for each in (framed, soft, framed & soft)]
-    assert shares == [pytest.approx(0.5, abs=0.1), pytest.approx(0.5, abs=0.1), pytest.approx(0.25, abs=0.07)]
-
-
-def test_portraits_are_cut_each_by_points_of_its_own(pairs: PairSet) -> None:
-    rows = np.repeat(pairs.groups[0, 3], 40)
-    knobs = replace(OFF, framed=0.5, frame_shift=0.05)
-    made = Photographer(pairs, PLAIN, knobs, "cpu").portraits(rows, (0,))
-    plain = Photographer(pairs, PLAIN, OFF, "cpu").portraits(rows[:1], (0,))
-    alike = (made - plain).abs().amax((1, 2, 3)) < 1
-    assert 8 < int(alike.sum()) < 32 and len(torch.unique(made[~alike].sum((1, 2, 3)))) == int((~alike).sum())
-
-
-def test_a_face_that_looks_aside_is_framed_towards_where_it_looks(
-    placed_cut_out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pairs = load_pairs(read_manifest(placed_cut_out), POSE, placed=True)
-    assert pairs.viewpoints is not None
-    viewpoints = pairs.viewpoints.copy()
-    viewpoints[:, :9] = rotation(30.0, 0.0, 0.0).ravel()  # the face looks to the right
-    aside = replace(pairs, viewpoints=viewpoints)
-    frames = Frames(torch.ones(4), torch.zeros(4), torch.tensor([0.1, -0.1, 0.2, 0.15]), torch.zeros(4) > 0)
-    monkeypatch.setattr("faceedit.training.batches.framing", lambda *_: frames)
-    knobs = replace(OFF, framed=1.0)
-    rows, people = pairs.groups[:4, 0], np.arange(4)
-    made, plain = (
-        Photographer(of, PLAIN, knobs, "cpu").sitting(rows, rows[:, None], np.zeros((4, 1), np.int64), people, (0, 2))
-        for of in (aside, pairs)
-    )
-    by = frames.maps(torch.full((4,), 0.5))
-    inner = (slice(None), slice(None), slice(8, 52), slice(8, 52))
-    assert torch.allclose(made.sources[inner], misaligned(plain.sources, by)[inner], atol=1)
-    moved = 255 * as_sharp(misaligned(plain.targets / 255, by, "bicubic"))
-    assert torch.allclose(made.targets[inner], moved[inner], atol=2)
-    assert not torch.allclose(made.targets[inner], plain.targets[inner], atol=8)
 
 
 def test_focus_and_colour_change_their_share() -> None:

@@ -120,24 +120,6 @@ def test_a_misaligned_source_is_met_by_a_misaligned_flow() -> None:
     assert not torch.allclose(wrong, expected, atol=0.03)
 
 
-def test_a_target_that_was_cut_otherwise_is_said_of_its_own_pixels() -> None:
-    """Where the target was moved, what each of its pixels shows is found in the source as from the target itself."""
-    source, target = viewpoint(0.0), viewpoint(25.0)
-    theta = misalignment(4, Augmentation(shift=0.02, scale=0.05, roll=5.0), torch.Generator().manual_seed(1))
-    plain = between(source, target)
-    wanted, shown = (ball(view)[None].repeat(4, 1, 1, 1) for view in (target, source))
-    moved = correspondence(wanted, shown, torch.from_numpy(source.row)[None].repeat(4, 1)).reframed(theta)
-    where = F.affine_grid(theta, [4, 1, SIZE, SIZE], align_corners=False)  # in the target as it was
-    flow = plain.flow.permute(0, 3, 1, 2).repeat(4, 1, 1, 1)
-    expected = F.grid_sample(flow, where, align_corners=False).permute(0, 2, 3, 1)
-    assert moved.exists.float().mean() > 0.3 and (moved.seen <= moved.exists).all()
-    assert torch.allclose(moved.flow[moved.exists], expected[moved.exists], atol=1e-4)
-    assert not torch.allclose(moved.flow[moved.exists], plain.flow.repeat(4, 1, 1, 1)[moved.exists], atol=0.02)
-    aside = misalignment(1, Augmentation(shift=0, scale=0, roll=0), torch.Generator())
-    aside[:, 0, 2] = 1.2  # more than half of it lies beyond the border
-    assert not plain.reframed(aside).exists[:, :, 30:].any()
-
-
 def test_mirrored_pictures_have_a_mirrored_flow() -> None:
     pictures = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     flow = pixel_grid() + 0.2 * torch.randn(2, SIZE, SIZE, 2, generator=torch.Generator().manual_seed(1))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +27,6 @@ class Augmentation:
     or sharpened as cameras do; noise: of a sensor, at most, 0..1; compression: share of sources that were stored as
     JPEG; textures: share of backgrounds with a fine pattern; together: a target is misaligned, blurred and stored as
     its source is, as where nothing moves.
-    framed: share of sittings whose pictures, sources and targets alike, were cut by other points than ours, as by a
-    chin that lies lower or by the tip of the nose: frame_shift, up or down, and frame_turn, towards where the face
-    looks at 90 degrees, are of this as shift is, and frame_scale as scale; detected: share of sittings whose pictures
-    were cut by a detector's five points (`faceedit.training.detected`).
     """
 
     backgrounds: bool = True
@@ -50,23 +45,10 @@ class Augmentation:
     compression: float = 0.35
     textures: float = 0.3
     together: bool = False
-    framed: float = 0.0
-    detected: float = 0.0
-    frame_shift: float = 0.035
-    frame_scale: float = 0.08
-    frame_turn: float = 0.04
 
     def __post_init__(self) -> None:
-        if max(self.blur + self.sharpen, self.grey, self.compression, self.textures, self.framed + self.detected) > 1:
-            raise ValueError(
-                "blur and sharpen together, framed and detected together, grey, compression and textures are shares of "
-                "at most 1"
-            )
-
-    @property
-    def reframes(self) -> bool:
-        """Whether some sittings are cut by other points than ours."""
-        return self.framed + self.detected > 0
+        if max(self.blur + self.sharpen, self.grey, self.compression, self.textures) > 1:
+            raise ValueError("blur and sharpen together, grey, compression and textures are shares of at most 1")
 
 
 @dataclass(frozen=True)
@@ -174,66 +156,10 @@ def misalignment(count: int, knobs: Augmentation, random: torch.Generator) -> Te
     return theta
 
 
-class Frames(NamedTuple):
-    """By which points the pictures of S sittings were cut, all of one sitting alike, as (S,) each: larger by a factor,
-    moved down, and moved towards where the face looks, both in halves of the picture; or by a detector's."""
-
-    scale: Tensor
-    down: Tensor
-    ahead: Tensor
-    detected: Tensor
-
-    def of(self, rows: Tensor) -> Frames:
-        """Those of the sittings `rows` (R,)."""
-        return Frames(*(each[rows] for each in self))
-
-    def maps(self, sideways: Tensor) -> Tensor:
-        """(S, 2, 3) maps as `misalignment` gives them, of pictures whose faces look sideways by so much (S,), the sine
-        of the angle, positive to the right; nothing is moved where a detector's points were taken."""
-        return upright(self.scale, self.ahead * sideways, self.down)
-
-
-def framing(sittings: int, knobs: Augmentation, random: torch.Generator) -> Frames:
-    """How the pictures of so many sittings were cut: a share of them by other points than ours."""
-    drawn = even(random, sittings)
-    framed = drawn < knobs.framed
-    scale, down, ahead = _normal(random, 3, sittings).clamp(-2, 2).unbind(0)
-    scale = torch.exp(knobs.frame_scale * scale * framed)
-    down, ahead = 2 * knobs.frame_shift * down * framed, 2 * knobs.frame_turn * ahead * framed
-    return Frames(scale, down, ahead, drawn > 1 - knobs.detected)
-
-
-def upright(scale: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """(B, 2, 3) maps as `misalignment` gives them, without roll: of pictures a factor (B,) larger than what they were
-    cut from, and so much (B,) of its half aside and down."""
-    theta = torch.zeros(len(scale), 2, 3, device=scale.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = scale
-    theta[:, 0, 2], theta[:, 1, 2] = across, down
-    return theta
-
-
-def one_after_another(first: Tensor, second: Tensor) -> Tensor:
-    """(B, 2, 3) the map of pictures that were moved by the first (B, 2, 3), and then by the second."""
-    moved = first[:, :, :2] @ second
-    moved[:, :, 2] += first[:, :, 2]
-    return moved
-
-
-def misaligned(pictures: Tensor, theta: Tensor, mode: str = "bilinear") -> Tensor:
+def misaligned(pictures: Tensor, theta: Tensor) -> Tensor:
     """Each picture (B, C, H, W) by its map (B, 2, 3); beyond the border the edge is repeated."""
     grid = F.affine_grid(theta.to(pictures.device), list(pictures.shape), align_corners=False)
-    return F.grid_sample(pictures, grid, mode=mode, padding_mode="border", align_corners=False)
-
-
-def unmoved(theta: Tensor) -> Tensor:
-    """(B, 1, 1, 1) bool: which maps (B, 2, 3) leave a picture as it is."""
-    return (theta == torch.eye(2, 3, device=theta.device)).all((1, 2)).view(-1, 1, 1, 1)
-
-
-def as_sharp(moved: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) of 0..1 that were moved by bicubic sampling, as sharp as they were before it: on renders
-    that are framed it leaves 0.78 of the Laplacian's variance, and this makes it 1.00."""
-    return (moved + 0.2 * (moved - _softened(moved))).clamp(0, 1)
+    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
 def _softened(pictures: Tensor) -> Tensor:

@@ -15,21 +15,14 @@ from faceedit.networks import SIZE
 from faceedit.occlusion import crops_at
 from faceedit.training.augmentation import (
     Augmentation,
-    Frames,
     Take,
-    as_sharp,
     colourless,
     composite,
     even,
-    framing,
-    misaligned,
     misalignment,
-    one_after_another,
     random_backgrounds,
     tone,
     toned,
-    unmoved,
-    upright,
 )
 from faceedit.training.correspondence import Correspondence, correspondence
 from faceedit.training.occluders import occluder
@@ -76,9 +69,9 @@ class Photographer:
         self, pairs: PairSet, normalisation: Normalisation, augmentation: Augmentation | None, device: str
     ) -> None:
         self._pairs, self._knobs, self._device = pairs, augmentation, device
-        self._images, self._masks, self._places, self._viewpoints, self._detected = (
+        self._images, self._masks, self._places, self._viewpoints = (
             None if held is None or augmentation is None else _at(device, held)  # plain ones are taken as they lie
-            for held in (pairs.images, pairs.masks, pairs.places, pairs.viewpoints, pairs.detected)
+            for held in (pairs.images, pairs.masks, pairs.places, pairs.viewpoints)
         )
         self._mean, self._std = normalisation.tensors(device)
         self._occludes = bool((pairs.groups >= len(pairs.images)).any())
@@ -101,20 +94,12 @@ class Photographer:
         mirror = self._pairs.mirror
         mirrored = knobs.mirror and mirror is not None and float(torch.rand(1, generator=side)) < 0.5
         of_source = torch.from_numpy(people).to(self._device)
-        first, framed = None, None
-        if knobs.reframes and not knobs.together:
-            frames = framing(int(people.max()) + 1, knobs, random).of(of_source)
-            first = self._framed(frames, sources)
-            framed = self._framed(frames.of(torch.arange(len(sources)).repeat_interleave(k)), targets.ravel())
-        take = self._take(gamma[of_source], gain[of_source], first, knobs, random)
+        take = self._take(gamma[of_source], gain[of_source], knobs, random)
         shown = take.picture(*self._people(sources))
-        if knobs.together:
-            wanted, framed = self._as_sources(shown, sources, targets, take), take.theta.repeat_interleave(k, 0)
-        else:
-            wanted = self._straight(targets, take, framed)
+        wanted = self._as_sources(shown, sources, targets, take) if knobs.together else self._straight(targets, take)
         shown, hidden = self._hidden(shown, sources, draw)
         wanted, wanted_hidden = self._hidden(wanted, targets.ravel(), draw)
-        truth = self._truth(sources, targets, take, framed)
+        truth = self._truth(sources, targets, take)
         if truth is not None and self._occludes:
             truth = truth.occluded(hidden.repeat_interleave(k, 0) & ~wanted_hidden)
         if mirrored and mirror is not None:
@@ -123,27 +108,10 @@ class Photographer:
         positions = torch.from_numpy(values).to(self._device)
         return Sitting(self._normalised(255 * shown), self._normalised(255 * wanted), positions, truth)
 
-    def _framed(self, frames: Frames, rows: Rows) -> Tensor:
-        """(R, 2, 3) the maps by which the pictures `rows` (R,) are cut; without viewpoints all of them look ahead."""
-        views = self._pairs.mask_rows
-        if self._viewpoints is None or views is None:
-            return frames.maps(torch.zeros(len(rows), device=self._device))
-        views = views[rows % len(self._pairs.images)]
-        maps = frames.maps(self._rows(self._viewpoints, views)[:, 2])  # the head's third axis, along which it looks
-        if self._detected is None:
-            return maps
-        scale, across, down = self._rows(self._detected, views).unbind(1)
-        return torch.where(frames.detected[:, None, None], upright(scale, across, down), maps)
-
-    def _straight(self, targets: Rows, take: Take, framed: Tensor | None) -> Tensor:
-        """The targets (S, K), as they are but for their light and how they were cut (S K, 2, 3), before neutral grey or
-        what is behind their sources."""
+    def _straight(self, targets: Rows, take: Take) -> Tensor:
+        """The targets (S, K), as they are but for their light, before neutral grey or what is behind their sources."""
         k = targets.shape[1]
         person, mask = self._people(targets.ravel())
-        if framed is not None:
-            both = torch.cat([person, mask], 1)
-            both = torch.where(unmoved(framed), both, as_sharp(misaligned(both, framed, "bicubic")))
-            person, mask = both[:, :3], both[:, 3:]
         person = toned(person, mask, take.gamma.repeat_interleave(k, 0), take.gain.repeat_interleave(k, 0))
         grey = torch.tensor(NEUTRAL, device=self._device)
         return composite(person, mask, grey if take.knobs.neutral else take.behind.repeat_interleave(k, 0))
@@ -155,9 +123,9 @@ class Photographer:
             return shown.repeat_interleave(targets.shape[1], 0)
         return torch.stack([take.picture(*self._people(column)) for column in targets.T], 1).flatten(0, 1)
 
-    def _truth(self, sources: Rows, targets: Rows, take: Take, moved: Tensor | None) -> Correspondence | None:
-        """Of every target (S, K), side by side, in its source (S,) that was misaligned; moved (S K, 2, 3): so were they
-        themselves, by these."""
+    def _truth(self, sources: Rows, targets: Rows, take: Take) -> Correspondence | None:
+        """Of every target (S, K), side by side, in its source (S,) that was misaligned, as they were themselves where
+        they are taken together."""
         mask_rows, places, viewpoints = self._pairs.mask_rows, self._places, self._viewpoints
         if mask_rows is None or places is None or viewpoints is None:
             return None
@@ -166,10 +134,9 @@ class Photographer:
         shown, wanted, seen_from = (
             self._rows(held, rows) for held, rows in ((places, source), (places, target), (viewpoints, source))
         )
-        truth = correspondence(wanted, shown, seen_from).misaligned(take.theta.repeat_interleave(k, 0))
-        if moved is None:
-            return truth
-        return truth.shifted(moved) if take.knobs.together else truth.reframed(moved)
+        theta = take.theta.repeat_interleave(k, 0)
+        truth = correspondence(wanted, shown, seen_from).misaligned(theta)
+        return truth.shifted(theta) if take.knobs.together else truth
 
     def portraits(self, rows: Rows, draw: tuple[int, ...]) -> Tensor:
         """Sources (R, 3, 60, 60) that have nothing in common but who is on them: each has its own background, light,
@@ -179,21 +146,17 @@ class Photographer:
             return self._normalised(self._plain(rows, draw))
         random = _generator(draw, self._device)
         gamma, gain = tone(len(rows), knobs, random, self._device)
-        framed = self._framed(framing(len(rows), knobs, random), rows) if knobs.reframes else None
-        shown = self._take(gamma, gain, framed, knobs, random).picture(*self._people(rows))
+        shown = self._take(gamma, gain, knobs, random).picture(*self._people(rows))
         shown = colourless(shown, knobs.grey, random)
         if knobs.mirror:
             mirrored = even(random, len(rows), 1, 1, 1) < 0.5
             shown = torch.where(mirrored, shown.flip(3), shown)
         return self._normalised(255 * shown)
 
-    def _take(
-        self, gamma: Tensor, gain: Tensor, framed: Tensor | None, knobs: Augmentation, random: torch.Generator
-    ) -> Take:
-        """Of as many pictures as gamma, gain, and the maps by which they were cut, have rows."""
+    def _take(self, gamma: Tensor, gain: Tensor, knobs: Augmentation, random: torch.Generator) -> Take:
+        """Of as many pictures as gamma and gain have rows."""
         behind = self._behind(len(gamma), knobs, random)
         theta = misalignment(len(gamma), knobs, random)
-        theta = theta if framed is None else one_after_another(framed, theta)
         return Take(knobs, behind, gamma, gain, theta, random, random.get_state())
 
     def _behind(self, count: int, knobs: Augmentation, random: torch.Generator) -> Tensor:

@@ -42,24 +42,6 @@ class Correspondence(NamedTuple):
             part.reshape(own.shape).to(own.dtype) for own, part in zip(self, parts, strict=True)
         )
 
-    def reframed(self, theta: Tensor) -> Correspondence:
-        """The same of targets that were cut otherwise, by theta (N, 2, 3): flows between those of pixels around, all
-        else of the nearest pixel; at the border of the person or the picture, where some of these are not, nothing is
-        known."""
-        grid = F.affine_grid(theta, [len(theta), 1, *self.exists.shape[1:]], align_corners=False)
-
-        def moved(fields: list[Tensor], mode: str) -> Tensor:
-            stacked = torch.cat([field.float().view(*field.shape[:3], -1) for field in fields], -1).permute(0, 3, 1, 2)
-            return F.grid_sample(stacked, grid, mode=mode, align_corners=False)
-
-        smooth = moved([self.flow, self.mirrored, self.exists], "bilinear")
-        flow, mirrored = (smooth[:, of : of + 2].permute(0, 2, 3, 1) for of in (0, 2))
-        exists = smooth[:, 4] > 1 - 1e-5
-        seen, mirrored_seen, better = (
-            flags & exists for flags in (moved([self.seen, self.mirrored_seen, self.better], "nearest") > 0.5).unbind(1)
-        )
-        return Correspondence(exists, flow, seen, mirrored, mirrored_seen, better)
-
     def occluded(self, hidden: Tensor) -> Correspondence:
         """The same where an occlusion hides pixels of the source, hidden (N, H, W) bool: what the source showed there
         is to be found elsewhere, and all else where it is, whether or not it shows the person."""

@@ -30,8 +30,7 @@ class PairSet:
     pictures cannot be mirrored. Where pictures are people on black: masks (M, 60, 60) uint8 alpha and mask_rows (N,)
     each picture's. Where it is known what each pixel shows: places (M, 60, 60, 3) float16 on the head and viewpoints
     (M, 13) float32 (`faceedit.synth.places`), with the masks' numbers; and loose (G, n): rows of pictures of no value
-    in particular, to turn from, or -1. detected (M, 3), with the masks' numbers: how a detector's points would have cut
-    it (`faceedit.training.detected`)."""
+    in particular, to turn from, or -1."""
 
     images: NDArray[np.uint8]
     groups: NDArray[np.int64]
@@ -44,13 +43,12 @@ class PairSet:
     places: NDArray[np.float16] | None = None
     viewpoints: NDArray[np.float32] | None = None
     loose: NDArray[np.int64] | None = None
-    detected: NDArray[np.float32] | None = None
 
     def digest(self) -> str:
         """sha256 of the pictures and how they are grouped: another data set has another."""
         content = hashlib.sha256(np.ascontiguousarray(self.images).data)
         tables = (self.groups, self.people, self.faces, self.masks, self.mask_rows)
-        for table in (*tables, self.places, self.viewpoints, self.loose, self.detected):
+        for table in (*tables, self.places, self.viewpoints, self.loose):
             if table is not None:
                 content.update(np.ascontiguousarray(table).data)
         return content.hexdigest()
@@ -64,17 +62,11 @@ class PairSet:
 
 
 def load_pairs(
-    manifest: Manifest,
-    space: AttributeSpace,
-    cut_out: bool = False,
-    placed: bool = False,
-    detected: bool = False,
-    loosely: bool = False,
+    manifest: Manifest, space: AttributeSpace, cut_out: bool = False, placed: bool = False, loosely: bool = False
 ) -> PairSet:
     """Read every picture of a manifest and group them for one attribute. cut_out: people on black, with their masks, so
     that training can choose the background; placed: these with each pixel's place on the head, and with the pictures of
-    no value in particular; detected: these with how a detector would have cut them, of which each takes 10 ms; loosely:
-    pictures of no value in particular are left out if they are not `placed`, instead of being refused.
+    no value in particular; loosely: the latter are left out if they are not `placed`, instead of being refused.
 
     Raises ManifestError for a missing column or an attribute value outside the space, TrainingError when there is not
     a single pair.
@@ -105,15 +97,7 @@ def load_pairs(
     if not placed:
         return pairs
     places, viewpoints = _read_places(manifest, cut.mask_rows)
-    pairs = replace(pairs, places=places, viewpoints=viewpoints, loose=loose)
-    if not detected:
-        return pairs
-    from faceedit.training.detected import frames_of  # OpenCV comes with it
-
-    _, first = np.unique(cut.mask_rows, return_index=True)
-    shown = np.array(_numbers([(names[row], expressions[row]) for row in range(len(manifest))]))[first]
-    sideways = viewpoints[:, 2]  # of the head's third axis, along which its face looks
-    return replace(pairs, detected=frames_of(pairs.images[first], cut.masks, sideways, shown))
+    return replace(pairs, places=places, viewpoints=viewpoints, loose=loose)
 
 
 def _require_places(manifest: Manifest) -> None:

@@ -54,7 +54,6 @@ def prepared(
     from faceedit.modelfile import load_model
     from faceedit.training.pairs import load_pairs
     from faceedit.training.run import TrainingRun
-    from faceedit.yunet import require_detector
 
     run = TrainingRun(
         asked.space,
@@ -68,8 +67,5 @@ def prepared(
     )
     run.require_startable(resume)
     require(asked.out)
-    detected = placed and drawn is not None and drawn.detected > 0 and not drawn.together
-    if detected:
-        require_detector()
     loosely, cut_out = recipe.network.flow, drawn is not None
-    return run, load_pairs(given.manifest, asked.space, cut_out, placed=placed, detected=detected, loosely=loosely)
+    return run, load_pairs(given.manifest, asked.space, cut_out, placed=placed, loosely=loosely)

@@ -18,8 +18,6 @@ _NEEDS = {  # at least one of these
     **dict.fromkeys(("steps_head", "head_people", "head_conditions", "head_kept"), ("head", "estimate")),
     **dict.fromkeys(("flows", "blend", "smooth", "still"), ("flow",)),
     "kept": ("still",),
-    **dict.fromkeys(("frame_shift", "frame_scale", "frame_turn"), ("framed",)),
-    "detected": ("flow",),
 }
 _GOES_WITH = {  # no network has it alone
     "identity": ("look_back=off", "estimate=0", "soft=off"),
@@ -160,10 +158,9 @@ class Recipe:
 
     @property
     def sees_places(self) -> bool:
-        """Whether what learns needs to know which place of the head each pixel shows: all but the last layer does,
-        and whoever cuts pictures by where a face looks."""
+        """Whether what learns needs to know which place of the head each pixel shows: all but the last layer does."""
         more = max(self.steps_identity, self.steps_one, self.steps_two, self.updates_of_descriptors) > 0
-        return self.network.flow and (more or (self.augmentation is not None and self.augmentation.reframes))
+        return self.network.flow and more
 
     def turned(self, knobs: Sequence[str]) -> Recipe:
         """A copy with knobs set by texts NAME=VALUE; what needs a part of the network that is left out goes with it,
