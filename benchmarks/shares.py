@@ -4,7 +4,8 @@
 
 DATA: people to choose by, neither trained on nor reported: `facesearch synth --identities 125 --seed 2`, and what
 benchmarks/photographs.py made. Prints, for each: how often the value of a picture is decided exactly, and within one
-step, for several weights of the estimate (NetworkConfig.estimate); then recall@1 and @5 at the model's own weight,
+step, for several weights of the estimate (NetworkConfig.estimate: where codes are soft, a smaller one also makes what
+descriptors say of it less sure, and their recall is not shown); then recall@1 and @5 at the model's own weight,
 rows: share of the identity part, columns: share of the value's code (NetworkConfig.share, .candidate).
 """
 

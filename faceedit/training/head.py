@@ -17,18 +17,12 @@ from faceedit.training.whitening import whitening
 _SCALE, _VALUE = 16.0, 0.5  # of the contrasts, and what the estimate weighs beside each of them
 
 
-class Descriptors:
-    """What is compared of the refinement's part of descriptors, which all stands still but the head."""
+class OnFrozen:
+    """What stands still makes, for a head that learns on it."""
 
     def __init__(self, material: Material) -> None:
         self._material, self._recipe = material, material.run.recipe
         self._describer = material.networks.describer
-        self._comparer = Comparer(material, self._recipe.head_people, self._recipe.head_conditions)
-
-    def frozen(self, compared: Comparison) -> Frozen:
-        """What stands still makes of it."""
-        shot = compared.shot
-        return Frozen(compared.leads, compared.people, self.features(shot), self._middle(shot.sources), shot.values)
 
     @torch.no_grad()
     def features(self, shot: Sitting) -> Tensor:
@@ -37,6 +31,19 @@ class Descriptors:
         maps = self._material.first_stage(shot).maps.contiguous(memory_format=torch.channels_last)
         with autocast(self._material.run.device):
             return self._material.networks.refinement.features(repeated, maps)
+
+
+class Descriptors(OnFrozen):
+    """What is compared of the refinement's part of descriptors, which all stands still but the head."""
+
+    def __init__(self, material: Material) -> None:
+        super().__init__(material)
+        self._comparer = Comparer(material, self._recipe.head_people, self._recipe.head_conditions)
+
+    def frozen(self, compared: Comparison) -> Frozen:
+        """What stands still makes of it."""
+        shot = compared.shot
+        return Frozen(compared.leads, compared.people, self.features(shot), self._middle(shot.sources), shot.values)
 
     @torch.no_grad()
     def _middle(self, sources: Tensor) -> Tensor | None:

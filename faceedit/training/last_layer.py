@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from faceedit.devices import autocast
 from faceedit.training.batches import Photographer
 from faceedit.training.frozen import halved
-from faceedit.training.head import Descriptors
+from faceedit.training.head import OnFrozen
 from faceedit.training.pairs import PersonSampler
 from faceedit.training.stages import Lesson, Material, Pace
 
@@ -35,7 +35,7 @@ class Shown:
     who: Tensor
 
 
-class LastLayerStage(Descriptors):
+class LastLayerStage(OnFrozen):
     """Stage 5: among all pictures that some people have at one value, each that another was turned into is told from
     the others by who it is and by the head's part, as it is searched; and by the head's part alone, since people in
     photographs are recognised less surely than those who are learned from. What stands still makes of a person is made
