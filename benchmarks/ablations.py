@@ -194,7 +194,8 @@ class _Bench:
 
     def _recipe(self, part: str, variant: Variant) -> Recipe:
         given = self._given
-        none = dict.fromkeys(("steps_identity", "steps_one", "steps_two", "steps_head", "steps_last"), 0)
+        stages = ("identity", "one", "two", "head", "last", "estimator")
+        none = dict.fromkeys((f"steps_{stage}" for stage in stages), 0)
         recipe = replace(BEST.turned(variant.knobs), **none)  # type: ignore[arg-type]
         if part == "identity":
             return replace(recipe, steps_identity=given.steps_identity, whitening=0.0)

@@ -33,6 +33,8 @@ TINY = (
     "whitening=0",
     "steps_last=2",
     "last_people=2",
+    "steps_estimator=2",
+    "estimator_pictures=4",
 )
 
 
@@ -101,6 +103,7 @@ def test_best_without_places_says_what_to_do(
         "average=1",
         "last_people=0",
         "last_studio=2",
+        "estimator_pictures=0",
     ],
 )
 def test_an_impossible_knob_is_one_line(

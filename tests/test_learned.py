@@ -20,6 +20,7 @@ from faceedit.modelfile import Model, load_model, shrink_model
 from faceedit.networks import Describer, MixingGenerationNetwork, NetworkConfig, RefinementNetwork, initialise
 from faceedit.training.batches import EVEN, Photographer
 from faceedit.training.comparing import Comparer
+from faceedit.training.estimator import EstimatorStage
 from faceedit.training.last_layer import LastLayerStage, Shown, of_one_value
 from faceedit.training.pairs import PairSet, PersonSampler, load_pairs
 from faceedit.training.recipes import BEST, Recipe, recipe_named
@@ -52,6 +53,8 @@ TINY_BEST = replace(
     whitening=0.0,
     steps_last=0,
     last_people=2,
+    steps_estimator=0,
+    estimator_pictures=6,
     network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2, flow=False),
 )
 
@@ -155,26 +158,29 @@ def sized(recipe: Recipe, **sizes: float) -> Recipe:
 @pytest.mark.parametrize("beside", [True, False])
 def test_best_trains_every_stage_and_resumes_to_the_bit(cut_out: Path, tmp_path: Path, beside: bool) -> None:
     pairs = placed_pairs(load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True))
-    recipe = sized(replace(TINY_BEST, whitening=0.1, steps_whitening=2, steps_last=3, beside=beside), flow=True)
+    recipe = sized(
+        replace(TINY_BEST, whitening=0.1, steps_whitening=2, steps_last=3, steps_estimator=2, beside=beside), flow=True
+    )
 
     def run_of(out: Path) -> TrainingRun:
         return TrainingRun(POSE, recipe, out, seed=1, checkpoint_every=1)
 
     stages: list[int] = []
     whole = train(run_of(tmp_path / "whole"), pairs, report=lambda p: stages.append(p.stage))
-    assert stages == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5]
+    assert stages == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6]
     assert whole.card.neutral and set(whole.card.metrics) == {
         "training_identity_error",
         "training_mse_stage1",
         "training_mse_stage2",
         "training_head_error",
         "training_last_layer_error",
+        "training_estimator_error",
     }
 
     class Stop(Exception):
         pass
 
-    for run_number, stop in enumerate((1, 2, 1, 1, 1, 2, 0)):  # within each stage, twice where two things learn
+    for run_number, stop in enumerate((1, 2, 1, 1, 1, 2, 1, 0)):  # within each stage, twice where two things learn
         left = iter(range(stop))
 
         def halt(progress: Progress, left: object = left) -> None:
@@ -231,7 +237,7 @@ def test_best_is_a_recipe_with_the_documented_parts() -> None:
     assert network.skip and network.look_back and network.flow and network.soft and network.estimate > 0
     assert best.augmentation is not None and best.beside and min(best.flows, best.blend, best.smooth) > 0
     assert min(best.keep, best.critic, best.average, best.contrast, best.steps_head, best.whitening) > 0
-    assert best.steps_last > 0
+    assert best.steps_last > 0 and best.steps_estimator > 0
     assert recipe_named("paper").network_for(7) == NetworkConfig(attributes=7)
 
 
@@ -377,6 +383,50 @@ def test_the_last_layer_learns_alone_on_a_finished_model(cut_out: Path, tmp_path
     made = train(run, pairs, report=lambda progress: errors.append(progress.loss))
     assert changed_between(first, made) == {"head.layers.5.weight", "head.layers.5.bias"}
     assert np.mean(errors[-10:]) < 0.8 * np.mean(errors[:10])
+
+
+@pytest.mark.slow
+def test_the_estimator_learns_alone_on_a_finished_model(cut_out: Path, tmp_path: Path) -> None:
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
+    none = {"steps_identity": 0, "steps_one": 0, "steps_two": 0, "steps_head": 0}
+    still = replace(TINY_BEST, **none, steps_estimator=60, learning_rate=1e-2)  # type: ignore[arg-type]
+    run = TrainingRun(POSE, still, tmp_path / "last", start=first)
+    run.require_startable(resume=False)
+    losses: list[float] = []
+    made = train(run, pairs, report=lambda progress: losses.append(progress.loss))
+    changed = changed_between(first, made)
+    assert changed and all(name.startswith("estimator.") for name in changed)
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_lesson_of_the_estimator_is_what_it_says(cut_out: Path, tmp_path: Path, share: float) -> None:
+    """So many pictures as they were rendered, and the others each in a sitting of its own, all by their values."""
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    recipe = replace(TINY_BEST, steps_estimator=1, last_studio=share, perceptual=0.0, perceptual_two=0.0)
+    run = TrainingRun(POSE, recipe, tmp_path)
+    material = Material.of(run, pairs, begin(run))
+    stage = EstimatorStage(material)
+    stage.begin()
+    lesson = stage.lesson(0)
+    held = np.argwhere(pairs.groups >= 0)
+    some = held[np.random.default_rng([0, 6, 0]).integers(len(held), size=6)]
+    rows, values = pairs.groups[tuple(some.T)], some[:, 1:]
+    studio = Photographer(pairs, material.normalisation, None, "cpu")
+    plain = int(6 * share)
+    shots = [
+        by.sitting(rows[of], rows[of, None], values[of], np.arange(len(rows[of])), (0, 6, 0))
+        for by, of in ((studio, slice(plain)), (material.photographer, slice(plain, 6)))
+        if len(rows[of])
+    ]
+    assert len(shots) == (2 if share == 0.5 else 1)
+    with torch.no_grad(), autocast("cpu"):
+        scores = torch.cat([material.networks.describer.estimate(shot.sources) for shot in shots])  # type: ignore[misc]
+    own = torch.cat([shot.values[:, 0] for shot in shots])
+    wanted = torch.nn.functional.cross_entropy(scores / recipe.network.estimate, own)
+    assert float(lesson.loss.detach()) == pytest.approx(float(wanted), rel=0.02) and lesson.pairs == 6
+    assert lesson.figure == pytest.approx(float((scores.argmax(1) != own).float().mean()))
 
 
 def test_a_lesson_in_which_nobody_was_turned_teaches_nothing(

@@ -14,8 +14,10 @@ from faceedit.training.knobs import is_off, knobs_of, turned
 _NEEDS = {  # at least one of these
     **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "perceptual_two"), ("identity",)),
     **dict.fromkeys(("steps_identity", "identity_people", "identity_alone"), ("identity",)),
-    **dict.fromkeys(("whitening", "steps_whitening", "steps_last", "last_people", "last_studio"), ("head",)),
+    **dict.fromkeys(("whitening", "steps_whitening", "steps_last", "last_people"), ("head",)),
     **dict.fromkeys(("steps_head", "head_people", "head_conditions", "head_kept"), ("head", "estimate")),
+    **dict.fromkeys(("steps_estimator", "estimator_pictures"), ("estimate",)),
+    "last_studio": ("head", "estimate"),
     **dict.fromkeys(("flows", "blend", "smooth", "still"), ("flow",)),
     "kept": ("still",),
 }
@@ -70,7 +72,9 @@ class Recipe:
     the stored picture differ along it in steps_whitening batches, with so many times the mean variance added in each
     (0: leave them). steps_last: updates, after that, of the head's last layer alone, which tells apart everything that
     last_people people have at one value; last_studio: share of all people whose pictures then are as they were
-    rendered, on black where they are cut out, instead of in a sitting drawn for them.
+    rendered, on black where they are cut out, instead of in a sitting drawn for them. steps_estimator: updates, at
+    last, of the value estimator alone, by estimator_pictures pictures in each, of which last_studio are as they were
+    rendered.
     Where the network moves pixels (needs a data set that says what each pixel shows): flows, blend, smooth: weights of
     how far both flows are from their truth, of which source a pixel is taken from, and of how rough the flows are.
     """
@@ -120,13 +124,16 @@ class Recipe:
     steps_last: int = 0
     last_people: int = 24
     last_studio: float = 0.5
+    steps_estimator: int = 0
+    estimator_pictures: int = 64
     flows: float = 0.0
     blend: float = 0.0
     smooth: float = 0.0
 
     def __post_init__(self) -> None:
         counts = ("sources", "targets", "contrast_people", "contrast_conditions", "identity_people", "steps_whitening")
-        small = [name for name in (*counts, "head_people", "head_conditions", "last_people") if getattr(self, name) < 1]
+        more = ("head_people", "head_conditions", "last_people", "estimator_pictures")
+        small = [name for name in (*counts, *more) if getattr(self, name) < 1]
         if small:
             raise ValueError(f"{', '.join(small)} must be at least 1")
         if not 0 <= self.average < 1:
@@ -158,7 +165,8 @@ class Recipe:
 
     @property
     def sees_places(self) -> bool:
-        """Whether what learns needs to know which place of the head each pixel shows: all but the last layer does."""
+        """Whether what learns needs to know which place of the head each pixel shows: all does but what learns last,
+        the head's last layer and the estimator alone."""
         more = max(self.steps_identity, self.steps_one, self.steps_two, self.updates_of_descriptors) > 0
         return self.network.flow and more
 
@@ -241,6 +249,7 @@ BEST = Recipe(
     whitening=0.1,
     steps_whitening=120,
     steps_last=3_000,
+    steps_estimator=2_000,
     flows=4.0,
     blend=1.0,
     smooth=0.03,

@@ -135,11 +135,13 @@ class TrainingRun:
     def _require_refinement(self) -> None:
         """Without an update of stage two, or with its decoder alone, it is that of a finished model."""
         recipe = self.recipe
-        of_head = self.config.head and (recipe.whitening or recipe.steps_last)
-        if not (recipe.steps_two or recipe.updates_of_descriptors or of_head):
+        alone = (self.config.head and (recipe.whitening or recipe.steps_last)) or (
+            self.config.estimate and recipe.steps_estimator
+        )
+        if not (recipe.steps_two or recipe.updates_of_descriptors or alone):
             raise TrainingError(
-                "no update of stage two, and no descriptor head to learn, to whiten or to go on with its last layer: "
-                "set --steps-two above 0"
+                "no update of stage two, and no descriptor head to learn, to whiten or to go on with its last layer, "
+                "nor an estimator: set --steps-two above 0"
             )
         if recipe.steps_one:
             raise TrainingError(

@@ -63,8 +63,8 @@ class Pace:
 
 class Stage(Protocol):
     """number: 0 is the identity network, 1 the generation network, 2 the refinement, 3 what makes descriptors of it, 5
-    that one's last layer; metric: what the card calls the average of its lessons' figures; digits: of that; averaged:
-    whether the recipe's average of weights is kept."""
+    that one's last layer, 6 what tells values; metric: what the card calls the average of its lessons' figures; digits:
+    of that; averaged: whether the recipe's average of weights is kept."""
 
     number: int
     metric: str

@@ -1,6 +1,6 @@
 """Training: the identity network, where there is one; stage one; stage two on what stage one makes, after it or beside
-it; then the descriptor's head, its whitening and its last layer, where it has one. Resumable to the bit on one
-machine."""
+it; then the descriptor's head, its whitening and its last layer, where it has one, and what tells values. Resumable to
+the bit on one machine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from faceedit.modelcard import ModelCard, read_card
 from faceedit.modelfile import Model, save_model
 from faceedit.training import checkpoint
 from faceedit.training.averages import Averages
+from faceedit.training.estimator import EstimatorStage
 from faceedit.training.head import HeadStage, Whitening
 from faceedit.training.last_layer import LastLayerStage
 from faceedit.training.pairs import PairSet
@@ -24,17 +25,18 @@ from faceedit.training.run import TrainingRun, began_with, begin
 from faceedit.training.second_stage import BesideStage, PolishingStage, RefinementStage
 from faceedit.training.stages import GenerationStage, IdentityStage, Material, Pace, Stage
 
-_TITLES = ("identity", "stage one", "stage two", "descriptor", "whitening", "last layer")
-_FIGURES = ("error {:.3f}", "MSE {:.0f}", "MSE {:.0f}", "error {:.3f}", "distance {:.3f}", "error {:.3f}")
+_TITLES = ("identity", "stage one", "stage two", "descriptor", "whitening", "last layer", "estimator")
+_ERROR, _SQUARES = "error {:.3f}", "MSE {:.0f}"
+_FIGURES = (_ERROR, _SQUARES, _SQUARES, _ERROR, "distance {:.3f}", _ERROR, _ERROR)
 _WHITENING = 4  # which learns by no loss
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where training stands. stage: 0 is the identity network, 3 the descriptor's head, 4 its whitening, 5 its last
-    layer; mse: per-pixel squared error in 0..255 units, in stages 0, 3 and 5 the top-1 error among the batch's faces or
-    pictures, in stage 4 the squared distance of imagined and stored descriptors, averaged over about the last 100
-    steps."""
+    layer, 6 what tells values; mse: per-pixel squared error in 0..255 units, in stages 0, 3, 5 and 6 the top-1 error
+    among the batch's faces, pictures or values, in stage 4 the squared distance of imagined and stored descriptors,
+    averaged over about the last 100 steps."""
 
     stage: int
     step: int
@@ -207,6 +209,7 @@ def stages_of(material: Material) -> tuple[Stage, ...]:
     config = material.run.config
     last: tuple[Stage, ...] = (HeadStage(material),) if config.head or config.estimate else ()
     last = (*last, LastLayerStage(material)) if config.head else last
+    last = (*last, EstimatorStage(material)) if config.estimate else last
     if material.run.recipe.beside:
         return IdentityStage(material), BesideStage(material), PolishingStage(material), *last
     return IdentityStage(material), GenerationStage(material), RefinementStage(material), *last
