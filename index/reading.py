@@ -183,6 +183,11 @@ class Reading:
         with self._database.reading() as session:
             return set(descriptor_slots.without_record(session))
 
+    def described(self, ids: Sequence[int]) -> set[int]:
+        """Those of these images that have a descriptor."""
+        with self._database.reading() as session:
+            return set(descriptor_slots.noted_hashes(session, ids))
+
     def problems(self) -> list[Problem]:
         """The files that could not be read, by path."""
         with self._database.reading() as session:

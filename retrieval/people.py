@@ -101,8 +101,8 @@ def nearness(describer: TellsPeople) -> tuple[Who, float]:
 def parts(gallery: Gallery, faces: Sequence[int], who: Who) -> FloatArray:
     """(n, d) what the descriptors of these faces say of who it is, of length 1; zeros where one says nothing, or waits
     to be made again."""
-    made, waiting = np.zeros((len(faces), who.stop - who.start), np.float32), gallery.undescribed()
-    rows = [row for row, face in enumerate(faces) if face not in waiting]
+    made, described = np.zeros((len(faces), who.stop - who.start), np.float32), gallery.described(faces)
+    rows = [row for row, face in enumerate(faces) if face in described]
     for start in range(0, len(rows), _PAGE):
         some = rows[start : start + _PAGE]
         made[some] = gallery.descriptors([faces[row] for row in some])[:, who.start : who.stop]

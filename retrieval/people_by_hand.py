@@ -42,7 +42,8 @@ def _require_one_name(gallery: Gallery, faces: Mapping[int, Sequence[int]]) -> N
 
 def split(gallery: Gallery, describer: TellsPeople, person: int, faces: Sequence[int]) -> tuple[Person, int]:
     """These faces of a person are somebody else, whom nobody knew: who, and how many others went along, since they are
-    more like these than like the rest. Raises UsageError, UnknownPersonError."""
+    more like these than like the rest. Of those whose descriptors wait to be made again nothing is said. Raises
+    UsageError, UnknownPersonError."""
     if describer.who is None:
         raise UsageError("this model does not say who somebody is: give another --model, or an encoder with --identity")
     with gallery.turn():
@@ -54,9 +55,11 @@ def split(gallery: Gallery, describer: TellsPeople, person: int, faces: Sequence
         rest = [face for face in there if face not in set(faces)]
         if not rest:
             raise UsageError(f"these are all {counted(len(there), 'face')} of person {person}: name some of them")
-        away = _nearer(parts(gallery, [*faces, *rest], describer.who), len(faces))
-        stay = {face: person for face, goes in zip(rest, away, strict=True) if not goes}
-        along = [face for face, goes in zip(rest, away, strict=True) if goes]
+        described = gallery.described(rest)
+        compared = [face for face in rest if face in described]
+        away = _nearer(parts(gallery, [*faces, *compared], describer.who), len(faces))
+        stay = {face: person for face, goes in zip(compared, away, strict=True) if not goes}
+        along = [face for face, goes in zip(compared, away, strict=True) if goes]
         number = gallery.people.place_apart(list(faces), stay, along)
     return gallery.people.get(number), len(along)
 

@@ -26,7 +26,7 @@ from faceedit.training.pairs import PairSet, PersonSampler, load_pairs
 from faceedit.training.recipes import BEST, Recipe, recipe_named
 from faceedit.training.run import TrainingRun, begin
 from faceedit.training.second_stage import two_stages
-from faceedit.training.stages import Material
+from faceedit.training.stages import Material, Pace
 from faceedit.training.trainer import Progress, train
 from faceedit.training.whitening import whitening
 from retrieval.evaluation.evaluate import evaluate
@@ -397,26 +397,28 @@ def test_the_estimator_learns_alone_on_a_finished_model(cut_out: Path, tmp_path:
     made = train(run, pairs, report=lambda progress: losses.append(progress.loss))
     changed = changed_between(first, made)
     assert changed and all(name.startswith("estimator.") for name in changed)
+    assert (EstimatorStage.pace, EstimatorStage.averaged) == (Pace(), False)
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_a_lesson_of_the_estimator_is_what_it_says(cut_out: Path, tmp_path: Path, share: float) -> None:
+@pytest.mark.parametrize(("share", "step"), [(0.0, 0), (0.0, 1), (0.0, 2), (0.5, 1), (1.0, 0)])
+def test_a_lesson_of_the_estimator_is_what_it_says(cut_out: Path, tmp_path: Path, share: float, step: int) -> None:
     """So many pictures as they were rendered, and the others each in a sitting of its own, all by their values."""
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    pairs = replace(pairs, groups=np.where(np.arange(len(pairs.groups))[:, None] == 0, pairs.groups, -1))
+    pairs.groups[0, 3:] = -1  # there are only three pictures
     recipe = replace(TINY_BEST, steps_estimator=1, last_studio=share, perceptual=0.0, perceptual_two=0.0)
     run = TrainingRun(POSE, recipe, tmp_path)
     material = Material.of(run, pairs, begin(run))
     stage = EstimatorStage(material)
     stage.begin()
-    lesson = stage.lesson(0)
-    held = np.argwhere(pairs.groups >= 0)
-    some = held[np.random.default_rng([0, 6, 0]).integers(len(held), size=6)]
-    rows, values = pairs.groups[tuple(some.T)], some[:, 1:]
+    lesson = stage.lesson(step)
+    own_values = np.random.default_rng([0, 6, step]).integers(3, size=6)
+    rows, values = pairs.groups[0, own_values], own_values[:, None]
     studio = Photographer(pairs, material.normalisation, None, "cpu")
     plain = int(6 * share)
     shots = [
-        by.sitting(rows[of], rows[of, None], values[of], np.arange(len(rows[of])), (0, 6, 0))
+        by.sitting(rows[of], rows[of, None], values[of], np.arange(len(rows[of])), (0, 6, step))
         for by, of in ((studio, slice(plain)), (material.photographer, slice(plain, 6)))
         if len(rows[of])
     ]

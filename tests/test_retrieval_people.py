@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from faceedit.errors import ImageError, UsageError
 from index.care.restore import restore
@@ -18,6 +19,8 @@ from index.labels import SUGGESTION
 from retrieval.errors import NothingFoundError
 from retrieval.face_search import FaceSearch
 from retrieval.grouping import grouped
+from retrieval.people import parts
+from retrieval.people_by_hand import _nearer
 from tests.people import ANNA, BEN, CARL, Alike, direction, save, search
 
 
@@ -290,6 +293,39 @@ def test_split_and_asked_for_are_persons_some_of_whose_descriptors_wait_to_be_ma
         assert faces.query(person=person, k=1)[0].path.name == "a0.png"  # by its pictures, nobody else is as like them
         faces.index(photos)
         assert not faces.gallery.undescribed() and together(faces) >= {names("a", 2, 3), names("a", 0), names("a", 1)}
+
+
+def test_what_descriptors_say_stands_in_the_rows_of_their_faces(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with search(tmp_path / "db") as faces:
+        faces.index(photos)
+        ids = [face.id for face in faces.gallery.faces()]
+        stored = faces.gallery.descriptors(ids)
+    given_up(tmp_path / "db", ids[1], ids[4])
+    who = Alike().who
+    assert who is not None
+    wanted = stored[:, who.start : who.stop] / np.linalg.norm(stored[:, who.start : who.stop], axis=1, keepdims=True)
+    wanted[[1, 4]] = 0
+    with search(tmp_path / "db") as faces:
+        assert faces.gallery.described([*ids, 999]) == set(ids) - {ids[1], ids[4]}
+        for page in (1, 2, 1_000):
+            monkeypatch.setattr("retrieval.people._PAGE", page)
+            np.testing.assert_allclose(parts(faces.gallery, ids, who), wanted, atol=1e-6)
+
+
+def test_those_go_along_who_are_far_nearer_and_say_something() -> None:
+    anna, ben, nobody = direction(64, 1), direction(64, 2), np.zeros(64)
+
+    def told(away: list[NDArray[np.float64]], rest: list[NDArray[np.float64]]) -> list[bool]:
+        return _nearer(np.stack([*away, *rest]).astype(np.float32), len(away))
+
+    aside = [anna + 0.3 * ben, *(ben + many * direction(64, 5) for many in (0.5, -0.5))]
+    near, *others = (one / np.linalg.norm(one) for one in aside)
+    assert told([anna], [near, *others]) == [True, False, False]
+    assert told([nobody, anna, nobody], [nobody, near, *others]) == [False, True, False, False]  # zeros are no mean's
+    assert told([nobody], [near, *others]) == [False] * 3 and told([anna], [near]) == [False]
+    assert told([ben, ben], others) == [False] * 2  # all of them would go
 
 
 def given_up(folder: Path, *ids: int) -> None:

@@ -78,7 +78,8 @@ class Photographer:
 
     def sitting(self, sources: Rows, targets: Rows, values: Rows, people: Rows, draw: tuple[int, ...]) -> Sitting:
         """sources (S,) and targets (S, K) are rows, values (S, K) positions; people (S,): sources with the same number
-        were photographed together, so that they share exposure and colours."""
+        were photographed together, so that they share exposure and colours. Without targets (S, 0) values are the
+        sources' own (S, 1)."""
         if self._knobs is None:
             plain = [self._normalised(self._plain(rows, draw)) for rows in (sources, targets.ravel())]
             return Sitting(plain[0], plain[1], torch.from_numpy(values).to(self._device))
@@ -127,7 +128,7 @@ class Photographer:
         """Of every target (S, K), side by side, in its source (S,) that was misaligned, as they were themselves where
         they are taken together."""
         mask_rows, places, viewpoints = self._pairs.mask_rows, self._places, self._viewpoints
-        if mask_rows is None or places is None or viewpoints is None:
+        if mask_rows is None or places is None or viewpoints is None or not targets.size:
             return None
         n, k = len(self._pairs.images), targets.shape[1]
         source, target = (mask_rows[rows % n] for rows in (np.repeat(sources, k), targets.ravel()))

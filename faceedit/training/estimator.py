@@ -15,9 +15,9 @@ from faceedit.training.stages import Lesson, Material, Pace
 
 
 class EstimatorStage:
-    """Stage 6: the value estimator alone, by pictures drawn from all there are, of which it saw few beside the head:
-    some as they were rendered, the others in a sitting of their own. figure: share of pictures whose value it takes
-    for another."""
+    """Stage 6: the value estimator alone, by pictures drawn from all that have a value, of which it saw few beside the
+    head: some as they were rendered, the others in a sitting of their own. figure: share of pictures whose value it
+    takes for another."""
 
     number, metric, digits, averaged = 6, "training_estimator_error", 4, False
     pace = Pace()
@@ -44,9 +44,9 @@ class EstimatorStage:
         drawn = np.random.default_rng([self._material.run.seed, self.number, step]).integers(
             len(self._rows), size=count
         )
-        plain = round(count * share)
+        plain, no_targets = round(count * share), self._rows[:, None][:, :0]
         shots = [
-            taken_by.shot(self.number, step, self._rows[some], self._rows[some, None], self._values[some, None])
+            taken_by.shot(self.number, step, self._rows[some], no_targets[some], self._values[some, None])
             for taken_by, some in ((self._studio, drawn[:plain]), (self._material, drawn[plain:]))
             if len(some)
         ]

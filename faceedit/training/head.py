@@ -1,4 +1,4 @@
-"""The learned descriptor: its head and the value estimator learn last, on networks that stand still; then the head is
+"""The learned descriptor: its head and the value estimator learn on networks that stand still; then the head is
 whitened."""
 
 from __future__ import annotations

@@ -66,6 +66,8 @@ class LastLayerStage(OnFrozen):
         assert head is not None
         value, people = self._people.batch(step, self._recipe.last_people)
         turned, stored, own = of_one_value([self._shown(person) for person in people.tolist()], value)
+        if step + 1 == self.steps:
+            self._known = {}
         if not len(own):  # of people with few pictures, none may have been turned there
             return Lesson(0 * head.last.bias.sum(), 0.0, 0)
         draw = np.random.default_rng([self._material.run.seed, self.number, step])

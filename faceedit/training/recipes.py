@@ -65,16 +65,16 @@ class Recipe:
     keep: weight of how far stage two's colours, coarsely, are from those of stage one, which copied them; critic: of a
     critic that tells made patches from real ones, which sets in late where stage two learns; average: keep, after
     either stage, its weights averaged over the updates with so much of the average before (0: as the last one left
-    them). steps_head: updates, last, of the descriptor's head and the value estimator alone, by head_people people
-    under head_conditions conditions in a batch; head_kept: only so many batches are made, and what stands still makes
-    of them lies in the folder of the run while they are learned from again and again (0: another for each update);
-    whitening: then make each direction of the head's descriptors count for less, the more those of the imagined and of
-    the stored picture differ along it in steps_whitening batches, with so many times the mean variance added in each
-    (0: leave them). steps_last: updates, after that, of the head's last layer alone, which tells apart everything that
-    last_people people have at one value; last_studio: share of all people whose pictures then are as they were
-    rendered, on black where they are cut out, instead of in a sitting drawn for them. steps_estimator: updates, at
-    last, of the value estimator alone, by estimator_pictures pictures in each, of which last_studio are as they were
-    rendered.
+    them). steps_head: updates, afterwards, of the descriptor's head and the value estimator alone, by head_people
+    people under head_conditions conditions in a batch; head_kept: only so many batches are made, and what stands still
+    makes of them lies in the folder of the run while they are learned from again and again (0: another for each
+    update); whitening: then make each direction of the head's descriptors count for less, the more those of the
+    imagined and of the stored picture differ along it in steps_whitening batches, with so many times the mean variance
+    added in each (0: leave them). steps_last: updates, after that, of the head's last layer alone, which tells apart
+    everything that last_people people have at one value; last_studio: share of all people whose pictures then are as
+    they were rendered, on black where they are cut out, instead of in a sitting drawn for them. steps_estimator:
+    updates, at last, of the value estimator alone, by estimator_pictures pictures in each, of which last_studio are as
+    they were rendered.
     Where the network moves pixels (needs a data set that says what each pixel shows): flows, blend, smooth: weights of
     how far both flows are from their truth, of which source a pixel is taken from, and of how rough the flows are.
     """

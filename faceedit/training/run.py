@@ -141,7 +141,7 @@ class TrainingRun:
         if not (recipe.steps_two or recipe.updates_of_descriptors or alone):
             raise TrainingError(
                 "no update of stage two, and no descriptor head to learn, to whiten or to go on with its last layer, "
-                "nor an estimator: set --steps-two above 0"
+                "nor an estimator to learn: set --steps-two above 0"
             )
         if recipe.steps_one:
             raise TrainingError(

@@ -44,7 +44,7 @@ _LOOKED_AT = 0.25  # share of a batch's pictures: the identity network costs as 
 @dataclass(frozen=True)
 class Lesson:
     """What one step learns from. loss: to be made small; figure: for the report, see `Stage.metric`; pairs: how many
-    pairs of pictures it saw."""
+    pairs of pictures it saw, or pictures where there are no pairs."""
 
     loss: Tensor
     figure: float

@@ -205,7 +205,8 @@ class Trainer:
 
 
 def stages_of(material: Material) -> tuple[Stage, ...]:
-    """The stages of a run; the last ones only where there is a head or, of these the former, an estimator."""
+    """The stages of a run; of the last ones the first where there is a head or an estimator, the second where there is
+    a head, the third where there is an estimator."""
     config = material.run.config
     last: tuple[Stage, ...] = (HeadStage(material),) if config.head or config.estimate else ()
     last = (*last, LastLayerStage(material)) if config.head else last
