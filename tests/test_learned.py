@@ -370,35 +370,32 @@ def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> No
     assert flatness[1] < 0.7 * flatness[0]  # differences are more alike in all directions
 
 
-@pytest.mark.slow
-def test_the_last_layer_learns_alone_on_a_finished_model(cut_out: Path, tmp_path: Path) -> None:
-    """What the imagined picture's descriptor is told apart by: fewer are nearer to another's."""
-    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
-    first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
-    none = {"steps_identity": 0, "steps_one": 0, "steps_two": 0, "steps_head": 0}
-    still = replace(TINY_BEST, **none, steps_last=60, learning_rate=1e-2)  # type: ignore[arg-type]
-    run = TrainingRun(POSE, still, tmp_path / "last", start=first)
-    run.require_startable(resume=False)
-    errors: list[float] = []
-    made = train(run, pairs, report=lambda progress: errors.append(progress.loss))
-    assert changed_between(first, made) == {"head.layers.5.weight", "head.layers.5.bias"}
-    assert np.mean(errors[-10:]) < 0.8 * np.mean(errors[:10])
+HEAD_S_LAST = {"head.layers.5.weight", "head.layers.5.bias"}
+ESTIMATOR = {f"estimator.layers.{layer}" for layer in ("0.weight", "0.bias", "3.weight", "3.bias")}
 
 
 @pytest.mark.slow
-def test_the_estimator_learns_alone_on_a_finished_model(cut_out: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("steps", "learns"), [("steps_last", HEAD_S_LAST), ("steps_estimator", ESTIMATOR)])
+def test_what_learns_last_learns_alone_on_a_finished_model(
+    cut_out: Path, tmp_path: Path, steps: str, learns: set[str]
+) -> None:
+    """The head's last layer: fewer imagined pictures are nearer to another's; the estimator."""
     pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
     none = {"steps_identity": 0, "steps_one": 0, "steps_two": 0, "steps_head": 0}
-    still = replace(TINY_BEST, **none, steps_estimator=60, learning_rate=1e-2)  # type: ignore[arg-type]
+    still = replace(TINY_BEST, **{**none, steps: 60}, learning_rate=1e-2)  # type: ignore[arg-type]
     run = TrainingRun(POSE, still, tmp_path / "last", start=first)
     run.require_startable(resume=False)
     losses: list[float] = []
     made = train(run, pairs, report=lambda progress: losses.append(progress.loss))
-    changed = changed_between(first, made)
-    assert changed and all(name.startswith("estimator.") for name in changed)
-    assert (EstimatorStage.pace, EstimatorStage.averaged) == (Pace(), False)
+    assert changed_between(first, made) == learns
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_what_learns_last_has_a_pace_of_its_own() -> None:
+    """And what it leaves is no average of its weights."""
+    assert (LastLayerStage.pace, LastLayerStage.averaged) == (Pace(rate=0.2), False)
+    assert (EstimatorStage.pace, EstimatorStage.averaged) == (Pace(), False)
 
 
 @pytest.mark.parametrize(("share", "step"), [(0.0, 0), (0.0, 1), (0.0, 2), (0.5, 1), (1.0, 0)])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import nn
 
 from faceedit.devices import autocast
-from faceedit.training.batches import Photographer
 from faceedit.training.losses import value_loss
 from faceedit.training.stages import Lesson, Material, Pace
 
@@ -27,8 +24,7 @@ class EstimatorStage:
         self._describer = material.networks.describer
         held = np.argwhere(material.pairs.groups >= 0)
         self._rows, self._values = material.pairs.groups[tuple(held.T)], held[:, 1]
-        plain = Photographer(material.pairs, material.normalisation, None, material.run.device)
-        self._studio = replace(material, photographer=plain)
+        self._studio = material.studio
 
     @property
     def steps(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceedit.devices import autocast
-from faceedit.training.batches import Photographer
 from faceedit.training.frozen import halved
 from faceedit.training.head import OnFrozen
 from faceedit.training.pairs import PersonSampler
@@ -48,9 +47,7 @@ class LastLayerStage(OnFrozen):
     def __init__(self, material: Material) -> None:
         super().__init__(material)
         self._people = PersonSampler(material.pairs, material.run.seed)
-        self._studio = replace(
-            material, photographer=Photographer(material.pairs, material.normalisation, None, material.run.device)
-        )
+        self._studio = material.studio
         self._known: dict[int, Shown] = {}
 
     @property

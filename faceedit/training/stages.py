@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -140,6 +140,12 @@ class Material:
         photographer = Photographer(pairs, normalisation, run.recipe.augmentation, run.device)
         adversary = Adversary(run.seed, run.device) if run.recipe.critic > 0 else None
         return cls(run, pairs, networks, normalisation, photographer, adversary)
+
+    @property
+    def studio(self) -> Material:
+        """The same, but that pictures are as they were rendered."""
+        plain = Photographer(self.pairs, self.normalisation, None, self.run.device)
+        return replace(self, photographer=plain)
 
     def only(self, *learning: nn.Module | None) -> list[nn.Parameter]:
         """The parameters of what learns; all others stand still, and so does what the identity network measures."""
