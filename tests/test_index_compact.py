@@ -127,6 +127,7 @@ def test_a_disk_that_fills_up_meanwhile_changes_nothing(gallery: Gallery) -> Non
     assert content(gallery) == before and gallery.verify().sound
 
 
+@pytest.mark.slow
 def test_descriptors_are_right_at_whatever_moment_the_gallery_is_compacted(gallery: Gallery, tmp_path: Path) -> None:
     """Also between the slots and their file, which is gone then."""
     ids, later = [face.id for face in gallery.faces()], list[int]()

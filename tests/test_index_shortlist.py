@@ -280,6 +280,7 @@ def test_removed_images_are_gone_from_the_disk_too(gallery: Gallery) -> None:
     assert first not in found(gallery, query)
 
 
+@pytest.mark.slow
 def test_a_compaction_at_any_moment_of_a_search_is_noticed(gallery: Gallery, tmp_path: Path) -> None:
     """The rows of an index in memory mean slots of the file that it was made from."""
     gallery.prepare(Requirements(recall=0.98), planner=only(FLAT))
