@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from faceedit.errors import UsageError
 from index.gallery import Gallery
 from index.values import FloatArray, Person
@@ -67,14 +69,15 @@ def split(gallery: Gallery, describer: TellsPeople, person: int, faces: Sequence
 def _nearer(vectors: FloatArray, many: int) -> list[bool]:
     """Of the faces (n, d) behind the first `many`, whether each is far nearer to those than to the others: by less than
     half of the mean squared distance. Those of no length are near to nobody."""
-    says = [bool(one.any()) for one in vectors]
+    says = np.linalg.norm(vectors, axis=1) > 0
     away, rest = vectors[:many][says[:many]], vectors[many:][says[many:]]
-    if not len(away) or len(rest) < 2:
-        return [False] * len(says[many:])
-    alike = (rest @ rest.sum(0) - (rest * rest).sum(1)) / (len(rest) - 1)
-    nearer: list[bool] = (2 * (2 - 2 * rest @ away.mean(0)) < 2 - 2 * alike).tolist()
-    of_those = iter(nearer if not all(nearer) else [False] * len(nearer))
-    return [said and next(of_those) for said in says[many:]]
+    goes = np.zeros(len(vectors) - many, np.bool_)
+    if len(away) and len(rest) > 1:
+        alike = (rest @ rest.sum(0) - (rest * rest).sum(1)) / (len(rest) - 1)
+        nearer = 2 * (2 - 2 * rest @ away.mean(0)) < 2 - 2 * alike
+        goes[says[many:]] = nearer & ~nearer.all()
+    found: list[bool] = goes.tolist()
+    return found
 
 
 def kept_apart(gallery: Gallery, persons: Iterable[int]) -> list[Person]:

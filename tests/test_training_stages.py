@@ -286,9 +286,8 @@ def test_comparisons_that_are_kept_are_made_once_and_are_gone_with_the_last_upda
 def test_a_run_that_goes_on_among_kept_comparisons_equals_one_that_never_stopped(
     people: PairSet, tmp_path: Path
 ) -> None:
-    few = {"steps_identity": 1, "steps_one": 1, "steps_two": 1, "steps_head": 6, "steps_whitening": 2, "steps_last": 0}
-    few["steps_estimator"] = 0
-    few["head_kept"] = 2
+    few = dict.fromkeys(("steps_identity", "steps_one", "steps_two"), 1)
+    few |= {"steps_head": 6, "head_kept": 2, "steps_whitening": 2, "steps_last": 0, "steps_estimator": 0}
     recipe = replace(WITHOUT_CRITIC, **few)  # type: ignore[arg-type]
     whole, cut = (TrainingRun(POSE, recipe, tmp_path / name, checkpoint_every=3) for name in ("whole", "cut"))
 
