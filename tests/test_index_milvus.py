@@ -127,6 +127,9 @@ def test_one_that_is_back_and_cannot_search_yet_is_waited_for_a_moment(serving: 
     with ThreadPoolExecutor(6) as pool:  # one failure, however many hear of it
         searches = [pool.submit(engine.search, query, 10, 0, None, "pose") for _ in range(6)]
         assert all("does not answer" in str(search.exception()) for search in searches)
+    for _ in range(3):  # and however often it is found away: that says nothing of how slow it is once it is back
+        with pytest.raises(EngineError, match="does not answer"):
+            engine.search(query, 10, 0, None, "pose")
     serving(answer, port)
     began = time.monotonic()
     with pytest.raises(EngineError, match="Deadline Exceeded"):

@@ -65,7 +65,7 @@ class Milvus:
         self._loading = _BUILDING if vectors.kind == LITE else _SOON
         self._client: Any = None
         self._former: Any = None
-        self._failed = 0  # times since it answered last
+        self._failed = 0  # clients since it answered last; one that could not connect says only that it is away
         self._refused: tuple[float, EngineError] | None = None  # when it could not be connected to last, and why
         self._lock = RLock()
         self._field: str | None = None
@@ -226,7 +226,7 @@ class Milvus:
                         self._client.load_collection(self._name, timeout=self._loading)
                 except _FAILURES as error:
                     self._drop()
-                    self._failed += 1
+                    self._failed = max(self._failed, 1)
                     self._refused = time.monotonic(), self._silent(error)
                     raise self._refused[1] from error
             return self._client
