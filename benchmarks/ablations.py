@@ -115,6 +115,7 @@ SECOND = (
     Variant("colours not kept", ("keep=0",)),
     Variant("no critic", ("critic=0",)),
     Variant("the head does not look back", ("look_back=off",)),
+    Variant("no hidden units beside the head's last layer", ("head_hidden=0",)),
     Variant("no whitening", ("whitening=0",)),
     Variant("no estimate of the value", ("estimate=0",)),
     Variant("no contrast of the paper's descriptor", ("contrast=0",)),

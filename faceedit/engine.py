@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -269,14 +270,17 @@ class _Describer:
 
     def __init__(self, describer: Describer, precision: torch.dtype) -> None:
         self._describer = describer
-        self._head = None if describer.head is None else folded(describer.head.layers, precision)
+        head = describer.head
+        self._head = None if head is None else folded([head.layers[:-1]], precision)
+        self._ends = [] if head is None else [folded([end], precision) for end in head.ends]
 
     def make(self, prepared: Prepared, rows: Tensor, values: Tensor, features: Tensor, asked: bool) -> Tensor:
         if self._head is not None:
             if self._describer.look_back:
                 assert prepared.seen is not None
                 features = torch.cat([features, prepared.seen[rows]], 1)
-            features = run(self._head, features)
+            hidden = run(self._head, features)
+            features = reduce(torch.add, (run(end, hidden) for end in self._ends))
         refined = F.normalize(features.float().flatten(1), dim=1)
         who, estimate = (None if of is None else of[rows] for of in (prepared.who, prepared.estimate))
         return self._describer.joined(refined, who, self._describer.code(values, None if asked else estimate))

@@ -23,9 +23,9 @@ from faceedit.files import read_small
 from faceedit.networks import NetworkConfig
 
 CARD = "model.json"
-FORMAT = 8
+FORMAT = 9
 # 2: occlusion, words, compact, half precision; 3: mixing, learned descriptors, neutral;
-# 4: width, skip, look_back, estimate; 5: flow; 6: still, kept; 7: colour; 8: soft
+# 4: width, skip, look_back, estimate; 5: flow; 6: still, kept; 7: colour; 8: soft; 9: head_hidden
 _READABLE = range(1, FORMAT + 1)
 LONGEST_CARD = 1 << 20  # bytes
 _LARGEST_VALUE = 2**31  # of an attribute, either way

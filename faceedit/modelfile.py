@@ -49,6 +49,7 @@ _NEWER: dict[str, dict[str, object]] = {  # fields that format 1 did not have, w
         "kept": False,
         "colour": 0.0,
         "soft": False,
+        "head_hidden": 0,
     },
 }
 WEIGHTS = "model.safetensors"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,7 @@ LARGEST = {
     "mixing": 64,
     "width": 2_048,
     "head": 32_768,
+    "head_hidden": 32_768,
     "identity": 8_192,
 }  # sizes that a network may have: ten times and more of any that was trained
 MOST_SURE = 100  # times as much as an error's logarithm that an estimate may weigh
@@ -42,8 +44,9 @@ class NetworkConfig:
     of its weights, for use but not for training.
     Beyond the paper: mixing: transformer blocks between the generation's encoder and decoder, so that every part of the
     source is seen everywhere (0: none, the paper's local network); width: of their channels; head: size of a learned
-    descriptor on top of the refinement's 1 x 1 layer (0: the layer itself, 28,800 values); identity: size of the
-    identity network's part of the descriptor (0: no such network); candidate: share of the descriptor's squared length
+    descriptor on top of the refinement's 1 x 1 layer (0: the layer itself, 28,800 values); head_hidden: units of a
+    hidden layer beside the head's last one, which sees the same (0: none); identity: size of the identity network's
+    part of the descriptor (0: no such network); candidate: share of the descriptor's squared length
     that says which value the picture has (0: none); share: the identity part's share of the rest; colour: the share of
     all that says which colour the face has (0: none); skip: the refinement's picture is the generation's plus a
     correction; look_back: the head also sees what the identity network saw in the source; estimate: how much an
@@ -63,6 +66,7 @@ class NetworkConfig:
     mixing: int = 0
     width: int = 128
     head: int = 0
+    head_hidden: int = 0
     identity: int = 0
     share: float = 0.5
     candidate: float = 0.0
@@ -81,10 +85,11 @@ class NetworkConfig:
                 raise ValueError(f"{name} is over {most:,}, the most that a network may have")
         if min(self.attributes, self.hidden, self.middle) < 1:
             raise ValueError(f"network sizes must be at least 1, got {self._said('attributes', 'hidden', 'middle')}")
-        if min(self.mixing, self.head, self.identity) < 0:
-            raise ValueError(
-                f"mixing, head and identity must be 0 or more, got {self._said('mixing', 'head', 'identity')}"
-            )
+        if min(self.mixing, self.head, self.head_hidden, self.identity) < 0:
+            said = self._said("mixing", "head", "head_hidden", "identity")
+            raise ValueError(f"mixing, head, head_hidden and identity must be 0 or more, got {said}")
+        if self.head_hidden and not self.head:
+            raise ValueError(f"head_hidden needs a head, got {self._said('head', 'head_hidden')}")
         if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
             raise ValueError(f"width must be a multiple of {HEAD_WIDTH}, got {self.width}")
         if not 0 <= self.share <= 1:
@@ -117,7 +122,8 @@ class NetworkConfig:
         return (
             (mixed if self.mixing else encoder)
             + (0 if self.flow else 1152 * self.middle)
-            + 4096 * (self.head + self.identity + (self.attributes if self.estimate else 0))
+            + 4096 * (self.head + self.head_hidden + self.identity + (self.attributes if self.estimate else 0))
+            + self.head_hidden * self.head
         )
 
     @property
@@ -633,21 +639,50 @@ def corrected(said: Tensor, maps: Tensor, kept: bool = False) -> Tensor:
     return torch.where(invented(maps[:, 9:]), made, moved) if kept else made
 
 
-class DescriptorHead(nn.Module):
-    """The descriptor layer 128x15x15, and maybe as much from the source -> a learned descriptor of `size` values."""
+_SEEN = 256 * 16  # numbers that the head's last layer sees
 
-    def __init__(self, size: int, look_back: bool) -> None:
+
+class _Beside(nn.Sequential):
+    """What the head's last layer sees (B, 4096) -> (B, size), through `hidden` units."""
+
+    def __init__(self, hidden: int, size: int) -> None:
+        super().__init__(*rectified(nn.Linear(_SEEN, hidden)), nn.Linear(hidden, size))
+
+    @property
+    def last(self) -> nn.Linear:
+        """The last layer."""
+        last = self[-1]
+        assert isinstance(last, nn.Linear)
+        return last
+
+
+class DescriptorHead(nn.Module):
+    """The descriptor layer 128x15x15, and maybe as much from the source -> a learned descriptor of `size` values, the
+    sum of what its last layer says and, maybe, what `hidden` units beside it do."""
+
+    def __init__(self, size: int, look_back: bool, hidden: int = 0) -> None:
         super().__init__()
         self.size = size
         self.layers = nn.Sequential(
             *rectified(nn.Conv2d(128 + (MIDDLE if look_back else 0), 128, 3, stride=2, padding=1)),  # 128x8x8
             *rectified(nn.Conv2d(128, 256, 3, stride=2, padding=1)),  # 256x4x4
             nn.Flatten(),
-            nn.Linear(256 * 16, size),
+            nn.Linear(_SEEN, size),
         )
+        self.beside = _Beside(hidden, size) if hidden else None
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.layers(features)  # type: ignore[no-any-return]
+        return self.said(self.hidden(features))
+
+    def said(self, hidden: Tensor) -> Tensor:
+        """Of what the last layer, and the one beside it, see (B, 4096), the descriptors (B, size)."""
+        said: Tensor = reduce(torch.add, (end(hidden) for end in self.ends))
+        return said
+
+    @property
+    def ends(self) -> list[nn.Module]:
+        """What makes descriptors of what is seen, each its part of the sum."""
+        return [self.last] if self.beside is None else [self.last, self.beside]
 
     def hidden(self, features: Tensor) -> Tensor:
         """What the last layer sees (B, 4096)."""
@@ -661,11 +696,11 @@ class DescriptorHead(nn.Module):
         return last
 
     def transform(self, by: Tensor) -> None:
-        """Multiply all descriptors from now on by (size, size), as part of the last layer."""
-        last = self.last
+        """Multiply all descriptors from now on by (size, size), as part of the last layers."""
         with torch.no_grad():
-            last.weight.copy_(by @ last.weight.to(by.dtype))
-            last.bias.copy_(by @ last.bias.to(by.dtype))
+            for last in [self.last] if self.beside is None else [self.last, self.beside.last]:
+                last.weight.copy_(by @ last.weight.to(by.dtype))
+                last.bias.copy_(by @ last.bias.to(by.dtype))
 
 
 class ValueEstimator(nn.Module):
@@ -693,7 +728,7 @@ class Describer(nn.Module):
         self.share, self.candidate, self.look_back = config.share, config.candidate, config.look_back
         self.soft, self.colour = config.soft, config.colour
         self.register_buffer("codes", _codes(config.attributes), persistent=False)
-        self.head = DescriptorHead(config.head, config.look_back) if config.head else None
+        self.head = DescriptorHead(config.head, config.look_back, config.head_hidden) if config.head else None
         self.identity = IdentityNetwork(config.identity) if config.identity else None
         self.estimate_weight = config.estimate
         self.estimator = ValueEstimator(config.attributes) if config.estimate else None
@@ -795,6 +830,9 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         elif isinstance(module, MixingGenerationNetwork):
             nn.init.normal_(module.places, std=0.02, generator=generator)
             nn.init.normal_(module.attributes, std=0.02, generator=generator)
+    for head in (m for m in network.modules() if isinstance(m, DescriptorHead)):
+        if head.beside is not None:  # which begins with nothing
+            nn.init.zeros_(head.beside.last.weight)
     for decoder in (m for m in network.modules() if isinstance(m, FlowDecoder)):
         with torch.no_grad():  # training begins with pixels that stay about where they are
             last = decoder.layers[4]

@@ -16,7 +16,15 @@ from faceedit.attributes import POSE
 from faceedit.editor import ALL, Editor
 from faceedit.engine import Engine, turned_back
 from faceedit.modelfile import Networks, load_model, new_networks
-from faceedit.networks import FlowGenerationNetwork, GenerationNetwork, NetworkConfig, blended, compact, initialise
+from faceedit.networks import (
+    Describer,
+    FlowGenerationNetwork,
+    GenerationNetwork,
+    NetworkConfig,
+    blended,
+    compact,
+    initialise,
+)
 from faceedit.training.correspondence import mirrored_flow
 from tests.conftest import blob_face
 
@@ -31,6 +39,7 @@ CONFIGS = {
     "mixing": NetworkConfig(mixing=2, width=64, skip=True),
     "moved pixels": NetworkConfig(mixing=2, width=64, skip=True, flow=True),
     "everything": NetworkConfig(mixing=1, head=32, identity=16, candidate=0.2, skip=True, look_back=True, estimate=0.5),
+    "hidden units beside the head's last layer": NetworkConfig(head=32, head_hidden=24),
 }
 
 
@@ -40,6 +49,8 @@ def untrained(config: NetworkConfig) -> Networks:
     generator = torch.Generator().manual_seed(3)
     for network in networks:
         initialise(network, generator)
+        if isinstance(network, Describer) and network.head is not None and network.head.beside is not None:
+            nn.init.normal_(network.head.beside.last.weight, generator=generator)  # as once it has learned
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 assert module.running_mean is not None and module.running_var is not None

@@ -69,7 +69,7 @@ def test_knobs_that_do_nothing_are_told() -> None:
     told = ["share has no effect without identity", "whitening has no effect without head"]
     told.append("steps_head has no effect without head or estimate")
     assert fast.idle(["share", "whitening", "steps_one", "steps_head"]) == told
-    assert BEST.idle(["share", "whitening"]) == []
+    assert BEST.idle(["share", "whitening", "head_hidden"]) == []
     assert BEST.turned(["head=0"]).idle(["steps_head", "steps_whitening"]) == [
         "steps_whitening has no effect without head"
     ]
@@ -120,6 +120,7 @@ def test_every_part_of_the_network_can_be_left_out(knobs: tuple[str, ...]) -> No
     network = BEST.turned(knobs).network_for(7)
     names = [knob.partition("=")[0].rpartition(".")[2] for knob in knobs]
     assert all(getattr(network, name) == 0 for name in names)
+    assert (network.head_hidden > 0) == ("head" not in names)
     assert network.look_back == (names in (["mixing"], ["skip"], ["estimate"], ["candidate"]))
     assert (network.estimate > 0) == (names not in (["identity"], ["head", "identity"], ["estimate"]))
     assert network.soft == (network.estimate > 0 and network.candidate > 0)

@@ -55,7 +55,7 @@ TINY_BEST = replace(
     last_people=2,
     steps_estimator=0,
     estimator_pictures=6,
-    network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2, flow=False),
+    network=replace(BEST.network, mixing=1, head=16, head_hidden=12, identity=8, candidate=0.2, flow=False),
 )
 
 
@@ -283,6 +283,8 @@ def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path)
         for a, b in zip(first.networks, again.networks, strict=True)
         for name, value in a.state_dict().items()
     )
+    fewer = TrainingRun(POSE, sized(still, head_hidden=0), tmp_path / "fewer", start=first)
+    assert not fewer.takes_head  # which is another one without its hidden units
     wider = sized(still, head=24)  # another head: the rest is still taken
     run = TrainingRun(POSE, wider, tmp_path / "wider", start=first)
     assert (run.takes_generation, run.takes_identity, run.takes_head) == (True, True, False)
@@ -294,6 +296,31 @@ def test_a_run_takes_from_another_model_what_fits(cut_out: Path, tmp_path: Path)
     assert not slim.takes_generation
     paper = replace(first, card=replace(first.card, network=replace(first.card.network, mixing=0)))
     assert TrainingRun(POSE, sized(still, mixing=0, width=64), tmp_path / "paper", start=paper).takes_generation
+
+
+@pytest.mark.slow
+def test_hidden_units_begin_beside_a_trained_head_s_last_layer_with_nothing(cut_out: Path, tmp_path: Path) -> None:
+    pairs = load_pairs(read_manifest(cut_out).where("split", "train"), POSE, cut_out=True)
+    without = sized(TINY_BEST, head_hidden=0)
+    first = train(TrainingRun(POSE, without, tmp_path / "first"), pairs)
+    still = replace(without, steps_identity=0, steps_one=0, steps_two=0, steps_head=0)
+    run = TrainingRun(POSE, sized(still, head_hidden=20), tmp_path / "beside", start=first)
+    assert run.takes_head
+    made = train(run, pairs)
+    head, before = made.describer.head, first.describer.head
+    assert head is not None and before is not None and head.beside is not None and before.beside is None
+    seen = torch.rand(3, 4096)
+    with torch.no_grad():
+        assert torch.equal(head.said(seen), before.said(seen))
+        assert torch.equal(head.beside(seen), torch.zeros(3, 16))
+        assert float(head.beside.get_parameter("0.weight").std()) > 0
+    with pytest.raises(TrainingError, match="20 hidden units, which --start does not have, would learn nothing"):
+        replace(run, recipe=replace(run.recipe, steps_estimator=1)).require_startable(resume=False)
+    taught = replace(run.recipe, steps_last=3)
+    last = train(TrainingRun(POSE, taught, tmp_path / "last", start=first), pairs)
+    assert last.describer.head is not None and last.describer.head.beside is not None
+    with torch.no_grad():
+        assert not torch.equal(last.describer.head.beside(seen), torch.zeros(3, 16))
 
 
 def test_whitening_makes_differences_alike() -> None:
@@ -349,7 +376,7 @@ def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> No
     first = train(TrainingRun(POSE, TINY_BEST, tmp_path / "first"), pairs)
     whitened = replace(TINY_BEST, whitening=0.01, steps_whitening=12)
     trained = train(TrainingRun(POSE, whitened, tmp_path / "trained"), pairs)
-    assert changed_between(first, trained) == {"head.layers.5.weight", "head.layers.5.bias"}
+    assert changed_between(first, trained) == ENDS
     unfinished = replace(whitened, steps_head=0)  # nothing has been learnt that could be whitened
     with pytest.raises(TrainingError, match="nothing that it is made of may change"):
         TrainingRun(POSE, unfinished, tmp_path / "none", start=first).require_startable(resume=False)
@@ -360,17 +387,19 @@ def test_a_head_is_whitened_after_stage_two(cut_out: Path, tmp_path: Path) -> No
     noise = noise_of(run, pairs)
     distances: list[float] = []
     white = train(run, pairs, report=lambda p: distances.append(p.loss))
-    assert changed_between(first, white) == {"head.layers.5.weight", "head.layers.5.bias"}
+    assert changed_between(first, white) == ENDS
     assert len(set(distances)) > 6  # other pictures each time
-    before, after = (m.describer.state_dict()["head.layers.5.weight"].double() for m in (first, white))
-    torch.testing.assert_close(whitening(noise, 0.01) @ before, after, rtol=1e-4, atol=1e-5)
+    for last in ("head.layers.5.weight", "head.beside.2.weight"):
+        before, after = (m.describer.state_dict()[last].double() for m in (first, white))
+        torch.testing.assert_close(whitening(noise, 0.01) @ before, after, rtol=1e-4, atol=1e-5)
     again = TrainingRun(POSE, still, tmp_path / "again", start=white)
     noises = noise, noise_of(again, pairs)
     flatness = [float(torch.linalg.cond(n + 0.01 * n.diagonal().mean() * torch.eye(16))) for n in noises]
     assert flatness[1] < 0.7 * flatness[0]  # differences are more alike in all directions
 
 
-HEAD_S_LAST = {"head.layers.5.weight", "head.layers.5.bias"}
+ENDS = {f"head.{layer}.{of}" for layer in ("layers.5", "beside.2") for of in ("weight", "bias")}
+HEAD_S_LAST = ENDS | {"head.beside.0.weight", "head.beside.0.bias"}
 ESTIMATOR = {f"estimator.layers.{layer}" for layer in ("0.weight", "0.bias", "3.weight", "3.bias")}
 
 
@@ -451,6 +480,9 @@ def test_a_lesson_of_the_last_layer_is_what_it_says(
     sizes = {} if identity else {"identity": 0, "look_back": False, "estimate": 0.0, "soft": False}
     recipe = sized(replace(TINY_BEST, steps_last=1, perceptual=0.0, perceptual_two=0.0), **sizes)
     material = Material.of(TrainingRun(POSE, recipe, tmp_path), pairs, begin(TrainingRun(POSE, recipe, tmp_path)))
+    head = material.networks.describer.head
+    assert head is not None and head.beside is not None
+    torch.nn.init.normal_(head.beside.last.weight, std=0.1)  # which begins with nothing
     stage = LastLayerStage(material)
     stage.begin()
     lesson = stage.lesson(0)
@@ -480,7 +512,7 @@ def test_a_lesson_of_the_last_layer_is_what_it_says(
         alone = torch.stack([part @ other for _, other, _ in stored])
         both = (1 - share) * alone + share * torch.stack([who_it_is @ other for _, _, other in stored])
         own = [other for other, _, _ in stored].index(key)
-        losses.append(-(40 * both).log_softmax(0)[own] - 0.3 * (30 * alone).log_softmax(0)[own])
+        losses.append(-(80 * both).log_softmax(0)[own] - 0.3 * (30 * alone).log_softmax(0)[own])
     assert lesson.pairs == len(turned) > 1
     assert float(lesson.loss.detach()) == pytest.approx(float(torch.stack(losses).mean()), rel=0.03)
 

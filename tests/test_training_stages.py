@@ -49,7 +49,7 @@ FEW |= {"identity_alone": 0, "head_people": 2, "head_conditions": 2}
 TINY_SMALL = replace(SMALL, **FEW)  # type: ignore[arg-type]
 TINY_BEST = replace(
     BEST,
-    network=replace(BEST.network, mixing=1, head=16, identity=8, candidate=0.2, flow=False),
+    network=replace(BEST.network, mixing=1, head=16, head_hidden=12, identity=8, candidate=0.2, flow=False),
     **FEW,  # type: ignore[arg-type]
 )
 WITHOUT_CRITIC = replace(TINY_BEST, critic=0.0)  # whose optimiser takes two seconds to load
@@ -329,9 +329,11 @@ def untouched(network: nn.Module) -> list[str]:
 
 @pytest.mark.slow
 def test_every_weight_that_a_stage_trains_gets_a_gradient_and_no_other(people: PairSet) -> None:
-    # with a skip, a decoder begins with nothing, and all behind its last layer learn only after that
+    # with a skip, a decoder begins with nothing, and all behind its last layer learn only after that; as hidden units
     material = material_of(people, sized(TINY_BEST, skip=False))
     networks, describer = material.networks, material.networks.describer
+    assert describer.head is not None and describer.head.beside is not None
+    nn.init.ones_(describer.head.beside.last.weight)
     trained: list[tuple[type[Stage], list[nn.Module | None]]] = [
         (IdentityStage, [describer.identity]),
         (GenerationStage, [networks.generation]),

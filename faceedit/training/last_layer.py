@@ -16,9 +16,9 @@ from faceedit.training.head import OnFrozen
 from faceedit.training.pairs import PersonSampler
 from faceedit.training.stages import Lesson, Material, Pace
 
-_SCALE = 40.0  # of the likeness of who it is and of the head's part
+_SCALE = 80.0  # of the likeness of who it is and of the head's part
 _ALONE, _SCALE_ALONE = 0.3, 30.0  # what the head's part counts beside it, and the scale of its likeness
-_DROPPED = 0.2  # share of what the last layer sees that a lesson goes without (Srivastava et al., JMLR 2014)
+_DROPPED = 0.3  # share of what the last layer sees that a lesson goes without (Srivastava et al., JMLR 2014)
 _PICTURES = 256  # of one person at most
 
 
@@ -56,7 +56,7 @@ class LastLayerStage(OnFrozen):
 
     def begin(self) -> list[nn.Parameter]:
         self._known = {}
-        return self._material.only(None if self._describer.head is None else self._describer.head.last)
+        return self._material.only(*([] if self._describer.head is None else self._describer.head.ends))
 
     def lesson(self, step: int) -> Lesson:
         head, device = self._describer.head, self._material.run.device
@@ -70,7 +70,7 @@ class LastLayerStage(OnFrozen):
         draw = np.random.default_rng([self._material.run.seed, self.number, step])
         kept = torch.from_numpy(draw.random(turned[0].shape[1]) >= _DROPPED).to(device) / (1 - _DROPPED)
         with autocast(device):
-            query, gallery = (F.normalize(head.last(hidden * kept).float(), dim=1) for hidden, _ in (turned, stored))
+            query, gallery = (F.normalize(head.said(hidden * kept).float(), dim=1) for hidden, _ in (turned, stored))
         alone = query @ gallery.T
         share = self._describer.share if self._describer.identity is not None else 0.0
         likeness = (1 - share) * alone + share * turned[1] @ stored[1].T

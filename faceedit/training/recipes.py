@@ -14,7 +14,7 @@ from faceedit.training.knobs import is_off, knobs_of, turned
 _NEEDS = {  # at least one of these
     **dict.fromkeys(("share", "look_back", "estimate", "perceptual", "perceptual_two"), ("identity",)),
     **dict.fromkeys(("steps_identity", "identity_people", "identity_alone"), ("identity",)),
-    **dict.fromkeys(("whitening", "steps_whitening", "steps_last", "last_people"), ("head",)),
+    **dict.fromkeys(("head_hidden", "whitening", "steps_whitening", "steps_last", "last_people"), ("head",)),
     **dict.fromkeys(("steps_head", "head_people", "head_conditions", "head_kept"), ("head", "estimate")),
     **dict.fromkeys(("steps_estimator", "estimator_pictures"), ("estimate",)),
     "last_studio": ("head", "estimate"),
@@ -25,7 +25,7 @@ _GOES_WITH = {  # no network has it alone
     "identity": ("look_back=off", "estimate=0", "soft=off"),
     "estimate": ("soft=off",),
     "candidate": ("soft=off",),
-    "head": ("look_back=off",),
+    "head": ("look_back=off", "head_hidden=0"),
     "mixing": ("flow=off", "still=off", "kept=off"),
     "skip": ("flow=off", "still=off", "kept=off"),
     "flow": ("still=off", "kept=off"),
@@ -70,11 +70,11 @@ class Recipe:
     makes of them lies in the folder of the run while they are learned from again and again (0: another for each
     update); whitening: then make each direction of the head's descriptors count for less, the more those of the
     imagined and of the stored picture differ along it in steps_whitening batches, with so many times the mean variance
-    added in each (0: leave them). steps_last: updates, after that, of the head's last layer alone, which tells apart
-    everything that last_people people have at one value; last_studio: share of all people whose pictures then are as
-    they were rendered, on black where they are cut out, instead of in a sitting drawn for them. steps_estimator:
-    updates, at last, of the value estimator alone, by estimator_pictures pictures in each, of which last_studio are as
-    they were rendered.
+    added in each (0: leave them). steps_last: updates, after that, of the head's last layer and what is beside it
+    alone, which tell apart everything that last_people people have at one value; last_studio: share of all people whose
+    pictures then are as they were rendered, on black where they are cut out, instead of in a sitting drawn for them.
+    steps_estimator: updates, at last, of the value estimator alone, by estimator_pictures pictures in each, of which
+    last_studio are as they were rendered.
     Where the network moves pixels (needs a data set that says what each pixel shows): flows, blend, smooth: weights of
     how far both flows are from their truth, of which source a pixel is taken from, and of how rough the flows are.
     """
@@ -256,6 +256,7 @@ BEST = Recipe(
     network=NetworkConfig(
         mixing=4,
         head=512,
+        head_hidden=512,
         identity=256,
         share=0.7,
         candidate=0.3,

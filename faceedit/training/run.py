@@ -28,8 +28,9 @@ class TrainingRun:
     """What to train and where to keep it. checkpoint_every: steps between checkpoints in `out`/checkpoint; start: a
     model whose weights to begin with: its refinement network (where both move pixels, or neither does; without the
     decoder, where only one of the two adds it to the first picture) and, where they have the same sizes, its identity
-    network, its descriptor's head and, for the same task, its generation network and its value estimator; for another
-    task, of a generation network that moves pixels all but what it was told by the values."""
+    network, its descriptor's head (which may have no hidden units yet) and, for the same task, its generation network
+    and its value estimator; for another task, of a generation network that moves pixels all but what it was told by the
+    values."""
 
     space: AttributeSpace
     recipe: Recipe
@@ -76,7 +77,8 @@ class TrainingRun:
         mine, other = self.config, self.start.card.network
         if mine.look_back and not self.takes_identity:  # it would see through other eyes
             return False
-        return mine.head == other.head > 0 and mine.look_back == other.look_back
+        beside = other.head_hidden in (0, mine.head_hidden)  # what begins beside it begins with nothing
+        return mine.head == other.head > 0 and mine.look_back == other.look_back and beside
 
     @property
     def takes_descriptor(self) -> bool:
@@ -170,8 +172,14 @@ class TrainingRun:
         if not self.takes_descriptor:
             raise TrainingError(
                 f"without a single update the descriptor has to be that of a trained model for {self.space.name}, with "
-                "the same head, look_back, identity and estimator: give one with --start, or set --knob steps_head "
-                "above 0"
+                "the same head, head_hidden (or none yet), look_back, identity and estimator: give one with --start, "
+                "or set --knob steps_head above 0"
+            )
+        assert self.start is not None
+        if self.config.head_hidden and not self.start.card.network.head_hidden and not recipe.steps_last:
+            raise TrainingError(
+                f"the head's {self.config.head_hidden} hidden units, which --start does not have, would learn nothing: "
+                "set --knob head_hidden=0, or --knob steps_last above 0"
             )
 
 
@@ -200,7 +208,9 @@ def _take(run: TrainingRun, start: Model, networks: Networks) -> None:
     parts = {"identity": run.takes_identity, "head": run.takes_head, "estimator": run.takes_estimator}
     for part, taken in parts.items():
         if taken:
-            getattr(networks.describer, part).load_state_dict(getattr(start.describer, part).state_dict())
+            own, taken_from = (getattr(describer, part) for describer in (networks.describer, start.describer))
+            new = own.beside.state_dict(prefix="beside.") if part == "head" and own.beside is not None else {}
+            own.load_state_dict({**new, **taken_from.state_dict()})
     if not run.takes_generation:
         _take_moves(networks.generation, start.generation, run.seed)
     else:

@@ -65,7 +65,7 @@ class Milvus:
         self._loading = _BUILDING if vectors.kind == LITE else _SOON
         self._client: Any = None
         self._former: Any = None
-        self._failed = 0  # clients since it answered last; one that could not connect says only that it is away
+        self._failed = 0  # clients since it answered last; one that cannot connect says only that it is away
         self._refused: tuple[float, EngineError] | None = None  # when it could not be connected to last, and why
         self._lock = RLock()
         self._field: str | None = None
