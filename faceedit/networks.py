@@ -642,20 +642,6 @@ def corrected(said: Tensor, maps: Tensor, kept: bool = False) -> Tensor:
 _SEEN = 256 * 16  # numbers that the head's last layer sees
 
 
-class _Beside(nn.Sequential):
-    """What the head's last layer sees (B, 4096) -> (B, size), through `hidden` units."""
-
-    def __init__(self, hidden: int, size: int) -> None:
-        super().__init__(*rectified(nn.Linear(_SEEN, hidden)), nn.Linear(hidden, size))
-
-    @property
-    def last(self) -> nn.Linear:
-        """The last layer."""
-        last = self[-1]
-        assert isinstance(last, nn.Linear)
-        return last
-
-
 class DescriptorHead(nn.Module):
     """The descriptor layer 128x15x15, and maybe as much from the source -> a learned descriptor of `size` values, the
     sum of what its last layer says and, maybe, what `hidden` units beside it do."""
@@ -669,7 +655,7 @@ class DescriptorHead(nn.Module):
             nn.Flatten(),
             nn.Linear(_SEEN, size),
         )
-        self.beside = _Beside(hidden, size) if hidden else None
+        self.beside = nn.Sequential(*rectified(nn.Linear(_SEEN, hidden)), nn.Linear(hidden, size)) if hidden else None
 
     def forward(self, features: Tensor) -> Tensor:
         return self.said(self.hidden(features))
@@ -689,16 +675,20 @@ class DescriptorHead(nn.Module):
         return self.layers[:-1](features)  # type: ignore[no-any-return]
 
     @property
+    def lasts(self) -> list[nn.Linear]:
+        """The last layer, and that of the hidden units beside it."""
+        lasts = [layers[-1] for layers in (self.layers, self.beside) if layers is not None]
+        return [last for last in lasts if isinstance(last, nn.Linear)]
+
+    @property
     def last(self) -> nn.Linear:
         """The last layer."""
-        last = self.layers[-1]
-        assert isinstance(last, nn.Linear)
-        return last
+        return self.lasts[0]
 
     def transform(self, by: Tensor) -> None:
         """Multiply all descriptors from now on by (size, size), as part of the last layers."""
         with torch.no_grad():
-            for last in [self.last] if self.beside is None else [self.last, self.beside.last]:
+            for last in self.lasts:
                 last.weight.copy_(by @ last.weight.to(by.dtype))
                 last.bias.copy_(by @ last.bias.to(by.dtype))
 
@@ -832,7 +822,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.normal_(module.attributes, std=0.02, generator=generator)
     for head in (m for m in network.modules() if isinstance(m, DescriptorHead)):
         if head.beside is not None:  # which begins with nothing
-            nn.init.zeros_(head.beside.last.weight)
+            nn.init.zeros_(head.lasts[1].weight)
     for decoder in (m for m in network.modules() if isinstance(m, FlowDecoder)):
         with torch.no_grad():  # training begins with pixels that stay about where they are
             last = decoder.layers[4]

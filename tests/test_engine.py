@@ -50,7 +50,7 @@ def untrained(config: NetworkConfig) -> Networks:
     for network in networks:
         initialise(network, generator)
         if isinstance(network, Describer) and network.head is not None and network.head.beside is not None:
-            nn.init.normal_(network.head.beside.last.weight, generator=generator)  # as once it has learned
+            nn.init.normal_(network.head.lasts[1].weight, generator=generator)  # as once it has learned
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 assert module.running_mean is not None and module.running_var is not None

@@ -130,12 +130,12 @@ def test_a_picture_between_two_values_is_near_both() -> None:
 def test_hidden_units_lie_beside_the_last_layer_of_a_head() -> None:
     network = describer(head=16, head_hidden=12).head
     assert network is not None and network.beside is not None
-    torch.nn.init.normal_(network.beside.last.weight)
+    torch.nn.init.normal_(network.lasts[1].weight)
     features = torch.rand(4, 128, 15, 15)
     with torch.no_grad():
         seen = network.hidden(features)
         units = torch.relu(seen @ network.beside.get_parameter("0.weight").T)  # whose biases begin with nothing
-        wanted = network.layers(features) + units @ network.beside.last.weight.T
+        wanted = network.layers(features) + units @ network.lasts[1].weight.T
         assert torch.allclose(network(features), wanted, atol=1e-5)
         assert not torch.allclose(network.layers(features), wanted, atol=1e-3)
     with pytest.raises(ValueError, match="head_hidden needs a head, got head 0, head_hidden 3"):

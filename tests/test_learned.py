@@ -482,7 +482,7 @@ def test_a_lesson_of_the_last_layer_is_what_it_says(
     material = Material.of(TrainingRun(POSE, recipe, tmp_path), pairs, begin(TrainingRun(POSE, recipe, tmp_path)))
     head = material.networks.describer.head
     assert head is not None and head.beside is not None
-    torch.nn.init.normal_(head.beside.last.weight, std=0.1)  # which begins with nothing
+    torch.nn.init.normal_(head.lasts[1].weight, std=0.1)  # which begins with nothing
     stage = LastLayerStage(material)
     stage.begin()
     lesson = stage.lesson(0)

@@ -333,7 +333,7 @@ def test_every_weight_that_a_stage_trains_gets_a_gradient_and_no_other(people: P
     material = material_of(people, sized(TINY_BEST, skip=False))
     networks, describer = material.networks, material.networks.describer
     assert describer.head is not None and describer.head.beside is not None
-    nn.init.ones_(describer.head.beside.last.weight)
+    nn.init.ones_(describer.head.lasts[1].weight)
     trained: list[tuple[type[Stage], list[nn.Module | None]]] = [
         (IdentityStage, [describer.identity]),
         (GenerationStage, [networks.generation]),
